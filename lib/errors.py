@@ -1,0 +1,29 @@
+"""The one exception for bad input: what was found, where, what was expected, what to do."""
+
+
+class InputError(ValueError):
+    """Input that a person can mend: a file, a parameter, a data set.
+
+    Arguments
+    ---------
+    what : what was found ("no sound track").
+    where : file, trial, line or frame.
+    expected : what a right input would be.
+    todo : the command or edit that mends it.
+    """
+
+    def __init__(self, what: str, *, where: object = "", expected: str = "", todo: str = ""):
+        self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        rows = [("where", self.where), ("expected", self.expected), ("what to do", self.todo)]
+        return "\n  ".join([self.what, *(f"{name}: {text}" for name, text in rows if text)])
+
+    def __reduce__(self):
+        # Exceptions cross process borders by pickling; the default would drop the keyword arguments.
+        return _rebuild, (self.what, self.where, self.expected, self.todo)
+
+
+def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
+    return InputError(what, where=where, expected=expected, todo=todo)
