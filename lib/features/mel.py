@@ -1,0 +1,199 @@
+"""Mel spectrograms: the power of a whole file once, the segment of a frame as a slice of it.
+
+Constants are TSAV's (specification 1.4): 44.1 kHz, window 20 ms, hop 10 ms, 1024-point FFT, periodic Hann,
+64 HTK bands from 0 to 22.05 kHz without area norm, power 2; decibels with an 80 dB floor; (x + 14.8) / 19.895.
+
+Corrected rule (specification 7.2): column j of a file is centred on its sample 441·j, and silence lies before
+and after the file. A column that touches no sound is exactly zero, so a segment is a slice of the file's
+columns, filled up with zeros, however far it reaches outside.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torchaudio.functional import amplitude_to_DB
+from torchaudio.transforms import MelSpectrogram
+
+from lib.errors import InputError
+
+RATE = 44_100            # Hz
+HOP = 441                # samples: 10 ms
+WINDOW = 882             # samples: 20 ms
+FFT = 1024               # next power of two
+BANDS = 64
+COLUMNS_A_SECOND = RATE // HOP
+FLOOR = 80.0             # dB below the loudest value of the segment
+SMALLEST = 1e-10         # power of silence: -100 dB
+MEAN, SPREAD = -14.8, 19.895   # dB, the published normalisation
+
+BLOCK = 6000             # columns transformed at a time: one minute, 50 MB of spectrum
+
+
+def columns(seconds: float) -> int:
+    """Columns of a segment: 1 + 100 · seconds, rounded down (1001 for 10 s)."""
+    return 1 + int(np.floor(seconds * COLUMNS_A_SECOND + 1e-6))
+
+
+def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
+    """Power mel spectrogram of a whole file on its 441-sample grid.
+
+    Arguments
+    ---------
+    waveform : (n,) float, mono, -1…1.
+    rate : samples a second; must be 44 100.
+
+    Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first and after
+    the last one would be exactly zero.
+    """
+    waveform = _checked(waveform, rate)
+    if waveform.size == 0:
+        return np.zeros((0, BANDS), np.float32)
+    # Of a window only samples -440…440 round its centre have weight (the first Hann value is 0).
+    total = 1 + -(-(waveform.size - 1) // HOP)
+    blocks = [_power_between(waveform, j, min(BLOCK, total - j)) for j in range(0, total, BLOCK)]
+    return np.concatenate(blocks)
+
+
+def start_column(time: np.ndarray | float, t0: float, seconds: float,
+                 anchor: str = "centre") -> np.ndarray | int:
+    """First column of the segment of a frame, rounded to the file's grid.
+
+    Arguments
+    ---------
+    time : s, frame time(s) on the container's clock; a number or (T,) float.
+    t0 : s, time of the file's first sample on the same clock.
+    seconds : length of the segment.
+    anchor : "centre": [time - seconds/2, time + seconds/2] (TSAV); "end": [time - seconds, time] (JCA).
+
+    Returns int or (T,) int64; may be negative or beyond the file.
+    """
+    if anchor not in ("centre", "end"):
+        raise InputError(f"anchor {anchor!r}", where="mel.start_column", expected="centre or end")
+    before = seconds / 2 if anchor == "centre" else seconds
+    column = np.floor((np.asarray(time, np.float64) - before - t0) * COLUMNS_A_SECOND + 0.5).astype(np.int64)
+    return int(column) if column.ndim == 0 else column
+
+
+def segment(mel: np.ndarray, start: int, columns: int) -> np.ndarray:
+    """Normalised segment of one frame.
+
+    Arguments
+    ---------
+    mel : (n, 64) float, power of the file (`power_mel`).
+    start, columns : first column (may lie outside the file) and number of columns.
+
+    Returns (64, columns) float32, the network's input; silence is (-100 + 14.8) / 19.895 = -4.2825.
+    """
+    return segments(mel, [start], columns)[0, 0]
+
+
+def segments(mel: np.ndarray, starts: np.ndarray, columns: int) -> np.ndarray:
+    """Normalised segments of several frames of one file, see `segment`.
+
+    Returns (N, 1, 64, columns) float32.
+    """
+    starts = np.asarray(starts, np.int64)
+    if starts.size == 0:
+        return np.zeros((0, 1, BANDS, columns), np.float32)
+    first, stop = int(starts.min()), int(starts.max()) + columns
+    if stop - first > starts.size * columns:   # far apart: what lies between is not worth transforming
+        return np.concatenate([segments(mel, starts[i:i + 1], columns) for i in range(starts.size)])
+    decibels = _decibels(torch.from_numpy(_extended(mel, first, stop)).T.contiguous())   # (64, stop-first)
+    every = decibels.unfold(1, columns, 1)                                 # (64, places, columns), a view
+    chosen = every.transpose(0, 1)[torch.from_numpy(starts - first)]       # (N, 64, columns)
+    loudest = chosen.amax(dim=(1, 2), keepdim=True)
+    return _normalised(torch.maximum(chosen, loudest - FLOOR)).unsqueeze(1).numpy()
+
+
+def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
+    """The same segment cut from the waveform and transformed by itself: slow, to test `segment` against.
+
+    Arguments
+    ---------
+    waveform : (n,) float, mono, -1…1.
+    start, columns : in columns of the file's grid.
+
+    Returns (64, columns) float32.
+    """
+    power = torch.from_numpy(_power_between(_checked(waveform, rate), start, columns).T)
+    return _published_decibels(power).numpy()
+
+
+def published_span(time: float, seconds: float = 10.0) -> tuple[int, int]:
+    """Offset and length in samples that the published code reads for a frame (specification 1.4).
+
+    It means [time - 5 s, time + 5 s], but before 10 s the length is too short: 5 s -> [0, 5], 7 s -> [2, 9].
+    """
+    longest = int(seconds * RATE)
+    offset = max(int(time * RATE - longest + longest // 2), 0)
+    return offset, min(longest, max(int(time * RATE), WINDOW))
+
+
+def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) -> np.ndarray:
+    """Network input by the published rule, defects included (specification 1.4).
+
+    Reflected edges, early segments without look-ahead, and zero power filled in on the left where fewer
+    samples were read, so that late segments stand too far right.
+
+    Arguments
+    ---------
+    waveform : (n,) float, mono 44.1 kHz, -1…1, sample 0 at the first video frame.
+    time : s, of the frame.
+
+    Returns (1, 64, columns) float32.
+    """
+    offset, length = published_span(time, seconds)
+    read = torch.from_numpy(_checked(waveform, RATE)[offset:offset + length])
+    wanted = columns(seconds)
+    power = torch.zeros(BANDS, wanted)
+    if read.numel() > FFT // 2:   # reflection needs more samples than it adds
+        found = _transform(center=True)(read)
+        power[:, wanted - found.shape[1]:] = found
+    return _published_decibels(power).unsqueeze(0).numpy()
+
+
+@cache
+def _transform(center: bool) -> MelSpectrogram:
+    return MelSpectrogram(RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=BANDS, center=center)
+
+
+def _power_between(waveform: np.ndarray, start: int, columns: int) -> np.ndarray:
+    """(columns, 64) power of columns start… of the zero-extended waveform."""
+    first = start * HOP - FFT // 2
+    sound = _extended(waveform, first, first + (columns - 1) * HOP + FFT)
+    return _transform(center=False)(torch.from_numpy(sound)).T.contiguous().numpy()
+
+
+def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Rows start…stop-1 of an array that goes on with zeros on both sides, as a float32 copy."""
+    rows = np.zeros((stop - start, *array.shape[1:]), np.float32)
+    inside = slice(min(max(start, 0), len(array)), max(min(stop, len(array)), 0))
+    if inside.start < inside.stop:
+        rows[inside.start - start:inside.stop - start] = array[inside]
+    return rows
+
+
+def _decibels(power: torch.Tensor) -> torch.Tensor:
+    return 10 * torch.log10(power.clamp_min(SMALLEST))
+
+
+def _normalised(decibels: torch.Tensor) -> torch.Tensor:
+    return (decibels - MEAN) / SPREAD
+
+
+def _published_decibels(power: torch.Tensor) -> torch.Tensor:
+    """(64, columns) power to the network's input with torchaudio's own decibel function."""
+    return _normalised(amplitude_to_DB(power[None], 10.0, SMALLEST, 0.0, FLOOR)[0])
+
+
+def _checked(waveform: np.ndarray, rate: int) -> np.ndarray:
+    waveform = np.asarray(waveform)
+    if rate != RATE:
+        raise InputError(f"sound at {rate} Hz", where="mel", expected=f"{RATE} Hz",
+                         todo="read it with media.sound(path, mel.RATE)")
+    if waveform.ndim != 1:
+        raise InputError(f"a waveform of shape {waveform.shape}", where="mel", expected="(n,), mono")
+    return waveform.astype(np.float32, copy=False)
