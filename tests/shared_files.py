@@ -1,4 +1,4 @@
-"""Files that lie beside the repository (real recordings, detector weights), for tests that can do without them."""
+"""Files beside the repository (real recordings, detector weights), for tests that can do without them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared(name: str) -> Path:
-    """Path of ``../shared/<name>``. Where it is absent the test is skipped with the reason; with CI=true it fails."""
+    """Path of ``../shared/<name>``; where it is absent the test is skipped, or fails with CI=true."""
     path = SHARED / name
     if not path.exists():
         reason = f"{path} is not there"
