@@ -1,7 +1,7 @@
 """Mel spectrograms: the power of a whole file once, the segment of a frame as a slice of it.
 
 Constants are TSAV's (specification 1.4): 44.1 kHz, window 20 ms, hop 10 ms, 1024-point FFT, periodic Hann,
-64 HTK bands from 0 to 22.05 kHz without area norm, power 2; decibels with an 80 dB floor; (x + 14.8) / 19.895.
+64 HTK bands from 0 to 22.05 kHz without area norm, power 2; decibels, 80 dB floor; (x + 14.8) / 19.895.
 
 Corrected rule (specification 7.2): column j of a file is centred on its sample 441·j, and silence lies before
 and after the file. A column that touches no sound is exactly zero, so a segment is a slice of the file's
@@ -105,7 +105,8 @@ def segments(mel: np.ndarray, starts: np.ndarray, columns: int) -> np.ndarray:
     every = decibels.unfold(1, columns, 1)                                 # (64, places, columns), a view
     chosen = every.transpose(0, 1)[torch.from_numpy(starts - first)]       # (N, 64, columns)
     loudest = chosen.amax(dim=(1, 2), keepdim=True)
-    return _normalised(torch.maximum(chosen, loudest - FLOOR)).unsqueeze(1).numpy()
+    torch.maximum(chosen, loudest - FLOOR, out=chosen)   # in place: a trial's segments are hundreds of MB
+    return chosen.sub_(MEAN).div_(SPREAD).unsqueeze(1).numpy()
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
@@ -180,13 +181,9 @@ def _decibels(power: torch.Tensor) -> torch.Tensor:
     return 10 * torch.log10(power.clamp_min(SMALLEST))
 
 
-def _normalised(decibels: torch.Tensor) -> torch.Tensor:
-    return (decibels - MEAN) / SPREAD
-
-
 def _published_decibels(power: torch.Tensor) -> torch.Tensor:
     """(64, columns) power to the network's input with torchaudio's own decibel function."""
-    return _normalised(amplitude_to_DB(power[None], 10.0, SMALLEST, 0.0, FLOOR)[0])
+    return (amplitude_to_DB(power[None], 10.0, SMALLEST, 0.0, FLOOR)[0] - MEAN) / SPREAD
 
 
 def _checked(waveform: np.ndarray, rate: int) -> np.ndarray:
