@@ -1,0 +1,206 @@
+"""Scores count labelled frames only, and degenerate cases have defined values."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from lib import metrics
+from lib.errors import InputError
+
+
+def curves(n=100):
+    steps = np.arange(n)
+    return np.sin(0.1 * steps), 0.5 * np.sin(0.1 * steps + 0.3) + 0.1
+
+
+def trials(count=12, frames=200, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = {f"t{i}": rng.uniform(-1, 1, (frames, 2)) for i in range(count)}
+    return labels, {name: 0.7 * y + rng.normal(0, 0.3, y.shape) for name, y in labels.items()}
+
+
+def test_ccc_of_the_golden_curves_uses_population_moments():
+    # goldens_tsav_jca.json, "ccc": metric_biased; the sample-moment value would be 0.768859 too only by chance.
+    assert metrics.ccc(*curves()) == pytest.approx(0.7688589, abs=1e-6)
+
+
+def test_ccc_agrees_with_torchmetrics_at_100_000_frames():
+    import torch
+    from torchmetrics.regression import ConcordanceCorrCoef
+
+    rng = np.random.default_rng(1)
+    y = rng.uniform(-1, 1, 100_000)
+    x = 0.5 * y + 0.2 + rng.normal(0, 0.3, len(y))
+    theirs = ConcordanceCorrCoef()(torch.tensor(x), torch.tensor(y)).item()
+    assert metrics.ccc(x, y) == pytest.approx(theirs, abs=1e-5)
+
+
+def test_ccc_equals_its_definition_with_float32_input_far_from_zero():
+    x, y = (np.float32(100) + c.astype(np.float32) for c in curves(5000))
+    a, b = x.astype(float), y.astype(float)
+    cov = np.mean((a - a.mean()) * (b - b.mean()))
+    assert metrics.ccc(x, y) == pytest.approx(2 * cov / (a.var() + b.var() + (a.mean() - b.mean()) ** 2), abs=1e-10)
+
+
+def test_ccc_of_equal_arrays_is_one_and_of_negated_ones_minus_one():
+    x = curves()[0] - curves()[0].mean()
+    assert metrics.ccc(x, x) == pytest.approx(1)
+    assert metrics.ccc(-x, x) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("metric", [metrics.ccc, metrics.pcc])
+@pytest.mark.parametrize("value", [0.0, 0.1, np.float32(1 / 3)])
+def test_a_constant_prediction_or_label_scores_zero(metric, value):
+    x = curves()[0]
+    constant = np.full(len(x), value)
+    assert metric(constant, x) == 0
+    assert metric(x, constant) == 0
+    assert metric(constant, constant) == 0
+
+
+def test_pcc_rmse_and_mae_equal_numpy():
+    x, y = curves()
+    assert metrics.pcc(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert metrics.rmse(x, y) == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
+    assert metrics.mae(x, y) == pytest.approx(np.abs(x - y).mean())
+
+
+@pytest.mark.parametrize("metric", [metrics.ccc, metrics.pcc, metrics.rmse, metrics.mae])
+def test_unlabelled_frames_never_count(metric):
+    x, y = curves()
+    with_gaps, wild = np.r_[y, np.full(50, np.nan)], np.r_[x, np.full(50, 9.0)]
+    wild[-1] = np.nan  # no prediction is needed where there is no label
+    assert metric(wild, with_gaps) == pytest.approx(metric(x, y), abs=1e-12)
+
+
+def test_a_labelled_frame_without_prediction_is_refused_with_trial_and_number():
+    labels, predictions = trials(2)
+    predictions["t1"][:3, 0] = np.nan
+    with pytest.raises(InputError, match=r"3 labelled frames have no prediction[\s\S]*trial t1"):
+        metrics.va_scores(labels, predictions)
+    assert metrics.va_scores(labels, predictions, emotions=["arousal"])["arousal"]["ccc"] > 0.5
+
+
+def test_a_trial_without_predictions_or_with_another_length_is_refused():
+    labels, predictions = trials(2)
+    with pytest.raises(InputError, match="trial t0"):
+        metrics.va_scores(labels, {"t1": predictions["t1"]})
+    with pytest.raises(InputError, match="one prediction a frame"):
+        metrics.va_scores(labels, {**predictions, "t0": predictions["t0"][:5]})
+
+
+def test_without_any_labelled_frame_the_score_is_undefined():
+    nothing = np.full(4, np.nan)
+    assert np.isnan(metrics.ccc(np.zeros(4), nothing))
+    scores = metrics.va_scores({"t": np.full((4, 2), np.nan)}, {})
+    assert scores["valence"]["ccc"] is None
+    assert scores["valence"]["n_frames"] == 0
+    json.dumps(scores, allow_nan=False)
+
+
+def test_va_scores_are_taken_over_the_concatenation_of_all_trials():
+    labels, predictions = trials()
+    labels["t0"][:20] = np.nan
+    scores = metrics.va_scores(labels, predictions)["arousal"]
+    x, y = (np.concatenate([d[t][:, 1] for t in labels]) for d in (predictions, labels))
+    assert scores["ccc"] == pytest.approx(metrics.ccc(x, y), abs=1e-12)
+    assert (scores["n_frames"], scores["n_trials"]) == (12 * 200 - 20, 12)
+    low, high = scores["ci95"]
+    assert low < scores["ccc"] < high
+    assert "why" not in scores
+
+
+def test_under_eight_trials_the_interval_is_null_and_says_why():
+    scores = metrics.va_scores(*trials(7))["valence"]
+    assert scores["ci95"] is None
+    assert "7 labelled trials" in scores["why"]
+    assert metrics.va_scores(*trials(8))["valence"]["ci95"] is not None
+
+
+@pytest.mark.parametrize("metric", [metrics.ccc, metrics.pcc, metrics.rmse, metrics.mae])
+def test_the_fast_bootstrap_equals_drawing_trials_and_concatenating_them(metric):
+    labels, predictions = trials(9, 50)
+    labels["t2"][10:30] = np.nan
+    pairs = [(predictions[t][:, 0], labels[t][:, 0]) for t in labels]
+    fast = metrics.bootstrap_interval(pairs, metric, n=100, seed=3)
+    slow = metrics.bootstrap_interval(pairs, lambda x, y: metric(x, y), n=100, seed=3)
+    assert fast == pytest.approx(slow, abs=1e-9)
+    assert fast != pytest.approx(metrics.bootstrap_interval(pairs, metric, n=100, seed=4), abs=1e-9)
+
+
+def test_f1_bootstraps_equal_the_slow_ones():
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(-1, 7, 60) for _ in range(9)]
+    pairs = [(np.where(rng.random(60) < 0.6, np.maximum(y, 0), rng.integers(0, 7, 60)), y) for y in labels]
+    slow = metrics.bootstrap_interval(pairs, lambda x, y: metrics.f1_macro(x, y), n=60)
+    assert metrics.bootstrap_interval(pairs, metrics.f1_macro, n=60) == pytest.approx(slow)
+    units = [(rng.integers(0, 2, (40, 8)), rng.integers(-1, 2, (40, 8))) for _ in range(9)]
+    slow = metrics.bootstrap_interval(units, lambda x, y: metrics.f1_mean(x, y), n=60)
+    assert metrics.bootstrap_interval(units, metrics.f1_mean, n=60) == pytest.approx(slow)
+
+
+def test_a_thousand_replicates_of_a_hundred_trials_take_milliseconds():
+    labels, predictions = trials(100, 1000)
+    pairs = [(predictions[t][:, 0], labels[t][:, 0]) for t in labels]
+    start = time.perf_counter()
+    metrics.bootstrap_interval(pairs, metrics.ccc)
+    assert time.perf_counter() - start < 0.5
+
+
+def test_f1_macro_averages_the_classes_that_occur_among_the_labels():
+    label = np.array([0, 0, 1, 1, 2, -1], np.int8)
+    prediction = np.array([0, 1, 1, 1, 5, 3], np.int8)
+    # class 0: 2·1/(2+1), class 1: 2·2/(2+3), class 2 never predicted: 0; 5 and 3 have no labels
+    assert metrics.f1_macro(prediction, label) == pytest.approx((2 / 3 + 4 / 5 + 0) / 3)
+    assert np.isnan(metrics.f1_macro(prediction, np.full(6, -1)))
+
+
+def test_f1_mean_counts_each_unit_where_it_is_labelled():
+    label = np.array([[1, 0, -1], [1, 0, 1], [0, 0, 1]], np.int8)
+    prediction = np.array([[1, 1, 1], [0, 0, 1], [0, 0, 0]], np.int8)
+    # unit 0: 2·1/(2+1); unit 1 is never active: left out; unit 2: 2·1/(2+1)
+    assert metrics.f1_mean(prediction, label) == pytest.approx(2 / 3)
+    assert np.isnan(metrics.f1_mean(prediction, np.full((3, 3), -1)))
+
+
+def test_expression_and_action_unit_scores_are_ready_for_json():
+    rng = np.random.default_rng(0)
+    labels = {f"t{i}": rng.integers(-1, 7, 30).astype(np.int8) for i in range(8)}
+    scores = metrics.expression_scores(labels, {t: np.maximum(y, 0) for t, y in labels.items()})
+    assert scores["f1_macro"] == 1
+    assert scores["n_frames"] == sum(int((y >= 0).sum()) for y in labels.values())
+    units = {"a": np.array([[1, -1], [-1, -1], [0, 1]], np.int8)}
+    scores = metrics.action_units_scores(units, {"a": np.ones((3, 2), np.int8)})
+    assert scores["n_frames"] == 2
+    assert scores["f1_mean"] == pytest.approx((2 / 3 + 1) / 2)
+    json.dumps(scores, allow_nan=False)
+
+
+def test_the_trial_table_has_a_row_for_each_trial_and_emotion():
+    labels, predictions = trials(3)
+    labels["t1"][:, 1] = np.nan
+    table = metrics.per_trial(labels, predictions)
+    assert list(zip(table.trial, table.emotion, strict=True)) == [
+        ("t0", "valence"), ("t1", "valence"), ("t2", "valence"), ("t0", "arousal"), ("t2", "arousal")]
+    assert table.ccc[0] == pytest.approx(metrics.ccc(predictions["t0"][:, 0], labels["t0"][:, 0]))
+
+
+def test_the_published_score_counts_unlabelled_frames_as_zeros():
+    labels, predictions = trials(1, 1000)
+    labels["t0"][:200] = np.nan
+    y, x = metrics.zero_filled(labels["t0"], predictions["t0"])
+    assert not y[:200].any()
+    assert not x[:200].any()
+    assert metrics.ccc(x[:, 0], y[:, 0]) > 0
+    assert np.array_equal(x[200:], predictions["t0"][200:])
+
+
+def test_the_ccc_table_keeps_methods_before_baselines():
+    scores = metrics.va_scores(*trials())
+    table = metrics.ccc_table({"tsav": scores}, {"training mean": {"valence": 0.0, "arousal": 0.0}})
+    assert table.method.tolist() == ["tsav", "tsav", "training mean", "training mean"]
+    assert table.baseline.tolist() == [False, False, True, True]
+    assert table.low[0] == scores["valence"]["ci95"][0]
+    assert np.isnan(table.low[2])
