@@ -1,0 +1,211 @@
+"""Scores over labelled frames, and 95 % intervals by bootstrap over trials.
+
+Moments are population moments (divided by n). Frames without a label never count; a frame with a label but
+without a prediction is an error, because a method that skips frames must not gain by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.errors import InputError
+from lib.metrics import sums
+from lib.metrics.sums import Pairs, labelled
+
+EMOTIONS = ("valence", "arousal")
+MIN_TRIALS = 8  # 7 trials can be drawn in only 1716 different ways: no ground for tails of 2.5 %
+
+
+def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Concordance correlation coefficient (Lin 1989), 2·cov / (var + var + (difference of means)²), in −1…1.
+
+    prediction, label : (n,) numbers; frames whose label is NaN are left out. A constant prediction or label
+    gives 0; without a labelled frame the result is NaN. Raises InputError where a labelled frame has no
+    prediction.
+    """
+    return _score("ccc", prediction, label)
+
+
+def pcc(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Pearson correlation of prediction and label, (n,) each, in −1…1; degenerate cases as in `ccc`."""
+    return _score("pcc", prediction, label)
+
+
+def rmse(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Root of the mean squared difference over labelled frames, (n,) each; NaN without a labelled frame."""
+    return _score("rmse", prediction, label)
+
+
+def mae(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean absolute difference over labelled frames, (n,) each; NaN without a labelled frame."""
+    return _score("mae", prediction, label)
+
+
+def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean F1 of the expressions, 0…1: the expression score of the ABAW challenges.
+
+    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled. The mean runs over the classes
+    that occur among the labels; one of these that is never predicted rightly has F1 0. A class without a
+    labelled frame has no F1 and is left out (predicting it still is a miss of another class). No labelled
+    frame: NaN.
+    """
+    return _score("f1_macro", prediction, label)
+
+
+def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean F1 of the action units, 0…1.
+
+    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit. A unit that is active in no
+    labelled frame has no F1 and is left out of the mean; when this holds for all of them the result is NaN.
+    """
+    return _score("f1_mean", prediction, label)
+
+
+def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Label and prediction as JCA's published validation counts them: unlabelled frames become pairs (0, 0).
+
+    (T, 2) each -> (label, prediction); a frame is unlabelled if either emotion is NaN. Only for ``rules:
+    published`` (tsav_jca.md §2.9; smoothing comes after it): with 20 % of such frames a CCC of 0.568 reads
+    0.596.
+    """
+    known = labelled(label).all(axis=1, keepdims=True)
+    return np.where(known, label, 0.0), np.where(known, prediction, 0.0)
+
+
+def bootstrap_interval(trials: Pairs, metric: Callable, n: int = 1000, seed: int = 0) -> list[float] | None:
+    """95 % interval [low, high] of `metric`, by drawing trials (not frames) with replacement.
+
+    trials : one (prediction, label) each. Frames of a trial resemble each other, so that drawing frames would
+    give intervals many times too narrow. Returns None if fewer than MIN_TRIALS trials have a label. A metric
+    of this module costs milliseconds; any other function of (prediction, label) is called `n` times.
+    """
+    trials = [pair for pair in trials if labelled(pair[1]).any()]
+    if len(trials) < MIN_TRIALS:
+        return None
+    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
+    if metric is globals().get(metric.__name__) and metric.__name__ in sums.SCORES:
+        times = np.zeros((n, len(trials)))  # how often each trial was drawn
+        np.add.at(times, (np.arange(n)[:, None], draws), 1)
+        sums_of, score_of = sums.SCORES[metric.__name__]
+        scores = score_of(times @ sums_of(trials))
+    else:
+        joined = (zip(*(trials[i] for i in draw), strict=True) for draw in draws)
+        scores = [metric(*map(np.concatenate, pair)) for pair in joined]
+    return [float(bound) for bound in np.nanpercentile(scores, (2.5, 97.5))]
+
+
+def why_no_interval(n_trials: int) -> str:
+    """The reason that stands beside a null interval."""
+    return f"{n_trials} labelled trials: an interval over trials needs at least {MIN_TRIALS}"
+
+
+def va_scores(labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS, n: int = 1000,
+              seed: int = 0) -> dict:
+    """Scores of valence and arousal over the concatenation of all labelled frames.
+
+    labels, predictions : {trial: (T, 2)}, columns valence and arousal, label NaN = unlabelled; `emotions`
+    says which columns to score. Returns {"valence": {"ccc", "ci95": [low, high] or None, "why" (only if
+    None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON: what is undefined is
+    None. Raises InputError for a trial or a labelled frame without a prediction.
+    """
+    names = ("ccc", "pcc", "rmse", "mae")
+    return {emotion: _summary(_pairs(labels, predictions, EMOTIONS.index(emotion)), names, n, seed)
+            for emotion in emotions}
+
+
+def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1 none)."""
+    return _summary(_pairs(labels, predictions), ("f1_macro",), n, seed)
+
+
+def action_units_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"f1_mean", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T, U) int} labels (−1 none).
+
+    A frame counts into n_frames if any of its units is labelled.
+    """
+    return _summary(_pairs(labels, predictions), ("f1_mean",), n, seed)
+
+
+def per_trial(labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS) -> pd.DataFrame:
+    """One row a trial and emotion that has labels: trial, emotion, n_frames, ccc, pcc, rmse, mae."""
+    rows = []
+    for emotion in emotions:
+        for trial, (prediction, label) in _pairs(labels, predictions, EMOTIONS.index(emotion)).items():
+            values = {metric.__name__: metric(prediction, label) for metric in (ccc, pcc, rmse, mae)}
+            n_frames = int(labelled(label).sum())
+            rows.append({"trial": trial, "emotion": emotion, "n_frames": n_frames, **values})
+    return pd.DataFrame(rows, columns=["trial", "emotion", "n_frames", "ccc", "pcc", "rmse", "mae"])
+
+
+def ccc_table(methods: Mapping[str, Mapping], baselines: Mapping[str, Mapping] | None = None) -> pd.DataFrame:
+    """The CCC table that is shown: one row a method and emotion, baselines last.
+
+    methods : {name: what `va_scores` returned}; baselines : {name: {"valence": CCC or scores, "arousal": …}}.
+    Columns: method, emotion, ccc, low, high (NaN = no interval), baseline (bool).
+    """
+    rows = []
+    for baseline, group in ((False, methods), (True, baselines or {})):
+        for method, scores in group.items():
+            for emotion in [name for name in EMOTIONS if name in scores]:
+                found = scores[emotion]
+                found = found if isinstance(found, Mapping) else {"ccc": found}
+                low, high = found.get("ci95") or (np.nan, np.nan)
+                rows.append([method, emotion, found["ccc"], low, high, baseline])
+    table = pd.DataFrame(rows, columns=["method", "emotion", "ccc", "low", "high", "baseline"])
+    return table.astype({"ccc": float, "low": float, "high": float, "baseline": bool})
+
+
+def _score(name: str, prediction: np.ndarray, label: np.ndarray) -> float:
+    prediction, label = np.asarray(prediction), np.asarray(label)
+    _check(prediction, label, "")
+    return _of_all(name, [(prediction, label)])
+
+
+def _of_all(name: str, trials: Pairs) -> float:
+    sums_of, score_of = sums.SCORES[name]
+    return float(score_of(sums_of(trials).sum(axis=0))) if trials else float("nan")
+
+
+def _summary(pairs: Mapping, names: Sequence[str], n: int, seed: int) -> dict:
+    """All scores over the concatenation; the interval belongs to the first of `names`."""
+    trials = list(pairs.values())
+    scores = {name: _of_all(name, trials) for name in names}
+    scores = {name: None if np.isnan(score) else score for name, score in scores.items()}
+    interval = bootstrap_interval(trials, globals()[names[0]], n, seed)
+    why = {} if interval else {"why": why_no_interval(len(trials))}
+    n_frames = sum(int(labelled(label).reshape(len(label), -1).any(axis=1).sum()) for _, label in trials)
+    return {names[0]: scores[names[0]], "ci95": interval, **why, **scores,
+            "n_frames": n_frames, "n_trials": len(trials)}
+
+
+def _pairs(labels: Mapping, predictions: Mapping, column: int | None = None) -> dict:
+    """{trial: (prediction, label)} of all trials that have a labelled frame, checked."""
+    pairs = {}
+    for trial, label in labels.items():
+        label = np.asarray(label) if column is None else np.asarray(label)[:, column]
+        if not labelled(label).any():
+            continue
+        if trial not in predictions:
+            raise InputError("a trial with labels has no prediction", where=f"trial {trial}",
+                             expected="a prediction for every labelled frame",
+                             todo="predict all trials of the split, or take this one out of the comparison")
+        prediction = np.asarray(predictions[trial])
+        prediction = prediction if column is None else prediction[:, column]
+        _check(prediction, label, f"trial {trial}")
+        pairs[trial] = (prediction, label)
+    return pairs
+
+
+def _check(prediction: np.ndarray, label: np.ndarray, where: str) -> None:
+    if prediction.shape != label.shape:
+        raise InputError(f"predictions of shape {prediction.shape} for labels of shape {label.shape}",
+                         where=where, expected="one prediction a frame",
+                         todo="make the predictions again from the same trial table")
+    lost = int((labelled(label) & ~labelled(prediction)).sum())
+    if lost:
+        raise InputError(f"{lost} labelled frames have no prediction (NaN or −1)", where=where,
+                         expected="a prediction for every labelled frame: skipping must not improve a score",
+                         todo="if all are NaN, training has diverged (lower `lr`); else predict every frame")
