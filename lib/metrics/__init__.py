@@ -64,6 +64,9 @@ def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
     return _score("f1_mean", prediction, label)
 
 
+OWN = (ccc, pcc, rmse, mae, f1_macro, f1_mean)
+
+
 def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Label and prediction as JCA's published validation counts them: unlabelled frames become pairs (0, 0).
 
@@ -86,7 +89,7 @@ def bootstrap_interval(trials: Pairs, metric: Callable, n: int = 1000, seed: int
     if len(trials) < MIN_TRIALS:
         return None
     draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
-    if metric is globals().get(metric.__name__) and metric.__name__ in sums.SCORES:
+    if metric in OWN:
         times = np.zeros((n, len(trials)))  # how often each trial was drawn
         np.add.at(times, (np.arange(n)[:, None], draws), 1)
         sums_of, score_of = sums.SCORES[metric.__name__]
@@ -111,14 +114,14 @@ def va_scores(labels: Mapping, predictions: Mapping, emotions: Sequence[str] = E
     None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON: what is undefined is
     None. Raises InputError for a trial or a labelled frame without a prediction.
     """
-    names = ("ccc", "pcc", "rmse", "mae")
-    return {emotion: _summary(_pairs(labels, predictions, EMOTIONS.index(emotion)), names, n, seed)
+    scores = (ccc, pcc, rmse, mae)
+    return {emotion: _summary(_pairs(labels, predictions, EMOTIONS.index(emotion)), scores, n, seed)
             for emotion in emotions}
 
 
 def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
     """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1 none)."""
-    return _summary(_pairs(labels, predictions), ("f1_macro",), n, seed)
+    return _summary(_pairs(labels, predictions), (f1_macro,), n, seed)
 
 
 def action_units_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
@@ -126,7 +129,7 @@ def action_units_scores(labels: Mapping, predictions: Mapping, n: int = 1000, se
 
     A frame counts into n_frames if any of its units is labelled.
     """
-    return _summary(_pairs(labels, predictions), ("f1_mean",), n, seed)
+    return _summary(_pairs(labels, predictions), (f1_mean,), n, seed)
 
 
 def per_trial(labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS) -> pd.DataFrame:
@@ -169,16 +172,16 @@ def _of_all(name: str, trials: Pairs) -> float:
     return float(score_of(sums_of(trials).sum(axis=0))) if trials else float("nan")
 
 
-def _summary(pairs: Mapping, names: Sequence[str], n: int, seed: int) -> dict:
-    """All scores over the concatenation; the interval belongs to the first of `names`."""
+def _summary(pairs: Mapping, metrics: Sequence[Callable], n: int, seed: int) -> dict:
+    """All scores over the concatenation; the interval belongs to the first of `metrics`."""
     trials = list(pairs.values())
-    scores = {name: _of_all(name, trials) for name in names}
-    scores = {name: None if np.isnan(score) else score for name, score in scores.items()}
-    interval = bootstrap_interval(trials, globals()[names[0]], n, seed)
+    scores = {metric.__name__: _of_all(metric.__name__, trials) for metric in metrics}
+    first, *others = ((name, None if np.isnan(score) else score) for name, score in scores.items())
+    interval = bootstrap_interval(trials, metrics[0], n, seed)
     why = {} if interval else {"why": why_no_interval(len(trials))}
     n_frames = sum(int(labelled(label).reshape(len(label), -1).any(axis=1).sum()) for _, label in trials)
-    return {names[0]: scores[names[0]], "ci95": interval, **why, **scores,
-            "n_frames": n_frames, "n_trials": len(trials)}
+    return dict([first, ("ci95", interval), *why.items(), *others,
+                 ("n_frames", n_frames), ("n_trials", len(trials))])
 
 
 def _pairs(labels: Mapping, predictions: Mapping, column: int | None = None) -> dict:
