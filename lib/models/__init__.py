@@ -1,0 +1,55 @@
+"""The networks. `create(name, **options)` makes one; each model file registers its own class.
+
+A new network is one new file in this folder with a subclass of `lib.models.base.Model`:
+
+    class MyFusion(Model, name="my_fusion"):
+        def __init__(self, compat: bool = False, *, audio_channels: int = 512): ...
+        def forward(self, batch): ...
+"""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+
+from lib.errors import InputError
+from lib.models.base import REGISTRY, Model
+
+for _module in iter_modules(__path__):   # whoever adds a file need not add its name to a list as well
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["REGISTRY", "Model", "create", "options"]
+
+
+def create(name: str, compat: bool = False, **chosen: object) -> Model:
+    """A new network with random weights.
+
+    Arguments
+    ---------
+    name : one of `REGISTRY`, e.g. "tsav".
+    compat : True: the published network to the last rule, defects included; False: the corrected one.
+    chosen : the network's options, see `options(name)` and its docstring.
+
+    Raises InputError for an unknown name or option, with the nearest known one.
+    """
+    accepted = options(name)
+    for option in chosen:
+        if option not in accepted:
+            raise _unknown("option", option, accepted, f"model {name}")
+    return REGISTRY[name](compat=compat, **chosen)
+
+
+def options(name: str) -> dict[str, object]:
+    """Names and defaults of a network's options."""
+    if name not in REGISTRY:
+        raise _unknown("model", name, REGISTRY, "models.create")
+    parameters = inspect.signature(REGISTRY[name].__init__).parameters
+    return {key: each.default for key, each in parameters.items() if key not in ("self", "compat")}
+
+
+def _unknown(kind: str, name: str, known: dict, where: str) -> InputError:
+    near = get_close_matches(str(name), known, n=1)
+    return InputError(f"unknown {kind} {name!r}", where=where, expected="one of " + ", ".join(sorted(known)),
+                      todo=f"did you mean {near[0]!r}?" if near else "")

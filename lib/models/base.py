@@ -1,0 +1,70 @@
+"""What every network offers: named inputs and outputs with shapes, its options, and a readable `repr`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from lib.errors import InputError
+
+REGISTRY: dict[str, type[Model]] = {}
+
+MODALITIES = ("audiovisual", "audio", "video")
+SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
+
+
+class Model(nn.Module):
+    """A network from a mapping of named tensors to a mapping of named tensors.
+
+    A subclass calls `super().__init__(compat, **options)` first, sets `inputs` and `outputs` (name -> shape,
+    with B samples, L or T steps) and defines `forward(batch)`. `class Net(Model, name="net")` registers it
+    for `lib.models.create`.
+    """
+
+    name: str = ""
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+    def __init_subclass__(cls, name: str = "", **more: object):
+        super().__init_subclass__(**more)
+        if name:
+            cls.name = name
+            REGISTRY[name] = cls
+
+    def __init__(self, compat: bool = False, **options: object):
+        super().__init__()
+        self.compat = compat
+        self.options = options
+        self.inputs, self.outputs = {}, {}
+        if options.get("modality", MODALITIES[0]) not in MODALITIES:
+            raise InputError(f"modality {options['modality']!r}", where=f"model {self.name}",
+                             expected=" or ".join(MODALITIES))
+        for option in SIZES & options.keys():
+            if not options[option] > 0:
+                raise InputError(f"{option} = {options[option]}", where=f"model {self.name}",
+                                 expected="above 0")
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def take(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
+        """The named input, or an error that says which inputs are there."""
+        if name not in batch:
+            raise InputError(f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
+                             where=f"model {self.name}", expected=f"{name} {self.inputs.get(name, '')}")
+        return batch[name]
+
+    def __repr__(self) -> str:
+        count = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        total = sum(p.numel() for p in self.parameters())
+        chosen = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        rows = [("rules", "published" if self.compat else "corrected"),
+                ("inputs", _listed(self.inputs)), ("outputs", _listed(self.outputs)),
+                ("parts", " · ".join(f"{name} {n:,}" for name, n in count.items() if n)),
+                ("weights", f"{total:,}")]
+        return "\n  ".join([f"{self.name}({chosen})", *(f"{label:8} {text}" for label, text in rows)])
+
+
+def _listed(shapes: dict[str, str]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())

@@ -1,0 +1,142 @@
+"""Joint cross-attention of pictures and sound, as in the authors' journal code (specification 2.7 A)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib.errors import InputError
+from lib.models.base import Model
+from lib.models.co_attention import CoAttention
+from lib.models.recurrent import ResidualLSTM
+from lib.models.spatial_attention import SpatialAttention
+
+HIDDEN = 256         # of an LSTM direction at width 1; two directions make the 512 channels inside
+HEAD_HIDDEN = 128    # of a regression head at width 1
+
+
+class JCA(Model, name="jca"):
+    """Valence and arousal of each step of a window, from the features of a frozen backbone.
+
+    Sound chooses among the positions of each picture, a co-attention layer compares both sequences with their
+    joint one over the whole window, a BiLSTM joins them, two heads read it.
+
+    Corrections against the published network (`compat=True` undoes them all):
+    * Positions: the C·P features are read as (C, P) and transposed, so that a row is one place of the
+      picture; the published code views the channel-major vector as (P, C): a row mixes
+      11 channels of all places.
+    * Padding: steps that are not `valid` are zeroed before anything runs over time, the LSTM passes over
+      them, and their result is 0, so that filling up changes no valid step; the published code has no mask.
+    * Steps: a window shorter than `steps` is padded and masked; the published network takes exactly `steps`.
+
+    Arguments
+    ---------
+    steps : longest window (16 published). The attention over time has weights of this size: another value is
+        another network, longer windows are refused.
+    visual_channels, visual_positions, audio_channels : C, P, A of the features (512, 49, 512 published).
+        With P = 1 (pooled features) there are no positions to choose from, see `SpatialAttention`.
+    width : factor on the channels inside (512) and in the heads (128). Sizes of inputs are not scaled: the
+        first layer that meets an input takes its size, and sound runs with A channels as far as the LSTM.
+    modality : "audio" or "video": zeros take the place of the other modality's features; its input is not
+        needed.
+    dropout : in co-attention and heads (0.6 published).
+
+    Inputs `audio` (B, L, A) and `visual` (B, L, C·P) may be float16; `valid` (B, L) bool may be left out.
+    Output `va` is raw: no tanh. Under `compat` a mask is ignored.
+    """
+
+    def __init__(self, compat: bool = False, *, steps: int = 16, visual_channels: int = 512,
+                 visual_positions: int = 49, audio_channels: int = 512, width: float = 1.0,
+                 modality: str = "audiovisual", dropout: float = 0.6):
+        super().__init__(compat, steps=steps, visual_channels=visual_channels,
+                         visual_positions=visual_positions, audio_channels=audio_channels, width=width,
+                         modality=modality, dropout=dropout)
+        self.steps, self.modality = steps, modality
+        self.visual_channels, self.visual_positions = visual_channels, visual_positions
+        self.audio_channels = audio_channels
+        hidden = max(1, round(HIDDEN * width))
+        self._build(2 * hidden, max(1, round(HEAD_HIDDEN * width)), dropout)
+        initialise(self)
+        if modality != "video":
+            self.inputs["audio"] = f"(B, L, {audio_channels})"
+        if modality != "audio":
+            self.inputs["visual"] = f"(B, L, {visual_channels}·{visual_positions})"
+        if not compat:
+            self.inputs["valid"] = "(B, L)"
+        self.outputs = {"va": "(B, L, 2)"}
+
+    def _build(self, inside: int, head: int, dropout: float) -> None:
+        self.coattn = CoAttention(self.steps, (inside, self.audio_channels), dropout=dropout)
+        self.video_attn = nn.ModuleDict({"attn": SpatialAttention(
+            self.visual_channels, self.visual_positions, self.audio_channels, inside)})
+        self.Joint = ResidualLSTM(inside + self.audio_channels, inside // 2)
+        self.vregressor, self.aregressor = (regression_head(inside, head, dropout) for _ in range(2))
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        audio, visual, valid = self._read(batch)
+        length = audio.shape[1]
+        if length < self.steps:
+            audio, visual, valid = self._fill_up(audio, visual, valid)
+        audio = functional.normalize(audio, dim=-1)                              # (B, steps, A)
+        places = self._positions(functional.normalize(visual, dim=-1))           # (B, steps, P, C)
+        visual = self.video_attn["attn"](places, audio)                          # (B, steps, inside)
+        visual, audio = self.coattn(visual, audio, valid)
+        joint = self.Joint(torch.cat([visual, audio], dim=-1), valid)            # (B, steps, inside)
+        va = torch.cat([self.vregressor(joint), self.aregressor(joint)], dim=-1)
+        if valid is not None:
+            va = va.masked_fill(~valid.unsqueeze(-1), 0.0)
+        return {"va": va[:, :length]}
+
+    def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Sound, pictures (zeros for the absent modality) and mask (None = all valid), checked."""
+        sizes = {"audio": self.audio_channels, "visual": self.visual_channels * self.visual_positions}
+        dtype = self.Joint.linear.weight.dtype
+        found = {name: self.take(batch, name).to(dtype) for name in sizes if name in self.inputs}
+        for name, x in found.items():
+            if x.ndim != 3 or x.shape[2] != sizes[name]:
+                raise InputError(f"{name} {tuple(x.shape)}", where="model jca", expected=self.inputs[name])
+        some = next(iter(found.values()))
+        self._check_length(some.shape[1])
+        for name in sizes.keys() - found.keys():
+            found[name] = some.new_zeros(*some.shape[:2], sizes[name])
+        valid = None if self.compat else batch.get("valid")
+        if valid is None:
+            return found["audio"], found["visual"], None
+        valid = valid.bool()
+        # Selected, not multiplied: what stands in a masked step may be NaN.
+        return (*(found[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")), valid)
+
+    def _check_length(self, length: int) -> None:
+        if length > self.steps or (self.compat and length != self.steps):
+            raise InputError(f"a window of {length} steps", where="model jca",
+                             expected=f"{'' if self.compat else 'at most '}{self.steps} (the option steps)")
+
+    def _fill_up(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        missing = self.steps - audio.shape[1]
+        if valid is None:
+            valid = torch.ones(audio.shape[:2], dtype=torch.bool, device=audio.device)
+        audio, visual = (functional.pad(x, (0, 0, 0, missing)) for x in (audio, visual))
+        return audio, visual, functional.pad(valid, (0, missing))
+
+    def _positions(self, visual: Tensor) -> Tensor:
+        """(B, L, C·P) to (B, L, P, C)."""
+        if self.compat:
+            return visual.unflatten(-1, (self.visual_positions, self.visual_channels))
+        return visual.unflatten(-1, (self.visual_channels, self.visual_positions)).transpose(-1, -2)
+
+
+def regression_head(channels: int, hidden: int, dropout: float) -> nn.Sequential:
+    """(…, channels) to (…, 1), raw."""
+    return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
+
+
+def initialise(net: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for linear layers, as published; LSTMs keep torch's default."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

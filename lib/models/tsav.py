@@ -1,0 +1,111 @@
+"""TSAV: two streams, a clip and the sound around it (Kuhnke et al. 2020, FG; specification section 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lib.errors import InputError
+from lib.models.base import Model
+from lib.models.r2plus1d import PLANES, R2Plus1D18
+from lib.models.resnet18 import ResNet18
+
+# Means and standard deviations of red, green, blue (Kinetics-400, torchvision) and mask (specification 1.1).
+CLIP_MEAN = (0.43216, 0.394666, 0.37645, 0.5)
+CLIP_STD = (0.22803, 0.22145, 0.216989, 0.225)
+
+
+def normalise_clip(clip: Tensor) -> Tensor:
+    """Pictures of 0…255 to the network's input, on the device where they are.
+
+    Arguments
+    ---------
+    clip : (B, T, H, W, C) uint8; C = 3 (RGB) or 4 (RGB and mask); black where there is no picture.
+
+    Returns (B, C, T, H, W) float32: value / 255, minus the channel's mean, divided by its standard deviation.
+    """
+    channels = clip.shape[-1]
+    mean, std = (torch.tensor(x[:channels], device=clip.device) for x in (CLIP_MEAN, CLIP_STD))
+    return ((clip.float() / 255 - mean) / std).permute(0, 4, 1, 2, 3).contiguous()
+
+
+class TSAV(Model, name="tsav"):
+    """Expression, valence, arousal and action units of the last picture of a clip.
+
+    The published network and the corrected one are the same: TSAV's defects lie in its data rules (the sound
+    of early and late frames, file names), not in the network. `compat` is accepted and recorded only.
+
+    Arguments
+    ---------
+    width : factor on all channel counts; 1 is published. At 1/8 each stream gives 64 features.
+    face_size : side of the pictures in pixels (112 published); any size runs.
+    audio_seconds : length of the sound segment (10 published); any length runs.
+    channels : 4 with the mask (published), or 3.
+    expressions, action_units : numbers of classes (7 and 8 published; newer challenges 8 and 12; 0 for none).
+    modality : "audio" or "video": the other encoder is not run, its input is not needed, its features are
+        zeros and its weights get no gradient.
+    dropout : before the last layer (0 published).
+    stream_outputs : in training mode return `va_video` (B, 2) too: the same last layer with the sound's
+        features set to zero, for an auxiliary loss (sample specification 5). Only with both modalities.
+
+    `clip` is float and normalised as by `normalise_clip`; a uint8 clip (B, 8, S, S, C) is normalised here, so
+    that a quarter of the bytes travels to the device. Outputs are raw: no softmax, tanh or sigmoid.
+    """
+
+    def __init__(self, compat: bool = False, *, width: float = 1.0, face_size: int = 112,
+                 audio_seconds: float = 10.0, channels: int = 4, expressions: int = 7, action_units: int = 8,
+                 modality: str = "audiovisual", dropout: float = 0.0, stream_outputs: bool = False):
+        super().__init__(compat, width=width, face_size=face_size, audio_seconds=audio_seconds,
+                         channels=channels, expressions=expressions, action_units=action_units,
+                         modality=modality, dropout=dropout, stream_outputs=stream_outputs)
+        self.modality = modality
+        self.stream_outputs = stream_outputs and modality == "audiovisual"
+        self.sizes = {"expression": expressions, "va": 2, "action_units": action_units}   # published order
+        planes = scaled_planes(width)
+        self.n_features = 8 * planes
+        self.audio_model, self.video_model = encoders(planes, channels)
+        n_outputs = sum(self.sizes.values())
+        self.fc = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * self.n_features, n_outputs))
+        if modality != "audio":
+            self.inputs["clip"] = f"(B, {channels}, 8, {face_size}, {face_size})"
+        if modality != "video":
+            self.inputs["mel"] = f"(B, 1, 64, {1 + int(100 * audio_seconds + 1e-6)})"
+        self.outputs = {name: f"(B, {size})" for name, size in self.sizes.items()}
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        audio = None if self.modality == "video" else self.audio_model["resnet"](self.take(batch, "mel"))
+        video = None if self.modality == "audio" else self._video(batch)
+        audio = torch.zeros_like(video) if audio is None else audio     # (B, n_features)
+        video = torch.zeros_like(audio) if video is None else video
+        outputs = self._head(audio, video)
+        if self.stream_outputs and self.training:
+            outputs["va_video"] = self._head(torch.zeros_like(audio), video)["va"]
+        return outputs
+
+    def _video(self, batch: Mapping[str, Tensor]) -> Tensor:
+        maps = self.video_model["r2plus1d"](as_clip(self.take(batch, "clip")))
+        return maps.mean(dim=(2, 3, 4))
+
+    def _head(self, audio: Tensor, video: Tensor) -> dict[str, Tensor]:
+        columns = self.fc(torch.cat([audio, video], dim=1))             # (B, E + 2 + U)
+        return dict(zip(self.sizes, columns.split(list(self.sizes.values()), dim=1), strict=True))
+
+
+def encoders(planes: int, channels: int) -> tuple[nn.ModuleDict, nn.ModuleDict]:
+    """The two encoders under their published names."""
+    if channels not in (3, 4):
+        raise InputError(f"channels = {channels}", where="TSAV", expected="3 (RGB) or 4 (RGB and mask)")
+    return (nn.ModuleDict({"resnet": ResNet18(planes)}),
+            nn.ModuleDict({"r2plus1d": R2Plus1D18(channels, planes)}))
+
+
+def scaled_planes(width: float) -> int:
+    """Channels of the first stages; all other channel counts are functions of it."""
+    return max(1, round(PLANES * width))
+
+
+def as_clip(clip: Tensor) -> Tensor:
+    """A float clip as it is, a uint8 one (B, T, H, W, C) normalised."""
+    return normalise_clip(clip) if clip.dtype == torch.uint8 else clip

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from lib import models
+from lib.errors import InputError
+from lib.models.base import Model
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_one():
+    with pytest.raises(InputError, match="unknown model 'tsaw'") as raised:
+        models.create("tsaw")
+    assert "'tsav'" in raised.value.todo
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_one():
+    with pytest.raises(InputError, match="unknown option 'widht'") as raised:
+        models.create("jca", widht=0.5)
+    assert "'width'" in raised.value.todo
+
+
+def test_options_lists_names_and_defaults():
+    assert models.options("jca")["steps"] == 16
+    assert "compat" not in models.options("tsav")
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("tsav", {"modality": "sound"}), ("tsav", {"channels": 5}), ("tsav", {"width": 0}),
+    ("jca", {"steps": 0}), ("jca", {"modality": "visual"}),
+])
+def test_impossible_options_are_refused(name, options):
+    with pytest.raises(InputError):
+        models.create(name, **options)
+
+
+def test_a_network_prints_its_options_inputs_outputs_and_weights():
+    text = repr(models.create("tsav", width=1 / 8, face_size=64, audio_seconds=4, channels=3))
+    assert "width=0.125" in text
+    assert "clip (B, 3, 8, 64, 64), mel (B, 1, 64, 401)" in text
+    assert "va (B, 2)" in text
+    assert "video_model" in text
+    assert len(text.splitlines()) == 6
+
+
+def test_a_new_class_is_known_by_its_name():
+    class Nothing(Model, name="nothing_for_a_test"):
+        def __init__(self, compat=False, *, size=1):
+            super().__init__(compat, size=size)
+
+    try:
+        net = models.create("nothing_for_a_test", compat=True, size=3)
+        assert net.compat
+        assert net.options == {"size": 3}
+        with pytest.raises(InputError, match="no input 'mel', only clip"):
+            net.take({"clip": torch.zeros(1)}, "mel")
+    finally:
+        del models.REGISTRY["nothing_for_a_test"]
