@@ -1,0 +1,251 @@
+"""Run folders: what notebooks leave behind, so that a person can repeat a run and a second run can skip it.
+
+``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results, ``failures.csv`` and
+``steps/<notebook>.json``, the record of what each notebook was made from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+from lib import declarations, sources, store
+from lib.errors import InputError
+
+# Parameters that change how fast or under which name something is made, but not what.
+WITHOUT_EFFECT = frozenset(["run", "workers", "device", "runs_root"])
+NOTEBOOKS = declarations.ROOT / "notebooks"
+FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo")
+
+
+class Run:
+    """A run folder, opened by one notebook (`step`) with checked parameters `p`; see `start`."""
+
+    def __init__(self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = NOTEBOOKS):
+        self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
+        self.started = time.monotonic()
+
+    def __repr__(self) -> str:
+        done = ", ".join(path.stem for path in sorted(self.folder.glob("steps/*.json")))
+        return f"run {self.folder.name} in {self.folder} (done: {done or 'nothing yet'})"
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def path(self, *parts: str) -> Path:
+        """Place of a file in the folder; the folder that holds it is made."""
+        place = self.folder.joinpath(*parts)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file whole or not at all."""
+        place = self.path(*name.split("/"))
+        temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+        try:
+            with store.explain_full_disk(place):
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(place)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return place
+
+    def write_json(self, name: str, value: object) -> Path:
+        """Write JSON; numbers of numpy are turned into Python's, NaN into null."""
+        text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+        return self.write_text(name, text + "\n")
+
+    def read_json(self, name: str, default: object = None) -> object:
+        """Read JSON; `default` when the file is not there."""
+        place = self.folder / name
+        return json.loads(place.read_text(encoding="utf-8")) if place.is_file() else default
+
+    def record(self, inputs: Iterable[Path] = (), outputs: Iterable[Path] = (),
+               lost: Iterable = (), unfinished: str = "") -> dict:
+        """Note what this notebook was made from and what it made; its last cell calls this.
+
+        Arguments
+        ---------
+        inputs : files and folders it read. An array of the store counts by the JSON beside it.
+        outputs : files and folders it wrote: when one is gone, the notebook is executed again.
+        lost : outcomes of `cluster.map` that failed, or (item, error) pairs: rows of failures.csv.
+        unfinished : why it stopped before its end (a time limit): the runner then ends with status 75.
+        """
+        failures = [_failure(self.step, *(x if isinstance(x, tuple) else (x.item, x.error))) for x in lost]
+        facts = {"step": self.step, "finished": _now(), "unfinished": unfinished, "lost": len(failures),
+                 "seconds": round(time.monotonic() - self.started, 1),
+                 "parameters": counted(self.step, self.p, self.notebooks),
+                 "code": sources.digests(self.step, self.p.get("recipe", ""), self.notebooks),
+                 "inputs": {self.place(path): fingerprint(path) for path in map(Path, inputs)},
+                 "outputs": [self.place(path) for path in map(Path, outputs)]}
+        self._replace_failures(failures)
+        self.write_json(f"steps/{self.step}.json", facts)
+        return facts
+
+    def _replace_failures(self, failures: list[dict]) -> None:
+        rows = [row for row in self.failures() if row["step"] != self.step] + failures
+        if rows or (self.folder / "failures.csv").is_file():
+            text = io.StringIO()
+            writer = csv.DictWriter(text, FAILURE_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+            self.write_text("failures.csv", text.getvalue())
+
+    def failures(self) -> list[dict]:
+        """Rows of failures.csv: what was lost, in which notebook, and what to do."""
+        place = self.folder / "failures.csv"
+        return list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8")))) if place.is_file() else []
+
+    def place(self, path: Path) -> str:
+        """A path as records keep it: relative to this folder (``<run>/…``) or to the repository."""
+        path = Path(path).absolute()
+        if path.is_relative_to(self.folder.absolute()):
+            return f"<run>/{path.relative_to(self.folder.absolute())}"
+        return str(path.relative_to(declarations.ROOT) if path.is_relative_to(declarations.ROOT) else path)
+
+    def found(self, place: str) -> Path:
+        """The path that `place` kept."""
+        if place.startswith("<run>/"):
+            return self.folder / place.removeprefix("<run>/")
+        return declarations.ROOT / place
+
+
+def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
+    """Those of `values` that a notebook declares and that change what it makes."""
+    return {name: as_text(values[name]) for name in declarations.declared(step, notebooks)
+            if name not in WITHOUT_EFFECT}
+
+
+def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
+    """Open the run folder of checked parameters; the check cell calls ``run = runs.start("05_train", p)``.
+
+    The folder's ``params.yaml`` and ``environment.json`` are written when the runner has not done so.
+    Raises InputError when the folder holds a run of another recipe or data set.
+    """
+    run = Run(Path(p["runs_root"]) / p["run"], step, p, notebooks)
+    remember(run, {name: as_text(value) for name, value in p.items()})
+    return run
+
+
+def remember(run: Run, values: Mapping) -> None:
+    """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if it is not there."""
+    before = parameters(run.folder)
+    refuse_other(run.folder, values)
+    if any(name not in before or before[name] != value for name, value in values.items()):
+        text = yaml.safe_dump({**before, **values}, sort_keys=False, allow_unicode=True)
+        run.write_text("params.yaml", text)
+    if not (run.folder / "environment.json").is_file():
+        run.write_json("environment.json", environment(run.p.get("device", ""), **_facts(values)))
+
+
+def _facts(values: Mapping) -> dict:
+    return {name: values[name] for name in ("dataset", "recipe", "rules") if name in values}
+
+
+def parameters(folder: Path) -> dict:
+    """The parameters that a run folder was made with, empty when there is none."""
+    place = Path(folder) / "params.yaml"
+    return yaml.safe_load(place.read_text(encoding="utf-8")) or {} if place.is_file() else {}
+
+
+def refuse_other(folder: Path, values: Mapping) -> None:
+    """Raise InputError when `folder` holds a run of another recipe or data set than `values` say."""
+    before = parameters(folder)
+    for name, label in (("dataset", "data set"), ("recipe", "recipe")):
+        if name in before and name in values and before[name] != values[name]:
+            raise InputError(f"this run folder belongs to the {label} {before[name]}, not to {values[name]}",
+                             where=folder, todo="give this run another name (`run: …`), or move that folder")
+
+
+def checkpoint(text: str, runs_root: Path) -> Path:
+    """The weights that `backbone_run` or `predict_run` name: a run's best checkpoint, or a file as it is.
+
+    Raises InputError when neither is there.
+    """
+    best = Path(runs_root) / text / "checkpoints" / "best.pt"
+    for place in (best, declarations.ROOT / Path(text).expanduser()):
+        if place.is_file():
+            return place
+    raise InputError(f"there is neither a trained run nor a weights file called {text}", where=best,
+                     todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name")
+
+
+def fingerprint(path: Path) -> dict:
+    """`store.fingerprint`; of an array of the store that of its JSON, which says what it was made from."""
+    sidecar = Path(path).with_suffix(".json")
+    if path.suffix == ".npy" and sidecar.is_file():
+        return store.fingerprint(sidecar)
+    return store.fingerprint(path) if path.exists() else {"missing": True}
+
+
+def as_text(value: object) -> object:
+    """A parameter as YAML keeps it: a path as text, relative to the repository when it lies inside."""
+    if isinstance(value, Path):
+        inside = value.is_relative_to(declarations.ROOT)
+        return str(value.relative_to(declarations.ROOT) if inside else value)
+    return value
+
+
+def _failure(step: str, item: object, error: Exception) -> dict:
+    told = {name: getattr(error, name, "") for name in ("what", "where", "expected", "todo")}
+    told["what"] = told["what"] or str(error)
+    return {"step": step, "item": str(getattr(item, "trial", item)), **told}
+
+
+def _plain(value: object) -> object:
+    """Python's own numbers, texts, lists and mappings; NaN and infinity, unknown to JSON, become null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays and numbers of numpy
+        return _plain(value.tolist())
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def environment(device: str = "", **facts) -> dict:
+    """Where and with what something was computed: versions, machine, git commit. The caller names `device`."""
+    return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(),
+            "device": device, **facts, "git": _git(), "versions": _versions(), "written": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that pyproject.toml names (asked from their metadata: nothing is imported)."""
+    text = (declarations.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    found = {}
+    for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git() -> dict:
+    def ask(*words):
+        try:
+            answer = subprocess.run(["git", *words], cwd=declarations.ROOT, capture_output=True, text=True,
+                                    timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return answer.stdout.strip() if answer.returncode == 0 else ""
+    return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}

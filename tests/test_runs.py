@@ -1,0 +1,176 @@
+"""Run folders: records, failures, parameters, refusal of another experiment; the code a notebook uses."""
+
+import csv
+import errno
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+
+from lib import declarations, runs, sources, store
+from lib.errors import InputError
+
+STEP = "05_train"
+CELL = """run: str = ""
+dataset: str = "sample"
+recipe: str = "toy"
+lr: float = 0.1
+runs_root: str = "runs"
+"""
+
+
+@pytest.fixture
+def notebooks(tmp_path):
+    """A notebook 05 that imports lib.errors."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells = [nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]}),
+             nbformat.v4.new_code_cell("%matplotlib inline\nfrom lib.store import fingerprint  # a comment")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{STEP}.ipynb")
+    return folder
+
+
+@pytest.fixture
+def p(tmp_path):
+    return {"run": "one", "dataset": "sample", "recipe": "toy", "lr": 0.1, "runs_root": tmp_path / "runs"}
+
+
+@pytest.fixture
+def run(p, notebooks):
+    return runs.start(STEP, p, notebooks)
+
+
+@dataclass
+class Lost:
+    item: str
+    error: Exception
+
+
+def test_starting_writes_parameters_and_environment_of_a_run_done_by_hand(run):
+    written = yaml.safe_load((run.folder / "params.yaml").read_text())
+    assert (written["recipe"], written["lr"]) == ("toy", 0.1)
+    environment = run.read_json("environment.json")
+    assert environment["versions"]["papermill"]
+    assert environment["dataset"] == "sample"
+    assert set(environment["git"]) == {"commit", "changed"}
+    assert "one" in repr(run)
+
+
+def test_a_second_notebook_adds_its_parameters(run, p, notebooks):
+    runs.start(STEP, {**p, "extra": 3}, notebooks)
+    assert runs.parameters(run.folder)["extra"] == 3
+    assert runs.parameters(run.folder)["lr"] == 0.1
+
+
+@pytest.mark.parametrize("name", ["dataset", "recipe"])
+def test_the_folder_of_another_experiment_is_refused(run, p, notebooks, name):
+    with pytest.raises(InputError) as caught:
+        runs.start(STEP, {**p, name: "other"}, notebooks)
+    assert p[name] in caught.value.what
+    assert "other" in caught.value.what
+    assert caught.value.todo
+
+
+def test_a_record_says_what_a_step_was_made_from_and_what_it_made(run, tmp_path):
+    source, made = tmp_path / "in.txt", run.write_text("figures/a.txt", "a")
+    source.write_text("in")
+    run.record([source], [made])
+    record = run.read_json(f"steps/{STEP}.json")
+    assert record["parameters"] == {"dataset": "sample", "recipe": "toy", "lr": 0.1}
+    assert record["inputs"] == {str(source): store.fingerprint(source)}
+    assert record["outputs"] == ["<run>/figures/a.txt"]
+    assert record["lost"] == 0
+    assert run.found("<run>/figures/a.txt") == made
+    assert set(record["code"]) == {f"{STEP}.ipynb", "lib/__init__.py", "lib/store.py", "lib/errors.py"}
+    assert not (run.folder / "failures.csv").exists()
+
+
+def test_an_array_counts_by_the_json_beside_it(tmp_path):
+    path = store.Shelf(tmp_path).write({"name": "face", "parameters": {}, "version": 1}, np.zeros(3))
+    assert runs.fingerprint(path) == store.fingerprint(path.with_suffix(".json"))
+    assert runs.fingerprint(tmp_path / "gone") == {"missing": True}
+
+
+def test_failures_are_listed_by_step_and_replaced_when_the_step_runs_again(run, p, notebooks):
+    other = runs.Run(run.folder, "02_preprocess_visual")
+    other._replace_failures([dict.fromkeys(runs.FAILURE_COLUMNS, "") | {"step": other.step, "item": "t0"}])
+    run.record(lost=[Lost("t1", InputError("unreadable, at all", where="t1.mp4", todo="remove it")),
+                     ("t2", KeyError("x"))])
+    rows = list(csv.DictReader((run.folder / "failures.csv").open()))
+    assert [(row["step"], row["item"]) for row in rows] == [(other.step, "t0"), (STEP, "t1"), (STEP, "t2")]
+    assert rows[1]["what"] == "unreadable, at all"
+    assert run.read_json(f"steps/{STEP}.json")["lost"] == 2
+    runs.start(STEP, p, notebooks).record()
+    assert [row["item"] for row in run.failures()] == ["t0"]
+
+
+def test_json_holds_plain_numbers_and_null_for_nan(run):
+    run.write_json("a.json", {"x": np.float32(0.5), "y": [float("nan"), np.int64(3)],
+                              "z": np.array([1.0, np.inf]), "path": Path("a/b")})
+    found = json.loads((run.folder / "a.json").read_text())
+    assert found == {"x": 0.5, "y": [None, 3], "z": [1.0, None], "path": "a/b"}
+    assert run.read_json("none.json", {}) == {}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
+    run.write_text("a.txt", "old")
+
+    def full(self, *_args, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InputError, match="no space left"):
+        run.write_text("a.txt", "new")
+    assert (run.folder / "a.txt").read_text() == "old"
+    assert not list(run.folder.glob(".*.part"))
+
+
+def test_a_checkpoint_is_found_by_the_name_of_its_run_or_of_its_file(run, tmp_path):
+    best = run.path("checkpoints", "best.pt")
+    with pytest.raises(InputError, match="neither a trained run nor a weights file called one"):
+        runs.checkpoint("one", tmp_path / "runs")
+    best.write_bytes(b"")
+    assert runs.checkpoint("one", tmp_path / "runs") == best
+    assert runs.checkpoint(str(best), tmp_path / "elsewhere") == best
+
+
+def test_paths_inside_the_repository_are_kept_relative_to_it(run):
+    inside = declarations.ROOT / "lib" / "errors.py"
+    assert run.place(inside) == "lib/errors.py"
+    assert run.found("lib/errors.py") == inside
+    assert runs.as_text(inside) == "lib/errors.py"
+
+
+# ---- code that a notebook uses
+
+def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(notebooks):
+    before = sources.digests(STEP, folder=notebooks)
+    path = notebooks / f"{STEP}.ipynb"
+    text = path.read_text()
+    path.write_text(text.replace("a comment", "another").replace("0.1", "0.2"))
+    assert sources.digests(STEP, folder=notebooks) == before
+    path.write_text(text.replace("import fingerprint", "import digest"))
+    after = sources.digests(STEP, folder=notebooks)
+    assert [name for name in after if after[name] != before[name]] == [path.name]
+
+
+@pytest.mark.parametrize(("line", "reached"), [
+    ("from lib import errors", {"lib.errors"}),
+    ("import lib.store as s, numpy", {"lib.store"}),
+    ("from lib.store import fingerprint", {"lib.store.fingerprint"}),
+    ("def f():\n    from lib import errors", {"lib.errors"}),
+    ("from .mel import segment", {"lib.features.mel.segment"}),
+    ("from ..store import read", {"lib.store.read"}),
+    ("from . import mel", {"lib.features.mel"}),
+    ("import library", set()),
+])
+def test_imports_are_found_anywhere_in_a_source(line, reached):
+    assert sources._imports(line, "lib.features") == reached
+
+
+def test_reachable_modules_include_packages_and_what_they_import():
+    names = {path.name for path in sources.reachable({"lib.store.fingerprint"})}
+    assert names == {"__init__.py", "store.py", "errors.py"}
