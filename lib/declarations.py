@@ -146,12 +146,17 @@ def parse(source: str, where: object) -> dict[str, Declaration]:
 
 
 def options(path: Path) -> dict[str, Declaration] | None:
-    """Read the ``class Options:`` of a recipe's file without importing it; None when it has none."""
+    """Read the ``class Options:`` in a recipe's file without importing it.
+
+    A recipe is a ``class Recipe(…)`` that inherits; None when the file has none.
+    """
     source = Path(path).read_text(encoding="utf-8")
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.name == "Options":
-            return _declarations(node.body, _comments(source), path)
-    return None
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    recipe = next((node for node in classes if node.name == "Recipe" and node.bases), None)
+    if recipe is None:
+        return None
+    inside = [node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"]
+    return _declarations(inside[0].body, _comments(source), path) if inside else {}
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -235,6 +240,6 @@ def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
 
 
 def recipes(folder: Path = ROOT / "lib" / "recipes") -> dict[str, dict[str, Declaration]]:
-    """Options of each recipe: every file of `folder` with a ``class Options:`` is one."""
+    """Options of each recipe in `folder` (see `options`)."""
     found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
     return {name: known for name, known in found.items() if known is not None}

@@ -219,7 +219,7 @@ def _plain(value: object) -> object:
 
 
 def environment(device: str = "", **facts) -> dict:
-    """Where and with what something was computed: versions, machine, git commit. The caller names `device`."""
+    """Where and with what something was computed: versions, machine, git commit. `device` is given."""
     return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(),
             "device": device, **facts, "git": _git(), "versions": _versions(), "written": _now()}
 

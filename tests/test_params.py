@@ -25,10 +25,13 @@ video_path: str = ""         # a video to predict, empty for none
 options: dict = {}           # what only one recipe has
 '''
 RECIPE = '''
-class Options:
-    """What only this method has."""
-    channels: int = 3    # colour channels; one of 3, 4
-    dropout: float = 0.5  # part of the features set to zero; from 0.0 to 0.9
+import not_installed
+
+class Recipe(not_installed.Recipe):
+    class Options:
+        """What only this method has."""
+        channels: int = 3    # colour channels; one of 3, 4
+        dropout: float = 0.5  # part of the features set to zero; from 0.0 to 0.9
 '''
 
 
@@ -59,7 +62,7 @@ def recipes(tmp_path, monkeypatch):
     there = tmp_path / "recipes"
     there.mkdir()
     (there / "toy.py").write_text(RECIPE)
-    (there / "parts.py").write_text("import torch\n")
+    (there / "base.py").write_text("class Recipe:\n    class Options:\n        pass\n")
     known = declarations.recipes(there)
     monkeypatch.setattr(params, "recipes", lambda folder=None: known)
 
