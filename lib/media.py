@@ -194,8 +194,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], times: np.ndarray, sou
     ---------
     frames : pictures (H, W, 3) uint8 RGB, one for every time; an odd last row or column is left out (4:2:0).
     times : (T,) s, increasing, from 0; uneven steps are kept.
-    sound : (n,) −1…1, or None for a silent file; its first sample is played at `sound_start` (s, from 0). With
-        a start later than 1024 samples, the track begins 1024 samples earlier: the encoder's silent priming.
+    sound : (n,) −1…1, or None for a silent file; its first sample is played at `sound_start` (s, from 0).
+        With a start later than 1024 samples, the track begins with 1024 silent samples of priming.
     crf, preset : x264's quality (0–51, less is better) and speed.
     progress : called with (frames written, T).
 

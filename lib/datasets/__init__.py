@@ -1,0 +1,58 @@
+"""Data sets: a layout on disk -> trial table and check report. One module each; this file finds the right one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from lib.datasets import affwild2, sample
+from lib.datasets.report import Report
+from lib.store import Store
+
+
+def locate(params) -> tuple[str, Path]:
+    """Name (of the folder in the processed root) and root of the data set that the parameters mean.
+
+    The sample set's name carries its parameters, so that a small one never overwrites the big one.
+    """
+    if params.dataset == "sample":
+        name = sample.folder_name(params.sample_seed, params.sample_trials, params.sample_seconds)
+        return name, Path(params.data_root) / name
+    return params.dataset, Path(params.data_root)
+
+
+def store(params) -> Store:
+    """The store of the data set that the parameters mean."""
+    name, root = locate(params)
+    return Store(Path(params.processed_root), name, root)
+
+
+def prepare(params, progress: Callable | None = None) -> Path:
+    """Make the data if they are synthetic and not there yet; returns the data root."""
+    if params.dataset == "sample":
+        return sample.make(Path(params.data_root), seed=params.sample_seed, trials=params.sample_trials,
+                           seconds=params.sample_seconds, workers=max(1, params.workers), progress=progress)
+    return locate(params)[1]
+
+
+def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
+    """Trial table and check report of the data set that the parameters mean."""
+    name, root = locate(params)
+    expected = None
+    if params.dataset == "sample":
+        facts = json.loads((root / "sample.json").read_text())  # the sample set says itself what it holds
+        expected = {item: (count,) for item, count in facts["expected"].items()}
+    return affwild2.find(root, name, expected, progress)
+
+
+def is_synthetic(dataset: str) -> bool:
+    """Whether a trial table's `dataset` is the synthetic sample set, whose numbers have no meaning."""
+    return dataset.startswith("sample")
+
+
+def note(params) -> str:
+    """What stands under pictures of the data: that sample data are synthetic; "" for real ones."""
+    return "synthetic sample data" if params.dataset == "sample" else ""
