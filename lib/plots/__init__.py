@@ -1,0 +1,16 @@
+"""Pictures of data and results. Every function takes data and axes, labels them with units and returns them.
+
+Without `ax` a new pyplot figure is made: in JupyterLab and under papermill it appears under the cell by
+itself, so nothing here calls ``show``; end the cell's last line with a semicolon to keep the returned axes
+from being printed. `note` is written under the picture (``trials.SYNTHETIC_NOTE`` where a network was trained
+on sample data).
+"""
+
+from lib.plots.data import face_strip, found_against_expected, label_plane, sound_view, va_traces
+from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, prediction_traces
+from lib.plots.style import png, save, theme
+from lib.plots.training import LiveCurves, training_curves
+
+__all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "error_by_trial", "face_strip", "found_against_expected",
+           "label_plane", "png", "prediction_traces", "save", "sound_view", "theme", "training_curves",
+           "va_traces"]

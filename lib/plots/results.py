@@ -1,0 +1,138 @@
+"""Pictures of predictions and scores: notebook 06."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+
+from lib.metrics import EMOTIONS
+from lib.plots import style
+
+_SCATTER = 3000  # frames; more than that are drawn as a density
+_MEASURES = {"ccc": "CCC within the trial", "pcc": "correlation within the trial",
+             "rmse": "error (RMSE, label units)", "mae": "mean absolute error (label units)"}
+
+
+def prediction_traces(time: np.ndarray, labels: np.ndarray | None, prediction: np.ndarray,
+                      axes: Sequence[Axes] | None = None, raw: np.ndarray | None = None,
+                      scores: Mapping[str, float] | None = None, title: str = "", note: str = "") -> np.ndarray:
+    """Prediction against label over time, valence above arousal; stretches without labels are shaded.
+
+    time : (T,) s. labels : (T, 2), NaN unlabelled, or None. prediction : (T, 2) as submitted. raw : (T, 2)
+    before smoothing, drawn thin. scores : {"valence": CCC, "arousal": CCC}, written beside. Returns both
+    axes.
+    """
+    axes = style.new_axes(2, size=(10, 4.2), sharex=True) if axes is None else axes
+    border = style.edges(time)
+    for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
+        colour = style.COLOURS[emotion]
+        if labels is not None:
+            style.shade(ax, time, np.isnan(labels[:, column]), "unlabelled")
+            ax.plot(time, labels[:, column], color=style.LABEL, linewidth=1.2, label="label")
+        if raw is not None:
+            ax.plot(time, raw[:, column], color=colour, linewidth=0.7, alpha=0.5, label="unsmoothed")
+        ax.plot(time, prediction[:, column], color=colour, linewidth=1.8, label="prediction")
+        ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1]),
+               yticks=(-1, -0.5, 0, 0.5, 1))
+        if scores and scores.get(emotion) is not None:
+            ax.plot([], [], " ", label=f"CCC {scores[emotion]:.2f}")
+        style.legend_beside(ax)
+    axes[-1].set_xlabel("time (s)")
+    style.finish(axes, title, note)
+    return np.asarray(axes)
+
+
+def circumplex(prediction: np.ndarray, label: np.ndarray, axes: Sequence[Axes] | None = None, bins: int = 40,
+               title: str = "", note: str = "") -> np.ndarray:
+    """Labels and predictions side by side in the valence–arousal plane; labelled frames only.
+
+    prediction, label : (n, 2), NaN unlabelled. Up to 3000 frames as points, more as a density with one colour
+    scale for both. Returns both axes.
+    """
+    axes = style.new_axes(1, 2, size=(9.4, 4.6)) if axes is None else axes
+    known = ~(np.isnan(label).any(axis=1) | np.isnan(prediction).any(axis=1))
+    parts = {"label": np.asarray(label)[known], "prediction": np.clip(np.asarray(prediction)[known], -1, 1)}
+    side = np.linspace(-1, 1, bins + 1)
+    counts = {name: np.histogram2d(*va.T, bins=[side, side])[0] for name, va in parts.items()}
+    norm = LogNorm(1, max(2, *(count.max(initial=0) for count in counts.values())))
+    mesh = None
+    for ax, (name, va), colour in zip(axes, parts.items(), (style.LABEL, style.PALETTE[2]), strict=True):
+        if len(va) <= _SCATTER:
+            ax.scatter(*va.T, s=8, color=colour, alpha=0.35, linewidth=0)
+        else:
+            mesh = ax.pcolormesh(side, side, np.ma.masked_equal(counts[name].T, 0), norm=norm, cmap="viridis")
+        style.plane(ax).set_title(f"{name}, {len(va)} frames")
+    if mesh is not None:
+        axes[0].figure.colorbar(mesh, ax=list(axes), label="frames a cell", shrink=0.85, format="%d")
+    style.finish(axes, title, note)
+    return np.asarray(axes)
+
+
+def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "",
+                   note: str = "") -> np.ndarray:
+    """CCC of each method as a dot with its 95 % interval over trials; baselines in grey.
+
+    table : from `metrics.ccc_table`: method, emotion, ccc, low, high (NaN = no interval), baseline. The order
+    of methods is kept, first on top. Returns one axes an emotion.
+    """
+    methods = list(dict.fromkeys(table["method"]))
+    emotions = [emotion for emotion in EMOTIONS if emotion in set(table["emotion"])]
+    if axes is None:
+        axes = style.new_axes(1, len(emotions), size=(2.2 + 4.2 * len(emotions), 1.1 + 0.36 * len(methods)),
+                              sharey=True, squeeze=False)[0]
+    low = min(-0.1, np.nanmin([*table["ccc"], *table["low"]], initial=0) - 0.05)
+    for ax, emotion in zip(axes, emotions, strict=True):
+        for row in table[table["emotion"] == emotion].itertuples():
+            place = methods.index(row.method)
+            colour = style.BASELINE if row.baseline else style.COLOURS[emotion]
+            if row.low == row.low:
+                ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
+            ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
+            ax.text(1.03, place, _with_interval(row), va="center", transform=ax.get_yaxis_transform())
+        ax.axvline(0, color="0.3", linewidth=1)
+        ax.set(xlabel=f"CCC {emotion} (bar: 95 % over trials)", xlim=(low, 1.0), yticks=range(len(methods)),
+               yticklabels=methods, ylim=(len(methods) - 0.5, -0.5))
+    for method, text in zip(methods, axes[0].get_yticklabels(), strict=True):
+        if table.loc[table["method"] == method, "baseline"].all():
+            text.set_color("0.45")
+    style.finish(axes, title, note)
+    return np.asarray(axes)
+
+
+def _with_interval(row) -> str:
+    """``0.81 [0.72, 0.87]`` for a row of the CCC table; – for a score that is not defined."""
+    if row.ccc != row.ccc:
+        return "–"
+    text = f"{row.ccc:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if row.low == row.low else "")
+    return text.replace("-", "−")
+
+
+def error_by_trial(table: pd.DataFrame, ax: Axes | None = None, measure: str = "rmse", most: int = 30,
+                   title: str = "", note: str = "") -> Axes:
+    """One row a trial, worst on top: error (or score) of valence and arousal.
+
+    table : from `metrics.per_trial`: trial, emotion, and the column `measure` (ccc, pcc, rmse or mae). Only
+    the `most` worst trials are drawn; the axis says how many there are.
+    """
+    wide = table.pivot(index="trial", columns="emotion", values=measure)
+    order = wide.mean(axis=1).sort_values(ascending=measure in ("ccc", "pcc")).index
+    shown = wide.loc[order[:most]]
+    ax = style.new_axes(size=(7.5, 1.1 + 0.27 * len(shown))) if ax is None else ax
+    ax.hlines(range(len(shown)), shown.min(axis=1), shown.max(axis=1), color=style.BASELINE, linewidth=1)
+    for emotion, marker in zip(EMOTIONS, "oD", strict=True):
+        if emotion in shown:
+            ax.plot(shown[emotion], range(len(shown)), marker, color=style.COLOURS[emotion], label=emotion)
+    ax.set(xlabel=_MEASURES[measure], yticks=range(len(shown)), yticklabels=shown.index,
+           ylim=(len(shown) - 0.5, -0.5),
+           ylabel="trial" if len(shown) == len(wide) else f"{len(shown)} worst of {len(wide)} trials")
+    if measure in ("rmse", "mae"):
+        ax.set_xlim(0, 1.05 * max(1e-3, np.nanmax(shown.to_numpy(), initial=0)))
+    else:
+        ax.axvline(0, color="0.3", linewidth=1)
+    style.legend_beside(ax)
+    style.finish(ax, title, note)
+    return ax

@@ -1,0 +1,111 @@
+"""What all pictures share: theme, colours, the valence–arousal plane, shaded gaps, notes, saving."""
+
+from __future__ import annotations
+
+import functools
+import io
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PALETTE = sns.color_palette("colorblind")
+COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
+LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve for comparison
+
+
+@functools.cache
+def theme() -> None:
+    """Set seaborn's theme and its colour-blind palette. Acts once, so that a reader's own settings stay."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85, rc={
+        "figure.constrained_layout.use": True,  # keeps labels, legends and notes from overlapping
+        "savefig.dpi": 150, "legend.frameon": False, "axes.titlelocation": "left", "hatch.linewidth": 0.6})
+
+
+def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3), **options):
+    """Axes of a new figure with the theme set; `size` in inches. One Axes, or an array of them."""
+    theme()
+    return plt.subplots(rows, columns, figsize=size, **options)[1]
+
+
+def finish(axes, title: str = "", note: str = "") -> None:
+    """Write the title above (over all axes) and the note below the whole figure."""
+    figure = figure_of(axes)
+    if title and isinstance(axes, Axes):
+        axes.set_title(title)
+    elif title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
+    if note:
+        figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
+
+
+def figure_of(picture) -> Figure:
+    """The figure of a Figure, of Axes, or of an array of Axes."""
+    if isinstance(picture, Figure):
+        return picture
+    return np.ravel(np.asarray(picture, dtype=object))[0].figure
+
+
+def save(picture, path: Path, close: bool = False) -> Path:
+    """Write a figure (or the figure of these axes) as PNG, PDF or SVG, after the path's suffix.
+
+    close : forget the figure afterwards, so that a notebook does not show it and loops do not fill the
+    memory.
+    """
+    figure, path = figure_of(picture), Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        figure.savefig(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if close:
+        plt.close(figure)
+    return path
+
+
+def png(picture, dpi: int = 100) -> bytes:
+    """A figure as PNG bytes; it is closed, so that it does not appear a second time under the cell."""
+    figure, stream = figure_of(picture), io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi)
+    plt.close(figure)
+    return stream.getvalue()
+
+
+def plane(ax: Axes) -> Axes:
+    """Dress axes as the circumplex: valence to the right, arousal upwards, −1…1, with the unit circle."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    ax.plot(np.cos(angle), np.sin(angle), color="0.5", linewidth=1, zorder=3)
+    for line in (ax.axhline, ax.axvline):
+        line(0, color="0.5", linewidth=1, zorder=3)
+    ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", xlabel="valence (−1…1)",
+           ylabel="arousal (−1…1)", xticks=(-1, -0.5, 0, 0.5, 1), yticks=(-1, -0.5, 0, 0.5, 1))
+    ax.grid(False)
+    return ax
+
+
+def edges(time: np.ndarray) -> np.ndarray:
+    """(T+1,) s: borders halfway between frames, so that a frame of any rate has its own stretch of time."""
+    time = np.asarray(time, np.float64)
+    if len(time) < 2:
+        return np.concatenate([time - 0.02, time + 0.02])
+    middle = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
+
+
+def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
+    """Shade the stretches of time where `missing` (T,) is true; one entry `label` in the legend."""
+    border = edges(time)
+    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(missing, np.int8), [0]])))
+    for number, (start, stop) in enumerate(zip(change[::2], change[1::2], strict=True)):
+        ax.axvspan(border[start], border[stop], facecolor="0.9", edgecolor="0.7", hatch="///", linewidth=0,
+                   zorder=0, label=label if number == 0 else None)
+
+
+def legend_beside(ax: Axes) -> None:
+    """Legend right of the axes, where it covers no data."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)
