@@ -1,0 +1,176 @@
+"""The arrays of a trial: find where one lies, make it with all that it is made from, open it.
+
+What arrays there are and how each comes about stands in `lib.makers`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib import faces, store
+from lib.errors import InputError
+from lib.makers import MAKERS, Maker
+from lib.store import Request, Store, request
+
+NOTEBOOKS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where an array of a trial lies. `made_from` is None when its inputs are absent and it was found by name."""
+
+    request: Request
+    path: Path
+    made_from: dict | None
+    note: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_file() and self.path.with_suffix(".json").is_file()
+
+    @property
+    def digits(self) -> str:
+        return self.path.stem.rsplit("-", 1)[1]
+
+
+def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
+    """Find where an array of this trial lies or will lie, without computing it.
+
+    Raises InputError when an input is absent and no array, or more than one, fits by name, parameters and version.
+    """
+    maker = maker_of(wanted)
+    shelf = place.shelf(maker.owner, trial[maker.owner])
+    inputs, absent = _fingerprints(trial, wanted, maker, place)
+    if not absent:
+        made_from = {"name": wanted.name, "parameters": dict(wanted.parameters), "version": maker.version,
+                     "inputs": inputs}
+        return Located(wanted, shelf.path(made_from), made_from)
+    found = shelf.find(wanted.name, wanted.parameters, maker.version)
+    if len(found) == 1:
+        return Located(wanted, found[0], None, f"used without its inputs ({absent[0]} is absent)")
+    where = f"trial {trial['trial']}, array {wanted}"
+    if found:
+        raise InputError(f"{len(found)} arrays fit and their inputs are absent: {', '.join(p.name for p in found)}",
+                         where=where, expected=f"one, or the input {absent[0]}",
+                         todo="remove the one you do not mean with `python -m lib store rm`")
+    raise InputError(f"an input is absent: {absent[0]}", where=where, expected="the file, or the array made from it",
+                     todo="put the file back, or copy the store's folder of this trial")
+
+
+def _fingerprints(trial: Mapping, wanted: Request, maker: Maker, place: Store) -> tuple[dict, list]:
+    inputs, absent = {}, []
+    for name, source in maker.sources(trial, wanted).items():
+        if isinstance(source, Request):
+            try:
+                inputs[name] = {"array": locate(trial, source, place).digits}
+            except InputError as error:
+                absent.append(error.what.removeprefix("an input is absent: "))
+        else:
+            path = place.data_root / source
+            if path.exists():
+                inputs[name] = store.fingerprint(path)
+            else:
+                absent.append(path)
+    return inputs, absent
+
+
+def make(trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pack: bool = True) -> dict:
+    """See that a trial has an array, and all that it is made from; returns a row of the notebook's report.
+
+    With ``pack=False`` faces that can be read where the data set put them are not copied into one array.
+    Keys: trial, array, state ("made", "there", "read in place"), seconds, note, path. Raises InputError.
+    """
+    started = time.perf_counter()
+    located = locate(trial, wanted, place)
+    row = {"trial": trial["trial"], "array": str(wanted), "state": "there", "note": located.note,
+           "path": str(located.path)}
+    if not located.exists:
+        if wanted.name == "face" and trial["crops_dir"] and not pack:
+            row["state"] = "read in place"
+        else:
+            _compute(trial, located, place, device)
+            row["state"] = "made"
+    if located.exists:
+        row["note"] = "; ".join(filter(None, [located.note, store.facts(located.path).get("note", "")]))
+    return {**row, "seconds": time.perf_counter() - started}
+
+
+def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:
+    maker = maker_of(located.request)
+    inputs = {}
+    for name, source in maker.sources(trial, located.request).items():
+        if not isinstance(source, Request):
+            inputs[name] = place.data_root / source
+            continue
+        make(trial, source, place, device, pack=False)
+        inputs[name] = (read_faces(trial, source.parameters["size"], place) if source.name == "face"
+                        else read(trial, source, place))
+        with contextlib.suppress(FileNotFoundError):
+            inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
+    shelf = place.shelf(maker.owner, trial[maker.owner])
+
+    def create(shape, dtype, **facts):
+        return shelf.creating(located.made_from, shape, dtype, **facts)
+
+    maker.make(inputs, located.request.parameters, create, device)
+
+
+def make_all(trial: Mapping, requests: Iterable[Request], place: Store, device: str = "cpu",
+             pack: bool = True) -> list[dict]:
+    """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out."""
+    return [make(trial, wanted, place, device, pack) for wanted in requests]
+
+
+def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:
+    """An array of a trial, memory-mapped and read-only. Raises InputError naming the notebook that makes it."""
+    return store.read(_existing(trial, wanted, place).path)
+
+
+def facts(trial: Mapping, wanted: Request, place: Store) -> dict:
+    """What stands in the JSON beside an array: ``t0``, ``rate``, shape, …"""
+    return store.facts(_existing(trial, wanted, place).path)
+
+
+def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
+    located = locate(trial, wanted, place)
+    if not located.exists:
+        raise InputError(f"the array {wanted} is not there", where=f"trial {trial['trial']}: {located.path}",
+                         todo=f"run notebook {NOTEBOOKS[maker_of(wanted).step]} with the same parameters")
+    return located
+
+
+def require(trial: Mapping, wanted: Request, place: Store) -> None:
+    """Raise InputError, naming the notebook to run, unless a trial's array can be read."""
+    if wanted.name == "face":
+        read_faces(trial, wanted.parameters["size"], place)
+    else:
+        _existing(trial, wanted, place)
+
+
+def read_faces(trial: Mapping, size: int, place: Store) -> faces.Faces:
+    """The faces of a trial at `size` pixels: packed if the store has them, else read in place from the crops."""
+    valid = read(trial, request("face_valid"), place)
+    located = locate(trial, request("face", size=size), place)
+    if located.exists:
+        return faces.Faces(valid, size, packed=store.read(located.path))
+    if trial["crops_dir"]:
+        return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
+    return faces.Faces(valid, size, packed=read(trial, request("face", size=size), place))
+
+
+def maker_of(wanted: Request) -> Maker:
+    """The maker of a request. Raises InputError for an array that nobody makes."""
+    if wanted.name not in MAKERS:
+        raise InputError(f"no array is called {wanted.name!r}", expected=", ".join(MAKERS))
+    return MAKERS[wanted.name]
+
+
+def of_step(requests: Iterable[Request], step: str) -> list[Request]:
+    """Those of the requests that belong to notebook 02 ("visual"), 03 ("audio") or 04 ("labels"), each once."""
+    return list(dict.fromkeys(wanted for wanted in requests if maker_of(wanted).step == step))

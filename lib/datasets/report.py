@@ -1,0 +1,51 @@
+"""What a data set holds against what it should hold: counts, contradictions (errors), missing counterparts (warnings)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from lib.errors import InputError
+
+
+@dataclass
+class Report:
+    """Collects counts and problems; nothing is repaired, everything is named."""
+
+    counts: list[dict] = field(default_factory=list)
+    problems: list[dict] = field(default_factory=list)
+
+    def count(self, item: str, found: int, expected: tuple[int, ...] = ()) -> None:
+        """Note a number found, and the numbers that would be right (several years of one data set; empty = unknown)."""
+        nearest = min(expected, key=lambda number: abs(number - found), default=float("nan"))
+        state = ("not known" if not expected else "ok" if found == nearest else
+                 "missing" if found < nearest else "extra")
+        self.counts.append({"item": item, "found": found, "expected": nearest, "state": state,
+                            "releases": ", ".join(map(str, expected))})
+
+    def error(self, item: str, what: str, done: str) -> None:
+        """A contradiction: `what` is wrong with `item`, and what was `done` about it."""
+        self.problems.append({"severity": "error", "item": item, "what": what, "done": done})
+
+    def warning(self, item: str, what: str, done: str) -> None:
+        """A missing counterpart or something unusual."""
+        self.problems.append({"severity": "warning", "item": item, "what": what, "done": done})
+
+    def fault(self, item: str, error: InputError, done: str) -> None:
+        """An InputError that a file raised, as a row."""
+        self.error(item, f"{error.what} ({error.where})" if error.where else error.what, done)
+
+    def count_table(self) -> pd.DataFrame:
+        """Columns item, found, expected (of the nearest release), state, releases (every number that is right)."""
+        return pd.DataFrame(self.counts, columns=["item", "found", "expected", "state", "releases"])
+
+    def problem_table(self) -> pd.DataFrame:
+        """Columns severity, item, what, done; errors first."""
+        problems = pd.DataFrame(self.problems, columns=["severity", "item", "what", "done"])
+        return problems.sort_values(["severity", "item"], kind="stable").reset_index(drop=True)
+
+    def failures(self) -> list[tuple[str, InputError]]:
+        """The errors as (item, error) pairs, for ``run.record(lost=…)``."""
+        return [(row["item"], InputError(row["what"], todo=f"mend or replace it (now: {row['done']})"))
+                for row in self.problems if row["severity"] == "error"]

@@ -1,0 +1,178 @@
+"""What predictions are worth: smoothing chosen on val, scores with intervals, trivial predictors, submission files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib import arrays, baselines, labels, metrics, plots, smoothing, submission
+from lib.errors import InputError
+from lib.inference import Predictor, read_values, write_csv
+from lib.metrics import EMOTIONS
+from lib.store import Store, request
+
+
+def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """trial -> task -> rows  to  task -> trial -> rows."""
+    turned: dict[str, dict] = {}
+    for trial, tasks in per_trial.items():
+        for task, rows in tasks.items():
+            turned.setdefault(task, {})[trial] = rows
+    return turned
+
+
+def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list[int], bootstrap: int = 1000,
+           hidden: Mapping[str, np.ndarray] | None = None) -> dict:
+    """Choose the smoothing on val, rewrite the prediction files with smoothed values and labels, score them.
+
+    Arguments
+    ---------
+    table : trial table with the val and test trials that were predicted (`predict_trial`).
+    folder : of the prediction files.
+    widths : smoothing widths in frames to choose from (1 = none).
+    bootstrap : draws of trials for the intervals.
+    hidden : labels (T, 2) of test trials that are known but were held back; their scores stand under "test".
+
+    Returns the content of metrics.json without baselines.
+    """
+    recipe = predictor.recipe
+    raw = {trial: read_values(folder, trial, recipe) for trial in table["trial"]}
+    labels = {trial: {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks} for trial in raw}
+    for trial, rows in (hidden or {}).items():
+        labels[trial]["va"] = rows
+    val = list(table["trial"][table["split"] == "val"])
+    test = [trial for trial in (hidden or {}) if trial in raw]
+    found = {"rules": recipe.params.rules, "epoch": predictor.epoch, "synthetic": predictor.synthetic,
+             "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are reported here"}
+    chosen = dict.fromkeys(EMOTIONS, 1)
+    if "va" in recipe.tasks and val:
+        chosen = smoothing.choose({t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths)
+    smooth = {trial: _smoothed(rows, chosen) for trial, rows in raw.items()}
+    for name, some in (("val", val), ("test", test)):
+        if some:
+            of = by_task({trial: labels[trial] for trial in some})
+            found[name] = recipe.metrics(of, by_task({trial: raw[trial] for trial in some}), bootstrap)
+            found[f"{name}_smoothed"] = recipe.metrics(of, by_task({trial: smooth[trial] for trial in some}), bootstrap)
+    for trial in raw:
+        _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
+    return {**found, "smoothing": chosen}
+
+
+def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+    if "va" not in rows:
+        return dict(rows)
+    return {**rows, "va": smoothing.smooth(rows["va"], widths)}
+
+
+def _rewrite(path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> None:
+    table = pd.read_csv(path)
+    table = table[[name for name in table if not name.startswith("label_")]]
+    if "va" in smooth:
+        table[["valence", "arousal"]] = recipe.decide("va", smooth["va"])
+    for task, rows in labels.items():
+        names = {"va": [f"label_{name}" for name in EMOTIONS], "expression": ["label_expression"],
+                 "action_units": [f"label_action_unit_{k}" for k in range(rows.shape[-1])]}[task]
+        table[names] = rows.reshape(len(table), -1)
+    write_csv(path, table)
+
+
+def score_table(found: Mapping) -> pd.DataFrame:
+    """The CCC table of one run: this network raw and smoothed, then the trivial predictors; see `metrics.ccc_table`."""
+    methods = {"raw": found["val"], "smoothed": found["val_smoothed"]}
+    return metrics.ccc_table(methods, found.get("baselines"))
+
+
+def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
+    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; nothing unless `folder` is named."""
+    if not folder:
+        return {}
+    found = {}
+    for trial in table[table["split"] == "test"].to_dict("records"):
+        path = store.data_root / folder / "VA_Set" / f"{trial['trial']}.txt"
+        n_frames = len(arrays.read(trial, request("time"), store))
+        found[trial["trial"]] = labels.fit_rows(labels.read(path, "va"), n_frames, "fit", path)[0]
+    return found
+
+
+def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
+    """Scores of predictors that see next to nothing, on the same val frames: name -> emotion -> CCC.
+
+    What a trial lacks (no sound, no faces) leaves it out of the predictors that need it.
+    """
+    wanted = {"pixels": request("pixels"), "loudness": request("loudness"), "va": request("va", mismatch=mismatch),
+              "face_valid": request("face_valid")}
+    data: dict[str, list] = {"train": [], "val": []}
+    for trial in table[table["split"].isin(data) & (table["va_path"] != "")].to_dict("records"):
+        item = {}
+        for name, one in wanted.items():
+            with contextlib.suppress(InputError):
+                item[name] = np.asarray(arrays.read(trial, one, store))
+        if "va" in item:
+            data[trial["split"]].append(item)
+    return baselines.evaluate(data["train"], data["val"])
+
+
+def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
+    """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
+    rows = pd.read_csv(Path(folder) / f"{trial}.csv")
+    known = [f"label_{name}" for name in EMOTIONS]
+    return rows[list(EMOTIONS)].to_numpy(), rows.reindex(columns=known).to_numpy(float)
+
+
+def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
+    found = [read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]]
+    values, known = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    labelled = np.isfinite(known).all(axis=1)
+    return values[labelled], known[labelled]
+
+
+def by_trial(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Scores of each labelled val trial, see `metrics.per_trial`."""
+    found = {trial: read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]}
+    labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
+    return metrics.per_trial({trial: known for trial, (_, known) in labelled.items()},
+                             {trial: values for trial, (values, _) in labelled.items()})
+
+
+def best_and_worst(scores: pd.DataFrame) -> list[str]:
+    """The trial with the highest and the one with the lowest mean CCC."""
+    means = scores.groupby("trial")["ccc"].mean().sort_values()
+    return list(dict.fromkeys([means.index[-1], means.index[0]])) if len(means) else []
+
+
+def traces(folder: Path, note: str, name: str):
+    """Prediction and, where known, label of the trial `name` over time."""
+    rows = pd.read_csv(Path(folder) / f"{name}.csv")
+    values, known = read_pairs(folder, name)
+    raw = rows[[f"{emotion}_raw" for emotion in EMOTIONS]].to_numpy()
+    return plots.prediction_traces(rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note)
+
+
+def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -> list[str]:
+    """Write the submission files of all predicted test trials (val trials where there is no test) and check them.
+
+    Returns what is wrong with them, an empty list when they are ready to send.
+    """
+    chosen = table[table["split"] == ("test" if (table["split"] == "test").any() else "val")]
+    values, frames = {}, {}
+    for trial in chosen.to_dict("records"):
+        rows = pd.read_csv(Path(folder) / f"{trial['trial']}.csv")
+        values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
+    problems = []
+    columns = {"va": list(EMOTIONS), "expression": ["expression"]}
+    for task in predictor.recipe.tasks:
+        for trial, rows in values.items():
+            units = [name for name in rows if name.startswith("action_unit_") and not name.endswith("_raw")]
+            array = rows[columns.get(task, units)].to_numpy()
+            submission.write(out, task, trial, array[:, 0] if task == "expression" else array)
+        problems += submission.validate(out, frames, task)
+    if "va" in predictor.recipe.tasks:
+        single = out / "predictions.csv"
+        submission.write_single(single, {trial: rows[list(EMOTIONS)].to_numpy() for trial, rows in values.items()})
+        problems += submission.validate_single(single, frames)
+    return problems

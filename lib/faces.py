@@ -1,0 +1,101 @@
+"""Cropped faces of a trial, frame by frame: packed in one array, read in place, or the centre of the raw picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib import media
+from lib.errors import InputError
+
+CROP_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def crop_paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
+    """Frame index (0-based) -> picture. Picture number k+1 belongs to frame k, as Aff-Wild2 ships its crops.
+
+    Raises InputError for a folder that is not there, and for pictures numbered beyond the video's last frame.
+    """
+    if not Path(crops_dir).is_dir():
+        raise InputError("the folder of cropped faces is not there", where=crops_dir,
+                         todo="unpack the crops again, or run 01_download_check to build the trial table anew")
+    numbered = {int(path.stem) - 1: path for path in Path(crops_dir).iterdir()
+                if path.suffix.lower() in CROP_SUFFIXES and path.stem.isdigit()}
+    beyond = [index for index in numbered if not 0 <= index < n_frames]
+    if beyond:
+        raise InputError(f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond) + 1})",
+                         where=crops_dir, expected=f"numbers 1 to {n_frames}, one for a video frame",
+                         todo="check that the crops belong to this version of the video")
+    return numbered
+
+
+def resize(picture: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (size, size, 3) uint8; area averaging when it shrinks, which does not alias."""
+    if picture.shape[:2] == (size, size):
+        return picture
+    shrink = min(picture.shape[:2]) >= size
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
+
+
+def read_crop(path: Path, size: int) -> np.ndarray:
+    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError("a cropped face cannot be read", where=path, expected="a JPEG or PNG picture",
+                         todo="unpack this trial's crops again, or delete the file: its frame then counts as faceless")
+    return resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), size)
+
+
+def centre_square(picture: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of a picture (H, W, 3)."""
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    return picture[top:top + side, left:left + side]
+
+
+def valid_rows(crops_dir: Path, n_frames: int) -> np.ndarray:
+    """(T,) bool: whether frame k has a cropped face."""
+    valid = np.zeros(n_frames, bool)
+    valid[list(crop_paths(crops_dir, n_frames))] = True
+    return valid
+
+
+def fill_from_crops(array: np.ndarray, crops_dir: Path) -> None:
+    """Fill (T, S, S, 3) uint8 with the trial's pictures; black where no face was found."""
+    for index, path in crop_paths(crops_dir, len(array)).items():
+        array[index] = read_crop(path, array.shape[1])
+
+
+def fill_from_video(array: np.ndarray, video_path: Path) -> None:
+    """Fill (T, S, S, 3) uint8 with the centre square of every frame of a video that has no crops."""
+    for index, (_, picture) in enumerate(media.frames(video_path)):
+        array[index] = resize(centre_square(picture), array.shape[1])
+
+
+class Faces:
+    """Faces of one trial, whatever they lie in. ``len(faces)`` frames of side `size`; ``faces.valid`` (T,) bool.
+
+    `packed` is a (T, S, S, 3) uint8 array of the store; without it the pictures are read in place when asked for.
+    """
+
+    def __init__(self, valid: np.ndarray, size: int, packed: np.ndarray | None = None, crops_dir: Path | None = None):
+        self.valid, self.size = np.asarray(valid), size
+        self._packed = packed
+        self._paths = crop_paths(crops_dir, len(valid)) if packed is None else {}
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """(N,) frame indices, −1 for none -> (N, S, S, 3) uint8 RGB; black where there is no face."""
+        indices = np.asarray(indices)
+        out = np.zeros((len(indices), self.size, self.size, 3), np.uint8)
+        known = (indices >= 0) & self.valid[indices]
+        if self._packed is not None:
+            out[known] = self._packed[indices[known]]
+        else:
+            for row in np.flatnonzero(known):
+                out[row] = read_crop(self._paths[int(indices[row])], self.size)
+        return out

@@ -1,0 +1,63 @@
+"""Features of a trained two-stream network, once a frame: what joint cross-attention is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib import windows
+from lib.features import mel
+from lib.models.tsav_backbone import backbone_from_tsav
+
+FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip
+
+
+@lru_cache(maxsize=1)
+def load(path: Path, size: int, pooled: bool, device: str) -> torch.nn.Module:
+    """The frozen network in a checkpoint, without its last layer. Kept for the next trial."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return backbone_from_tsav(checkpoint["model"], face_size=size, pooled=pooled).to(device)
+
+
+def _chunks(n_frames: int) -> Iterator[slice]:
+    return (slice(start, min(start + FRAMES_AT_ONCE, n_frames)) for start in range(0, n_frames, FRAMES_AT_ONCE))
+
+
+def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
+    """(T, 8) int32 frames of every frame's clip, −1 = black.
+
+    "dilated": 8 frames, 6 apart (TSAV §1.1). "look_back": 8 of the faces found in the last 32 frames (JCA §7.1).
+    """
+    return windows.clips(len(valid)) if rule == "dilated" else windows.look_back(valid)
+
+
+@torch.inference_mode()
+def visual(inputs, parameters, create, device) -> None:
+    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See `lib.makers`."""
+    network = load(inputs["weights"], parameters["size"], parameters["pooled"], device)
+    clips = clip_indices(inputs["face_valid"], parameters["clip"])
+    faces = inputs["face"]
+    channels, positions = network.visual_channels, network.visual_positions
+    with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
+        for rows in _chunks(len(clips)):
+            pictures = faces.read(clips[rows].ravel()).reshape(*clips[rows].shape, faces.size, faces.size, 3)
+            batch = {"clip": torch.from_numpy(pictures).to(device)}  # (N, 8, S, S, 3) uint8
+            out[rows] = network(batch)["visual"].half().cpu().numpy()
+
+
+@torch.inference_mode()
+def sound(inputs, parameters, create, device) -> None:
+    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.makers`."""
+    network = load(inputs["weights"], parameters["size"], parameters["pooled"], device)
+    seconds, t0 = parameters["seconds"], inputs["mel_facts"]["t0"]
+    times = np.asarray(inputs["time"])
+    starts = mel.start_column(times, t0, seconds, parameters["anchor"])
+    with create((len(times), network.audio_channels), np.float16) as out:
+        for rows in _chunks(len(times)):
+            segments = mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))  # (N, 1, 64, columns)
+            batch = {"mel": torch.from_numpy(segments).to(device)}
+            out[rows] = network(batch)["audio"].half().cpu().numpy()

@@ -1,0 +1,157 @@
+"""Predictions of a trained run: every frame of val and test trials, or of any video file; and what they are worth."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib import arrays, media, recipes, runs, training, trials
+from lib.datasets import is_synthetic
+from lib.errors import InputError
+from lib.labels import write_text
+from lib.params import Params
+from lib.store import Store, fingerprint, request
+
+HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers")
+
+
+@dataclass
+class Predictor:
+    """A trained network with its recipe, ready to predict trials of `store`.
+
+    `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says whether it learnt
+    from the sample set.
+    """
+
+    recipe: object
+    model: torch.nn.Module
+    device: torch.device
+    made_from: dict
+    epoch: int
+    synthetic: bool
+
+    def predict(self, trial: str) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32 raw outputs of every frame of a trial."""
+        windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
+        outputs = training.predict(self.model, self.recipe, windows, self.device)
+        return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+
+
+def checkpoint_path(params) -> Path:
+    """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's own best one."""
+    return runs.checkpoint(params.predict_run or params.run, params.runs_root)
+
+
+def note(checkpoint: Path) -> str:
+    """The sentence that must stand wherever this network's values are shown; "" for one trained on real data."""
+    return trials.SYNTHETIC_NOTE if is_synthetic(training.load_checkpoint(checkpoint)["params"]["dataset"]) else ""
+
+
+def load(path: Path, params, store: Store) -> Predictor:
+    """Load a checkpoint as a Predictor for the data of `store`.
+
+    The recipe gets the parameters that it was trained with; only places and device are taken from `params`.
+    Raises InputError when the checkpoint is missing or was trained for another modality of data than is there.
+    """
+    saved = training.load_checkpoint(path)
+    here = {name: params[name] for name in HERE if name in params}
+    recipe = recipes.create(saved["params"]["recipe"], Params({**saved["params"], **here}), store)
+    recipe.statistics = saved["statistics"]
+    device = training.pick_device(params.device)
+    model = recipe.model()
+    model.load_state_dict(saved["model"])
+    return Predictor(recipe, model.to(device).eval(), device, fingerprint(path), saved["epoch"],
+                     is_synthetic(saved["params"]["dataset"]))
+
+
+def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
+    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one that is there is kept."""
+    path = Path(folder) / f"{trial}.csv"
+    if not path.is_file():
+        write_csv(path, prediction_table(predictor, trial, predictor.predict(trial)))
+    return path
+
+
+def begin(folder: Path, predictor: Predictor) -> None:
+    """Empty the folder of predictions unless they are of the same checkpoint."""
+    note = Path(folder) / "made_from.txt"
+    mine = f"checkpoint SHA-256 {predictor.made_from['sha256']}, size {predictor.made_from['size']}\n"
+    if note.is_file() and note.read_text() == mine:
+        return
+    if Path(folder).is_dir():
+        shutil.rmtree(folder)
+    write_text(note, mine)
+
+
+def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, then labels where known."""
+    recipe = predictor.recipe
+    times = np.asarray(recipe.read(trial, request("time")))
+    table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
+    for task, values in raw.items():
+        decided = recipe.decide(task, values)
+        if task == "va":
+            table[["valence", "arousal"]] = decided
+            table[["valence_raw", "arousal_raw"]] = values
+        elif task == "expression":
+            table["expression"] = decided
+            table[[f"expression_{k}" for k in range(values.shape[1])]] = values
+        else:
+            table[[f"action_unit_{k}" for k in range(values.shape[1])]] = decided
+            table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
+    table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
+                      if recipe.uses_video else np.ones(len(times), int))
+    return table
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a table atomically, six significant digits."""
+    return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
+    """Raw values of a prediction file: task -> (T, k)."""
+    table = pd.read_csv(Path(folder) / f"{trial}.csv")
+    columns = {"va": ["valence_raw", "arousal_raw"],
+               "expression": [name for name in table if name.startswith("expression_")],
+               "action_units": [name for name in table if name.startswith("action_unit_") and name.endswith("_raw")]}
+    return {task: table[columns[task]].to_numpy(np.float32) for task in recipe.tasks}
+
+
+def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir: Path | str = "") -> tuple:
+    """Predict every frame of any video file; everything is written into `folder` and nowhere else.
+
+    Arguments
+    ---------
+    path : the video. crops_dir : a folder of its cropped faces, ``%05d.jpg`` from 1; "" takes the picture's centre.
+    checkpoint : the network (`checkpoint_path`); a run that builds on a backbone finds it as in training.
+
+    Returns (Predictor, prediction table); the table is also ``<folder>/<stem>.csv``. Values are not smoothed: the
+    widths belong to the data set that they were chosen on.
+    """
+    path, folder = Path(path), Path(folder)
+    info = media.probe(path)
+    row = {"trial": path.stem, "video": path.stem, "dataset": "video", "split": "test", "subject": path.stem,
+           "video_path": path.name, "audio_path": path.name if info.audio_codec else "", "crops_dir": str(crops_dir),
+           "n_frames": info.n_frames, "fps": info.fps, "duration": info.duration}
+    store = Store(folder / "arrays", "video", path.parent)
+    trials.write(trials.table([row]), store.trials_path)
+    saved = training.load_checkpoint(checkpoint)["params"]
+    here = {name: params[name] for name in HERE if name in params}
+    recipe = recipes.create(saved["recipe"], Params({**saved, **here}), store)
+    if recipe.uses_audio and not info.audio_codec:
+        raise InputError("this video has no audio track, and the network needs sound", where=path,
+                         todo="predict with a run that was trained with `modality: video`")
+    device = str(training.pick_device(params.device))
+    wanted = [item for item in recipe.arrays() if arrays.maker_of(item).step != "labels"]
+    arrays.make_all(row, wanted, store, device)
+    predictor = load(checkpoint, params, store)
+    table = prediction_table(predictor, path.stem, predictor.predict(path.stem))
+    write_csv(folder / f"{path.stem}.csv", table)
+    return predictor, table

@@ -1,0 +1,166 @@
+"""What arrays the store can hold of a trial, what each is made from, and how: one `Maker` each.
+
+To add a feature, write a function and one `Maker` in `MAKERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib import audio, faces, labels, media
+from lib.errors import InputError
+from lib.store import Request, request
+
+SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How one kind of array comes about.
+
+    sources(trial, request) names what it is made from: paths relative to the data root, or other requests.
+    make(inputs, parameters, create, device) computes it: `inputs` has the same names, with absolute paths, arrays
+    (and `faces.Faces` for faces); ``create(shape, dtype, **facts)`` opens the array to be filled.
+    `version` is raised when the numbers change. `owner` is whose array it is: "trial" or "video".
+    """
+
+    name: str
+    step: str  # visual, audio or labels: notebook 02, 03 or 04
+    owner: str
+    version: int
+    sources: Callable[[Mapping, Request], dict]
+    make: Callable
+
+
+def _from_video(trial, wanted):
+    return {"video": trial["video_path"]}
+
+
+def _from_crops(trial, wanted):
+    return {"crops": trial["crops_dir"] or trial["video_path"], "time": request("time")}
+
+
+def _from_sound(trial, wanted):
+    if not trial["audio_path"]:
+        raise InputError("this video has no audio track", where=f"trial {trial['trial']}: {trial['video_path']}",
+                         todo="run with `modality: video`, or leave this trial out")
+    return {"video": trial["audio_path"]}
+
+
+def _of_sound(trial, wanted):
+    return {"sound": request("audio_44k", rate=SOUND_RATE)}
+
+
+def _of_sound_and_time(trial, wanted):
+    return {**_of_sound(trial, wanted), "time": request("time")}
+
+
+def _from_annotation(column):
+    def sources(trial, wanted):
+        annotation = {"annotation": trial[column]} if trial[column] else {}
+        return {**annotation, "time": request("time")}
+    return sources
+
+
+def _time(inputs, parameters, create, device):
+    times = media.frame_times(inputs["video"])
+    with create(times.shape, np.float64) as out:
+        out[...] = times
+
+
+def _face_valid(inputs, parameters, create, device):
+    n_frames = len(inputs["time"])
+    with create((n_frames,), bool) as out:
+        out[...] = faces.valid_rows(inputs["crops"], n_frames) if inputs["crops"].is_dir() else True
+
+
+def _face(inputs, parameters, create, device):
+    size = parameters["size"]
+    with create((len(inputs["time"]), size, size, 3), np.uint8) as out:
+        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
+        fill(out, inputs["crops"])
+
+
+def _pixels(inputs, parameters, create, device):
+    """(T, 16, 16, 3) uint8: what the trivial predictors see of a face; black where there is none."""
+    with create((len(inputs["time"]), 16, 16, 3), np.uint8) as out:
+        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
+        fill(out, inputs["crops"])
+
+
+def _loudness(inputs, parameters, create, device):
+    from lib import baselines
+    times, sound = np.asarray(inputs["time"]), inputs["sound"]
+    rows = baselines.loudness(audio.as_float(sound), SOUND_RATE, inputs["sound_facts"]["t0"], times)
+    with create(rows.shape, np.float32) as out:
+        out[...] = rows
+
+
+def _sound(inputs, parameters, create, device):
+    samples, t0 = audio.decode(inputs["video"], parameters["rate"])
+    with create(samples.shape, np.int16, t0=t0, rate=parameters["rate"]) as out:
+        out[...] = samples
+
+
+def _mel(inputs, parameters, create, device):
+    from lib.features import mel  # torch is needed for this array only
+    power = mel.power_mel(audio.as_float(inputs["sound"]), SOUND_RATE)  # (columns, 64)
+    with create(power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP) as out:
+        out[...] = power
+
+
+def _unlabelled(kind, n_frames):
+    if kind == "va":
+        return np.full((n_frames, 2), np.nan, np.float32)
+    # How many action units there are is not known without a file: none.
+    return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
+
+
+def _labels(kind):
+    def make_labels(inputs, parameters, create, device):
+        n_frames = len(inputs["time"])
+        rows, note = _unlabelled(kind, n_frames), "no label file"
+        if "annotation" in inputs:
+            rows = labels.read(inputs["annotation"], kind)
+            rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
+        with create(rows.shape, rows.dtype, note=note) as out:
+            out[...] = rows
+    return make_labels
+
+
+def _backbone(part):
+    def make_features(inputs, parameters, create, device):
+        from lib.features import backbone  # torch is needed for this array only
+        getattr(backbone, part)(inputs, parameters, create, device)
+    return make_features
+
+
+def _for_backbone_visual(trial, wanted):
+    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
+            "time": request("time"), **wanted.files}
+
+
+def _for_backbone_audio(trial, wanted):
+    return {"mel": request("mel"), "time": request("time"), **wanted.files}
+
+
+MAKERS = {maker.name: maker for maker in (
+    Maker("time", "visual", "video", 1, _from_video, _time),
+    Maker("face_valid", "visual", "trial", 1, _from_crops, _face_valid),
+    Maker("face", "visual", "trial", 1, _from_crops, _face),
+    Maker("pixels", "visual", "trial", 1, _from_crops, _pixels),
+    Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
+    Maker("mel", "audio", "video", 1, _of_sound, _mel),
+    Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
+    Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
+    Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
+    Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),
+    Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
+    Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
+)}
+
+# What the trivial predictors of every score table need (`lib.baselines`), whatever the recipe.
+BASELINES = (request("pixels"), request("loudness"))

@@ -1,0 +1,78 @@
+"""A video with the predicted values drawn over the picture and its sound kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lib import media
+
+# Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
+COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
+SOUND_RATE = 44_100
+
+
+def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", progress: Callable | None = None) -> Path:
+    """Write `out` (mp4): the video with a bar and a number for valence and arousal in every frame, sound kept.
+
+    Arguments
+    ---------
+    video : any file that `media.frames` reads.
+    predictions : one row a frame with columns valence and arousal in −1…1.
+    note : a sentence at the lower edge, for example that the numbers have no meaning.
+    """
+    times = media.frame_times(video)
+    sound, start = (None, 0.0)
+    if media.probe(video).audio_codec:
+        sound, start = media.sound(video, SOUND_RATE)
+    return media.write_video(out, _drawn(video, predictions, note), times, sound=sound, rate=SOUND_RATE,
+                             sound_start=start, progress=progress)
+
+
+def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
+    values = predictions[list(COLOURS)].to_numpy()
+    for index, (_, picture) in enumerate(media.frames(video)):
+        yield draw(_even(picture), dict(zip(COLOURS, values[index], strict=True)), note)
+
+
+def _even(picture: np.ndarray) -> np.ndarray:
+    """H.264 needs even sides."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
+    return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def draw(picture: np.ndarray, values: dict[str, float], note: str = "") -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number each."""
+    height, width = picture.shape[:2]
+    row = max(16, height // 16)
+    panel = np.full((row * (len(values) + bool(note)) // 2 * 2 + row, width, 3), 255, np.uint8)
+    for line, (name, value) in enumerate(values.items()):
+        _bar(panel, name, value, line * row + row // 4, row)
+    if note:
+        _text(panel, note, (4, len(values) * row + row), row, width - 8)
+    return np.concatenate([picture, panel[:panel.shape[0] // 2 * 2]])
+
+
+def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int) -> None:
+    width = panel.shape[1]
+    left, right = int(width * 0.42), width - 8
+    middle, end = (left + right) // 2, int((left + right) / 2 + (right - left) / 2 * np.clip(value, -1, 1))
+    cv2.rectangle(panel, (left, top + 2), (right, top + row - 4), (225, 225, 225), -1)
+    cv2.rectangle(panel, (min(middle, end), top + 2), (max(middle, end), top + row - 4), COLOURS[name], -1)
+    cv2.line(panel, (middle, top), (middle, top + row - 2), (60, 60, 60), 1)
+    _text(panel, f"{name} {value:+.2f}", (4, top + row - 5), row, left - 8)
+
+
+def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
+    """Text as high as a row, smaller where the room (px) asks for it."""
+    scale = row / 30
+    wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+    cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, min(scale, scale * room / wide), (30, 30, 30), 1,
+                cv2.LINE_AA)

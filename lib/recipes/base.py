@@ -1,0 +1,200 @@
+"""The contract of a recipe: everything that makes one published method different from another.
+
+Notebooks, trainer and inference call only what is defined here, so none of them knows a method's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib import arrays, metrics
+from lib import trials as trial_table
+from lib.errors import InputError
+from lib.store import Request, Store, request
+
+WINDOW_COLUMNS = ("start", "stop", "first_target", "target_step", "n_targets")
+OUTPUT_SIZES = {"va": 2}
+
+
+class Recipe:
+    """One method. Made by ``recipes.create(name, params, store)``.
+
+    params : the notebook's parameters (attributes); ``params.options`` holds those of `Options`, checked already.
+    store : the arrays and the trial table of one data set.
+    """
+
+    class Options:
+        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.params`."""
+
+    def __init__(self, params, store: Store):
+        self.params, self.store = params, store
+        self.statistics: dict = {}
+        self._opened: dict = {}
+
+    # ---- which data
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Labels it learns: "va", "expression", "action_units", "speaking", or several."""
+        return ("va",)
+
+    @property
+    def uses_video(self) -> bool:
+        return self.params.modality != "audio"
+
+    @property
+    def uses_audio(self) -> bool:
+        return self.params.modality != "video"
+
+    def arrays(self) -> list[Request]:
+        """The store's arrays that must exist before training or prediction; labels included."""
+        raise NotImplementedError
+
+    @cached_property
+    def _trials(self) -> dict[str, dict]:
+        return {row["trial"]: row for row in trial_table.read(self.store.trials_path).to_dict("records")}
+
+    def read(self, trial: str, wanted: Request) -> np.ndarray:
+        """An array of a trial, opened once."""
+        return self._once(trial, wanted, arrays.read)
+
+    def facts(self, trial: str, wanted: Request) -> dict:
+        """What stands beside an array of a trial (``t0``, ``rate``, …), read once."""
+        return self._once(trial, wanted, arrays.facts)
+
+    def faces(self, trial: str, size: int):
+        """The faces of a trial (`lib.faces.Faces`), opened once."""
+        return self._once(trial, size, arrays.read_faces)
+
+    def _once(self, trial: str, wanted, opener):
+        key = (opener.__name__, trial, wanted)
+        if key not in self._opened:
+            self._opened[key] = opener(self._trials[str(trial)], wanted, self.store)
+        return self._opened[key]
+
+    def n_frames(self, trial: str) -> int:
+        """Frames of a trial, counted when its time stamps were read."""
+        return len(self.read(trial, request("time")))
+
+    def labels(self, trial: str, task: str) -> np.ndarray:
+        """Labels of a trial: "va" (T, 2) float32, NaN = unlabelled."""
+        return self.read(trial, request(task, mismatch=self.params.label_mismatch))
+
+    def label_requests(self) -> list[Request]:
+        return [request(task, mismatch=self.params.label_mismatch) for task in self.tasks]
+
+    # ---- windows and batches
+
+    def windows(self, trials: pd.DataFrame, epoch: int | None = None) -> pd.DataFrame:
+        """Numbers only, one row a window: trial (categorical) and `WINDOW_COLUMNS`; frames counted from 0.
+
+        ``epoch=None`` is evaluation: every frame is a target exactly once. Otherwise the training windows of that
+        epoch, which depend on (seed, epoch) alone.
+        """
+        raise NotImplementedError
+
+    def window_table(self, pieces: list[tuple[str, Mapping[str, np.ndarray]]]) -> pd.DataFrame:
+        """Join the windows of several trials: (trial, column -> (N,) int) each."""
+        names = [trial for trial, _ in pieces]
+        columns = {name: np.concatenate([np.asarray(piece[name], np.int64) for _, piece in pieces])
+                   if pieces else np.zeros(0, np.int64) for name in WINDOW_COLUMNS}
+        codes = np.repeat(np.arange(len(pieces)), [len(piece["start"]) for _, piece in pieces])
+        return pd.DataFrame({"trial": pd.Categorical.from_codes(codes, categories=names), **columns})
+
+    def fit(self, windows: pd.DataFrame) -> dict:
+        """Statistics of the training windows, saved with the run and used for any new video; none by default."""
+        return {}
+
+    def example(self, window, generator: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+        """One item; augmented only with a generator. `window` is a row of `windows` (attributes)."""
+        raise NotImplementedError
+
+    def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
+        """Rows of each batch, shuffled by (seed, epoch).
+
+        A last batch of less than half the size is left out: its loss would say little and weigh as much.
+        """
+        size = self.params.batch_size
+        order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
+        batches = [order[start:start + size] for start in range(0, len(order), size)]
+        return [batch for batch in batches if len(batch) * 2 >= size or len(batches) == 1]
+
+    def collate(self, examples: list[dict], generator: np.random.Generator | None = None) -> dict[str, torch.Tensor]:
+        """Stack the items of a batch."""
+        return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+
+    # ---- network and loss
+
+    def model(self) -> torch.nn.Module:
+        """The network, with sizes read from the arrays."""
+        raise NotImplementedError
+
+    def groups(self, model: torch.nn.Module) -> list[dict]:
+        """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""
+        return [{"params": [weight for weight in model.parameters() if weight.requires_grad], "lr_factor": 1.0}]
+
+    def loss(self, outputs: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Named scalars; "total" is minimised."""
+        raise NotImplementedError
+
+    # ---- back to frames
+
+    def assemble(self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray], n_frames: int) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its target.
+
+        `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).
+        """
+        assembled = {}
+        for task in self.tasks:
+            values = np.asarray(outputs[task], np.float32)
+            values = values[:, None] if values.ndim == 2 else values
+            steps = np.arange(values.shape[1])
+            frames = windows["first_target"].to_numpy()[:, None] + windows["target_step"].to_numpy()[:, None] * steps
+            kept = steps < windows["n_targets"].to_numpy()[:, None]
+            assembled[task] = np.full((n_frames, values.shape[2]), np.nan, np.float32)
+            assembled[task][frames[kept]] = values[kept]
+        return assembled
+
+    def metrics(self, labels: Mapping[str, Mapping[str, np.ndarray]],
+                predictions: Mapping[str, Mapping[str, np.ndarray]], bootstrap: int = 1000) -> dict:
+        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives them.
+
+        bootstrap : draws of trials for the 95 % intervals.
+        """
+        scores = {}
+        if "va" in self.tasks:
+            scores |= metrics.va_scores(labels["va"], predictions["va"], n=bootstrap)
+        if "expression" in self.tasks:
+            chosen = {trial: self.decide("expression", rows) for trial, rows in predictions["expression"].items()}
+            scores["expression"] = metrics.expression_scores(labels["expression"], chosen, bootstrap)
+        if "action_units" in self.tasks:
+            chosen = {trial: self.decide("action_units", rows) for trial, rows in predictions["action_units"].items()}
+            scores["action_units"] = metrics.action_units_scores(labels["action_units"], chosen, bootstrap)
+        return scores
+
+    def decide(self, task: str, values: np.ndarray) -> np.ndarray:
+        """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class, action units 0/1.
+
+        An action unit is active where its logit is above 0 (p > 0.5), as the loss is a cross-entropy of logits.
+        """
+        if task == "va":
+            return np.clip(values, -1, 1)
+        if task == "expression":
+            return np.argmax(values, axis=1).astype(np.int8)
+        return (values > 0).astype(np.int8)
+
+    def main_score(self, scores: Mapping) -> float:
+        """The one number that chooses the best epoch: mean CCC, else mean F1."""
+        if "va" in self.tasks:
+            return (scores["valence"]["ccc"] + scores["arousal"]["ccc"]) / 2
+        return float(np.mean([next(iter(scores[task].values())) for task in self.tasks]))
+
+    def require(self, condition: bool, what: str, expected: str, todo: str) -> None:
+        """Raise InputError in this recipe's name unless the condition holds."""
+        if not condition:
+            raise InputError(what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo)

@@ -1,0 +1,305 @@
+"""Training of any recipe: from the first batch to the best and the last checkpoint, resumable to the same numbers.
+
+Everything random is a function of (seed, epoch, row) or (seed, epoch, batch). So a training that was stopped
+replays nothing: it loads the last checkpoint and goes on with the next batch.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.errors import InputError
+from lib.trials import select
+
+# What may differ between a run and its continuation: where things lie, how fast it goes, how long it takes.
+FREE = {"epochs", "device", "workers", "run", "data_root", "processed_root", "runs_root", "weights_root"}
+ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3  # shares; sample specification §5 for the rise
+PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5  # epochs without a better score; JCA's published factor (§2.8)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` takes a GPU where there is one. Raises InputError when the named device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device {name} is asked for, but PyTorch sees no CUDA GPU",
+                         todo="set device: cpu or auto, or install a PyTorch build that fits the driver")
+    return torch.device(name)
+
+
+@dataclass
+class State:
+    """Where a training stands: `epoch` and `batch` are the next to do."""
+
+    epoch: int = 0
+    batch: int = 0
+    best_score: float = float("-inf")
+    best_epoch: int = -1
+    plateau: int = 0  # how often the rate was lowered
+    sums: dict = field(default_factory=dict)  # of the losses of this epoch's batches
+    history: list = field(default_factory=list)
+
+
+class Batches(torch.utils.data.Dataset):
+    """The batches of an epoch by number: made in this process or in a loader's workers, always the same."""
+
+    def __init__(self, recipe, windows: pd.DataFrame, rows: list[np.ndarray], epoch: int | None):
+        self.recipe, self.rows, self.epoch = recipe, rows, epoch
+        self.windows = list(windows.itertuples(index=False))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        examples = [self.recipe.example(self.windows[row], self._generator(int(row))) for row in self.rows[number]]
+        return self.recipe.collate(examples, self._generator(number, 1))
+
+    def _generator(self, *numbers: int) -> np.random.Generator | None:
+        return None if self.epoch is None else np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
+
+
+def loader(batches: Batches, start: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches from number `start` on, prepared by `workers` processes (0 = here)."""
+    order = range(start, len(batches))
+    return iter(torch.utils.data.DataLoader(batches, batch_size=None, sampler=order, num_workers=workers,
+                                            pin_memory=torch.cuda.is_available()))
+
+
+class Trainer:
+    """Trains one recipe on the train trials of a table and validates on its val trials.
+
+    recipe : see `lib.recipes.base`; its params give epochs, lr, weight_decay, schedule, grad_clip, patience,
+        val_every, seed, device, workers.
+    trials : trial table.
+    folder : run folder; ``checkpoints/`` and ``history.csv`` are written into it.
+    on_epoch : functions that are called with the history (DataFrame, one row an epoch) after every epoch.
+    """
+
+    def __init__(self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()):
+        self.recipe, self.params, self.folder, self.on_epoch = recipe, recipe.params, Path(folder), on_epoch
+        self.device = pick_device(self.params.device)
+        self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
+        self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
+        if self.train_trials.empty:
+            raise InputError("no trial is there to train on", where="the trial table", expected="split = train",
+                             todo="look at the report of 01_download_check")
+        self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
+        torch.manual_seed(self.params.seed)
+        self.model = recipe.model().to(self.device)
+        groups = [{**group, "lr": self.params.lr * group.get("lr_factor", 1.0)} for group in recipe.groups(self.model)]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
+        # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
+        half = torch.bfloat16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float16
+        self.autocast = {"device_type": self.device.type, "dtype": half, "enabled": self.device.type == "cuda"}
+        scaled = self.device.type == "cuda" and half is torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.state = State()
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+
+    def fit(self) -> pd.DataFrame:
+        """Train until `epochs` or until `patience` epochs brought nothing better; returns the history.
+
+        An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as KeyboardInterrupt.
+        """
+        self.resume()
+        with Interrupts() as interrupts:
+            while self.state.epoch < self.params.epochs and not self._is_stale():
+                self._train_epoch(interrupts)
+                self._close_epoch()
+        return pd.DataFrame(self.state.history)
+
+    def resume(self) -> None:
+        """Take up the last checkpoint of the folder, if there is one. Raises InputError when it is of another experiment."""
+        path = self.folder / "checkpoints" / "last.pt"
+        if not path.is_file():
+            return
+        saved = load_checkpoint(path)
+        mine, its = plain(self.params), saved["params"]
+        differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
+        if differing:
+            changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)
+            raise InputError(f"the run folder holds a training with other parameters: {changes}", where=self.folder,
+                             todo="give this experiment another name with `run`, or rename the old folder")
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.state = State(**saved["state"])
+
+    def _is_stale(self) -> bool:
+        waited = self.state.epoch - 1 - self.state.best_epoch
+        return bool(self.params.patience) and self.state.epoch > 0 and waited >= self.params.patience
+
+    def _train_epoch(self, interrupts: Interrupts) -> None:
+        state, epoch = self.state, self.state.epoch
+        windows = self.recipe.windows(self.train_trials, epoch)
+        if windows.empty:
+            raise InputError("no training window: no train trial has labels", where=self.recipe.store.folder,
+                             todo="look at the report of 04_preprocess_labels")
+        batches = Batches(self.recipe, windows, self.recipe.batches(windows, epoch), epoch)
+        workers = self.params.workers if self.device.type == "cuda" else 0
+        started = time.perf_counter()
+        self.model.train()
+        for batch in loader(batches, state.batch, workers):
+            self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
+            state.batch += 1
+            if interrupts.asked:
+                state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
+                self.save("last")
+                raise KeyboardInterrupt(f"stopped in epoch {epoch + 1} after batch {state.batch} of {len(batches)}; "
+                                        "start again to go on from there")
+        state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
+        state.sums["batches"] = len(batches)
+
+    def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
+        factor = schedule(self.params.schedule, progress) * PLATEAU_FACTOR ** self.state.plateau
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.params.lr * group.get("lr_factor", 1.0) * factor
+        # Dropout must not depend on how the training came to this batch.
+        torch.manual_seed(int(np.random.SeedSequence([self.params.seed, self.state.epoch, self.state.batch])
+                              .generate_state(1)[0]))
+        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        with torch.autocast(**self.autocast):
+            outputs = self.model(batch)
+        parts = self.recipe.loss(outputs, batch)
+        if not torch.isfinite(parts["total"]):
+            raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
+                             f"{self.state.batch + 1}", where=self.folder, todo="lower lr; the last checkpoint is whole")
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(parts["total"]).backward()
+        self.scaler.unscale_(self.optimizer)
+        if self.params.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for name, value in parts.items():
+            self.state.sums[name] = self.state.sums.get(name, 0.0) + value.item()
+
+    def _close_epoch(self) -> None:
+        state = self.state
+        n_batches, seconds = state.sums.pop("batches"), state.sums.pop("seconds")
+        row = {"epoch": state.epoch + 1, "loss": state.sums.pop("total") / n_batches,
+               **{f"loss_{name}": value / n_batches for name, value in state.sums.items()},
+               "lr": self.optimizer.param_groups[0]["lr"], "batches": n_batches, "seconds": round(seconds, 2)}
+        if not self.val_trials.empty:
+            row |= self._validate()
+        score = row.get("score", -row["loss"])
+        state.history.append(row)
+        if score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+        waited = state.epoch - state.best_epoch
+        state.plateau += int(self.params.schedule == "plateau" and waited > 0 and waited % PLATEAU_PATIENCE == 0)
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        if state.best_epoch == state.epoch - 1:
+            self.save("best")
+        self.save("last")
+        history = pd.DataFrame(state.history)
+        history.to_csv(self.folder / "history.csv", index=False)
+        for report in self.on_epoch:
+            report(history)
+
+    def _validate(self) -> dict:
+        """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores every frame."""
+        labels, predictions = {}, {}
+        for trial in self.val_trials["trial"]:
+            windows = self.recipe.windows(select(self.val_trials, [trial]))[::self.params.val_every]
+            outputs = predict(self.model, self.recipe, windows, self.device)
+            rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+            for task, values in rows.items():
+                predictions.setdefault(task, {})[trial] = values
+                labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values).any(axis=1))
+        scores = self.recipe.metrics(labels, predictions)
+        named = {f"val_ccc_{name}": entry["ccc"] for name, entry in scores.items() if "ccc" in entry}
+        return {**named, "score": self.recipe.main_score(scores)}
+
+    def save(self, name: str) -> Path:
+        """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name first."""
+        path = self.folder / "checkpoints" / f"{name}.pt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
+                    "params": plain(self.params), "statistics": self.recipe.statistics,
+                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}, temporary)
+        temporary.replace(path)
+        return path
+
+
+def schedule(kind: str, progress: float) -> float:
+    """Factor on the learning rate at `progress` (0…1 of all epochs): constant and plateau 1, onecycle rises and falls."""
+    if kind != "onecycle":
+        return 1.0
+    if progress < ONECYCLE_RISE:
+        return ONECYCLE_START + (1 - ONECYCLE_START) * (1 - np.cos(np.pi * progress / ONECYCLE_RISE)) / 2
+    fall = min((progress - ONECYCLE_RISE) / (1 - ONECYCLE_RISE), 1.0)
+    return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + np.cos(np.pi * fall)) / 2
+
+
+def hide(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy of labels (T, …) in which `rows` (T,) bool count as unlabelled."""
+    labels = np.array(labels)
+    labels[rows] = np.nan if labels.dtype.kind == "f" else -1
+    return labels
+
+
+@torch.inference_mode()
+def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device,
+            batch_size: int = 0) -> dict[str, np.ndarray]:
+    """Outputs of all windows, in their order: name -> (N, …) float32."""
+    model.eval()
+    size = batch_size or recipe.params.batch_size
+    rows = [np.arange(start, min(start + size, len(windows))) for start in range(0, len(windows), size)]
+    joined: dict[str, list] = {}
+    for batch in loader(Batches(recipe, windows, rows, None), 0, 0):
+        outputs = model({name: tensor.to(device) for name, tensor in batch.items()})
+        for name, values in outputs.items():
+            joined.setdefault(name, []).append(values.float().cpu().numpy())
+    return {name: np.concatenate(values) for name, values in joined.items()}
+
+
+def plain(params: Mapping) -> dict:
+    """Parameters as numbers and text, as a checkpoint may hold them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in dict(params).items()}
+
+
+def load_checkpoint(path: Path) -> dict:
+    """A checkpoint of ours. Raises InputError when it is missing or no such file."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError("the checkpoint is not there", where=path,
+                         todo="train first (notebook 05_train), or correct the run's name") from None
+    if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
+        raise InputError("a file that is not a checkpoint of this project", where=path,
+                         expected="model, params, state, … as 05_train writes them")
+    return saved
+
+
+class Interrupts:
+    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted between batches; the second one acts."""
+
+    def __enter__(self) -> Interrupts:
+        self.asked = False
+        self.before = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        except ValueError:
+            pass  # not in the main thread: whoever runs us there handles signals
+        return self
+
+    def _note(self, number, frame) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,84 @@
+"""The trial table: one row a *trial* = one person in one video. Everything downstream is a function of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.errors import InputError
+
+SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
+
+SPLITS = ("train", "val", "test")
+TEXT = ("trial", "video", "person", "dataset", "split", "subject",
+        "video_path", "audio_path", "crops_dir", "va_path", "expression_path", "action_units_path")
+COLUMNS = {**dict.fromkeys(TEXT, "str"), "fold": "int64", "n_frames": "int64", "fps": "float64", "duration": "float64"}
+
+
+def table(rows: list[dict]) -> pd.DataFrame:
+    """Build a checked trial table from one mapping a trial.
+
+    Columns: ``trial`` (unique name), ``video`` (recording it is in), ``person`` ("", left, right, …), ``dataset``,
+    ``split`` (train, val, test), ``fold`` (−1 = none), ``subject``, paths relative to the data root with "" = absent,
+    ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s). A key that a row lacks gets "" or 0.
+    """
+    trials = pd.DataFrame({
+        name: pd.Series([row.get(name, "" if kind == "str" else (-1 if name == "fold" else 0)) for row in rows],
+                        dtype=kind)
+        for name, kind in COLUMNS.items()
+    })
+    return check(trials)
+
+
+def check(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return `trials` unchanged, or raise InputError: missing columns, names used twice, unsafe names, unknown splits."""
+    missing = [name for name in COLUMNS if name not in trials]
+    if missing:
+        raise InputError(f"a trial table lacks the column(s) {', '.join(missing)}",
+                         expected=", ".join(COLUMNS), todo="run notebook 01_download_check again")
+    twice = trials["trial"][trials["trial"].duplicated()].unique()
+    if len(twice):
+        raise InputError(f"trial name used twice: {', '.join(map(str, twice[:5]))}",
+                         expected="one row a person in a video", todo="rename or remove one of the files")
+    unsafe = [name for name in trials["trial"] if name in ("", ".", "..") or "/" in name or "\\" in name]
+    if unsafe:
+        raise InputError(f"a trial is called {unsafe[0]!r}", expected="a name that can be a folder's")
+    unknown = set(trials["split"]) - set(SPLITS)
+    if unknown:
+        raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
+    return trials
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there."""
+    if not Path(path).is_file():
+        raise InputError("the trial table is not there", where=path,
+                         todo="run notebook 01_download_check with the same parameters first")
+    return check(pd.read_parquet(path))
+
+
+def write(trials: pd.DataFrame, path: Path) -> Path:
+    """Write the table as Parquet, under a temporary name first, so that a table that exists is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    check(trials).to_parquet(temporary, index=False)
+    temporary.replace(path)
+    return path
+
+
+def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The rows of the trials named (all when `names` is empty). Raises InputError for a name that is not there."""
+    unknown = sorted(set(names) - set(trials["trial"]))
+    if unknown:
+        raise InputError(f"no trial is called {unknown[0]!r}", expected=f"some of {', '.join(trials['trial'][:8])}, …",
+                         todo="correct the parameter `trials`")
+    keep = trials["trial"].isin(names) if names else np.ones(len(trials), bool)
+    return trials[keep].reset_index(drop=True)
+
+
+def name(trial: dict) -> str:
+    """What a row of the table is called in messages and logs."""
+    return trial["trial"]
