@@ -212,8 +212,8 @@ def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") 
     Unknown names are looked for in the sources of the parameters cell and of papermill's injected one
     (IPython's ``In``), in the form they had when they last ran; among all globals every helper would be one.
 
-    Returns Params: the notebook's parameters, and those that a parameter file set for other notebooks; `run`
-    is filled in; names that end in ``_root`` or ``_path`` are absolute paths, "" stays "".
+    Returns Params: what this notebook declares, with `run` filled in (see `run_name`); names that end in
+    ``_root`` or ``_path`` are absolute paths, "" stays "". What a file sets for other notebooks is only checked.
     Raises InputError that lists everything that is wrong.
     """
     names, own = all_declared(folder), declared(notebook, folder)
@@ -222,7 +222,7 @@ def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") 
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in values]
     refuse(validate(values, names) + unset, f"notebooks/{notebook}.ipynb")
     full = complete(values, names)
-    return Params({**{name: _absolute(name, full[name]) for name in values}, "run": run_name(full)})
+    return Params({**{name: _absolute(name, full[name]) for name in own}, "run": run_name(full)})
 
 
 def _absolute(name: str, value: object) -> object:

@@ -1,0 +1,128 @@
+"""The command line: ``python -m lib run | check | compare | store``. Heavy packages are imported by what needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lib.declarations import ROOT
+from lib.errors import InputError
+
+WRONG = 2  # exit status: wrong command or parameters, nothing started
+
+
+class _Group(click.Group):
+    """Says what an InputError says, without a traceback."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except InputError as error:
+            click.echo(str(error), err=True)
+            sys.exit(WRONG)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()  # a log file shows progress, too
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Six notebooks from recordings to per-frame affect, from parameter files."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
+@click.option("--from", "start", default="", metavar="NN", help="First notebook, for example 03.")
+@click.option("--to", "stop", default="", metavar="NN", help="Last notebook.")
+def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> None:
+    """Execute the notebooks of one experiment: its parameter file, then overlays.
+
+    What has not changed is skipped. Exit status: 0 done, 1 failed, 2 wrong parameters, 3 done but something was lost,
+    75 to be continued, 130 interrupted.
+    """
+    from lib import pipeline
+
+    sys.exit(pipeline.run(list(files), dict(overrides), start, stop, _say))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> None:
+    """Check parameter files, each by itself; those in a folder `overlays` may be partial."""
+    from lib import params
+
+    wrong = 0
+    for file in files:
+        try:
+            values = params.load([file])
+            problems = params.validate(values, partial=file.resolve().parent.name == "overlays")
+        except InputError as error:
+            problems = [str(error)]
+        _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
+        wrong += bool(problems)
+    sys.exit(WRONG if wrong else 0)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", "target", default=None, type=click.Path(path_type=Path),
+              help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.")
+def compare(folders: tuple[Path, ...], target: Path | None) -> None:
+    """Table of CCC with intervals of several runs, and of the trivial predictors."""
+    from lib import comparison
+
+    found = comparison.compare(list(folders), target or folders[0].resolve().parent)
+    _say(found.text)
+    _say(f"written: {', '.join(str(path) for path in found.files)}")
+
+
+@main.group()
+def store() -> None:
+    """List or remove computed arrays."""
+
+
+@store.command("ls")
+@click.argument("words", nargs=-1)
+@click.option("--root", default="data/processed", show_default=True, type=click.Path(path_type=Path))
+def store_ls(words: tuple[str, ...], root: Path) -> None:
+    """List arrays whose data set, owner, name or parameters contain all WORDS."""
+    rows = _arrays(root, words)
+    for row in rows:
+        _say(f"{row['mb']:8.1f} MB  {row['dataset']}/{row['owner']}/{row['array']}  {row['parameters']}")
+    _say(f"{sum(row['mb'] for row in rows):8.1f} MB  in {len(rows)} arrays under {root}")
+
+
+@store.command("rm")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--root", default="data/processed", show_default=True, type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
+    """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed."""
+    from lib.store import remove
+
+    rows = _arrays(root, words)
+    if not rows:
+        raise InputError(f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`")
+    if not yes:
+        click.confirm(f"remove {len(rows)} arrays, {sum(row['mb'] for row in rows):.1f} MB?", abort=True)
+    freed = remove([Path(row["path"]) for row in rows])
+    _say(f"{freed / 1e6:.1f} MB freed")
+
+
+def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
+    from lib.store import listing
+
+    root = ROOT / root
+    if not root.is_dir():
+        raise InputError("no such folder", where=root, expected="the parameter processed_root", todo="--root FOLDER")
+    return [row for row in listing(root)
+            if all(word in f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}" for word in words)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Execute one notebook with papermill: its printed lines appear as they come, an error is told in a few lines."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from lib.declarations import ROOT
+from lib.errors import InputError
+from lib.store import explain_full_disk
+
+# glibc gives large blocks back to the system after every training step; keeping them took a quarter off a step's
+# time (specification of the sample set, §5). Read when a process starts, so they are set before the kernel is.
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
+          "MALLOC_TOP_PAD_": "268435456"}
+# Seconds that a kernel has, after Ctrl-C, to finish its batch and write a checkpoint; then it is killed.
+SHUTDOWN_SECONDS = 30.0
+
+
+class NotebookFailed(Exception):
+    """A notebook stopped at an error; `str` says where, what and which file shows more."""
+
+
+class _Lines:
+    """A text stream for papermill: hands every whole line on, of a line that overwrites itself the last state."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self.say, self.rest = say, ""
+
+    def write(self, text: str) -> None:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self.say(line.rstrip("\r").rpartition("\r")[2])
+
+    def flush(self) -> None:
+        """Nothing to do: lines are handed on at once."""
+
+
+def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
+    """Execute `notebook` with parameters `values` in the repository's root; the executed copy is `target`.
+
+    say : called with each line that the notebook prints, while it runs.
+    Raises NotebookFailed, InputError (kernel cannot start, disk full) or KeyboardInterrupt.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    for name, value in MEMORY.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines = _Lines(say)
+    try:
+        with _terminate_as_interrupt(), explain_full_disk(target):
+            papermill.execute_notebook(
+                notebook, target, dict(values), kernel_name="python3", cwd=ROOT, progress_bar=False,
+                stdout_file=lines, extra_arguments=["--log-level=CRITICAL"],
+                config=Config(KernelManager={"shutdown_wait_time": SHUTDOWN_SECONDS}))
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt(error.evalue) from error
+        raise NotebookFailed(_told(error, notebook, target)) from error
+    except DeadKernelError as error:
+        text = (f"{notebook.stem} stopped: its Python process died (most often: not enough memory)\n"
+                f"  what to do: close other programs, smaller batch_size or workers, then run again\n"
+                f"  executed notebook: {_short(target)}")
+        raise NotebookFailed(text) from error
+    finally:
+        lines.write("\n")  # a last line that was printed without an end
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, instead of leaving it behind."""
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: whoever runs us there handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _told(error, notebook: Path, target: Path) -> str:
+    """The notebook, the cell, the message, the last place in our code, the executed copy."""
+    message = _clean(error.evalue) if error.ename == InputError.__name__ else \
+        f"{error.ename}: {_clean(error.evalue)}"
+    place = "" if error.ename == InputError.__name__ else _last_place(error.traceback)
+    rows = [f"{notebook.stem} stopped in cell {error.exec_count}", *message.splitlines(), place,
+            f"executed notebook: {_short(target)}"]
+    return "\n  ".join(row.strip() if number == 0 else row for number, row in enumerate(rows) if row)
+
+
+def _last_place(traceback: list[str]) -> str:
+    places = re.findall(r"File (\S+?):(\d+)|(\S*lib/\S+?\.py) in |^File \"?([^\",]+)\"?, line (\d+)",
+                        _clean("\n".join(traceback)), re.MULTILINE)
+    ours = [f"{path}:{line}" for path, line, *_ in places if "/lib/" in path and "site-packages" not in path]
+    return f"in {_short(Path(ours[-1]))}" if ours else ""
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def _short(path: Path) -> str:
+    path = Path(path).absolute()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

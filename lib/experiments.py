@@ -1,0 +1,177 @@
+"""One experiment: its checked parameters, the runs that it builds on, and which of its notebooks are up to date."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import params, runs, sources
+from lib.declarations import NOTEBOOKS, all_declared, declared
+from lib.errors import InputError
+from lib.runs import Run
+
+TRAIN = "05_train"
+PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
+# A larger `epochs` resumes; where the data lie does not matter to a training (what they are does: its inputs).
+RESUMES = runs.WITHOUT_EFFECT | {"epochs", "data_root", "processed_root", "weights_root", "clips_root"}
+# Of the `-p` overrides, those that also hold for a run that is made first: places, machine, choice of data.
+SHARED = frozenset(["data_root", "processed_root", "clips_root", "weights_root", "runs_root", "device", "workers",
+                    "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Complete parameters (`values`), the files they came from, and the folder of the notebooks."""
+
+    files: tuple[Path, ...]
+    values: dict
+    notebooks: Path
+
+    @property
+    def run(self) -> Run:
+        folder = params.resolve(self.values["runs_root"]) / self.values["run"]
+        return Run(folder, p=self.values, notebooks=self.notebooks)
+
+    def has(self, step: str) -> bool:
+        return (self.notebooks / f"{step}.ipynb").is_file()
+
+    def declared(self, step: str) -> dict:
+        """The parameters of one notebook, as YAML and papermill take them."""
+        return {name: runs.as_text(self.values[name]) for name in declared(step, self.notebooks)}
+
+    def steps(self, start: str = "", stop: str = "") -> list[str]:
+        """Notebooks to execute, from `start` to `stop` ("03"); with `predict_run` training is left out."""
+        there = [name for name in NOTEBOOKS if self.has(name)]
+        first = there.index(_step(start, there)) if start else 0
+        last = there.index(_step(stop, there)) if stop else len(there)
+        skip_training = bool(self.values.get("predict_run"))
+        return [name for name in there[first:last + 1] if not (name == TRAIN and skip_training)]
+
+
+def _step(text: str, there: list[str]) -> str:
+    found = [name for name in there if name.startswith(text.zfill(2))]
+    if len(found) != 1:
+        raise InputError(f"no notebook is called {text}", expected=", ".join(there))
+    return found[0]
+
+
+# ---- from parameter files
+
+def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Experiment:
+    """Merge and check parameter files. Raises InputError that lists everything that is wrong."""
+    merged = params.load(files, overrides)
+    if not merged.get("run"):
+        merged["run"] = Path(files[0]).stem
+    try:
+        values = params.complete(merged, all_declared(notebooks))
+    except InputError as error:
+        raise InputError(error.what, where=", ".join(map(str, files))) from error
+    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
+        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
+    return Experiment(tuple(map(Path, files)), values, Path(notebooks))
+
+
+def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, library: Path,
+         above: tuple[str, ...] = ()) -> list[Experiment]:
+    """The experiment, after those of missing runs that it builds on; all are checked before anything starts.
+
+    library : folder of the parameter files of such runs. They get the same overlays, and those overrides that
+    say where data are and on which machine: a run that bears a file's name is what the file says.
+    """
+    wanted = read(files, overrides, notebooks)
+    name = wanted.values["run"]
+    if name in above:
+        circle = " → ".join([*above, name])
+        raise InputError(f"runs build on each other in a circle: {circle}", where=files[0])
+    first: dict[str, Experiment] = {}
+    for parameter in ("backbone_run", "predict_run"):
+        text = wanted.values.get(parameter, "")
+        if not text or _exists(text, wanted):
+            continue
+        if not (library / f"{text}.yaml").is_file():
+            raise InputError(f"{parameter}: no run, no weights file and no parameter file is called {text}",
+                             where=files[0], expected=f"a name out of {library}, or a file")
+        shared = {key: value for key, value in overrides.items() if key in SHARED} | {"run": text}
+        more = plan([library / f"{text}.yaml", *files[1:]], shared, notebooks, library, (*above, name))
+        first |= {other.values["run"]: other for other in more}
+    return [*first.values(), wanted]
+
+
+def _exists(text: str, experiment: Experiment) -> bool:
+    """Whether a run has been trained to its end, or a weights file is there."""
+    record = Run(experiment.run.folder.with_name(text)).read_json(f"steps/{TRAIN}.json", {})
+    return bool(record and not record["unfinished"]) or params.resolve(text).is_file()
+
+
+# ---- what is up to date
+
+def outdated(experiment: Experiment, step: str, run: Run) -> str:
+    """Why a notebook must be executed; "" when its record in `run` fits parameters, code, inputs and outputs."""
+    record = run.read_json(f"steps/{step}.json")
+    if not record:
+        return "not done yet"
+    now = runs.counted(step, experiment.values, experiment.notebooks)
+    recipe = experiment.values.get("recipe", "") if "recipe" in now else ""
+    code = sources.digests(step, recipe, experiment.notebooks)
+    inputs = {place: runs.fingerprint(run.found(place)) for place in record["inputs"]}
+    for label, before, after in (("inputs", record["inputs"], inputs), ("code", record["code"], code),
+                                 ("parameters", record["parameters"], now)):
+        if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
+            more = f" and {len(changed) - 3} more" if changed[3:] else ""
+            return f"{label} changed: {', '.join(changed[:3])}{more}"
+    if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
+        return f"no longer there: {missing[0]}"
+    if record["unfinished"] or record.get("started_again"):
+        return "goes on where it stopped"
+    return f"{record['lost']} that failed are tried again" if record["lost"] else ""
+
+
+def take_over(experiment: Experiment, step: str) -> str:
+    """Copy record and executed notebook of another run whose step would be equal; returns that run's name."""
+    run = experiment.run
+    for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
+        other = Run(record.parents[1])
+        executed = other.folder / f"{step}.ipynb"
+        if other.folder == run.folder or not executed.is_file() or outdated(experiment, step, other):
+            continue
+        outputs = [place for place in other.read_json(f"steps/{step}.json")["outputs"] if place.startswith("<run>/")]
+        for name in [*(place.removeprefix("<run>/") for place in outputs), executed.name, f"steps/{step}.json"]:
+            _copy(other.folder / name, run.path(*name.split("/")))
+        return other.name
+    return ""
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def training_parameters(experiment: Experiment) -> dict:
+    """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
+    names = {name for step in (*PREPARATION, TRAIN) if experiment.has(step)
+             for name in declared(step, experiment.notebooks)}
+    return {name: runs.as_text(experiment.values[name]) for name in sorted(names)
+            if name not in RESUMES or name == "epochs"}
+
+
+def other_training(experiment: Experiment) -> str:
+    """Why the training in the run folder cannot be continued; "" when it can, or when there is none."""
+    before = experiment.run.read_json("steps/training.json", {})
+    if not before or not (experiment.run.folder / "checkpoints").is_dir():
+        return ""
+    now = training_parameters(experiment)
+    changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
+    changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
+    return f"trained with other parameters: {', '.join(changed)}" if changed else ""
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a run folder to ``<run>-1``, ``-2``, …: nothing that was trained is overwritten."""
+    number = 1
+    while (other := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    return folder.rename(other)

@@ -1,0 +1,158 @@
+"""Run experiments: six notebooks, one parameter file, one run folder. What has not changed is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from lib import experiments, runs
+from lib.declarations import ROOT
+from lib.errors import InputError
+from lib.execution import NotebookFailed, execute
+from lib.experiments import PREPARATION, TRAIN, Experiment
+
+# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued, interrupted.
+DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
+
+class Unfinished(Exception):
+    """A notebook stopped before its end, as it was told to, and can be continued."""
+
+
+def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: str = "", stop: str = "",
+        say: Callable[[str], None] = lambda line: None, notebooks: Path = ROOT / "notebooks",
+        library: Path = ROOT / "params") -> int:
+    """Execute those notebooks of one experiment that are not up to date.
+
+    Arguments
+    ---------
+    files : parameter file and overlays, later ones win. `overrides` : ``-p name value``.
+    start, stop : first and last notebook ("03"); all by default.
+    say : called with every line for the person who waits.
+    library : where the parameter files of runs that this one builds on are.
+
+    Returns the exit status of DESIGN.md §4.
+    """
+    try:
+        planned = experiments.plan(files, overrides or {}, notebooks, library)
+        _check_folders(planned, start, stop)
+    except InputError as error:
+        say(f"nothing was started: {error}")
+        return WRONG
+    try:
+        return _in_turn(planned, start, stop, say)
+    except (NotebookFailed, InputError) as error:
+        say(str(error))
+        return FAILED
+    except Unfinished as error:
+        say(str(error))
+        return CONTINUE
+    except KeyboardInterrupt as error:
+        say("interrupted: what was finished is kept, the same command goes on from there")
+        if str(error):
+            say(f"  {error}")
+        return INTERRUPTED
+
+
+def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
+    for experiment in planned:
+        runs.refuse_other(experiment.run.folder, experiment.values)
+    wanted = planned[-1]
+    steps = wanted.steps(start, stop)
+    reason = experiments.other_training(wanted)
+    if reason and steps[-1:] > [TRAIN] and TRAIN not in steps and not wanted.values.get("predict_run"):
+        raise InputError(reason, where=wanted.run.folder, expected=f"{TRAIN} among the notebooks to execute",
+                         todo="leave out --from, or set the parameters as they were")
+
+
+def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
+    status, wanted = DONE, planned[-1]
+    for experiment in planned:
+        missing = experiment is not wanted
+        if missing:
+            say(f"{experiment.run.name} is not there yet and is made first: {wanted.run.name} builds on it")
+        status = max(status, _all(experiment, *(("", "") if missing else (start, stop)), say))
+    return status
+
+
+def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
+    """Run the notebooks of one experiment; returns DONE, or LOST when something could not be done."""
+    run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
+    say(f"{run.name}  ({', '.join(map(_short, experiment.files))})")
+    if TRAIN in steps and (reason := experiments.other_training(experiment)):
+        _set_aside(experiment, reason, say)
+    for number, step in enumerate(steps, 1):
+        _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
+    say(f"  all in {clock(time.monotonic() - began)}: {_short(run.folder)}")
+    return _lost(run, say)
+
+
+def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
+    """Skip, take over or execute one notebook."""
+    run = experiment.run
+    reason = experiments.outdated(experiment, step, run)
+    if not reason:
+        say(f"{label}: skipped, nothing changed")
+        return
+    if step == TRAIN and reason.startswith("inputs") and (run.folder / "checkpoints").is_dir():
+        _set_aside(experiment, reason, say)
+        for earlier in PREPARATION:
+            experiments.take_over(experiment, earlier)
+    _write_start(experiment)
+    if step in PREPARATION and (other := experiments.take_over(experiment, step)):
+        say(f"{label}: taken over from {other}")
+        return
+    say(f"{label}: {reason}")
+    _execute(experiment, step, label, say)
+
+
+def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> None:
+    run, began = experiment.run, time.monotonic()
+    record = f"steps/{step}.json"
+    if before := run.read_json(record):
+        # Until the notebook records its new end, the old one must not count.
+        run.write_json(record, {**before, "started_again": True})
+    if step == TRAIN:
+        run.write_json("steps/training.json", experiments.training_parameters(experiment))
+    execute(experiment.notebooks / f"{step}.ipynb", run.folder / f"{step}.ipynb", experiment.declared(step),
+            lambda line: say(f"      {line}"))
+    unfinished = run.read_json(record, {}).get("unfinished")
+    if unfinished:
+        raise Unfinished(f"{step} stopped before its end: {unfinished}; the same command goes on from there")
+    say(f"{label}: done in {clock(time.monotonic() - began)}")
+
+
+def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
+    other = experiments.set_aside(experiment.run.folder)
+    say(f"  {reason}; the old run is kept as {other.name}")
+
+
+def _write_start(experiment: Experiment) -> None:
+    """The complete parameters and the environment, before anything is executed."""
+    values = {name: runs.as_text(value) for name, value in experiment.values.items()}
+    experiment.run.write_text("params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    facts = {name: values[name] for name in ("dataset", "recipe", "rules") if name in values}
+    device = str(values.get("device", ""))
+    experiment.run.write_json("environment.json", runs.environment(device, **facts))
+
+
+def _lost(run: runs.Run, say: Callable) -> int:
+    rows = run.failures()
+    if rows:
+        say(f"  but {len(rows)} could not be done, see {_short(run.folder / 'failures.csv')}:")
+        for row in rows[:5]:
+            say(f"      {row['step']}  {row['item']}: {row['what']}")
+    return LOST if rows else DONE
+
+
+def _short(path: Path) -> str:
+    path = Path(path).absolute()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def clock(seconds: float) -> str:
+    """``7.3 s``, ``4 min 05 s``."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"

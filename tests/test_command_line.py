@@ -1,0 +1,153 @@
+"""``python -m lib``: help without heavy imports, check, compare, store, exit status."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lib import params, pipeline, runs
+from lib.__main__ import main
+from lib.declarations import NOTEBOOKS, ROOT, Declaration
+from lib.store import Shelf
+from lib.trials import SYNTHETIC_NOTE
+
+
+def call(*words, **more):
+    return CliRunner().invoke(main, [str(word) for word in words], **more)
+
+
+def test_help_imports_nothing_heavy():
+    code = ("import sys\nfrom lib.__main__ import main\n"
+            "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
+            "heavy = {'torch', 'pandas', 'papermill', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+            "assert not heavy, heavy")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "check", "compare", "store"):
+        assert command in done.stdout
+
+
+def test_run_hands_files_overrides_and_limits_on_and_ends_with_the_status(monkeypatch, tmp_path):
+    given = {}
+
+    def fake(files, overrides, start, stop, say):
+        given.update(files=files, overrides=overrides, start=start, stop=stop)
+        say("a line")
+        return 3
+    monkeypatch.setattr(pipeline, "run", fake)
+    done = call("run", tmp_path / "a.yaml", tmp_path / "b.yaml", "-p", "lr", "1.0e-4", "--from", "03", "--to", "05")
+    assert done.exit_code == 3
+    assert done.output == "a line\n"
+    assert given == {"files": [tmp_path / "a.yaml", tmp_path / "b.yaml"], "overrides": {"lr": "1.0e-4"},
+                     "start": "03", "stop": "05"}
+
+
+def test_a_wrong_command_ends_with_status_2():
+    assert call("rum").exit_code == 2
+    assert call("run").exit_code == 2
+
+
+@pytest.fixture
+def declared(monkeypatch):
+    names = {"lr": Declaration("lr", "float", 0.1), "epochs": Declaration("epochs", "int", 3)}
+    monkeypatch.setattr(params, "all_declared", lambda *_: names)
+
+
+def test_check_says_ok_or_what_is_wrong_for_each_file(tmp_path, declared):
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("lr: 0.5\n")
+    bad.write_text("lr: 1e-4\nepoch: 1\n")
+    assert call("check", good).exit_code == 0
+    done = call("check", good, bad, tmp_path / "none.yaml")
+    assert done.exit_code == 2
+    assert f"{good}: ok" in done.output
+    assert "write 1.0e-4" in done.output
+    assert "did you mean epochs?" in done.output
+    assert "no such parameter file" in done.output
+
+
+# ---- compare
+
+def metrics(valence, interval, frames=2509, synthetic=True, ridge=0.2):
+    scores = {"ccc": valence, "ci95": interval, "n_frames": frames, "n_trials": 8}
+    return {"val": {"valence": scores, "arousal": {**scores, "ccc": 0.9}}, "synthetic": synthetic, "epoch": 7,
+            "val_smoothed": {"valence": {"ccc": valence + 0.01}, "arousal": {"ccc": 0.91}},
+            "baselines": {"training mean": {"valence": 0.0, "arousal": 0.0},
+                          "ridge 8x8": {"valence": {"ccc": ridge}, "arousal": {"ccc": 0.1}}}}
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """Three run folders, one of which was never evaluated."""
+    for name, found in (("sample_tsav", metrics(0.81, [0.72, 0.87])), ("sample_jca", metrics(0.76, None)), ("new", 0)):
+        run = runs.Run(tmp_path / name)
+        run.write_text("params.yaml", f"recipe: {name[7:] or 'tsav'}\nmodality: audiovisual\n")
+        if found:
+            run.write_json("metrics.json", found)
+    return tmp_path
+
+
+def test_compare_prints_runs_with_intervals_and_baselines_once(evaluated):
+    done = call("compare", *sorted(evaluated.iterdir()))
+    assert done.exit_code == 0, done.output
+    assert "0.81 [0.72, 0.87]" in done.output
+    assert "0.76" in done.output
+    assert done.output.count("ridge 8x8") == 1
+    assert "not evaluated: new" in done.output
+    assert SYNTHETIC_NOTE in done.output
+    lines = done.output.splitlines()
+    assert [k for k, line in enumerate(lines) if "training mean" in line] > [
+        k for k, line in enumerate(lines) if "sample_tsav" in line]
+    for name in ("comparison.csv", "comparison.html", "comparison.png"):
+        assert (evaluated / name).stat().st_size > 100
+    assert SYNTHETIC_NOTE in (evaluated / "comparison.html").read_text()
+
+
+def test_compare_warns_when_runs_were_evaluated_on_different_frames(evaluated):
+    run = runs.Run(evaluated / "new")
+    run.write_json("metrics.json", metrics(0.5, None, frames=100, synthetic=False, ridge=0.3))
+    done = call("compare", *sorted(evaluated.iterdir()))
+    assert "cannot be compared" in done.output
+    assert "ridge 8x8 (2)" in done.output
+
+
+def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):
+    done = call("compare", tmp_path)
+    assert done.exit_code == 2
+    assert "no metrics.json" in done.output
+
+
+# ---- store
+
+def test_store_lists_and_removes_arrays(tmp_path):
+    for name in ("face", "mel"):
+        Shelf(tmp_path / "sample" / "trials" / "t1").write({"name": name, "parameters": {"size": 3}, "version": 1},
+                                                          np.zeros(3))
+    listed = call("store", "ls", "--root", tmp_path)
+    assert "sample/t1/face-" in listed.output
+    assert "in 2 arrays" in listed.output
+    assert call("store", "rm", "face", "--root", tmp_path, input="n\n").exit_code == 1
+    done = call("store", "rm", "face", "--root", tmp_path, "--yes")
+    assert "freed" in done.output
+    assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
+    assert call("store", "rm", "face", "--root", tmp_path, "--yes").exit_code == 2
+    assert "no such folder" in call("store", "ls", "--root", tmp_path / "none").output
+
+
+# ---- the parameter files of this repository
+
+FILES = sorted((ROOT / "params").rglob("*.yaml"))
+
+
+@pytest.mark.skipif(not all((ROOT / "notebooks" / f"{name}.ipynb").is_file() for name in NOTEBOOKS), reason="notebooks")
+def test_every_parameter_file_passes_the_check():
+    done = call("check", *FILES)
+    assert done.exit_code == 0, done.output
+
+
+def test_every_overlay_is_a_mapping_without_a_name_of_a_run():
+    for file in (ROOT / "params" / "overlays").glob("*.yaml"):
+        assert "run" not in params.load([file]), json.dumps(file.name)

@@ -1,0 +1,355 @@
+"""The runner: what is skipped, taken over, set aside, made first; how it ends; and one real run through papermill."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from lib import execution, pipeline, runs, store
+from lib.declarations import NOTEBOOKS, ROOT
+from lib.errors import InputError
+from lib.params import Params, resolve
+
+SHARED = '''run: str = ""           # run folder
+dataset: str = "sample"  # data set
+runs_root: str = "runs"  # where run folders are
+workers: int = 1         # processes
+'''
+OWN = {NOTEBOOKS[0]: "sample_trials: int = 24  # recordings; from 1 to 100\n",
+       NOTEBOOKS[3]: "label_delay: int = 0  # frames; from 0 to 50\n",
+       NOTEBOOKS[4]: 'recipe: str = "tsav"  # method\nepochs: int = 3  # passes\nlr: float = 0.1  # rate\n'
+                     'backbone_run: str = ""  # run to build on\npredict_run: str = ""  # run to predict with\n',
+       NOTEBOOKS[5]: 'recipe: str = "tsav"  # method\npredict_run: str = ""  # run to predict with\n'
+                     'bootstrap: int = 10  # draws\n'}
+CHECK = '''from pathlib import Path
+from lib import params, runs
+folder = Path("{folder}")
+p = params.check("{step}", globals(), folder)
+run = runs.start("{step}", p, folder)'''
+
+
+class World:
+    """Four tiny notebooks, a folder of parameter files, run folders; and notebooks' work without a kernel."""
+
+    def __init__(self, place: Path):
+        self.place, self.said, self.executed = place, [], []
+        self.notebooks, self.library, self.runs = (place / name for name in ("notebooks", "params", "runs"))
+        self.data, self.lost, self.unfinished = place / "data.txt", [], ""
+        for folder in (self.notebooks, self.library):
+            folder.mkdir()
+        self.data.write_text("data")
+        for step, own in OWN.items():
+            self.notebook(step, SHARED.replace('"runs"', json.dumps(str(self.runs))) + own,
+                          CHECK.format(folder=self.notebooks, step=step))
+        self.file("sample_tsav", "recipe: tsav\n")
+        self.file("sample_jca", "recipe: jca\nbackbone_run: sample_tsav\n")
+
+    def notebook(self, step, cell, *cells):
+        tagged = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
+        made = nbformat.v4.new_notebook(cells=[tagged, *map(nbformat.v4.new_code_cell, cells)])
+        made.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        nbformat.write(made, self.notebooks / f"{step}.ipynb")
+
+    def file(self, name, text):
+        (self.library / f"{name}.yaml").write_text(text)
+        return self.library / f"{name}.yaml"
+
+    def run(self, *names, start="", stop="", **overrides):
+        """Returns the exit status; `executed` and `said` are of this call only."""
+        self.said.clear()
+        self.executed.clear()
+        files = [self.library / f"{name}.yaml" for name in names]
+        return pipeline.run(files, {name: str(value) for name, value in overrides.items()}, start, stop,
+                            self.said.append, self.notebooks, self.library)
+
+    def work(self, notebook, target, values, say):
+        """In the place of `execution.execute`: what each tiny notebook does."""
+        step = notebook.stem
+        self.executed.append(f"{target.parent.name} {step[:2]}")
+        run = runs.start(step, Params({**values, "runs_root": resolve(values["runs_root"])}), self.notebooks)
+        target.write_text("{}")
+        say("a printed line")
+        if step == NOTEBOOKS[4]:
+            run.path("checkpoints", "best.pt").write_text(str(values["lr"]))
+        made = [run.write_text(f"{step}.txt", "made")]
+        run.record([self.data], made, self.lost if step == NOTEBOOKS[0] else [],
+                   self.unfinished if step == NOTEBOOKS[4] else "")
+
+    @property
+    def text(self):
+        return "\n".join(self.said)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    return world
+
+
+ALL = ["sample_tsav 01", "sample_tsav 04", "sample_tsav 05", "sample_tsav 06"]
+
+
+# ---- skipping
+
+def test_a_run_executes_all_notebooks_and_leaves_parameters_and_environment(world):
+    assert world.run("sample_tsav", workers=2) == 0
+    assert world.executed == ALL
+    folder = world.runs / "sample_tsav"
+    written = yaml.safe_load((folder / "params.yaml").read_text())
+    assert (written["recipe"], written["workers"], written["bootstrap"]) == ("tsav", 2, 10)
+    assert json.loads((folder / "environment.json").read_text())["recipe"] == "tsav"
+    assert "a printed line" in world.text
+
+
+def test_the_same_run_again_executes_nothing_and_says_so(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", workers=3) == 0
+    assert world.executed == []
+    assert world.text.count("skipped, nothing changed") == 4
+
+
+def test_only_the_notebooks_that_declare_a_changed_parameter_are_executed_again(world):
+    world.run("sample_tsav")
+    world.run("sample_tsav", bootstrap=20)
+    assert world.executed == ["sample_tsav 06"]
+    assert "parameters changed: bootstrap" in world.text
+
+
+def test_changed_code_of_a_notebook_is_executed_again(world):
+    world.run("sample_tsav")
+    step = NOTEBOOKS[3]
+    world.notebook(step, SHARED + OWN[step], CHECK.format(folder=world.notebooks, step=step), "print('new')")
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 04"]
+    assert f"code changed: {step}.ipynb" in world.text
+
+
+def test_an_output_that_is_gone_is_made_again(world):
+    world.run("sample_tsav")
+    (world.runs / "sample_tsav" / f"{NOTEBOOKS[3]}.txt").unlink()
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 04"]
+    assert "no longer there" in world.text
+
+
+def test_first_and_last_notebook_can_be_chosen(world):
+    assert world.run("sample_tsav", start="04", stop="5") == 0
+    assert world.executed == ALL[1:3]
+    assert world.run("sample_tsav", start="09") == 2
+    assert "no notebook is called 09" in world.text
+
+
+def test_an_interrupted_step_is_not_skipped_although_its_old_record_fits(world, monkeypatch):
+    world.run("sample_tsav")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt("stopped in epoch 2")
+    monkeypatch.setattr(pipeline, "execute", interrupt)
+    assert world.run("sample_tsav", bootstrap=20) == 130
+    assert "stopped in epoch 2" in world.text
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 06"]
+    assert "goes on where it stopped" in world.text
+
+
+# ---- other runs
+
+def test_equal_preparation_is_taken_over_from_another_run(world):
+    world.run("sample_tsav")
+    assert world.run("sample_jca") == 0
+    assert world.executed == ["sample_jca 05", "sample_jca 06"]
+    assert world.text.count("taken over from sample_tsav") == 2
+    assert (world.runs / "sample_jca" / f"{NOTEBOOKS[0]}.ipynb").is_file()
+    assert (world.runs / "sample_jca" / f"{NOTEBOOKS[0]}.txt").is_file()
+
+
+def test_different_preparation_is_not_taken_over(world):
+    world.run("sample_tsav")
+    world.run("sample_jca", label_delay=3)
+    assert world.executed == ["sample_jca 04", "sample_jca 05", "sample_jca 06"]
+
+
+def test_a_missing_run_that_this_one_builds_on_is_made_first_with_the_same_overlay(world):
+    world.file("small", "epochs: 1\n")
+    assert world.run("sample_jca", "small", lr=0.5, sample_trials=6) == 0
+    assert world.executed == [*ALL, "sample_jca 05", "sample_jca 06"]
+    assert "sample_tsav is not there yet and is made first: sample_jca builds on it" in world.text
+    backbone = runs.parameters(world.runs / "sample_tsav")
+    assert (backbone["epochs"], backbone["sample_trials"], backbone["lr"]) == (1, 6, 0.1)
+
+
+def test_with_a_run_to_predict_with_training_is_left_out(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", run="mine", predict_run="sample_tsav") == 0
+    assert world.executed == ["mine 06"]
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("backbone_run: nobody\n", "no run, no weights file and no parameter file is called nobody"),
+    ("backbone_run: circle\n", "in a circle: circle → circle"),
+    ("epoch: 1\nlr: 1e-4\n", "did you mean epochs?"),
+    ("run: a/b\n", "cannot be the name of a folder"),
+])
+def test_wrong_parameters_start_nothing(world, text, words):
+    world.file("circle", text)
+    assert world.run("circle") == 2
+    assert words in world.text
+    assert world.executed == []
+    assert not world.runs.exists()
+
+
+# ---- trainings are never overwritten
+
+def test_another_parameter_of_training_keeps_the_old_run_under_another_name(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", lr=0.5) == 0
+    assert world.executed == ALL[2:]
+    assert "trained with other parameters: lr; the old run is kept as sample_tsav-1" in world.text
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").read_text() == "0.1"
+    world.run("sample_tsav", lr=0.6)
+    assert (world.runs / "sample_tsav-2" / "checkpoints" / "best.pt").read_text() == "0.5"
+
+
+def test_more_epochs_resume_and_fewer_do_not(world):
+    world.run("sample_tsav")
+    world.run("sample_tsav", epochs=5)
+    assert world.executed == ["sample_tsav 05"]
+    assert not (world.runs / "sample_tsav-1").exists()
+    world.run("sample_tsav", epochs=4)
+    assert (world.runs / "sample_tsav-1").exists()
+
+
+def test_changed_data_keep_the_old_training_too(world):
+    world.run("sample_tsav")
+    world.data.write_text("other data")
+    world.run("sample_tsav")
+    assert world.executed == ALL
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
+
+
+def test_predicting_alone_with_other_training_parameters_is_refused(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", start="06", lr=0.5) == 2
+    assert "trained with other parameters: lr" in world.text
+
+
+def test_the_folder_of_another_recipe_is_refused(world):
+    world.run("sample_tsav")
+    assert world.run("sample_jca", run="sample_tsav", backbone_run="") == 2
+    assert "belongs to the recipe tsav, not to jca" in world.text
+
+
+# ---- ends
+
+def test_lost_trials_are_named_give_status_3_and_are_tried_again(world):
+    world.lost = [("trial_7", InputError("unreadable", where="trial_7.mp4"))]
+    assert world.run("sample_tsav") == 3
+    assert "trial_7: unreadable" in world.text
+    assert world.run("sample_tsav", start="04") == 3
+    world.lost = []
+    assert world.run("sample_tsav") == 0
+    assert world.executed == ["sample_tsav 01"]
+
+
+def test_a_notebook_that_stops_in_time_gives_status_75_and_goes_on(world):
+    world.unfinished = "time limit of 1 h"
+    assert world.run("sample_tsav") == 75
+    assert world.executed == ALL[:3]
+    world.unfinished = ""
+    assert world.run("sample_tsav") == 0
+    assert world.executed == ALL[2:]
+    assert "goes on where it stopped" in world.text
+
+
+def test_printed_lines_come_whole_and_an_overwritten_line_in_its_last_state():
+    said = []
+    lines = execution._Lines(said.append)
+    for part in ("epoch 1 ", "loss 0.5\n\n", "10 %\r20 %", "\r30 %\n", "no end"):
+        lines.write(part)
+    lines.write("\n")
+    assert said == ["epoch 1 loss 0.5", "30 %", "no end"]
+
+
+def test_a_full_disk_is_told_in_one_message(world, monkeypatch):
+    import papermill
+
+    def full(*_args, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    monkeypatch.setattr(pipeline, "execute", execution.execute)
+    assert world.run("sample_tsav", stop="01") == 1
+    assert "no space left on the device" in world.text
+
+
+# ---- with papermill
+
+def test_notebooks_run_through_papermill_and_an_error_is_told_in_a_few_lines(tmp_path):
+    world = World(tmp_path)
+    one, four = NOTEBOOKS[0], NOTEBOOKS[3]
+    world.notebook(one, SHARED + OWN[one], CHECK.format(folder=world.notebooks, step=one),
+                   "import os\nprint('in', os.getcwd())\nrun.record([], [run.write_text('a.txt', str(p.sample_trials)"
+                   " + os.environ['MALLOC_TOP_PAD_'])])")
+    world.notebook(four, SHARED + OWN[four], CHECK.format(folder=world.notebooks, step=four),
+                   "from lib.errors import InputError\n"
+                   "raise InputError('no label file', where='t1', todo='look')")
+    assert world.run("sample_tsav", stop="04", runs_root=world.runs, sample_trials=7) == 1
+    folder = world.runs / "sample_tsav"
+    assert (folder / "a.txt").read_text() == "7268435456"
+    assert f"in {ROOT}" in world.text
+    assert world.said[-1].splitlines() == [
+        f"{four} stopped in cell 4", "  no label file", "    where: t1", "    what to do: look",
+        f"  executed notebook: {folder / four}.ipynb"]
+    executed = nbformat.read(folder / f"{one}.ipynb", 4)
+    assert "injected-parameters" in executed.cells[1].metadata["tags"]
+
+
+SLEEPER = """import time
+from lib import runs
+try:
+    Path(r"{mark}").write_text("1")
+    time.sleep(60)
+finally:
+    Path(r"{mark}").unlink()"""
+COMMAND = """import sys
+from pathlib import Path
+from lib import pipeline
+place = Path(sys.argv[1])
+sys.exit(pipeline.run([place / "params/sample_tsav.yaml"], {"runs_root": str(place / "runs")}, "", "01", print,
+                      place / "notebooks", place / "params"))"""
+
+
+def test_ctrl_c_ends_the_kernel_too_and_gives_status_130(tmp_path):
+    world, mark, one = World(tmp_path), tmp_path / "mark", NOTEBOOKS[0]
+    world.notebook(one, SHARED + OWN[one], CHECK.format(folder=world.notebooks, step=one), SLEEPER.format(mark=mark))
+    (tmp_path / "command.py").write_text(COMMAND)
+    process = subprocess.Popen([sys.executable, tmp_path / "command.py", tmp_path], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    end = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert not mark.exists()  # the notebook's own `finally` ran
+    assert "interrupted: what was finished is kept" in out
+    assert "Traceback" not in err
+
+
+def test_an_array_of_the_store_is_an_input_by_its_json(world, tmp_path):
+    import numpy as np
+    shelf = store.Shelf(tmp_path / "shelf")
+    world.data = shelf.write({"name": "face", "parameters": {}, "version": 1}, np.zeros(3))
+    world.run("sample_tsav", stop="01")
+    world.run("sample_tsav", stop="01")
+    assert world.executed == []
