@@ -12,7 +12,7 @@ from lib.declarations import NOTEBOOKS, all_declared, declared
 from lib.errors import InputError
 from lib.runs import Run
 
-TRAIN = "05_train"
+TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
 # A larger `epochs` resumes; where the data lie does not matter to a training (what they are does: its inputs).
 RESUMES = runs.WITHOUT_EFFECT | {"epochs", "data_root", "processed_root", "weights_root", "clips_root"}
@@ -41,13 +41,25 @@ class Experiment:
         """The parameters of one notebook, as YAML and papermill take them."""
         return {name: runs.as_text(self.values[name]) for name in declared(step, self.notebooks)}
 
+    @property
+    def video(self) -> str:
+        """The video to predict, "" for none."""
+        return self.values.get("video_path", "")
+
     def steps(self, start: str = "", stop: str = "") -> list[str]:
-        """Notebooks to execute, from `start` to `stop` ("03"); with `predict_run` training is left out."""
+        """Notebooks to execute, from `start` to `stop` ("03").
+
+        With `predict_run` training is left out. A video needs no data set, only a trained run.
+        """
         there = [name for name in NOTEBOOKS if self.has(name)]
         first = there.index(_step(start, there)) if start else 0
         last = there.index(_step(stop, there)) if stop else len(there)
-        skip_training = bool(self.values.get("predict_run"))
-        return [name for name in there[first:last + 1] if not (name == TRAIN and skip_training)]
+        chosen = there[first:last + 1]
+        if self.values.get("predict_run"):
+            chosen = [name for name in chosen if name != TRAIN]
+        if self.video and (self.values.get("predict_run") or is_trained(self.run)):
+            chosen = [name for name in chosen if name == PREDICT]
+        return chosen
 
 
 def _step(text: str, there: list[str]) -> str:
@@ -100,9 +112,13 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
 
 
 def _exists(text: str, experiment: Experiment) -> bool:
-    """Whether a run has been trained to its end, or a weights file is there."""
-    record = Run(experiment.run.folder.with_name(text)).read_json(f"steps/{TRAIN}.json", {})
-    return bool(record and not record["unfinished"]) or params.resolve(text).is_file()
+    return is_trained(Run(experiment.run.folder.with_name(text))) or params.resolve(text).is_file()
+
+
+def is_trained(run: Run) -> bool:
+    """Whether a run has been trained to its end."""
+    record = run.read_json(f"steps/{TRAIN}.json")
+    return bool(record) and not record["unfinished"]
 
 
 # ---- what is up to date

@@ -12,7 +12,7 @@ from lib import experiments, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.execution import NotebookFailed, execute
-from lib.experiments import PREPARATION, TRAIN, Experiment
+from lib.experiments import PREDICT, PREPARATION, TRAIN, Experiment
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued, interrupted.
 DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
@@ -93,6 +93,9 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
     """Skip, take over or execute one notebook."""
     run = experiment.run
+    if step == PREDICT and experiment.video:
+        _predict_video(experiment, label, say)
+        return
     reason = experiments.outdated(experiment, step, run)
     if not reason:
         say(f"{label}: skipped, nothing changed")
@@ -107,6 +110,16 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
         return
     say(f"{label}: {reason}")
     _execute(experiment, step, label, say)
+
+
+def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
+    """Notebook 06 for one video: it writes into ``videos/<stem>/`` of the run folder and touches nothing else."""
+    began = time.monotonic()
+    say(f"{label}: {experiment.video}")
+    target = experiment.run.path("videos", Path(experiment.video).stem, f"{PREDICT}.ipynb")
+    execute(experiment.notebooks / f"{PREDICT}.ipynb", target, experiment.declared(PREDICT),
+            lambda line: say(f"      {line}"))
+    say(f"{label}: done in {clock(time.monotonic() - began)}: {_short(target.parent)}")
 
 
 def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> None:
@@ -133,6 +146,7 @@ def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
 def _write_start(experiment: Experiment) -> None:
     """The complete parameters and the environment, before anything is executed."""
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}
+    values |= {"video_path": ""} if experiment.video else {}
     experiment.run.write_text("params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     facts = {name: values[name] for name in ("dataset", "recipe", "rules") if name in values}
     device = str(values.get("device", ""))

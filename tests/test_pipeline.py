@@ -28,6 +28,7 @@ OWN = {NOTEBOOKS[0]: "sample_trials: int = 24  # recordings; from 1 to 100\n",
        NOTEBOOKS[4]: 'recipe: str = "tsav"  # method\nepochs: int = 3  # passes\nlr: float = 0.1  # rate\n'
                      'backbone_run: str = ""  # run to build on\npredict_run: str = ""  # run to predict with\n',
        NOTEBOOKS[5]: 'recipe: str = "tsav"  # method\npredict_run: str = ""  # run to predict with\n'
+                     'video_path: str = ""  # a video\n'
                      'bootstrap: int = 10  # draws\n'}
 CHECK = '''from pathlib import Path
 from lib import params, runs
@@ -74,11 +75,14 @@ class World:
         """In the place of `execution.execute`: what each tiny notebook does."""
         step = notebook.stem
         self.executed.append(f"{target.parent.name} {step[:2]}")
+        assert target.parent.is_dir()
         run = runs.start(step, Params({**values, "runs_root": resolve(values["runs_root"])}), self.notebooks)
         target.write_text("{}")
         say("a printed line")
         if step == NOTEBOOKS[4]:
             run.path("checkpoints", "best.pt").write_text(str(values["lr"]))
+        if values.get("video_path"):
+            return
         made = [run.write_text(f"{step}.txt", "made")]
         run.record([self.data], made, self.lost if step == NOTEBOOKS[0] else [],
                    self.unfinished if step == NOTEBOOKS[4] else "")
@@ -192,6 +196,18 @@ def test_with_a_run_to_predict_with_training_is_left_out(world):
     world.run("sample_tsav")
     assert world.run("sample_tsav", run="mine", predict_run="sample_tsav") == 0
     assert world.executed == ["mine 06"]
+
+
+def test_a_video_needs_only_the_trained_run_and_touches_nothing_else(world):
+    world.run("sample_tsav")
+    folder = world.runs / "sample_tsav"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "params.yaml"}
+    assert world.run("sample_tsav", video_path=world.data) == 0
+    assert [path.name for path in (folder / "videos").rglob("*.ipynb")] == [f"{NOTEBOOKS[5]}.ipynb"]
+    assert world.executed == ["data 06"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    world.run("sample_tsav")
+    assert world.executed == []
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -1,0 +1,44 @@
+# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, test-browser.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
+
+.PHONY: run test lint lab clean test-browser
+.DEFAULT_GOAL := run
+
+# Any command that follows an installed environment sees it as up to date until the requirements change.
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1): make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "no virtual environment could be made: on Debian or Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+run: $(INSTALLED)
+	@$(BIN)/python -m lib check $(SAMPLES:%=params/%.yaml)
+	@# Status 3: finished, but something was lost and named; the others can still be compared.
+	@for name in $(SAMPLES); do \
+	  $(BIN)/python -m lib run params/$$name.yaml || { status=$$?; test $$status = 3 || exit $$status; }; done
+	@$(BIN)/python -m lib compare $(SAMPLES:%=runs/%)
+	@echo "Look at runs/comparison.html, then at the executed notebooks, for example runs/sample_tsav/06_inference.ipynb"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check .
+
+lab: $(INSTALLED)
+	$(BIN)/python -m jupyter lab notebooks
+
+test-browser: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
+	$(BIN)/python -m pytest tests/browser
+
+# Environment and caches only: data/, weights/ and runs/ are a person's to remove.
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
