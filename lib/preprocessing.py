@@ -86,7 +86,7 @@ def paths(outcomes: list) -> list[Path]:
 
 def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
     """Files of these arrays of these trials that exist."""
-    found = {arrays.locate(row, item, store) for row in table.to_dict("records") for item in wanted}
+    found = [arrays.locate(trial, item, store) for trial in table.to_dict("records") for item in wanted]
     return sorted({located.path for located in found if located.exists})
 
 

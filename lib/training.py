@@ -6,6 +6,7 @@ replays nothing: it loads the last checkpoint and goes on with the next batch.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,7 +218,8 @@ class Trainer:
                 labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values).any(axis=1))
         scores = self.recipe.metrics(labels, predictions)
         named = {f"val_ccc_{name}": entry["ccc"] for name, entry in scores.items() if "ccc" in entry}
-        return {**named, "score": self.recipe.main_score(scores)}
+        # Python's own numbers: a checkpoint with NumPy's does not load with weights_only=True.
+        return {name: float(value) for name, value in {**named, "score": self.recipe.main_score(scores)}.items()}
 
     def save(self, name: str) -> Path:
         """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name first."""
@@ -237,9 +239,9 @@ def schedule(kind: str, progress: float) -> float:
     if kind != "onecycle":
         return 1.0
     if progress < ONECYCLE_RISE:
-        return ONECYCLE_START + (1 - ONECYCLE_START) * (1 - np.cos(np.pi * progress / ONECYCLE_RISE)) / 2
+        return ONECYCLE_START + (1 - ONECYCLE_START) * (1 - math.cos(math.pi * progress / ONECYCLE_RISE)) / 2
     fall = min((progress - ONECYCLE_RISE) / (1 - ONECYCLE_RISE), 1.0)
-    return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + np.cos(np.pi * fall)) / 2
+    return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + math.cos(math.pi * fall)) / 2
 
 
 def hide(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:

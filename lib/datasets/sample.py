@@ -169,19 +169,19 @@ def _render(seed: int, one: Recording, states: dict, sound: np.ndarray, video: P
 
 def _frames(seed: int, one: Recording, states: dict, folders: dict[str, Path]) -> Iterator[np.ndarray]:
     """Yield the frames of a recording and write its crops on the way."""
-    n_frames, width = len(one.times), sample_scene.WIDTH
-    scene = sample_scene.draw_scene(np.random.default_rng([seed, one.number, 5]), one.seconds, n_frames,
+    width = sample_scene.WIDTH
+    scene = sample_scene.draw_scene(np.random.default_rng([seed, one.number, 5]), one.times,
                                     width * len(one.persons))
     streams = {name: np.random.default_rng([seed, person.number, 6]) for name, person in one.persons.items()}
-    poses = {name: sample_scene.draw_pose(stream, one.seconds, n_frames, place * width)
+    poses = {name: sample_scene.draw_pose(stream, one.times, place * width)
              for place, (name, stream) in enumerate(streams.items())}
-    faces = {name: sample_face.draw(stream) for name, stream in streams.items()}
-    for frame, time in enumerate(one.times):
-        picture = scene.paint([(faces[name], poses[name].head(time), states[name][frame].tolist())
-                               for name in one.persons], time, frame)
+    faces = {name: scene.relit(sample_face.draw(stream)) for name, stream in streams.items()}
+    for frame in range(len(one.times)):
+        picture = scene.paint([(faces[name], poses[name].head(frame), states[name][frame].tolist())
+                               for name in one.persons], frame)
         for name, person in one.persons.items():
             if person.cropped[frame]:
-                _write_crop(folders[name] / f"{frame + 1:05d}.jpg", picture, poses[name].cut(time, frame))
+                _write_crop(folders[name] / f"{frame + 1:05d}.jpg", picture, poses[name].cut(frame))
         yield picture
 
 

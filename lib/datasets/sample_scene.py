@@ -6,14 +6,14 @@ Position and size of the crop and the motion of the head are what defeats a line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from lib.datasets import sample_face
 from lib.datasets.sample_face import Face
-from lib.datasets.sample_labels import Curve, curve
+from lib.datasets.sample_labels import curve
 
 WIDTH, HEIGHT = 320, 240  # px of the picture of one person
 CROP = 112                # px, side of a crop
@@ -25,7 +25,7 @@ NOISE_SIDE = 96           # px of spare noise on each side, from which every fra
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head is and how a crop looks at it: constants of a trial and drifts in −0.95…0.95."""
+    """Where a head is and how a crop looks at it: constants of a trial, and drifts (T,) in −0.95…0.95."""
 
     x: float            # px, of the head's place before drifts
     y: float            # px
@@ -33,31 +33,28 @@ class Pose:
     scale: float
     mirrored: bool
     crop: tuple[float, float, float, float]  # px, px, factor, degrees
-    drifts: dict[str, Curve]
+    drifts: dict[str, np.ndarray]
     jitter: np.ndarray  # (T, 2) px of the crop
 
-    def head(self, time: float) -> np.ndarray:
+    def head(self, frame: int) -> np.ndarray:
         """2×3 matrix from the face's pixels to the picture's."""
-        size = self.scale * (1 + 0.065 * self._drift("zoom", time))
-        return _similarity(sample_face.CENTRE, self._place(time), self._roll(time), size, self.mirrored)
+        size = self.scale * (1 + 0.065 * self.drifts["zoom"][frame])
+        return _similarity(sample_face.CENTRE, self._place(frame), self._roll(frame), size, self.mirrored)
 
-    def cut(self, time: float, frame: int) -> np.ndarray:
+    def cut(self, frame: int) -> np.ndarray:
         """2×3 matrix from the picture's pixels to the crop's; takes back half of the roll, all of the scale."""
         dx, dy, factor, roll = self.crop
         size = EYES_APART / sample_face.EYES_APART * factor / self.scale
-        matrix = _similarity(self._place(time), (0, 0), roll - self._roll(time) / 2, size)
-        offset = np.array([dx + 4 * self._drift("crop x", time), dy + 4 * self._drift("crop y", time)])
-        matrix[:, 2] += (CROP - 1) / 2 + offset + self.jitter[frame]
+        matrix = _similarity(self._place(frame), (0, 0), roll - self._roll(frame) / 2, size)
+        drift = np.array([self.drifts["crop x"][frame], self.drifts["crop y"][frame]])
+        matrix[:, 2] += (CROP - 1) / 2 + np.array([dx, dy]) + 4 * drift + self.jitter[frame]
         return matrix
 
-    def _place(self, time: float) -> tuple[float, float]:
-        return self.x + 10 * self._drift("x", time), self.y + 6.5 * self._drift("y", time)
+    def _place(self, frame: int) -> tuple[float, float]:
+        return self.x + 10 * self.drifts["x"][frame], self.y + 6.5 * self.drifts["y"][frame]
 
-    def _roll(self, time: float) -> float:
-        return self.roll + 9 * self._drift("roll", time)
-
-    def _drift(self, name: str, time: float) -> float:
-        return float(self.drifts[name](np.array([time]))[0])
+    def _roll(self, frame: int) -> float:
+        return self.roll + 9 * self.drifts["roll"][frame]
 
 
 def _similarity(point: tuple, to: tuple, degrees: float, size: float, mirrored: bool = False) -> np.ndarray:
@@ -69,17 +66,17 @@ def _similarity(point: tuple, to: tuple, degrees: float, size: float, mirrored: 
     return np.column_stack([linear, np.asarray(to) - linear @ np.asarray(point)])
 
 
-def draw_pose(generator: np.random.Generator, seconds: float, n_frames: int, left: float) -> Pose:
-    """Draw pose and crop of one trial, whose part of the picture begins at column `left`."""
+def draw_pose(generator: np.random.Generator, times: np.ndarray, left: float) -> Pose:
+    """Draw pose and crop of one trial with frames at `times` (T,) s; its part begins at column `left`."""
     def uniform(high: float) -> float:
         return generator.uniform(-high, high)
 
-    drifts = {name: curve(generator, seconds, (2.5, 3.0)) for name in ("x", "y", "roll", "zoom")}
-    drifts |= {name: curve(generator, seconds, (2.0, 2.0)) for name in ("crop x", "crop y")}
+    drifts = {name: curve(generator, times[-1], (2.5, 3.0))(times) for name in ("x", "y", "roll", "zoom")}
+    drifts |= {name: curve(generator, times[-1], (2.0, 2.0))(times) for name in ("crop x", "crop y")}
     return Pose(left + HEAD_AT[0] + uniform(32), HEAD_AT[1] + uniform(8), uniform(6.5),
                 generator.uniform(0.95, 1.15), generator.uniform() < 0.5,
                 (uniform(12), uniform(12), 1 + uniform(0.13), uniform(10)), drifts,
-                generator.standard_normal((n_frames, 2)))
+                generator.standard_normal((len(times), 2)))
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,23 @@ class Scene:
     gamma: float
     colour: np.ndarray      # (3,) gain and tint
     gradient: tuple[float, float]  # size at 60 px, direction in degrees
-    drifts: dict[str, Curve]
+    drifts: dict[str, np.ndarray]  # (T,) each
     noise: np.ndarray       # (240 + 96, W + 96, 3)
     places: np.ndarray      # (T, 2) corner of each frame's piece of noise
 
-    def paint(self, heads: list[tuple[Face, np.ndarray, list[float]]], time: float, frame: int) -> np.ndarray:
+    def relit(self, face: Face) -> Face:
+        """The face with this scene's gamma applied."""
+        return replace(face, picture=_power(face.picture, self.gamma))
+
+    def paint(self, heads: list[tuple[Face, np.ndarray, list[float]]], frame: int) -> np.ndarray:
         """One frame, (240, W, 3) uint8 RGB.
 
-        heads : of each person the face, its matrix from `Pose.head` and its (v, a, s, blink).
+        heads : of each person the face (`relit`), its matrix from `Pose.head` and its (v, a, s, blink).
         """
         picture = self.background.copy()
         for face, matrix, state in heads:
             self._paste(picture, face, matrix, state)
-        picture *= self._light(time)
+        picture *= self._light(frame)
         y, x = self.places[frame]
         picture += self.noise[y:y + HEIGHT, x:x + picture.shape[1]]
         return cv2.convertScaleAbs(np.maximum(picture, 0, out=picture))
@@ -114,21 +115,19 @@ class Scene:
         layers = [places, inside, sample_face.outline(), *([] if face.glasses is None else [face.glasses])]
         moved = [cv2.warpAffine(layer, matrix, (right - left, bottom - top)) for layer in layers]
         head = cv2.remap(face.picture, moved[0], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        head += moved[1][..., None] * (np.float32(sample_face.MOUTH_INSIDE) - head)
+        head += moved[1][..., None] * (_power(np.float32(sample_face.MOUTH_INSIDE), self.gamma) - head)
         if face.glasses is not None:
             head *= 1 - 0.8 * moved[3][..., None]
-        head = _power(head, self.gamma)
         part = picture[top:bottom, left:right]
         part += moved[2][..., None] * (head - part)
 
-    def _light(self, time: float) -> np.ndarray:
+    def _light(self, frame: int) -> np.ndarray:
         size, direction = self.gradient
-        now = np.array([time])
-        turn = np.radians(direction + 33 * self.drifts["turn"](now)[0])
+        turn = np.radians(direction + 33 * self.drifts["turn"][frame])
         y, x = np.mgrid[:HEIGHT:20, :self.background.shape[1]:20].astype(np.float32)
         along = (x + 10 - self.background.shape[1] / 2) * np.cos(turn) + (y + 10 - HEIGHT / 2) * np.sin(turn)
         light = 1 + size * np.tanh(along / GRADIENT_LENGTH) / np.tanh(1)
-        light *= 1 + 0.06 * self.drifts["gain"](now)[0]
+        light *= 1 + 0.06 * self.drifts["gain"][frame]
         light = cv2.resize(light.astype(np.float32), self.background.shape[1::-1])
         return light[..., None] * self.colour
 
@@ -141,18 +140,18 @@ def _bounds(matrix: np.ndarray, shape: tuple) -> tuple[int, int, int, int]:
 
 
 def _power(picture: np.ndarray, gamma: float) -> np.ndarray:
-    return 255 * cv2.pow(np.maximum(picture, 0) / 255, gamma)
+    return (255 * (np.maximum(picture, 0) / 255) ** float(gamma)).astype(np.float32)
 
 
-def draw_scene(generator: np.random.Generator, seconds: float, n_frames: int, width: int = WIDTH) -> Scene:
-    """Draw background, light and noise of one recording, `width` px wide."""
+def draw_scene(generator: np.random.Generator, times: np.ndarray, width: int = WIDTH) -> Scene:
+    """Draw background, light and noise of one recording, `width` px wide, with frames at `times` (T,) s."""
     gamma = np.exp(generator.uniform(-0.15, 0.15))
     colour = np.exp(generator.uniform(-0.18, 0.13)) * (1 + generator.uniform(-0.075, 0.075, size=3))
     gradient = generator.uniform(0, 0.25), generator.uniform(0, 360)
-    drifts = {name: curve(generator, seconds, (2.5, 3.0)) for name in ("turn", "gain")}
+    drifts = {name: curve(generator, times[-1], (2.5, 3.0))(times) for name in ("turn", "gain")}
     noise = generator.uniform(2.4, 7.2) * generator.standard_normal(
         (HEIGHT + NOISE_SIDE, width + NOISE_SIDE, 3), dtype=np.float32)
-    places = generator.integers(0, NOISE_SIDE + 1, size=(n_frames, 2))
+    places = generator.integers(0, NOISE_SIDE + 1, size=(len(times), 2))
     background = _power(_background(generator, width), gamma)
     return Scene(background, gamma, colour.astype(np.float32), gradient, drifts, noise, places)
 
