@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from lib import cluster
+from lib import cluster, processes
 from lib.errors import InputError
 
 
@@ -72,6 +72,7 @@ def test_a_worker_that_dies_costs_its_own_item_only():
     found = cluster.map(die, range(5), 2, name="trial_{}".format)
     assert [outcome.value for outcome in found] == [0, 1, None, 3, 4]
     assert "died" in found[2].error.what
+    assert "exit status 9" in found[2].error.what
     assert found[2].error.where == "trial_2"
 
 
@@ -79,7 +80,7 @@ def test_work_is_shared_by_other_processes_each_with_its_part_of_the_processors(
     found = [outcome.value for outcome in cluster.map(process, range(6), 2)]
     assert len({pid for pid, _ in found}) == 2
     assert os.getpid() not in {pid for pid, _ in found}
-    assert {threads for _, threads in found} == {str(max(1, cluster.available_processors() // 2))}
+    assert {threads for _, threads in found} == {str(max(1, processes.available_processors() // 2))}
 
 
 def test_one_worker_or_one_item_stays_in_this_process():
@@ -90,8 +91,22 @@ def test_one_worker_or_one_item_stays_in_this_process():
 
 def test_a_function_of_the_notebook_is_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr(square, "__module__", "__main__")
-    with pytest.raises(InputError, match="other processes cannot import it"):
-        cluster.map(square, range(2), 2)
+    with pytest.raises(InputError, match="cannot import it"):
+        cluster.map(partial(square), range(2), 2)
+
+
+class Unpicklable(Exception):
+    def __init__(self, a, b):
+        super().__init__(a, b, lambda: 0)
+
+
+def raise_unpicklable(x):
+    raise Unpicklable(1, 2)
+
+
+def test_an_error_that_cannot_be_handed_over_is_told_as_text():
+    with pytest.raises(RuntimeError, match="Unpicklable"):
+        cluster.map(raise_unpicklable, range(2), 2)
 
 
 INTERRUPTED = """

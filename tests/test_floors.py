@@ -8,7 +8,8 @@ from lib.declarations import ROOT
 
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
-    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress"},
+    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
+     "processes"},
     {"datasets"},
     {"models"},
     {"features", "faces", "audio", "clips", "weights", "makers", "arrays"},
