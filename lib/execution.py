@@ -94,19 +94,20 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def _told(error, notebook: Path, target: Path) -> str:
     """The notebook, the cell, the message, the last place in our code, the executed copy."""
-    message = _clean(error.evalue) if error.ename == InputError.__name__ else \
-        f"{error.ename}: {_clean(error.evalue)}"
-    place = "" if error.ename == InputError.__name__ else _last_place(error.traceback)
-    rows = [f"{notebook.stem} stopped in cell {error.exec_count}", *message.splitlines(), place,
-            f"executed notebook: {_short(target)}"]
-    return "\n  ".join(row.strip() if number == 0 else row for number, row in enumerate(rows) if row)
+    rows = [f"{notebook.stem} stopped in cell {error.exec_count}"]
+    if error.ename == InputError.__name__:
+        rows += _clean(error.evalue).splitlines()
+    else:
+        rows += [f"{error.ename}: {_clean(error.evalue)}", *_last_place(_clean("\n".join(error.traceback)))]
+    return "\n  ".join([*rows, f"executed notebook: {_short(target)}"])
 
 
-def _last_place(traceback: list[str]) -> str:
-    places = re.findall(r"File (\S+?):(\d+)|(\S*lib/\S+?\.py) in |^File \"?([^\",]+)\"?, line (\d+)",
-                        _clean("\n".join(traceback)), re.MULTILINE)
-    ours = [f"{path}:{line}" for path, line, *_ in places if "/lib/" in path and "site-packages" not in path]
-    return f"in {_short(Path(ours[-1]))}" if ours else ""
+def _last_place(traceback: str) -> list[str]:
+    """The deepest place in lib; IPython writes ``File path:12``, the story of a worker ``File "path", line 12``."""
+    places = re.findall(r'File "?([^\s":]+\.py)(?::|", line )(\d+)', traceback)
+    ours = [(path, line) for path, line in places if Path(path).is_relative_to(ROOT / "lib")
+            and Path(path).name not in ("processes.py", "cluster.py")]
+    return [f"in {_short(ours[-1][0])}:{ours[-1][1]}"] if ours else []
 
 
 def _clean(text: str) -> str:

@@ -45,6 +45,11 @@ def lost(outcomes: list) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "what", "where", "expected", "todo"])
 
 
+def show(table: pd.DataFrame, nothing: str):
+    """The table, or the sentence `nothing` when it has no rows."""
+    return table if len(table) else nothing
+
+
 def failures(outcomes: list) -> list[tuple[str, Exception]]:
     """The same as (trial, error) pairs, for ``run.record(lost=…)``."""
     return [(outcome.item["trial"], outcome.error) for outcome in outcomes if not outcome.ok]
@@ -54,9 +59,9 @@ def intact(table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
     """The rows of the trial table whose trials were done. Raises InputError when none was."""
     kept = table[[outcome.ok for outcome in outcomes]].reset_index(drop=True)
     if kept.empty:
-        raise InputError("not one trial could be done", where=f"{len(outcomes)} trials",
-                         expected=str(outcomes[0].error) if outcomes else "a trial table with rows",
-                         todo="mend what the table above names, or run 01_download_check again")
+        if outcomes:
+            raise InputError(f"not one of {len(outcomes)} trials could be done; the first one: {outcomes[0].error}")
+        raise InputError("the trial table is empty", todo="look at the report of 01_download_check, run it again")
     return kept
 
 
@@ -80,7 +85,8 @@ def usable(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> tupl
 
 def paths(outcomes: list) -> list[Path]:
     """Files of the store that exist now, for ``run.record(outputs=…)``."""
-    made = {row["path"] for outcome in outcomes if outcome.ok for row in outcome.value if row["state"] != "read in place"}
+    rows = [row for outcome in outcomes if outcome.ok for row in outcome.value]
+    made = {row["path"] for row in rows if row["state"] != "read in place"}
     return [Path(path) for path in sorted(made)]
 
 
@@ -103,8 +109,9 @@ def machine(folder: Path) -> pd.DataFrame:
     place = next(path for path in (folder, *folder.parents) if path.exists())
     disk = shutil.disk_usage(place)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = [("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
-            ("processors", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()), platform.processor() or platform.machine()),
+            ("processors", str(cores), platform.processor() or platform.machine()),
             ("memory", f"{pages / 1e9:.0f} GB", ""), ("networks run on", str(pick_device()), "")]
     return pd.DataFrame(rows, columns=["what", "found", "where"])
 
@@ -142,8 +149,9 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
     decibels = 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
     start = min(times[0], facts["t0"])
+    stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
     return plots.sound_view(audio.as_float(samples), SOUND_RATE, facts["t0"], decibels, times,
-                            span=(start, start + VIEW_SECONDS), title=f"trial {name}", note=note)
+                            span=(start, stop), title=f"trial {name}", note=note)
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:

@@ -142,7 +142,7 @@ def _end(workers: list[_Worker]) -> None:
 
 def serve() -> None:
     """Body of a worker process: take items from the pipe, one at a time, until it is closed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` removes unfinished files
+    signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = Connection(int(sys.argv[1]))
     tasks: queue.SimpleQueue = queue.SimpleQueue()
@@ -150,6 +150,12 @@ def serve() -> None:
     with contextlib.suppress(*GONE):
         while True:
             pipe.send_bytes(_answer(tasks.get()))
+
+
+def _leave(*_) -> None:
+    """End in order, so that `finally` removes unfinished files; once is enough."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:

@@ -98,8 +98,8 @@ def explain_full_disk(path: Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(Path(path).anchor or "/").free / 1e9
         raise InputError(f"no space left on the device ({free:.1f} GB free)", where=path,
-                         todo="free some space (`python -m lib store ls` shows what lies in the store) and start again: "
-                              "what was finished is kept") from error
+                         todo="free some space (`python -m lib store ls` shows what lies in the store) and start "
+                              "again: what was finished is kept") from error
 
 
 class Shelf:
@@ -210,7 +210,7 @@ class Store:
 
 
 def listing(processed_root: Path) -> list[dict]:
-    """One mapping an array under a processed root: dataset, owner, array, parameters, version, mb, path; broken ones too."""
+    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name, parameters, …"""
     rows = []
     for path in sorted(Path(processed_root).glob("*/*/*/*.npy")):
         sidecar = path.with_suffix(".json")
@@ -223,7 +223,7 @@ def listing(processed_root: Path) -> list[dict]:
 
 
 def remove(paths: list[Path]) -> int:
-    """Delete arrays with their JSON; returns the number of bytes freed. The JSON goes first, so no half array counts."""
+    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half array counts."""
     freed = 0
     for path in map(Path, paths):
         freed += path.stat().st_size

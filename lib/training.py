@@ -118,7 +118,7 @@ class Trainer:
         return pd.DataFrame(self.state.history)
 
     def resume(self) -> None:
-        """Take up the last checkpoint of the folder, if there is one. Raises InputError when it is of another experiment."""
+        """Take up the folder's last checkpoint, if there is one. Raises InputError when it is of another experiment."""
         path = self.folder / "checkpoints" / "last.pt"
         if not path.is_file():
             return
@@ -172,7 +172,8 @@ class Trainer:
         parts = self.recipe.loss(outputs, batch)
         if not torch.isfinite(parts["total"]):
             raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
-                             f"{self.state.batch + 1}", where=self.folder, todo="lower lr; the last checkpoint is whole")
+                             f"{self.state.batch + 1}", where=self.folder,
+                             todo="lower lr; the last checkpoint is whole")
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(parts["total"]).backward()
         self.scaler.unscale_(self.optimizer)
@@ -235,7 +236,7 @@ class Trainer:
 
 
 def schedule(kind: str, progress: float) -> float:
-    """Factor on the learning rate at `progress` (0…1 of all epochs): constant and plateau 1, onecycle rises and falls."""
+    """Factor on the learning rate at `progress` (0…1 of all epochs); constant and plateau: 1."""
     if kind != "onecycle":
         return 1.0
     if progress < ONECYCLE_RISE:

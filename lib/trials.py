@@ -33,7 +33,7 @@ def table(rows: list[dict]) -> pd.DataFrame:
 
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return `trials` unchanged, or raise InputError: missing columns, names used twice, unsafe names, unknown splits."""
+    """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe, unknown splits."""
     missing = [name for name in COLUMNS if name not in trials]
     if missing:
         raise InputError(f"a trial table lacks the column(s) {', '.join(missing)}",

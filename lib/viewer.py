@@ -24,11 +24,12 @@ def has_front_end() -> bool:
     return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID")) or "google.colab" in sys.modules
 
 
-def browse(trials: Sequence[str], show: Callable[[str], object]):
+def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1):
     """Show one trial's picture and, where there is a front end, a list and two buttons to choose another.
 
     trials : names, the first is shown first. show : function of a trial's name that returns a figure or axes,
-    as every function of `plots` does. Returns the picker (an ipywidgets box), or None where the picture is
+    as every function of `plots` does. static : how many pictures stand
+    here where nobody can choose. Returns the picker (an ipywidgets box), or None where the picture is
     static. Raises InputError when there is no trial.
     """
     from IPython.display import display
@@ -38,7 +39,8 @@ def browse(trials: Sequence[str], show: Callable[[str], object]):
         raise InputError("there is no trial to show", expected="at least one",
                          todo="correct the parameter `trials`, or run notebook 01_download_check again")
     if not has_front_end():
-        display({"image/png": plots.png(show(trials[0])), "text/plain": f"trial {trials[0]}"}, raw=True)
+        for trial in trials[:static]:
+            display({"image/png": plots.png(show(trial)), "text/plain": f"trial {trial}"}, raw=True)
         return None
     box = picker(trials, show)
     display(box)

@@ -157,7 +157,7 @@ def _row(trial: str, person: str, info: media.Info, annotated: dict, crops: dict
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
     if not order and trial not in listed:
-        report.warning(trial, "has crops but no label file that can be read and is in no test list", "used as a test trial")
+        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial")
     if order and trial in listed:
         report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}")
     row = {"trial": trial, "video": Path(info.path).stem, "person": person, "subject": Path(info.path).stem,
@@ -167,7 +167,8 @@ def _row(trial: str, person: str, info: media.Info, annotated: dict, crops: dict
         if its_split == split:
             row[f"{kind}_path"] = path
         else:
-            report.warning(trial, f"is {split} for one task and {its_split} for {kind}", f"its {kind} labels are not used")
+            what = f"is {split} for one task and {its_split} for {kind}"
+            report.warning(trial, what, f"its {kind} labels are not used")
     if trial not in crops:
         report.warning(trial, "has no cropped faces", "the centre of the picture is used")
     return row

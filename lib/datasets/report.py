@@ -1,4 +1,4 @@
-"""What a data set holds against what it should hold: counts, contradictions (errors), missing counterparts (warnings)."""
+"""What a data set holds against what it should hold: counts, contradictions (errors), gaps (warnings)."""
 
 from __future__ import annotations
 

@@ -71,8 +71,10 @@ def _set(seed: int, trials: dict, draw: int) -> dict[int, tuple[Curve, Curve]]:
 def _fault(drawn: dict, trials: dict) -> float:
     va = np.concatenate([np.stack([one(times[labelled]) for one in drawn[trial]], axis=1)
                          for trial, (times, labelled) in trials.items()])
-    spread = np.maximum(0, 0.5 - va.std(axis=0)).sum()  # at least 0.5 in both
-    return abs(np.corrcoef(va.T)[0, 1]) + np.abs(va.mean(axis=0)).sum() + 10 * spread
+    correlation = abs(np.corrcoef(va.T)[0, 1])
+    # Wanted are a spread of at least 0.5 in both and, well kept, a correlation below 0.1.
+    broken = np.maximum(0, 0.5 - va.std(axis=0)).sum() + max(0, correlation - 0.05)
+    return correlation + np.abs(va.mean(axis=0)).sum() + 100 * broken
 
 
 def expression(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:

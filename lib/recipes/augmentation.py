@@ -1,4 +1,4 @@
-"""Random changes of a clip of faces and of a mel segment, one draw a clip. Ranges: specification of the sample set, §5."""
+"""Random changes of a clip of faces and of a mel segment, one draw a clip. Ranges: sample specification, §5."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     out = (out + generator.uniform(-MEL_LEVEL, MEL_LEVEL)).astype(np.float32)
     mean = out.mean()
     for _ in range(MEL_MASKS):
-        wide, long = generator.integers(0, MEL_MASK_BANDS + 1), generator.integers(0, min(MEL_MASK_COLUMNS, columns) + 1)
+        wide = generator.integers(0, MEL_MASK_BANDS + 1)
+        long = generator.integers(0, min(MEL_MASK_COLUMNS, columns) + 1)
         band, column = generator.integers(0, bands - wide + 1), generator.integers(0, columns - long + 1)
         out[:, band:band + wide] = mean
         out[:, :, column:column + long] = mean

@@ -144,7 +144,8 @@ class Recipe:
 
     # ---- back to frames
 
-    def assemble(self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray], n_frames: int) -> dict[str, np.ndarray]:
+    def assemble(self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray],
+                 n_frames: int) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its target.
 
         `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import losses, models, windows
-from lib.params import ROOT
+from lib.declarations import ROOT
 from lib.recipes import base
 from lib.store import request
 
