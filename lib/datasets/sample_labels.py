@@ -74,7 +74,7 @@ def _fault(drawn: dict, trials: dict) -> float:
     correlation = abs(np.corrcoef(va.T)[0, 1])
     # Wanted are a spread of at least 0.5 in both and, well kept, a correlation below 0.1.
     broken = np.maximum(0, 0.5 - va.std(axis=0)).sum() + max(0, correlation - 0.05)
-    return correlation + np.abs(va.mean(axis=0)).sum() + 100 * broken
+    return correlation + np.abs(va.mean(axis=0)).sum() + 10 * broken
 
 
 def expression(valence: np.ndarray, arousal: np.ndarray) -> np.ndarray:

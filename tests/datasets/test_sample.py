@@ -74,7 +74,7 @@ def test_valence_and_arousal_are_spread_and_do_not_go_together(default, split):
                          for times, person in persons])
     assert abs(np.corrcoef(va.T)[0, 1]) < 0.1
     assert np.all(np.abs(va.mean(axis=0)) < 0.1)
-    assert np.all(va.std(axis=0) > 0.48)
+    assert np.all(va.std(axis=0) > (0.48 if split == "test" else 0.5))  # two trials leave less to choose from
     assert np.abs(va).max() <= 0.95
 
 

@@ -92,10 +92,10 @@ def test_no_expression_folds_the_face(v, a):
 def test_the_crop_shows_the_face_where_the_pose_put_it():
     generator = np.random.default_rng(3)
     for _ in range(20):
-        pose = sample_scene.draw_pose(generator, 10.0, 100, 0.0)
-        for frame, time in ((0, 0.0), (50, 5.0)):
+        pose = sample_scene.draw_pose(generator, np.arange(100) / 10, 0.0)
+        for frame in (0, 50):
             to_picture, to_crop = (np.vstack([matrix, [0, 0, 1]])
-                                   for matrix in (pose.head(time), pose.cut(time, frame)))
+                                   for matrix in (pose.head(frame), pose.cut(frame)))
             whole = to_crop @ to_picture
             eyes = [(whole @ [*eye, 1])[:2] for eye in sample_face.EYES]
             assert np.linalg.norm(eyes[1] - eyes[0]) == pytest.approx(42, rel=0.2)
@@ -106,13 +106,13 @@ def test_the_crop_shows_the_face_where_the_pose_put_it():
 
 def test_a_frame_of_two_persons_changes_only_where_a_mouth_moves():
     generator = np.random.default_rng(0)
-    scene = sample_scene.draw_scene(generator, 2.0, 2, 640)
-    faces = [sample_face.draw(generator) for _ in range(2)]
-    poses = [sample_scene.draw_pose(generator, 2.0, 2, left) for left in (0, 320)]
+    scene = sample_scene.draw_scene(generator, np.array([0.0, 0.04]), 640)
+    faces = [scene.relit(sample_face.draw(generator)) for _ in range(2)]
+    poses = [sample_scene.draw_pose(generator, np.array([0.0, 0.04]), left) for left in (0, 320)]
 
     def paint(*openings):
-        return scene.paint([(face, pose.head(0.0), [0.0, 0.0, s, 0.0])
-                            for face, pose, s in zip(faces, poses, openings, strict=True)], 0.0, 0)
+        return scene.paint([(face, pose.head(0), [0.0, 0.0, s, 0.0])
+                            for face, pose, s in zip(faces, poses, openings, strict=True)], 0)
 
     change = cv2.absdiff(paint(0, 0), paint(1, 0)).max(axis=(0, 2))
     assert change[:320].max() > 50
