@@ -296,6 +296,13 @@ def test_printed_lines_come_whole_and_an_overwritten_line_in_its_last_state():
     assert said == ["epoch 1 loss 0.5", "30 %", "no end"]
 
 
+@pytest.mark.parametrize("line", ["File {lib}/store.py:12, in f", '  File "{lib}/store.py", line 12, in f'])
+def test_of_an_error_in_the_code_the_deepest_place_in_lib_is_told(line):
+    more = "\n  File /usr/site-packages/torch/a.py:9\nFile {lib}/cluster.py:3"
+    assert execution._last_place((line + more).format(lib=ROOT / "lib")) == ["in lib/store.py:12"]
+    assert execution._last_place("File /usr/a.py:9") == []
+
+
 def test_a_full_disk_is_told_in_one_message(world, monkeypatch):
     import papermill
 
