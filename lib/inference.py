@@ -141,7 +141,8 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
            "video_path": path.name, "audio_path": path.name if info.audio_codec else "", "crops_dir": str(crops_dir),
            "n_frames": info.n_frames, "fps": info.fps, "duration": info.duration}
     store = Store(folder / "arrays", "video", path.parent)
-    trials.write(trials.table([row]), store.trials_path)
+    table = trials.table([row])
+    trials.write(table, store.trials_path)
     saved = training.load_checkpoint(checkpoint)["params"]
     here = {name: params[name] for name in HERE if name in params}
     recipe = recipes.create(saved["recipe"], Params({**saved, **here}), store)
@@ -149,8 +150,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
         raise InputError("this video has no audio track, and the network needs sound", where=path,
                          todo="predict with a run that was trained with `modality: video`")
     device = str(training.pick_device(params.device))
-    wanted = [item for item in recipe.arrays() if arrays.maker_of(item).step != "labels"]
-    arrays.make_all(row, wanted, store, device)
+    arrays.make_all(table.iloc[0].to_dict(), recipe.arrays(), store, device)  # labels too: all unlabelled
     predictor = load(checkpoint, params, store)
     table = prediction_table(predictor, path.stem, predictor.predict(path.stem))
     write_csv(folder / f"{path.stem}.csv", table)
