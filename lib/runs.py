@@ -36,6 +36,8 @@ class Run:
     def __init__(self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = NOTEBOOKS):
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
+        # Taken now: what is edited while the notebook runs is not what it ran.
+        self.code = sources.digests(step, self.p.get("recipe", ""), notebooks) if step and self.p else {}
 
     def __repr__(self) -> str:
         done = ", ".join(path.stem for path in sorted(self.folder.glob("steps/*.json")))
@@ -88,7 +90,7 @@ class Run:
         facts = {"step": self.step, "finished": _now(), "unfinished": unfinished, "lost": len(failures),
                  "seconds": round(time.monotonic() - self.started, 1),
                  "parameters": counted(self.step, self.p, self.notebooks),
-                 "code": sources.digests(self.step, self.p.get("recipe", ""), self.notebooks),
+                 "code": self.code,
                  "inputs": {self.place(path): fingerprint(path) for path in map(Path, inputs)},
                  "outputs": [self.place(path) for path in map(Path, outputs)]}
         self._replace_failures(failures)
