@@ -1,7 +1,6 @@
 """The default sample set as data (specs/sample.md §7): trivial predictors must fail on it, a detector must not."""
 
 import json
-import time
 
 import cv2
 import numpy as np
@@ -14,16 +13,13 @@ from tests.shared_files import shared
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The default set, and the processor seconds of this process and its children that it took."""
-    start = time.perf_counter()
-    root = sample.make(tmp_path_factory.mktemp("data"), workers=2)
-    return root, time.perf_counter() - start
+def root(tmp_path_factory):
+    return sample.make(tmp_path_factory.mktemp("data"), workers=2)
 
 
 @pytest.fixture(scope="module")
-def floors(made):
-    data = sample_floors.read(made[0])
+def floors(root):
+    data = sample_floors.read(root)
     return baselines.evaluate(data["train"], data["val"])
 
 
@@ -36,28 +32,25 @@ def test_a_trivial_predictor_fails_on_the_default_set(floors, name, bound):
     assert scores["arousal"] <= bound
 
 
-def test_the_default_set_is_small_and_quickly_made(made):
-    root, seconds = made
+def test_the_default_set_is_small(root):
     assert sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) < 60e6
-    # 30 s on two free cores; the bound of 60 s is the benchmark's to show, this one only catches a blunder.
-    assert seconds < 180
 
 
-def test_a_detector_finds_the_faces_in_the_raw_frames(made):
+def test_a_detector_finds_the_faces_in_the_raw_frames(root):
     weights = shared("weights/face_detection_yunet_2023mar.onnx")
-    found, there = sample_floors.faces_found(made[0], weights, every=20)
+    found, there = sample_floors.faces_found(root, weights, every=20)
     assert there > 300
     assert found >= 0.98 * there
 
 
-def test_the_pairs_have_both_faces_in_their_halves(made):
+def test_the_pairs_have_both_faces_in_their_halves(root):
     weights = shared("weights/face_detection_yunet_2023mar.onnx")
     net = cv2.FaceDetectorYN.create(str(weights), "", (640, 240), 0.7)
-    facts = json.loads((made[0] / "sample.json").read_text())
+    facts = json.loads((root / "sample.json").read_text())
     pairs = [video for video, one in facts["recordings"].items() if len(one["trials"]) == 2]
     assert len(pairs) == 2
     for video in pairs:
-        frames = list(sample_floors.media.frames(next(made[0].glob(f"batch*/{video}.mp4"))))[::40]
+        frames = list(sample_floors.media.frames(next(root.glob(f"batch*/{video}.mp4"))))[::40]
         for _, picture in frames:
             boxes = net.detect(np.ascontiguousarray(picture[..., ::-1]))[1]
             assert sorted(int(x + w / 2 > 320) for x, _, w, *_ in boxes) == [0, 1]
