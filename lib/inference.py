@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, media, recipes, runs, training, trials
+from lib import arrays, device, media, recipes, runs, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.labels import write_text
@@ -63,10 +63,10 @@ def load(path: Path, params, store: Store) -> Predictor:
     here = {name: params[name] for name in HERE if name in params}
     recipe = recipes.create(saved["params"]["recipe"], Params({**saved["params"], **here}), store)
     recipe.statistics = saved["statistics"]
-    device = training.pick_device(params.device)
+    place = device.pick(params.device)
     model = recipe.model()
     model.load_state_dict(saved["model"])
-    return Predictor(recipe, model.to(device).eval(), device, fingerprint(path), saved["epoch"],
+    return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
                      is_synthetic(saved["params"]["dataset"]))
 
 
@@ -149,8 +149,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     if recipe.uses_audio and not info.audio_codec:
         raise InputError("this video has no audio track, and the network needs sound", where=path,
                          todo="predict with a run that was trained with `modality: video`")
-    device = str(training.pick_device(params.device))
-    arrays.make_all(table.iloc[0].to_dict(), recipe.arrays(), store, device)  # labels too: all unlabelled
+    arrays.make_all(table.iloc[0].to_dict(), recipe.arrays(), store, params.device)  # labels too: all unlabelled
     predictor = load(checkpoint, params, store)
     table = prediction_table(predictor, path.stem, predictor.predict(path.stem))
     write_csv(folder / f"{path.stem}.csv", table)

@@ -105,14 +105,14 @@ def sources(table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: I
 
 def machine(folder: Path) -> pd.DataFrame:
     """Space on the disk of `folder`, processors, memory, and the device that networks will run on."""
-    from lib.training import pick_device  # torch takes seconds to import
+    from lib import device  # torch takes seconds to import
     place = next(path for path in (folder, *folder.parents) if path.exists())
     disk = shutil.disk_usage(place)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = [("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
             ("processors", str(cores), platform.processor() or platform.machine()),
-            ("memory", f"{pages / 1e9:.0f} GB", ""), ("networks run on", str(pick_device()), "")]
+            ("memory", f"{pages / 1e9:.0f} GB", ""), ("networks run on", str(device.pick()), "")]
     return pd.DataFrame(rows, columns=["what", "found", "where"])
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib import device
 from lib.errors import InputError
 from lib.trials import select
 
@@ -24,16 +25,6 @@ from lib.trials import select
 FREE = {"epochs", "device", "workers", "run", "data_root", "processed_root", "runs_root", "weights_root"}
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3  # shares; sample specification §5 for the rise
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5  # epochs without a better score; JCA's published factor (§2.8)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes a GPU where there is one. Raises InputError when the named device is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {name} is asked for, but PyTorch sees no CUDA GPU",
-                         todo="set device: cpu or auto, or install a PyTorch build that fits the driver")
-    return torch.device(name)
 
 
 @dataclass
@@ -86,7 +77,7 @@ class Trainer:
 
     def __init__(self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()):
         self.recipe, self.params, self.folder, self.on_epoch = recipe, recipe.params, Path(folder), on_epoch
-        self.device = pick_device(self.params.device)
+        self.device = device.pick(self.params.device)
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
         self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
         if self.train_trials.empty:

@@ -8,7 +8,7 @@ from lib.declarations import ROOT
 
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
-    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
+    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
      "processes"},
     {"datasets"},
     {"models"},

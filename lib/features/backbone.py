@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import windows
+from lib import device, windows
 from lib.features import mel
 from lib.models.tsav_backbone import backbone_from_tsav
 
@@ -17,10 +17,10 @@ FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps a
 
 
 @lru_cache(maxsize=1)
-def load(path: Path, size: int, pooled: bool, device: str) -> torch.nn.Module:
+def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
     """The frozen network in a checkpoint, without its last layer. Kept for the next trial."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return backbone_from_tsav(checkpoint["model"], face_size=size, pooled=pooled).to(device)
+    return backbone_from_tsav(checkpoint["model"], face_size=size, pooled=pooled).to(place)
 
 
 def _chunks(n_frames: int) -> Iterator[slice]:
@@ -36,28 +36,30 @@ def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
 
 
 @torch.inference_mode()
-def visual(inputs, parameters, create, device) -> None:
+def visual(inputs, parameters, create, name) -> None:
     """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See `lib.makers`."""
-    network = load(inputs["weights"], parameters["size"], parameters["pooled"], device)
+    place = device.pick(name)
+    network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
     faces = inputs["face"]
     channels, positions = network.visual_channels, network.visual_positions
     with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
         for rows in _chunks(len(clips)):
             pictures = faces.read(clips[rows].ravel()).reshape(*clips[rows].shape, faces.size, faces.size, 3)
-            batch = {"clip": torch.from_numpy(pictures).to(device)}  # (N, 8, S, S, 3) uint8
+            batch = {"clip": torch.from_numpy(pictures).to(place)}  # (N, 8, S, S, 3) uint8
             out[rows] = network(batch)["visual"].half().cpu().numpy()
 
 
 @torch.inference_mode()
-def sound(inputs, parameters, create, device) -> None:
+def sound(inputs, parameters, create, name) -> None:
     """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.makers`."""
-    network = load(inputs["weights"], parameters["size"], parameters["pooled"], device)
+    place = device.pick(name)
+    network = load(inputs["weights"], place)
     seconds, t0 = parameters["seconds"], inputs["mel_facts"]["t0"]
     times = np.asarray(inputs["time"])
     starts = mel.start_column(times, t0, seconds, parameters["anchor"])
     with create((len(times), network.audio_channels), np.float16) as out:
         for rows in _chunks(len(times)):
             segments = mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))  # (N, 1, 64, columns)
-            batch = {"mel": torch.from_numpy(segments).to(device)}
+            batch = {"mel": torch.from_numpy(segments).to(place)}
             out[rows] = network(batch)["audio"].half().cpu().numpy()
