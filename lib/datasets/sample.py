@@ -17,7 +17,7 @@ import multiprocessing
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from errno import ENOSPC
 from functools import partial
@@ -90,9 +90,13 @@ def _in_processes(make_one: Callable, recordings: list[Recording], workers: int)
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), signal.signal,
                                (signal.SIGINT, signal.SIG_IGN))
+    waiting, running = list(reversed(recordings)), set()
     try:
-        for future in as_completed([pool.submit(make_one, one) for one in recordings]):
-            yield future.result()
+        while waiting or running:
+            while waiting and len(running) < workers:  # no more, so that after Ctrl-C none is begun
+                running.add(pool.submit(make_one, waiting.pop()))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
     except BrokenProcessPool as error:
         raise InputError("a process that made sample recordings died (most often: not enough memory)",
                          todo="close other programs or set `workers: 1`, then start again") from error
