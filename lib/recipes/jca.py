@@ -33,9 +33,10 @@ class Recipe(base.Recipe):
 
     @property
     def _files(self):
-        run = Path(self.params.backbone_run).expanduser()
-        named = self.params.runs_root / run / "checkpoints" / "best.pt"
-        return {"weights": ROOT / run if run.suffix else named}
+        """A run's best checkpoint, or a weights file; only what is there can tell: a run may be called tsav_lr1.5."""
+        run = self.params.runs_root / self.params.backbone_run / "checkpoints" / "best.pt"
+        file = ROOT / Path(self.params.backbone_run).expanduser()
+        return {"weights": file if file.is_file() and not run.is_file() else run}
 
     @property
     def _visual(self):
@@ -46,10 +47,16 @@ class Recipe(base.Recipe):
     def _audio(self):
         seconds, anchor = self.params.audio_seconds, "centre"
         if not seconds:
-            # One length for the whole run, that of the lowest frame rate (specification §7.2).
-            lowest = min(trial["fps"] for trial in self._trials.values())
-            seconds, anchor = round(LOOK_BACK / lowest, 3), "end"
+            seconds, anchor = self.statistics.get("look_back_seconds") or self._look_back_seconds(), "end"
         return request("backbone_audio", self._files, seconds=seconds, anchor=anchor)
+
+    def _look_back_seconds(self):
+        """One length for the whole run, that of the lowest frame rate (specification §7.2)."""
+        return round(LOOK_BACK / min(trial["fps"] for trial in self._trials.values()), 3)
+
+    def fit(self, windows):
+        # Kept with the run: another data set or video has another lowest rate, but the network listens as it learnt.
+        return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
         steps, hop = self.params.steps, self.params.step_hop
