@@ -7,6 +7,7 @@ replays nothing: it loads the last checkpoint and goes on with the next batch.
 from __future__ import annotations
 
 import math
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ import torch
 
 from lib import device
 from lib.errors import InputError
+from lib.store import explain_full_disk
 from lib.trials import select
 
 # What may differ between a run and its continuation: where things lie, how fast it goes, how long it takes.
@@ -106,6 +108,9 @@ class Trainer:
             while self.state.epoch < self.params.epochs and not self._is_stale():
                 self._train_epoch(interrupts)
                 self._close_epoch()
+                if interrupts.asked:  # during validation or a report
+                    raise KeyboardInterrupt(f"stopped after epoch {self.state.epoch} of {self.params.epochs}; "
+                                            "start again to go on from there")
         return pd.DataFrame(self.state.history)
 
     def resume(self) -> None:
@@ -209,20 +214,28 @@ class Trainer:
                 predictions.setdefault(task, {})[trial] = values
                 labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values).any(axis=1))
         scores = self.recipe.metrics(labels, predictions)
-        named = {f"val_ccc_{name}": entry["ccc"] for name, entry in scores.items() if "ccc" in entry}
+        named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
+        named["score"] = self.recipe.main_score(scores)
+        # Without a labelled val frame there is no score: the loss chooses then, as without val trials.
         # Python's own numbers: a checkpoint with NumPy's does not load with weights_only=True.
-        return {name: float(value) for name, value in {**named, "score": self.recipe.main_score(scores)}.items()}
+        return {name: float(value) for name, value in named.items() if value is not None}
 
     def save(self, name: str) -> Path:
         """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name first."""
         path = self.folder / "checkpoints" / f"{name}.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                   "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
+                   "params": plain(self.params), "statistics": self.recipe.statistics,
+                   "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}
         temporary = path.with_suffix(".part")
-        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
-                    "params": plain(self.params), "statistics": self.recipe.statistics,
-                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}, temporary)
-        temporary.replace(path)
+        try:
+            # Into an open file: given a path, PyTorch does not say that it was the disk that was full.
+            with explain_full_disk(path), temporary.open("wb") as stream:
+                torch.save(content, stream)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return path
 
 
@@ -270,6 +283,10 @@ def load_checkpoint(path: Path) -> dict:
     except FileNotFoundError:
         raise InputError("the checkpoint is not there", where=path,
                          todo="train first (notebook 05_train), or correct the run's name") from None
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:  # what PyTorch raises for other or cut files
+        raise InputError("a file that is no checkpoint, is cut short, or holds more than numbers and text",
+                         where=path, expected="a checkpoint as 05_train writes it",
+                         todo="copy it again, or train again") from error
     if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
         raise InputError("a file that is not a checkpoint of this project", where=path,
                          expected="model, params, state, … as 05_train writes them")

@@ -189,11 +189,12 @@ class Recipe:
             return np.argmax(values, axis=1).astype(np.int8)
         return (values > 0).astype(np.int8)
 
-    def main_score(self, scores: Mapping) -> float:
-        """The one number that chooses the best epoch: mean CCC, else mean F1."""
-        if "va" in self.tasks:
-            return (scores["valence"]["ccc"] + scores["arousal"]["ccc"]) / 2
-        return float(np.mean([next(iter(scores[task].values())) for task in self.tasks]))
+    def main_score(self, scores: Mapping) -> float | None:
+        """The one number that chooses the best epoch: mean CCC, else mean F1; None where nothing is labelled."""
+        names = metrics.EMOTIONS if "va" in self.tasks else self.tasks
+        found = [next(iter(scores[name].values())) for name in names]  # ccc, f1_macro or f1_mean
+        known = [score for score in found if score is not None]
+        return sum(known) / len(known) if known else None
 
     def require(self, condition: bool, what: str, expected: str, todo: str) -> None:
         """Raise InputError in this recipe's name unless the condition holds."""
