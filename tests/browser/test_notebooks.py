@@ -1,4 +1,4 @@
-"""The notebooks in a real browser: JupyterLab, *Run All Cells*, no error, figures shown. `make test-browser`, not in CI.
+"""The notebooks in a real browser: JupyterLab, *Run All Cells*, no error, all figures; `make test-browser`, not in CI.
 
 They run in order in one session on a tiny sample set, all in a temporary folder; a notebook needs what those before
 it made. Pictures of each go to tests/browser/artefacts/. One notebook with what it needs:
@@ -54,6 +54,7 @@ def test_run_all_cells_shows_every_figure_and_no_error(name, figures, picker, se
     assert notebook.not_run() == []
     assert len(notebook.figures()) >= figures
     if picker:
+        assert len(notebook.find("select")) == 1, "the trial picker is shown once"
         notebook.press("next")
         notebook.take_picture(ARTEFACTS / f"{name}_next.png")
     cells = [cell for cell in notebook.saved().cells if cell.cell_type == "code"]
