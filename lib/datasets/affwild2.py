@@ -76,7 +76,8 @@ def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
             rows.append(_row(trial, person, infos[video], annotations.get(trial, {}), crops, listed, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
         report.warning(video, "has neither labels nor crops and is in no test list", "left out",
-                       where=infos[video].path, expected="a label file of that name", todo="add it, or remove the video")
+                       where=infos[video].path, expected="a label file of that name",
+                       todo="add it, or remove the video")
     trial_table = trials.table([{**row, "dataset": dataset, **_relative(row, root)} for row in rows])
     _count(report, trial_table, videos, expected or EXPECTED)
     return trial_table, report
