@@ -46,7 +46,7 @@ def _from_crops(trial, wanted):
 def _from_sound(trial, wanted):
     if not trial["audio_path"]:
         raise InputError("this video has no audio track", where=f"trial {trial['trial']}: {trial['video_path']}",
-                         todo="run with `modality: video`, or leave this trial out")
+                         expected="a recording with sound", todo="run with `modality: video`, or leave this trial out")
     return {"video": trial["audio_path"]}
 
 
