@@ -163,5 +163,11 @@ MAKERS = {maker.name: maker for maker in (
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
 )}
 
+
+def labels_of(mismatch: str) -> list[Request]:
+    """All labels that a data set may have; `mismatch`: see `labels.fit_rows`."""
+    return [request(kind, mismatch=mismatch) for kind in ("va", "expression", "action_units")]
+
+
 # What the trivial predictors of every score table need (`lib.baselines`), whatever the recipe.
 BASELINES = (request("pixels"), request("loudness"))
