@@ -7,28 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import media
+from lib import media, published_faces
+from lib.crops import paths as crop_paths
 from lib.errors import InputError
-
-CROP_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-def crop_paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
-    """Frame index (0-based) -> picture. Picture number k+1 belongs to frame k, as Aff-Wild2 ships its crops.
-
-    Raises InputError for a folder that is not there, and for pictures numbered beyond the video's last frame.
-    """
-    if not Path(crops_dir).is_dir():
-        raise InputError("the folder of cropped faces is not there", where=crops_dir,
-                         todo="unpack the crops again, or run 01_download_check to build the trial table anew")
-    numbered = {int(path.stem) - 1: path for path in Path(crops_dir).iterdir()
-                if path.suffix.lower() in CROP_SUFFIXES and path.stem.isdigit()}
-    beyond = [index for index in numbered if not 0 <= index < n_frames]
-    if beyond:
-        raise InputError(f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond) + 1})",
-                         where=crops_dir, expected=f"numbers 1 to {n_frames}, one for a video frame",
-                         todo="check that the crops belong to this version of the video")
-    return numbered
 
 
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
@@ -53,6 +34,11 @@ def centre_square(picture: np.ndarray) -> np.ndarray:
     side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     return picture[top:top + side, left:left + side]
+
+
+def in_place(crops_dir: str) -> bool:
+    """Whether the trial table's `crops_dir` names a folder of pictures (and not a file that faces are rendered by)."""
+    return bool(crops_dir) and not crops_dir.endswith(published_faces.SUFFIX)
 
 
 def valid_rows(crops_dir: Path, n_frames: int) -> np.ndarray:

@@ -9,10 +9,10 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes"},
+     "processes", "crops", "pickles"},
     {"datasets"},
     {"models"},
-    {"features", "faces", "audio", "clips", "weights", "makers", "arrays"},
+    {"features", "faces", "published_faces", "audio", "clips", "weights", "makers", "arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs"},
     {"cluster"},

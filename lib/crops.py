@@ -1,0 +1,83 @@
+"""Pictures of cropped faces that somebody has made already: Aff-Wild2's own, or those of OpenFace.
+
+Aff-Wild2: ``<trial>/%05d.jpg``, numbered by video frame from 1; a missing one means that no face was found.
+OpenFace: ``<video>_aligned/frame_det_00_%06d.bmp``, one a frame, and beside the folder ``<video>.csv``, whose column
+`success` says in which frames a face was found.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import pandas as pd
+
+from lib.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+OPENFACE = "_aligned"  # how OpenFace's folder of pictures ends
+_NUMBER = re.compile(r"(?:frame_det_00_)?(\d+)$")
+
+
+def pictures(folder: Path) -> dict[int, Path]:
+    """Number of the video frame, from 1 -> picture. A number twice (1.jpg, 00001.png): the first by name counts."""
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir(), reverse=True):
+        match = _NUMBER.match(path.stem)
+        if match and path.suffix.lower() in SUFFIXES:
+            found[int(match[1])] = path
+    return found
+
+
+def csv_of(crops_dir: Path | str) -> Path | None:
+    """OpenFace's table that belongs to a folder of its pictures; None for another program's folder."""
+    crops_dir = Path(crops_dir)
+    if not crops_dir.name.endswith(OPENFACE):
+        return None
+    return crops_dir.with_name(crops_dir.name.removesuffix(OPENFACE) + ".csv")
+
+
+def successes(path: Path) -> set[int]:
+    """Frames (from 1) in which OpenFace found a face. Raises InputError when the table cannot be read."""
+    try:
+        table = pd.read_csv(path, usecols=lambda name: name.strip() in ("frame", "success"))
+        table.columns = [name.strip() for name in table.columns]
+        table = table[["frame", "success"]].astype(float)
+    except (OSError, ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
+        raise InputError("OpenFace's table cannot be read", where=path, expected="columns frame and success, numbers",
+                         todo="run OpenFace on this video again, or remove its folder of pictures") from error
+    return set(table["frame"][table["success"] == 1].astype(int))
+
+
+def paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
+    """Frame index (0-based) -> picture of a face.
+
+    Raises InputError for a folder that is not there, and for pictures numbered beyond the video's last frame.
+    """
+    crops_dir = Path(crops_dir)
+    if not crops_dir.is_dir():
+        raise InputError("the folder of cropped faces is not there", where=crops_dir,
+                         todo="unpack the crops again, or run 01_download_check to build the trial table anew")
+    numbered = pictures(crops_dir)
+    beyond = [number for number in numbered if not 1 <= number <= n_frames]
+    if beyond:
+        raise InputError(f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond)})",
+                         where=crops_dir, expected=f"numbers 1 to {n_frames}, one for a video frame",
+                         todo="check that the crops belong to this version of the video")
+    table = csv_of(crops_dir)
+    with_face = successes(table) if table else numbered
+    return {number - 1: numbered[number] for number in sorted(numbered) if number in with_face}
+
+
+def damage(crops_dir: Path) -> tuple[list[str], dict[str, int]]:
+    """Look at every picture: names of those that do not open, and how many there are of each size (``112×112``)."""
+    broken, sizes = [], {}
+    for path in pictures(Path(crops_dir)).values():
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            broken.append(path.name)
+        else:
+            size = f"{picture.shape[1]}×{picture.shape[0]}"
+            sizes[size] = sizes.get(size, 0) + 1
+    return sorted(broken), sizes
