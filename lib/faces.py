@@ -7,9 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import media, published_faces
+from lib import crops, media, published_faces
 from lib.crops import paths as crop_paths
-from lib.errors import InputError
 
 
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
@@ -21,12 +20,8 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
-    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InputError("a cropped face cannot be read", where=path, expected="a JPEG or PNG picture",
-                         todo="unpack this trial's crops again, or delete the file: its frame then counts as faceless")
-    return resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), size)
+    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture, or not a whole one."""
+    return resize(crops.read(path), size)
 
 
 def centre_square(picture: np.ndarray) -> np.ndarray:

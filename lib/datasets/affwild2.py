@@ -79,14 +79,23 @@ def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
         # A recording may itself be called 5_left: then that is its name and no person.
         video, person = (trial, "") if trial in found.videos else person_of(trial)
         if video not in found.videos:
-            report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out")
+            report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out",
+                           where=_places(found, trial), expected=f"a video called {video}",
+                           todo="add the video, or remove what is left of it")
         elif video in infos:
             rows.append(_row(trial, person, infos[video], found, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
-        report.warning(video, "has neither labels nor crops and is in no test list", "left out")
+        report.warning(video, "has neither labels nor crops and is in no test list", "left out",
+                       where=infos[video].path, expected="a label file of that name",
+                       todo="add it, or remove the video")
     trial_table = trials.table([{**row, "dataset": dataset, **relative(row, root)} for row in rows])
     count(report, trial_table, len(found.videos), expected or EXPECTED)
     return trial_table, report
+
+
+def _places(found: Found, trial: str) -> str:
+    labelled = [path for _, path in found.annotations.get(trial, {}).values()]
+    return ", ".join(str(path) for path in (*labelled, found.crops.get(trial)) if path)
 
 
 def look(root: Path, report: Report) -> Found:
@@ -126,15 +135,19 @@ def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict
     found: dict[str, dict] = {}
     for folder, kind in sets:
         for split, names in SPLIT_FOLDERS.items():
-            for path in (path for some in tree.named([folder], names) for path in tree.files(some, (".txt",))):
-                before = found.get(path.stem, {}).get(kind)
-                if before:
-                    report.error(path.stem, f"two {kind} label files: {before[1]} and {path}", "the first one is used")
-                    continue
-                # A damaged file leaves the trial in its split: it must not turn into a test trial.
-                usable = _readable(path, kind, report)
-                found.setdefault(path.stem, {})[kind] = (split, path if usable else "")
+            for path in (path for some in tree.named([folder], names) for path in tree.files(some, (".txt",), report)):
+                _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
     return found
+
+
+def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Report) -> None:
+    if kind in of_trial:
+        first, other = of_trial[kind]
+        report.error(path.stem, f"has two {kind} label files, for {first} and for {split}", f"used for {first}",
+                     where=", ".join(str(each) for each in (other, path) if each), todo="remove one of them")
+        return
+    # A damaged file leaves the trial in its split: it must not turn into a test trial.
+    of_trial[kind] = (split, path if _readable(path, kind, report) else "")
 
 
 def _readable(path: Path, kind: str, report: Report) -> bool:
@@ -151,13 +164,13 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
     found: dict[str, set] = {}
     for folder, kind in [(root, ""), *sets]:
         for place in tree.named([folder], TEST_FOLDERS):
-            for path in place.iterdir():
+            for path in tree.inside(place, report):
                 if path.suffix.lower() in tree.NAME_SUFFIXES or path.is_dir():
                     stem = path.name if path.is_dir() else path.stem
                     found.setdefault(stem, set()).add(kind)
     places = [root, *(path for name, some in tree.subfolders(root).items() for path in some if "test" in name),
               *(folder for folder, _ in sets)]
-    for path in (path for place in places for path in tree.files(place, (".txt",))):
+    for path in (path for place in places for path in tree.files(place, (".txt",), report)):
         words = path.stem.lower().replace("-", "_").split("_")
         if {"test", "text"} & set(words) and "set" in words:
             kind = next((kind for kind, some in LIST_WORDS.items() if set(some) & set(words)), "")
@@ -169,11 +182,18 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
 def crop_folders(root: Path, report: Report) -> dict[str, Path]:
     """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
     found: dict[str, Path] = {}
-    for path in (path for folder in tree.named([root], CROP_FOLDERS) for path in sorted(folder.iterdir())):
-        if path.is_dir() and not is_openface(path) and found.setdefault(path.name, path) is not path:
-            report.warning(path.name, f"crops in two folders: {found[path.name]} and {path}", "the first ones are used")
-    for path in (path for folder in [root, *tree.named([root], OPENFACE_FOLDERS)] for path in sorted(folder.iterdir())):
-        if path.is_dir() and is_openface(path):
+    for folder in tree.named([root], CROP_FOLDERS):
+        for path in (path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)):
+            if found.setdefault(path.name, path) is not path:
+                report.warning(path.name, "crops in two folders", "the first ones are used",
+                               where=f"{found[path.name]}, {path}", todo="remove one of them")
+            elif not any(path.iterdir()):
+                report.warning(path.name, "its folder of cropped faces is empty", "counts as a trial without any face",
+                               where=str(path), expected="00001.jpg, 00002.jpg, …",
+                               todo="unpack the crops again, or remove the folder: faces are then looked for in the "
+                                    "video")
+    for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
+        for path in (path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)):
             trial = path.name.removesuffix(crops.OPENFACE)
             try:
                 crops.successes(crops.csv_of(path))
@@ -199,11 +219,13 @@ def probe(videos: dict[str, Path], report: Report, progress: Callable | None = N
             report.fault(name, error, "left out")
         else:
             if not info.video_codec:
-                report.error(name, f"no video track, only sound ({path})", "left out")
+                report.error(name, "no video track, only sound", "left out", where=str(path),
+                             expected="a recording with picture", todo="copy or download it again")
             else:
                 infos[name] = info
                 if not info.audio_codec:
-                    report.warning(name, f"no audio track ({path})", "usable with modality: video only")
+                    report.warning(name, "no audio track", "usable with modality: video only", where=str(path),
+                                   expected="a recording with sound", todo="copy or download it again")
         if progress:
             progress(done, len(videos), name)
     return infos
@@ -214,18 +236,21 @@ def _row(trial: str, person: str, info: media.Info, found: Found, report: Report
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
     if not order and not tests:
-        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial")
+        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial",
+                       where=_places(found, trial), todo="add its label file, or its name to the test list")
     if order and ("" in tests or tests & set(annotated)):
-        report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}")
+        report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}",
+                     where=_places(found, trial), todo="remove its label file, or its name from the test list")
     row = video_row(trial, info, person) | {"split": split, "crops_dir": found.crops.get(trial, "")}
     for kind, (its_split, path) in annotated.items():
         if its_split == split:
             row[f"{kind}_path"] = path
         else:
             what = f"is {split} for one task and {its_split} for {kind}"
-            report.warning(trial, what, f"its {kind} labels are not used")
+            report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
     if trial not in found.crops:
-        report.warning(trial, "has no cropped faces", "faces are looked for in the video")
+        report.warning(trial, "has no cropped faces", "faces are looked for in the video", where=info.path,
+                       todo=f"unpack the crops into {CROP_FOLDERS[0]}/{trial}")
     return row
 
 

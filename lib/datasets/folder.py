@@ -97,7 +97,7 @@ def _split(rows: list[dict], path: Path, report: Report) -> list[dict]:
     told = _told(path, report) if path.is_file() else {}
     names = {row["trial"] for row in rows}
     for name in sorted(set(told) - names):
-        report.warning(name, f"stands in {path.name}, but there is no such trial", "left out")
+        report.warning(name, f"stands in {path.name}, but there is no such trial", "left out", where=str(path))
     rows = [row | {"subject": told.get(row["trial"], {}).get("subject") or row["subject"]} for row in rows]
     free = [row for row in rows if row["trial"] not in told and any(name in row for name in _PATHS)]
     val = val_subjects({row["subject"] for row in free})
@@ -126,14 +126,16 @@ def _told(path: Path, report: Report) -> dict[str, dict]:
     try:
         rows = list(csv.DictReader(io.StringIO(labels.read_text(path))))
     except (InputError, csv.Error) as error:
-        report.error(path.name, f"cannot be read: {error}", "left out; splits are drawn by subject")
+        report.error(path.name, f"cannot be read: {getattr(error, 'what', error)}",
+                     "left out; splits are drawn by subject", where=str(path), todo="write it again")
         return {}
     good = {}
     for number, row in enumerate(rows, start=2):
         name, split = (row.get("trial") or "").strip(), (row.get("split") or "").strip().lower()
         if not name or split not in trials.SPLITS:
-            report.error(path.name, f"not a row `trial,split`: {dict(row)} ({path}:{number})",
-                         "the line is left out; expected train, val or test")
+            report.error(path.name, f"not a row `trial,split`: {','.join(map(str, row.values()))[:80]!r}",
+                         "the line is left out", where=f"{path}:{number}", expected="a trial and train, val or test",
+                         todo="correct that line")
         else:
             good[name] = {"split": split, "subject": (row.get("subject") or "").strip()}
     return good

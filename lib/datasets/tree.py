@@ -29,21 +29,36 @@ def named(folders: Iterable[Path], names: Iterable[str]) -> list[Path]:
     return [path for name in names for some in inside for path in some.get(name, [])]
 
 
-def files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of a folder with one of the suffixes, sorted; hidden ones (``._1.mp4`` of a Mac) are no data."""
-    return [path for path in sorted(folder.iterdir())
-            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()]
+def inside(folder: Path, report: Report) -> list[Path]:
+    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that it unpacks)."""
+    usable = []
+    for path in sorted(folder.iterdir()):
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            report.error(ascii(path.name), "its name is no UTF-8 and cannot be written into a table", "left out",
+                         where=str(folder), expected="a file name in UTF-8", todo="rename it")
+            continue
+        if not path.name.startswith("."):
+            usable.append(path)
+    return usable
+
+
+def files(folder: Path, suffixes: tuple[str, ...], report: Report) -> list[Path]:
+    """Files of a folder with one of the suffixes, in small letters or capitals."""
+    return [path for path in inside(folder, report) if path.suffix.lower() in suffixes and path.is_file()]
 
 
 def videos(folders: Iterable[Path], report: Report, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> dict[str, Path]:
     """Stem -> video file of several folders, the first one of a name; a second one of another size is an error."""
     found: dict[str, Path] = {}
-    for path in (path for folder in folders for path in files(folder, suffixes)):
+    for path in (path for folder in folders for path in files(folder, suffixes, report)):
         first = found.setdefault(path.stem, path)
-        if path.stat().st_size != first.stat().st_size:
-            report.error(path.stem, f"two videos of one name: {first} and {path}", "first one used")
-        elif first is not path:
-            report.warning(path.stem, f"a second copy of this video: {path}", f"{first} is used")
+        if first is not path:
+            same = path.stat().st_size == first.stat().st_size
+            (report.warning if same else report.error)(
+                path.stem, f"two {'copies of one video' if same else 'videos of one name'}", "first one used",
+                where=f"{first}, {path}", todo="remove or rename one of them")
     return found
 
 
@@ -66,11 +81,13 @@ def names_of_list(path: Path, report: Report) -> set[str]:
     try:
         lines = read_text(path).split("\n")
     except InputError as error:
-        report.fault(path.name, error, "the list is left out")
+        report.error(path.name, f"the test list cannot be read ({error.what})", "left out", where=str(path),
+                     expected="a text file with the name of a trial in every line", todo="fetch it again")
         return found
     for number, line in enumerate(map(str.strip, lines), start=1):
         try:
             found |= {name_in_list(line)} if line else set()
         except InputError as error:
-            report.error(path.name, f"{error.what} ({path}:{number})", "the line is left out")
+            report.error(path.name, error.what, "the line is left out", where=f"{path}:{number}",
+                         expected=error.expected, todo=error.todo)
     return found

@@ -27,7 +27,7 @@ def find(root: Path, videos: dict[str, Path], report: Report) -> dict[str, tuple
     """trial -> ({kind: split}, alignment file) of a TSAV database under `root`; empty where there is none."""
     folders = [root, *tree.named([root], FOLDERS)]
     alignments = {path.name.removesuffix(ALIGNMENT): path for folder in folders
-                  for path in tree.files(folder, (".pkl",)) if path.name.endswith(ALIGNMENT)}
+                  for path in tree.files(folder, (".pkl",), report) if path.name.endswith(ALIGNMENT)}
     if not alignments:
         return {}
     order = _order(_info(folders, report), videos)
@@ -37,7 +37,8 @@ def find(root: Path, videos: dict[str, Path], report: Report) -> dict[str, tuple
         video = _video(path.parent, name, report) or (order.get(int(entry["number"]), "") if entry else "")
         if not entry or not video:
             report.warning(path.name, "nobody can tell which video this alignment file belongs to: no link to the "
-                           "video, no meta.json and no place in video_info.txt", "left out")
+                           "video, no meta.json and no place in video_info.txt", "left out", where=str(path),
+                           todo="add video_info.txt and all videos that it names")
             continue
         trial = f"{video}_{entry['position']}" if entry["position"] else video
         found[trial] = {KINDS[kind]: MARKS.get(entry[kind], "") for kind in KINDS}, path
@@ -56,8 +57,8 @@ def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
         for number, line in enumerate(lines, start=1):
             row = [part.strip() for part in line.split(",")]
             if len(row) != 4 or row[1] not in KINDS or row[2] not in MARKS.values():
-                report.error(path.name, f"not a row `video, AU|EX|VA, train|val|test, position`: {line[:80]!r} "
-                             f"({path}:{number})", "the line is left out")
+                report.error(path.name, f"not a row `video, AU|EX|VA, train|val|test, position`: {line[:80]!r}",
+                             "the line is left out", where=f"{path}:{number}", todo="correct that line")
             elif row[3] not in positions.setdefault(row[0], []):
                 positions[row[0]].append(row[3])
     return positions
