@@ -9,7 +9,7 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes", "crops", "pickles"},
+     "processes", "crops", "pickles", "folds"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "audio", "clips", "weights", "makers", "arrays"},
