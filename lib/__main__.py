@@ -1,4 +1,7 @@
-"""The command line: ``python -m lib run | check | compare | export-labels | store``. Heavy packages are imported by what needs them."""
+"""The command line: ``python -m lib run | check | compare | export-labels | store``.
+
+Heavy packages are imported by what needs them.
+"""
 
 from __future__ import annotations
 

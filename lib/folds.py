@@ -27,7 +27,7 @@ def make(table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     subjects = known.groupby("subject")["n_frames"].sum()
     if len(subjects) < n_folds:
         raise InputError(f"{n_folds} folds cannot be made of {len(subjects)} subjects", where="the trial table",
-                         expected="at least one subject a fold", todo="set a smaller `folds`, or 0 for none")
+                         expected="at least one subject a fold", todo="set a smaller `n_folds`, or 0 for none")
     frames, fold = [0] * n_folds, {}
     for subject in sorted(subjects.index, key=lambda name: (-subjects[name], name)):
         fold[subject] = min(range(n_folds), key=lambda k: (frames[k], k))
@@ -52,8 +52,8 @@ def keep(path: Path, table: pd.DataFrame, n_folds: int) -> pd.DataFrame:
                          where=path, expected="the same trials in both",
                          todo="correct the file, or remove it to have new folds made")
     if found["fold"].nunique() != n_folds:
-        raise InputError(f"{found['fold'].nunique()} folds", where=path, expected=f"{n_folds}, as `folds` says",
-                         todo="set `folds` to what the file has, or remove the file to have new folds made")
+        raise InputError(f"{found['fold'].nunique()} folds", where=path, expected=f"{n_folds}, as `n_folds` says",
+                         todo="set `n_folds` to what the file has, or remove the file to have new folds made")
     return found
 
 
