@@ -14,7 +14,8 @@ FLOORS = [
     {"models"},
     {"features", "faces", "published_faces", "audio", "clips", "weights", "makers", "arrays"},
     {"recipes"},
-    {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs"},
+    {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
+     "data_check", "costs"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "__main__"},
 ]
