@@ -1,4 +1,7 @@
-"""The command line: ``python -m lib run | check | compare | store``. Heavy packages are imported by what needs them."""
+"""The command line: ``python -m lib run | check | compare | export-labels | store``.
+
+Heavy packages are imported by what needs them.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,37 @@ def compare(folders: tuple[Path, ...], target: Path | None) -> None:
     found = comparison.compare(list(folders), target or folders[0].resolve().parent)
     _say(found.text)
     _say(f"written: {', '.join(str(path) for path in found.files)}")
+
+
+@main.command("export-labels")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
+@click.option("--out", default=None, type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Where to; by default preprocessed_VA_annotations in the processed folder of the data set.")
+@click.option("--index", is_flag=True, help="Write the published running number column, too.")
+def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, index: bool) -> None:
+    """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like programs read them.
+
+    Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
+    """
+    from functools import partial
+
+    from lib import arrays, cluster, datasets, params, preprocessing, trials
+    from lib.store import request
+
+    full = params.complete(params.load(list(files), dict(overrides)))
+    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root")}
+    p = params.Params(full | roots)
+    place = datasets.store(p)
+    table = trials.select(trials.read(place.trials_path), p.trials)
+    work = partial(arrays.make_all, requests=[request("va", mismatch=p.label_mismatch)], place=place)
+    outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name)
+    for outcome in (outcome for outcome in outcomes if not outcome.ok):
+        click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
+    done = preprocessing.intact(table, outcomes)
+    written = preprocessing.export_labels(done, place, p.label_mismatch, index, out)
+    _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDER}")
+    sys.exit(0 if len(done) == len(table) else 3)
 
 
 @main.group()

@@ -94,7 +94,7 @@ def make(trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pac
     row = {"trial": trial["trial"], "array": str(wanted), "state": "there", "note": located.note,
            "path": str(located.path)}
     if not located.exists:
-        if wanted.name == "face" and trial["crops_dir"] and not pack:
+        if wanted.name == "face" and faces.in_place(trial["crops_dir"]) and not pack:
             row["state"] = "read in place"
         else:
             _compute(trial, located, place, device)
@@ -173,7 +173,7 @@ def read_faces(trial: Mapping, size: int, place: Store) -> faces.Faces:
     located = locate(trial, request("face", size=size), place)
     if located.exists:
         return faces.Faces(valid, size, packed=store.read(located.path))
-    if trial["crops_dir"]:
+    if faces.in_place(trial["crops_dir"]):
         return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
     return faces.Faces(valid, size, packed=read(trial, request("face", size=size), place))
 

@@ -112,7 +112,7 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
 
 
 def _exists(text: str, experiment: Experiment) -> bool:
-    return is_trained(Run(experiment.run.folder.with_name(text))) or params.resolve(text).is_file()
+    return is_trained(Run(experiment.run.folder.parent / text)) or params.resolve(text).is_file()
 
 
 def is_trained(run: Run) -> bool:

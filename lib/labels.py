@@ -38,6 +38,12 @@ def header(path: Path, kind: str) -> tuple[str, ...]:
     return _header(_lines(Path(path), kind)[0], Path(path), kind)
 
 
+def has_header(path: Path, kind: str) -> bool:
+    """Whether the first line of a file is a header of that kind of labels."""
+    first = read_text(Path(path)).split("\n", 1)[0].lower()
+    return tuple(name.strip() for name in first.split(",")) in [tuple(map(str.lower, names)) for names in HEADERS[kind]]
+
+
 def read(path: Path, kind: str) -> np.ndarray:
     """Read an official annotation file.
 
@@ -133,7 +139,7 @@ def read_csv(path: Path, n_frames: int) -> np.ndarray:
     `n_frames`.
     """
     path = Path(path)
-    table = pd.read_csv(io.StringIO(_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False)
+    table = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False)
     lacking = [name for name in ("img", "V", "A", "frame_id") if name not in table]
     if lacking:
         raise InputError(f"a label CSV without the column(s) {', '.join(lacking)}", where=path,
@@ -178,7 +184,7 @@ def _with_index(table: pd.DataFrame, wanted: bool) -> pd.DataFrame:
     return table
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The file's text with plain line ends, without byte-order mark and blank lines at the end."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -192,7 +198,7 @@ def _text(path: Path) -> str:
 
 
 def _lines(path: Path, kind: str) -> list[str]:
-    text = _text(path)
+    text = read_text(path)
     if not text:
         raise InputError("the label file is empty", where=path, todo="fetch or write the file again",
                          expected=f"a header line ({','.join(HEADERS[kind][0])}) and one row a frame")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import audio, faces, labels, media
+from lib import audio, crops, faces, labels, media, published_faces
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -40,7 +40,13 @@ def _from_video(trial, wanted):
 
 
 def _from_crops(trial, wanted):
-    return {"crops": trial["crops_dir"] or trial["video_path"], "time": request("time")}
+    given = trial["crops_dir"]
+    sources = {"crops": given or trial["video_path"], "time": request("time")}
+    if table := crops.csv_of(given):
+        sources["success"] = str(table)
+    if given.endswith(published_faces.SUFFIX):
+        sources["video"] = trial["video_path"]
+    return sources
 
 
 def _from_sound(trial, wanted):
@@ -56,6 +62,14 @@ def _of_sound(trial, wanted):
 
 def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
+
+
+def _from_landmarks(trial, wanted):
+    if not trial["crops_dir"].endswith(published_faces.SUFFIX):
+        raise InputError("no landmarks of this trial are known", where=f"trial {trial['trial']}",
+                         expected="an alignment file of the published TSAV database",
+                         todo="train a network without the mask channel (channels: 3)")
+    return {"alignment": trial["crops_dir"], "time": request("time")}
 
 
 def _from_annotation(column):
@@ -75,21 +89,35 @@ def _time(inputs, parameters, create, device):
 def _face_valid(inputs, parameters, create, device):
     n_frames = len(inputs["time"])
     with create((n_frames,), bool) as out:
-        out[...] = faces.valid_rows(inputs["crops"], n_frames) if inputs["crops"].is_dir() else True
+        if inputs["crops"].suffix == published_faces.SUFFIX:
+            out[...] = published_faces.valid_rows(inputs["crops"], n_frames)
+        else:
+            out[...] = faces.valid_rows(inputs["crops"], n_frames) if inputs["crops"].is_dir() else True
+
+
+def _fill(out, inputs):
+    """Faces from what the trial table names: an alignment file, a folder of pictures, or the video itself."""
+    if inputs["crops"].suffix == published_faces.SUFFIX:
+        published_faces.fill_faces(out, inputs["crops"], inputs["video"])
+    else:
+        (faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video)(out, inputs["crops"])
 
 
 def _face(inputs, parameters, create, device):
     size = parameters["size"]
     with create((len(inputs["time"]), size, size, 3), np.uint8) as out:
-        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
-        fill(out, inputs["crops"])
+        _fill(out, inputs)
 
 
 def _pixels(inputs, parameters, create, device):
     """(T, 16, 16, 3) uint8: what the trivial predictors see of a face; black where there is none."""
     with create((len(inputs["time"]), 16, 16, 3), np.uint8) as out:
-        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
-        fill(out, inputs["crops"])
+        _fill(out, inputs)
+
+
+def _mask(inputs, parameters, create, device):
+    with create((len(inputs["time"]), published_faces.SIZE, published_faces.SIZE), np.uint8) as out:
+        published_faces.fill_masks(out, inputs["alignment"])
 
 
 def _loudness(inputs, parameters, create, device):
@@ -125,7 +153,8 @@ def _labels(kind):
         n_frames = len(inputs["time"])
         rows, note = _unlabelled(kind, n_frames), "no label file"
         if "annotation" in inputs:
-            rows = labels.read(inputs["annotation"], kind)
+            rows = (labels.read_csv(inputs["annotation"], n_frames) if inputs["annotation"].suffix == ".csv"
+                    else labels.read(inputs["annotation"], kind))
             rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
         with create(rows.shape, rows.dtype, note=note) as out:
             out[...] = rows
@@ -152,6 +181,7 @@ MAKERS = {maker.name: maker for maker in (
     Maker("time", "visual", "video", 1, _from_video, _time),
     Maker("face_valid", "visual", "trial", 1, _from_crops, _face_valid),
     Maker("face", "visual", "trial", 1, _from_crops, _face),
+    Maker("mask", "visual", "trial", 1, _from_landmarks, _mask),
     Maker("pixels", "visual", "trial", 1, _from_crops, _pixels),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),

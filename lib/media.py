@@ -31,8 +31,9 @@ class Info:
     """What the container says about a recording; nothing was decoded, so counts and times are claims.
 
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not say; `fps`
-    (1/s) is an average; `duration`, `video_start`, `audio_start` are in s, `audio_rate` in 1/s; `width` and
-    `height` are the stored picture's, before `rotation` (degrees anticlockwise, as a viewer would turn it).
+    (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 = not said) are in s,
+    `audio_rate` in 1/s; `width` and `height` are the stored picture's, before `rotation` (degrees anticlockwise,
+    as a viewer would turn it).
     """
 
     path: str
@@ -47,6 +48,7 @@ class Info:
     video_start: float = 0.0
     audio_start: float = 0.0
     rotation: int = 0
+    audio_duration: float = 0.0
 
 
 def probe(path: Path) -> Info:
@@ -62,7 +64,8 @@ def probe(path: Path) -> Info:
         if container.streams.audio:
             track = container.streams.audio[0]
             facts |= {"audio_codec": track.codec_context.name, "audio_rate": track.rate,
-                      "audio_start": _seconds(track.start_time, track)}
+                      "audio_start": _seconds(track.start_time, track),
+                      "audio_duration": _seconds(track.duration, track)}
         if container.streams.video:
             first = next(_decoded(container, container.streams.video[0], path), None)
             facts["rotation"] = first.rotation if first is not None else 0

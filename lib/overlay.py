@@ -11,6 +11,7 @@ import pandas as pd
 
 from lib import media
 from lib.errors import InputError
+from lib.store import Store
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
@@ -38,6 +39,15 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
         sound, start = media.sound(video, SOUND_RATE)
     return media.write_video(out, _drawn(video, predictions, note), times, sound=sound, rate=SOUND_RATE,
                              sound_start=start, progress=progress)
+
+
+def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
+    """`write` for a trial of a data set from its prediction file: ``<out>/<trial>.mp4``. One that is newer is kept."""
+    table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
+    if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
+        out.mkdir(parents=True, exist_ok=True)
+        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target, note)
+    return target
 
 
 def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:

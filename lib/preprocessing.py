@@ -19,6 +19,7 @@ from lib.store import Request, Store, request
 from lib.trials import select
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
+LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
 STRIP_FACES = 12    # pictures in a strip
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
 
@@ -196,12 +197,16 @@ def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, na
                            title=f"trial {name}", note=note)
 
 
-def export_labels(table: pd.DataFrame, store: Store, mismatch: str, index_column: bool = False) -> list[Path]:
-    """Write ``<processed>/<dataset>/labels/{train,val,test}/<trial>.csv``; unlabelled trials get the test form."""
-    written = []
+def export_labels(table: pd.DataFrame, store: Store, mismatch: str, index_column: bool = False,
+                  folder: Path | None = None) -> list[Path]:
+    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test form, every frame.
+
+    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
+    """
+    folder, written = folder or store.folder / LABEL_FOLDER, []
     for trial in table.to_dict("records"):
         va = np.asarray(arrays.read(trial, request("va", mismatch=mismatch), store))
         rows = (labels.to_csv_table(trial["trial"], va, index_column) if trial["va_path"]
                 else labels.test_table(trial["trial"], len(va), index_column))
-        written.append(labels.write_csv(rows, store.folder / "labels" / trial["split"] / f"{trial['trial']}.csv"))
+        written.append(labels.write_csv(rows, folder / trial["split"] / f"{trial['trial']}.csv"))
     return written

@@ -9,12 +9,13 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes"},
+     "processes", "crops", "pickles", "folds"},
     {"datasets"},
     {"models"},
-    {"features", "faces", "audio", "clips", "weights", "makers", "arrays"},
+    {"features", "faces", "published_faces", "audio", "clips", "weights", "makers", "arrays"},
     {"recipes"},
-    {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs"},
+    {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
+     "data_check", "costs"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "__main__"},
 ]

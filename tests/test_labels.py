@@ -178,3 +178,22 @@ def test_a_hundred_thousand_rows_are_read_in_well_under_a_second(tmp_path):
     labels.read(path, "va")
     assert time.perf_counter() - start < 1
     assert pd.read_csv(path).shape == (100_000, 2)
+
+
+def test_the_label_csv_has_literally_the_rows_of_the_layout_in_use(va_file, tmp_path):
+    """Numbers as short as they were, zero-padded frame numbers, no index column; unlabelled frames are left out."""
+    va = labels.read(va_file("valence,arousal\n0.148,0.352\n0.148,0.360\n-5,-5\n-0.5,1\n"), "va")
+    written = labels.write_csv(labels.to_csv_table("1-30-1280x720", va), tmp_path / "1-30-1280x720.csv")
+    assert written.read_bytes() == (b"img,V,A,frame_id\n"
+                                    b"1-30-1280x720/00001.jpg,0.148,0.352,00001\n"
+                                    b"1-30-1280x720/00002.jpg,0.148,0.36,00002\n"
+                                    b"1-30-1280x720/00004.jpg,-0.5,1.0,00004\n")
+    np.testing.assert_array_equal(labels.read_csv(written, 4), va)
+
+
+def test_the_published_index_column_comes_on_request(va_file, tmp_path):
+    va = labels.read(va_file("valence,arousal\n-5,-5\n0.148,0.352\n"), "va")
+    written = labels.write_csv(labels.to_csv_table("1", va, index_column=True), tmp_path / "1.csv")
+    assert written.read_text() == ",img,V,A,frame_id\n0,1/00002.jpg,0.148,0.352,00002\n"
+    table = labels.write_csv(labels.test_table("1_left", 2), tmp_path / "2.csv")
+    assert table.read_text() == "img,frame_id\n1_left/00001.jpg,00001\n1_left/00002.jpg,00002\n"

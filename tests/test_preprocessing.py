@@ -142,9 +142,9 @@ def test_labels_are_summed_up_by_split(made):
 def test_label_files_are_exported_by_split_with_labelled_rows_only(opened):
     opened.make([VA, request("time")])
     written = preprocessing.export_labels(opened.table, opened.store, "fit")
-    assert [path.relative_to(opened.store.folder / "labels").as_posix() for path in written] == [
+    assert [path.relative_to(opened.store.folder / preprocessing.LABEL_FOLDER).as_posix() for path in written] == [
         f"{split}/{name}.csv" for name, split in zip(opened.table["trial"], opened.table["split"], strict=True)]
-    left, test = (pd.read_csv(opened.store.folder / "labels" / place, dtype=str) for place in
+    left, test = (pd.read_csv(opened.store.folder / preprocessing.LABEL_FOLDER / place, dtype=str) for place in
                   ("train/2-25-640x240_left.csv", "test/5.csv"))
     assert list(left) == ["img", "V", "A", "frame_id"]
     assert len(left) == 60 - 21  # the other person's turns

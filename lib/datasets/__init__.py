@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.datasets import affwild2, sample
+from lib.datasets import affwild2, folder, sample
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.store import Store
@@ -23,7 +23,9 @@ def locate(params) -> tuple[str, Path]:
     if params.dataset == "sample":
         name = sample.folder_name(params.sample_seed, params.sample_trials, params.sample_seconds)
         return name, Path(params.data_root) / name
-    return params.dataset, Path(params.data_root)
+    root = Path(params.data_root)
+    # Two folders of videos must not share one trial table.
+    return (f"folder-{root.name}" if params.dataset == "folder" else params.dataset), root
 
 
 def store(params) -> Store:
@@ -43,6 +45,8 @@ def prepare(params, progress: Callable | None = None) -> Path:
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
     """Trial table and check report of the data set that the parameters mean."""
     name, root = locate(params)
+    if params.dataset == "folder":
+        return folder.find(root, name, progress)
     expected = None
     if params.dataset == "sample":
         expected = _sample_counts(root / "sample.json")

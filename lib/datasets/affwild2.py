@@ -1,39 +1,56 @@
-"""The Aff-Wild2 layout on disk -> trial table and check report.
+"""The Aff-Wild2 layout on disk, in the forms of all its years -> trial table and check report.
 
 Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces in ``cropped_aligned/<trial>/``,
-annotations in ``<set>/<split>/<trial>.txt``, test trials in a text list of names. Folder names are matched without
-regard to case. A trial is named like its annotation file; ``_left`` and ``_right`` tell two persons of one video.
+annotations in ``<set>/<split>/<trial>.txt``, test trials in a text list of names or a folder of their videos. Folder
+names are matched without regard to case. A trial is named like its annotation file; ``_left``, ``_right`` and
+``_main`` tell persons of one video. What others computed from it (`openface`, `tsav_database`) is taken where it lies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from lib import labels, media, trials
+from lib import crops, labels, media, trials
+from lib.datasets import tree, tsav_database
 from lib.datasets.report import Report
 from lib.errors import InputError
 
-VIDEO_FOLDERS = ("batch1", "batch2", "raw_video", "video_files", "videos", ".")
-VIDEO_SUFFIXES = (".mp4", ".avi")
-CROP_FOLDERS = ("cropped_aligned",)
+VIDEO_FOLDERS = ("batch1", "batch2", "raw_video", "raw_videos", "video_files", "videos")
+CROP_FOLDERS = ("cropped_aligned", "cropped", "cropped_aligned_new_50_vids")
+OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people let OpenFace write
+ANNOTATION_PARENTS = ("annotations", "annotation")
 ANNOTATION_FOLDERS = {
     "va": ("va_set", "va_estimation_challenge"),
-    "expression": ("expr_set", "ex_set", "expr_classification_challenge"),
+    "expression": ("expr_set", "ex_set", "expr_classification_challenge", "expr_recognition_challenge"),
     "action_units": ("au_set", "au_detection_challenge"),
 }
-SPLIT_FOLDERS = {"train": ("train_set",), "val": ("validation_set", "val_set")}
-TEST_LISTS = ("test_set_va.txt", "test_set_va_release.txt", "test_set.txt")
+SPLIT_FOLDERS = {"train": ("train_set", "training_set"), "val": ("validation_set", "val_set")}
+TEST_FOLDERS = ("test_set", "text_set")  # the second one is a slip that many copies carry
+# How test lists tell the task: test_set_VA.txt, Valence_Arousal_Estimation_Challenge_test_set_release.txt, …
+LIST_WORDS = {"va": ("va", "valence"), "expression": ("expr", "ex", "expression"), "action_units": ("au", "action")}
+PERSONS = ("left", "right", "main")
 # Two releases of the VA set, specs of the ABAW challenges: 351/71/139 and 356/76/162 trials; 548–594 videos.
 EXPECTED = {"videos": (548, 558, 564, 594), "VA train trials": (351, 356), "VA val trials": (71, 76),
             "test trials": (139, 162)}
 
 
+@dataclass
+class Found:
+    """What lies under a data root, before anything is put together."""
+
+    videos: dict[str, Path] = field(default_factory=dict)
+    annotations: dict[str, dict] = field(default_factory=dict)  # trial -> kind -> (split, path or "")
+    tests: dict[str, set] = field(default_factory=dict)         # trial -> kinds that it is a test trial of, "" = any
+    crops: dict[str, Path] = field(default_factory=dict)        # trial -> folder of pictures, or alignment file
+
+
 def person_of(trial: str) -> tuple[str, str]:
     """Video stem and person of a trial name: ``10-60-1280x720_right`` -> (``10-60-1280x720``, ``right``)."""
-    for person in ("left", "right"):
+    for person in PERSONS:
         if trial.endswith(f"_{person}"):
             return trial.removesuffix(f"_{person}"), person
     return trial, ""
@@ -54,107 +71,72 @@ def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
     named in the report. Raises InputError when the root is missing or holds no video at all.
     """
     root = Path(root)
-    folders = _folders(root)
     report = Report()
-    videos = _videos(folders, report)
-    if not videos:
-        raise InputError("no video found", where=root, expected=f"{' or '.join(VIDEO_SUFFIXES)} files in one of "
-                         f"{', '.join(VIDEO_FOLDERS[:-1])} or the folder itself",
-                         todo="correct data_root; data_README.md says which file goes where")
-    infos = _probe(videos, report, progress)
-    annotations = _annotations(folders, report)
-    listed = _test_list(root, report)
-    crops = _crops(folders, report)
+    found = look(root, report)
+    infos = probe(found.videos, report, progress)
     rows = []
-    for trial in sorted({*annotations, *crops, *listed}):
-        video, person = (trial, "") if trial in videos else person_of(trial)
-        if video not in videos:
+    for trial in sorted({*found.annotations, *found.crops, *found.tests}):
+        # A recording may itself be called 5_left: then that is its name and no person.
+        video, person = (trial, "") if trial in found.videos else person_of(trial)
+        if video not in found.videos:
             report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out",
-                           where=_places(annotations.get(trial, {}), crops.get(trial)),
-                           expected=f"a video called {video}", todo="add the video, or remove what is left of it")
+                           where=_places(found, trial), expected=f"a video called {video}",
+                           todo="add the video, or remove what is left of it")
         elif video in infos:
-            rows.append(_row(trial, person, infos[video], annotations.get(trial, {}), crops, listed, report))
+            rows.append(_row(trial, person, infos[video], found, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
         report.warning(video, "has neither labels nor crops and is in no test list", "left out",
                        where=infos[video].path, expected="a label file of that name",
                        todo="add it, or remove the video")
-    trial_table = trials.table([{**row, "dataset": dataset, **_relative(row, root)} for row in rows])
-    _count(report, trial_table, videos, expected or EXPECTED)
+    trial_table = trials.table([{**row, "dataset": dataset, **relative(row, root)} for row in rows])
+    count(report, trial_table, len(found.videos), expected or EXPECTED)
     return trial_table, report
 
 
-def _folders(root: Path) -> dict[str, Path]:
+def _places(found: Found, trial: str) -> str:
+    labelled = [path for _, path in found.annotations.get(trial, {}).values()]
+    return ", ".join(str(path) for path in (*labelled, found.crops.get(trial)) if path)
+
+
+def look(root: Path, report: Report) -> Found:
+    """Find videos, annotations, test lists and crops. Raises InputError when the root is missing or has no video."""
     if not root.is_dir():
         raise InputError("the data root is not there", where=root, expected="a folder with the data set",
                          todo="correct data_root, or make the sample set by running 01_download_check with "
                               "`dataset: sample`")
-    found = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
-    return {**found, ".": root}
+    sets = _sets(root)
+    tests = tree.named([root, *(folder for folder, _ in sets)], TEST_FOLDERS)
+    videos = tree.videos([*tree.named([root], VIDEO_FOLDERS), root, *tests], report)
+    if not videos:
+        raise InputError("no video found", where=root, expected=f"{' or '.join(tree.VIDEO_SUFFIXES)} files in one of "
+                         f"{', '.join(VIDEO_FOLDERS)}, or the folder itself",
+                         todo="correct data_root; data_README.md says which file goes where")
+    found = Found(videos, _annotations(sets, report), _tests(root, sets, report), crop_folders(root, report))
+    for trial, (splits, alignment) in tsav_database.find(root, videos, report).items():
+        if trial.endswith("_main") and trial not in found.annotations:
+            trial = next((name for name in (trial.removesuffix("_main"),) if name in found.annotations), trial)
+        found.crops.setdefault(trial, alignment)
+        if trial not in found.annotations:
+            for kind in (kind for kind, split in splits.items() if split == "test"):
+                found.tests.setdefault(trial, set()).add(kind)
+    return found
 
 
-def _inside(folder: Path, report: Report) -> list[Path]:
-    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that it unpacks)."""
-    usable = []
-    for path in sorted(folder.iterdir()):
-        try:
-            path.name.encode()
-        except UnicodeEncodeError:
-            report.error(ascii(path.name), "its name is no UTF-8 and cannot be written into a table", "left out",
-                         where=str(folder), expected="a file name in UTF-8", todo="rename it")
-            continue
-        if not path.name.startswith("."):
-            usable.append(path)
-    return usable
+def _sets(root: Path) -> list[tuple[Path, str]]:
+    """Folders of annotations with their kind: in the root, or in ``annotations/``, ``Third ABAW Annotations/``, …"""
+    inside = tree.subfolders(root)
+    parents = [root, *(path for name, some in inside.items() for path in some
+                       if name in ANNOTATION_PARENTS or name.endswith(" annotations"))]
+    return [(path, kind) for kind, names in ANNOTATION_FOLDERS.items() for path in tree.named(parents, names)]
 
 
-def _places(annotated: dict, crops: Path | None) -> str:
-    return ", ".join(str(path) for path in (*(path for _, path in annotated.values()), crops) if path)
-
-
-def _videos(folders: dict[str, Path], report: Report) -> dict[str, Path]:
-    videos: dict[str, Path] = {}
-    for name in VIDEO_FOLDERS:
-        for path in _inside(folders[name], report) if name in folders else []:
-            if path.suffix.lower() not in VIDEO_SUFFIXES:
-                continue
-            if path.stem in videos:
-                report.error(path.stem, "two videos of one name", "first one used",
-                             where=f"{videos[path.stem]}, {path}", todo="remove or rename one of them")
-            videos.setdefault(path.stem, path)
-    return videos
-
-
-def _probe(videos: dict[str, Path], report: Report, progress: Callable | None) -> dict[str, media.Info]:
-    infos = {}
-    for done, (name, path) in enumerate(videos.items(), start=1):
-        try:
-            info = media.probe(path)
-        except InputError as error:
-            report.fault(name, error, "left out")
-        else:
-            if not info.video_codec:
-                report.error(name, "no video track, only sound", "left out", where=str(path),
-                             expected="a recording with picture", todo="copy or download it again")
-            else:
-                infos[name] = info
-                if not info.audio_codec:
-                    report.warning(name, "no audio track", "usable with modality: video only", where=str(path),
-                                   expected="a recording with sound", todo="copy or download it again")
-        if progress:
-            progress(done, len(videos), name)
-    return infos
-
-
-def _annotations(folders: dict[str, Path], report: Report) -> dict[str, dict]:
+def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict]:
     """trial -> {kind: (split, path)} of every annotation file; path "" where it cannot be read."""
     found: dict[str, dict] = {}
-    for kind, names in ANNOTATION_FOLDERS.items():
-        for folder in (folders[name] for name in names if name in folders):
-            inside = {path.name.lower(): path for path in _inside(folder, report) if path.is_dir()}
-            for split, splits in SPLIT_FOLDERS.items():
-                for path in (p for name in splits if name in inside for p in _inside(inside[name], report)):
-                    if path.suffix.lower() == ".txt":
-                        _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
+    for folder, kind in sets:
+        for split, names in SPLIT_FOLDERS.items():
+            for path in (path for some in tree.named([folder], names) for path in tree.files(some, (".txt",), report)):
+                _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
     return found
 
 
@@ -177,61 +159,118 @@ def _readable(path: Path, kind: str, report: Report) -> bool:
     return True
 
 
-def _test_list(root: Path, report: Report) -> set[str]:
-    names: set[str] = set()
-    for path in sorted(path for path in root.iterdir() if path.name.lower() in TEST_LISTS):
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            report.error(path.name, f"the test list cannot be read ({error})", "left out", where=str(path),
-                         expected="a text file with the name of a trial in every line", todo="fetch it again")
-            continue
-        names |= {Path(line.strip()).name.removesuffix(".txt").removesuffix(".mp4") for line in lines if line.strip()}
-    return names
-
-
-def _crops(folders: dict[str, Path], report: Report) -> dict[str, Path]:
-    found = {path.name: path for name in CROP_FOLDERS if name in folders
-             for path in _inside(folders[name], report) if path.is_dir()}
-    for trial, path in found.items():
-        if not any(path.iterdir()):
-            report.warning(trial, "its folder of cropped faces is empty", "counts as a trial without any face",
-                           where=str(path), expected="00001.jpg, 00002.jpg, …",
-                           todo="unpack the crops again, or remove the folder to take the centre of the picture")
+def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str, set]:
+    """Test trials from folders of videos (or of anything named like them) and from text lists."""
+    found: dict[str, set] = {}
+    for folder, kind in [(root, ""), *sets]:
+        for place in tree.named([folder], TEST_FOLDERS):
+            for path in tree.inside(place, report):
+                if path.suffix.lower() in tree.NAME_SUFFIXES or path.is_dir():
+                    stem = path.name if path.is_dir() else path.stem
+                    found.setdefault(stem, set()).add(kind)
+    places = [root, *(path for name, some in tree.subfolders(root).items() for path in some if "test" in name),
+              *(folder for folder, _ in sets)]
+    for path in (path for place in places for path in tree.files(place, (".txt",), report)):
+        words = path.stem.lower().replace("-", "_").split("_")
+        if {"test", "text"} & set(words) and "set" in words:
+            kind = next((kind for kind, some in LIST_WORDS.items() if set(some) & set(words)), "")
+            for trial in tree.names_of_list(path, report):
+                found.setdefault(trial, set()).add(kind)
     return found
 
 
-def _row(trial: str, person: str, info: media.Info, annotated: dict, crops: dict, listed: set, report: Report) -> dict:
+def crop_folders(root: Path, report: Report) -> dict[str, Path]:
+    """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
+    found: dict[str, Path] = {}
+    for folder in tree.named([root], CROP_FOLDERS):
+        for path in (path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)):
+            if found.setdefault(path.name, path) is not path:
+                report.warning(path.name, "crops in two folders", "the first ones are used",
+                               where=f"{found[path.name]}, {path}", todo="remove one of them")
+            elif not any(path.iterdir()):
+                report.warning(path.name, "its folder of cropped faces is empty", "counts as a trial without any face",
+                               where=str(path), expected="00001.jpg, 00002.jpg, …",
+                               todo="unpack the crops again, or remove the folder: faces are then looked for in the "
+                                    "video")
+    for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
+        for path in (path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)):
+            trial = path.name.removesuffix(crops.OPENFACE)
+            try:
+                crops.successes(crops.csv_of(path))
+            except InputError as error:
+                report.fault(trial, error, "OpenFace's pictures are left out: nobody knows in which a face was found")
+            else:
+                found.setdefault(trial, path)
+    return found
+
+
+def is_openface(folder: Path) -> bool:
+    """Whether a folder is OpenFace's: its name, and at least one picture called as OpenFace calls them."""
+    return folder.name.endswith(crops.OPENFACE) and next(folder.glob("frame_det_00_*"), None) is not None
+
+
+def probe(videos: dict[str, Path], report: Report, progress: Callable | None = None) -> dict[str, media.Info]:
+    """What the containers say; videos that cannot be opened, or without picture, are reported and left out."""
+    infos = {}
+    for done, (name, path) in enumerate(videos.items(), start=1):
+        try:
+            info = media.probe(path)
+        except InputError as error:
+            report.fault(name, error, "left out")
+        else:
+            if not info.video_codec:
+                report.error(name, "no video track, only sound", "left out", where=str(path),
+                             expected="a recording with picture", todo="copy or download it again")
+            else:
+                infos[name] = info
+                if not info.audio_codec:
+                    report.warning(name, "no audio track", "usable with modality: video only", where=str(path),
+                                   expected="a recording with sound", todo="copy or download it again")
+        if progress:
+            progress(done, len(videos), name)
+    return infos
+
+
+def _row(trial: str, person: str, info: media.Info, found: Found, report: Report) -> dict:
+    annotated, tests = found.annotations.get(trial, {}), found.tests.get(trial, set())
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
-    if not order and trial not in listed:
+    if not order and not tests:
         report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial",
-                       where=str(crops[trial]), todo="add its label file, or its name to the test list")
-    if order and trial in listed:
+                       where=_places(found, trial), todo="add its label file, or its name to the test list")
+    if order and ("" in tests or tests & set(annotated)):
         report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}",
-                     where=_places(annotated, None), todo="remove its label file, or its name from the test list")
-    row = {"trial": trial, "video": Path(info.path).stem, "person": person, "subject": Path(info.path).stem,
-           "split": split, "video_path": info.path, "audio_path": info.path if info.audio_codec else "",
-           "crops_dir": crops.get(trial, ""), "n_frames": info.n_frames, "fps": info.fps, "duration": info.duration}
+                     where=_places(found, trial), todo="remove its label file, or its name from the test list")
+    row = video_row(trial, info, person) | {"split": split, "crops_dir": found.crops.get(trial, "")}
     for kind, (its_split, path) in annotated.items():
         if its_split == split:
             row[f"{kind}_path"] = path
         else:
             what = f"is {split} for one task and {its_split} for {kind}"
             report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
-    if trial not in crops:
-        report.warning(trial, "has no cropped faces", "the centre of the picture is used", where=info.path,
+    if trial not in found.crops:
+        report.warning(trial, "has no cropped faces", "faces are looked for in the video", where=info.path,
                        todo=f"unpack the crops into {CROP_FOLDERS[0]}/{trial}")
     return row
 
 
-def _relative(row: dict, root: Path) -> dict:
+def video_row(trial: str, info: media.Info, person: str = "") -> dict:
+    """What the trial table says of a trial by its video alone; paths absolute."""
+    stem = Path(info.path).stem
+    return {"trial": trial, "video": stem, "person": person, "subject": stem, "video_path": info.path,
+            "audio_path": info.path if info.audio_codec else "", "n_frames": info.n_frames, "fps": info.fps,
+            "duration": info.duration}
+
+
+def relative(row: dict, root: Path) -> dict:
+    """The paths of a row, relative to the data root."""
     return {name: Path(value).relative_to(root).as_posix() for name, value in row.items()
             if (name.endswith(("_path", "_dir"))) and value}
 
 
-def _count(report: Report, table: pd.DataFrame, videos: dict, expected: dict) -> None:
-    report.count("videos", len(videos), tuple(expected.get("videos", ())))
+def count(report: Report, table: pd.DataFrame, videos: int, expected: dict) -> None:
+    """Note how many videos, labelled trials of each kind and split, test trials and crops there are."""
+    report.count("videos", videos, tuple(expected.get("videos", ())))
     for kind, name in (("va", "VA"), ("expression", "EX"), ("action_units", "AU")):
         for split in ("train", "val"):
             item = f"{name} {split} trials"

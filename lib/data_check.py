@@ -1,0 +1,177 @@
+"""Look at every trial of a data set before anything is computed: does it open, and do its parts fit together?
+
+One row a trial; an error contradicts itself or cannot be read, a warning lacks a counterpart. The decoded time stamps
+stay in the store, where notebook 02 finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib import arrays, crops, labels, media, published_faces
+from lib.datasets.report import Report
+from lib.errors import InputError
+from lib.store import Store, request
+
+UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by less
+ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
+LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "fps", "rate", "frames", "container",
+           "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+
+
+class Faults:
+    """What is wrong with one trial."""
+
+    def __init__(self, trial: str):
+        self.trial, self.rows = trial, []
+
+    def add(self, severity: str, what: str, done: str = "", where: object = "", expected: str = "", todo: str = ""):
+        self.rows.append({"severity": severity, "item": self.trial, "what": what, "done": done, "where": str(where),
+                          "expected": expected, "todo": todo})
+
+    def attempt(self, function, *given):
+        """The function's value, or None and a row when it raises InputError."""
+        try:
+            return function(*given)
+        except InputError as error:
+            self.add("error", error.what, "this trial will be lost in 02–04", error.where, error.expected, error.todo)
+            return None
+
+
+def check_trial(trial: Mapping, place: Store) -> dict:
+    """One row of `COLUMNS`, and `faults`. Never raises for a damaged file."""
+    faults = Faults(trial["trial"])
+    path = place.data_root / trial["video_path"]
+    row = dict.fromkeys(COLUMNS, "") | {"trial": trial["trial"], "split": trial["split"], "opens": False}
+    info = faults.attempt(media.probe, path)
+    times = faults.attempt(_times, trial, place)
+    if info:
+        row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
+                "height": info.height, "fps": round(info.fps, 3), "container": info.n_frames or ""}
+    if info and times is not None:
+        row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
+        if info.n_frames not in (0, len(times)):
+            faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
+                       "what decodes counts", path)
+    n_frames = None if times is None else len(times)
+    row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
+    for severity in ("error", "warning"):
+        row[f"{severity}s"] = "; ".join(fault["what"] for fault in faults.rows if fault["severity"] == severity)
+    return row | {"faults": faults.rows}
+
+
+def _times(trial: Mapping, place: Store) -> np.ndarray:
+    wanted = request("time")
+    arrays.make(trial, wanted, place)
+    return np.asarray(arrays.read(trial, wanted, place))
+
+
+def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
+    steps = np.diff(times)
+    if not len(steps):
+        faults.add("warning", f"only {len(times)} frame", "kept", path)
+        return {"rate": ""}
+    if (back := np.flatnonzero(steps <= 0)).size:
+        faults.add("error", f"time stamps stand still or go back at frame {back[0] + 2} ({back.size} times)", "kept",
+                   path, "times that increase", "re-encode it: ffmpeg -i OLD -fps_mode passthrough NEW.mp4")
+    even = np.ptp(steps) <= UNEVEN * np.median(steps)
+    return {"rate": "constant" if even else f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"}
+
+
+def _sound(trial: Mapping, info: media.Info, times: np.ndarray, faults: Faults) -> dict:
+    if not trial["audio_path"]:
+        faults.add("warning", "no audio track", "usable with modality: video only", info.path)
+        return {}
+    late = info.audio_start - times[0]
+    row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
+    if abs(late) > LATE:
+        faults.add("warning", f"the sound starts {late:+.2f} s after the picture", "kept on its own clock", info.path)
+    if info.audio_duration:
+        last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        longer = info.audio_start + info.audio_duration - times[-1] - last_shown
+        row["longer_ms"] = round(1000 * longer)
+        if abs(longer) > LATE:
+            faults.add("warning", f"the sound ends {longer:+.2f} s after the picture", "silence where it is missing",
+                       info.path)
+    return row
+
+
+def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
+    counts = []
+    for kind in labels.KINDS:
+        if not (name := trial[f"{kind}_path"]):
+            continue
+        path = place.data_root / name
+        read = (lambda p, k: labels.read_csv(p, n_frames or 0)) if path.suffix == ".csv" else labels.read
+        rows = faults.attempt(read, path, kind)
+        if rows is not None:
+            counts.append(f"{kind} {len(rows)}")
+            if n_frames is not None and len(rows) != n_frames:
+                faults.add("warning" if abs(len(rows) - n_frames) <= ROWS else "error",
+                           f"{kind}: {len(rows)} label rows, {n_frames} frames", "trimmed or filled up as unlabelled",
+                           path, "one row a frame", "check that label file and video are of one release")
+    return ", ".join(counts)
+
+
+def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
+    if not trial["crops_dir"] or n_frames is None:
+        return ""
+    path = place.data_root / trial["crops_dir"]
+    if path.suffix == published_faces.SUFFIX:
+        valid = faults.attempt(published_faces.valid_rows, path, n_frames)
+        return "" if valid is None else f"{valid.sum()} in the alignment file"
+    found = faults.attempt(crops.paths, path, n_frames)
+    if found is None:
+        return ""
+    broken, sizes = crops.damage(path)
+    if broken:
+        faults.add("error", f"{len(broken)} cropped faces cannot be read: {', '.join(broken[:3])}",
+                   "this trial will be lost in 02", path, "whole pictures",
+                   "unpack them again, or delete them: their frames then count as faceless")
+    if len(sizes) > 1:
+        faults.add("warning", f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}", "resized", path)
+    return f"{len(found)} of {n_frames}"
+
+
+def table(outcomes: list) -> pd.DataFrame:
+    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first."""
+    rows = [outcome.value if outcome.ok else {"trial": outcome.item["trial"], "errors": outcome.error.what}
+            for outcome in outcomes]
+    found = pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+    order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
+    return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
+
+
+def tell(outcomes: list, report: Report) -> None:
+    """Add what was found in the trials to the report of the layout, what it has already left out."""
+    known = {(row["item"], row["what"]) for row in report.problems}
+    for outcome in outcomes:
+        if not outcome.ok:
+            report.fault(outcome.item["trial"], outcome.error, "this trial will be lost in 02–04")
+            continue
+        for fault in outcome.value["faults"]:
+            if (fault["item"], fault["what"]) not in known:
+                report.problems.append(fault)
+
+
+def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
+    """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
+    style = ("body{font:15px sans-serif;margin:2em;max-width:90em}table{border-collapse:collapse;font-size:13px}"
+             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
+             "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
+    body = [f"<h1>{_escaped(title)}</h1>"]
+    for heading, content in parts.items():
+        text = (content.to_html(index=False, border=0, na_rep="") if isinstance(content, pd.DataFrame)
+                else f"<p>{_escaped(content)}</p>")
+        body += [f"<h2>{_escaped(heading)}</h2>", text]
+    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escaped(title)}</title>"
+            f"<style>{style}</style><body>{''.join(body)}</body></html>\n")
+
+
+def _escaped(text: str) -> str:
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

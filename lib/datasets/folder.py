@@ -1,0 +1,142 @@
+"""Any directory of videos as a data set, with or without labels.
+
+Videos may lie in sub-folders. Labels are found by name, beside the video or in a folder `labels`: ``<trial>.txt`` in
+the official form (the header tells the task) or ``<trial>.csv`` with ``img,V,A,frame_id``; ``<video>_left`` and
+``<video>_right`` are two persons of one video. Crops: ``cropped_aligned/<trial>/`` or OpenFace's folders.
+``splits.csv`` (columns trial, split and, if you like, subject) says who is in train, val and test; without it
+what is unlabelled is test, and every fifth subject of the labelled ones is val.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from lib import labels, trials
+from lib.datasets import affwild2, tree
+from lib.datasets.report import Report
+from lib.errors import InputError
+
+SPLITS = "splits.csv"
+LABEL_FOLDERS = ("labels", "annotations", "va_set", "preprocessed_va_annotations")
+VAL_SHARE = 0.2  # of the labelled subjects
+
+
+def find(root: Path, dataset: str = "folder", progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
+    """Trial table (paths relative to `root`) and report of a directory of videos; see `affwild2.find`."""
+    root, report = Path(root), Report()
+    videos = _videos(root)
+    infos = affwild2.probe(videos, report, progress)
+    annotations = _annotations(root, videos, report)
+    pictures = affwild2.crop_folders(root, report)
+    rows = []
+    for video, info in infos.items():
+        persons = [(trial, person) for trial, person in _persons(video) if {trial} & {*annotations, *pictures}]
+        for trial, person in persons or [(video, "")]:
+            row = affwild2.video_row(trial, info, person) | {"video": video, "subject": video}
+            rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
+    rows = _split(rows, root / SPLITS, report)
+    table = trials.table([{**row, "dataset": dataset, **affwild2.relative(row, root)} for row in rows])
+    affwild2.count(report, table, len(videos), {"": ()})
+    return table, report
+
+
+def _videos(root: Path) -> dict[str, Path]:
+    """Name -> video, sub-folders too; what two files would both be called gets its whole relative path as a name."""
+    if not root.is_dir():
+        raise InputError("the folder of videos is not there", where=root, todo="correct data_root")
+    paths = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in tree.VIDEO_SUFFIXES
+             and path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    if not paths:
+        raise InputError("no video found", where=root, expected=f"files that end in {', '.join(tree.VIDEO_SUFFIXES)}",
+                         todo="correct data_root")
+    often = Counter(path.stem for path in paths)
+    return {path.stem if often[path.stem] == 1 else "__".join(path.relative_to(root).parts).replace(".", "_"): path
+            for path in paths}
+
+
+def _persons(video: str) -> list[tuple[str, str]]:
+    return [(video, ""), *((f"{video}_{person}", person) for person in affwild2.PERSONS)]
+
+
+def _annotations(root: Path, videos: dict[str, Path], report: Report) -> dict[str, dict]:
+    """trial -> {"va_path": …} of every label file that bears a video's or a person's name."""
+    found: dict[str, dict] = {}
+    elsewhere = tree.named([root], LABEL_FOLDERS)
+    for video, path in videos.items():
+        for trial, _ in _persons(video):
+            for folder, suffix in ((f, s) for f in (path.parent, *elsewhere) for s in (".txt", ".csv")):
+                label = folder / f"{trial}{suffix}"
+                if label.is_file() and (kind := _kind(label, trial, report)):
+                    found.setdefault(trial, {}).setdefault(f"{kind}_path", label)
+    return found
+
+
+def _kind(path: Path, trial: str, report: Report) -> str:
+    """Which labels a file holds; "" for a table of another program and, reported, for what cannot be read."""
+    try:
+        if path.suffix == ".csv":
+            first = labels.read_text(path).split("\n", 1)[0].split(",")
+            return "va" if {"img", "V", "A"} <= set(first) else ""
+        kind = next((kind for kind in labels.KINDS if labels.has_header(path, kind)), "va")
+        labels.read(path, kind)
+    except InputError as error:
+        report.fault(trial, error, "this label file is left out")
+        return ""
+    return kind
+
+
+def _split(rows: list[dict], path: Path, report: Report) -> list[dict]:
+    """Give every row its split: from the file, else test without labels, else train or val by subject."""
+    told = _told(path, report) if path.is_file() else {}
+    names = {row["trial"] for row in rows}
+    for name in sorted(set(told) - names):
+        report.warning(name, f"stands in {path.name}, but there is no such trial", "left out", where=str(path))
+    rows = [row | {"subject": told.get(row["trial"], {}).get("subject") or row["subject"]} for row in rows]
+    free = [row for row in rows if row["trial"] not in told and any(name in row for name in _PATHS)]
+    val = val_subjects({row["subject"] for row in free})
+    for row in rows:
+        labelled = any(name in row for name in _PATHS)
+        drawn = "test" if not labelled else "val" if row["subject"] in val else "train"
+        row["split"] = told.get(row["trial"], {}).get("split", drawn)
+    shared = {row["subject"] for row in rows if row["split"] == "train"} & {
+        row["subject"] for row in rows if row["split"] == "val"}
+    for subject in sorted(shared):
+        report.warning(subject, "this subject is in train and in val", "kept as splits.csv says: scores will flatter")
+    return rows
+
+
+_PATHS = tuple(f"{kind}_path" for kind in labels.KINDS)
+
+
+def val_subjects(subjects: set[str]) -> set[str]:
+    """The fifth of the subjects whose names have the lowest SHA-256: the same on every machine and in every year."""
+    order = sorted(subjects, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    return set(order[:max(1, round(VAL_SHARE * len(order)))]) if len(order) > 1 else set()
+
+
+def _told(path: Path, report: Report) -> dict[str, dict]:
+    """trial -> row of splits.csv."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(labels.read_text(path))))
+    except (InputError, csv.Error) as error:
+        report.error(path.name, f"cannot be read: {getattr(error, 'what', error)}",
+                     "left out; splits are drawn by subject", where=str(path), todo="write it again")
+        return {}
+    good = {}
+    for number, row in enumerate(rows, start=2):
+        name, split = (row.get("trial") or "").strip(), (row.get("split") or "").strip().lower()
+        if not name or split not in trials.SPLITS:
+            report.error(path.name, f"not a row `trial,split`: {','.join(map(str, row.values()))[:80]!r}",
+                         "the line is left out", where=f"{path}:{number}", expected="a trial and train, val or test",
+                         todo="correct that line")
+        else:
+            good[name] = {"split": split, "subject": (row.get("subject") or "").strip()}
+    return good
+
