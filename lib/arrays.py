@@ -53,30 +53,33 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
         return Located(wanted, shelf.path(made_from), made_from)
     found = shelf.find(wanted.name, wanted.parameters, maker.version)
     if len(found) == 1:
-        return Located(wanted, found[0], None, f"used without its inputs ({absent[0]} is absent)")
-    where = f"trial {trial['trial']}, array {wanted}"
+        return Located(wanted, found[0], None, f"used without its inputs ({absent[0].what})")
     if found:
-        raise InputError(f"{len(found)} arrays fit and their inputs are absent: {', '.join(p.name for p in found)}",
-                         where=where, expected=f"one, or the input {absent[0]}",
-                         todo="remove the one you do not mean with `python -m lib store rm`")
-    raise InputError(f"an input is absent: {absent[0]}", where=where, expected="the file, or the array made from it",
-                     todo="put the file back, or copy the store's folder of this trial")
+        raise AbsentError(f"{len(found)} arrays fit and their inputs are absent: {', '.join(p.name for p in found)}",
+                          where=f"trial {trial['trial']}, array {wanted}", expected=f"one of them ({absent[0].what})",
+                          todo="remove the one you do not mean with `python -m lib store rm`")
+    raise absent[0]
 
 
-def _fingerprints(trial: Mapping, wanted: Request, maker: Maker, place: Store) -> tuple[dict, list]:
+class AbsentError(InputError):
+    """An input is absent, so that an array can neither be made nor be told from its variants."""
+
+
+def _fingerprints(trial: Mapping, wanted: Request, maker: Maker, place: Store) -> tuple[dict, list[AbsentError]]:
     inputs, absent = {}, []
     for name, source in maker.sources(trial, wanted).items():
-        if isinstance(source, Request):
+        path = None if isinstance(source, Request) else place.data_root / source
+        if path is None:
             try:
                 inputs[name] = {"array": locate(trial, source, place).digits}
-            except InputError as error:
-                absent.append(error.what.removeprefix("an input is absent: "))
+            except AbsentError as error:
+                absent.append(error)
+        elif path.exists():
+            inputs[name] = store.fingerprint(path)
         else:
-            path = place.data_root / source
-            if path.exists():
-                inputs[name] = store.fingerprint(path)
-            else:
-                absent.append(path)
+            absent.append(AbsentError(f"an input is absent: {path}", where=f"trial {trial['trial']}, array {wanted}",
+                                      expected="the file, or the array made from it",
+                                      todo="put the file back, or copy the store's folder of this trial"))
     return inputs, absent
 
 
@@ -97,6 +100,7 @@ def make(trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pac
             _compute(trial, located, place, device)
             row["state"] = "made"
     if located.exists:
+        store.read(located.path)  # a damaged one is found here, not in the middle of a training
         row["note"] = "; ".join(filter(None, [located.note, store.facts(located.path).get("note", "")]))
     return {**row, "seconds": time.perf_counter() - started}
 
@@ -146,11 +150,11 @@ def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
-    """Raise InputError, naming the notebook to run, unless a trial's array can be read."""
+    """Raise InputError, naming the notebook to run, unless a trial's array is there and whole."""
     if wanted.name == "face":
         read_faces(trial, wanted.parameters["size"], place)
     else:
-        _existing(trial, wanted, place)
+        read(trial, wanted, place)
 
 
 def read_faces(trial: Mapping, size: int, place: Store) -> faces.Faces:

@@ -1,5 +1,11 @@
 """The one exception for bad input: what was found, where, what was expected, what to do."""
 
+import contextlib
+import errno
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 
 class InputError(ValueError):
     """Input that a person can mend: a file, a parameter, a data set.
@@ -27,3 +33,18 @@ class InputError(ValueError):
 
 def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
     return InputError(what, where=where, expected=expected, todo=todo)
+
+
+@contextlib.contextmanager
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """Turn "no space left on device" into an InputError that says how much is free and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = next(folder for folder in Path(path).absolute().parents if folder.exists())
+        free = shutil.disk_usage(place).free / 1e9
+        raise InputError(f"no space left on the device ({free:.1f} GB free)", where=path,
+                         todo="free some space (`python -m lib store ls` shows what lies in the store) and start "
+                              "again: what was finished is kept") from error

@@ -70,19 +70,22 @@ def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict
 
 def _rewrite(path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> None:
     table = pd.read_csv(path)
-    table = table[[name for name in table if not name.startswith("label_")]]
+    note = table[[name for name in table if name == "note"]]
+    table = table[[name for name in table if name != "note" and not name.startswith("label_")]].copy()
     if "va" in smooth:
         table[["valence", "arousal"]] = recipe.decide("va", smooth["va"])
     for task, rows in labels.items():
         names = {"va": [f"label_{name}" for name in EMOTIONS], "expression": ["label_expression"],
                  "action_units": [f"label_action_unit_{k}" for k in range(rows.shape[-1])]}[task]
         table[names] = rows.reshape(len(table), -1)
-    write_csv(path, table)
+    write_csv(path, table.join(note))
 
 
 def score_table(found: Mapping) -> pd.DataFrame:
     """The CCC table of one run: this network raw and smoothed, then the trivial predictors; see `metrics.ccc_table`."""
-    methods = {"raw": found["val"], "smoothed": found["val_smoothed"]}
+    undefined = {emotion: {"ccc": None} for emotion in EMOTIONS}  # without val trials, or without this task
+    keys = {"raw": "val", "smoothed": "val_smoothed"}
+    methods = {name: {**undefined, **found.get(key, {})} for name, key in keys.items()}
     return metrics.ccc_table(methods, found.get("baselines"))
 
 
@@ -120,13 +123,13 @@ def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
     rows = pd.read_csv(Path(folder) / f"{trial}.csv")
     known = [f"label_{name}" for name in EMOTIONS]
-    return rows[list(EMOTIONS)].to_numpy(), rows.reindex(columns=known).to_numpy(float)
+    return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(columns=known).to_numpy(float)
 
 
 def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
     found = [read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]]
-    values, known = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    values, known = (np.concatenate([np.zeros((0, 2)), *(pair[part] for pair in found)]) for part in (0, 1))
     labelled = np.isfinite(known).all(axis=1)
     return values[labelled], known[labelled]
 
@@ -149,7 +152,7 @@ def traces(folder: Path, note: str, name: str):
     """Prediction and, where known, label of the trial `name` over time."""
     rows = pd.read_csv(Path(folder) / f"{name}.csv")
     values, known = read_pairs(folder, name)
-    raw = rows[[f"{emotion}_raw" for emotion in EMOTIONS]].to_numpy()
+    raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
     return plots.prediction_traces(rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note)
 
 

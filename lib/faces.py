@@ -16,13 +16,23 @@ CROP_SUFFIXES = (".jpg", ".jpeg", ".png")
 def crop_paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
     """Frame index (0-based) -> picture. Picture number k+1 belongs to frame k, as Aff-Wild2 ships its crops.
 
-    Raises InputError for a folder that is not there, and for pictures numbered beyond the video's last frame.
+    Raises InputError for a folder that is not there, for pictures numbered beyond the video's last frame, numbers
+    used twice, and where no picture is numbered. What else lies in the folder is passed over.
     """
     if not Path(crops_dir).is_dir():
         raise InputError("the folder of cropped faces is not there", where=crops_dir,
                          todo="unpack the crops again, or run 01_download_check to build the trial table anew")
-    numbered = {int(path.stem) - 1: path for path in Path(crops_dir).iterdir()
-                if path.suffix.lower() in CROP_SUFFIXES and path.stem.isdigit()}
+    pictures = sorted(path for path in Path(crops_dir).iterdir() if path.suffix.lower() in CROP_SUFFIXES)
+    numbered: dict[int, Path] = {}
+    for path in (path for path in pictures if path.stem.isdecimal()):
+        if int(path.stem) - 1 in numbered:
+            raise InputError(f"two cropped faces of one number: {numbered[int(path.stem) - 1].name} and {path.name}",
+                             where=crops_dir, expected="one picture a frame", todo="remove the wrong one")
+        numbered[int(path.stem) - 1] = path
+    if pictures and not numbered:
+        raise InputError(f"no cropped face has a number for a name (first: {pictures[0].name})", where=crops_dir,
+                         expected="00001.jpg, 00002.jpg, …: the number of the video frame, from 1",
+                         todo="rename the pictures")
     beyond = [index for index in numbered if not 0 <= index < n_frames]
     if beyond:
         raise InputError(f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond) + 1})",
@@ -40,12 +50,24 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
-    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture, or not a whole one."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if picture is None:
-        raise InputError("a cropped face cannot be read", where=path, expected="a JPEG or PNG picture",
-                         todo="unpack this trial's crops again, or delete the file: its frame then counts as faceless")
+        raise _unreadable(path, "no picture in it" if content else "empty file")
+    # The decoder paints the rest of a JPEG that was cut off grey and says nothing. A whole one ends its last scan
+    # (FF DA) with an end marker (FF D9); neither can occur inside the coded picture (ITU T.81, B.1.1.5).
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise _unreadable(path, "the end of the picture is missing")
     return resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), size)
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(f"a cropped face cannot be read: {why}", where=path, expected="a JPEG or PNG picture",
+                      todo="unpack this trial's crops again, or delete the file: its frame then counts as faceless")
 
 
 def centre_square(picture: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,21 +61,28 @@ def load(path: Path, params, store: Store) -> Predictor:
     Raises InputError when the checkpoint is missing or was trained for another modality of data than is there.
     """
     saved = training.load_checkpoint(path)
-    here = {name: params[name] for name in HERE if name in params}
-    recipe = recipes.create(saved["params"]["recipe"], Params({**saved["params"], **here}), store)
-    recipe.statistics = saved["statistics"]
-    place = device.pick(params.device)
+    recipe, place = _recipe(saved, params, store), device.pick(params.device)
     model = recipe.model()
     model.load_state_dict(saved["model"])
     return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
                      is_synthetic(saved["params"]["dataset"]))
 
 
+def _recipe(saved: Mapping, params, store: Store):
+    """The recipe of a checkpoint, as it was trained, for the data of `store`."""
+    here = {name: params[name] for name in HERE if name in params}
+    recipe = recipes.create(saved["params"]["recipe"], Params({**saved["params"], **here}), store)
+    recipe.statistics = saved["statistics"]
+    return recipe
+
+
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
-    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one that is there is kept."""
-    path = Path(folder) / f"{trial}.csv"
-    if not path.is_file():
+    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays is kept."""
+    path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
+    mine = json.dumps(predictor.recipe.digits(trial), indent=1)
+    if not (path.is_file() and source.is_file() and source.read_text() == mine):
         write_csv(path, prediction_table(predictor, trial, predictor.predict(trial)))
+        write_text(source, mine)
     return path
 
 
@@ -90,7 +98,10 @@ def begin(folder: Path, predictor: Predictor) -> None:
 
 
 def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, then labels where known."""
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid; note, if they have no meaning.
+
+    Labels, where known, are added by `lib.evaluation`.
+    """
     recipe = predictor.recipe
     times = np.asarray(recipe.read(trial, request("time")))
     table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
@@ -107,7 +118,7 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
     table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
                       if recipe.uses_video else np.ones(len(times), int))
-    return table
+    return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
@@ -136,16 +147,14 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     widths belong to the data set that they were chosen on.
     """
     path, folder = Path(path), Path(folder)
-    info = media.probe(path)
+    info, crops = media.probe(path), Path(crops_dir).absolute() if crops_dir else ""
     row = {"trial": path.stem, "video": path.stem, "dataset": "video", "split": "test", "subject": path.stem,
-           "video_path": path.name, "audio_path": path.name if info.audio_codec else "", "crops_dir": str(crops_dir),
+           "video_path": path.name, "audio_path": path.name if info.audio_codec else "", "crops_dir": str(crops),
            "n_frames": info.n_frames, "fps": info.fps, "duration": info.duration}
     store = Store(folder / "arrays", "video", path.parent)
     table = trials.table([row])
     trials.write(table, store.trials_path)
-    saved = training.load_checkpoint(checkpoint)["params"]
-    here = {name: params[name] for name in HERE if name in params}
-    recipe = recipes.create(saved["recipe"], Params({**saved, **here}), store)
+    recipe = _recipe(training.load_checkpoint(checkpoint), params, store)
     if recipe.uses_audio and not info.audio_codec:
         raise InputError("this video has no audio track, and the network needs sound", where=path,
                          todo="predict with a run that was trained with `modality: video`")

@@ -66,8 +66,9 @@ def _from_annotation(column):
 
 
 def _time(inputs, parameters, create, device):
-    times = media.frame_times(inputs["video"])
-    with create(times.shape, np.float64) as out:
+    times, claimed = media.frame_times(inputs["video"]), media.probe(inputs["video"]).n_frames
+    note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
+    with create(times.shape, np.float64, note=note) as out:
         out[...] = times
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib import media
+from lib.errors import InputError
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
@@ -25,8 +26,13 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     video : any file that `media.frames` reads.
     predictions : one row a frame with columns valence and arousal in −1…1.
     note : a sentence at the lower edge, for example that the numbers have no meaning.
+
+    Raises InputError when the predictions are not of this video.
     """
     times = media.frame_times(video)
+    if len(predictions) != len(times):
+        raise InputError(f"{len(predictions)} predictions for a video of {len(times)} frames", where=video,
+                         expected="one row a frame", todo="predict this video again")
     sound, start = (None, 0.0)
     if media.probe(video).audio_codec:
         sound, start = media.sound(video, SOUND_RATE)

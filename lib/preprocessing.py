@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, audio, labels, plots
+from lib import arrays, audio, labels, plots, viewer
 from lib.errors import InputError
 from lib.makers import SOUND_RATE
 from lib.store import Request, Store, request
@@ -45,9 +45,9 @@ def lost(outcomes: list) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "what", "where", "expected", "todo"])
 
 
-def show(table: pd.DataFrame, nothing: str):
-    """The table, or the sentence `nothing` when it has no rows."""
-    return table if len(table) else nothing
+def show(table: pd.DataFrame, nothing: str = ""):
+    """The table without row numbers, or the sentence `nothing` when it has no rows."""
+    return viewer.table(table, nothing)
 
 
 def failures(outcomes: list) -> list[tuple[str, Exception]]:
@@ -161,8 +161,9 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
         wanted = request("audio_44k", rate=SOUND_RATE)
         facts, times = arrays.facts(trial, wanted, store), arrays.read(trial, request("time"), store)
         end = facts["t0"] + facts["shape"][0] / facts["rate"]
+        last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0  # s, the last frame's own duration
         rows.append({"video": trial["video"], "starts_later_ms": round(1000 * (facts["t0"] - times[0])),
-                     "ends_later_ms": round(1000 * (end - times[-1]))})
+                     "ends_later_ms": round(1000 * (end - times[-1] - last_shown))})
     order = lambda column: column.abs() if column.dtype.kind in "if" else column  # noqa: E731
     return pd.DataFrame(rows).sort_values("starts_later_ms", key=order, ascending=False).reset_index(drop=True)
 

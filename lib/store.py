@@ -8,11 +8,10 @@ of ``made_from``: the array's name, its parameters, the version of its function 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
-import shutil
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import InputError
+from lib.errors import InputError, explain_full_disk
 
 MEBIBYTE = 1 << 20
 
@@ -71,35 +70,26 @@ def fingerprint(path: Path) -> dict:
     """What identifies an input, whatever it is called and wherever it lies.
 
     A file: its size in bytes and the SHA-256 of its first and last MiB. A folder: the number of its files and the
-    SHA-256 of their sorted relative names and sizes (pictures are too many to be read for this).
+    SHA-256 of their sorted relative names and sizes (pictures are too many to be read for this). Raises InputError
+    for what cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
-        rows = sorted(f"{Path(folder, name).relative_to(path).as_posix()} {os.stat(Path(folder, name)).st_size}"
-                      for folder, _, names in os.walk(path) for name in names)
-        return {"files": len(rows), "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}
-    status = path.stat()
-    # The time of change only decides whether this process reads the file again; it never enters the fingerprint.
-    return {"size": status.st_size, "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)}
+    try:
+        if path.is_dir():
+            rows = sorted(f"{Path(folder, name).relative_to(path).as_posix()} {os.stat(Path(folder, name)).st_size}"
+                          for folder, _, names in os.walk(path) for name in names)
+            return {"files": len(rows), "sha256": hashlib.sha256(os.fsencode("\n".join(rows))).hexdigest()}
+        status = path.stat()
+        # The time of change only decides whether this process reads the file again; it never enters the fingerprint.
+        return {"size": status.st_size, "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)}
+    except OSError as error:
+        raise InputError(f"an input cannot be read ({error.strerror})", where=path,
+                         todo="look at the file's permissions and at the disk") from error
 
 
 def digest(made_from: Mapping) -> str:
     """Eight hex digits of the SHA-256 of `made_from` with sorted keys."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
-
-
-@contextlib.contextmanager
-def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left on device" into an InputError that says how much is free and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(Path(path).anchor or "/").free / 1e9
-        raise InputError(f"no space left on the device ({free:.1f} GB free)", where=path,
-                         todo="free some space (`python -m lib store ls` shows what lies in the store) and start "
-                              "again: what was finished is kept") from error
 
 
 class Shelf:
@@ -112,17 +102,13 @@ class Shelf:
         """Place of the array; it need not exist."""
         return self.folder / f"{made_from['name']}-{digest(made_from)}.npy"
 
-    def has(self, made_from: Mapping) -> bool:
-        path = self.path(made_from)
-        return path.is_file() and path.with_suffix(".json").is_file()
-
     def find(self, name: str, parameters: Mapping, version: int) -> list[Path]:
         """All whole arrays of that name, with these parameters and version, whatever their inputs were."""
         found = []
         for sidecar in sorted(self.folder.glob(f"{name}-????????.json")):
-            made_from = json.loads(sidecar.read_text())["made_from"]
-            same = (made_from["name"], made_from["version"]) == (name, version)
-            if same and made_from["parameters"] == json.loads(json.dumps(parameters)):
+            made_from = facts(sidecar)["made_from"]
+            wanted = {"name": name, "parameters": json.loads(json.dumps(parameters)), "version": version}
+            if wanted == {key: made_from.get(key) for key in wanted}:
                 found.append(sidecar.with_suffix(".npy"))
         return [path for path in found if path.is_file()]
 
@@ -133,22 +119,20 @@ class Shelf:
         `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note, channel counts.
         """
         path = self.path(made_from)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with explain_full_disk(path):
-                array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=tuple(shape))
-                # A sparse file would let the disk run full only inside a memory map, which kills the process.
-                _reserve(temporary)
-                yield array
-                array.flush()
-                del array
-                _sync(temporary)
-                temporary.replace(path)
-                sidecar = {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts, "made_from": dict(made_from)}
-                _write_text(path.with_suffix(".json"), json.dumps(sidecar, indent=1, sort_keys=True))
-        finally:
-            temporary.unlink(missing_ok=True)
+        with explain_full_disk(path), _temporary(path) as data, _temporary(path.with_suffix(".json")) as sidecar:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
+            # A sparse file would let the disk run full only inside a memory map, which kills the process.
+            _reserve(data)
+            yield array
+            array.flush()
+            del array
+            _sync(data)
+            told = {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts, "made_from": dict(made_from)}
+            sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+            # The JSON comes last: without it, an array does not count as there.
+            data.replace(path)
+            sidecar.replace(path.with_suffix(".json"))
 
     def write(self, made_from: Mapping, array: np.ndarray, **facts) -> Path:
         """Store a whole array; see `creating`."""
@@ -170,22 +154,51 @@ def _sync(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _write_text(path: Path, text: str) -> None:
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name beside `path` for a file that is not whole yet; nothing of that name is left afterwards."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> np.ndarray:
-    """Open an array of the store read-only, memory-mapped (an empty one is simply loaded)."""
-    if json.loads(Path(path).with_suffix(".json").read_text())["shape"].count(0):
-        return np.load(path)
-    return np.load(path, mmap_mode="r")
+    """Open an array of the store read-only, memory-mapped (an empty one is simply loaded).
+
+    Raises InputError for one that is damaged.
+    """
+    told = facts(path)
+    try:
+        array = np.load(path, mmap_mode=None if 0 in told["shape"] else "r")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise _damaged(path, str(error)) from error
+    if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
+        raise _damaged(path, f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}")
+    return array
 
 
 def facts(path: Path) -> dict:
-    """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``, …)."""
-    return json.loads(Path(path).with_suffix(".json").read_text())
+    """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``, …).
+
+    Raises InputError for one that is damaged.
+    """
+    path = Path(path).with_suffix(".json")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
+        raise _damaged(path, "its JSON lacks shape, dtype or made_from")
+    return told
+
+
+def _damaged(path: Path, how: str) -> InputError:
+    return InputError(f"a computed array is damaged: {how}", where=path, expected="an array as it was written",
+                      todo=f"remove it with `python -m lib store rm {Path(path).stem}` and run its notebook again")
 
 
 @dataclass(frozen=True)
@@ -210,16 +223,27 @@ class Store:
 
 
 def listing(processed_root: Path) -> list[dict]:
-    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name, parameters, …"""
-    rows = []
-    for path in sorted(Path(processed_root).glob("*/*/*/*.npy")):
-        sidecar = path.with_suffix(".json")
-        made_from = json.loads(sidecar.read_text())["made_from"] if sidecar.is_file() else {}
+    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name, parameters, …
+
+    What a killed process left behind (hidden files that end in .part) is listed as well, so that it can be removed.
+    """
+    root, rows = Path(processed_root), []
+    for path in sorted([*root.glob("*/*/*/*.npy"), *root.glob("*/*/*/.*.part")]):
+        state, made_from = _made_from(path)
         rows.append({"dataset": path.parents[2].name, "owner": path.parent.name, "array": path.stem,
-                     "name": made_from.get("name", "(no JSON: unfinished)"),
+                     "name": made_from.get("name", state),
                      "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
                      "version": made_from.get("version", 0), "mb": path.stat().st_size / 1e6, "path": str(path)})
     return rows
+
+
+def _made_from(path: Path) -> tuple[str, dict]:
+    try:
+        return "", facts(path)["made_from"]
+    except FileNotFoundError:
+        return "(no JSON: unfinished)", {}
+    except InputError:
+        return "(JSON damaged)", {}
 
 
 def remove(paths: list[Path]) -> int:

@@ -10,6 +10,7 @@ import math
 import pickle
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,15 +279,15 @@ def plain(params: Mapping) -> dict:
 
 def load_checkpoint(path: Path) -> dict:
     """A checkpoint of ours. Raises InputError when it is missing or no such file."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    if not Path(path).is_file():
         raise InputError("the checkpoint is not there", where=path,
-                         todo="train first (notebook 05_train), or correct the run's name") from None
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:  # what PyTorch raises for other or cut files
-        raise InputError("a file that is no checkpoint, is cut short, or holds more than numbers and text",
-                         where=path, expected="a checkpoint as 05_train writes it",
-                         todo="copy it again, or train again") from error
+                         todo="train first (notebook 05_train), or correct the run's name")
+    try:
+        # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
+        saved = torch.load(path, map_location="cpu", weights_only=True) if zipfile.is_zipfile(path) else None
+    except (pickle.UnpicklingError, RuntimeError) as error:  # code in it, or a damaged archive
+        raise InputError("a checkpoint that is damaged or holds more than numbers and text", where=path,
+                         expected="a file as 05_train writes it", todo="copy it again, or train again") from error
     if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
         raise InputError("a file that is not a checkpoint of this project", where=path,
                          expected="model, params, state, … as 05_train writes them")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 
-from lib.errors import InputError
+from lib.errors import InputError, explain_full_disk
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 
@@ -33,7 +33,9 @@ def table(rows: list[dict]) -> pd.DataFrame:
 
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe, unknown splits."""
+    """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe, unknown splits, paths
+    that leave the data root. Only `crops_dir` may be absolute: 06 takes those of a single video from where they lie.
+    """
     missing = [name for name in COLUMNS if name not in trials]
     if missing:
         raise InputError(f"a trial table lacks the column(s) {', '.join(missing)}",
@@ -42,30 +44,52 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
     if len(twice):
         raise InputError(f"trial name used twice: {', '.join(map(str, twice[:5]))}",
                          expected="one row a person in a video", todo="rename or remove one of the files")
-    unsafe = [name for name in trials["trial"] if name in ("", ".", "..") or "/" in name or "\\" in name]
-    if unsafe:
-        raise InputError(f"a trial is called {unsafe[0]!r}", expected="a name that can be a folder's")
+    for column in ("trial", "video"):
+        unsafe = [name for name in trials[column] if name in ("", ".", "..") or "/" in name or "\\" in name]
+        if unsafe:
+            raise InputError(f"a {column} is called {unsafe[0]!r}", where="the trial table",
+                             expected="a name that can be a folder's", todo="rename its files")
+    for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
+        outside = [path for path in trials[column] if _leaves_root(path, column)]
+        if outside:
+            raise InputError(f"{column} leaves the data root: {outside[0]!r}", where="the trial table",
+                             expected="a path relative to the data root",
+                             todo="run notebook 01_download_check again with the right data_root")
     unknown = set(trials["split"]) - set(SPLITS)
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
     return trials
 
 
+def _leaves_root(path: str, column: str) -> bool:
+    absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
+    return ".." in PureWindowsPath(path).parts or (absolute and column != "crops_dir")
+
+
 def read(path: Path) -> pd.DataFrame:
-    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there."""
+    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there or damaged."""
     if not Path(path).is_file():
         raise InputError("the trial table is not there", where=path,
                          todo="run notebook 01_download_check with the same parameters first")
-    return check(pd.read_parquet(path))
+    try:
+        trials = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are these
+        raise InputError(f"the trial table is damaged: {error}", where=path,
+                         todo="remove it and run notebook 01_download_check again") from error
+    return check(trials)
 
 
 def write(trials: pd.DataFrame, path: Path) -> Path:
     """Write the table as Parquet, under a temporary name first, so that a table that exists is whole."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    check(trials).to_parquet(temporary, index=False)
-    temporary.replace(path)
+    try:
+        with explain_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            check(trials).to_parquet(temporary, index=False)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib.datasets import affwild2, sample
 from lib.datasets.report import Report
+from lib.errors import InputError
 from lib.store import Store
 
 
@@ -43,9 +44,17 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     name, root = locate(params)
     expected = None
     if params.dataset == "sample":
-        facts = json.loads((root / "sample.json").read_text())  # the sample set says itself what it holds
-        expected = {item: (count,) for item, count in facts["expected"].items()}
+        expected = _sample_counts(root / "sample.json")
     return affwild2.find(root, name, expected, progress)
+
+
+def _sample_counts(path: Path) -> dict:
+    """The sample set says itself what it holds."""
+    try:
+        return {item: (count,) for item, count in json.loads(path.read_text())["expected"].items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError("the sample set is not there, or not finished", where=path, expected="the file that is "
+                         "written last", todo="remove it and run 01_download_check: what is whole is kept") from error
 
 
 def is_synthetic(dataset: str) -> bool:

@@ -63,17 +63,21 @@ def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
                          todo="correct data_root; data_README.md says which file goes where")
     infos = _probe(videos, report, progress)
     annotations = _annotations(folders, report)
-    listed = _test_list(root)
-    crops = _crops(folders)
+    listed = _test_list(root, report)
+    crops = _crops(folders, report)
     rows = []
     for trial in sorted({*annotations, *crops, *listed}):
-        video, person = person_of(trial)
+        video, person = (trial, "") if trial in videos else person_of(trial)
         if video not in videos:
-            report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out")
+            report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out",
+                           where=_places(annotations.get(trial, {}), crops.get(trial)),
+                           expected=f"a video called {video}", todo="add the video, or remove what is left of it")
         elif video in infos:
             rows.append(_row(trial, person, infos[video], annotations.get(trial, {}), crops, listed, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
-        report.warning(video, "has neither labels nor crops and is in no test list", "left out")
+        report.warning(video, "has neither labels nor crops and is in no test list", "left out",
+                       where=infos[video].path, expected="a label file of that name",
+                       todo="add it, or remove the video")
     trial_table = trials.table([{**row, "dataset": dataset, **_relative(row, root)} for row in rows])
     _count(report, trial_table, videos, expected or EXPECTED)
     return trial_table, report
@@ -88,14 +92,34 @@ def _folders(root: Path) -> dict[str, Path]:
     return {**found, ".": root}
 
 
+def _inside(folder: Path, report: Report) -> list[Path]:
+    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that it unpacks)."""
+    usable = []
+    for path in sorted(folder.iterdir()):
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            report.error(ascii(path.name), "its name is no UTF-8 and cannot be written into a table", "left out",
+                         where=str(folder), expected="a file name in UTF-8", todo="rename it")
+            continue
+        if not path.name.startswith("."):
+            usable.append(path)
+    return usable
+
+
+def _places(annotated: dict, crops: Path | None) -> str:
+    return ", ".join(str(path) for path in (*(path for _, path in annotated.values()), crops) if path)
+
+
 def _videos(folders: dict[str, Path], report: Report) -> dict[str, Path]:
     videos: dict[str, Path] = {}
     for name in VIDEO_FOLDERS:
-        for path in sorted(folders[name].iterdir()) if name in folders else []:
+        for path in _inside(folders[name], report) if name in folders else []:
             if path.suffix.lower() not in VIDEO_SUFFIXES:
                 continue
             if path.stem in videos:
-                report.error(path.stem, f"two videos of one name: {videos[path.stem]} and {path}", "first one used")
+                report.error(path.stem, "two videos of one name", "first one used",
+                             where=f"{videos[path.stem]}, {path}", todo="remove or rename one of them")
             videos.setdefault(path.stem, path)
     return videos
 
@@ -109,11 +133,13 @@ def _probe(videos: dict[str, Path], report: Report, progress: Callable | None) -
             report.fault(name, error, "left out")
         else:
             if not info.video_codec:
-                report.error(name, f"no video track, only sound ({path})", "left out")
+                report.error(name, "no video track, only sound", "left out", where=str(path),
+                             expected="a recording with picture", todo="copy or download it again")
             else:
                 infos[name] = info
                 if not info.audio_codec:
-                    report.warning(name, f"no audio track ({path})", "usable with modality: video only")
+                    report.warning(name, "no audio track", "usable with modality: video only", where=str(path),
+                                   expected="a recording with sound", todo="copy or download it again")
         if progress:
             progress(done, len(videos), name)
     return infos
@@ -124,13 +150,22 @@ def _annotations(folders: dict[str, Path], report: Report) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for kind, names in ANNOTATION_FOLDERS.items():
         for folder in (folders[name] for name in names if name in folders):
-            inside = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+            inside = {path.name.lower(): path for path in _inside(folder, report) if path.is_dir()}
             for split, splits in SPLIT_FOLDERS.items():
-                for path in (p for name in splits if name in inside for p in sorted(inside[name].glob("*.txt"))):
-                    # A damaged file leaves the trial in its split: it must not turn into a test trial.
-                    usable = _readable(path, kind, report)
-                    found.setdefault(path.stem, {})[kind] = (split, path if usable else "")
+                for path in (p for name in splits if name in inside for p in _inside(inside[name], report)):
+                    if path.suffix.lower() == ".txt":
+                        _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
     return found
+
+
+def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Report) -> None:
+    if kind in of_trial:
+        first, other = of_trial[kind]
+        report.error(path.stem, f"has two {kind} label files, for {first} and for {split}", f"used for {first}",
+                     where=", ".join(str(each) for each in (other, path) if each), todo="remove one of them")
+        return
+    # A damaged file leaves the trial in its split: it must not turn into a test trial.
+    of_trial[kind] = (split, path if _readable(path, kind, report) else "")
 
 
 def _readable(path: Path, kind: str, report: Report) -> bool:
@@ -142,24 +177,39 @@ def _readable(path: Path, kind: str, report: Report) -> bool:
     return True
 
 
-def _test_list(root: Path) -> set[str]:
-    paths = [path for path in root.iterdir() if path.name.lower() in TEST_LISTS]
-    return {Path(line.strip()).name.removesuffix(".txt").removesuffix(".mp4")
-            for path in paths for line in path.read_text().splitlines() if line.strip()}
+def _test_list(root: Path, report: Report) -> set[str]:
+    names: set[str] = set()
+    for path in sorted(path for path in root.iterdir() if path.name.lower() in TEST_LISTS):
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            report.error(path.name, f"the test list cannot be read ({error})", "left out", where=str(path),
+                         expected="a text file with the name of a trial in every line", todo="fetch it again")
+            continue
+        names |= {Path(line.strip()).name.removesuffix(".txt").removesuffix(".mp4") for line in lines if line.strip()}
+    return names
 
 
-def _crops(folders: dict[str, Path]) -> dict[str, Path]:
-    return {path.name: path for name in CROP_FOLDERS if name in folders
-            for path in folders[name].iterdir() if path.is_dir()}
+def _crops(folders: dict[str, Path], report: Report) -> dict[str, Path]:
+    found = {path.name: path for name in CROP_FOLDERS if name in folders
+             for path in _inside(folders[name], report) if path.is_dir()}
+    for trial, path in found.items():
+        if not any(path.iterdir()):
+            report.warning(trial, "its folder of cropped faces is empty", "counts as a trial without any face",
+                           where=str(path), expected="00001.jpg, 00002.jpg, …",
+                           todo="unpack the crops again, or remove the folder to take the centre of the picture")
+    return found
 
 
 def _row(trial: str, person: str, info: media.Info, annotated: dict, crops: dict, listed: set, report: Report) -> dict:
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
     if not order and trial not in listed:
-        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial")
+        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial",
+                       where=str(crops[trial]), todo="add its label file, or its name to the test list")
     if order and trial in listed:
-        report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}")
+        report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}",
+                     where=_places(annotated, None), todo="remove its label file, or its name from the test list")
     row = {"trial": trial, "video": Path(info.path).stem, "person": person, "subject": Path(info.path).stem,
            "split": split, "video_path": info.path, "audio_path": info.path if info.audio_codec else "",
            "crops_dir": crops.get(trial, ""), "n_frames": info.n_frames, "fps": info.fps, "duration": info.duration}
@@ -168,9 +218,10 @@ def _row(trial: str, person: str, info: media.Info, annotated: dict, crops: dict
             row[f"{kind}_path"] = path
         else:
             what = f"is {split} for one task and {its_split} for {kind}"
-            report.warning(trial, what, f"its {kind} labels are not used")
+            report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
     if trial not in crops:
-        report.warning(trial, "has no cropped faces", "the centre of the picture is used")
+        report.warning(trial, "has no cropped faces", "the centre of the picture is used", where=info.path,
+                       todo=f"unpack the crops into {CROP_FOLDERS[0]}/{trial}")
     return row
 
 

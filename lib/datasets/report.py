@@ -24,28 +24,37 @@ class Report:
         self.counts.append({"item": item, "found": found, "expected": nearest, "state": state,
                             "releases": ", ".join(map(str, expected))})
 
-    def error(self, item: str, what: str, done: str) -> None:
-        """A contradiction: `what` is wrong with `item`, and what was `done` about it."""
-        self.problems.append({"severity": "error", "item": item, "what": what, "done": done})
+    def error(self, item: str, what: str, done: str, **told: str) -> None:
+        """A contradiction: `what` is wrong with `item`, and what was `done` about it.
 
-    def warning(self, item: str, what: str, done: str) -> None:
+        told : `where`, `expected` and `todo`, as in an InputError.
+        """
+        self._add("error", item, what, done, told)
+
+    def warning(self, item: str, what: str, done: str, **told: str) -> None:
         """A missing counterpart or something unusual."""
-        self.problems.append({"severity": "warning", "item": item, "what": what, "done": done})
+        self._add("warning", item, what, done, told)
 
     def fault(self, item: str, error: InputError, done: str) -> None:
         """An InputError that a file raised, as a row."""
-        self.error(item, f"{error.what} ({error.where})" if error.where else error.what, done)
+        self.error(item, error.what, done, where=error.where, expected=error.expected, todo=error.todo)
+
+    def _add(self, severity: str, item: str, what: str, done: str, told: dict) -> None:
+        self.problems.append({"severity": severity, "item": item, "what": what, "done": done, "where": "",
+                              "expected": "", "todo": "", **told})
 
     def count_table(self) -> pd.DataFrame:
         """Columns item, found, expected (of the nearest release), state, releases (every number that is right)."""
         return pd.DataFrame(self.counts, columns=["item", "found", "expected", "state", "releases"])
 
     def problem_table(self) -> pd.DataFrame:
-        """Columns severity, item, what, done; errors first."""
-        problems = pd.DataFrame(self.problems, columns=["severity", "item", "what", "done"])
+        """Columns severity, item, what, done, where, expected, todo; errors first."""
+        columns = ["severity", "item", "what", "done", "where", "expected", "todo"]
+        problems = pd.DataFrame(self.problems, columns=columns)
         return problems.sort_values(["severity", "item"], kind="stable").reset_index(drop=True)
 
     def failures(self) -> list[tuple[str, InputError]]:
         """The errors as (item, error) pairs, for ``run.record(lost=…)``."""
-        return [(row["item"], InputError(row["what"], todo=f"mend or replace it (now: {row['done']})"))
+        return [(row["item"], InputError(f"{row['what']} ({row['done']})", where=row["where"],
+                                         expected=row["expected"], todo=row["todo"] or "mend or replace it"))
                 for row in self.problems if row["severity"] == "error"]

@@ -13,12 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path
@@ -26,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import media
+from lib import media, processes
 from lib.datasets import sample_face, sample_labels, sample_scene, sample_voice
 from lib.datasets.sample_plan import SPLITS, Person, Recording, plan
 from lib.errors import InputError
@@ -86,22 +82,11 @@ def _make_all(make_one: Callable, recordings: list[Recording], workers: int, pro
 
 
 def _in_processes(make_one: Callable, recordings: list[Recording], workers: int) -> Iterator[str]:
-    # Not plain forks, which do not go together with a notebook's threads. Ctrl-C is for this process to answer.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), signal.signal,
-                               (signal.SIGINT, signal.SIG_IGN))
-    waiting, running = list(reversed(recordings)), set()
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:  # no more, so that after Ctrl-C none is begun
-                running.add(pool.submit(make_one, waiting.pop()))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    except BrokenProcessPool as error:
-        raise InputError("a process that made sample recordings died (most often: not enough memory)",
-                         todo="close other programs or set `workers: 1`, then start again") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for _, video in processes.each(make_one, recordings, workers):
+        if isinstance(video, processes.Death):
+            raise InputError(f"a process that made sample recordings died: {video.cause}",
+                             todo="close other programs or set `workers: 1`, then start again")
+        yield video
 
 
 def _make_one(root: Path, seed: int, one: Recording) -> str:

@@ -8,7 +8,6 @@ men.
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 from lib.datasets.sample_labels import Curve, curve
 
@@ -83,23 +82,29 @@ def _vowels(generator: np.random.Generator, source: np.ndarray, vowels: np.ndarr
         sound = source
         for frequency, bandwidth in zip(formants, BANDWIDTHS, strict=True):
             sound = _resonance(sound, frequency * tract, bandwidth)
-        weight = lfilter(kernel[:1], [1, kernel[0] - 1], vowels == number)  # one vowel glides into the next
+        weight = _filtered(kernel[:1], [1, kernel[0] - 1], vowels == number)  # one vowel glides into the next
         voiced += (weight * sound / sound.std()).astype(np.float32)
     return voiced
 
 
 def _resonance(sound: np.ndarray, frequency: float, bandwidth: float) -> np.ndarray:
     radius, angle = np.exp(-np.pi * bandwidth / RATE), 2 * np.pi * frequency / RATE
-    return lfilter([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], sound)
+    return _filtered([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], sound)
 
 
 def _tilted(sound: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Mix of a bright version, w = 0.1 + 0.4·(a + 1) of it, and a dark one (a pole at 0.94) of the same power."""
     bright = np.diff(sound, prepend=0)
-    dark = lfilter([0.06], [1, -0.94], sound)
+    dark = _filtered([0.06], [1, -0.94], sound)
     w = 0.1 + 0.4 * (a + 1)
     return w * bright / max(bright.std(), 1e-9) + (1 - w) * dark / max(dark.std(), 1e-9)
 
 
 def _loud(sound: np.ndarray, a: np.ndarray) -> np.ndarray:
     return sound * 10 ** (5 * a / 20)
+
+
+def _filtered(above: list, below: list, signal: np.ndarray) -> np.ndarray:
+    """A recursive filter. SciPy's signals take 0.7 s to import, which every notebook would pay: so here."""
+    from scipy.signal import lfilter
+    return lfilter(above, below, signal)

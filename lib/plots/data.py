@@ -82,7 +82,8 @@ def face_strip(faces: np.ndarray, times: Sequence[float], valid: np.ndarray | No
     found.
     """
     valid = np.ones(len(faces), bool) if valid is None else np.asarray(valid, bool)
-    ax = style.new_axes(size=(min(1.15 * len(faces) + 0.6, 16), 1.75)) if ax is None else ax
+    side = min(1.15, 10 / max(1, len(faces)))  # inches a face; the rest is room for title, times and note
+    ax = style.new_axes(size=(max(3, side * len(faces)), side + 1.0)) if ax is None else ax
     for place, (face, there) in enumerate(zip(faces, valid, strict=True)):
         if there:
             ax.imshow(face, extent=(place, place + 0.94, 0, 0.94), cmap="gray", vmin=0, vmax=255)

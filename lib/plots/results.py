@@ -92,10 +92,11 @@ def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, titl
             if row.low == row.low:
                 ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
             ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
-            ax.text(1.03, place, _with_interval(row), va="center", transform=ax.get_yaxis_transform())
+            ax.text(1.03, place, with_interval(row), va="center", transform=ax.get_yaxis_transform())
         ax.axvline(0, color="0.3", linewidth=1)
-        ax.set(xlabel=f"CCC {emotion} (bar: 95 % over trials)", xlim=(low, 1.0), yticks=range(len(methods)),
-               yticklabels=methods, ylim=(len(methods) - 0.5, -0.5))
+        intervals = " (bar: 95 % over trials)" if table["low"].notna().any() else ""
+        ax.set(xlabel=f"CCC {emotion}{intervals}", xlim=(low, 1.0), yticks=range(len(methods)),
+               yticklabels=[method.replace(" (", "\n(") for method in methods], ylim=(len(methods) - 0.5, -0.5))
     for method, text in zip(methods, axes[0].get_yticklabels(), strict=True):
         if table.loc[table["method"] == method, "baseline"].all():
             text.set_color("0.45")
@@ -103,12 +104,13 @@ def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, titl
     return np.asarray(axes)
 
 
-def _with_interval(row) -> str:
+def with_interval(row) -> str:
     """``0.81 [0.72, 0.87]`` for a row of the CCC table; – for a score that is not defined."""
     if row.ccc != row.ccc:
         return "–"
-    text = f"{row.ccc:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if row.low == row.low else "")
-    return text.replace("-", "−")
+    # + 0.0: what rounds to nothing is written 0.00, not −0.00.
+    ccc, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (row.ccc, row.low, row.high))
+    return (f"{ccc} [{low}, {high}]" if row.low == row.low else ccc).replace("-", "−")
 
 
 def error_by_trial(table: pd.DataFrame, ax: Axes | None = None, measure: str = "rmse", most: int = 30,

@@ -56,8 +56,10 @@ def _curves(ax: Axes, history: pd.DataFrame, names: Sequence[str], ylabel: str) 
 
 
 def _words(column: str) -> str:
-    """``val_ccc_valence`` -> valence, ``val_loss`` -> validation, ``loss`` -> training."""
+    """``val_ccc_valence`` -> valence, ``val_loss`` -> validation, ``loss`` -> training, ``loss_va`` -> part va."""
     known = {"loss": "training", "train_loss": "training", "val_loss": "validation"}
+    if column.startswith("loss_"):
+        column = column.replace("loss_", "part ", 1)
     return known.get(column, column.removeprefix("val_").removeprefix("ccc_").replace("_", " "))
 
 

@@ -77,6 +77,11 @@ class Recipe:
             self._opened[key] = opener(self._trials[str(trial)], wanted, self.store)
         return self._opened[key]
 
+    def digits(self, trial: str) -> dict[str, str]:
+        """What identifies the arrays, labels aside, that a prediction of this trial is made from."""
+        wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
+        return {str(item): arrays.locate(self._trials[str(trial)], item, self.store).digits for item in wanted}
+
     def n_frames(self, trial: str) -> int:
         """Frames of a trial, counted when its time stamps were read."""
         return len(self.read(trial, request("time")))

@@ -210,7 +210,7 @@ def test_seed_and_epoch_decide_windows_batches_and_examples(tiny, name):
 def test_another_epoch_or_seed_gives_other_windows_in_another_order(tiny, name):
     method = tiny_set.create(name, tiny)
     here = method.windows(train_trials(tiny), 0)
-    for other, epoch in ((method, 1), (tiny_set.create(name, tiny, seed=4), 0)):
+    for other, epoch in ((method, 1), (tiny_set.create(name, tiny, seed=14), 0)):
         there = other.windows(train_trials(tiny), epoch)
         assert not here.equals(there)
         order = np.concatenate(other.batches(here, epoch))
@@ -397,7 +397,7 @@ def test_tsav_learns_the_tasks_it_is_given_and_needs_their_labels_only(tiny, tas
 
 def test_tsavs_auxiliary_loss_is_weighed_and_has_no_gradient_in_the_sound(tiny):
     light, heavy = (tiny_set.create("tsav", tiny, stream_loss=weight) for weight in (1.0, 3.0))
-    batch = batch_of(light, light.windows(train_trials(tiny), 0)[:4])
+    batch = batch_of(light, light.windows(train_trials(tiny), 0)[::4])
     torch.manual_seed(0)
     model = light.model()
     outputs = model(batch)
@@ -455,7 +455,7 @@ def test_jca_draws_other_phases_in_each_epoch_and_all_of_them_when_asked(tiny):
 
 def test_jca_reads_its_sizes_from_the_features(tiny):
     model = tiny_set.create("jca", tiny).model()
-    assert (model.visual_channels, model.visual_positions, model.audio_channels) == (12, 1, 12)
+    assert (model.visual_channels, model.visual_positions, model.audio_channels) == (32, 1, 32)
 
 
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):

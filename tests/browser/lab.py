@@ -1,0 +1,191 @@
+"""A JupyterLab server of its own in a temporary folder, and a headless Chromium that works in it like a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from lib.declarations import NOTEBOOKS, ROOT, declared
+
+START_S = 90.0  # for the server, and for a notebook to appear
+WIDTH, HEIGHT, TALLEST = 1300, 950, 12_000  # pixels of the window, and of the longest picture of a notebook
+# The window's frame, and no connection of Chromium's own: the test must not need a network.
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+         "--disable-dev-shm-usage", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}")
+# No questions about news, and every cell in the page, not only those in sight: pictures are taken of all of them.
+SETTINGS = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+            "notebook-extension/tracker": {"windowingMode": "none"}}
+NUMBERED = re.compile(r"\[\d+\]:")
+
+
+def copy_notebooks(folder: Path, values: dict) -> Path:
+    """Copy the repository's notebooks, with `values` set in their parameters cells as a person would type them."""
+    folder.mkdir(parents=True)
+    for step in NOTEBOOKS:
+        book = nbformat.read(ROOT / "notebooks" / f"{step}.ipynb", as_version=4)
+        cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+        for name, declaration in declared(step).items():
+            if name in values:
+                line = f"{name}: {declaration.type} = {values[name]!r}"
+                cell.source = re.sub(rf"^{name}:.*?(?=  #|$)", lambda _, line=line: line, cell.source, flags=re.M)
+        nbformat.write(book, folder / f"{step}.ipynb")
+    return folder
+
+
+@contextmanager
+def server(root: Path, place: Path):
+    """JupyterLab with `root` as its folder; settings, kernels' connection files and logs in `place`. Gives its URL."""
+    for name, values in SETTINGS.items():
+        path = place / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    own = {name: str(place / name.lower()) for name in
+           ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_WORKSPACES_DIR")}
+    environment = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
+               "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+               f"--IdentityProvider.token={token}"]
+    log = place / "jupyterlab.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        try:
+            _wait_for_server(f"http://127.0.0.1:{port}/api?token={token}", process, log)
+            yield f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={token}&reset"
+        finally:
+            process.terminate()  # shuts its kernels down, too
+            process.wait(30)
+
+
+def _wait_for_server(url: str, process: subprocess.Popen, log: Path) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    stop = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < stop:
+        try:
+            direct.open(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.3)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+@contextmanager
+def chromium(profile: Path):
+    """A headless Chromium with a fresh profile, driven through ChromeDriver."""
+    browser, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not (browser and driver):
+        raise RuntimeError("Chromium and ChromeDriver are needed: sudo apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    window = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        yield window
+    finally:
+        window.quit()
+
+
+class Notebook:
+    """One notebook, open in JupyterLab."""
+
+    def __init__(self, window: webdriver.Chrome, url: str, path: Path):
+        self.window, self.path = window, path
+        window.set_window_size(WIDTH, HEIGHT)
+        window.get(url.format(name=path.name))
+        self.wait(START_S, lambda: self.status() == "idle" and len(self.prompts()) == self._code_cells())
+
+    def wait(self, seconds: float, condition) -> None:
+        WebDriverWait(self.window, seconds, poll_frequency=0.5).until(lambda _: condition())
+
+    def find(self, css: str) -> list:
+        return self.window.find_elements(By.CSS_SELECTOR, f".jp-NotebookPanel:not(.lm-mod-hidden) {css}")
+
+    def _code_cells(self) -> int:
+        return sum(cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells)
+
+    def status(self) -> str:
+        """idle, busy or another word of the kernel's indicator."""
+        return next((e.get_attribute("data-status") for e in self.find(".jp-Notebook-ExecutionIndicator")), "")
+
+    def prompts(self) -> list[str]:
+        """What stands beside the code cells: ``[ ]:``, ``[*]:`` or ``[3]:``."""
+        return [e.get_attribute("textContent") for e in self.find(".jp-CodeCell .jp-InputArea-prompt")]
+
+    def run_all(self, seconds: float) -> None:
+        """Choose *Run → Run All Cells* in the menu, and wait until no cell is waiting and the kernel is idle."""
+        self._click("//div[contains(@class, 'lm-MenuBar-itemLabel') and text()='Run']")
+        self._click("//li[@data-command='runmenu:run-all']")
+        self.wait(START_S, lambda: any(prompt != "[ ]:" for prompt in self.prompts()))
+        self.wait(seconds, lambda: "[*]:" not in self.prompts() and self.status() == "idle")
+
+    def _click(self, xpath: str) -> None:
+        self.wait(START_S, lambda: self.window.find_elements(By.XPATH, xpath))
+        self.window.find_element(By.XPATH, xpath).click()
+
+    def not_run(self) -> list[int]:
+        """Places of code cells without a number: what comes after an error."""
+        return [place for place, prompt in enumerate(self.prompts()) if not NUMBERED.fullmatch(prompt)]
+
+    def errors(self) -> list[str]:
+        """Text of the error outputs that the page shows."""
+        return [e.get_attribute("textContent") for e in
+                self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")]
+
+    def warnings(self) -> list[str]:
+        """Text on the red ground of stderr."""
+        return [e.get_attribute("textContent") for e in
+                self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")]
+
+    def figures(self) -> list:
+        """Pictures below the cells that have really been drawn: loaded, and larger than an icon."""
+        drawn = "return arguments[0].complete && arguments[0].naturalWidth > 200"
+        return [image for image in self.find(".jp-OutputArea-output img") if self.window.execute_script(drawn, image)]
+
+    def press(self, button: str, seconds: float = 60.0) -> bool:
+        """Press a button of the trial picker (an ipywidget); does its picture change?"""
+        def source() -> str:
+            return self.find("img.widget-image")[0].get_attribute("src")
+
+        before = source()
+        next(b for b in self.find("button.jupyter-button") if b.text == button).click()
+        self.wait(seconds, lambda: source() != before)
+        return True
+
+    def take_picture(self, target: Path) -> None:
+        """Save a picture of the whole notebook, as long as it is."""
+        scrolled = self.find(".jp-WindowedPanel-outer")[0]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tall = self.window.execute_script("return arguments[0].scrollHeight", scrolled) + 150
+        self.window.set_window_size(WIDTH, max(HEIGHT, min(tall, TALLEST)))
+        self.window.execute_script("arguments[0].scrollTop = 0", scrolled)
+        time.sleep(1)  # the page is drawn anew in its new size
+        self.window.save_screenshot(str(target))
+        self.window.set_window_size(WIDTH, HEIGHT)
+
+    def saved(self) -> nbformat.NotebookNode:
+        """Save with Ctrl+S, and read the file that JupyterLab wrote."""
+        before = self.path.stat().st_mtime_ns
+        self.find(".jp-Notebook")[0].send_keys(Keys.CONTROL, "s")
+        self.wait(START_S, lambda: self.path.stat().st_mtime_ns != before)
+        return nbformat.read(self.path, as_version=4)

@@ -1,0 +1,109 @@
+"""What several test files share: one tiny sample data set of real media files a session, and ways to work on it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib import arrays, cluster, params, trials
+from lib.datasets import affwild2, sample
+from lib.datasets.report import Report
+from lib.makers import SOUND_RATE
+from lib.store import Store, request
+
+# Trials 1 (uneven frame times), 2-25-640x240_left and _right (one video), 3 (sound 80 ms late), 4, 5 (test).
+SAMPLE = {"trials": 6, "seconds": 2.0}
+NAME = sample.folder_name(0, **SAMPLE)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set on disk with its trial table, check report and store."""
+
+    table: pd.DataFrame
+    report: Report
+    store: Store
+
+    @property
+    def root(self) -> Path:
+        return self.store.data_root
+
+    def trial(self, name: str) -> dict:
+        return self.table.set_index("trial", drop=False).loc[name].to_dict()
+
+    def make(self, wanted, pack: bool = True) -> list[cluster.Outcome]:
+        """What notebooks 02–04 do: every array of every trial; a bad trial does not stop the others."""
+        work = partial(arrays.make_all, requests=wanted, place=self.store, pack=pack)
+        return cluster.map(work, self.table.to_dict("records"), 1, name=trials.name)
+
+    def read(self, name: str, wanted):
+        return arrays.read(self.trial(name), wanted, self.store)
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the store by its place in it."""
+        return {path.relative_to(self.store.folder).as_posix(): path.read_bytes()
+                for path in sorted(self.store.folder.rglob("*")) if path.is_file()}
+
+
+def look(root: Path, processed: Path) -> Opened:
+    table, report = affwild2.find(root, NAME)
+    return Opened(table, report, Store(processed, NAME, root))
+
+
+@pytest.fixture(scope="session")
+def sample_root(tmp_path_factory) -> Path:
+    """The sample set, made once; nobody writes into it."""
+    return sample.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
+
+
+@pytest.fixture
+def copied_root(sample_root, tmp_path) -> Path:
+    """A copy of the sample set that a test may damage."""
+    return Path(shutil.copytree(sample_root, tmp_path / "data" / sample_root.name))
+
+
+@pytest.fixture
+def open_set(tmp_path) -> Callable[..., Opened]:
+    """``open_set(root, "processed")``: look at a data set, with a store of its own in a folder of this test."""
+    return lambda root, processed="processed": look(root, tmp_path / processed)
+
+
+@pytest.fixture
+def opened(sample_root, open_set) -> Opened:
+    """The sample set with an empty store."""
+    return open_set(sample_root)
+
+
+@pytest.fixture(scope="session")
+def made(sample_root, tmp_path_factory, wanted) -> Opened:
+    """The sample set with all arrays made; nobody writes into its store."""
+    found = look(sample_root, tmp_path_factory.mktemp("made"))
+    assert all(outcome.ok for outcome in found.make(wanted))
+    return found
+
+
+@pytest.fixture(scope="session")
+def wanted() -> list:
+    """All that notebooks 02–04 can be asked for without a trained network."""
+    return [request("time"), request("face_valid"), request("face", size=32), request("pixels"),
+            request("audio_44k", rate=SOUND_RATE), request("mel"), request("loudness"),
+            *(request(kind, mismatch="fit") for kind in ("va", "expression", "action_units"))]
+
+
+@pytest.fixture
+def parameters(sample_root, tmp_path) -> Callable[..., params.Params]:
+    """``parameters(recipe="tsav")``: checked parameters of the sample set, everything computed in a test's folder."""
+    def complete(**changes) -> params.Params:
+        places = {"data_root": str(sample_root.parent), "processed_root": str(tmp_path / "processed"),
+                  "runs_root": str(tmp_path / "runs")}
+        values = {"dataset": "sample", "sample_trials": SAMPLE["trials"], "sample_seconds": SAMPLE["seconds"],
+                  "run": "tried", "device": "cpu", "workers": 1, **places, **changes}
+        full = params.complete(values)
+        return params.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
+    return complete

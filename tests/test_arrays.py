@@ -1,0 +1,281 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from lib import arrays, faces, media, store
+from lib.datasets.sample_plan import plan
+from lib.errors import InputError
+from lib.makers import MAKERS, SOUND_RATE
+from lib.store import Store, request
+
+TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
+FACE, VA = request("face", size=32), request("va", mismatch="fit")
+PAIR = ("2-25-640x240_left", "2-25-640x240_right")
+
+
+# ---- what is in them
+
+def test_every_array_has_one_row_a_frame(made, wanted):
+    recordings = json.loads((made.root / "sample.json").read_text())["recordings"]
+    for trial in made.table.to_dict("records"):
+        for item in (item for item in wanted if item not in (SOUND, MEL)):
+            assert len(arrays.read(trial, item, made.store)) == recordings[trial["video"]]["n_frames"], str(item)
+
+
+def test_row_k_of_a_face_is_picture_number_k_plus_1_and_black_where_there_is_none(made):
+    trial = made.trial(PAIR[0])
+    face, valid = made.read(PAIR[0], FACE), made.read(PAIR[0], request("face_valid"))
+    crops = made.root / trial["crops_dir"]
+    assert 0 < np.sum(~valid) < 5
+    for frame in range(len(valid)):
+        picture = crops / f"{frame + 1:05d}.jpg"
+        assert picture.is_file() == valid[frame]
+        assert np.array_equal(face[frame], faces.read_crop(picture, 32) if valid[frame] else np.zeros((32, 32, 3)))
+
+
+def test_variable_frame_rate_survives_into_time(made):
+    one = next(one for one in plan(0, 6, 2.0) if one.video == "1")
+    times = made.read("1", TIME)
+    assert times == pytest.approx(one.times, abs=1e-4)
+    assert np.sum(np.abs(np.diff(times) * one.fps - 1) > 0.1) == 8
+
+
+def test_sound_that_starts_late_survives_into_sound_and_mel(made):
+    offsets = {}
+    for name in ("1", "3", "4", "5"):
+        trial = made.trial(name)
+        sound, mel = (arrays.facts(trial, item, made.store) for item in (SOUND, MEL))
+        assert (sound["t0"], sound["rate"], mel["rate"]) == (mel["t0"], 44100, 100)
+        offsets[name] = sound["t0"] - made.read(name, TIME)[0]
+        assert abs(mel["shape"][0] / mel["rate"] - sound["shape"][0] / sound["rate"]) < 0.03
+    assert offsets.pop("3") == pytest.approx(0.08, abs=0.005)
+    assert all(abs(offset) < 0.005 for offset in offsets.values())
+
+
+def test_two_persons_share_the_arrays_of_their_video_and_nothing_else(made, wanted):
+    for item in wanted:
+        left, right = (arrays.locate(made.trial(name), item, made.store).path for name in PAIR)
+        assert (left == right) == (MAKERS[item.name].owner == "video"), str(item)
+    assert not np.array_equal(made.read(PAIR[0], FACE), made.read(PAIR[1], FACE))
+
+
+def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
+    trial = {**opened.trial("4"), "crops_dir": ""}
+    arrays.make_all(trial, [FACE, request("face_valid")], opened.store)
+    face = arrays.read(trial, FACE, opened.store)
+    frames = media.frames(opened.root / trial["video_path"])
+    shown = [faces.resize(faces.centre_square(picture), 32) for _, picture in frames]
+    assert np.array_equal(face, shown)
+    assert np.asarray(arrays.read(trial, request("face_valid"), opened.store)).all()
+    assert arrays.read_faces(trial, 32, opened.store).read([3]).tobytes() == shown[3].tobytes()
+
+
+def test_faces_are_the_same_bytes_packed_or_read_in_place(made, opened):
+    outcomes = opened.make([request("face_valid"), FACE], pack=False)
+    assert {row["state"] for outcome in outcomes for row in outcome.value if row["array"] == str(FACE)} == {
+        "read in place"}
+    assert not list(opened.store.folder.rglob("face-*"))
+    for name in made.table["trial"]:
+        there, packed = (arrays.read_faces(one.trial(name), 32, one.store) for one in (opened, made))
+        everyone = np.arange(-1, len(packed))
+        assert np.array_equal(there.valid, packed.valid)
+        assert there.read(everyone).tobytes() == packed.read(everyone).tobytes()
+
+
+def test_pixels_made_from_pictures_in_place_need_no_packed_faces(opened):
+    arrays.make(opened.trial("4"), request("pixels"), opened.store)
+    assert not list(opened.store.folder.rglob("face-*"))
+
+
+def test_a_trial_without_a_label_file_is_unlabelled_and_says_so(made):
+    va = np.asarray(made.read("5", VA))
+    assert np.isnan(va).all()
+    assert (made.read("5", request("expression", mismatch="fit")) == -1).all()
+    assert arrays.facts(made.trial("5"), VA, made.store)["note"] == "no label file"
+    assert arrays.facts(made.trial("4"), VA, made.store)["note"] == ""
+
+
+# ---- made once, variants side by side
+
+def test_what_is_there_is_not_made_again(opened):
+    trial = opened.trial("4")
+    first = arrays.make(trial, MEL, opened.store)
+    before = {path: path.stat().st_mtime_ns for path in opened.store.folder.rglob("*.npy")}
+    again = arrays.make(trial, MEL, opened.store)
+    assert (first["state"], again["state"]) == ("made", "there")
+    assert {path: path.stat().st_mtime_ns for path in opened.store.folder.rglob("*.npy")} == before
+    assert {path.name.split("-")[0] for path in before} == {"audio_44k", "mel"}  # with what it is made from
+
+
+def test_other_parameters_make_another_array_beside_the_first(opened):
+    trial = opened.trial("4")
+    for size in (32, 16):
+        arrays.make(trial, request("face", size=size), opened.store)
+    assert arrays.read(trial, FACE, opened.store).shape[1:] == (32, 32, 3)
+    assert arrays.read(trial, request("face", size=16), opened.store).shape[1:] == (16, 16, 3)
+
+
+def test_a_raised_version_makes_this_array_and_all_that_are_made_from_it_anew(opened, monkeypatch):
+    trial = opened.trial("4")
+    needed = [TIME, SOUND, MEL, FACE]
+    arrays.make_all(trial, needed, opened.store)
+    before = [arrays.locate(trial, item, opened.store).path for item in needed]
+    monkeypatch.setitem(MAKERS, "audio_44k", dataclasses.replace(MAKERS["audio_44k"], version=2))
+    after = [arrays.locate(trial, item, opened.store) for item in needed]
+    assert [old == new.path for old, new in zip(before, after, strict=True)] == [True, False, False, True]
+    assert [row["state"] for row in arrays.make_all(trial, needed, opened.store)] == ["there", "made", "made", "there"]
+    assert all(path.is_file() for path in before)  # the old ones stay
+
+
+def test_a_changed_label_file_makes_new_labels_only(copied_root, open_set, wanted):
+    one = open_set(copied_root)
+    one.make(wanted)
+    before = one.files()
+    path = copied_root / one.trial("4")["va_path"]
+    header, _, *rest = path.read_text().split("\n")
+    path.write_text("\n".join([header, "0.123,0.456", *rest]))
+    states = {row["array"]: row["state"] for row in one.make(wanted)[list(one.table["trial"]).index("4")].value}
+    assert [array for array, state in states.items() if state == "made"] == [str(VA)]
+    assert before.items() <= one.files().items()
+
+
+# ---- moving things
+
+def test_a_moved_renamed_and_touched_data_root_gives_the_same_digits(made, copied_root, open_set, wanted, tmp_path):
+    moved = copied_root.rename(tmp_path / "moved ä data")
+    for path in moved.rglob("*.mp4"):
+        path.touch()
+    (moved / "batch1").rename(moved / "Video_files")
+    one = open_set(moved)
+    elsewhere = Store(made.store.processed_root, made.store.dataset, moved)
+    for trial in one.table.to_dict("records"):
+        for item in wanted:
+            located = arrays.locate(trial, item, elsewhere)
+            assert located.exists, f"{trial['trial']} {item}"
+            assert located.made_from is not None
+
+
+def moved_without_media(made, tmp_path):
+    """The store of `made`, copied to a place where there is no data set."""
+    shutil.copytree(made.store.processed_root, tmp_path / "server")
+    return Store(tmp_path / "server", made.store.dataset, tmp_path / "no data here")
+
+
+def test_a_moved_processed_root_without_media_is_used_as_it_is_and_says_so(made, wanted, tmp_path):
+    there = moved_without_media(made, tmp_path)
+    for trial in made.table.to_dict("records"):
+        for item in wanted:
+            assert arrays.read(trial, item, there).tobytes() == arrays.read(trial, item, made.store).tobytes()
+            row = arrays.make(trial, item, there)
+            assert row["state"] == "there"
+        arrays.require(trial, FACE, there)
+    assert "used without its inputs (an input is absent" in arrays.make(made.trial("1"), TIME, there)["note"]
+    assert "batch1/1.mp4" in arrays.make(made.trial("1"), TIME, there)["note"]
+
+
+def test_two_arrays_that_fit_without_their_inputs_are_both_listed(made, tmp_path):
+    there, trial = moved_without_media(made, tmp_path), made.trial("4")
+    first = arrays.locate(trial, VA, there).path
+    second = there.shelf("trial", "4").write({**store.facts(first)["made_from"], "inputs": {}}, np.load(first) + 1)
+    with pytest.raises(InputError, match="2 arrays fit") as caught:
+        arrays.read(trial, VA, there)
+    assert all(path.name in str(caught.value) for path in (first, second))
+    assert "store rm" in caught.value.todo
+    store.remove([second])
+    assert arrays.locate(trial, VA, there).path == first
+
+
+def test_an_absent_input_is_named_with_trial_and_way_out(made, tmp_path):
+    nothing = Store(tmp_path / "processed", "x", tmp_path / "no data")
+    for item in (TIME, FACE, VA, MEL):
+        with pytest.raises(InputError, match="an input is absent") as caught:
+            arrays.make(made.trial("1"), item, nothing)
+        assert str(tmp_path / "no data") in caught.value.what
+        assert "trial 1" in caught.value.where
+        assert "put the file back" in caught.value.todo
+
+
+def test_names_and_places_may_have_blanks_and_umlauts(sample_root, tmp_path, wanted, open_set):
+    root, name = tmp_path / "Däten von heute", "Gespräch 1 (neu)"
+    for old, new in [("batch2/4.mp4", f"batch1/{name}.mp4"),
+                     ("VA_Set/Validation_Set/4.txt", f"VA_Set/Validation_Set/{name}.txt")]:
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample_root / old, root / new)
+    shutil.copytree(sample_root / "cropped_aligned" / "4", root / "cropped_aligned" / name)
+    one = open_set(root, "Ergebnisse ß")
+    assert [outcome.error for outcome in one.make(wanted)] == [None]
+    assert len(one.read(name, VA)) == 35
+
+
+# ---- what goes wrong
+
+def test_an_interrupt_inside_a_maker_leaves_nothing_half_written(made, opened, wanted, monkeypatch):
+    trial, shrink, calls = opened.trial("4"), faces.resize, []
+
+    def interrupted(picture, size):
+        calls.append(size)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return shrink(picture, size)
+
+    monkeypatch.setattr(faces, "resize", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        arrays.make_all(trial, wanted, opened.store)
+    assert {name.split("/")[-1].split("-")[0] for name in opened.files()} == {"time", "face_valid"}
+    monkeypatch.undo()
+    arrays.make_all(trial, wanted, opened.store)
+    assert opened.files().items() <= made.files().items()
+
+
+def test_a_damaged_array_is_found_when_it_is_asked_for_and_not_in_a_training(opened):
+    trial = opened.trial("4")
+    path = arrays.locate(trial, VA, opened.store).path
+    arrays.make(trial, VA, opened.store)
+    path.write_bytes(path.read_bytes()[:-1])
+    for ask in (arrays.make, arrays.require, arrays.read):
+        with pytest.raises(InputError, match="damaged") as caught:
+            ask(trial, VA, opened.store)
+        assert path.stem in str(caught.value)
+    store.remove([path])
+    assert arrays.make(trial, VA, opened.store)["state"] == "made"
+
+
+@pytest.mark.parametrize("item", [SOUND, MEL, request("loudness")])
+def test_sound_of_a_video_without_an_audio_track_keeps_its_own_message(opened, item):
+    with pytest.raises(InputError, match="no audio track") as caught:
+        arrays.make({**opened.trial("4"), "audio_path": ""}, item, opened.store)
+    assert "trial 4" in caught.value.where
+    assert "modality: video" in caught.value.todo
+
+
+@pytest.mark.parametrize(("item", "notebook"), [(FACE, "02"), (MEL, "03"), (VA, "04")])
+def test_an_array_that_is_not_there_names_the_notebook_that_makes_it(opened, item, notebook):
+    trial = {**opened.trial("4"), "crops_dir": ""}
+    arrays.make(trial, request("face_valid"), opened.store)
+    with pytest.raises(InputError, match="not there") as caught:
+        arrays.require(trial, item, opened.store)
+    assert f"run notebook {notebook}_" in caught.value.todo
+
+
+def test_an_array_that_nobody_makes_is_told(opened):
+    with pytest.raises(InputError, match="no array is called 'vggish'"):
+        arrays.make(opened.trial("4"), request("vggish"), opened.store)
+
+
+def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):
+    pictures = (np.random.default_rng(k).integers(0, 255, (48, 64, 3), np.uint8) for k in range(50))
+    whole = media.write_video(tmp_path / "a.mp4", pictures, np.arange(50) / 25).read_bytes()
+    (tmp_path / "a.mp4").write_bytes(whole[:-len(whole) // 3])
+    place = Store(tmp_path / "processed", "x", tmp_path)
+    row = arrays.make({"trial": "a", "video": "a", "video_path": "a.mp4"}, TIME, place)
+    n_frames = len(arrays.read({"trial": "a", "video": "a", "video_path": "a.mp4"}, TIME, place))
+    assert row["note"] == f"the container claims 50 frames, {n_frames} decode"
+    assert n_frames < 50
+
+
+def test_each_request_of_a_step_is_listed_once(wanted):
+    assert arrays.of_step([MEL, FACE, MEL, VA, SOUND], "audio") == [MEL, SOUND]
+    assert {arrays.maker_of(item).step for item in wanted} == set(arrays.NOTEBOOKS)

@@ -1,0 +1,58 @@
+import io
+
+import pandas as pd
+import pytest
+
+from lib import progress
+from lib.progress import Progress
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress.time, "monotonic", clock)
+    return clock
+
+
+def told(clock, live=False, step=1.0, total=30):
+    stream = io.StringIO()
+    tell = Progress("trials", stream, live)
+    for done in range(1, total + 1):
+        clock.now += step
+        tell(done, total, f"item {done}")
+    return stream.getvalue()
+
+
+def test_a_log_gets_a_line_now_and_then_and_the_last_one(clock):
+    assert told(clock).splitlines() == ["trials 10/30 (33 %) 10 s", "trials 20/30 (66 %) 20 s",
+                                        "trials 30/30 (100 %) 30 s"]
+
+
+def test_quick_work_is_one_line(clock):
+    assert told(clock, step=0.01) == "trials 30/30 (100 %) 0 s\n"
+
+
+def test_a_live_line_is_written_over_itself_and_ends_with_a_line_end(clock):
+    text = told(clock, live=True, total=3)
+    assert text == "\rtrials 1/3 (33 %) 1 s\rtrials 2/3 (66 %) 2 s\rtrials 3/3 (100 %) 3 s\n"
+
+
+def test_work_of_unknown_size_has_no_share(clock):
+    stream = io.StringIO()
+    Progress("frames", stream)(5, 0)
+    assert stream.getvalue() == "frames 5/0 0 s\n"
+
+
+def test_a_line_an_epoch_has_loss_scores_and_rate():
+    history = pd.DataFrame([{"epoch": 1, "loss": 1.0, "val_ccc_valence": 0.0, "lr": 1.0, "seconds": 1.0},
+                            {"epoch": 2, "loss": 0.5, "val_ccc_valence": 0.25, "lr": 3e-4, "seconds": 12.34}])
+    stream = io.StringIO()
+    progress.epoch_line(history, stream)
+    assert stream.getvalue() == "epoch 2  loss 0.5000  ccc_valence +0.250  lr 3.0e-04  12.3 s\n"
