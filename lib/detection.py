@@ -77,9 +77,15 @@ def enlarged(points: np.ndarray, scale: np.ndarray, boxes: int = 0) -> np.ndarra
 
 def create(name: str, weights: Path, side: int = SIDE):
     """The detector of that name. Raises InputError for one that nobody wrote."""
+    return kind(name)(weights, side)
+
+
+def kind(name: str) -> type:
+    """The class of the detector of that name."""
     if name not in DETECTORS:
         raise InputError(f"no face detector is called {name!r}", expected=", ".join(DETECTORS))
-    return DETECTORS[name](weights, side)
+    return DETECTORS[name]
 
 
-DETECTORS = {"yunet": YuNet}
+# Another detector is a class of the same form here, and its file an entry of the same name in lib.weights.
+DETECTORS = {YuNet.name: YuNet}

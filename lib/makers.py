@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import audio, faces, labels, media
+from lib import audio, face_arrays, labels, media
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -37,10 +37,6 @@ class Maker:
 
 def _from_video(trial, wanted):
     return {"video": trial["video_path"]}
-
-
-def _from_crops(trial, wanted):
-    return {"crops": trial["crops_dir"] or trial["video_path"], "time": request("time")}
 
 
 def _from_sound(trial, wanted):
@@ -70,26 +66,6 @@ def _time(inputs, parameters, create, device):
     note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
     with create(times.shape, np.float64, note=note) as out:
         out[...] = times
-
-
-def _face_valid(inputs, parameters, create, device):
-    n_frames = len(inputs["time"])
-    with create((n_frames,), bool) as out:
-        out[...] = faces.valid_rows(inputs["crops"], n_frames) if inputs["crops"].is_dir() else True
-
-
-def _face(inputs, parameters, create, device):
-    size = parameters["size"]
-    with create((len(inputs["time"]), size, size, 3), np.uint8) as out:
-        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
-        fill(out, inputs["crops"])
-
-
-def _pixels(inputs, parameters, create, device):
-    """(T, 16, 16, 3) uint8: what the trivial predictors see of a face; black where there is none."""
-    with create((len(inputs["time"]), 16, 16, 3), np.uint8) as out:
-        fill = faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video
-        fill(out, inputs["crops"])
 
 
 def _loudness(inputs, parameters, create, device):
@@ -148,11 +124,18 @@ def _for_backbone_audio(trial, wanted):
     return {"mel": request("mel"), "time": request("time"), **wanted.files}
 
 
+def _visual(name, owner, sources, make):
+    return Maker(name, "visual", owner, face_arrays.VERSIONS[name], sources, make)
+
+
 MAKERS = {maker.name: maker for maker in (
     Maker("time", "visual", "video", 1, _from_video, _time),
-    Maker("face_valid", "visual", "trial", 1, _from_crops, _face_valid),
-    Maker("face", "visual", "trial", 1, _from_crops, _face),
-    Maker("pixels", "visual", "trial", 1, _from_crops, _pixels),
+    _visual("tracks", "video", face_arrays.sources_of_tracks, face_arrays.make_tracks),
+    _visual("face_valid", "trial", face_arrays.sources, face_arrays.make_valid),
+    _visual("face", "trial", face_arrays.sources, face_arrays.make_face),
+    _visual("pixels", "trial", face_arrays.sources, face_arrays.make_face),
+    _visual("landmarks", "trial", face_arrays.sources_of_landmarks, face_arrays.make_landmarks),
+    _visual("mask", "trial", face_arrays.sources_of_landmarks, face_arrays.make_mask),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from lib.errors import InputError
-from lib.store import explain_full_disk
+from lib.errors import InputError, explain_full_disk
 
 RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
 CHUNK = 1 << 18            # bytes read at once
@@ -259,9 +258,20 @@ def provide(place: Path) -> None:
     For files that it does not know, and files that are there, nothing is done.
     """
     place = Path(place)
-    known = next((each for each in REGISTRY.values() if each.file == place.name), None)
+    known = _of_file(place)
     if known and not place.is_file():
         get(known.name, place.parent)
+
+
+def verify(place: Path) -> None:
+    """`check` for a path. Files that the registry does not know by their name are not looked at."""
+    known = _of_file(Path(place))
+    if known:
+        check(known.name, Path(place).parent)
+
+
+def _of_file(place: Path) -> Weights | None:
+    return next((each for each in REGISTRY.values() if each.file == place.name), None)
 
 
 def listing(weights_root: Path) -> list[dict]:
