@@ -34,6 +34,9 @@ class R2Plus1D18(nn.Module):
         for module in self.modules():   # as torchvision; batch norms start at 1 and 0 by themselves
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, BasicBlock):
+                # Each block begins as an identity (Goyal et al. 2017): from scratch, pictures are learnt sooner.
+                nn.init.zeros_(module.conv2[1].weight)
 
     def forward(self, clip: Tensor) -> Tensor:
         """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16), each rounded up."""

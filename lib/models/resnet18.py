@@ -29,6 +29,8 @@ class ResNet18(nn.Module):
         for module in self.modules():   # as torchvision; batch norms start at 1 and 0 by themselves
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)  # as in the picture stream
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 1, H, W) of any size to (B, 8·planes): global average of the last stage."""

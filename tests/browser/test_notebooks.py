@@ -54,7 +54,7 @@ def test_run_all_cells_shows_every_figure_and_no_error(name, figures, picker, se
     assert notebook.not_run() == []
     assert len(notebook.figures()) >= figures
     if picker:
-        assert len(notebook.find("select")) == 1, "the trial picker is shown once"
+        assert len(notebook.find(".jp-OutputArea select")) == 1, "the trial picker is shown once"
         notebook.press("next")
         notebook.take_picture(ARTEFACTS / f"{name}_next.png")
     cells = [cell for cell in notebook.saved().cells if cell.cell_type == "code"]
