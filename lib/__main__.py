@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | export-labels | store``.
+"""The command line: ``python -m lib run | check | compare | export-labels | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -146,6 +146,40 @@ def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
         click.confirm(f"remove {len(rows)} arrays, {sum(row['mb'] for row in rows):.1f} MB?", abort=True)
     freed = remove([Path(row["path"]) for row in rows])
     _say(f"{freed / 1e6:.1f} MB freed")
+
+
+@main.group()
+def weights() -> None:
+    """List or fetch published weights (the face detector, networks)."""
+
+
+@weights.command("ls")
+@click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
+def weights_ls(root: Path) -> None:
+    """List the files that are known, whether they are there and right, their licence and where they come from."""
+    from lib.weights import listing
+
+    faults = 0
+    for row in listing(ROOT / root):
+        state = row["fault"] or ("there" if row["there"] else "absent")
+        size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
+        _say(f"{row['name']:<18} {state}: {row['file']} ({size}; check-sum {row['state']}"
+             f"{' ' + row['sha256'][:8] if row['sha256'] else ''})\n{'':<18} {row['what']}; licence: {row['licence']}; "
+             f"from {row['source']}")
+        faults += bool(row["fault"])
+    sys.exit(1 if faults else 0)
+
+
+@weights.command("get")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
+@click.option("--url", default="", help="Another address, for example a copy on a local server.")
+def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
+    """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
+    from lib.weights import get
+
+    for name in names:
+        _say(f"{name}: {get(name, ROOT / root, url)}")
 
 
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import faces, store
+from lib import face_arrays, faces, store
 from lib.errors import InputError
 from lib.makers import MAKERS, Maker
 from lib.store import Request, Store, request
@@ -44,13 +44,14 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
 
     Raises InputError when an input is absent and no array, or more than one, fits by name, parameters and version.
     """
-    maker = maker_of(wanted)
+    maker, wanted = maker_of(wanted), face_arrays.resolve(trial, wanted, place)
+    remark = face_arrays.note(wanted, place)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     inputs, absent = _fingerprints(trial, wanted, maker, place)
     if not absent:
         made_from = {"name": wanted.name, "parameters": dict(wanted.parameters), "version": maker.version,
                      "inputs": inputs}
-        return Located(wanted, shelf.path(made_from), made_from)
+        return Located(wanted, shelf.path(made_from), made_from, remark)
     found = shelf.find(wanted.name, wanted.parameters, maker.version)
     if len(found) == 1:
         return Located(wanted, found[0], None, f"used without its inputs ({absent[0].what})")
@@ -90,11 +91,13 @@ def make(trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pac
     Keys: trial, array, state ("made", "there", "read in place"), seconds, note, path. Raises InputError.
     """
     started = time.perf_counter()
+    face_arrays.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
     row = {"trial": trial["trial"], "array": str(wanted), "state": "there", "note": located.note,
            "path": str(located.path)}
     if not located.exists:
-        if wanted.name == "face" and faces.in_place(trial["crops_dir"]) and not pack:
+        crops_serve = wanted.name == "face" and not located.request.parameters.get("faces")
+        if crops_serve and not pack and faces.in_place(trial["crops_dir"]):
             row["state"] = "read in place"
         else:
             _compute(trial, located, place, device)
@@ -173,7 +176,7 @@ def read_faces(trial: Mapping, size: int, place: Store) -> faces.Faces:
     located = locate(trial, request("face", size=size), place)
     if located.exists:
         return faces.Faces(valid, size, packed=store.read(located.path))
-    if faces.in_place(trial["crops_dir"]):
+    if not located.request.parameters.get("faces") and faces.in_place(trial["crops_dir"]):
         return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
     return faces.Faces(valid, size, packed=read(trial, request("face", size=size), place))
 

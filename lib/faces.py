@@ -1,4 +1,4 @@
-"""Cropped faces of a trial, frame by frame: packed in one array, read in place, or the centre of the raw picture."""
+"""Faces of a trial, frame by frame: packed in one array, read in place, aligned by landmarks, or a picture's centre."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import crops, media, published_faces
+from lib import alignment, crops, media, published_faces
 from lib.crops import paths as crop_paths
 
 
@@ -53,6 +53,13 @@ def fill_from_video(array: np.ndarray, video_path: Path) -> None:
     """Fill (T, S, S, 3) uint8 with the centre square of every frame of a video that has no crops."""
     for index, (_, picture) in enumerate(media.frames(video_path)):
         array[index] = resize(centre_square(picture), array.shape[1])
+
+
+def fill_aligned(array: np.ndarray, video_path: Path, landmarks: np.ndarray) -> None:
+    """Fill (T, S, S, 3) uint8 with the faces that have landmarks (T, 5, 2) in the picture, aligned; others stay."""
+    for index, (_, picture) in enumerate(media.frames(video_path)):
+        if np.isfinite(landmarks[index, 0, 0]):
+            array[index] = alignment.align(picture, landmarks[index], array.shape[1])
 
 
 class Faces:

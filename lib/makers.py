@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import audio, crops, faces, labels, media, published_faces
+from lib import audio, face_arrays, labels, media
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -39,16 +39,6 @@ def _from_video(trial, wanted):
     return {"video": trial["video_path"]}
 
 
-def _from_crops(trial, wanted):
-    given = trial["crops_dir"]
-    sources = {"crops": given or trial["video_path"], "time": request("time")}
-    if table := crops.csv_of(given):
-        sources["success"] = str(table)
-    if given.endswith(published_faces.SUFFIX):
-        sources["video"] = trial["video_path"]
-    return sources
-
-
 def _from_sound(trial, wanted):
     if not trial["audio_path"]:
         raise InputError("this video has no audio track", where=f"trial {trial['trial']}: {trial['video_path']}",
@@ -64,14 +54,6 @@ def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
 
 
-def _from_landmarks(trial, wanted):
-    if not trial["crops_dir"].endswith(published_faces.SUFFIX):
-        raise InputError("no landmarks of this trial are known", where=f"trial {trial['trial']}",
-                         expected="an alignment file of the published TSAV database",
-                         todo="train a network without the mask channel (channels: 3)")
-    return {"alignment": trial["crops_dir"], "time": request("time")}
-
-
 def _from_annotation(column):
     def sources(trial, wanted):
         annotation = {"annotation": trial[column]} if trial[column] else {}
@@ -84,40 +66,6 @@ def _time(inputs, parameters, create, device):
     note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
     with create(times.shape, np.float64, note=note) as out:
         out[...] = times
-
-
-def _face_valid(inputs, parameters, create, device):
-    n_frames = len(inputs["time"])
-    with create((n_frames,), bool) as out:
-        if inputs["crops"].suffix == published_faces.SUFFIX:
-            out[...] = published_faces.valid_rows(inputs["crops"], n_frames)
-        else:
-            out[...] = faces.valid_rows(inputs["crops"], n_frames) if inputs["crops"].is_dir() else True
-
-
-def _fill(out, inputs):
-    """Faces from what the trial table names: an alignment file, a folder of pictures, or the video itself."""
-    if inputs["crops"].suffix == published_faces.SUFFIX:
-        published_faces.fill_faces(out, inputs["crops"], inputs["video"])
-    else:
-        (faces.fill_from_crops if inputs["crops"].is_dir() else faces.fill_from_video)(out, inputs["crops"])
-
-
-def _face(inputs, parameters, create, device):
-    size = parameters["size"]
-    with create((len(inputs["time"]), size, size, 3), np.uint8) as out:
-        _fill(out, inputs)
-
-
-def _pixels(inputs, parameters, create, device):
-    """(T, 16, 16, 3) uint8: what the trivial predictors see of a face; black where there is none."""
-    with create((len(inputs["time"]), 16, 16, 3), np.uint8) as out:
-        _fill(out, inputs)
-
-
-def _mask(inputs, parameters, create, device):
-    with create((len(inputs["time"]), published_faces.SIZE, published_faces.SIZE), np.uint8) as out:
-        published_faces.fill_masks(out, inputs["alignment"])
 
 
 def _loudness(inputs, parameters, create, device):
@@ -177,12 +125,18 @@ def _for_backbone_audio(trial, wanted):
     return {"mel": request("mel"), "time": request("time"), **wanted.files}
 
 
+def _visual(name, owner, sources, make):
+    return Maker(name, "visual", owner, face_arrays.VERSIONS[name], sources, make)
+
+
 MAKERS = {maker.name: maker for maker in (
     Maker("time", "visual", "video", 1, _from_video, _time),
-    Maker("face_valid", "visual", "trial", 1, _from_crops, _face_valid),
-    Maker("face", "visual", "trial", 1, _from_crops, _face),
-    Maker("mask", "visual", "trial", 1, _from_landmarks, _mask),
-    Maker("pixels", "visual", "trial", 1, _from_crops, _pixels),
+    _visual("tracks", "video", face_arrays.sources_of_tracks, face_arrays.make_tracks),
+    _visual("face_valid", "trial", face_arrays.sources, face_arrays.make_valid),
+    _visual("face", "trial", face_arrays.sources, face_arrays.make_face),
+    _visual("pixels", "trial", face_arrays.sources, face_arrays.make_face),
+    _visual("landmarks", "trial", face_arrays.sources_of_landmarks, face_arrays.make_landmarks),
+    _visual("mask", "trial", face_arrays.sources_of_landmarks, face_arrays.make_mask),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),

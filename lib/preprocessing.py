@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, audio, labels, plots, viewer
+from lib import arrays, audio, face_arrays, labels, plots, viewer
 from lib.errors import InputError
 from lib.makers import SOUND_RATE
 from lib.store import Request, Store, request
@@ -101,7 +101,8 @@ def sources(table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: I
     """What the arrays are made from: files and folders that the trial table names in `columns`, and checkpoints."""
     named = {value for column in columns for value in table[column] if value}
     checkpoints = {path for item in wanted for path in item.files.values()}
-    return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints)]
+    detector = face_arrays.detector(table, store) if "crops_dir" in columns else []
+    return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]
 
 
 def machine(folder: Path) -> pd.DataFrame:

@@ -203,11 +203,17 @@ def _damaged(path: Path, how: str) -> InputError:
 
 @dataclass(frozen=True)
 class Store:
-    """The arrays of one data set. `data_root` is where the trial table's relative paths start."""
+    """The arrays of one data set. `data_root` is where the trial table's relative paths start.
+
+    `faces` is what a request for a face means (auto, crops, detect, centre; see `lib.face_arrays`), `weights_root`
+    where the face detector lies; None: there is none.
+    """
 
     processed_root: Path
     dataset: str
     data_root: Path
+    faces: str = "auto"
+    weights_root: Path | None = None
 
     @property
     def folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from lib import arrays, inference, media, recipes, store, training, trials
 from lib.errors import InputError
 from lib.store import request
 from tests import tiny_set
+from tests.shared_files import shared
 from tests.tiny_set import one_thread  # noqa: F401
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
@@ -244,7 +246,7 @@ def videos(tmp_path_factory):
 
 def predict_video(root, video, run, folder, crops="", **changes):
     p = tiny_set.parameters("tsav", root, run=run, **changes)
-    return inference.predict_video(video, inference.checkpoint_path(p), p, folder, crops)
+    return inference.predict_video(video, inference.checkpoint_path(p), p, folder, crops)[:2]
 
 
 @pytest.mark.parametrize("run", ["teacher", "jca", "listening", "seen_only"])
@@ -325,3 +327,28 @@ def test_a_video_needs_no_data_set(tiny, videos, tmp_path):
         shutil.copytree(tiny / "runs" / run, tmp_path / "runs" / run)
     assert len(predict_video(tmp_path, videos / "film.mp4", "jca", tmp_path / "out")[1]) == FRAMES
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "runs"]
+
+
+def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_path):
+    root = shared("weights/face_detection_yunet_2023mar.onnx").parent
+    clip = tmp_path / "talk.mp4"
+    frames = [frame for _, frame in islice(media.frames(shared("media/grid_dialogue_2faces.mp4")), 25)]
+    media.write_video(clip, frames, np.arange(25) / 25)
+
+    def predict(person):
+        p = tiny_set.parameters("tsav", tiny, run="seen_only", faces="auto", weights_root=str(root),
+                                video_person=person)
+        return inference.predict_video(clip, inference.checkpoint_path(p), p, tmp_path / "out")
+
+    found, left, name = predict("left")
+    assert name == "talk_left"
+    assert (tmp_path / "out" / "talk_left.csv").is_file()
+    assert left["valid"].all()
+    said = inference.who(found, name)
+    assert "left (25 frames)" in said
+    assert "right (25 frames)" in said
+    assert said.endswith("the values are of: left")
+    assert not np.allclose(left["valence_raw"], predict("right")[1]["valence_raw"])
+    assert predict("")[2] == "talk"
+    with pytest.raises(InputError, match="no person called 3"):
+        predict("3")

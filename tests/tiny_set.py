@@ -29,7 +29,7 @@ RECIPES = {"tsav": ({"stream_loss": 1.0, "audio_seconds": 0.5},
            "jca": ({"steps": 4, "step_hop": 8, "backbone_run": "teacher", "audio_seconds": 0.5},
                    {"phases": 2, "dropout": 0.1})}
 SMALL = {"width": 0.0625, "face_size": FACE, "epochs": 2, "batch_size": 8, "lr": 1.0e-3, "seed": 13, "workers": 0,
-         "device": "cpu", "val_every": 4, "bootstrap": 20}
+         "device": "cpu", "faces": "centre", "val_every": 4, "bootstrap": 20}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -31,7 +31,9 @@ def locate(params) -> tuple[str, Path]:
 def store(params) -> Store:
     """The store of the data set that the parameters mean."""
     name, root = locate(params)
-    return Store(Path(params.processed_root), name, root)
+    weights_root = params.get("weights_root")
+    return Store(Path(params.processed_root), name, root, params.get("faces", "auto"),
+                 Path(weights_root) if weights_root else None)
 
 
 def prepare(params, progress: Callable | None = None) -> Path:

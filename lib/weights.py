@@ -1,0 +1,291 @@
+"""Files of weights that others published: what they are, where a person gets them, whether they are the right ones.
+
+Nothing is downloaded that is there already; what was downloaded is checked before it gets its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from lib.errors import InputError, explain_full_disk
+
+RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
+CHUNK = 1 << 18            # bytes read at once
+ATTEMPTS = 5               # connections that may break off before a download is given up
+TIMEOUT = 20               # s without an answer
+RANGE_NOT_THERE = 416      # HTTP: the file is shorter than where the download was to go on
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at first use).
+
+    `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a direct address,
+    "" where there is none (a form, a cloud drive).
+    """
+
+    name: str
+    file: str
+    what: str
+    licence: str
+    source: str
+    size: int = 0
+    sha256: str = ""
+    md5: str = ""
+    url: str = ""
+
+    @property
+    def state(self) -> str:
+        """How its content is known: "known", "prefix" or "recorded at first use"."""
+        if len(self.sha256) == 64 or self.md5:
+            return "known"
+        return "prefix" if self.sha256 else "recorded at first use"
+
+
+_TSAV = "linked from github.com/kuhnkeF/ABAW2020TNT"
+_VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
+_LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
+
+REGISTRY = {entry.name: entry for entry in (
+    Weights("yunet", "face_detection_yunet_2023mar.onnx", "YuNet face detector: box and five landmarks",
+            "MIT (Apache-2.0 in its training repository)", "github.com/opencv/opencv_zoo, models/face_detection_yunet",
+            232_589, "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+            url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+                "face_detection_yunet_2023mar.onnx"),
+    Weights("light_asd_ava", "light_asd_ava.model", "Light-ASD trained on AVA-ActiveSpeaker, whole-face crop", "MIT",
+            f"{_LIGHT_ASD}, pretrain_AVA_CVPR.model", 4_175_289,
+            "d44bc3ea7baa8e0946fa3921311714a630ed8b90a1928fab0dbe30d918909317",
+            url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/pretrain_AVA_CVPR.model"),
+    Weights("light_asd_talkset", "light_asd_talkset.model", "Light-ASD tuned on TalkSet, mouth-region crop", "MIT",
+            f"{_LIGHT_ASD}, finetuning_TalkSet.model", 4_175_289,
+            "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5",
+            url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/finetuning_TalkSet.model"),
+    Weights("vggish", "vggish-10086976.pth", "VGGish sound features, PyTorch port", "Apache-2.0", _VGGISH,
+            sha256="10086976",
+            url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"),
+    Weights("vggish_pca", "vggish_pca_params-970ea276.pth", "whitening of VGGish's features", "Apache-2.0", _VGGISH,
+            sha256="970ea276",
+            url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth"),
+    Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
+    Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
+            _TSAV),
+    Weights("tsav_alignment", "aff2alignmentdata_tnt.zip", "TSAV's alignment data of Aff-Wild2", "research only",
+            _TSAV, md5="806aee937c52103ad7f48b1b19608860"),
+)}
+
+
+def entry(name: str) -> Weights:
+    """The registry's entry. Raises InputError for a name that it does not have."""
+    if name not in REGISTRY:
+        raise InputError(f"no weights are called {name!r}", expected=", ".join(REGISTRY))
+    return REGISTRY[name]
+
+
+def path(name: str, weights_root: Path) -> Path:
+    """Where the file belongs; it need not be there."""
+    return Path(weights_root) / entry(name).file
+
+
+def find(name: str, weights_root: Path) -> Path:
+    """Path of the file, checked. Raises InputError when it is absent (which file goes where) or not the right one."""
+    place = path(name, weights_root)
+    if not place.is_file():
+        raise _absent(entry(name), place)
+    check(name, weights_root)
+    return place
+
+
+def _absent(wanted: Weights, place: Path, why: str = "") -> InputError:
+    way = f"`python -m lib weights get {wanted.name}`, or " if wanted.url else ""
+    return InputError(f"the weights {wanted.name} are not there{why}", where=place, expected=wanted.what,
+                      todo=f"{way}get {wanted.file} from {wanted.source} and put it into {place.parent}/ "
+                           f"(licence: {wanted.licence})")
+
+
+def check(name: str, weights_root: Path) -> str:
+    """Compare a file that is there with its check-sum; returns its SHA-256.
+
+    Where none was published, the first one seen is written to ``<weights_root>/recorded.json`` and holds from then
+    on. Raises InputError for a file that is another one.
+    """
+    wanted, place = entry(name), path(name, weights_root)
+    found = _digest(place, "sha256")
+    if wanted.sha256 or wanted.md5:
+        _compare(wanted, place)
+        return found
+    records = _records(weights_root)
+    if records.setdefault(wanted.file, {"sha256": found, "size": place.stat().st_size})["sha256"] != found:
+        raise _damaged(wanted, place, found, f"{records[wanted.file]['sha256']}, recorded at its first use in "
+                                             f"{Path(weights_root) / RECORDS}")
+    _write(Path(weights_root) / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    return found
+
+
+def _compare(wanted: Weights, place: Path) -> None:
+    kind, right = ("sha256", wanted.sha256) if wanted.sha256 else ("md5", wanted.md5)
+    found = _digest(place, kind)
+    if not found.startswith(right):
+        raise _damaged(wanted, place, found, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}")
+
+
+def _damaged(wanted: Weights, place: Path, found: str, expected: str) -> InputError:
+    return InputError(f"this is not the file {wanted.file} of {wanted.name}: its check-sum is {found}",
+                      where=f"{place} ({place.stat().st_size} bytes)", expected=expected,
+                      todo=f"delete it and get it again from {wanted.source}")
+
+
+def _digest(place: Path, kind: str) -> str:
+    with place.open("rb") as stream:
+        return hashlib.file_digest(stream, kind).hexdigest()
+
+
+def _records(weights_root: Path) -> dict:
+    place = Path(weights_root) / RECORDS
+    return json.loads(place.read_text()) if place.is_file() else {}
+
+
+def _write(place: Path, text: str) -> None:
+    if place.is_file() and place.read_text() == text:
+        return
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+    temporary.write_text(text)
+    temporary.replace(place)
+
+
+def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None) -> Path:
+    """The file, downloaded if it is not there yet.
+
+    Arguments
+    ---------
+    url : another address than the registry's, for example a copy on a local server.
+    progress : called with (bytes there, bytes in all, or 0).
+
+    What an earlier attempt fetched is kept in ``.<file>.part`` and continued. The file gets its name when its
+    check-sum is right: one that is there is never replaced. Raises InputError that says which file goes where.
+    """
+    wanted, place = entry(name), path(name, weights_root)
+    if place.is_file():
+        return find(name, weights_root)
+    address = url or wanted.url
+    if not address:
+        raise _absent(wanted, place, ", and no address is known that gives it without a person")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    with explain_full_disk(place), _alone(part):
+        if not place.is_file():  # another process may have finished it while this one waited
+            _download(wanted, address, part, place, progress)
+    return find(name, weights_root)
+
+
+@contextlib.contextmanager
+def _alone(part: Path):
+    """Two processes that append to one file would spoil it; where locks do not exist the check-sum notices."""
+    with part.open("ab") as stream:
+        with contextlib.suppress(ImportError):
+            import fcntl
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if part.is_file() and not part.stat().st_size:
+                part.unlink()
+
+
+def _download(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> None:
+    reason = _fetch(wanted, address, part, place, progress)
+    if reason:
+        raise _absent(wanted, place, f", and {address} {reason}")
+    try:
+        _compare(wanted, part)
+    except InputError:
+        part.unlink()  # what is wrong cannot be continued
+        raise
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    part.replace(place)
+
+
+def _fetch(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> str:
+    """Fill `part`, going on where a connection broke off; returns "" or why it is not whole."""
+    reason = "broke off"
+    for _ in range(ATTEMPTS):
+        before = part.stat().st_size
+        try:
+            if _continue(address, part, progress):
+                return ""
+        except urllib.error.HTTPError as error:
+            if error.code != RANGE_NOT_THERE:
+                return f"answers {error.code} {error.reason}"
+            part.write_bytes(b"")  # longer than the file: it belongs to something else
+            continue
+        except (urllib.error.URLError, ConnectionError, TimeoutError, HTTPException) as error:
+            reason = f"broke off ({error})"
+        if part.stat().st_size <= before:
+            return "cannot be reached" if not before else reason
+    return f"{reason} {ATTEMPTS} times"
+
+
+def _continue(address: str, part: Path, progress: Callable | None) -> bool:
+    """Fetch what `part` lacks; returns whether it is now as long as the server said."""
+    start = part.stat().st_size
+    asked = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
+    with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+        continued = answer.status == 206
+        there = start if continued else 0
+        length = answer.headers.get("Content-Length")
+        total = there + int(length) if length else 0
+        with part.open("ab" if continued else "wb") as stream:
+            while piece := answer.read(CHUNK):
+                stream.write(piece)
+                there += len(piece)
+                if progress:
+                    progress(there, total)
+    return not total or there == total
+
+
+def provide(place: Path) -> None:
+    """See that a file that the registry knows by its file name is there, and the right one; download it if need be.
+
+    For files that it does not know, and files that are there, nothing is done.
+    """
+    place = Path(place)
+    known = _of_file(place)
+    if known and not place.is_file():
+        get(known.name, place.parent)
+
+
+def verify(place: Path) -> None:
+    """`check` for a path. Files that the registry does not know by their name are not looked at."""
+    known = _of_file(Path(place))
+    if known:
+        check(known.name, Path(place).parent)
+
+
+def _of_file(place: Path) -> Weights | None:
+    return next((each for each in REGISTRY.values() if each.file == place.name), None)
+
+
+def listing(weights_root: Path) -> list[dict]:
+    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source."""
+    rows = []
+    for wanted in REGISTRY.values():
+        place, digest, fault = path(wanted.name, weights_root), wanted.sha256, ""
+        if place.is_file():
+            try:
+                digest = check(wanted.name, weights_root)
+            except InputError as error:
+                fault = error.what
+        size = place.stat().st_size if place.is_file() else wanted.size
+        rows.append({"name": wanted.name, "file": wanted.file, "there": place.is_file(), "mb": size / 1e6,
+                     "sha256": digest, "state": wanted.state, "fault": fault, "licence": wanted.licence,
+                     "source": wanted.source, "what": wanted.what})
+    return rows

@@ -1,0 +1,165 @@
+"""Published weights: check-sums, a download from a server that breaks off, and never a good file replaced."""
+
+import dataclasses
+import hashlib
+import http.server
+import json
+import threading
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lib import weights
+from lib.__main__ import main
+from lib.errors import InputError
+from tests.shared_files import shared
+
+CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Gives CONTENT, but after `breaks` bytes of an answer closes the connection; notes the ranges asked for."""
+
+    content, breaks, ranges, asked = CONTENT, 10**9, True, []
+
+    def do_GET(self):
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1]) if self.ranges else 0
+        self.asked.append(start)
+        if start >= len(self.content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.content) - start))
+        self.end_headers()
+        self.wfile.write(self.content[start:start + self.breaks])
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def server():
+    """A class of the server's own, to be set, with its address."""
+    handler = type("Own", (Server,), {"asked": []})
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as running:
+        handler.url = f"http://127.0.0.1:{running.server_port}/file"
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield handler
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    """An entry whose check-sum is that of CONTENT, one with a prefix, one with none, one with an MD5."""
+    base = weights.Weights("known", "known.bin", "a test", "none", "somewhere",
+                           sha256=hashlib.sha256(CONTENT).hexdigest())
+    more = [base, dataclasses.replace(base, name="prefix", file="prefix.bin", sha256=base.sha256[:8]),
+            dataclasses.replace(base, name="first", file="first.bin", sha256=""),
+            dataclasses.replace(base, name="md5", file="md5.bin", sha256="", md5=hashlib.md5(CONTENT).hexdigest())]
+    monkeypatch.setattr(weights, "REGISTRY", {**weights.REGISTRY, **{each.name: each for each in more}})
+
+
+def test_a_download_from_a_server_that_breaks_off_goes_on_where_it_was(server, tmp_path):
+    server.breaks = 90_000
+    seen = []
+    place = weights.get("known", tmp_path, server.url, lambda done, total: seen.append((done, total)))
+    assert place.read_bytes() == CONTENT
+    assert server.asked == [0, 90_000, 180_000, 270_000]
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["known.bin"]
+
+
+def test_a_second_attempt_continues_what_the_first_fetched(server, tmp_path):
+    server.breaks = 40_000
+    with pytest.raises(InputError, match="broke off 5 times"):
+        weights.get("known", tmp_path, server.url)
+    assert not (tmp_path / "known.bin").exists()
+    server.breaks = 10**9
+    weights.get("known", tmp_path, server.url)
+    assert server.asked[-1] == 200_000
+
+
+def test_a_server_without_ranges_is_asked_for_all_of_it_again(server, tmp_path):
+    (tmp_path / ".known.bin.part").write_bytes(CONTENT[:1000])
+    server.ranges = False
+    assert weights.get("known", tmp_path, server.url).read_bytes() == CONTENT
+
+
+def test_a_part_that_is_longer_than_the_file_is_dropped(server, tmp_path):
+    (tmp_path / ".known.bin.part").write_bytes(b"x" * 400_000)
+    assert weights.get("known", tmp_path, server.url).read_bytes() == CONTENT
+
+
+def test_wrong_content_never_gets_the_name(server, tmp_path):
+    server.content = b"<html>sign in</html>"
+    with pytest.raises(InputError, match="not the file known"):
+        weights.get("known", tmp_path, server.url)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_there_is_never_replaced(server, tmp_path):
+    (tmp_path / "known.bin").write_bytes(CONTENT)
+    weights.get("known", tmp_path, server.url)
+    (tmp_path / "known.bin").write_bytes(b"mine")
+    with pytest.raises(InputError, match="check-sum"):
+        weights.get("known", tmp_path, server.url)
+    assert (tmp_path / "known.bin").read_bytes() == b"mine"
+    assert server.asked == []
+
+
+def test_without_file_and_network_the_message_says_which_file_goes_where(tmp_path):
+    with pytest.raises(InputError) as error:
+        weights.get("known", tmp_path, "http://127.0.0.1:9/nobody")
+    assert "cannot be reached" in str(error.value)
+    assert f"put it into {tmp_path}/" in str(error.value)
+    assert "known.bin" in str(error.value)
+    with pytest.raises(InputError, match="no address"):
+        weights.get("tsav_544k", tmp_path)
+    with pytest.raises(InputError, match="answers 404"):
+        weights.get("known", tmp_path, _nothing(tmp_path))
+
+
+def _nothing(tmp_path):
+    """Address of a server that has no file."""
+    handler = type("Empty", (Server,), {"do_GET": lambda self: self.send_error(404)})
+    running = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+    return f"http://127.0.0.1:{running.server_port}/"
+
+
+@pytest.mark.parametrize(("name", "state"), [("known", "known"), ("prefix", "prefix"), ("md5", "known"),
+                                             ("first", "recorded at first use")])
+def test_the_wrong_file_is_refused_however_its_content_is_known(name, state, tmp_path):
+    place = weights.path(name, tmp_path)
+    assert weights.entry(name).state == state
+    place.write_bytes(CONTENT)
+    assert weights.find(name, tmp_path) == place
+    place.write_bytes(CONTENT + b"!")
+    with pytest.raises(InputError, match="check-sum"):
+        weights.find(name, tmp_path)
+
+
+def test_a_check_sum_is_recorded_at_first_use(tmp_path):
+    weights.path("first", tmp_path).write_bytes(CONTENT)
+    weights.find("first", tmp_path)
+    recorded = json.loads((tmp_path / weights.RECORDS).read_text())
+    assert recorded == {"first.bin": {"sha256": hashlib.sha256(CONTENT).hexdigest(), "size": len(CONTENT)}}
+
+
+@pytest.mark.parametrize("name", ["yunet", "light_asd_ava", "light_asd_talkset"])
+def test_the_registry_knows_the_shared_files(name):
+    place = shared(f"weights/{weights.REGISTRY[name].file}")
+    assert weights.find(name, place.parent) == place
+    assert place.stat().st_size == weights.REGISTRY[name].size
+
+
+def test_the_command_line_lists_and_fetches(server, tmp_path):
+    call = CliRunner().invoke
+    got = call(main, ["weights", "get", "known", "--root", str(tmp_path), "--url", server.url])
+    assert got.exit_code == 0, got.output
+    listed = call(main, ["weights", "ls", "--root", str(tmp_path)])
+    assert listed.exit_code == 0, listed.output
+    assert "there: known.bin" in listed.output
+    assert "absent: face_detection_yunet_2023mar.onnx" in listed.output
+    assert call(main, ["weights", "get", "nonsense", "--root", str(tmp_path)]).exit_code == 2
