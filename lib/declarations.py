@@ -162,9 +162,9 @@ def options(path: Path) -> dict[str, Declaration] | None:
 
 
 def _inherited(recipe: ast.ClassDef, path: Path) -> dict[str, Declaration]:
-    above = [path.with_name(f"{ast.unparse(base.value)}.py") for base in recipe.bases if isinstance(base, ast.Attribute)]
     found: dict[str, Declaration] = {}
-    for file in above:
+    for base in recipe.bases:
+        file = path.with_name(f"{ast.unparse(base.value)}.py" if isinstance(base, ast.Attribute) else "")
         found |= (options(file) or {}) if file.is_file() else {}
     return found
 

@@ -82,7 +82,8 @@ def ctrl_c():
 
 
 # The course that depends most on where it was stopped.
-COURSE = {"jca": {"schedule": "onecycle", "batch_size": 4}, "tsav": {"schedule": "plateau"}}
+COURSE = {**dict.fromkeys(("jca", "rjca", "dca", "jca_paper"), {"schedule": "onecycle", "batch_size": 4}),
+          "tsav": {"schedule": "plateau"}}
 
 
 @pytest.fixture(scope="module")

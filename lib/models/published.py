@@ -38,6 +38,10 @@ _UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, Attribu
                OSError, OverflowError, MemoryError, struct.error)
 
 
+class UnsafeError(InputError):
+    """A file that names something which is more than data."""
+
+
 def load_published(name: str, path: Path | str, **options: object) -> Model:
     """A published network with its authors' weights, in evaluation mode, by the published rules (`compat`).
 
@@ -52,16 +56,25 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
     The network's `licence` says what may be done with the weights: whoever loads them shows it. Raises InputError for
     a file that is damaged, holds more than data, or the weights of another network.
     """
+    licence(name, path)
+    return fill(REGISTRY[name](compat=True, **options), path)
+
+
+def licence(name: str, path: Path | str = "") -> str:
+    """What may be done with the published weights of a network. Raises InputError where none are known."""
     if name not in LICENCES:
         raise InputError(f"no published weights are known of {name!r}", where=path, expected=" or ".join(LICENCES))
-    state = weights_in(read(path), path)
-    net = REGISTRY[name](compat=True, **options)
-    expected = net.state_dict()
+    return LICENCES[name]
+
+
+def fill(net: Model, path: Path | str) -> Model:
+    """`load_published` into a network that is there already, one with `compat`; returns it."""
+    name, state, expected = net.name, weights_in(read(path), path), net.state_dict()
     if STEM in expected and STEM in state and state[STEM].ndim == 5:
         state = {**state, STEM: state[STEM][:, :expected[STEM].shape[1]]}
     _require_fit(name, state, expected, path)
     net.load_state_dict(state)
-    net.licence = LICENCES[name]
+    net.licence = licence(name, path)
     return net.eval().requires_grad_(False)
 
 
@@ -89,16 +102,17 @@ def _refused(path: Path, message: str) -> InputError:
     if name is None:
         return InputError("a weights file that is damaged or no file of PyTorch's", where=path,
                           expected="a file as torch.save writes it", todo="download or copy it again")
-    return InputError(f"a file that would run code: it names {name.group(1) or name.group(2)}", where=path,
-                      expected="tensors, numbers and text only",
-                      todo="do not open it with anything else; ask where it comes from")
+    return UnsafeError(f"a file that would run code: it names {name.group(1) or name.group(2)}", where=path,
+                       expected="tensors, numbers and text only",
+                       todo="do not open it with anything else; ask where it comes from")
 
 
 def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
     """The state dict in what `read` returned, without `module.` before its keys."""
     state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"a file without weights, only {', '.join(map(str, list(found)[:5])) or 'nothing'}", where=path,
+        held = ", ".join(map(str, list(found)[:5])) or "nothing"
+        raise InputError(f"a file without weights, only {held}", where=path,
                          expected=f"named tensors under {' or '.join(CONTAINERS)}")
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
@@ -113,7 +127,8 @@ def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str)
                              expected=f"the published sizes of {name}", todo="give the options of that network")
         return
     others = [other for other in LICENCES if other != name and _keys(other) == state.keys()]
-    parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in (("missing", missing), ("too many", extra)) if keys]
+    both = (("missing", missing), ("too many", extra))
+    parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in both if keys]
     todo = f"these are the keys of {' or '.join(others)}: load it as that" if others else "is this the right file?"
     raise InputError(f"not the weights of {name}; {'; '.join(parts)}", where=path,
                      expected=f"{len(expected)} keys", todo=todo)

@@ -80,7 +80,7 @@ def test_published_sizes_are_the_default(tmp_path):
 def test_missing_and_extra_keys_are_named(tmp_path):
     state = drawn("jca", **options("jca"))
     state["something.else"] = state.pop("Joint.init_hidden")
-    with pytest.raises(InputError, match="1 missing: Joint.init_hidden; 1 too many: something.else"):
+    with pytest.raises(InputError, match=r"1 missing: Joint\.init_hidden; 1 too many: something\.else"):
         models.load_published("jca", saved(tmp_path / "a.pt", state), **options("jca"))
 
 
