@@ -126,9 +126,19 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
 
 
 def make_all(trial: Mapping, requests: Iterable[Request], place: Store, device: str = "cpu",
-             pack: bool = True) -> list[dict]:
-    """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out."""
-    return [make(trial, wanted, place, device, pack) for wanted in requests]
+             pack: bool = True, optional: Iterable[Request] = ()) -> list[dict]:
+    """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out.
+
+    optional : arrays that a trial may lack; where one cannot be made, its row says "not possible" and why.
+    """
+    rows = [make(trial, wanted, place, device, pack) for wanted in requests]
+    for wanted in optional:
+        try:
+            rows.append(make(trial, wanted, place, device, pack))
+        except InputError as error:
+            rows.append({"trial": trial["trial"], "array": str(wanted), "state": "not possible", "note": error.what,
+                         "path": "", "seconds": 0.0})
+    return rows
 
 
 def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:

@@ -46,7 +46,7 @@ def _from_crops(trial, wanted):
 def _from_sound(trial, wanted):
     if not trial["audio_path"]:
         raise InputError("this video has no audio track", where=f"trial {trial['trial']}: {trial['video_path']}",
-                         todo="run with `modality: video`, or leave this trial out")
+                         expected="a recording with sound", todo="run with `modality: video`, or leave this trial out")
     return {"video": trial["audio_path"]}
 
 
@@ -174,6 +174,12 @@ MAKERS = {maker.name: maker for maker in (
     Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),
     Maker("backbone_silence", "audio", "video", 1, _for_silence, _backbone("blank_sound")),
 )}
+
+
+def labels_of(mismatch: str) -> list[Request]:
+    """All labels that a data set may have; `mismatch`: see `labels.fit_rows`."""
+    return [request(kind, mismatch=mismatch) for kind in ("va", "expression", "action_units")]
+
 
 # What the trivial predictors of every score table need (`lib.baselines`), whatever the recipe.
 BASELINES = (request("pixels"), request("loudness"))

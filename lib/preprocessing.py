@@ -86,7 +86,7 @@ def usable(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> tupl
 def paths(outcomes: list) -> list[Path]:
     """Files of the store that exist now, for ``run.record(outputs=…)``."""
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value]
-    made = {row["path"] for row in rows if row["state"] != "read in place"}
+    made = {row["path"] for row in rows if row["path"] and row["state"] != "read in place"}
     return [Path(path) for path in sorted(made)]
 
 
@@ -174,8 +174,7 @@ def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) 
     for split, some in table.groupby("split", sort=False):
         for item in wanted:
             values = [np.asarray(arrays.read(row, item, store)) for row in some.to_dict("records")]
-            known = [np.isfinite(v).all(axis=1) if item.name == "va" else (v.reshape(len(v), -1) >= 0).any(axis=1)
-                     for v in values]
+            known = [np.isfinite(v).all(axis=1) if item.name == "va" else (np.c_[v] >= 0).any(axis=1) for v in values]
             row = {"split": split, "labels": item.name, "trials": len(values), "frames": sum(map(len, values)),
                    "labelled": f"{np.concatenate(known).mean():.1%}"}
             if item.name == "va" and any(k.any() for k in known):

@@ -6,6 +6,7 @@ replays nothing: it loads the last checkpoint and goes on with the next batch.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import pickle
 import signal
@@ -293,6 +294,20 @@ def load_checkpoint(path: Path) -> dict:
         raise InputError("a file that is not a checkpoint of this project", where=path,
                          expected="model, params, state, … as 05_train writes them")
     return saved
+
+
+def tensorboard(folder: Path) -> list[Callable]:
+    """Where TensorBoard is installed: a function for `Trainer.on_epoch` that writes ``<folder>/tensorboard``."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return []
+    from torch.utils.tensorboard import SummaryWriter
+
+    def write(history: pd.DataFrame) -> None:
+        row = history.iloc[-1].to_dict()
+        with SummaryWriter(str(Path(folder) / "tensorboard")) as writer:
+            for name, value in row.items():
+                writer.add_scalar(name, value, int(row["epoch"]))
+    return [write]
 
 
 class Interrupts:

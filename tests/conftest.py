@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from lib import arrays, cluster, params, trials
+from lib import arrays, cluster, params, store, trials
 from lib.datasets import affwild2, sample
 from lib.datasets.report import Report
 from lib.makers import SOUND_RATE
@@ -56,6 +57,15 @@ def look(root: Path, processed: Path) -> Opened:
     return Opened(table, report, Store(processed, NAME, root))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """Thousands of small arrays need not survive a power cut; on a busy disk, waiting for it takes minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_sync", lambda path: None)
+        patch.setattr(np.memmap, "flush", lambda array: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory) -> Path:
     """The sample set, made once; nobody writes into it."""
@@ -64,8 +74,14 @@ def sample_root(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied_root(sample_root, tmp_path) -> Path:
-    """A copy of the sample set that a test may damage."""
-    return Path(shutil.copytree(sample_root, tmp_path / "data" / sample_root.name))
+    """A copy of the sample set that a test may damage; of the crops, those of trial 4 only are a copy."""
+    copy, crops = tmp_path / "data" / sample_root.name, "cropped_aligned"
+    shutil.copytree(sample_root, copy, ignore=shutil.ignore_patterns(crops))
+    shutil.copytree(sample_root / crops / "4", copy / crops / "4")
+    for folder in (sample_root / crops).iterdir():
+        if folder.name != "4":
+            (copy / crops / folder.name).symlink_to(folder)
+    return copy
 
 
 @pytest.fixture

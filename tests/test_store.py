@@ -160,6 +160,14 @@ def test_an_array_does_not_exist_while_it_is_written(shelf):
     assert shelf.find("face", {"size": 4}, 1) == [path]
 
 
+def test_an_array_is_on_the_disk_before_it_gets_its_name(shelf, monkeypatch):
+    told, path = [], shelf.path(made_from())
+    monkeypatch.setattr(np.memmap, "flush", lambda array: told.append(("flush", path.exists())))
+    monkeypatch.setattr(store, "_sync", lambda place: told.append((place.suffix, path.exists())))
+    shelf.write(made_from(), np.ones(3))
+    assert told == [("flush", False), (".part", False)]
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
 def test_a_full_disk_is_one_clear_message_and_earlier_arrays_stay(shelf, monkeypatch):
     earlier = shelf.write(made_from(version=7), np.ones(3))

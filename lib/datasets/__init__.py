@@ -12,6 +12,7 @@ from lib.datasets import affwild2, sample
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.store import Store
+from lib.trials import SYNTHETIC_NOTE
 
 
 def locate(params) -> tuple[str, Path]:
@@ -62,6 +63,11 @@ def is_synthetic(dataset: str) -> bool:
     return dataset.startswith("sample")
 
 
-def note(params) -> str:
-    """What stands under pictures of the data: that sample data are synthetic; "" for real ones."""
-    return "synthetic sample data" if params.dataset == "sample" else ""
+def note(params, trained: bool = False) -> str:
+    """What stands under pictures of synthetic data, or with `trained` of scores of a network that learnt from them.
+
+    "" for real data.
+    """
+    if params.dataset != "sample":
+        return ""
+    return SYNTHETIC_NOTE if trained else "synthetic sample data"
