@@ -82,7 +82,7 @@ def ctrl_c():
 
 
 # The course that depends most on where it was stopped.
-COURSE = {**dict.fromkeys(("jca", "rjca", "dca", "jca_paper"), {"schedule": "onecycle", "batch_size": 4}),
+COURSE = {**{name: {"schedule": "onecycle", "batch_size": 4} for name in ("jca", "rjca", "dca", "jca_paper")},
           "tsav": {"schedule": "plateau"}}
 
 

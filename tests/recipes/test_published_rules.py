@@ -167,13 +167,13 @@ def test_tsav_cuts_its_sound_as_published(with_sound):
 # ---- afterwards
 
 def test_scores_are_smoothed_with_the_published_boxes_and_zero_filled_beside_the_masked_one(tiny):
-    labels = {"seen": np.random.default_rng(0).uniform(-1, 1, (200, 2)).astype(np.float32)}
+    labels = {"seen": np.random.default_rng(0).uniform(0.2, 1, (200, 2)).astype(np.float32)}
     labels["seen"][:50] = np.nan
-    raw = {"seen": np.nan_to_num(labels["seen"], nan=0.9) * 0.5 + 0.3}
+    raw = {"seen": np.nan_to_num(labels["seen"], nan=0.9) * 0.5}
     method = tiny_set.create("jca", tiny, **JCA)
     assert dict(method.published_widths) == smoothing.PUBLISHED
     assert set(tiny_set.create("tsav", tiny).published_widths.values()) == {1}
     found = evaluation.zero_filled(labels, raw, {"valence": 1, "arousal": 1})
     masked = method.metrics({"va": labels}, {"va": raw})
     for emotion in ("valence", "arousal"):
-        assert found[emotion]["ccc"] != pytest.approx(masked[emotion]["ccc"], abs=1e-4)
+        assert found[emotion]["ccc"] > masked[emotion]["ccc"] + 0.05   # that is why it is kept apart
