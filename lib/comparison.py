@@ -65,6 +65,8 @@ def _baselines(all_metrics: list[dict]) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for metrics in all_metrics:
         for name, scores in metrics.get("baselines", {}).items():
+            if not scores.keys() & set(EMOTIONS):  # of another task
+                continue
             number, unique = 1, name
             while unique in found and found[unique] != scores:
                 number += 1

@@ -148,7 +148,8 @@ def parse(source: str, where: object) -> dict[str, Declaration]:
 def options(path: Path) -> dict[str, Declaration] | None:
     """Read the ``class Options:`` in a recipe's file without importing it.
 
-    A recipe is a ``class Recipe(…)`` that inherits; None when the file has none.
+    A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class Recipe(jca.Recipe)`` has
+    the options of ``jca.py`` beside it too.
     """
     source = Path(path).read_text(encoding="utf-8")
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
@@ -156,7 +157,16 @@ def options(path: Path) -> dict[str, Declaration] | None:
     if recipe is None:
         return None
     inside = [node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"]
-    return _declarations(inside[0].body, _comments(source), path) if inside else {}
+    own = _declarations(inside[0].body, _comments(source), path) if inside else {}
+    return {**_inherited(recipe, Path(path)), **own}
+
+
+def _inherited(recipe: ast.ClassDef, path: Path) -> dict[str, Declaration]:
+    found: dict[str, Declaration] = {}
+    for base in recipe.bases:
+        file = path.with_name(f"{ast.unparse(base.value)}.py" if isinstance(base, ast.Attribute) else "")
+        found |= (options(file) or {}) if file.is_file() else {}
+    return found
 
 
 def _comments(source: str) -> dict[int, str]:

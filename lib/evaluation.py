@@ -48,24 +48,44 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
     test = [trial for trial in (hidden or {}) if trial in raw]
     found = {"rules": recipe.params.rules, "epoch": predictor.epoch, "synthetic": predictor.synthetic,
              "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are reported here"}
-    chosen = dict.fromkeys(EMOTIONS, 1)
-    if "va" in recipe.tasks and val:
+    if predictor.licence:
+        found |= {"licence": predictor.licence, "chosen_on": "nothing: weights and rules are the authors'"}
+    chosen = dict(recipe.published_widths) if recipe.published else dict.fromkeys(EMOTIONS, 1)
+    if "va" in recipe.tasks and val and not recipe.published:
         chosen = smoothing.choose({t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths)
-    smooth = {trial: _smoothed(rows, chosen) for trial, rows in raw.items()}
+    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
     for name, some in (("val", val), ("test", test)):
         if some:
             of = by_task({trial: labels[trial] for trial in some})
             found[name] = recipe.metrics(of, by_task({trial: raw[trial] for trial in some}), bootstrap)
             found[f"{name}_smoothed"] = recipe.metrics(of, by_task({trial: smooth[trial] for trial in some}), bootstrap)
+    if recipe.published and "va" in recipe.tasks and val:
+        found["val_zero_filled"] = zero_filled({trial: labels[trial]["va"] for trial in val},
+                                               {trial: raw[trial]["va"] for trial in val}, chosen)
     for trial in raw:
         _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
     return {**found, "smoothing": chosen}
 
 
-def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict[str, np.ndarray]:
+def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int], published: bool) -> dict[str, np.ndarray]:
     if "va" not in rows:
         return dict(rows)
-    return {**rows, "va": smoothing.smooth(rows["va"], widths)}
+    return {**rows, "va": (smoothing.published_box if published else smoothing.smooth)(rows["va"], widths)}
+
+
+def zero_filled(labels: Mapping[str, np.ndarray], raw: Mapping[str, np.ndarray], widths: Mapping[str, int]) -> dict:
+    """CCC as the authors' validation counts it, to compare with their numbers and for nothing else.
+
+    labels, raw : {trial: (T, 2)}. Unlabelled frames are pairs (0, 0), then clip and box filter with zero edges
+    (tsav_jca.md §2.9). Trials without any label are left out. Returns {"valence": {"ccc"}, …, "why"}.
+    """
+    pairs = [metrics.zero_filled(labels[trial], raw[trial]) for trial in labels if np.isfinite(labels[trial]).any()]
+    found = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
+    for column, emotion in enumerate(EMOTIONS):
+        known = [label[:, column] for label, _ in pairs]
+        values = [smoothing.published_box(prediction, widths)[:, column] for _, prediction in pairs]
+        found[emotion] = {"ccc": metrics.ccc(np.concatenate(values), np.concatenate(known)) if pairs else None}
+    return found
 
 
 def _rewrite(path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> None:
@@ -117,6 +137,43 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
         if "va" in item:
             data[trial["split"]].append(item)
     return baselines.evaluate(data["train"], data["val"])
+
+
+F1 = {"expression": "f1_macro", "action_units": "f1_mean"}
+
+
+def majority(table: pd.DataFrame, recipe) -> dict:
+    """Scores of the class that is most frequent among the train trials' labels, on all labelled val frames.
+
+    table : the whole trial table. Returns {"majority class": {"expression": {"f1_macro", …}, …}} for those of the
+    recipe's tasks that have classes; empty without such a task, or without labels on one of the two sides.
+    """
+    found = {}
+    for task, score in (("expression", metrics.expression_scores), ("action_units", metrics.action_units_scores)):
+        if task not in recipe.tasks:
+            continue
+        rows = {split: {trial: np.asarray(recipe.labels(trial, task)) for trial in some["trial"]}
+                for split, some in table.groupby("split", observed=True) if split in ("train", "val")}
+        rows = {"train": {}, "val": {}, **rows}
+        known = np.concatenate([part.reshape(len(part), -1) for part in rows["train"].values()] or [np.zeros((0, 1))])
+        if (known >= 0).any() and any((part >= 0).any() for part in rows["val"].values()):
+            most = [np.bincount(column[column >= 0].astype(int), minlength=1).argmax() for column in known.T]
+            chosen = {trial: np.full_like(part, most if task == "action_units" else most[0])
+                      for trial, part in rows["val"].items()}
+            found[task] = score(rows["val"], chosen, n=1)
+    return {"majority class": found} if found else {}
+
+
+def f1_table(found: Mapping) -> pd.DataFrame:
+    """One row a task with classes: macro or mean F1 of this network, with its interval, and of the majority class."""
+    rows = []
+    for task, metric in F1.items():
+        scores = found.get("val", {}).get(task)
+        if scores:
+            low, high = scores.get("ci95") or (np.nan, np.nan)
+            trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
+            rows.append([task, metric, scores[metric], low, high, trivial, scores["n_frames"], scores["n_trials"]])
+    return pd.DataFrame(rows, columns=["task", "score", "network", "low", "high", "majority class", "frames", "trials"])
 
 
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, device, media, people, recipes, runs, training, trials
+from lib import arrays, declarations, device, media, people, recipes, runs, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.labels import write_text
-from lib.params import Params
+from lib.models import published
+from lib.params import Params, complete
 from lib.store import Store, fingerprint, request
 
 HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers")
@@ -27,7 +28,7 @@ class Predictor:
     """A trained network with its recipe, ready to predict trials of `store`.
 
     `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says whether it learnt
-    from the sample set.
+    from the sample set; `licence` what may be done with weights that others published, "" for our own.
     """
 
     recipe: object
@@ -36,6 +37,7 @@ class Predictor:
     made_from: dict
     epoch: int
     synthetic: bool
+    licence: str = ""
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
@@ -51,27 +53,68 @@ def checkpoint_path(params) -> Path:
 
 def note(checkpoint: Path) -> str:
     """The sentence that must stand wherever this network's values are shown; "" for one trained on real data."""
+    if is_published(checkpoint):
+        return ""
     return trials.SYNTHETIC_NOTE if is_synthetic(training.load_checkpoint(checkpoint)["params"]["dataset"]) else ""
 
 
+def is_published(path: Path) -> bool:
+    """Whether a file is as the authors of a paper wrote it: weights under "state_dict" or "net", not a run's.
+
+    Raises InputError, by name, for a file that would run code; what is damaged or absent is not for this to say.
+    """
+    try:
+        found = published.read(path)
+    except published.UnsafeError:
+        raise
+    except InputError:
+        return False
+    return any(name in found for name in published.CONTAINERS)
+
+
+def open_checkpoint(path: Path, params) -> dict:
+    """params, statistics, epoch, licence, and of a checkpoint of ours the model: what is known beside an authors' file.
+
+    An authors' file has no parameters: they are those of the run folder that it is used in, with published rules.
+    """
+    if not is_published(path):
+        return {"licence": "", **training.load_checkpoint(path)}
+    # What notebook 06 does not declare itself, the earlier ones have left in the run folder.
+    given = {**runs.parameters(Path(params.runs_root) / params.run), **training.plain(params)}
+    names = declarations.all_declared()
+    full = complete({name: value for name, value in given.items() if name in names})
+    if full["rules"] != "published":
+        raise InputError(f"rules: {full['rules']}", where=path, expected="published: these weights learnt by those",
+                         todo="set `rules: published`, and prepare the arrays with it (notebooks 01 to 04)")
+    licence = published.licence(full["recipe"], path)
+    return {"model": {}, "params": full, "statistics": {}, "epoch": 0, "licence": licence}
+
+
 def load(path: Path, params, store: Store) -> Predictor:
-    """Load a checkpoint as a Predictor for the data of `store`.
+    """Load a checkpoint, of ours or as its authors published it, as a Predictor for the data of `store`.
 
     The recipe gets the parameters that it was trained with; only places and device are taken from `params`.
     Raises InputError when the checkpoint is missing or was trained for another modality of data than is there.
     """
-    saved = training.load_checkpoint(path)
+    saved = open_checkpoint(path, params)
     recipe, place = _recipe(saved, params, store), device.pick(params.device)
     model = recipe.model()
-    model.load_state_dict(saved["model"])
+    if saved["licence"]:
+        published.fill(model, path)
+    else:
+        model.load_state_dict(saved["model"])
     return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
-                     is_synthetic(saved["params"]["dataset"]))
+                     is_synthetic(saved["params"]["dataset"]) and not saved["licence"], saved["licence"])
 
 
 def _recipe(saved: Mapping, params, store: Store):
     """The recipe of a checkpoint, as it was trained, for the data of `store`."""
     here = {name: params[name] for name in HERE if name in params}
-    recipe = recipes.create(saved["params"]["recipe"], Params({**saved["params"], **here}), store)
+    name = saved["params"]["recipe"]
+    # An option that came after the training has its default.
+    defaults = {key: each.default for key, each in declarations.recipes().get(name, {}).items()}
+    options = {**defaults, **saved["params"]["options"]}
+    recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)
     recipe.statistics = saved["statistics"]
     return recipe
 
@@ -160,7 +203,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
                   Path(weights_root) if weights_root else None)
     table = trials.table([row])
     trials.write(table, store.trials_path)
-    recipe = _recipe(training.load_checkpoint(checkpoint), params, store)
+    recipe = _recipe(open_checkpoint(checkpoint, params), params, store)
     if recipe.uses_audio and not info.audio_codec:
         raise InputError("this video has no audio track, and the network needs sound", where=path,
                          todo="predict with a run that was trained with `modality: video`")

@@ -122,7 +122,17 @@ def _for_backbone_visual(trial, wanted):
 
 
 def _for_backbone_audio(trial, wanted):
-    return {"mel": request("mel"), "time": request("time"), **wanted.files}
+    published = wanted.parameters["anchor"] == "published"
+    heard = _of_sound(trial, wanted) if published else {"mel": request("mel")}
+    return {**heard, "time": request("time"), **wanted.files}
+
+
+def _for_blank(trial, wanted):
+    return dict(wanted.files)
+
+
+def _for_silence(trial, wanted):
+    return {"time": request("time"), **wanted.files}
 
 
 def _visual(name, owner, sources, make):
@@ -145,6 +155,8 @@ MAKERS = {maker.name: maker for maker in (
     Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),
     Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
+    Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),
+    Maker("backbone_silence", "audio", "video", 1, _for_silence, _backbone("blank_sound")),
 )}
 
 

@@ -158,7 +158,8 @@ class Trainer:
         state.sums["batches"] = len(batches)
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
-        factor = schedule(self.params.schedule, progress) * PLATEAU_FACTOR ** self.state.plateau
+        factor = (schedule(self.params.schedule, progress) * PLATEAU_FACTOR ** self.state.plateau
+                  * self.recipe.rate_factor(self.state.epoch))
         for group in self.optimizer.param_groups:
             group["lr"] = self.params.lr * group.get("lr_factor", 1.0) * factor
         # Dropout must not depend on how the training came to this batch.

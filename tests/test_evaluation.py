@@ -356,3 +356,28 @@ def test_what_is_wrong_with_a_submission_is_returned(tiny, tmp_path):
 def test_rows_turn_from_by_trial_to_by_task():
     assert evaluation.by_task({"a": {"va": 1, "expression": 2}, "b": {"va": 3}}) == \
         {"va": {"a": 1, "b": 3}, "expression": {"a": 2}}
+
+
+# ---- classes
+
+def test_the_majority_class_stands_beside_the_network_that_learns_classes(tiny):
+    found = predictor(tiny, "tsav")
+    table = tiny_set.table(tiny)
+    trivial = evaluation.majority(table, found.recipe)["majority class"]
+    rows = {trial: np.asarray(found.recipe.labels(trial, "expression")) for trial in ("seen", "short")}
+    train = np.concatenate([np.asarray(found.recipe.labels(trial, "expression"))
+                            for trial in table["trial"][table["split"] == "train"]])
+    most = np.bincount(train[train >= 0]).argmax()
+    expected = metrics.f1_macro(np.full(57, most), np.concatenate(list(rows.values())))
+    assert trivial["expression"]["f1_macro"] == pytest.approx(expected)
+    assert 0 <= trivial["action_units"]["f1_mean"] <= 1
+    scores = {"val": {"expression": {"f1_macro": 0.5, "ci95": None, "n_frames": 57, "n_trials": 2}},
+              "baselines": {"majority class": trivial}}
+    shown = evaluation.f1_table(scores)
+    assert list(shown["task"]) == ["expression"]
+    assert shown["majority class"].iloc[0] == pytest.approx(expected)
+
+
+def test_a_network_without_classes_has_no_such_table(tiny):
+    assert evaluation.majority(tiny_set.table(tiny), predictor(tiny).recipe) == {}
+    assert evaluation.f1_table({"val": {"valence": {"ccc": 0.5}}}).empty

@@ -132,6 +132,15 @@ def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):
     assert list(found["toy"]) == ["channels", "dropout"]
 
 
+def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
+    there = tmp_path / "recipes"
+    (there / "small.py").write_text("from x import toy\nclass Recipe(toy.Recipe):\n    network = 'small'\n")
+    (there / "more.py").write_text("class Recipe(toy.Recipe):\n    class Options:\n        layers: int = 2  # blocks\n")
+    found = declarations.recipes(there)
+    assert list(found["small"]) == ["channels", "dropout"]
+    assert list(found["more"]) == ["channels", "dropout", "layers"]
+
+
 # ---- mistakes in values
 
 def test_a_typo_is_answered_with_the_nearest_name(names):

@@ -82,7 +82,8 @@ def ctrl_c():
 
 
 # The course that depends most on where it was stopped.
-COURSE = {"jca": {"schedule": "onecycle", "batch_size": 4}, "tsav": {"schedule": "plateau"}}
+COURSE = {**{name: {"schedule": "onecycle", "batch_size": 4} for name in ("jca", "rjca", "dca", "jca_paper")},
+          "tsav": {"schedule": "plateau"}}
 
 
 @pytest.fixture(scope="module")

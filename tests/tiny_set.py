@@ -26,8 +26,9 @@ TRIALS = [("1_left", "1", "train", 60), ("1_right", "1", "train", 60), ("171", "
 # What each recipe is tried with: parameters, then its options.
 RECIPES = {"tsav": ({"stream_loss": 1.0, "audio_seconds": 0.5},
                     {"tasks": ["va", "expression", "action_units"], "frame_step": 5}),
-           "jca": ({"steps": 4, "step_hop": 8, "backbone_run": "teacher", "audio_seconds": 0.5},
-                   {"phases": 2, "dropout": 0.1})}
+           **dict.fromkeys(("jca", "rjca", "dca", "jca_paper"), (
+               {"steps": 4, "step_hop": 8, "backbone_run": "teacher", "audio_seconds": 0.5},
+               {"phases": 2, "dropout": 0.1}))}
 SMALL = {"width": 0.0625, "face_size": FACE, "epochs": 2, "batch_size": 8, "lr": 1.0e-3, "seed": 13, "workers": 0,
          "device": "cpu", "faces": "centre", "val_every": 4, "bootstrap": 20}
 
@@ -105,6 +106,9 @@ def _write_video(place: Store, video: str, affect: np.ndarray) -> None:
     sound = np.stack([affect[:, 1] * k for k in range(1, FEATURES + 1)], axis=1).astype(np.float16)
     for seconds, anchor in ((0.5, "centre"), (round(32 / FPS, 3), "end")):
         write(place, video, request("backbone_audio", seconds=seconds, anchor=anchor), sound)
+    write(place, video, request("backbone_audio", anchor="published"), sound)
+    write(place, video, request("backbone_silence", anchor="published"), np.full((1, FEATURES), -9, np.float16))
+    write(place, video, request("backbone_blank", size=FACE, pooled=True), np.full((1, FEATURES), -7, np.float16))
 
 
 def _write_trial(place: Store, trial: str, affect: np.ndarray, generator: np.random.Generator) -> None:

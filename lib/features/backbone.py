@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import device, windows
-from lib.features import mel
+from lib import audio, device, windows
+from lib.features import mel, published_sound
+from lib.models import published
 from lib.models.tsav_backbone import backbone_from_tsav
 
 FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip
@@ -18,9 +19,10 @@ FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps a
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
-    """The frozen network in a checkpoint, without its last layer. Kept for the next trial."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return backbone_from_tsav(checkpoint["model"], face_size=size, pooled=pooled).to(place)
+    """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for the next trial."""
+    found = published.read(path)
+    state = found["model"] if "model" in found else published.weights_in(found, path)
+    return backbone_from_tsav(state, face_size=size, pooled=pooled).to(place)
 
 
 def _chunks(n_frames: int) -> Iterator[slice]:
@@ -51,15 +53,46 @@ def visual(inputs, parameters, create, name) -> None:
 
 
 @torch.inference_mode()
+def blank_visual(inputs, parameters, create, name) -> None:
+    """Fill (1, C·P) float16: the features of eight black pictures, for steps beyond a trial (published rules only)."""
+    network = load(inputs["weights"], device.pick(name), parameters["size"], parameters["pooled"])
+    size = parameters["size"]
+    batch = {"clip": torch.zeros(1, 8, size, size, 3, dtype=torch.uint8, device=device.pick(name))}
+    with create((1, network.visual_channels * network.visual_positions), np.float16) as out:
+        out[...] = network(batch)["visual"].half().cpu().numpy()
+
+
+@torch.inference_mode()
 def sound(inputs, parameters, create, name) -> None:
     """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.makers`."""
     place = device.pick(name)
     network = load(inputs["weights"], place)
-    seconds, t0 = parameters["seconds"], inputs["mel_facts"]["t0"]
     times = np.asarray(inputs["time"])
-    starts = mel.start_column(times, t0, seconds, parameters["anchor"])
+    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters)
     with create((len(times), network.audio_channels), np.float16) as out:
         for rows in _chunks(len(times)):
-            segments = mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))  # (N, 1, 64, columns)
-            batch = {"mel": torch.from_numpy(segments).to(place)}
+            batch = {"mel": torch.from_numpy(cut(rows)).to(place)}  # (N, 1, 64, columns)
             out[rows] = network(batch)["audio"].half().cpu().numpy()
+
+
+def _cutter(inputs, parameters):
+    seconds = parameters["seconds"]
+    starts = mel.start_column(np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"])
+    return lambda rows: mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))
+
+
+def _published_cutter(inputs):
+    times = np.asarray(inputs["time"])
+    waveform = published_sound.anchored(audio.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
+    columns = published_sound.longest(times)
+    return lambda rows: published_sound.segments(waveform, times, range(rows.start, rows.stop), columns)
+
+
+@torch.inference_mode()
+def blank_sound(inputs, parameters, create, name) -> None:
+    """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules only)."""
+    place = device.pick(name)
+    network = load(inputs["weights"], place)
+    silence = published_sound.silence(published_sound.longest(np.asarray(inputs["time"])))
+    with create((1, network.audio_channels), np.float16) as out:
+        out[...] = network({"mel": torch.from_numpy(silence).to(place)})["audio"].half().cpu().numpy()

@@ -156,6 +156,11 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
     return _published_decibels(power).unsqueeze(0).numpy()
 
 
+def published_input(waveform: torch.Tensor) -> np.ndarray:
+    """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised (specification 2.3)."""
+    return _published_decibels(_transform(center=True)(waveform)).numpy()
+
+
 @cache
 def _transform(center: bool) -> MelSpectrogram:
     return MelSpectrogram(RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=BANDS, center=center)

@@ -16,11 +16,12 @@ from pkgutil import iter_modules
 
 from lib.errors import InputError
 from lib.models.base import REGISTRY, Model
+from lib.models.published import LICENCES, load_published
 
 for _module in iter_modules(__path__):   # whoever adds a file need not add its name to a list as well
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["REGISTRY", "Model", "create", "options"]
+__all__ = ["LICENCES", "REGISTRY", "Model", "create", "load_published", "options"]
 
 
 def create(name: str, compat: bool = False, **chosen: object) -> Model:

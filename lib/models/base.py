@@ -23,6 +23,7 @@ class Model(nn.Module):
     """
 
     name: str = ""
+    licence: str = ""   # what may be done with weights that others published; "" for our own
     inputs: dict[str, str]
     outputs: dict[str, str]
 
@@ -63,6 +64,7 @@ class Model(nn.Module):
                 ("inputs", _listed(self.inputs)), ("outputs", _listed(self.outputs)),
                 ("parts", " · ".join(f"{name} {n:,}" for name, n in count.items() if n)),
                 ("weights", f"{total:,}")]
+        rows += [("licence", self.licence)] if self.licence else []
         return "\n  ".join([f"{self.name}({chosen})", *(f"{label:8} {text}" for label, text in rows)])
 
 

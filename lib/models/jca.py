@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.errors import InputError
-from lib.models.base import Model
 from lib.models.co_attention import CoAttention
 from lib.models.recurrent import ResidualLSTM
 from lib.models.spatial_attention import SpatialAttention
+from lib.models.window import WindowModel, initialise, scaled
 
 HIDDEN = 256         # of an LSTM direction at width 1; two directions make the 512 channels inside
 HEAD_HIDDEN = 128    # of a regression head at width 1
 
 
-class JCA(Model, name="jca"):
+class JCA(WindowModel, name="jca"):
     """Valence and arousal of each step of a window, from the features of a frozen backbone.
 
     Sound chooses among the positions of each picture, a co-attention layer compares both sequences with their
@@ -54,19 +51,9 @@ class JCA(Model, name="jca"):
         super().__init__(compat, steps=steps, visual_channels=visual_channels,
                          visual_positions=visual_positions, audio_channels=audio_channels, width=width,
                          modality=modality, dropout=dropout)
-        self.steps, self.modality = steps, modality
-        self.visual_channels, self.visual_positions = visual_channels, visual_positions
-        self.audio_channels = audio_channels
-        hidden = max(1, round(HIDDEN * width))
-        self._build(2 * hidden, max(1, round(HEAD_HIDDEN * width)), dropout)
+        self._declare(steps, modality, (visual_channels, visual_positions), audio_channels)
+        self._build(2 * scaled(HIDDEN, width), scaled(HEAD_HIDDEN, width), dropout)
         initialise(self)
-        if modality != "video":
-            self.inputs["audio"] = f"(B, L, {audio_channels})"
-        if modality != "audio":
-            self.inputs["visual"] = f"(B, L, {visual_channels}·{visual_positions})"
-        if not compat:
-            self.inputs["valid"] = "(B, L)"
-        self.outputs = {"va": "(B, L, 2)"}
 
     def _build(self, inside: int, head: int, dropout: float) -> None:
         self.coattn = CoAttention(self.steps, (inside, self.audio_channels), dropout=dropout)
@@ -75,51 +62,24 @@ class JCA(Model, name="jca"):
         self.Joint = ResidualLSTM(inside + self.audio_channels, inside // 2)
         self.vregressor, self.aregressor = (regression_head(inside, head, dropout) for _ in range(2))
 
-    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        audio, visual, valid = self._read(batch)
-        length = audio.shape[1]
-        if length < self.steps:
-            audio, visual, valid = self._fill_up(audio, visual, valid)
-        audio = functional.normalize(audio, dim=-1)                              # (B, steps, A)
+    def fuse(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> Tensor:
+        audio = self._hear(functional.normalize(audio, dim=-1), valid)           # (B, steps, A)
         places = self._positions(functional.normalize(visual, dim=-1))           # (B, steps, P, C)
-        visual = self.video_attn["attn"](places, audio)                          # (B, steps, inside)
-        visual, audio = self.coattn(visual, audio, valid)
+        visual = self._see(self.video_attn["attn"](places, audio), valid)        # (B, steps, inside)
+        visual, audio = self._attend(visual, audio, valid)
         joint = self.Joint(torch.cat([visual, audio], dim=-1), valid)            # (B, steps, inside)
-        va = torch.cat([self.vregressor(joint), self.aregressor(joint)], dim=-1)
-        if valid is not None:
-            va = va.masked_fill(~valid.unsqueeze(-1), 0.0)
-        return {"va": va[:, :length]}
+        return torch.cat([self.vregressor(joint), self.aregressor(joint)], dim=-1)
 
-    def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Sound, pictures (zeros for the absent modality) and mask (None = all valid), checked."""
-        sizes = {"audio": self.audio_channels, "visual": self.visual_channels * self.visual_positions}
-        dtype = self.Joint.linear.weight.dtype
-        found = {name: self.take(batch, name).to(dtype) for name in sizes if name in self.inputs}
-        for name, x in found.items():
-            if x.ndim != 3 or x.shape[2] != sizes[name]:
-                raise InputError(f"{name} {tuple(x.shape)}", where="model jca", expected=self.inputs[name])
-        some = next(iter(found.values()))
-        self._check_length(some.shape[1])
-        for name in sizes.keys() - found.keys():
-            found[name] = some.new_zeros(*some.shape[:2], sizes[name])
-        valid = None if self.compat else batch.get("valid")
-        if valid is None:
-            return found["audio"], found["visual"], None
-        valid = valid.bool()
-        # Selected, not multiplied: what stands in a masked step may be NaN.
-        return (*(found[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")), valid)
+    def _hear(self, audio: Tensor, valid: Tensor | None) -> Tensor:
+        """What is done to the sound before anything looks at it: nothing here."""
+        return audio
 
-    def _check_length(self, length: int) -> None:
-        if length > self.steps or (self.compat and length != self.steps):
-            raise InputError(f"a window of {length} steps", where="model jca",
-                             expected=f"{'' if self.compat else 'at most '}{self.steps} (the option steps)")
+    def _see(self, visual: Tensor, valid: Tensor | None) -> Tensor:
+        """What is done to the pictures before co-attention: nothing here."""
+        return visual
 
-    def _fill_up(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        missing = self.steps - audio.shape[1]
-        if valid is None:
-            valid = torch.ones(audio.shape[:2], dtype=torch.bool, device=audio.device)
-        audio, visual = (functional.pad(x, (0, 0, 0, missing)) for x in (audio, visual))
-        return audio, visual, functional.pad(valid, (0, missing))
+    def _attend(self, visual: Tensor, audio: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.coattn(visual, audio, valid)
 
     def _positions(self, visual: Tensor) -> Tensor:
         """(B, L, C·P) to (B, L, P, C)."""
@@ -131,12 +91,3 @@ class JCA(Model, name="jca"):
 def regression_head(channels: int, hidden: int, dropout: float) -> nn.Sequential:
     """(…, channels) to (…, 1), raw."""
     return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 1))
-
-
-def initialise(net: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for linear layers, as published; LSTMs keep torch's default."""
-    for module in net.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -13,6 +13,9 @@ GRADIENT = 0.12     # ± share from the middle to the edge, in a random directio
 CHANNEL_GAIN = 0.06 # ± share, each colour
 GAMMA = 0.12        # exponent of e, ±
 OFFSET = 0.04       # ± share of white
+HSV = (10, 25, 20)  # ± hue (of 180), saturation and value (of 255): TSAV's helper (its specification, §1.1)
+# Grey values of a mask that change places in a mirror: left and right brow, left and right eye (TSAV §1.2).
+MIRRORED_GREY = {223: 191, 191: 223, 159: 127, 127: 159}
 MEL_LEVEL = 0.12    # ± normalised units (one is 19.895 dB)
 MEL_SHIFT = 2       # ± bands
 MEL_MASKS = 2       # of each kind
@@ -20,13 +23,20 @@ MEL_MASK_BANDS = 8
 MEL_MASK_COLUMNS = 60  # 0.6 s
 
 
-def clip(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(T, S, S, 3) uint8 -> the same, moved, mirrored and re-lit; black pictures (no face) stay black."""
+def clip(pictures: np.ndarray, generator: np.random.Generator, masks: np.ndarray | None = None, flip: bool = True,
+         hsv: bool = False) -> np.ndarray:
+    """The same clip moved, mirrored and re-lit; black pictures (no face) stay black.
+
+    pictures : (T, S, S, 3) uint8 RGB. masks : (T, S, S) uint8 drawn from landmarks: they move with the pictures, and
+    in a mirror left and right brows and eyes change their grey values. flip : mirror half of the clips. hsv : jitter
+    hue, saturation and value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
+    """
     side = pictures.shape[1]
     matrix = _affine(side, generator)
-    mirror = generator.random() < 0.5
+    mirror = generator.random() < 0.5 and flip
     lookup = _lookup(generator)
     light = _gradient(side, generator)
+    shifts = [generator.integers(-most, most + 1) for most in HSV] if hsv else None
     out = np.zeros_like(pictures)
     for picture, place in zip(pictures, out, strict=True):
         if not picture.any():
@@ -34,7 +44,29 @@ def clip(pictures: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         moved = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         moved = cv2.LUT(moved[:, ::-1] if mirror else moved, lookup)
         place[...] = np.clip(moved * light, 0, 255)
-    return out
+        if shifts:
+            place[...] = _jittered(place, shifts)
+    if masks is None:
+        return out
+    moved = np.stack([_moved_mask(mask, matrix, mirror) for mask in masks])
+    return np.concatenate([out, moved[..., None]], axis=-1)
+
+
+def _jittered(picture: np.ndarray, shifts: list[int]) -> np.ndarray:
+    """(S, S, 3) uint8 RGB with hue (round the circle), saturation and value shifted."""
+    values = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.int16) + np.array(shifts, np.int16)
+    values[..., 0] %= 180
+    return cv2.cvtColor(np.clip(values, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+
+def _moved_mask(mask: np.ndarray, matrix: np.ndarray, mirror: bool) -> np.ndarray:
+    """(S, S) uint8; nearest neighbours, so that grey values stay names of parts."""
+    moved = cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
+    if not mirror:
+        return moved
+    swapped = np.arange(256, dtype=np.uint8)
+    swapped[list(MIRRORED_GREY)] = list(MIRRORED_GREY.values())
+    return cv2.LUT(np.ascontiguousarray(moved[:, ::-1]), swapped)
 
 
 def _affine(side: int, generator: np.random.Generator) -> np.ndarray:

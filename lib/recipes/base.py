@@ -31,6 +31,9 @@ class Recipe:
     class Options:
         """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.params`."""
 
+    # Frames of the box filter under published rules; what a method does not smooth keeps 1.
+    published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
+
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
         self.statistics: dict = {}
@@ -42,6 +45,11 @@ class Recipe:
     def tasks(self) -> tuple[str, ...]:
         """Labels it learns: "va", "expression", "action_units", "speaking", or several."""
         return ("va",)
+
+    @property
+    def published(self) -> bool:
+        """Whether windows, sound, network, loss, smoothing and metric follow the authors' code, defects included."""
+        return self.params.rules == "published"
 
     @property
     def uses_video(self) -> bool:
@@ -142,6 +150,10 @@ class Recipe:
     def groups(self, model: torch.nn.Module) -> list[dict]:
         """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad], "lr_factor": 1.0}]
+
+    def rate_factor(self, epoch: int) -> float:
+        """Factor on the learning rate in an epoch (counted from 0), beside the parameter `schedule`."""
+        return 1.0
 
     def loss(self, outputs: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Named scalars; "total" is minimised."""

@@ -6,16 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import losses, models, windows
+from lib import losses, models, smoothing, windows
 from lib.declarations import ROOT
 from lib.recipes import base
 from lib.store import request
 
 LOOK_BACK = 32  # frames that a step looks back (specification §7.1)
+# Videos that the published training leaves out without a reason (specification §2.4); published rules only.
+SKIPPED = {"313", "212", "303", "171", "40-30-1280x720", "286", "270", "234", "239", "266"}
+JUMP = 6  # the epoch, from 0, at which the published training takes ten times the rate (specification §2.8)
 
 
 class Recipe(base.Recipe):
-    """JCA, trained on features that `backbone_run` gives. One window = `steps` target frames, `step_hop` apart."""
+    """JCA, trained on features that `backbone_run` gives. One window = `steps` target frames, `step_hop` apart.
+
+    The other fusion networks of the same features inherit from it: what differs is the name of their network.
+
+    Published rules (specification §2): windows by the closed form, of 16 steps 32 frames apart, whose steps beyond a
+    trial are black and silent; 31 frame intervals of sound; the label of the last labelled frame up to a target; the
+    rate is multiplied by ten after six epochs, and training does not recover (§4). Which 8 of the last 32 pictures
+    are taken follows the pictures there are; the authors' training took labelled ones only.
+    """
+
+    network = "jca"
+    published_widths = smoothing.PUBLISHED
 
     class Options:
         phases: int = 1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512
@@ -28,8 +42,10 @@ class Recipe(base.Recipe):
                      "set backbone_run in the parameter file")
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [request("face_valid"), self._visual]
-        return wanted + ([self._audio] if self.uses_audio else [])
+            wanted += [request("face_valid"), self._visual, *([self._blank] if self.published else [])]
+        if self.uses_audio:
+            wanted += [self._audio, *([self._silence] if self.published else [])]
+        return wanted
 
     @property
     def _files(self):
@@ -44,7 +60,18 @@ class Recipe(base.Recipe):
                        pooled=self.params.features == "pooled")
 
     @property
+    def _blank(self):
+        return request("backbone_blank", self._files, size=self.params.face_size,
+                       pooled=self.params.features == "pooled")
+
+    @property
+    def _silence(self):
+        return request("backbone_silence", self._files, anchor="published")
+
+    @property
     def _audio(self):
+        if self.published:
+            return request("backbone_audio", self._files, anchor="published")
         seconds, anchor = self.params.audio_seconds, "centre"
         if not seconds:
             seconds, anchor = self.statistics.get("look_back_seconds") or self._look_back_seconds(), "end"
@@ -59,52 +86,96 @@ class Recipe(base.Recipe):
         return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
-        steps, hop = self.params.steps, self.params.step_hop
+        steps, hop = (windows.PUBLISHED_STEPS, windows.PUBLISHED_HOP) if self.published else self._steps
+        self.require(self._steps == (steps, hop), f"steps {self.params.steps}, step_hop {self.params.step_hop}",
+                     f"steps {steps} and step_hop {hop} under published rules", "set them so, or `rules: corrected`")
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            phases = None
-            if epoch is not None:
-                generator = np.random.default_rng([self.params.seed, epoch, 2, index])
-                phases = np.sort(generator.permutation(hop)[:self.params.options["phases"]])
-            targets = windows.sequences(self.n_frames(trial), steps, hop, phases)  # (N, steps), −1 = filled up
-            if epoch is not None:
-                known = np.isfinite(self.labels(trial, "va")).all(axis=1)
-                targets = targets[(known[targets] & (targets >= 0)).any(axis=1)]
+            rule = self._published_targets if self.published else self._targets
+            targets = rule(trial, index, epoch)  # (N, steps), −1 = filled up
             n_targets = (targets >= 0).sum(axis=1)
+            targets, n_targets = targets[n_targets > 0], n_targets[n_targets > 0]
             first = targets[:, 0]
             pieces.append((trial, {"start": np.maximum(first - LOOK_BACK + 1, 0),
                                    "stop": first + (n_targets - 1) * hop + 1, "first_target": first,
                                    "target_step": np.full_like(first, hop), "n_targets": n_targets}))
-        return self.window_table(pieces)
+        found = self.window_table(pieces)
+        self.require(not self.published or epoch is None or len(found) > 0, "no training window",
+                     "labelled train trials of 481 frames or more under published rules", "set `rules: corrected`")
+        return found
+
+    @property
+    def _steps(self):
+        return self.params.steps, self.params.step_hop
+
+    def _known(self, trial):
+        return np.isfinite(self.labels(trial, "va")).all(axis=1)
+
+    def _targets(self, trial, index, epoch):
+        phases = None
+        if epoch is not None:
+            generator = np.random.default_rng([self.params.seed, epoch, 2, index])
+            phases = np.sort(generator.permutation(self.params.step_hop)[:self.params.options["phases"]])
+        targets = windows.sequences(self.n_frames(trial), *self._steps, phases)
+        if epoch is not None:
+            targets = targets[(self._known(trial)[targets] & (targets >= 0)).any(axis=1)]
+        return targets
+
+    def _published_targets(self, trial, index, epoch):
+        if epoch is None:
+            return windows.published_sequences(self.n_frames(trial), training=False)
+        skipped = self.params.dataset == "affwild2" and str(trial) in SKIPPED
+        n_frames = 0 if skipped else self.n_frames(trial)
+        return windows.published_sequences(n_frames, training=True, rows=self._known(trial)[:n_frames])
 
     def example(self, window, generator=None):
-        steps = self.params.steps
+        steps, trial = self.params.steps, window.trial
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
         item = {"valid": np.arange(steps) < window.n_targets,
-                "va": _filled(self.labels(window.trial, "va")[frames], steps, np.nan)}
+                "va": _filled(self._labels_of(trial, frames), steps, np.nan)}
         if self.uses_video:
-            item["visual"] = _filled(self.read(window.trial, self._visual)[frames], steps, 0)
+            beyond = self.read(trial, self._blank)[0] if self.published else 0
+            item["visual"] = _filled(self.read(trial, self._visual)[frames], steps, beyond)
         if self.uses_audio:
-            item["audio"] = _filled(self.read(window.trial, self._audio)[frames], steps, 0)
+            beyond = self.read(trial, self._silence)[0] if self.published else 0
+            item["audio"] = _filled(self.read(trial, self._audio)[frames], steps, beyond)
         return item
 
+    def _labels_of(self, trial, frames):
+        rows = self.labels(trial, "va")
+        if not self.published:
+            return rows[frames]
+        last = windows.look_back(self._known(trial), LOOK_BACK, 1)[frames, 0]  # −1 = none in 32 frames
+        return np.where((last >= 0)[:, None], rows[last], np.nan)
+
     def model(self):
-        sizes = {}
-        trial = next(iter(self._trials))
+        return models.create(self.network, self.published, steps=self.params.steps, width=self.params.width,
+                             modality=self.params.modality, dropout=self.params.options["dropout"], **self._sizes())
+
+    def _sizes(self):
+        """The network's sizes, from what stands beside the features of a trial."""
+        sizes, trial = {}, next(iter(self._trials))
         if self.uses_video:
             facts = self.facts(trial, self._visual)
             sizes |= {"visual_channels": facts["channels"], "visual_positions": facts["positions"]}
         if self.uses_audio:
             sizes["audio_channels"] = self.facts(trial, self._audio)["shape"][1]
-        return models.create("jca", steps=self.params.steps, width=self.params.width, modality=self.params.modality,
-                             dropout=self.params.options["dropout"], **sizes)
+        if "visual_positions" not in models.options(self.network):
+            positions = sizes.pop("visual_positions", 1)
+            self.require(positions == 1, f"features of {positions} positions", "one vector a picture",
+                         "set `features: pooled`")
+        return sizes
 
     def loss(self, outputs, batch):
-        return {"total": losses.va_loss(outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"])}
+        return {"total": losses.va_loss(outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"],
+                                        rules=self.params.rules)}
+
+    def rate_factor(self, epoch):
+        return 10.0 * 0.8 ** ((epoch - JUMP + 1) // 2) if self.published and epoch >= JUMP else 1.0
 
 
-def _filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
-    """(n, k) -> (steps, k) float32, filled up with `value`."""
+def _filled(rows: np.ndarray, steps: int, value: float | np.ndarray) -> np.ndarray:
+    """(n, k) -> (steps, k) float32, filled up with `value`, a number or (k,)."""
     out = np.full((steps, rows.shape[1]), value, np.float32)
     out[:len(rows)] = rows
     return out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from lib import losses, models
-from lib.features import mel
+from lib import audio, losses, models
+from lib.features import mel, published_sound
 from lib.recipes import augmentation, base
 from lib.store import request
 
@@ -14,14 +15,23 @@ CLIP = 6 * np.arange(-7, 1)
 
 
 class Recipe(base.Recipe):
-    """TSAV, trained from scratch or on. One window = one target frame."""
+    """TSAV, trained from scratch or on. One window = one target frame.
+
+    Published rules (specification §1): the sound of early and late frames is cut as the authors' code cuts it, one
+    spectrogram a frame; an action unit is active where the raw output is above 0.5; nothing is smoothed.
+    """
+
+    _sound = ("", None)  # trial and waveform that were read last; published rules only
 
     class Options:
         tasks: list[str] = ["va"]  # labels to learn; one of va, expression, action_units
         expressions: int = 7  # expression classes of the label files; from 2 to 20
         action_units: int = 8  # action units of the label files; from 1 to 40
+        channels: int = 3  # of a picture: colours, or colours and the mask drawn from landmarks; one of 3, 4
         frame_step: int = 1  # training frames of a trial in an epoch: every n-th, from a random one on; from 1 to 1000
         augment: bool = True  # move, mirror and re-light clips, mask sound, in training
+        flip: bool = True  # of these the mirror, with the landmarks of the mask channel
+        hsv: bool = False  # jitter hue, saturation and value as well
 
     @property
     def tasks(self):
@@ -37,7 +47,12 @@ class Recipe(base.Recipe):
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
             wanted += [request("face_valid"), request("face", size=self.params.face_size)]
-        return wanted + ([request("mel")] if self.uses_audio else [])
+            wanted += [request("mask")] if self.params.options["channels"] == 4 else []
+        return wanted + ([self._heard] if self.uses_audio else [])
+
+    @property
+    def _heard(self):
+        return request("audio_44k", rate=mel.RATE) if self.published else request("mel")
 
     def windows(self, trials, epoch=None):
         pieces = []
@@ -70,12 +85,33 @@ class Recipe(base.Recipe):
         return item
 
     def _clip(self, trial, frame, generator):
-        pictures = self.faces(trial, self.params.face_size).read(np.maximum(frame + CLIP, -1))  # (8, S, S, 3)
-        augmented = generator is not None and self.params.options["augment"]
-        return augmentation.clip(pictures, generator) if augmented else pictures
+        frames, options = np.maximum(frame + CLIP, -1), self.params.options
+        pictures = self.faces(trial, self.params.face_size).read(frames)  # (8, S, S, 3)
+        masks = self._masks(trial, frames) if options["channels"] == 4 else None
+        if generator is not None and options["augment"]:
+            return augmentation.clip(pictures, generator, masks, options["flip"], options["hsv"])
+        return pictures if masks is None else np.concatenate([pictures, masks[..., None]], axis=-1)
+
+    def _masks(self, trial, frames):
+        """(8, S, S) uint8, black before the first frame."""
+        size, drawn = self.params.face_size, self.read(trial, request("mask"))
+        masks = np.stack([drawn[max(frame, 0)] * np.uint8(frame >= 0) for frame in frames])
+        if masks.shape[1] == size:
+            return masks
+        return np.stack([cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST) for mask in masks])
+
+    def _waveform(self, trial):
+        """The whole sound of a trial, kept for the next frame: it is long, so only that of one trial."""
+        if self._sound[0] != trial:
+            first, facts = self.read(trial, request("time"))[0], self.facts(trial, self._heard)
+            samples = audio.as_float(self.read(trial, self._heard))
+            self._sound = (trial, published_sound.anchored(samples, facts["t0"], first))
+        return self._sound[1]
 
     def _segment(self, trial, frame, generator):
         seconds, time = self.params.audio_seconds, self.read(trial, request("time"))[frame]
+        if self.published:
+            return mel.published_segment(self._waveform(trial), time, seconds)
         start = mel.start_column(time, self.facts(trial, request("mel"))["t0"], seconds)
         segment = mel.segments(self.read(trial, request("mel")), [start], mel.columns(seconds))[0]  # (1, 64, columns)
         augmented = generator is not None and self.params.options["augment"]
@@ -83,19 +119,27 @@ class Recipe(base.Recipe):
 
     def model(self):
         p = self.params
-        return models.create("tsav", width=p.width, face_size=p.face_size, audio_seconds=p.audio_seconds, channels=3,
-                             modality=p.modality, stream_outputs=p.stream_loss > 0,
-                             expressions=p.options["expressions"], action_units=p.options["action_units"])
+        options = p.options
+        return models.create("tsav", self.published, width=p.width, face_size=p.face_size,
+                             audio_seconds=p.audio_seconds, channels=options["channels"], modality=p.modality,
+                             stream_outputs=p.stream_loss > 0, expressions=options["expressions"],
+                             action_units=options["action_units"])
 
     def loss(self, outputs, batch):
         parts = {}
         if "va" in self.tasks:
-            parts["va"] = losses.va_loss(outputs["va"], batch["va"], self.params.va_loss)
+            kind, rules = self.params.va_loss, self.params.rules
+            parts["va"] = losses.va_loss(outputs["va"], batch["va"], kind, rules=rules)
             if "va_video" in outputs:
-                parts["va_video"] = self.params.stream_loss * losses.va_loss(outputs["va_video"], batch["va"],
-                                                                             self.params.va_loss)
+                parts["va_video"] = self.params.stream_loss * losses.va_loss(outputs["va_video"], batch["va"], kind,
+                                                                             rules=rules)
         if "expression" in self.tasks:
             parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"])
         if "action_units" in self.tasks:
             parts["action_units"] = losses.action_unit_loss(outputs["action_units"], batch["action_units"])
         return {**parts, "total": sum(parts.values())}
+
+    def decide(self, task, values):
+        if task == "action_units" and self.published:
+            return (values > 0.5).astype(np.int8)  # the authors round the raw output
+        return super().decide(task, values)

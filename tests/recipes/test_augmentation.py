@@ -119,3 +119,34 @@ def test_bands_are_shifted_by_two_at_most():
     found = [augmentation.mel(peak, random_of(seed))[0].max(axis=1) for seed in range(80)]
     uncovered = [int(bands.argmax()) for bands in found if bands.max() > 10]  # a mask may cover the peak
     assert set(uncovered) == {28, 29, 30, 31, 32}
+
+
+def test_a_mask_moves_with_its_picture_and_left_and_right_change_places_in_a_mirror(pictures):
+    masks = np.zeros((8, SIDE, SIDE), np.uint8)
+    masks[:, 14:20, 8:14], masks[:, 14:20, 34:40] = 223, 191   # left and right brow
+    mirrored = 0
+    for seed in range(20):
+        found = augmentation.clip(pictures, random_of(seed), masks)
+        assert found.shape == (8, SIDE, SIDE, 4)
+        assert np.array_equal(found[..., :3], augmentation.clip(pictures, random_of(seed)))
+        assert set(np.unique(found[..., 3])) == {0, 191, 223}
+        columns = [np.nonzero(found[0, :, :, 3] == grey)[1].mean() for grey in (223, 191)]
+        assert columns[0] < columns[1], "the left brow stays on the left, whichever way the picture is turned"
+        mirrored += place(found[0, ..., :3])[1] > SIDE / 2
+    assert 0 < mirrored < 20
+
+
+def test_without_flip_no_clip_is_mirrored_and_all_else_is_the_same(pictures):
+    for seed in range(20):
+        kept = augmentation.clip(pictures, random_of(seed), flip=False)
+        assert place(kept[0])[1] < SIDE / 2
+        other = augmentation.clip(pictures, random_of(seed))
+        assert np.array_equal(kept, other) or place(other[0])[1] > SIDE / 2
+
+
+def test_hsv_jitter_is_one_draw_a_clip_and_off_unless_asked_for(pictures):
+    still = np.repeat(pictures[:1], 8, axis=0)
+    for seed in range(5):
+        found = augmentation.clip(still, random_of(seed), hsv=True)
+        assert all(np.array_equal(found[0], one) for one in found)
+        assert not np.array_equal(found, augmentation.clip(still, random_of(seed)))

@@ -499,3 +499,25 @@ def test_an_unknown_recipe_is_refused_with_those_there_are(tiny):
     assert "jca" in str(told.value)
     assert {"jca", "tsav"} <= set(recipes.NAMES)
     assert not {"base", "augmentation"} & set(recipes.NAMES)
+
+
+@pytest.mark.parametrize("given", [(), ("va",), ("expression", "action_units"), ("va", "expression", "action_units")])
+def test_eight_expressions_and_twelve_units_learn_from_any_mix_of_labels(tiny, given):
+    method = tiny_set.create("tsav", tiny, stream_loss=0.0, options={"expressions": 8, "action_units": 12})
+    torch.manual_seed(0)
+    model = method.model()
+    labels = {"va": torch.rand(4, 2), "expression": torch.tensor([0, 7, 3, 7]),
+              "action_units": torch.ones(4, 12).long()}
+    absent = {"va": torch.full((4, 2), np.nan), "expression": torch.full((4,), -1),
+              "action_units": torch.full((4, 12), -1)}
+    batch = {name: labels[name] if name in given else absent[name] for name in labels}
+    batch["va"][0] = torch.nan   # one frame has other labels than the rest
+    clip = torch.randint(0, 255, (4, 8, 32, 32, 3), dtype=torch.uint8)
+    outputs = model({"clip": clip, "mel": torch.randn(4, 1, 64, 51)})
+    found = method.loss(outputs, batch)
+    assert all(torch.isfinite(value) for value in found.values())
+    assert {name for name in labels if found[name] != 0} == set(given)
+    found["total"].backward()
+    changed = model.fc[1].weight.grad.abs().sum(dim=1) > 0
+    columns = {"expression": slice(0, 8), "va": slice(8, 10), "action_units": slice(10, 22)}
+    assert {name for name, place in columns.items() if changed[place].any()} == set(given)

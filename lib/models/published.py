@@ -1,0 +1,144 @@
+"""Weight files as the authors of the papers published them, read as data and never as a program.
+
+Such files are pickles. They are read with `weights_only=True`; beside tensors only what `ALLOWED` names is built: the
+scores beside the weights of JCA are NumPy scalars.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy._core.multiarray import scalar
+
+from lib.errors import InputError
+from lib.models.base import REGISTRY, Model
+
+STEM = "video_model.r2plus1d.stem.0.weight"   # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
+CONTAINERS = ("state_dict", "net")            # TSAV's and JCA's name for the weights in their files
+
+_RESEARCH = ("The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; cite Kuhnke, "
+             "Rumberg and Ostermann (FG 2020).")
+_RESERVED = ("The authors published no licence with these weights, so all rights are theirs: ask them "
+             "(github.com/praveena2j) before any use beyond reading, and cite the paper of the method.")
+LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
+            **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED)}
+
+_FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
+ALLOWED = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype,   # the second: NumPy 1's name for it
+           *{type(np.dtype(each)) for each in _FLOATS}, *_FLOATS]
+
+# How an unreadable file shows: each was met with a file cut or altered at some place.
+_UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
+               OSError, OverflowError, MemoryError, struct.error)
+
+
+class UnsafeError(InputError):
+    """A file that names something which is more than data."""
+
+
+def load_published(name: str, path: Path | str, **options: object) -> Model:
+    """A published network with its authors' weights, in evaluation mode, by the published rules (`compat`).
+
+    Arguments
+    ---------
+    name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca", "dca", "jca_paper" or
+        "jca_512" (cam_model.pt, jointcam_model.pt).
+    path : the file. A `module.` before every key (several GPUs) is taken off.
+    options : of the network where the file is not of the published size; ``channels=3`` cuts the mask's weights
+        off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
+
+    The network's `licence` says what may be done with the weights: whoever loads them shows it. Raises InputError for
+    a file that is damaged, holds more than data, or the weights of another network.
+    """
+    licence(name, path)
+    return fill(REGISTRY[name](compat=True, **options), path)
+
+
+def licence(name: str, path: Path | str = "") -> str:
+    """What may be done with the published weights of a network. Raises InputError where none are known."""
+    if name not in LICENCES:
+        raise InputError(f"no published weights are known of {name!r}", where=path, expected=" or ".join(LICENCES))
+    return LICENCES[name]
+
+
+def fill(net: Model, path: Path | str) -> Model:
+    """`load_published` into a network that is there already, one with `compat`; returns it."""
+    name, state, expected = net.name, weights_in(read(path), path), net.state_dict()
+    if STEM in expected and STEM in state and state[STEM].ndim == 5:
+        state = {**state, STEM: state[STEM][:, :expected[STEM].shape[1]]}
+    _require_fit(name, state, expected, path)
+    net.load_state_dict(state)
+    net.licence = licence(name, path)
+    return net.eval().requires_grad_(False)
+
+
+def read(path: Path | str) -> dict:
+    """What a weights file holds, without running anything in it. Raises InputError for what cannot be read so."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("the weights file is not there", where=path, todo="correct the name, or put the file there")
+    try:
+        with torch.serialization.safe_globals(ALLOWED):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from error
+    except _UNREADABLE as error:
+        raise InputError(f"a weights file that is damaged or cut short ({path.stat().st_size:,} bytes)", where=path,
+                         expected="a file as torch.save writes it", todo="download or copy it again") from error
+    if not isinstance(found, Mapping):
+        raise InputError(f"a file with one {type(found).__name__}", where=path, expected="named weights")
+    return dict(found)
+
+
+def _refused(path: Path, message: str) -> InputError:
+    """Why PyTorch's restricted reader stopped: a name that could run code, or bytes that are no such file."""
+    name = re.search(r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message)
+    if name is None:
+        return InputError("a weights file that is damaged or no file of PyTorch's", where=path,
+                          expected="a file as torch.save writes it", todo="download or copy it again")
+    return UnsafeError(f"a file that would run code: it names {name.group(1) or name.group(2)}", where=path,
+                       expected="tensors, numbers and text only",
+                       todo="do not open it with anything else; ask where it comes from")
+
+
+def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
+    """The state dict in what `read` returned, without `module.` before its keys."""
+    state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
+    if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        held = ", ".join(map(str, list(found)[:5])) or "nothing"
+        raise InputError(f"a file without weights, only {held}", where=path,
+                         expected=f"named tensors under {' or '.join(CONTAINERS)}")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str) -> None:
+    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if not missing and not extra:
+        wrong = [f"{key} {tuple(state[key].shape)}, here {tuple(expected[key].shape)}" for key in expected
+                 if state[key].shape != expected[key].shape]
+        if wrong:
+            raise InputError(f"weights of another size: {_listed(wrong)}", where=path,
+                             expected=f"the published sizes of {name}", todo="give the options of that network")
+        return
+    others = [other for other in LICENCES if other != name and _keys(other) == state.keys()]
+    both = (("missing", missing), ("too many", extra))
+    parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in both if keys]
+    todo = f"these are the keys of {' or '.join(others)}: load it as that" if others else "is this the right file?"
+    raise InputError(f"not the weights of {name}; {'; '.join(parts)}", where=path,
+                     expected=f"{len(expected)} keys", todo=todo)
+
+
+def _keys(name: str) -> set[str]:
+    with torch.device("meta"):   # no memory, no numbers
+        return set(REGISTRY[name](compat=True).state_dict())
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,11 @@
+"""Dynamic cross-attention (DCA): RJCA with gates between attended and unattended features."""
+
+from __future__ import annotations
+
+from lib.recipes import jca
+
+
+class Recipe(jca.Recipe):
+    """DCA: windows, features and loss are JCA's."""
+
+    network = "dca"

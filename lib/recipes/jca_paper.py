@@ -1,0 +1,11 @@
+"""Joint cross-attention as the paper's equations print it, on pooled features."""
+
+from __future__ import annotations
+
+from lib.recipes import jca
+
+
+class Recipe(jca.Recipe):
+    """`jca_paper`: windows, features and loss are JCA's; features must be pooled."""
+
+    network = "jca_paper"

@@ -1,0 +1,11 @@
+"""Recursive joint cross-attention (RJCA): JCA with an LSTM on each modality."""
+
+from __future__ import annotations
+
+from lib.recipes import jca
+
+
+class Recipe(jca.Recipe):
+    """RJCA: windows, features and loss are JCA's."""
+
+    network = "rjca"
