@@ -234,6 +234,8 @@ def test_a_damaged_label_file_does_not_turn_its_trial_into_a_test_trial(layout):
 def test_two_videos_of_one_name_are_an_error(layout):
     layout.video("batch1/1.mp4")
     layout.video("batch2/1.avi")
+    with (layout.root / "batch2/1.avi").open("ab") as stream:
+        stream.write(b"another recording")  # two of one size are taken for copies, which is a warning
     layout.text("VA_Set/Train_Set/1.txt")
     assert layout.find().loc["1", "video_path"] == "batch1/1.mp4"
     check(layout.problems()["error", "1"], "two videos", layout.root / "batch2/1.avi", "first one used")
