@@ -27,7 +27,10 @@ BROWS_OUTER = ((66.0, 74.0), (137.0, 75.0))
 LIP, CHIN_END = 124.5, 170.0  # rows where the mouth opens and where its movement has faded
 OPENING = 11.0               # how far the lower lip goes down at s = 1
 MOUTH_INSIDE = (48, 14, 16)  # RGB
+WIDENING = 0.1               # of the eyes at arousal 1; with 0.4 a network reads arousal off the picture (CCC .46–.76)
 BLINK = 0.4                  # height of a shut eye; much less would fold the lids over each other
+N_EXPRESSIONS = 41           # valences at which movements are inverted; between them linearly
+INVERSIONS = 20              # iterations; the steepest movement leaves 0.8^20 = 1 % of 13 px
 Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 
 
@@ -73,6 +76,32 @@ def _expression_fields() -> np.ndarray:
 
 
 @cache
+def _came_by_table() -> np.ndarray:
+    """(N_EXPRESSIONS, 2, 200, 200) px: how far what is now at a place has moved, at valences from −1 to 1.
+
+    The fields say how far a point of the resting face goes; a picture is drawn from where each point came from. For
+    the small movements of a face's shape both are about the same, but a corner of the mouth that goes down by 13 px
+    would arrive only 9 px lower. So the movement is inverted: place = origin + movement(origin), by iteration.
+    """
+    table = np.zeros((N_EXPRESSIONS, 2, SIDE, SIDE), np.float32)
+    for v, came_by in zip(np.linspace(-1, 1, N_EXPRESSIONS), table, strict=True):
+        goes_by = np.tensordot(movement(v), _expression_fields(), 1)
+        for _ in range(INVERSIONS):
+            x, y = np.stack([X, Y]) - came_by
+            for goes, came in zip(goes_by, came_by, strict=True):
+                cv2.remap(goes, x, y, cv2.INTER_LINEAR, dst=came, borderMode=cv2.BORDER_REPLICATE)
+    return table
+
+
+def _came_by(v: float) -> np.ndarray:
+    """The table at one valence, (2, 200, 200) px."""
+    place = (v + 1) / 2 * (N_EXPRESSIONS - 1)
+    below = min(int(place), N_EXPRESSIONS - 2)
+    table = _came_by_table()
+    return table[below] + np.float32(place - below) * (table[below + 1] - table[below])
+
+
+@cache
 def _eye_fields() -> tuple[np.ndarray, np.ndarray]:
     """Distance of each row from the eye's middle, px, faded out around the eyes; for blinks more closely."""
     return tuple(sum(_bump(point, 10, height) * (Y - point[1]) for point in EYES) for height in (8, 5.5))
@@ -106,9 +135,9 @@ class Face:
 
         Returns source positions (200, 200, 2) px and the share of the mouth's inside (200, 200) 0…1, float32.
         """
-        x, y = np.stack([X, Y]) - self.shape - np.tensordot(movement(v), _expression_fields(), 1)
+        x, y = np.stack([X, Y]) - self.shape - _came_by(v)
         wide, shut = _eye_fields()
-        eyes = (1 / (1 + 0.4 * a) - 1) * wide + (1 / (1 - (1 - BLINK) * blink) - 1) * shut
+        eyes = (1 / (1 + WIDENING * a) - 1) * wide + (1 / (1 - (1 - BLINK) * blink) - 1) * shut
         rest = cv2.remap(np.dstack([eyes, *_opening_fields()]), x, y, cv2.INTER_LINEAR)
         moved = y - OPENING * s * rest[..., 1]
         inside = np.clip((y - LIP) / 1.2, 0, 1) * np.clip((LIP - moved) / 1.2 + 1, 0, 1)

@@ -18,9 +18,18 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def floors(root):
-    data = sample_floors.read(root)
+def data(root):
+    return sample_floors.read(root)
+
+
+@pytest.fixture(scope="module")
+def floors(data):
     return baselines.evaluate(data["train"], data["val"])
+
+
+def test_who_it_is_does_not_tell_the_label(data):
+    for trials in data.values():
+        assert max(np.abs(np.nanmean(trial["va"], axis=0)).max() for trial in trials) < 0.25
 
 
 @pytest.mark.parametrize(("name", "bound"), [

@@ -73,6 +73,15 @@ def test_mouth_corners_rise_with_valence_and_brows_fall_without():
         assert sad[y, x, 1] < glad[y, x, 1] - 2
 
 
+@pytest.mark.parametrize(("v", "across", "down"), [(-0.9, -6.3, 12.6), (0.5, 0.0, 0.0), (0.9, 1.8, -3.6)])
+def test_a_mouth_corner_arrives_where_the_specification_says(v, across, down):
+    places, _ = plain_face().mapping(v, 0.0, 0.0, 0.0)
+    x, y = sample_face.MOUTH_CORNERS[1]
+    seen = np.unravel_index(np.argmin(((places - (x, y)) ** 2).sum(axis=-1)), places.shape[:2])[::-1]
+    # k·(3v − 1.5) outwards, k·(3 − 6v) down; a place is a whole pixel, and the neighbouring fields add up to 0.6 px.
+    assert seen == pytest.approx((x + across, y + down), abs=1.2)
+
+
 def test_speaking_opens_the_mouth_and_arousal_the_eyes():
     face = plain_face()
     assert face.mapping(0, 0, 1, 0)[1].sum() > 3 * face.mapping(0, 0, 0.3, 0)[1].sum() > 0
