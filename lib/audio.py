@@ -16,8 +16,11 @@ def decode(path: Path, rate: int) -> tuple[np.ndarray, float]:
 
     Raises InputError when the file cannot be read or has no audio track.
     """
-    waveform, t0 = media.sound(path, rate)
-    return np.round(np.clip(waveform, -1, 1) * FULL_SCALE).astype(np.int16), t0
+    pieces, start = [], None
+    for time, piece in media.sound_pieces(path, rate):
+        start = time if start is None else start
+        pieces.append(np.round(piece * FULL_SCALE).astype(np.int16))
+    return np.concatenate(pieces), start
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:

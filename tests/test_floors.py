@@ -8,8 +8,8 @@ from lib.declarations import ROOT
 
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
-    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes", "crops", "pickles", "folds"},
+    {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
+     "device", "processes", "crops", "pickles", "folds"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
