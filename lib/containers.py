@@ -101,10 +101,14 @@ def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
         yield time, frame, turns
 
 
+def rotation(frame: av.VideoFrame) -> int:
+    """Degrees (−180 … 180) that a viewer turns the picture anticlockwise; 0 where the file says nonsense."""
+    return frame.rotation if abs(frame.rotation) <= 360 else 0
+
+
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """How a viewer turns the picture: 0–3 times 90° anticlockwise. Other angles are rounded; nonsense is 0."""
-    angle = frame.rotation
-    return round(angle / 90) % 4 if abs(angle) <= 360 else 0
+    """0–3 times 90° anticlockwise; angles between are rounded."""
+    return round(rotation(frame) / 90) % 4
 
 
 def decoded(container, track, path: Path) -> Iterator:

