@@ -254,4 +254,5 @@ def make_mask(inputs, parameters, create, device) -> None:
                 out[row] = alignment.mask(five, size)
 
 
-VERSIONS = {"tracks": 1, "face": 1, "face_valid": 1, "pixels": 1, "landmarks": 1, "mask": 1}
+# 2: interlaced pictures are made whole, those that change their size are scaled.
+VERSIONS = {"tracks": 2, "face": 2, "face_valid": 1, "pixels": 2, "landmarks": 1, "mask": 1}

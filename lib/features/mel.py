@@ -119,11 +119,11 @@ def tensors(mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.dev
     if stop - first > starts.size * columns:   # far apart: what lies between is not worth transforming
         return torch.cat([tensors(mel, starts[i:i + 1], columns, device) for i in range(starts.size)])
     power = torch.from_numpy(_extended(mel, first, stop)).to(device)
-    every = _decibels(power.T.contiguous()).unfold(1, columns, 1)          # (64, places, columns), a view
-    chosen = every.transpose(0, 1)[torch.from_numpy(starts - first).to(device)]   # (N, 64, columns)
-    loudest = chosen.amax(dim=(1, 2), keepdim=True)
-    torch.maximum(chosen, loudest - FLOOR, out=chosen)   # in place: a trial's segments are hundreds of MB
-    return chosen.sub_(MEAN).div_(SPREAD).unsqueeze(1)
+    levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD             # (64, stop - first)
+    place = torch.from_numpy(starts - first).to(device)
+    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[place]           # (N, 64, columns), the one large copy
+    loudest = levels.amax(dim=0).unfold(0, columns, 1)[place].amax(dim=1)  # (N,)
+    return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
