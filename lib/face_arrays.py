@@ -2,8 +2,8 @@
 
 A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial is decided here, by
 the store's `faces` (the parameter of that name), and stands in the array's parameters, so that variants live side by
-side: none for crops; ``faces: centre``; ``faces: detect`` with the person. What was detected, with what and how, is in
-the fingerprint of `tracks`, which all people of a video share.
+side: none for crops; ``faces: centre``; ``faces: detect`` with the person, and the detector where that is not the usual
+one. What was detected, with what and how, is in the fingerprint of `tracks`, which all people of a video share.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lib import alignment, crops, detection, faces, media, people, published_fac
 from lib.errors import InputError
 from lib.store import Request, Store, request
 
-CHOICES = ("auto", "crops", "detect", "centre")
 OF_A_FACE = ("face", "face_valid", "pixels", "landmarks", "mask")
-DETECTOR = "yunet"
+DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
+CHOICES = ("auto", "crops", "detect", "centre")
 PIXELS = 16  # side of the pictures that the trivial predictors see
 NO_DETECTOR = ("no face detector: the centre of the picture was taken; `python -m lib weights get yunet` gets it, then "
                "run 02 again")
@@ -38,21 +38,27 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         return _tracks(wanted, place)
     if wanted.name not in OF_A_FACE:
         return wanted
-    own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person")}
+    own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}
     choice = _choice(trial, wanted, own, place)
-    if choice == "detect":
-        return _detected(trial, wanted.name, own, place)
+    if detector := detector_of(choice):
+        return _detected(trial, wanted.name, own, place, detector)
     return request(wanted.name, **own, **({"faces": choice} if choice == "centre" else {}))
 
 
+def detector_of(choice: str) -> str:
+    """Name of the detector that a choice of `faces` means, "" for none."""
+    return DETECTOR if choice == "detect" else choice if choice in detection.DETECTORS else ""
+
+
 def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
-    choice = wanted.parameters.get("faces", place.faces)
+    choice = wanted.parameters.get("detector") or wanted.parameters.get("faces", place.faces)
     if choice == "auto":
         if trial["crops_dir"]:
             return "crops"
         return "detect" if _can_detect(trial, wanted.name, own, place) else "centre"
-    if choice not in CHOICES:
-        raise InputError(f"faces: {choice}", expected=", ".join(CHOICES), todo="correct the parameter `faces`")
+    if choice not in (*CHOICES, *detection.DETECTORS):
+        raise InputError(f"faces: {choice}", expected=", ".join([*CHOICES, *detection.DETECTORS]),
+                         todo="correct the parameter `faces`")
     if choice == "crops" and not trial["crops_dir"]:
         raise InputError("this trial has no cropped faces", where=f"trial {trial['trial']}",
                          expected="a folder of pictures, as `faces: crops` wants it",
@@ -70,17 +76,22 @@ def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
         shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name])))
 
 
-def _detected(trial: Mapping, name: str, own: dict, place: Store) -> Request:
-    root = place.weights_root or Path("weights")
-    return request(name, {"detector": weights.path(DETECTOR, root)}, **own, faces="detect", person=trial["person"])
+def _detected(trial: Mapping, name: str, own: dict, place: Store, detector: str = DETECTOR) -> Request:
+    other = {} if detector == DETECTOR else {"detector": detector}
+    return request(name, _files(detector, place), **own, faces="detect", person=trial["person"], **other)
+
+
+def _files(detector: str, place: Store) -> dict[str, Path]:
+    """The detector's file, as the registry names it; nothing of one that brings its own."""
+    own = detection.kind(detector).weights
+    return {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
 
 
 def _tracks(wanted: Request, place: Store) -> Request:
-    name = wanted.parameters.get("detector", DETECTOR)
+    name = wanted.parameters.get("detector") or detector_of(place.faces) or DETECTOR
     kind = detection.kind(name)
     parameters = {"detector": name, "detector_version": kind.version, "side": detection.SIDE, "every": tracking.EVERY}
-    return request("tracks", wanted.files or {"detector": weights.path(name, place.weights_root or Path("weights"))},
-                   **{**parameters, **wanted.parameters})
+    return request("tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters})
 
 
 def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
@@ -89,12 +100,14 @@ def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
     Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is taken then.
     """
     choice = wanted.parameters.get("faces", place.faces)
-    if wanted.name in OF_A_FACE and place.weights_root is not None and (
-            choice == "detect" or (choice == "auto" and not trial["crops_dir"])):
-        file = weights.path(DETECTOR, place.weights_root)
-        if choice == "detect":
+    if wanted.name not in OF_A_FACE or place.weights_root is None:
+        return
+    if detector := detector_of(choice):
+        for file in _files(detector, place).values():
             weights.provide(file)
-        elif not file.is_file():
+    elif choice == "auto" and not trial["crops_dir"]:
+        file = weights.path(DETECTOR, place.weights_root)
+        if not file.is_file():
             _try_once(file)
 
 
@@ -106,8 +119,8 @@ def _try_once(file: Path) -> None:
 
 def detector(table, place: Store) -> list[Path]:
     """The detector's file (there or not) if the faces of any trial of a table depend on it, else nothing."""
-    needed = place.faces == "detect" or (place.faces == "auto" and (table["crops_dir"] == "").any())
-    return [weights.path(DETECTOR, place.weights_root)] if needed and place.weights_root is not None else []
+    name = detector_of(place.faces) or (DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else "")
+    return list(_files(name, place).values()) if name and place.weights_root is not None else []
 
 
 def note(resolved: Request, place: Store) -> str:
@@ -121,7 +134,9 @@ def sources(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face`, `face_valid` and `pixels`."""
     choice = wanted.parameters.get("faces", "crops")
     if choice == "detect":
-        return {"video": trial["video_path"], "tracks": request("tracks", wanted.files), "time": request("time")}
+        other = {name: wanted.parameters[name] for name in ("detector",) if name in wanted.parameters}
+        return {"video": trial["video_path"], "tracks": request("tracks", wanted.files, **other),
+                "time": request("time")}
     inputs = _crops(trial) if choice == "crops" else {"video": trial["video_path"]}
     return {**inputs, "time": request("time")}
 
@@ -154,8 +169,10 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
 
 def make_tracks(inputs, parameters, create, device) -> None:
     """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width and height."""
-    weights.verify(inputs["detector"])
-    detector = detection.create(parameters["detector"], inputs["detector"], parameters["side"])
+    file = inputs.get("detector")
+    if file is not None:
+        weights.verify(file)
+    detector = detection.create(parameters["detector"], file, parameters["side"])
     size: dict = {}
 
     def pictures() -> Iterator[np.ndarray]:
@@ -237,4 +254,5 @@ def make_mask(inputs, parameters, create, device) -> None:
                 out[row] = alignment.mask(five, size)
 
 
-VERSIONS = {"tracks": 1, "face": 1, "face_valid": 1, "pixels": 1, "landmarks": 1, "mask": 1}
+# 2: interlaced pictures are made whole, those that change their size are scaled.
+VERSIONS = {"tracks": 2, "face": 2, "face_valid": 1, "pixels": 2, "landmarks": 1, "mask": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,18 @@ import numpy as np
 
 from lib import alignment, crops, media, published_faces
 from lib.crops import paths as crop_paths
+
+AT_ONCE = 256  # frames that are written before their memory is given back
+
+
+def give_back(array: np.ndarray, index: int) -> None:
+    """After every `AT_ONCE`-th frame: take the pages of a memory-mapped array out of this process.
+
+    They stay in the file, whether it was written to the disk yet or not; otherwise memory would grow with the video.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if index % AT_ONCE == AT_ONCE - 1 and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
@@ -47,12 +60,14 @@ def fill_from_crops(array: np.ndarray, crops_dir: Path) -> None:
     """Fill (T, S, S, 3) uint8 with the trial's pictures; black where no face was found."""
     for index, path in crop_paths(crops_dir, len(array)).items():
         array[index] = read_crop(path, array.shape[1])
+        give_back(array, index)
 
 
 def fill_from_video(array: np.ndarray, video_path: Path) -> None:
     """Fill (T, S, S, 3) uint8 with the centre square of every frame of a video that has no crops."""
     for index, (_, picture) in enumerate(media.frames(video_path)):
         array[index] = resize(centre_square(picture), array.shape[1])
+        give_back(array, index)
 
 
 def fill_aligned(array: np.ndarray, video_path: Path, landmarks: np.ndarray) -> None:
@@ -60,6 +75,7 @@ def fill_aligned(array: np.ndarray, video_path: Path, landmarks: np.ndarray) -> 
     for index, (_, picture) in enumerate(media.frames(video_path)):
         if np.isfinite(landmarks[index, 0, 0]):
             array[index] = alignment.align(picture, landmarks[index], array.shape[1])
+        give_back(array, index)
 
 
 class Faces:

@@ -77,14 +77,15 @@ def _loudness(inputs, parameters, create, device):
 
 
 def _sound(inputs, parameters, create, device):
-    samples, t0 = audio.decode(inputs["video"], parameters["rate"])
-    with create(samples.shape, np.int16, t0=t0, rate=parameters["rate"]) as out:
+    rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
+    samples, t0 = audio.decode(inputs["video"], rate)
+    with create(samples.shape, np.int16, t0=t0, rate=rate) as out:
         out[...] = samples
 
 
 def _mel(inputs, parameters, create, device):
     from lib.features import mel  # torch is needed for this array only
-    power = mel.power_mel(audio.as_float(inputs["sound"]), SOUND_RATE)  # (columns, 64)
+    power = mel.power_mel(inputs["sound"], SOUND_RATE)  # (columns, 64)
     with create(power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP) as out:
         out[...] = power
 
@@ -148,6 +149,7 @@ MAKERS = {maker.name: maker for maker in (
     _visual("landmarks", "trial", face_arrays.sources_of_landmarks, face_arrays.make_landmarks),
     _visual("mask", "trial", face_arrays.sources_of_landmarks, face_arrays.make_mask),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
+    Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),

@@ -7,23 +7,25 @@ picture and sound start together; who needs that does it knowingly. Decoding and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOSPC
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
+from lib import containers
 from lib.errors import InputError
+
+if TYPE_CHECKING:
+    import av
 
 CLOCK = Fraction(1, 90_000)  # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
 AAC_FRAME = 1024             # samples that an AAC encoder takes at once, and its priming (ISO/IEC 14496-3)
 # Players want the index first; times of edit lists are rounded to 1/1000 s unless a finer scale is asked for.
 MP4 = {"movflags": "faststart", "movie_timescale": "90000"}
 GAP = 0.05                   # s; a longer jump between two pieces of sound is a hole, not rounding
-AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Info:
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not say; `fps`
     (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 = not said) are in s,
     `audio_rate` in 1/s; `width` and `height` are the stored picture's, before `rotation` (degrees anticlockwise,
-    as a viewer would turn it).
+    as a viewer would turn it). `pixels` is the stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced`
+    says whether the first frame is two fields.
     """
 
     path: str
@@ -49,6 +52,8 @@ class Info:
     audio_start: float = 0.0
     rotation: int = 0
     audio_duration: float = 0.0
+    pixels: str = ""
+    interlaced: bool = False
 
 
 def probe(path: Path) -> Info:
@@ -57,8 +62,8 @@ def probe(path: Path) -> Info:
     Raises InputError when the file is missing, empty or no recording. A missing track is no error here: its
     codec name is "".
     """
-    with _opened(path) as container:
-        facts = {"path": str(path), "duration": (container.duration or 0) / av.time_base}
+    with containers.opened(path) as container:
+        facts = {"path": str(path), "duration": (container.duration or 0) / containers.pyav().time_base}
         if container.streams.video:
             facts |= _video_facts(container.streams.video[0], facts["duration"])
         if container.streams.audio:
@@ -67,8 +72,9 @@ def probe(path: Path) -> Info:
                       "audio_start": _seconds(track.start_time, track),
                       "audio_duration": _seconds(track.duration, track)}
         if container.streams.video:
-            first = next(_decoded(container, container.streams.video[0], path), None)
-            facts["rotation"] = first.rotation if first is not None else 0
+            first = next(containers.decoded(container, container.streams.video[0], path))
+            facts |= {"rotation": containers.rotation(first), "pixels": first.format.name,
+                      "interlaced": first.interlaced_frame}
     return Info(**facts)
 
 
@@ -86,8 +92,8 @@ def _seconds(stamp: int | None, track) -> float:
 
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
-    with _opened(path) as container:
-        return np.array([time for time, _ in _timed(container, path)], np.float64)
+    with containers.opened(path) as container:
+        return np.array([time for time, _ in containers.timed(container, path)], np.float64)
 
 
 def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[float, np.ndarray]]:
@@ -98,49 +104,19 @@ def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[fl
     start : frames to pass over at the beginning (they are decoded, as their followers depend on them).
     rotate : turn the picture as the container asks a viewer to; False gives it as it is stored.
 
+    Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels. All pictures have
+    the size of the first one: a recording that changes its resolution is scaled to it.
     Raises InputError when there is no video track, or at the place where it does not decode: a frame that is
     passed over in silence would shift every later row.
     """
-    with _opened(path) as container:
-        for index, (time, frame) in enumerate(_timed(container, path)):
+    size: dict = {}
+    with containers.opened(path) as container:
+        pictures = containers.progressive(containers.timed(container, path))
+        for index, (time, frame, turns) in enumerate(pictures):
+            size = size or {"width": frame.width, "height": frame.height}
             if index >= start:
-                picture = frame.to_ndarray(format="rgb24")
-                turns = round(frame.rotation / 90) % 4 if rotate else 0
-                yield time, np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
-
-
-def _timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
-    if not container.streams.video:
-        raise InputError("no video track", where=path, expected="a recording with picture",
-                         todo="leave the file out, or use it with modality: audio")
-    track = container.streams.video[0]
-    track.thread_type = "AUTO"
-    step, last = 1 / float(track.average_rate or 25), None
-    for frame in _decoded(container, track, path):
-        # Some AVI frames carry no stamp: they follow the last one at the average rate.
-        time = frame.time if frame.time is not None else (0.0 if last is None else last + step)
-        last = time
-        yield time, frame
-
-
-def _decoded(container, track, path: Path) -> Iterator:
-    """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an error."""
-    good = refused = 0
-    reason = ""
-    for packet in container.demux(track):
-        try:
-            decoded = packet.decode()
-        except av.error.FFmpegError as error:
-            refused, reason, decoded = refused + 1, error.strerror, []
-        if refused and (track.type == "video" or refused > good + 8):
-            break
-        good += len(decoded)
-        yield from decoded
-    if not good or refused > (good if track.type == "audio" else 0):
-        raise InputError(f"the {track.type} track ({track.codec_context.name}) does not decode: "
-                         f"{reason or 'nothing in it'} after {good} frames", where=path,
-                         expected="a track that decodes to its end",
-                         todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4")
+                picture = frame.to_ndarray(format="rgb24", **size)
+                yield time, np.ascontiguousarray(np.rot90(picture, turns)) if turns and rotate else picture
 
 
 def sound(path: Path, rate: int) -> tuple[np.ndarray, float]:
@@ -155,37 +131,48 @@ def sound(path: Path, rate: int) -> tuple[np.ndarray, float]:
     silence, because otherwise all later sound would lie too early. Raises InputError when there is no audio
     track or it does not decode.
     """
-    with _opened(path) as container:
+    pieces = list(sound_pieces(path, rate))
+    return np.concatenate([piece for _, piece in pieces]), pieces[0][0]
+
+
+def sound_pieces(path: Path, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+    """`sound` piece by piece, so that hours need little memory: (time in s of its first sample, (n,) float32)."""
+    with containers.opened(path) as container:
         if not container.streams.audio:
             raise InputError("no audio track", where=path, expected="a recording with sound",
                              todo="leave the recording out, or train with modality: video")
-        pieces, t0 = _resampled(container, container.streams.audio[0], rate, path)
-    return np.clip(np.concatenate(pieces), -1, 1).astype(np.float32), t0
+        t0, given = None, 0
+        for start, samples in _resampled(container, container.streams.audio[0], rate, path):
+            t0 = start if t0 is None else t0
+            hole = 0 if start is None else max(0, round((start - t0) * rate) - given)
+            for piece in (np.zeros(hole, np.float32), samples):
+                if len(piece):
+                    yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
+                    given += len(piece)
 
 
-def _resampled(container, track, rate: int, path: Path) -> tuple[list[np.ndarray], float]:
-    resampler = av.AudioResampler(format="fltp", rate=rate)
-    pieces: list[np.ndarray] = []
-    t0 = end = None
-    for frame in _decoded(container, track, path):
-        time = frame.time if frame.time is not None else (end or 0.0)
-        if t0 is None:
-            t0 = end = time
-        elif time - end > GAP:
-            pieces += _mono(resampler.resample(None))
-            resampler = av.AudioResampler(format="fltp", rate=rate)  # a flushed one takes no more sound
-            filled = sum(map(len, pieces))
-            pieces.append(np.zeros(max(0, round((time - t0) * rate) - filled), np.float32))
-            end = time
+def _resampled(container, track, rate: int, path: Path) -> Iterator[tuple[float | None, np.ndarray]]:
+    """(time where sound begins, or None where it goes on without a hole; samples)."""
+    resampler = form = end = None
+    for frame in containers.decoded(container, track, path):
+        time, start = frame.time if frame.time is not None else (end or 0.0), None
+        if resampler is None or time - end > GAP:
+            start = end = time
+        if start is not None or form != (frame.format.name, frame.layout.name, frame.sample_rate):
+            if resampler is not None:
+                yield None, _mono(resampler.resample(None))
+            # One that was flushed takes no more sound, and each takes one form of it only.
+            resampler = containers.pyav().AudioResampler(format="fltp", rate=rate)
+            form = frame.format.name, frame.layout.name, frame.sample_rate
         end += frame.samples / frame.sample_rate
         frame.pts = None  # the times are kept here; the filter would warn about uneven stamps
-        pieces += _mono(resampler.resample(frame))
-    return pieces + _mono(resampler.resample(None)), t0
+        yield start, _mono(resampler.resample(frame))
+    yield None, _mono(resampler.resample(None))
 
 
-def _mono(resampled: list[av.AudioFrame]) -> list[np.ndarray]:
+def _mono(resampled: list[av.AudioFrame]) -> np.ndarray:
     # FFmpeg's own down-mix to one float channel adds 0.71 of each side and can pass 1.
-    return [frame.to_ndarray().mean(axis=0) for frame in resampled]
+    return np.concatenate([np.zeros(0, np.float32), *(frame.to_ndarray().mean(axis=0) for frame in resampled)])
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], times: np.ndarray, sound: np.ndarray | None = None,
@@ -210,7 +197,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], times: np.ndarray, sou
                          expected="one time a frame, in s", todo="pass the times of media.frame_times")
     temporary = path.with_name(path.name + ".part")
     try:
-        with av.open(str(temporary), "w", format="mp4", options=MP4) as container:
+        with containers.pyav().open(str(temporary), "w", format="mp4", options=MP4) as container:
             _encode(container, iter(frames), times, sound, rate, sound_start, crf, preset, progress)
         temporary.replace(path)
     except OSError as error:
@@ -238,7 +225,7 @@ def _encode(container, frames, times, sound, rate, sound_start, crf, preset, pro
     for index, time in enumerate(times):
         picture = first if index == 0 else next(frames)
         picture = np.ascontiguousarray(picture[:video.height, :video.width])
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = containers.pyav().VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = round(time / CLOCK), CLOCK
         container.mux(video.encode(frame))
         if audio is not None:  # sound up to this frame, so that the file can be played while it loads
@@ -261,25 +248,9 @@ def _audio_track(container, rate: int):
 def _encode_sound(container, track, sound, heard: int, until: float, rate: int, start: float) -> int:
     while heard < len(sound) and heard / rate < until:
         piece = np.asarray(sound[heard:heard + AAC_FRAME], np.float32)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece[None]), format="fltp", layout="mono")
+        frame = containers.pyav().AudioFrame.from_ndarray(np.ascontiguousarray(piece[None]), format="fltp",
+                                                          layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = rate, heard + round(start * rate), Fraction(1, rate)
         container.mux(track.encode(frame))
         heard += len(piece)
     return heard
-
-
-@contextmanager
-def _opened(path: Path):
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("the recording is not there", where=path, todo="correct the path")
-    if path.stat().st_size == 0:
-        raise InputError("the file is empty (0 bytes)", where=path, expected="a recording",
-                         todo="copy or download it again")
-    try:
-        container = av.open(str(path))
-    except av.error.FFmpegError as error:
-        raise InputError(f"not a recording that can be read ({error.strerror})", where=path,
-                         expected="a media file such as mp4, avi, mov or webm", todo=AGAIN) from error
-    with container:
-        yield container

@@ -17,6 +17,7 @@ from lib.store import Store
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
 MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
 SOUND_RATE = 44_100
+TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
 
 
 def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", progress: Callable | None = None) -> Path:
@@ -37,8 +38,9 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     sound, start = (None, 0.0)
     if media.probe(video).audio_codec:
         sound, start = media.sound(video, SOUND_RATE)
-    return media.write_video(out, _drawn(video, predictions, note), times, sound=sound, rate=SOUND_RATE,
-                             sound_start=start, progress=progress)
+    early = min(0.0, times.min(), start)  # an mp4 begins at 0
+    return media.write_video(out, _drawn(video, predictions, note), increasing(times - early), sound=sound,
+                             rate=SOUND_RATE, sound_start=start - early, progress=progress)
 
 
 def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
@@ -48,6 +50,15 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
         out.mkdir(parents=True, exist_ok=True)
         write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target, note)
     return target
+
+
+def increasing(times: np.ndarray) -> np.ndarray:
+    """(T,) s, for writing: stamps that stand still or go back follow the one before by `TICK`; others are kept."""
+    times = np.asarray(times, np.float64)
+    if np.all(np.diff(times) > 0):
+        return times
+    ticks = TICK * np.arange(len(times))
+    return np.maximum.accumulate(times - ticks) + ticks
 
 
 def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:

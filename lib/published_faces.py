@@ -11,15 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import media, pickles
+from lib import alignment, media, pickles
 from lib.errors import InputError
 
 SUFFIX = ".pkl"
 SIZE = 112      # px, of the face that the matrices lead to
 TOLERANCE = 2   # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
-# Poly-lines of the mask channel: landmarks, closed or not, grey value; a later one overwrites an earlier one.
-LINES = ((slice(48, 60), True, 255), (slice(17, 22), False, 223), (slice(22, 27), False, 191),
-         (slice(36, 42), True, 159), (slice(42, 48), True, 127), (slice(28, 31), False, 63), (slice(6, 11), False, 31))
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -61,12 +58,12 @@ def valid_rows(path: Path, n_frames: int) -> np.ndarray:
     return np.isfinite(fit(path, n_frames)[0]).all(axis=(1, 2))
 
 
-def fill_faces(array: np.ndarray, alignment: Path, video: Path) -> None:
+def fill_faces(array: np.ndarray, file: Path, video: Path) -> None:
     """Render (T, S, S, 3) uint8 faces from the frames of the video; black where no face was found.
 
     At S = 112 exactly the published rendering: affine, cubic, black border. Other sizes are made from that.
     """
-    matrices, _ = fit(alignment, len(array))
+    matrices, _ = fit(file, len(array))
     for index, (_, picture) in enumerate(media.frames(video)):
         if np.isfinite(matrices[index]).all():
             face = cv2.warpAffine(picture, matrices[index], (SIZE, SIZE), flags=cv2.INTER_CUBIC)
@@ -75,17 +72,8 @@ def fill_faces(array: np.ndarray, alignment: Path, video: Path) -> None:
                 face, array.shape[1:3], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
 
 
-def fill_masks(array: np.ndarray, alignment: Path) -> None:
+def fill_masks(array: np.ndarray, file: Path) -> None:
     """Draw (T, 112, 112) uint8 masks from the landmarks; black where no face was found."""
-    for index, points in enumerate(fit(alignment, len(array))[1]):
+    for index, points in enumerate(fit(file, len(array))[1]):
         if np.isfinite(points).all():
-            array[index] = draw_mask(points)
-
-
-def draw_mask(points: np.ndarray) -> np.ndarray:
-    """TSAV's fourth channel: lines through 68 iBUG landmarks (68, 2) px of a 112×112 face -> (112, 112) uint8."""
-    mask = np.zeros((SIZE, SIZE), np.uint8)
-    whole = np.rint(points).astype(np.int32)
-    for part, closed, grey in LINES:
-        cv2.polylines(mask, [whole[part].reshape(-1, 1, 2)], closed, grey, 1, cv2.LINE_8)
-    return mask
+            array[index] = alignment.mask(points)

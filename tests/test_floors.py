@@ -8,12 +8,12 @@ from lib.declarations import ROOT
 
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
-    {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes", "crops", "pickles", "folds"},
+    {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
+     "device", "processes", "crops", "pickles", "folds"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
-     "clips", "weights", "makers", "arrays"},
+     "audio_export", "clips", "weights", "makers", "arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs"},

@@ -7,6 +7,7 @@ import pytest
 
 from lib import media, overlay
 from lib.errors import InputError
+from tests.films import X264, encode, ramp
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
 RATE = 44_100
@@ -141,3 +142,10 @@ def test_predictions_of_another_video_are_refused_and_nothing_is_left_behind(fil
     with pytest.raises(InputError, match="3 predictions for a video of 8 frames"):
         overlay.write(film, values(3), tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_whose_stamps_go_back_is_drawn_frame_by_frame(tmp_path):
+    video = encode(tmp_path / "back.mp4", ramp(6), "libx264", "yuv420p", options=X264, stamps=[9, 10, 11, 10, 10, 12])
+    table = pd.DataFrame({"valence": np.linspace(-1, 1, 6), "arousal": 0.0})
+    times = media.frame_times(overlay.write(video, table, tmp_path / "out.mp4"))
+    assert times == pytest.approx(np.array([9, 10, 11, 11.025, 11.05, 12]) / 25, abs=1e-4)

@@ -12,7 +12,6 @@ from functools import cache
 
 import cv2
 import numpy as np
-from skimage import data
 
 SIDE = 200
 CORNER = (125, 18)           # left and top of the piece in the photograph
@@ -47,6 +46,7 @@ def _smooth(x: np.ndarray) -> np.ndarray:
 def photograph() -> np.ndarray:
     """The 200×200 piece of the photograph, float32 RGB 0–255."""
     left, top = CORNER
+    from skimage import data  # only to draw the sample set
     return data.astronaut()[top:top + SIDE, left:left + SIDE].astype(np.float32)
 
 

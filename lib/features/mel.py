@@ -10,6 +10,7 @@ columns, filled up with zeros, however far it reaches outside.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torchaudio.functional import amplitude_to_DB
 from torchaudio.transforms import MelSpectrogram
 
+from lib import audio
 from lib.errors import InputError
 
 RATE = 44_100            # Hz
@@ -42,7 +44,7 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
 
     Arguments
     ---------
-    waveform : (n,) float, mono, -1…1.
+    waveform : (n,) float, mono, -1…1, or int16 as the store keeps it.
     rate : samples a second; must be 44 100.
 
     Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first and after
@@ -53,8 +55,10 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
         return np.zeros((0, BANDS), np.float32)
     # Of a window only samples -440…440 round its centre have weight (the first Hann value is 0).
     total = 1 + -(-(waveform.size - 1) // HOP)
-    blocks = [_power_between(waveform, j, min(BLOCK, total - j)) for j in range(0, total, BLOCK)]
-    return np.concatenate(blocks)
+    power = np.empty((total, BANDS), np.float32)
+    for first in range(0, total, BLOCK):
+        power[first:first + BLOCK] = _power_between(waveform, first, min(BLOCK, total - first))
+    return power
 
 
 def start_column(time: np.ndarray | float, t0: float, seconds: float,
@@ -95,18 +99,31 @@ def segments(mel: np.ndarray, starts: np.ndarray, columns: int) -> np.ndarray:
 
     Returns (N, 1, 64, columns) float32.
     """
+    return tensors(mel, starts, columns).numpy()
+
+
+def stream(mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.device | str = "cpu",
+           at_once: int = 256) -> Iterator[torch.Tensor]:
+    """`segments` of any number of frames, `at_once` at a time: (≤ at_once, 1, 64, columns) on `device`."""
+    starts = np.asarray(starts, np.int64)
+    for first in range(0, len(starts), at_once):
+        yield tensors(mel, starts[first:first + at_once], columns, device)
+
+
+def tensors(mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """`segments` as a tensor that is computed on `device` and stays there."""
     starts = np.asarray(starts, np.int64)
     if starts.size == 0:
-        return np.zeros((0, 1, BANDS, columns), np.float32)
+        return torch.zeros(0, 1, BANDS, columns, device=device)
     first, stop = int(starts.min()), int(starts.max()) + columns
     if stop - first > starts.size * columns:   # far apart: what lies between is not worth transforming
-        return np.concatenate([segments(mel, starts[i:i + 1], columns) for i in range(starts.size)])
-    decibels = _decibels(torch.from_numpy(_extended(mel, first, stop)).T.contiguous())   # (64, stop-first)
-    every = decibels.unfold(1, columns, 1)                                 # (64, places, columns), a view
-    chosen = every.transpose(0, 1)[torch.from_numpy(starts - first)]       # (N, 64, columns)
-    loudest = chosen.amax(dim=(1, 2), keepdim=True)
-    torch.maximum(chosen, loudest - FLOOR, out=chosen)   # in place: a trial's segments are hundreds of MB
-    return chosen.sub_(MEAN).div_(SPREAD).unsqueeze(1).numpy()
+        return torch.cat([tensors(mel, starts[i:i + 1], columns, device) for i in range(starts.size)])
+    power = torch.from_numpy(_extended(mel, first, stop)).to(device)
+    levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD             # (64, stop - first)
+    place = torch.from_numpy(starts - first).to(device)
+    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[place]           # (N, 64, columns), the one large copy
+    loudest = levels.amax(dim=0).unfold(0, columns, 1)[place].amax(dim=1)  # (N,)
+    return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
@@ -147,7 +164,8 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
     Returns (1, 64, columns) float32.
     """
     offset, length = published_span(time, seconds)
-    read = torch.from_numpy(_checked(waveform, RATE)[offset:offset + length])
+    piece = _checked(waveform, RATE)[offset:offset + length]
+    read = torch.from_numpy(_extended(piece, 0, len(piece)))
     wanted = columns(seconds)
     power = torch.zeros(BANDS, wanted)
     if read.numel() > FFT // 2:   # reflection needs more samples than it adds
@@ -179,6 +197,8 @@ def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     inside = slice(min(max(start, 0), len(array)), max(min(stop, len(array)), 0))
     if inside.start < inside.stop:
         rows[inside.start - start:inside.stop - start] = array[inside]
+        if array.dtype == np.int16:
+            rows /= audio.FULL_SCALE
     return rows
 
 
@@ -198,4 +218,4 @@ def _checked(waveform: np.ndarray, rate: int) -> np.ndarray:
                          todo="read it with media.sound(path, mel.RATE)")
     if waveform.ndim != 1:
         raise InputError(f"a waveform of shape {waveform.shape}", where="mel", expected="(n,), mono")
-    return waveform.astype(np.float32, copy=False)
+    return waveform if waveform.dtype == np.int16 else waveform.astype(np.float32, copy=False)

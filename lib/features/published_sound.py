@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from lib import audio
 from lib.features import mel
 
-INTERVALS = 31     # frame intervals of a segment; the name "32 frames" counts its ends
 SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on the left; 104 columns
 
 
@@ -31,10 +31,8 @@ def span(times: Sequence[float], frame: int) -> tuple[float, float]:
 
     times : (T,) s. frame : counted from 0; the first one ends at the second one's stamp, if its own is 0.
     """
-    stop = times[frame]
-    if stop == 0 and frame + 1 < len(times):
-        stop = times[frame + 1]
-    return (0.0 if frame < INTERVALS else float(times[frame - INTERVALS])), float(stop)
+    start, stop = audio.published_spans(times, frame)
+    return float(start), float(stop)
 
 
 def segment(waveform: np.ndarray, start: float, stop: float) -> np.ndarray:

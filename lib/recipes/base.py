@@ -114,10 +114,11 @@ class Recipe:
     def window_table(self, pieces: list[tuple[str, Mapping[str, np.ndarray]]]) -> pd.DataFrame:
         """Join the windows of several trials: (trial, column -> (N,) int) each."""
         names = [trial for trial, _ in pieces]
-        columns = {name: np.concatenate([np.asarray(piece[name], np.int64) for _, piece in pieces])
-                   if pieces else np.zeros(0, np.int64) for name in WINDOW_COLUMNS}
-        codes = np.repeat(np.arange(len(pieces)), [len(piece["start"]) for _, piece in pieces])
-        return pd.DataFrame({"trial": pd.Categorical.from_codes(codes, categories=names), **columns})
+        # 32 bits: all of Aff-Wild2 has 3.0 million frames, and each may be a window.
+        columns = {name: np.concatenate([np.asarray(piece[name], np.int32) for _, piece in pieces])
+                   if pieces else np.zeros(0, np.int32) for name in WINDOW_COLUMNS}
+        codes = np.repeat(np.arange(len(pieces), dtype=np.int32), [len(piece["start"]) for _, piece in pieces])
+        return pd.DataFrame({"trial": pd.Categorical.from_codes(codes, categories=names), **columns}, copy=False)
 
     def fit(self, windows: pd.DataFrame) -> dict:
         """Statistics of the training windows, saved with the run and used for any new video; none by default."""

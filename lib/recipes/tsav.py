@@ -57,7 +57,7 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = np.arange(self.n_frames(trial))
+            frames = np.arange(self.n_frames(trial), dtype=np.int32)  # as the table: an index of all data is large
             if epoch is not None:
                 frames = self._training_frames(trial, index, epoch)
             ones = np.ones_like(frames)

@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from lib.errors import InputError
 from lib.features import mel
@@ -132,3 +133,27 @@ def test_empty_sound_gives_silence_and_another_rate_is_refused():
         mel.power_mel(np.zeros((2, 10)))
     with pytest.raises(InputError, match="anchor"):
         mel.start_column(0.0, 0.0, 1, anchor="start")
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_a_stream_of_batches_is_the_segments_of_all_frames_in_order(sound, device):
+    power = mel.power_mel(sound)
+    starts = np.arange(-30, len(power) + 30, 7)
+    parts = list(mel.stream(power, starts, 50, device, at_once=13))
+    assert {len(part) for part in parts[:-1]} == {13}
+    assert all(part.device.type == device for part in parts)
+    found = torch.cat(parts).cpu().numpy()
+    assert found.shape == (len(starts), 1, mel.BANDS, 50)
+    for k in (0, 12, 13, len(starts) - 1):
+        assert np.allclose(found[k, 0], mel.plain_segment(sound, int(starts[k]), 50), atol=1e-4)
+
+
+def test_a_stream_of_nothing_is_empty():
+    assert list(mel.stream(np.ones((5, mel.BANDS), np.float32), [], 10)) == []
+
+
+def test_sound_of_the_store_is_scaled_while_it_is_transformed(sound):
+    whole = np.round(sound * 32767).astype(np.int16)
+    assert np.array_equal(mel.power_mel(whole), mel.power_mel(whole.astype(np.float32) / 32767))
+    assert np.array_equal(mel.published_segment(whole, 0.5, 0.3),
+                          mel.published_segment(whole.astype(np.float32) / 32767, 0.5, 0.3))
