@@ -34,12 +34,12 @@ class Faults:
         self.rows.append({"severity": severity, "item": self.trial, "what": what, "done": done, "where": str(where),
                           "expected": expected, "todo": todo})
 
-    def attempt(self, function, *given):
+    def attempt(self, function, *given, done: str = "its trial will be lost in 02–04"):
         """The function's value, or None and a row when it raises InputError."""
         try:
             return function(*given)
         except InputError as error:
-            self.add("error", error.what, "this trial will be lost in 02–04", error.where, error.expected, error.todo)
+            self.add("error", error.what, done, error.where, error.expected, error.todo)
             return None
 
 
@@ -48,8 +48,8 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     faults = Faults(trial["trial"])
     path = place.data_root / trial["video_path"]
     row = dict.fromkeys(COLUMNS, "") | {"trial": trial["trial"], "split": trial["split"], "opens": False}
-    info = faults.attempt(media.probe, path)
-    times = faults.attempt(_times, trial, place)
+    info = faults.attempt(media.probe, path, done="left out")
+    times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
                 "height": info.height, "fps": round(info.fps, 3), "container": info.n_frames or ""}
@@ -138,6 +138,12 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
     return f"{len(found)} of {n_frames}"
 
 
+def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
+    """The rows of the trials whose video decodes: without frames no notebook can do anything with a trial."""
+    kept = [outcome.ok and outcome.value["frames"] != "" for outcome in outcomes]
+    return trial_table[kept].reset_index(drop=True)
+
+
 def table(outcomes: list) -> pd.DataFrame:
     """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first."""
     rows = [outcome.value if outcome.ok else {"trial": outcome.item["trial"], "errors": outcome.error.what}
@@ -152,7 +158,7 @@ def tell(outcomes: list, report: Report) -> None:
     known = {(row["item"], row["what"]) for row in report.problems}
     for outcome in outcomes:
         if not outcome.ok:
-            report.fault(outcome.item["trial"], outcome.error, "this trial will be lost in 02–04")
+            report.fault(outcome.item["trial"], outcome.error, "left out")
             continue
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
