@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, crops, labels, media, published_faces
-from lib.datasets.report import Report
+from lib import arrays, crops, labels, makers, media, published_faces, published_rows
+from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
 
 UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by less
 ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
+RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "fps", "rate", "frames", "container",
-           "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
+           "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
 class Faults:
@@ -30,16 +31,17 @@ class Faults:
     def __init__(self, trial: str):
         self.trial, self.rows = trial, []
 
-    def add(self, severity: str, what: str, done: str = "", where: object = "", expected: str = "", todo: str = ""):
+    def add(self, severity: str, what: str, done: str = "", where: object = "", expected: str = "", todo: str = "",
+            traceback: str = ""):
         self.rows.append({"severity": severity, "item": self.trial, "what": what, "done": done, "where": str(where),
-                          "expected": expected, "todo": todo})
+                          "expected": expected, "todo": todo, "traceback": traceback})
 
     def attempt(self, function, *given, done: str = "its trial will be lost in 02–04"):
         """The function's value, or None and a row when it raises InputError."""
         try:
             return function(*given)
         except InputError as error:
-            self.add("error", error.what, done, error.where, error.expected, error.todo)
+            self.add("error", error.what, done, error.where, error.expected, error.todo, traceback_of(error))
             return None
 
 
@@ -52,17 +54,33 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
-                "height": info.height, "fps": round(info.fps, 3), "container": info.n_frames or ""}
+                "height": info.height, "turned": f"{info.rotation}°" if info.rotation else "",
+                "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
-        if info.n_frames not in (0, len(times)):
-            faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
-                       "what decodes counts", path)
+        _frames(info, len(times), faults)
     n_frames = None if times is None else len(times)
     row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(fault["what"] for fault in faults.rows if fault["severity"] == severity)
     return row | {"faults": faults.rows}
+
+
+def _frames(info: media.Info, n_frames: int, faults: Faults) -> None:
+    """Does the picture fit what the container says of it?"""
+    if info.n_frames - n_frames > ROWS:
+        faults.add("error", f"cut off: the container claims {info.n_frames} frames, {n_frames} decode",
+                   "what decodes counts", info.path, "all frames", "copy or download it again")
+    elif info.n_frames not in (0, n_frames):
+        faults.add("warning", f"the container claims {info.n_frames} frames, {n_frames} decode", "what decodes counts",
+                   info.path)
+    if info.rotation % 90 or abs(info.rotation) > 360:
+        faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
+                   "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
+                   "02; ffmpeg -i OLD NEW.mp4 writes it upright")
+    if info.fps and not RATES[0] <= info.fps <= RATES[1]:
+        faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
+                   info.path, f"{RATES[0]:g} to {RATES[1]:g}")
 
 
 def _times(trial: Mapping, place: Store) -> np.ndarray:
@@ -107,8 +125,9 @@ def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) 
         if not (name := trial[f"{kind}_path"]):
             continue
         path = place.data_root / name
-        read = (lambda p, k: labels.read_csv(p, n_frames or 0)) if path.suffix == ".csv" else labels.read
-        rows = faults.attempt(read, path, kind)
+        if n_frames is None and path.suffix != ".txt":
+            continue  # such a file is read against the frames of its video, which does not decode
+        rows = faults.attempt(makers.read_annotation, path, kind, n_frames or 0)
         if rows is not None:
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
@@ -125,6 +144,10 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
     if path.suffix == published_faces.SUFFIX:
         valid = faults.attempt(published_faces.valid_rows, path, n_frames)
         return "" if valid is None else f"{valid.sum()} in the alignment file"
+    if path.suffix == published_rows.SUFFIX:
+        sources = published_rows.annotation(trial).values()
+        valid = faults.attempt(published_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources))
+        return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
     found = faults.attempt(crops.paths, path, n_frames)
     if found is None:
         return ""

@@ -152,7 +152,8 @@ def read_csv(path: Path, n_frames: int) -> np.ndarray:
     twice = np.ones(len(frame), bool)
     twice[first] = False
     _refuse(((frame < 1) | (frame > n_frames) | twice)[:, None], values[:, 2:], path, "va",
-            f"each frame_id once, from 1 to {n_frames} (frames of the video)")
+            f"each frame_id once, from 1 to {n_frames} (frames of the video)",
+            "is no frame of the video, or comes twice")
     result = np.full((n_frames, 2), np.nan, np.float32)
     result[frame - 1] = np.where(missing.any(axis=1, keepdims=True), np.nan, va)
     return result
@@ -221,8 +222,8 @@ def _numbers(rows: list[str], columns: int, path: Path, kind: str) -> np.ndarray
     """Rows of text -> (n, columns) float64; the first wrong row is named."""
     for number, row in enumerate(rows):
         if row.count(",") != columns - 1:
-            found = row.count(",") + 1 if row.strip() else 0
-            raise InputError(f"{found} columns: {row[:80]!r}", where=f"{path}:{number + 2}",
+            found = f"{row.count(',') + 1} columns{', separated by ;' if ';' in row else ''}: {row[:80]!r}"
+            raise InputError(found if row.strip() else "an empty line", where=f"{path}:{number + 2}",
                              expected=f"{columns} columns: {_ROW[kind]}", todo="correct that line")
     parts = ",".join(rows).split(",") if rows else []
     try:
@@ -231,7 +232,7 @@ def _numbers(rows: list[str], columns: int, path: Path, kind: str) -> np.ndarray
         values = np.array([_number(part) for part in parts])
     if not np.isfinite(values).all():
         texts = np.array(parts).reshape(-1, columns)
-        _refuse(~np.isfinite(values).reshape(-1, columns), texts, path, kind)
+        _refuse(~np.isfinite(values).reshape(-1, columns), texts, path, kind, why="is no number")
     return values.reshape(-1, columns)
 
 
@@ -242,7 +243,8 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expected: str = "") -> None:
+def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expected: str = "",
+            why: str = "is out of range") -> None:
     """Raise InputError for the first value of an (n, columns) array that is marked wrong."""
     rows = np.flatnonzero(wrong.any(axis=1))
     if len(rows):
@@ -250,5 +252,5 @@ def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expect
         value = values[rows[0], column]
         found = repr(str(value)) if isinstance(value, str) else f"{value:g}"
         more = f", and {len(rows) - 1} more such rows" if len(rows) > 1 else ""
-        raise InputError(f"{found} in column {column + 1}{more}", where=f"{path}:{rows[0] + 2}",
+        raise InputError(f"{found} in column {column + 1} {why}{more}", where=f"{path}:{rows[0] + 2}",
                          expected=expected or _ROW[kind], todo="correct that line")

@@ -105,7 +105,8 @@ def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[fl
         for index, (time, frame) in enumerate(_timed(container, path)):
             if index >= start:
                 picture = frame.to_ndarray(format="rgb24")
-                turns = round(frame.rotation / 90) % 4 if rotate else 0
+                # A broken matrix comes out as thousands of degrees: it says nothing, and nothing is turned.
+                turns = round(frame.rotation / 90) % 4 if rotate and abs(frame.rotation) <= 360 else 0
                 yield time, np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
 

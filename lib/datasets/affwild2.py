@@ -3,7 +3,8 @@
 Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces in ``cropped_aligned/<trial>/``,
 annotations in ``<set>/<split>/<trial>.txt``, test trials in a text list of names or a folder of their videos. Folder
 names are matched without regard to case. A trial is named like its annotation file; ``_left``, ``_right`` and
-``_main`` tell persons of one video. What others computed from it (`openface`, `tsav_database`) is taken where it lies.
+``_main`` tell persons of one video. What others computed from it (OpenFace, `tsav_database`, `lfan_database`) is taken
+where it lies.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import crops, labels, media, trials
-from lib.datasets import tree, tsav_database
+from lib import crops, labels, media, published_rows, trials
+from lib.datasets import lfan_database, tree, tsav_database
 from lib.datasets.report import Report
 from lib.errors import InputError
 
@@ -119,7 +120,23 @@ def look(root: Path, report: Report) -> Found:
         if trial not in found.annotations:
             for kind in (kind for kind, split in splits.items() if split == "test"):
                 found.tests.setdefault(trial, set()).add(kind)
+    _add_lfan(root, found, report)
     return found
+
+
+def _add_lfan(root: Path, found: Found, report: Report) -> None:
+    """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge says nothing."""
+    for trial, (split, folder) in lfan_database.find(root, report).items():
+        if (folder / published_rows.FACE).is_file():
+            found.crops.setdefault(trial, folder / published_rows.FACE)
+        known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
+        if known - {split}:
+            report.warning(trial, f"is {split} in {lfan_database.INFO}, {', '.join(sorted(known))} by its label file",
+                           "its label file decides", where=str(folder))
+        if known or split == "test":
+            found.tests.setdefault(trial, set()).update([] if known else ["va"])
+        elif label := next((folder / name for name in published_rows.LABELS if (folder / name).is_file()), None):
+            found.annotations[trial] = {"va": (split, label)}
 
 
 def _sets(root: Path) -> list[tuple[Path, str]]:
@@ -218,7 +235,10 @@ def probe(videos: dict[str, Path], report: Report, progress: Callable | None = N
         except InputError as error:
             report.fault(name, error, "left out")
         else:
-            if not info.video_codec:
+            if not info.video_codec and not info.audio_codec:
+                report.error(name, "cut off, or never finished: there is no track in it", "left out", where=str(path),
+                             expected="a recording with picture and sound", todo="copy or download it again")
+            elif not info.video_codec:
                 report.error(name, "no video track, only sound", "left out", where=str(path),
                              expected="a recording with picture", todo="copy or download it again")
             else:
