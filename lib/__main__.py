@@ -165,7 +165,7 @@ def weights_ls(root: Path) -> None:
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
         _say(f"{row['name']:<18} {state}: {row['file']} ({size}; check-sum {row['state']}"
              f"{' ' + row['sha256'][:8] if row['sha256'] else ''})\n{'':<18} {row['what']}; licence: {row['licence']}; "
-             f"from {row['source']}")
+             f"from {row['source']}; address: {row['address']}")
         faults += bool(row["fault"])
     sys.exit(1 if faults else 0)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, crops, labels, makers, media, published_faces, published_rows
+from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
@@ -21,6 +21,7 @@ UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by le
 ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
+EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
 COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
            "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
@@ -58,7 +59,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
                 "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
-        _frames(info, len(times), faults)
+        _frames(info, times, faults)
     n_frames = None if times is None else len(times)
     row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
     for severity in ("error", "warning"):
@@ -66,14 +67,18 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     return row | {"faults": faults.rows}
 
 
-def _frames(info: media.Info, n_frames: int, faults: Faults) -> None:
+def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
     """Does the picture fit what the container says of it?"""
-    if info.n_frames - n_frames > ROWS:
-        faults.add("error", f"cut off: the container claims {info.n_frames} frames, {n_frames} decode",
-                   "what decodes counts", info.path, "all frames", "copy or download it again")
-    elif info.n_frames not in (0, n_frames):
-        faults.add("warning", f"the container claims {info.n_frames} frames, {n_frames} decode", "what decodes counts",
-                   info.path)
+    if missing := media.missing_bytes(info.path):
+        faults.add("error", f"cut off: the last {missing} bytes that its index names are not there", "what decodes "
+                   "counts", info.path, "the whole file", "copy or download it again")
+    if info.n_frames not in (0, len(times)):
+        faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
+                   "what decodes counts", info.path)
+    elif info.duration - (times[-1] - info.video_start) > EARLY:
+        faults.add("warning", f"the container claims {info.duration:.1f} s, the picture ends after "
+                   f"{times[-1] - info.video_start:.1f} s", "what decodes counts", info.path, "a picture to the end",
+                   "play its end: if something is missing, copy or download it again")
     if info.rotation % 90 or abs(info.rotation) > 360:
         faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
                    "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
@@ -162,9 +167,23 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
 
 
 def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
-    """The rows of the trials whose video decodes: without frames no notebook can do anything with a trial."""
-    kept = [outcome.ok and outcome.value["frames"] != "" for outcome in outcomes]
-    return trial_table[kept].reset_index(drop=True)
+    """The rows of the trials whose video decodes, with the numbers of frames that decode: containers only claim some.
+
+    Without frames no notebook can do anything with a trial.
+    """
+    frames = [outcome.value["frames"] if outcome.ok else "" for outcome in outcomes]
+    decoded = trial_table.assign(n_frames=[count or 0 for count in frames])
+    return decoded[[count != "" for count in frames]].reset_index(drop=True)
+
+
+def weights_table(weights_root: Path) -> pd.DataFrame:
+    """One row a file of published weights: is it there, is it the right one, what may be done with it, where is it."""
+    rows = [{"weights": row["name"], "what": row["what"], "file": row["file"],
+             "state": row["fault"] or ("there" if row["there"] else "absent"),
+             "MB": f"{row['mb']:.2f}" if row["mb"] else "not known", "SHA-256": row["sha256"],
+             "check-sum": row["state"], "licence": row["licence"], "where to get it": row["source"],
+             "direct address": row["address"]} for row in weights.listing(weights_root)]
+    return pd.DataFrame(rows)
 
 
 def table(outcomes: list) -> pd.DataFrame:

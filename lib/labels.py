@@ -8,6 +8,7 @@ are −1.
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,24 @@ def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.D
     table.insert(1, "V", np.asarray(va, np.float32)[kept, 0])
     table.insert(2, "A", np.asarray(va, np.float32)[kept, 1])
     return _with_index(table, index_column)
+
+
+def names_of(kind: str, count: int) -> tuple[str, ...]:
+    """What `count` expressions or action units are called, in column order; by number where no year has as many."""
+    numbers = tuple(f"{kind} {number}" for number in range(count))
+    return next((names for names in HEADERS[kind] if len(names) == count), numbers)
+
+
+def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Name of an expression or action unit -> (T,) bool: decided for, by the columns of a prediction file."""
+    found = {}
+    scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]
+    for number, name in enumerate(names_of("expression", len(scores))):
+        found[name] = predictions["expression"].to_numpy() == number
+    units = [name for name in predictions if re.fullmatch(r"action_unit_\d+", name)]
+    for name, column in zip(names_of("action_units", len(units)), units, strict=True):
+        found[name] = predictions[column].to_numpy() > 0
+    return found
 
 
 def test_table(trial: str, n_frames: int, index_column: bool = False) -> pd.DataFrame:  # noqa: PT028 no test

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib import media
+from lib import labels, media
 from lib.errors import InputError
 from lib.store import Store
 
@@ -25,7 +25,8 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     Arguments
     ---------
     video : any file that `media.frames` reads.
-    predictions : one row a frame with columns valence and arousal in −1…1.
+    predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
+        expressions and action units that were decided for a line of words.
     note : a sentence at the lower edge, for example that the numbers have no meaning.
 
     Raises InputError when the predictions are not of this video.
@@ -51,9 +52,12 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
 
 
 def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
-    values = predictions[list(COLOURS)].to_numpy()
+    bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
+    classes = labels.decided(predictions)
     for index, (_, picture) in enumerate(media.frames(video)):
-        yield draw(_even(picture), dict(zip(COLOURS, values[index], strict=True)), note)
+        words = ", ".join(name for name, rows in classes.items() if rows[index])
+        values = {name: rows[index] for name, rows in bars.items()}
+        yield draw(_even(picture), {**values, **({"decided": words or "none"} if classes else {})}, note)
 
 
 def _even(picture: np.ndarray) -> np.ndarray:
@@ -64,13 +68,16 @@ def _even(picture: np.ndarray) -> np.ndarray:
     return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def draw(picture: np.ndarray, values: dict[str, float], note: str = "") -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number each."""
+def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "") -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number, or words."""
     height, width = picture.shape[:2]
     row = max(16, height // 16)
     panel = np.full((row * (len(values) + bool(note)) // 2 * 2 + row, width, 3), 255, np.uint8)
     for line, (name, value) in enumerate(values.items()):
-        _bar(panel, name, value, line * row + row // 4, row)
+        if isinstance(value, str):
+            _text(panel, f"{name}: {value}", (4, line * row + row // 4 + row - 5), row, width - 8)
+        else:
+            _bar(panel, name, value, line * row + row // 4, row)
     if note:
         _text(panel, note, (4, len(values) * row + row), row, width - 8)
     return np.concatenate([picture, panel[:panel.shape[0] // 2 * 2]])

@@ -114,7 +114,8 @@ def read(path: Path) -> object:
                          expected="lists, dicts, numbers, texts and NumPy arrays only",
                          todo="do not open it with Python's own pickle unless you trust who made it") from error
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-            RecursionError, MemoryError, ImportError, OverflowError, SyntaxError, UnicodeError) as error:  # what damaged pickles are known to raise
+            RecursionError, MemoryError, ImportError, OverflowError, SyntaxError,
+            UnicodeError) as error:  # what damaged pickles are known to raise
         raise InputError(f"this pickle is damaged ({type(error).__name__}: {str(error)[:80]})", where=path,
                          expected="a whole file", todo="fetch it again") from error
 

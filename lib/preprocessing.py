@@ -20,6 +20,7 @@ from lib.trials import select
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
+MANY = 8            # trials with the same note: more are counted instead of listed
 STRIP_FACES = 12    # pictures in a strip
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
 
@@ -33,9 +34,19 @@ def summary(outcomes: list) -> pd.DataFrame:
 
 
 def notes(outcomes: list) -> pd.DataFrame:
-    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs absent."""
+    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs absent.
+
+    What is true of more than `MANY` trials is one row that counts them.
+    """
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
-    return pd.DataFrame(rows, columns=["trial", "array", "note"])
+    often = Counter((row["array"], row["note"]) for row in rows)
+    listed = {}
+    for row in rows:
+        kind, count = (row["array"], row["note"]), often[row["array"], row["note"]]
+        alone = count <= MANY
+        listed.setdefault((row["trial"], *kind) if alone else kind, row if alone else
+                          {**row, "trial": f"{row['trial']} and {count - 1} more"})
+    return pd.DataFrame(listed.values(), columns=["trial", "array", "note"])
 
 
 def lost(outcomes: list) -> pd.DataFrame:

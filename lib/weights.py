@@ -30,7 +30,8 @@ class Weights:
     """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at first use).
 
     `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a direct address,
-    "" where there is none (a form, a cloud drive).
+    "" where there is none (a form, a cloud drive); `tried` the date on which this address gave the right file, "" where
+    nobody has tried it yet: it was written down from the source's layout.
     """
 
     name: str
@@ -42,6 +43,14 @@ class Weights:
     sha256: str = ""
     md5: str = ""
     url: str = ""
+    tried: str = ""
+
+    @property
+    def address(self) -> str:
+        """The direct address, and whether anybody has ever got the file from it."""
+        if not self.url:
+            return "none: get it by hand"
+        return f"{self.url} ({f'worked on {self.tried}' if self.tried else 'never tried'})"
 
     @property
     def state(self) -> str:
@@ -203,7 +212,8 @@ def _alone(part: Path):
 def _download(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> None:
     reason = _fetch(wanted, address, part, place, progress)
     if reason:
-        raise _absent(wanted, place, f", and {address} {reason}")
+        untried = " (an address that nobody has tried yet)" if address == wanted.url and not wanted.tried else ""
+        raise _absent(wanted, place, f", and {address}{untried} {reason}")
     try:
         _compare(wanted, part)
     except InputError:
@@ -275,7 +285,10 @@ def _of_file(place: Path) -> Weights | None:
 
 
 def listing(weights_root: Path) -> list[dict]:
-    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source."""
+    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source, what, address.
+
+    Of an entry that is recorded at first use, an absent file has no `sha256`.
+    """
     rows = []
     for wanted in REGISTRY.values():
         place, digest, fault = path(wanted.name, weights_root), wanted.sha256, ""
@@ -287,5 +300,5 @@ def listing(weights_root: Path) -> list[dict]:
         size = place.stat().st_size if place.is_file() else wanted.size
         rows.append({"name": wanted.name, "file": wanted.file, "there": place.is_file(), "mb": size / 1e6,
                      "sha256": digest, "state": wanted.state, "fault": fault, "licence": wanted.licence,
-                     "source": wanted.source, "what": wanted.what})
+                     "source": wanted.source, "what": wanted.what, "address": wanted.address})
     return rows

@@ -137,6 +137,28 @@ def test_the_number_is_written_as_well():
     assert (names[0.37] != names[0.73]).any()
 
 
+def test_expressions_and_action_units_are_written_in_words_and_need_no_valence(film, tmp_path):
+    classes = pd.DataFrame({"expression": [4] * 8, **{f"expression_{k}": 0.0 for k in range(7)},
+                            **{f"action_unit_{k}": int(k == 1) for k in range(8)}})
+    shown = overlay.write(film, classes, tmp_path / "out.mp4")
+    assert len(media.frame_times(shown)) == 8
+    words = {text: overlay.draw(picture(), {"decided": text})[72:] for text in ("Happiness, AU2", "Neutral")}
+    assert ((words["Happiness, AU2"] < 100).sum() > 50).all()
+    assert words["Happiness, AU2"].shape == words["Neutral"].shape
+    assert (words["Happiness, AU2"] != words["Neutral"]).any()
+
+
+def test_the_words_are_those_of_the_frame(film, monkeypatch):
+    seen = []
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    classes = pd.DataFrame({"valence": np.linspace(-1, 1, 8), "arousal": 0.0, "expression": [0, 6] * 4,
+                            **{f"expression_{k}": 0.0 for k in range(7)}, "action_unit_0": [0, 0, 1, 1] * 2})
+    list(overlay._drawn(film, classes, ""))
+    assert [each["decided"] for each in seen[:4]] == ["Neutral", "Surprise", "Neutral, action_units 0",
+                                                      "Surprise, action_units 0"]
+    assert seen[0]["valence"] == -1
+
+
 def test_predictions_of_another_video_are_refused_and_nothing_is_left_behind(film, tmp_path):
     with pytest.raises(InputError, match="3 predictions for a video of 8 frames"):
         overlay.write(film, values(3), tmp_path / "out.mp4")
