@@ -123,6 +123,19 @@ def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.D
     return _with_index(table, index_column)
 
 
+def to_class_table(trial: str, kind: str, array: np.ndarray, index_column: bool = False) -> pd.DataFrame:
+    """Labelled frames of expressions or action units in the same form: img, EX, frame_id or img, AU1, …, frame_id.
+
+    array : as `read` returns it. Of a frame with some units labelled the others stay −1.
+    """
+    rows = np.asarray(array).reshape(len(array), -1)
+    kept = np.flatnonzero((rows >= 0).any(axis=1))
+    table = _frame_table(trial, kept + 1)
+    for place, name in enumerate(["EX"] if kind == "expression" else names_of(kind, rows.shape[1]), start=1):
+        table.insert(place, name, rows[kept, place - 1])
+    return _with_index(table, index_column)
+
+
 def names_of(kind: str, count: int) -> tuple[str, ...]:
     """What `count` expressions or action units are called, in column order; by number where no year has as many."""
     numbers = tuple(f"{kind} {number}" for number in range(count))
