@@ -15,6 +15,7 @@ from lib.store import Store
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
 SOUND_RATE = 44_100
 
@@ -27,6 +28,7 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     video : any file that `media.frames` reads.
     predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
         expressions and action units that were decided for a line of words.
+        Where `valid` is 0 there stands that no face was found.
     note : a sentence at the lower edge, for example that the numbers have no meaning.
 
     Raises InputError when the predictions are not of this video.
@@ -47,17 +49,22 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target, note)
+        who = f"person: {trial['person']}" if trial["person"] else ""
+        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target,
+              "; ".join(filter(None, [who, note])))
     return target
 
 
 def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
     bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
     classes = labels.decided(predictions)
+    seen = predictions["valid"].to_numpy() > 0 if "valid" in predictions else np.ones(len(predictions), bool)
     for index, (_, picture) in enumerate(media.frames(video)):
-        words = ", ".join(name for name, rows in classes.items() if rows[index])
-        values = {name: rows[index] for name, rows in bars.items()}
-        yield draw(_even(picture), {**values, **({"decided": words or "none"} if classes else {})}, note)
+        values = {name: rows[index] if seen[index] else NO_FACE for name, rows in bars.items()}
+        if classes:
+            words = ", ".join(name for name, rows in classes.items() if rows[index])
+            values["decided"] = (words or "none") if seen[index] else NO_FACE
+        yield draw(_even(picture), values, note)
 
 
 def _even(picture: np.ndarray) -> np.ndarray:

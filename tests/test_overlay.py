@@ -7,6 +7,7 @@ import pytest
 
 from lib import media, overlay
 from lib.errors import InputError
+from lib.store import Store
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
 RATE = 44_100
@@ -157,6 +158,25 @@ def test_the_words_are_those_of_the_frame(film, monkeypatch):
     assert [each["decided"] for each in seen[:4]] == ["Neutral", "Surprise", "Neutral, action_units 0",
                                                       "Surprise, action_units 0"]
     assert seen[0]["valence"] == -1
+
+
+def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
+    seen = []
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), ""))
+    assert [each["valence"] for each in seen[:2]] == [-1, "no face found"]
+    monkeypatch.undo()
+    sizes = {overlay.draw(picture(), each).shape for each in seen}
+    assert len(sizes) == 1, "the panel does not jump"
+
+
+def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(overlay, "write", lambda video, table, target, note: told.append(note))
+    values().to_csv(tmp_path / "film_left.csv")
+    trial = {"trial": "film_left", "person": "left", "video_path": film.name}
+    overlay.write_trial(trial, Store(tmp_path, "folder", film.parent), tmp_path, tmp_path / "out", SENTENCE)
+    assert told == [f"person: left; {SENTENCE}"]
 
 
 def test_predictions_of_another_video_are_refused_and_nothing_is_left_behind(film, tmp_path):
