@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
+from lib.datasets import tree
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
@@ -186,10 +187,18 @@ def weights_table(weights_root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(outcomes: list) -> pd.DataFrame:
-    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first."""
+def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
+    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first.
+
+    report : of the layout; a video that it has left out (it does not open) is a row, too.
+    """
     rows = [outcome.value if outcome.ok else {"trial": outcome.item["trial"], "errors": outcome.error.what}
             for outcome in outcomes]
+    known = {name for outcome in outcomes for name in (outcome.item["trial"], outcome.item["video"])}
+    for fault in report.problems if report else []:
+        is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
+        if fault["severity"] == "error" and is_video and fault["item"] not in known:
+            rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
     found = pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
     order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
     return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)

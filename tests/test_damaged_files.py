@@ -7,6 +7,7 @@ import pickle
 import shutil
 import struct
 from collections import Counter
+from functools import partial
 
 import av
 import cv2
@@ -274,8 +275,10 @@ def look(root, processed):
     """What 01 to 04 do: the report's text by trial, and the bytes of all arrays."""
     table, report = affwild2.find(root)
     place = Store(processed, "set", root)
-    checks = [data_check.check_trial(trial, place) for trial in table.to_dict("records")]
-    data_check.tell(over(dict, checks), report)
+    outcomes = over(partial(data_check.check_trial, place=place), table.to_dict("records"))
+    every = data_check.table(outcomes, report)
+    checks = [outcome.value for outcome in outcomes]
+    data_check.tell(outcomes, report)
     lost = {}
     for trial in table.to_dict("records"):
         for wanted in WANTED:
@@ -289,7 +292,7 @@ def look(root, processed):
         severity.setdefault(row.item, set()).add(row.severity)
     shown = {row["trial"]: f"{row['rate']} {row['crops']}" for row in checks}
     files = {path.relative_to(processed).as_posix(): path.read_bytes() for path in processed.rglob("*.npy")}
-    return told, lost, files, shown, severity
+    return told, lost, files, shown, severity, every
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +317,7 @@ def test_there_are_enough_damages_and_no_kind_covers_more_than_ten():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_report_names_the_kind_of(sets, name):
-    told, lost, _, shown, _ = sets["damaged"]
+    told, lost, _, shown, *_ = sets["damaged"]
     kind, trial = KINDS[name][1], TRIALS[name]
     text = told.get("test_set_VA.txt", "") if kind == "outside" else told.get(trial, "")
     assert WORDS[kind] in text + shown.get(trial, "")
@@ -330,6 +333,15 @@ def test_contradictions_are_errors_and_missing_counterparts_warnings(sets, name)
     if name not in SILENT and kind != "outside":
         fewer_frames_than_labels = name in ("one frame", "no index, cut at a half")
         assert ("error" in found) == (kind not in WARNINGS or fewer_frames_than_labels)
+
+
+def test_every_video_is_one_row_of_the_report_also_one_that_does_not_open(sets):
+    every = sets["damaged"][5].set_index("trial")
+    rows = set(TRIALS.values()) - {TRIALS["video missing"]} | set(GOOD)
+    assert (every.index.is_unique, set(every.index)) == (True, rows)
+    unopened = [TRIALS[name] for name, (_, kind) in KINDS.items() if kind in ("empty", "no recording", "no picture")]
+    assert not every.loc[unopened, "opens"].any()
+    assert (every.loc[unopened, "errors"] != "").all()
 
 
 @pytest.mark.parametrize("name", ["byte-order mark", "Windows line ends", "blank tail"])
