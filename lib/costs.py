@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import arrays, params
+from lib import arrays, declarations, params, runs
 from lib.errors import InputError
 from lib.makers import BASELINES
 from lib.store import Request, Store, request
@@ -19,6 +19,8 @@ from lib.store import Request, Store, request
 USUAL = (request("time"), request("face_valid"), request("face", size=112), request("mel"),
          request("va", mismatch="fit"), *BASELINES)
 BATCH = 2         # samples at once: enough to measure, and no more memory than a training needs
+OF_A_NETWORK = ("recipe", "modality", "backbone_run", "features", "width", "face_size", "audio_seconds", "steps",
+                "options")
 LOOK_BACK = 1.07  # s: 32 frames at 30 fps, where `audio_seconds` is 0 (tsav_jca.md §2.2)
 STEPS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
 
@@ -56,7 +58,8 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     Arguments
     ---------
     values : parameters of the experiment, as far as they are known (``params.yaml`` of its run folder); the others
-        have their defaults. A method that is built on a backbone has the backbone's features in it.
+        have their defaults. A method that is built on a backbone has the backbone's features in it; with
+        `predict_run` nothing is trained, and the sizes are that run's.
     seconds : time to measure; each network makes one step forward and one of training at least.
 
     Every frame is computed once; in training as many as `frame_step` leaves, or one step of each sequence.
@@ -64,7 +67,7 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     if not seconds or not table["n_frames"].sum():
         return pd.DataFrame(columns=["step", "hours", "GB needed"])
     from lib import device  # torch is needed for this table only
-    p = params.Params(params.complete(values))
+    p = params.Params(params.complete({**values, **_trained(values)}))
     place, rows, sizes = device.pick(p.device), [], {}
     frames = table.groupby("split")["n_frames"].sum()
     if p.backbone_run:
@@ -79,11 +82,20 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     cost = _seconds(net, seen, place, seconds / 2)
     steps = p.steps if p.backbone_run else 1
     learnt = frames.get("train", 0) / p.options.get("frame_step", 1) / steps * p.epochs
-    rows += [(f"05_train: {p.recipe}, width {p.width:g}, {p.epochs} epochs", learnt * cost["training"],
-              2 * 3 * cost["weights"]),  # best and last checkpoint, with both moments of the optimiser
-             ("06_inference", (frames.sum() - frames.get("train", 0)) / steps * cost["forward"], 0)]
+    if not p.predict_run:
+        rows.append((f"05_train: {p.recipe}, width {p.width:g}, {p.epochs} epochs", learnt * cost["training"],
+                     2 * 3 * cost["weights"]))  # best and last checkpoint, with both moments of the optimiser
+    predicted = frames.reindex(p.splits).sum()
+    rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted / steps * cost["forward"], 0))
     return pd.DataFrame([(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
                         columns=["step", "hours", "GB needed"])
+
+
+def _trained(values: Mapping) -> dict:
+    """What `predict_run` was trained with, where that is a run."""
+    folder = Path(values.get("runs_root", "runs")) / (values.get("predict_run") or " ")
+    before = runs.parameters(declarations.ROOT / folder)
+    return {name: before[name] for name in OF_A_NETWORK if name in before}
 
 
 def _positions(p: Mapping) -> int:

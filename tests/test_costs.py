@@ -102,6 +102,16 @@ def test_training_sees_the_training_frames_of_all_epochs_and_prediction_the_othe
     assert found["GB needed"].tolist() == [6.0, 0.0]
 
 
+def test_a_trained_run_is_not_trained_again_and_has_its_own_sizes(measured_networks, tmp_path):
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher/params.yaml").write_text("recipe: tsav\nwidth: 0.125\nface_size: 64\n")
+    found = costs.measure_networks(TABLE, {"recipe": "jca", "predict_run": "teacher", "runs_root": str(tmp_path),
+                                           "splits": ["train", "test"], "device": "cpu"}, 1.0)
+    assert measured_networks == [("tsav", {})]
+    assert found["step"].tolist() == ["06_inference: tsav, width 0.125 on cpu"]
+    assert found["hours"].tolist() == [2400 * 3.6 / 3600]
+
+
 @pytest.mark.parametrize(("features", "columns", "positions"), [("pooled", 64, 49), ("positions", 49 * 64, 49)])
 def test_a_method_on_a_backbone_has_the_features_of_every_frame_and_one_step_a_sequence(measured_networks, features,
                                                                                         columns, positions):
