@@ -75,7 +75,7 @@ def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
                    "counts", info.path, "the whole file", "copy or download it again")
     if info.n_frames not in (0, len(times)):
         faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
-                   "what decodes counts", info.path)
+                   "what decodes counts", info.path, "as many", "nothing if it plays to its end; else copy it again")
     elif info.duration - (times[-1] - info.video_start) > EARLY:
         faults.add("warning", f"the container claims {info.duration:.1f} s, the picture ends after "
                    f"{times[-1] - info.video_start:.1f} s", "what decodes counts", info.path, "a picture to the end",
@@ -86,7 +86,7 @@ def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
                    "02; ffmpeg -i OLD NEW.mp4 writes it upright")
     if info.fps and not RATES[0] <= info.fps <= RATES[1]:
         faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
-                   info.path, f"{RATES[0]:g} to {RATES[1]:g}")
+                   info.path, f"{RATES[0]:g} to {RATES[1]:g}", "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4")
 
 
 def _times(trial: Mapping, place: Store) -> np.ndarray:
@@ -98,7 +98,7 @@ def _times(trial: Mapping, place: Store) -> np.ndarray:
 def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
     steps = np.diff(times)
     if not len(steps):
-        faults.add("warning", f"only {len(times)} frame", "kept", path)
+        faults.add("warning", f"only {len(times)} frame", "kept", path, "a recording", "leave it out, or copy it again")
         return {"rate": ""}
     if (back := np.flatnonzero(steps <= 0)).size:
         faults.add("error", f"time stamps stand still or go back at frame {back[0] + 2} ({back.size} times)", "kept",
@@ -109,19 +109,21 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
 
 def _sound(trial: Mapping, info: media.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
-        faults.add("warning", "no audio track", "usable with modality: video only", info.path)
+        faults.add("warning", "no audio track", "usable with modality: video only", info.path, "a recording with "
+                   "sound", "copy or download it again, or leave it out")
         return {}
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
     if abs(late) > LATE:
-        faults.add("warning", f"the sound starts {late:+.2f} s after the picture", "kept on its own clock", info.path)
+        faults.add("warning", f"the sound starts {late:+.2f} s after the picture", "kept on its own clock",
+                   info.path, "together", "watch the lips: if they are out of step, re-encode the file")
     if info.audio_duration:
         last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         longer = info.audio_start + info.audio_duration - times[-1] - last_shown
         row["longer_ms"] = round(1000 * longer)
         if abs(longer) > LATE:
             faults.add("warning", f"the sound ends {longer:+.2f} s after the picture", "silence where it is missing",
-                       info.path)
+                       info.path, "together", "play its end: if something is missing, copy or download it again")
     return row
 
 
@@ -163,7 +165,8 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
                    "this trial will be lost in 02", path, "whole pictures",
                    "unpack them again, or delete them: their frames then count as faceless")
     if len(sizes) > 1:
-        faults.add("warning", f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}", "resized", path)
+        faults.add("warning", f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}", "resized", path,
+                   "one size", "look at the odd ones: they may be of another program")
     return f"{len(found)} of {n_frames}"
 
 

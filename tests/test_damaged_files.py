@@ -292,7 +292,7 @@ def look(root, processed):
         severity.setdefault(row.item, set()).add(row.severity)
     shown = {row["trial"]: f"{row['rate']} {row['crops']}" for row in checks}
     files = {path.relative_to(processed).as_posix(): path.read_bytes() for path in processed.rglob("*.npy")}
-    return told, lost, files, shown, severity, every
+    return told, lost, files, shown, severity, every, report.problem_table()
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +342,12 @@ def test_every_video_is_one_row_of_the_report_also_one_that_does_not_open(sets):
     unopened = [TRIALS[name] for name, (_, kind) in KINDS.items() if kind in ("empty", "no recording", "no picture")]
     assert not every.loc[unopened, "opens"].any()
     assert (every.loc[unopened, "errors"] != "").all()
+
+
+def test_every_row_of_the_report_says_where_what_was_done_and_what_to_do(sets):
+    rows = sets["damaged"][6]
+    assert len(rows) > len(KINDS) - 10
+    assert rows[(rows[["what", "done", "where", "todo"]] == "").any(axis=1)].empty
 
 
 @pytest.mark.parametrize("name", ["byte-order mark", "Windows line ends", "blank tail"])
