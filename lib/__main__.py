@@ -88,10 +88,14 @@ def compare(folders: tuple[Path, ...], target: Path | None) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
 @click.option("--out", default=None, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where to; by default preprocessed_VA_annotations in the processed folder of the data set.")
+              help="Where to; by default preprocessed_VA_annotations (…_EX_…, …_AU_…) in the processed folder.")
 @click.option("--index", is_flag=True, help="Write the published running number column, too.")
-def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, index: bool) -> None:
+@click.option("--kind", default="va", show_default=True, type=click.Choice(["va", "expression", "action_units"]),
+              help="Which labels.")
+def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, index: bool, kind: str) -> None:
     """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like programs read them.
+
+    With --kind expression img,EX,frame_id, with --kind action_units img,AU1,…,frame_id, of labelled frames.
 
     Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
     """
@@ -101,13 +105,13 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
     from lib.store import request
 
     p, place, table = _data_set(files, overrides)
-    work = partial(arrays.make_all, requests=[request("va", mismatch=p.label_mismatch)], place=place)
+    work = partial(arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place)
     outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name)
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
         click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
     done = preprocessing.intact(table, outcomes)
-    written = preprocessing.export_labels(done, place, p.label_mismatch, index, out)
-    _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDER}")
+    written = preprocessing.export_labels(done, place, p.label_mismatch, index, out, kind)
+    _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDERS[kind]}")
     sys.exit(0 if len(done) == len(table) else 3)
 
 
@@ -211,7 +215,7 @@ def weights_ls(root: Path) -> None:
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
         _say(f"{row['name']:<18} {state}: {row['file']} ({size}; check-sum {row['state']}"
              f"{' ' + row['sha256'][:8] if row['sha256'] else ''})\n{'':<18} {row['what']}; licence: {row['licence']}; "
-             f"from {row['source']}")
+             f"from {row['source']}; address: {row['address']}")
         faults += bool(row["fault"])
     sys.exit(1 if faults else 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Outcome:
 
 
 def map(function: Callable, items: Iterable, workers: int = 1, progress: Callable | None = None,
-        catch: tuple[type[Exception], ...] = (InputError,), name: Callable = str) -> list[Outcome]:
+        catch: tuple[type[Exception], ...] = (Exception,), name: Callable = str) -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
     Arguments
@@ -38,7 +39,9 @@ def map(function: Callable, items: Iterable, workers: int = 1, progress: Callabl
     function : importable function (or `functools.partial` of one) of one item; items and results are pickled.
     workers : 1 works in this process; 0 is one a processor. More than the number of items are not started.
     progress : called as ``progress(done, total, outcome)`` in this process, in the order of completion.
-    catch : exceptions that become the `error` of their item. Any other one stops everything and is raised.
+    catch : exceptions that become the `error` of their item, an InputError with its `traceback` as text, whatever
+        was raised: one trial that the program was not prepared for must not cost a night. Any other one stops
+        everything and is raised.
     name : what an item is called in messages.
 
     Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own item only.
@@ -59,6 +62,8 @@ def map(function: Callable, items: Iterable, workers: int = 1, progress: Callabl
 def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable) -> Outcome:
     """The outcome with the item itself in it, not with a copy of it; a death as an error."""
     if isinstance(outcome, Outcome):
+        if outcome.error is not None and not outcome.error.where:
+            outcome.error.where = name(item)
         return Outcome(item, outcome.value, outcome.error, outcome.seconds)
     error = InputError(f"the process that worked on this died ({outcome.cause}; most often: not enough memory)",
                        where=name(item),
@@ -77,7 +82,17 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
                              todo="free some space and start again: what was finished is kept") from error
         if _is_full_disk(error) or not isinstance(error, catch):
             raise
-        return Outcome(None, None, error, time.perf_counter() - start)
+        return Outcome(None, None, _explained(error), time.perf_counter() - start)
+
+
+def _explained(error: Exception) -> InputError:
+    """The error with its traceback as text: where it was raised is forgotten on the way to another process."""
+    story = "".join(traceback.format_exception(error))
+    if not isinstance(error, InputError):
+        error = InputError(f"{type(error).__name__}: {error}", todo="the program was not prepared for this file: its "
+                           "traceback stands in failures.csv; leave the file out, or report it")
+    error.traceback = story
+    return error
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

@@ -116,7 +116,8 @@ def _with_interval(row: dict, emotion: str) -> str:
 
 
 def _number(value: object) -> str:
-    return "" if value == "" or pd.isna(value) else f"{value:.2f}"
+    # + 0.0: what rounds to nothing is written 0.00, not -0.00.
+    return "" if value == "" or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _write(table: pd.DataFrame, plotted: pd.DataFrame, notes: list[str], target: Path) -> list[Path]:

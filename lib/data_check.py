@@ -12,16 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, crops, labels, media, published_faces
-from lib.datasets.report import Report
+from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
+from lib.datasets import tree
+from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
 
 UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by less
 ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
+RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "fps", "rate", "frames", "container",
-           "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
+           "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
 class Faults:
@@ -30,16 +33,17 @@ class Faults:
     def __init__(self, trial: str):
         self.trial, self.rows = trial, []
 
-    def add(self, severity: str, what: str, done: str = "", where: object = "", expected: str = "", todo: str = ""):
+    def add(self, severity: str, what: str, done: str = "", where: object = "", expected: str = "", todo: str = "",
+            traceback: str = ""):
         self.rows.append({"severity": severity, "item": self.trial, "what": what, "done": done, "where": str(where),
-                          "expected": expected, "todo": todo})
+                          "expected": expected, "todo": todo, "traceback": traceback})
 
-    def attempt(self, function, *given):
+    def attempt(self, function, *given, done: str = "its trial will be lost in 02–04"):
         """The function's value, or None and a row when it raises InputError."""
         try:
             return function(*given)
         except InputError as error:
-            self.add("error", error.what, "this trial will be lost in 02–04", error.where, error.expected, error.todo)
+            self.add("error", error.what, done, error.where, error.expected, error.todo, traceback_of(error))
             return None
 
 
@@ -48,21 +52,41 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     faults = Faults(trial["trial"])
     path = place.data_root / trial["video_path"]
     row = dict.fromkeys(COLUMNS, "") | {"trial": trial["trial"], "split": trial["split"], "opens": False}
-    info = faults.attempt(media.probe, path)
-    times = faults.attempt(_times, trial, place)
+    info = faults.attempt(media.probe, path, done="left out")
+    times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
-                "height": info.height, "fps": round(info.fps, 3), "container": info.n_frames or ""}
+                "height": info.height, "turned": f"{info.rotation}°" if info.rotation else "",
+                "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
-        if info.n_frames not in (0, len(times)):
-            faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
-                       "what decodes counts", path)
+        _frames(info, times, faults)
     n_frames = None if times is None else len(times)
     row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(fault["what"] for fault in faults.rows if fault["severity"] == severity)
     return row | {"faults": faults.rows}
+
+
+def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
+    """Does the picture fit what the container says of it?"""
+    if missing := media.missing_bytes(info.path):
+        faults.add("error", f"cut off: the last {missing} bytes that its index names are not there", "what decodes "
+                   "counts", info.path, "the whole file", "copy or download it again")
+    if info.n_frames not in (0, len(times)):
+        faults.add("warning", f"the container claims {info.n_frames} frames, {len(times)} decode",
+                   "what decodes counts", info.path, "as many", "nothing if it plays to its end; else copy it again")
+    elif info.duration - (times[-1] - info.video_start) > EARLY:
+        faults.add("warning", f"the container claims {info.duration:.1f} s, the picture ends after "
+                   f"{times[-1] - info.video_start:.1f} s", "what decodes counts", info.path, "a picture to the end",
+                   "play its end: if something is missing, copy or download it again")
+    if info.rotation % 90 or abs(info.rotation) > 360:
+        faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
+                   "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
+                   "02; ffmpeg -i OLD NEW.mp4 writes it upright")
+    if info.fps and not RATES[0] <= info.fps <= RATES[1]:
+        faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
+                   info.path, f"{RATES[0]:g} to {RATES[1]:g}", "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4")
 
 
 def _times(trial: Mapping, place: Store) -> np.ndarray:
@@ -74,7 +98,7 @@ def _times(trial: Mapping, place: Store) -> np.ndarray:
 def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
     steps = np.diff(times)
     if not len(steps):
-        faults.add("warning", f"only {len(times)} frame", "kept", path)
+        faults.add("warning", f"only {len(times)} frame", "kept", path, "a recording", "leave it out, or copy it again")
         return {"rate": ""}
     if (back := np.flatnonzero(steps <= 0)).size:
         faults.add("error", f"time stamps stand still or go back at frame {back[0] + 2} ({back.size} times)", "kept",
@@ -85,19 +109,21 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
 
 def _sound(trial: Mapping, info: media.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
-        faults.add("warning", "no audio track", "usable with modality: video only", info.path)
+        faults.add("warning", "no audio track", "usable with modality: video only", info.path, "a recording with "
+                   "sound", "copy or download it again, or leave it out")
         return {}
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
     if abs(late) > LATE:
-        faults.add("warning", f"the sound starts {late:+.2f} s after the picture", "kept on its own clock", info.path)
+        faults.add("warning", f"the sound starts {late:+.2f} s after the picture", "kept on its own clock",
+                   info.path, "together", "watch the lips: if they are out of step, re-encode the file")
     if info.audio_duration:
         last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
         longer = info.audio_start + info.audio_duration - times[-1] - last_shown
         row["longer_ms"] = round(1000 * longer)
         if abs(longer) > LATE:
             faults.add("warning", f"the sound ends {longer:+.2f} s after the picture", "silence where it is missing",
-                       info.path)
+                       info.path, "together", "play its end: if something is missing, copy or download it again")
     return row
 
 
@@ -107,8 +133,9 @@ def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) 
         if not (name := trial[f"{kind}_path"]):
             continue
         path = place.data_root / name
-        read = (lambda p, k: labels.read_csv(p, n_frames or 0)) if path.suffix == ".csv" else labels.read
-        rows = faults.attempt(read, path, kind)
+        if n_frames is None and path.suffix != ".txt":
+            continue  # such a file is read against the frames of its video, which does not decode
+        rows = faults.attempt(makers.read_annotation, path, kind, n_frames or 0)
         if rows is not None:
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
@@ -125,6 +152,10 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
     if path.suffix == published_faces.SUFFIX:
         valid = faults.attempt(published_faces.valid_rows, path, n_frames)
         return "" if valid is None else f"{valid.sum()} in the alignment file"
+    if path.suffix == published_rows.SUFFIX:
+        sources = published_rows.annotation(trial).values()
+        valid = faults.attempt(published_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources))
+        return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
     found = faults.attempt(crops.paths, path, n_frames)
     if found is None:
         return ""
@@ -134,14 +165,43 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
                    "this trial will be lost in 02", path, "whole pictures",
                    "unpack them again, or delete them: their frames then count as faceless")
     if len(sizes) > 1:
-        faults.add("warning", f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}", "resized", path)
+        faults.add("warning", f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}", "resized", path,
+                   "one size", "look at the odd ones: they may be of another program")
     return f"{len(found)} of {n_frames}"
 
 
-def table(outcomes: list) -> pd.DataFrame:
-    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first."""
+def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
+    """The rows of the trials whose video decodes, with the numbers of frames that decode: containers only claim some.
+
+    Without frames no notebook can do anything with a trial.
+    """
+    frames = [outcome.value["frames"] if outcome.ok else "" for outcome in outcomes]
+    decoded = trial_table.assign(n_frames=[count or 0 for count in frames])
+    return decoded[[count != "" for count in frames]].reset_index(drop=True)
+
+
+def weights_table(weights_root: Path) -> pd.DataFrame:
+    """One row a file of published weights: is it there, is it the right one, what may be done with it, where is it."""
+    rows = [{"weights": row["name"], "what": row["what"], "file": row["file"],
+             "state": row["fault"] or ("there" if row["there"] else "absent"),
+             "MB": f"{row['mb']:.2f}" if row["mb"] else "not known", "SHA-256": row["sha256"],
+             "check-sum": row["state"], "licence": row["licence"], "where to get it": row["source"],
+             "direct address": row["address"]} for row in weights.listing(weights_root)]
+    return pd.DataFrame(rows)
+
+
+def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
+    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first.
+
+    report : of the layout; a video that it has left out (it does not open) is a row, too.
+    """
     rows = [outcome.value if outcome.ok else {"trial": outcome.item["trial"], "errors": outcome.error.what}
             for outcome in outcomes]
+    known = {name for outcome in outcomes for name in (outcome.item["trial"], outcome.item["video"])}
+    for fault in report.problems if report else []:
+        is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
+        if fault["severity"] == "error" and is_video and fault["item"] not in known:
+            rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
     found = pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
     order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
     return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
@@ -152,7 +212,7 @@ def tell(outcomes: list, report: Report) -> None:
     known = {(row["item"], row["what"]) for row in report.problems}
     for outcome in outcomes:
         if not outcome.ok:
-            report.fault(outcome.item["trial"], outcome.error, "this trial will be lost in 02–04")
+            report.fault(outcome.item["trial"], outcome.error, "left out")
             continue
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:

@@ -20,6 +20,7 @@ class InputError(ValueError):
 
     def __init__(self, what: str, *, where: object = "", expected: str = "", todo: str = ""):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
+        self.traceback = ""  # as text, for failures.csv: `cluster.map` fills it where the error was raised
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -28,7 +29,7 @@ class InputError(ValueError):
 
     def __reduce__(self):
         # Exceptions cross process borders by pickling; the default would drop the keyword arguments.
-        return _rebuild, (self.what, self.where, self.expected, self.todo)
+        return _rebuild, (self.what, self.where, self.expected, self.todo), self.__dict__
 
 
 def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:

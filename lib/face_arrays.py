@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import alignment, crops, detection, faces, media, people, published_faces, tracking, weights
+from lib import alignment, crops, detection, faces, media, people, published_faces, published_rows, tracking, weights
 from lib.errors import InputError
 from lib.store import Request, Store, request
 
@@ -142,8 +142,13 @@ def sources(trial: Mapping, wanted: Request) -> dict:
 
 
 def _crops(trial: Mapping) -> dict:
-    """A folder of pictures, OpenFace's with its table, or an alignment file with the video it renders faces from."""
+    """A folder of pictures, OpenFace's with its table, or an alignment file with the video it renders faces from.
+
+    Or LFAN's pictures of the labelled frames, with the annotation that says which frames those are.
+    """
     given = trial["crops_dir"]
+    if given.endswith(published_rows.SUFFIX):
+        return {"crops": given, **published_rows.annotation(trial)}
     if given.endswith(published_faces.SUFFIX):
         return {"crops": given, "video": trial["video_path"]}
     table = crops.csv_of(given)
@@ -203,6 +208,8 @@ def make_face(inputs, parameters, create, device) -> None:
             faces.fill_aligned(out, inputs["video"], found)
         elif "crops" in inputs and inputs["crops"].suffix == published_faces.SUFFIX:
             published_faces.fill_faces(out, inputs["crops"], inputs["video"])
+        elif "crops" in inputs and inputs["crops"].suffix == published_rows.SUFFIX:
+            published_rows.fill_faces(out, inputs["crops"], inputs.get("annotation"))
         elif "crops" in inputs:
             faces.fill_from_crops(out, inputs["crops"])
         else:
@@ -215,6 +222,8 @@ def make_valid(inputs, parameters, create, device) -> None:
     if "tracks" in inputs:
         found, remark = points(inputs, parameters)
         valid = np.isfinite(found[:, 0, 0])
+    elif "crops" in inputs and inputs["crops"].suffix == published_rows.SUFFIX:
+        valid = published_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
     elif "crops" in inputs:
         rule = published_faces if inputs["crops"].suffix == published_faces.SUFFIX else faces
         valid = rule.valid_rows(inputs["crops"], n_frames)

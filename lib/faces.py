@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib import alignment, crops, media, published_faces
+from lib import alignment, crops, media, published_faces, published_rows
 from lib.crops import paths as crop_paths
 
 AT_ONCE = 256  # frames that are written before their memory is given back
@@ -46,7 +46,7 @@ def centre_square(picture: np.ndarray) -> np.ndarray:
 
 def in_place(crops_dir: str) -> bool:
     """Whether the trial table's `crops_dir` names a folder of pictures (and not a file that faces are rendered by)."""
-    return bool(crops_dir) and not crops_dir.endswith(published_faces.SUFFIX)
+    return bool(crops_dir) and not crops_dir.endswith((published_faces.SUFFIX, published_rows.SUFFIX))
 
 
 def valid_rows(crops_dir: Path, n_frames: int) -> np.ndarray:

@@ -8,6 +8,7 @@ are −1.
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,37 @@ def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.D
     return _with_index(table, index_column)
 
 
+def to_class_table(trial: str, kind: str, array: np.ndarray, index_column: bool = False) -> pd.DataFrame:
+    """Labelled frames of expressions or action units in the same form: img, EX, frame_id or img, AU1, …, frame_id.
+
+    array : as `read` returns it. Of a frame with some units labelled the others stay −1.
+    """
+    rows = np.asarray(array).reshape(len(array), -1)
+    kept = np.flatnonzero((rows >= 0).any(axis=1))
+    table = _frame_table(trial, kept + 1)
+    for place, name in enumerate(["EX"] if kind == "expression" else names_of(kind, rows.shape[1]), start=1):
+        table.insert(place, name, rows[kept, place - 1])
+    return _with_index(table, index_column)
+
+
+def names_of(kind: str, count: int) -> tuple[str, ...]:
+    """What `count` expressions or action units are called, in column order; by number where no year has as many."""
+    numbers = tuple(f"{kind} {number}" for number in range(count))
+    return next((names for names in HEADERS[kind] if len(names) == count), numbers)
+
+
+def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Name of an expression or action unit -> (T,) bool: decided for, by the columns of a prediction file."""
+    found = {}
+    scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]
+    for number, name in enumerate(names_of("expression", len(scores))):
+        found[name] = predictions["expression"].to_numpy() == number
+    units = [name for name in predictions if re.fullmatch(r"action_unit_\d+", name)]
+    for name, column in zip(names_of("action_units", len(units)), units, strict=True):
+        found[name] = predictions[column].to_numpy() > 0
+    return found
+
+
 def test_table(trial: str, n_frames: int, index_column: bool = False) -> pd.DataFrame:  # noqa: PT028 no test
     """All frames of a trial without labels, as JCA's test CSV: columns img, frame_id."""
     return _with_index(_frame_table(trial, np.arange(1, n_frames + 1)), index_column)
@@ -152,7 +184,8 @@ def read_csv(path: Path, n_frames: int) -> np.ndarray:
     twice = np.ones(len(frame), bool)
     twice[first] = False
     _refuse(((frame < 1) | (frame > n_frames) | twice)[:, None], values[:, 2:], path, "va",
-            f"each frame_id once, from 1 to {n_frames} (frames of the video)")
+            f"each frame_id once, from 1 to {n_frames} (frames of the video)",
+            "is no frame of the video, or comes twice")
     result = np.full((n_frames, 2), np.nan, np.float32)
     result[frame - 1] = np.where(missing.any(axis=1, keepdims=True), np.nan, va)
     return result
@@ -221,8 +254,8 @@ def _numbers(rows: list[str], columns: int, path: Path, kind: str) -> np.ndarray
     """Rows of text -> (n, columns) float64; the first wrong row is named."""
     for number, row in enumerate(rows):
         if row.count(",") != columns - 1:
-            found = row.count(",") + 1 if row.strip() else 0
-            raise InputError(f"{found} columns: {row[:80]!r}", where=f"{path}:{number + 2}",
+            found = f"{row.count(',') + 1} columns{', separated by ;' if ';' in row else ''}: {row[:80]!r}"
+            raise InputError(found if row.strip() else "an empty line", where=f"{path}:{number + 2}",
                              expected=f"{columns} columns: {_ROW[kind]}", todo="correct that line")
     parts = ",".join(rows).split(",") if rows else []
     try:
@@ -231,7 +264,7 @@ def _numbers(rows: list[str], columns: int, path: Path, kind: str) -> np.ndarray
         values = np.array([_number(part) for part in parts])
     if not np.isfinite(values).all():
         texts = np.array(parts).reshape(-1, columns)
-        _refuse(~np.isfinite(values).reshape(-1, columns), texts, path, kind)
+        _refuse(~np.isfinite(values).reshape(-1, columns), texts, path, kind, why="is no number")
     return values.reshape(-1, columns)
 
 
@@ -242,7 +275,8 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expected: str = "") -> None:
+def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expected: str = "",
+            why: str = "is out of range") -> None:
     """Raise InputError for the first value of an (n, columns) array that is marked wrong."""
     rows = np.flatnonzero(wrong.any(axis=1))
     if len(rows):
@@ -250,5 +284,5 @@ def _refuse(wrong: np.ndarray, values: np.ndarray, path: Path, kind: str, expect
         value = values[rows[0], column]
         found = repr(str(value)) if isinstance(value, str) else f"{value:g}"
         more = f", and {len(rows) - 1} more such rows" if len(rows) > 1 else ""
-        raise InputError(f"{found} in column {column + 1}{more}", where=f"{path}:{rows[0] + 2}",
+        raise InputError(f"{found} in column {column + 1} {why}{more}", where=f"{path}:{rows[0] + 2}",
                          expected=expected or _ROW[kind], todo="correct that line")

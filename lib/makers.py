@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media
+from lib import audio, face_arrays, labels, media, published_rows
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -90,6 +91,27 @@ def _mel(inputs, parameters, create, device):
         out[...] = power
 
 
+def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
+    """Labels of a file, whoever wrote it: an official one (its rows need not be as many as the frames), an
+    ``img,V,A,frame_id`` CSV, or LFAN's ``label.npy``."""
+    if path.suffix == ".csv":
+        return labels.read_csv(path, n_frames)
+    if path.suffix == published_rows.SUFFIX:
+        return published_rows.read_labels(path, n_frames)
+    return labels.read(path, kind)
+
+
+def _published(name):
+    def sources(trial, wanted):
+        return {**published_rows.sources(trial, published_rows.FEATURES[name][0]), "time": request("time")}
+
+    def make_features(inputs, parameters, create, device):
+        rows = published_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
+        with create(rows.shape, np.float32, note="from the published LFAN database") as out:
+            out[...] = rows
+    return Maker(name, "audio", "trial", 1, sources, make_features)
+
+
 def _unlabelled(kind, n_frames):
     if kind == "va":
         return np.full((n_frames, 2), np.nan, np.float32)
@@ -102,8 +124,7 @@ def _labels(kind):
         n_frames = len(inputs["time"])
         rows, note = _unlabelled(kind, n_frames), "no label file"
         if "annotation" in inputs:
-            rows = (labels.read_csv(inputs["annotation"], n_frames) if inputs["annotation"].suffix == ".csv"
-                    else labels.read(inputs["annotation"], kind))
+            rows = read_annotation(inputs["annotation"], kind, n_frames)
             rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
         with create(rows.shape, rows.dtype, note=note) as out:
             out[...] = rows
@@ -152,6 +173,7 @@ MAKERS = {maker.name: maker for maker in (
     Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
+    *map(_published, published_rows.FEATURES),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
     Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
     Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),

@@ -90,6 +90,14 @@ def _seconds(stamp: int | None, track) -> float:
     return float(stamp * track.time_base) if stamp is not None else 0.0
 
 
+def missing_bytes(path: Path) -> int:
+    """How many bytes the file is too short for its own index: 0 for a whole one, and where there is no index."""
+    with containers.opened(path) as container:
+        ends = [entry.pos + entry.size for track in container.streams if track.type in ("video", "audio")
+                for entry in track.index_entries]
+    return max(0, max(ends, default=0) - Path(path).stat().st_size)
+
+
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
     with containers.opened(path) as container:

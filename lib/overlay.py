@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib import media
+from lib import labels, media
 from lib.errors import InputError
 from lib.store import Store
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
 SOUND_RATE = 44_100
 TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
@@ -26,7 +27,9 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     Arguments
     ---------
     video : any file that `media.frames` reads.
-    predictions : one row a frame with columns valence and arousal in −1…1.
+    predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
+        expressions and action units that were decided for a line of words.
+        Where `valid` is 0 there stands that no face was found.
     note : a sentence at the lower edge, for example that the numbers have no meaning.
 
     Raises InputError when the predictions are not of this video.
@@ -48,7 +51,9 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target, note)
+        who = f"person: {trial['person']}" if trial["person"] else ""
+        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target,
+              "; ".join(filter(None, [who, note])))
     return target
 
 
@@ -62,9 +67,15 @@ def increasing(times: np.ndarray) -> np.ndarray:
 
 
 def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
-    values = predictions[list(COLOURS)].to_numpy()
+    bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
+    classes = labels.decided(predictions)
+    seen = predictions["valid"].to_numpy() > 0 if "valid" in predictions else np.ones(len(predictions), bool)
     for index, (_, picture) in enumerate(media.frames(video)):
-        yield draw(_even(picture), dict(zip(COLOURS, values[index], strict=True)), note)
+        values = {name: rows[index] if seen[index] else NO_FACE for name, rows in bars.items()}
+        if classes:
+            words = ", ".join(name for name, rows in classes.items() if rows[index])
+            values["decided"] = (words or "none") if seen[index] else NO_FACE
+        yield draw(_even(picture), values, note)
 
 
 def _even(picture: np.ndarray) -> np.ndarray:
@@ -75,13 +86,16 @@ def _even(picture: np.ndarray) -> np.ndarray:
     return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def draw(picture: np.ndarray, values: dict[str, float], note: str = "") -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number each."""
+def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "") -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number, or words."""
     height, width = picture.shape[:2]
     row = max(16, height // 16)
     panel = np.full((row * (len(values) + bool(note)) // 2 * 2 + row, width, 3), 255, np.uint8)
     for line, (name, value) in enumerate(values.items()):
-        _bar(panel, name, value, line * row + row // 4, row)
+        if isinstance(value, str):
+            _text(panel, f"{name}: {value}", (4, line * row + row // 4 + row - 5), row, width - 8)
+        else:
+            _bar(panel, name, value, line * row + row // 4, row)
     if note:
         _text(panel, note, (4, len(values) * row + row), row, width - 8)
     return np.concatenate([picture, panel[:panel.shape[0] // 2 * 2]])

@@ -51,7 +51,8 @@ class Params(Mapping):
 
     def __repr__(self) -> str:
         width = max(map(len, self._values), default=0)
-        return "\n".join(f"{name:<{width}}  {value!r}" for name, value in self._values.items())
+        shown = {name: str(value) if isinstance(value, Path) else value for name, value in self._values.items()}
+        return "\n".join(f"{name:<{width}}  {value!r}" for name, value in shown.items())
 
 
 def _nearest(name: str, known) -> str:

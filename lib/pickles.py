@@ -19,13 +19,17 @@ LARGEST = 2 << 30  # bytes; the published files are below 100 MB
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 
 
+class RefusedError(pickle.UnpicklingError):
+    """The pickle asks for something that is not built from strangers' files."""
+
+
 class _Dtype:
     """In the place of numpy.dtype: plain numbers, truth values and texts of fixed length."""
 
     def __init__(self, code, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code
         if not isinstance(code, str) or (dtype := np.dtype(code)).kind not in "biufcSUO":
-            raise pickle.UnpicklingError(f"an array of type {code!r}")
+            raise RefusedError(f"an array of type {code!r}")
         self.dtype = dtype
 
     def __setstate__(self, state):
@@ -47,7 +51,7 @@ class _Array:
 
 def _array(data, dtype, shape, order="C"):
     if not isinstance(dtype, _Dtype):
-        raise pickle.UnpicklingError("an array without a type")
+        raise RefusedError("an array without a type")
     if dtype.dtype.kind == "O":  # an array of objects is a list of what this reader allows
         return list(data)
     raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
@@ -90,7 +94,7 @@ class _Reader(pickle.Unpickler):
             return _empty
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
+        raise RefusedError(f"the file asks for {module}.{name}")
 
 
 def read(path: Path) -> object:
@@ -105,12 +109,13 @@ def read(path: Path) -> object:
         raise InputError(f"a pickle of {path.stat().st_size / 1e9:.1f} GB", where=path, expected="at most 2 GB")
     try:
         return _plain(_Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load(), {})
-    except pickle.UnpicklingError as error:
+    except RefusedError as error:
         raise InputError(f"this pickle is refused: {error}", where=path,
                          expected="lists, dicts, numbers, texts and NumPy arrays only",
                          todo="do not open it with Python's own pickle unless you trust who made it") from error
-    except (EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError,
-            ImportError, OverflowError, SyntaxError, UnicodeError) as error:  # what damaged pickles are known to raise
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+            RecursionError, MemoryError, ImportError, OverflowError, SyntaxError,
+            UnicodeError) as error:  # what damaged pickles are known to raise
         raise InputError(f"this pickle is damaged ({type(error).__name__}: {str(error)[:80]})", where=path,
                          expected="a whole file", todo="fetch it again") from error
 
@@ -121,7 +126,7 @@ def _plain(value, known: dict):
         return known[id(value)][1]
     if isinstance(value, _Array):
         if value.value is None:
-            raise pickle.UnpicklingError("an array without content")
+            raise RefusedError("an array without content")
         result = _plain(value.value, known) if isinstance(value.value, list) else value.value
     elif isinstance(value, list):
         result = []
@@ -136,6 +141,6 @@ def _plain(value, known: dict):
     elif value is None or isinstance(value, bool | int | float | complex | str | bytes | np.ndarray):
         result = value
     else:
-        raise pickle.UnpicklingError(f"a {type(value).__name__}")
+        raise RefusedError(f"a {type(value).__name__}")
     known[id(value)] = (value, result)  # the value too: an id is only good while its object lives
     return result

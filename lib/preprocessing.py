@@ -20,6 +20,9 @@ from lib.trials import select
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
+LABEL_FOLDERS = {"va": LABEL_FOLDER, "expression": "preprocessed_EX_annotations",
+                 "action_units": "preprocessed_AU_annotations"}
+MANY = 8            # trials with the same note: more are counted instead of listed
 STRIP_FACES = 12    # pictures in a strip
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
 
@@ -33,9 +36,19 @@ def summary(outcomes: list) -> pd.DataFrame:
 
 
 def notes(outcomes: list) -> pd.DataFrame:
-    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs absent."""
+    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs absent.
+
+    What is true of more than `MANY` trials is one row that counts them.
+    """
     rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
-    return pd.DataFrame(rows, columns=["trial", "array", "note"])
+    often = Counter((row["array"], row["note"]) for row in rows)
+    listed = {}
+    for row in rows:
+        kind, count = (row["array"], row["note"]), often[row["array"], row["note"]]
+        alone = count <= MANY
+        listed.setdefault((row["trial"], *kind) if alone else kind, row if alone else
+                          {**row, "trial": f"{row['trial']} and {count - 1} more"})
+    return pd.DataFrame(listed.values(), columns=["trial", "array", "note"])
 
 
 def lost(outcomes: list) -> pd.DataFrame:
@@ -199,15 +212,23 @@ def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, na
 
 
 def export_labels(table: pd.DataFrame, store: Store, mismatch: str, index_column: bool = False,
-                  folder: Path | None = None) -> list[Path]:
+                  folder: Path | None = None, kind: str = "va") -> list[Path]:
     """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test form, every frame.
 
-    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
+    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given. kind : "expression"
+    and "action_units" write their own columns to a folder of their own, of the trials that have such labels.
     """
-    folder, written = folder or store.folder / LABEL_FOLDER, []
+    folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
     for trial in table.to_dict("records"):
-        va = np.asarray(arrays.read(trial, request("va", mismatch=mismatch), store))
-        rows = (labels.to_csv_table(trial["trial"], va, index_column) if trial["va_path"]
-                else labels.test_table(trial["trial"], len(va), index_column))
-        written.append(labels.write_csv(rows, folder / trial["split"] / f"{trial['trial']}.csv"))
+        name, annotated = trial["trial"], trial[f"{kind}_path"]
+        if kind != "va" and not annotated:
+            continue
+        rows = np.asarray(arrays.read(trial, request(kind, mismatch=mismatch), store))
+        if kind != "va":
+            shown = labels.to_class_table(name, kind, rows, index_column)
+        elif annotated:
+            shown = labels.to_csv_table(name, rows, index_column)
+        else:
+            shown = labels.test_table(name, len(rows), index_column)
+        written.append(labels.write_csv(shown, folder / trial["split"] / f"{name}.csv"))
     return written

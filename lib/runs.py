@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,7 +28,7 @@ from lib.errors import InputError
 # Parameters that change how fast or under which name something is made, but not what.
 WITHOUT_EFFECT = frozenset(["run", "workers", "device", "runs_root"])
 NOTEBOOKS = declarations.ROOT / "notebooks"
-FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo")
+FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
 class Run:
@@ -202,8 +203,10 @@ def as_text(value: object) -> object:
 
 
 def _failure(step: str, item: object, error: Exception) -> dict:
-    told = {name: getattr(error, name, "") for name in ("what", "where", "expected", "todo")}
+    told = {name: getattr(error, name, "") for name in FAILURE_COLUMNS[2:]}
     told["what"] = told["what"] or str(error)
+    if error.__traceback__ and not told["traceback"]:
+        told["traceback"] = "".join(traceback.format_exception(error))
     return {"step": step, "item": str(getattr(item, "trial", item)), **told}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,20 +10,7 @@ import pandas as pd
 from lib import plots
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
-
-
-def has_front_end() -> bool:
-    """Is there a person with a browser (JupyterLab, VS Code, Colab) who could use a picker?
-
-    papermill and plain Python have none: a widget would be lost there, and nobody could press its buttons.
-    """
-    import IPython
-
-    shell = IPython.get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return False
-    # Jupyter's server names the notebook to the kernels that it starts; papermill starts kernels without a server.
-    return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID")) or "google.colab" in sys.modules
+from lib.progress import has_front_end
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:

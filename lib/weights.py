@@ -30,7 +30,8 @@ class Weights:
     """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at first use).
 
     `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a direct address,
-    "" where there is none (a form, a cloud drive).
+    "" where there is none (a form, a cloud drive); `tried` the date on which this address gave the right file, "" where
+    nobody has tried it yet: it was written down from the source's layout.
     """
 
     name: str
@@ -42,6 +43,14 @@ class Weights:
     sha256: str = ""
     md5: str = ""
     url: str = ""
+    tried: str = ""
+
+    @property
+    def address(self) -> str:
+        """The direct address, and whether anybody has ever got the file from it."""
+        if not self.url:
+            return "none: get it by hand"
+        return f"{self.url} ({f'worked on {self.tried}' if self.tried else 'never tried'})"
 
     @property
     def state(self) -> str:
@@ -52,6 +61,8 @@ class Weights:
 
 
 _TSAV = "linked from github.com/kuhnkeF/ABAW2020TNT"
+_JCA = "its author: github.com/praveena2j/Joint-Cross-Attention-for-Audio-Visual-Fusion (the link asks for permission)"
+_UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
 
@@ -78,6 +89,9 @@ REGISTRY = {entry.name: entry for entry in (
     Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
     Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
             _TSAV),
+    Weights("jca", "jointcam_model.pt", "joint cross-attention, the journal code's network", _UNLICENSED, _JCA),
+    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN's visual stream", _UNLICENSED,
+            "a cloud drive linked from github.com/sucv/ABAW3"),
     Weights("tsav_alignment", "aff2alignmentdata_tnt.zip", "TSAV's alignment data of Aff-Wild2", "research only",
             _TSAV, md5="806aee937c52103ad7f48b1b19608860"),
 )}
@@ -203,7 +217,8 @@ def _alone(part: Path):
 def _download(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> None:
     reason = _fetch(wanted, address, part, place, progress)
     if reason:
-        raise _absent(wanted, place, f", and {address} {reason}")
+        untried = " (an address that nobody has tried yet)" if address == wanted.url and not wanted.tried else ""
+        raise _absent(wanted, place, f", and {address}{untried} {reason}")
     try:
         _compare(wanted, part)
     except InputError:
@@ -275,7 +290,10 @@ def _of_file(place: Path) -> Weights | None:
 
 
 def listing(weights_root: Path) -> list[dict]:
-    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source."""
+    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source, what, address.
+
+    Of an absent file `sha256` is what is known beforehand: all digits, the first eight, an MD5, or nothing.
+    """
     rows = []
     for wanted in REGISTRY.values():
         place, digest, fault = path(wanted.name, weights_root), wanted.sha256, ""
@@ -285,7 +303,8 @@ def listing(weights_root: Path) -> list[dict]:
             except InputError as error:
                 fault = error.what
         size = place.stat().st_size if place.is_file() else wanted.size
+        digest = digest or (f"MD5 {wanted.md5}" if wanted.md5 else "")
         rows.append({"name": wanted.name, "file": wanted.file, "there": place.is_file(), "mb": size / 1e6,
                      "sha256": digest, "state": wanted.state, "fault": fault, "licence": wanted.licence,
-                     "source": wanted.source, "what": wanted.what})
+                     "source": wanted.source, "what": wanted.what, "address": wanted.address})
     return rows

@@ -30,6 +30,10 @@ def programming_error(x):
     raise KeyError("a mistake in the code")
 
 
+def surprise(x):
+    return x + 0 * int(1 / (x - 2))
+
+
 def fill_disk(x, as_input_error=False):
     if x != 1:
         return x
@@ -55,9 +59,26 @@ def test_outcomes_keep_the_order_and_a_bad_item_costs_only_itself(workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_mistake_in_the_code_is_raised(workers):
+def test_a_mistake_in_the_code_is_raised_where_only_bad_input_is_caught(workers):
     with pytest.raises(KeyError):
-        cluster.map(programming_error, range(4), workers)
+        cluster.map(programming_error, range(4), workers, catch=(InputError,))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_that_nobody_foresaw_costs_its_item_and_tells_its_place_in_the_code(workers):
+    found = cluster.map(surprise, range(4), workers, name="trial_{}".format)
+    assert [outcome.value for outcome in found] == [0, 1, None, 3]
+    error = found[2].error
+    assert (error.what, error.where) == ("ZeroDivisionError: division by zero", "trial_2")
+    assert "in surprise" in error.traceback
+    assert "1 / (x - 2)" in error.traceback
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_input_keeps_its_words_and_carries_the_traceback_of_its_place(workers):
+    error = cluster.map(square, range(6), workers)[3].error
+    assert (error.what, error.where, error.todo) == ("three is damaged", "trial 3", "leave it out")
+    assert "in square" in error.traceback
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -106,7 +127,7 @@ def raise_unpicklable(x):
 
 def test_an_error_that_cannot_be_handed_over_is_told_as_text():
     with pytest.raises(RuntimeError, match="Unpicklable"):
-        cluster.map(raise_unpicklable, range(2), 2)
+        cluster.map(raise_unpicklable, range(2), 2, catch=(InputError,))
 
 
 INTERRUPTED = """

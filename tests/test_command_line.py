@@ -114,6 +114,13 @@ def test_compare_warns_when_runs_were_evaluated_on_different_frames(evaluated):
     assert "ridge 8x8 (2)" in done.output
 
 
+def test_compare_writes_a_score_that_rounds_to_nothing_without_a_sign(evaluated):
+    run = runs.Run(evaluated / "new")
+    run.write_json("metrics.json", metrics(-0.001, [-0.004, 0.004]))
+    run.write_text("params.yaml", "recipe: tsav\nmodality: audiovisual\n")
+    assert "0.00 [0.00, 0.00]" in call("compare", *sorted(evaluated.iterdir())).output
+
+
 def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):
     done = call("compare", tmp_path)
     assert done.exit_code == 2

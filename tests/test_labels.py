@@ -57,12 +57,12 @@ def test_later_years_have_eight_expressions_and_twelve_action_units(va_file):
 @pytest.mark.parametrize(("kind", "text", "line", "found"), [
     ("va", "0.1,0.2\n0.3,0.4\n", 1, "header line is missing"),
     ("va", "arousal,valence\n0.3,0.4\n", 1, "unknown header"),
-    ("va", "valence,arousal\n0.1,0.2\n0.1;0.2\n", 3, "1 columns: '0.1;0.2'"),
+    ("va", "valence,arousal\n0.1,0.2\n0.1;0.2\n", 3, "1 columns, separated by ;: '0.1;0.2'"),
     ("va", "valence,arousal\n0.1,0.2,0.3\n", 2, "3 columns"),
-    ("va", "valence,arousal\n0.1,0.2\n\n0.1,0.2\n", 3, "0 columns"),
-    ("va", "valence,arousal\n0.1,0.2\n0.1,none\n", 3, "'none' in column 2"),
+    ("va", "valence,arousal\n0.1,0.2\n\n0.1,0.2\n", 3, "an empty line"),
+    ("va", "valence,arousal\n0.1,0.2\n0.1,none\n", 3, "'none' in column 2 is no number"),
     ("va", "valence,arousal\n0.1,nan\n", 2, "'nan' in column 2"),
-    ("va", "valence,arousal\n0.1,0.2\n1.5,0.2\n-1.1,2\n", 3, "1.5 in column 1, and 1 more such rows"),
+    ("va", "valence,arousal\n0.1,0.2\n1.5,0.2\n-1.1,2\n", 3, "1.5 in column 1 is out of range, and 1 more such rows"),
     ("va", "valence,arousal\n-5.1,0\n", 2, "-5.1 in column 1"),
     ("expression", "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n7\n", 2, "7 in column 1"),
     ("expression", "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1.5\n", 2, "1.5 in column 1"),
@@ -155,7 +155,7 @@ def test_the_test_csv_lists_every_frame(tmp_path):
 
 @pytest.mark.parametrize(("text", "word"), [
     ("img,V,A\nv/00001.jpg,0,0\n", "without the column(s) frame_id"),
-    ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00009.jpg,0,0,00009\n", "9 in column 1"),
+    ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00009.jpg,0,0,00009\n", "9 in column 1 is no frame"),
     ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00001.jpg,0,0,00001\n", "1 in column 1"),
     ("img,V,A,frame_id\nv/00001.jpg,0,x,00001\n", "'x' in column 2"),
     ("img,V,A,frame_id\nv/00001.jpg,0,2,00001\n", "2 in column 2"),

@@ -1,6 +1,7 @@
 """The six notebooks: their form, one run of all of them from a sample set to scores, and papermill by hand."""
 
 import ast
+import builtins
 import csv
 import json
 import logging
@@ -141,6 +142,17 @@ def test_a_notebook_defines_no_functions_or_classes(name):
     for cell in code(name):
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         assert not [node for node in ast.walk(parsed(cell)) if isinstance(node, kinds)]
+
+
+@every_notebook
+def test_every_name_of_a_notebook_is_imported_or_defined_in_it(name):
+    """Also in cells that the sample experiments do not reach, such as the folds."""
+    nodes = [node for cell in code(name) for node in ast.walk(parsed(cell))]
+    known = {alias.asname or alias.name.split(".")[0] for node in nodes
+             if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    known |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert used - known - set(dir(builtins)) == set()
 
 
 @every_notebook

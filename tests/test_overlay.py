@@ -7,6 +7,7 @@ import pytest
 
 from lib import media, overlay
 from lib.errors import InputError
+from lib.store import Store
 from tests.films import X264, encode, ramp
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
@@ -136,6 +137,47 @@ def test_the_number_is_written_as_well():
     names = {value: panel(value, 0.0)[:, :130] for value in (0.37, 0.73)}
     assert (names[0.37].sum(axis=-1) < 300).sum() > 50
     assert (names[0.37] != names[0.73]).any()
+
+
+def test_expressions_and_action_units_are_written_in_words_and_need_no_valence(film, tmp_path):
+    classes = pd.DataFrame({"expression": [4] * 8, **{f"expression_{k}": 0.0 for k in range(7)},
+                            **{f"action_unit_{k}": int(k == 1) for k in range(8)}})
+    shown = overlay.write(film, classes, tmp_path / "out.mp4")
+    assert len(media.frame_times(shown)) == 8
+    words = {text: overlay.draw(picture(), {"decided": text})[72:] for text in ("Happiness, AU2", "Neutral")}
+    assert ((words["Happiness, AU2"] < 100).sum() > 50).all()
+    assert words["Happiness, AU2"].shape == words["Neutral"].shape
+    assert (words["Happiness, AU2"] != words["Neutral"]).any()
+
+
+def test_the_words_are_those_of_the_frame(film, monkeypatch):
+    seen = []
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    classes = pd.DataFrame({"valence": np.linspace(-1, 1, 8), "arousal": 0.0, "expression": [0, 6] * 4,
+                            **{f"expression_{k}": 0.0 for k in range(7)}, "action_unit_0": [0, 0, 1, 1] * 2})
+    list(overlay._drawn(film, classes, ""))
+    assert [each["decided"] for each in seen[:4]] == ["Neutral", "Surprise", "Neutral, action_units 0",
+                                                      "Surprise, action_units 0"]
+    assert seen[0]["valence"] == -1
+
+
+def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
+    seen = []
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), ""))
+    assert [each["valence"] for each in seen[:2]] == [-1, "no face found"]
+    monkeypatch.undo()
+    sizes = {overlay.draw(picture(), each).shape for each in seen}
+    assert len(sizes) == 1, "the panel does not jump"
+
+
+def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(overlay, "write", lambda video, table, target, note: told.append(note))
+    values().to_csv(tmp_path / "film_left.csv")
+    trial = {"trial": "film_left", "person": "left", "video_path": film.name}
+    overlay.write_trial(trial, Store(tmp_path, "folder", film.parent), tmp_path, tmp_path / "out", SENTENCE)
+    assert told == [f"person: left; {SENTENCE}"]
 
 
 def test_predictions_of_another_video_are_refused_and_nothing_is_left_behind(film, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import nbformat
 import papermill
@@ -265,6 +266,11 @@ def test_check_returns_typed_values_and_absolute_paths(folder):
     assert p.options == {"channels": 3, "dropout": 0.5}
     assert "epochs" in repr(p)
     assert dict(pickle.loads(pickle.dumps(p))) == dict(p)
+
+
+def test_checked_parameters_are_shown_as_a_person_would_write_them():
+    shown = repr(params.Params({"data_root": Path("/data/set"), "lr": 0.1, "run": ""}))
+    assert shown.splitlines() == ["data_root  '/data/set'", "lr         0.1", "run        ''"]
 
 
 def test_check_works_without_ipython(folder):

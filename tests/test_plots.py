@@ -275,3 +275,51 @@ def test_live_curves_are_silent_outside_a_notebook_and_update_one_picture_in_it(
     assert list(shown[0]) == ["image/png"]
     assert plt.get_fignums() == []
     assert capsys.readouterr() == ("", "")
+
+
+# ---- nothing to show
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", [
+    lambda: plots.found_against_expected(pd.DataFrame(columns=["item", "found", "expected", "state"])),
+    lambda: plots.label_plane(np.zeros((0, 2))), lambda: plots.face_strip(np.zeros((0, 8, 8, 3), np.uint8), []),
+    lambda: plots.error_by_trial(metrics.per_trial({}, {})),
+    lambda: plots.ccc_table_plot(metrics.ccc_table({"raw": {"valence": {"ccc": None}, "arousal": {"ccc": None}}}, {})),
+    lambda: plots.circumplex(np.zeros((0, 2)), np.zeros((0, 2))),
+    lambda: plots.va_traces(np.arange(3) / 25, np.full((3, 2), np.nan))],
+    ids=["counts", "plane", "faces", "errors", "scores", "circumplex", "labels"])
+def test_an_empty_table_gives_an_empty_picture_without_a_warning(draw):
+    plots.png(draw())
+
+
+# ---- all that a network predicts of a recording
+
+def prediction(classes=3, units=0, affect=True):
+    values = pd.DataFrame({"time": np.arange(5) / 25})
+    if affect:
+        values[["valence", "arousal"]] = 0.5
+    if classes:
+        values["expression"] = [0, 0, 1, 2, 2]
+        values[[f"expression_{k}" for k in range(classes)]] = 0.0
+    for k in range(units):
+        values[f"action_unit_{k}"] = k % 2
+        values[f"action_unit_{k}_raw"] = 0.1
+    return values
+
+
+@pytest.mark.parametrize(("options", "names"), [
+    ({"classes": 0}, []), ({"classes": 7}, ["Neutral", "Anger", "Disgust"]), ({"classes": 7, "affect": False}, None),
+    ({"classes": 3, "units": 2, "affect": False}, ["expression 0", "expression 1", "expression 2", "action_units 0"]),
+    ({"classes": 0, "units": 8, "affect": False}, ["AU1", "AU2"])])
+def test_a_recording_of_any_tasks_is_drawn_over_time(options, names):
+    axes = plots.predicted(prediction(**options), note=NOTE)
+    assert len(axes) == 2 * options.get("affect", True) + bool(options["classes"] or options.get("units"))
+    assert axes[-1].get_xlabel() == "time (s)"
+    if names:
+        assert [label.get_text() for label in axes[-1].get_yticklabels()][:len(names)] == names
+    assert axes[0].figure.get_supxlabel() == NOTE
+
+
+def test_a_class_is_dark_in_the_frames_that_it_was_decided_in():
+    mesh = plots.predicted(prediction(affect=False))[0].collections[0]
+    assert mesh.get_array().reshape(3, 5).tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 1]]

@@ -57,6 +57,12 @@ def test_notes_and_losses_are_listed_with_their_trial():
     assert preprocessing.paths(OUTCOMES) == [Path("/x"), Path("/y"), Path("/z")]
 
 
+def test_a_note_that_most_trials_share_is_one_row_that_counts_them():
+    many = [Outcome({"trial": str(k)}, [row(str(k), "va", note="no label file"), row(str(k), note="odd" * (k == 7))])
+            for k in range(20)]
+    assert preprocessing.notes(many).values.tolist() == [["0 and 19 more", "va", "no label file"], ["7", "time", "odd"]]
+
+
 def test_a_table_without_rows_is_shown_as_a_sentence():
     assert str(preprocessing.show(preprocessing.lost([]), "no trial was lost")) == "no trial was lost"
     assert "copy it again" in str(preprocessing.show(preprocessing.lost(OUTCOMES), "no trial was lost"))

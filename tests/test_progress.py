@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from lib import progress
+from lib.cluster import Outcome
+from lib.errors import InputError
 from lib.progress import Progress
 
 
@@ -30,18 +32,36 @@ def told(clock, live=False, step=1.0, total=30):
     return stream.getvalue()
 
 
-def test_a_log_gets_a_line_now_and_then_and_the_last_one(clock):
-    assert told(clock).splitlines() == ["trials 10/30 (33 %) 10 s", "trials 20/30 (66 %) 20 s",
-                                        "trials 30/30 (100 %) 30 s"]
+def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left_and_the_last_one(clock):
+    assert told(clock).splitlines() == ["trials 10/30 (33 %) 10 s, 1/s, 20 s left",
+                                        "trials 20/30 (66 %) 20 s, 1/s, 10 s left", "trials 30/30 (100 %) 30 s"]
 
 
 def test_quick_work_is_one_line(clock):
     assert told(clock, step=0.01) == "trials 30/30 (100 %) 0 s\n"
 
 
-def test_a_live_line_is_written_over_itself_and_ends_with_a_line_end(clock):
-    text = told(clock, live=True, total=3)
-    assert text == "\rtrials 1/3 (33 %) 1 s\rtrials 2/3 (66 %) 2 s\rtrials 3/3 (100 %) 3 s\n"
+def test_a_live_line_has_a_bar_is_written_over_itself_and_ends_with_a_line_end(clock):
+    text = told(clock, live=True, total=4)
+    assert text == ("\rtrials [#####...............] 1/4 (25 %) 1 s, 1/s, 3 s left"
+                    "\rtrials [##########..........] 2/4 (50 %) 2 s, 1/s, 2 s left"
+                    "\rtrials [###############.....] 3/4 (75 %) 3 s, 1/s, 1 s left"
+                    "\rtrials [####################] 4/4 (100 %) 4 s\n")
+
+
+def test_a_log_has_a_line_for_each_trial_and_says_which_were_lost(clock):
+    stream = io.StringIO()
+    tell = Progress("trials", stream, live=False)
+    clock.now += 2
+    tell(1, 3, Outcome({"trial": "5_left"}, value=[], seconds=1.96))
+    tell(2, 3, Outcome("6", error=InputError("damaged"), seconds=0.1))
+    assert stream.getvalue().splitlines() == ["trials 1/3 (33 %) 5_left: 2.0 s; 2 s, 0.5/s, 4 s left",
+                                              "trials 2/3 (66 %) 6: 0.1 s, LOST; 2 s, 1/s, 1 s left"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_a_long_time_is_told_in_minutes_and_hours(clock, seconds, text):
+    assert told(clock, step=seconds / 2, total=2).endswith(f" {text}\n")
 
 
 def test_work_of_unknown_size_has_no_share(clock):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import declarations, runs, sources, store
+from lib import cluster, declarations, runs, sources, store
+from lib.datasets.report import Report
 from lib.errors import InputError
 
 STEP = "05_train"
@@ -103,9 +104,37 @@ def test_failures_are_listed_by_step_and_replaced_when_the_step_runs_again(run, 
     rows = list(csv.DictReader((run.folder / "failures.csv").open()))
     assert [(row["step"], row["item"]) for row in rows] == [(other.step, "t0"), (STEP, "t1"), (STEP, "t2")]
     assert rows[1]["what"] == "unreadable, at all"
+    assert rows[1]["traceback"] == "", "it was never raised"
     assert run.read_json(f"steps/{STEP}.json")["lost"] == 2
     runs.start(STEP, p, notebooks).record()
     assert [row["item"] for row in run.failures()] == ["t0"]
+
+
+def read_badly(trial):
+    raise InputError("unreadable", where=f"{trial}.mp4", todo="remove it")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_traceback_of_a_lost_trial_stands_in_failures_csv(run, workers):
+    run.record(lost=cluster.map(read_badly, ["t1", "t2"], workers))
+    rows = run.failures()
+    assert [row["item"] for row in rows] == ["t1", "t2"]
+    for row in rows:
+        assert row["traceback"].startswith("Traceback (most recent call last)")
+        assert "in read_badly" in row["traceback"]
+        assert "unreadable" in row["traceback"]
+
+
+def test_the_traceback_of_a_file_that_the_data_check_left_out_stands_there_too(run):
+    report = Report()
+    try:
+        read_badly("t3")
+    except InputError as error:
+        report.fault("t3", error, "left out")
+    report.error("t4", "two of them", "first one used")
+    run.record(lost=report.failures())
+    assert ["in read_badly" in row["traceback"] for row in run.failures()] == [True, False]
+    assert "traceback" not in report.problem_table()
 
 
 def test_json_holds_plain_numbers_and_null_for_nan(run):

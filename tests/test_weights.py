@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lib import weights
+from lib import data_check, weights
 from lib.__main__ import main
 from lib.errors import InputError
 from tests.shared_files import shared
@@ -145,6 +145,37 @@ def test_a_check_sum_is_recorded_at_first_use(tmp_path):
     weights.find("first", tmp_path)
     recorded = json.loads((tmp_path / weights.RECORDS).read_text())
     assert recorded == {"first.bin": {"sha256": hashlib.sha256(CONTENT).hexdigest(), "size": len(CONTENT)}}
+
+
+def test_an_address_that_nobody_has_tried_says_so(server, tmp_path, monkeypatch):
+    rows = {row["name"]: row["address"] for row in weights.listing(tmp_path)}
+    assert rows["yunet"].endswith("(never tried)")
+    assert rows["tsav_544k"] == "none: get it by hand"
+    untried = dataclasses.replace(weights.REGISTRY["known"], name="untried", url="http://127.0.0.1:9/nobody")
+    tried = dataclasses.replace(untried, name="tried", tried="2026-01-31")
+    monkeypatch.setattr(weights, "REGISTRY", {"untried": untried, "tried": tried})
+    assert weights.entry("tried").address == "http://127.0.0.1:9/nobody (worked on 2026-01-31)"
+    with pytest.raises(InputError, match="an address that nobody has tried yet"):
+        weights.get("untried", tmp_path)
+    with pytest.raises(InputError) as caught:
+        weights.get("tried", tmp_path)
+    assert "nobody has tried" not in caught.value.what
+
+
+def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_rest(tmp_path):
+    weights.path("known", tmp_path).write_bytes(CONTENT)
+    weights.path("first", tmp_path).write_bytes(CONTENT)
+    weights.path("md5", tmp_path).write_bytes(b"something else")
+    table = data_check.weights_table(tmp_path).set_index("weights")
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert table.loc[["known", "first"], "SHA-256"].tolist() == [digest, digest]
+    assert table.loc[["known", "prefix", "first"], "check-sum"].tolist() == ["known", "prefix", "recorded at first use"]
+    assert table.loc[["known", "first", "prefix"], "state"].tolist() == ["there", "there", "absent"]
+    assert "not the file md5.bin" in table.loc["md5", "state"]
+    assert table.loc["known", "MB"] == "0.30"
+    assert table.loc["tsav_alignment", "SHA-256"] == "MD5 806aee937c52103ad7f48b1b19608860"  # tsav_jca.md §1.3
+    assert table.loc["tsav_544k", ["MB", "licence"]].tolist() == ["not known", "research only"]
+    assert table.loc["tsav_544k", "where to get it"].startswith("linked from github.com/kuhnkeF")
 
 
 @pytest.mark.parametrize("name", ["yunet", "light_asd_ava", "light_asd_talkset"])

@@ -3,7 +3,8 @@
 Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces in ``cropped_aligned/<trial>/``,
 annotations in ``<set>/<split>/<trial>.txt``, test trials in a text list of names or a folder of their videos. Folder
 names are matched without regard to case. A trial is named like its annotation file; ``_left``, ``_right`` and
-``_main`` tell persons of one video. What others computed from it (`openface`, `tsav_database`) is taken where it lies.
+``_main`` tell persons of one video. What others computed from it (`crop_folders`, `tsav_database`, `lfan_database`) is
+taken where it lies.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import crops, labels, media, trials
-from lib.datasets import tree, tsav_database
+from lib import labels, media, published_rows, trials
+from lib.datasets import crop_folders, lfan_database, tree, tsav_database
 from lib.datasets.report import Report
 from lib.errors import InputError
 
 VIDEO_FOLDERS = ("batch1", "batch2", "raw_video", "raw_videos", "video_files", "videos")
-CROP_FOLDERS = ("cropped_aligned", "cropped", "cropped_aligned_new_50_vids")
-OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people let OpenFace write
 ANNOTATION_PARENTS = ("annotations", "annotation")
 ANNOTATION_FOLDERS = {
     "va": ("va_set", "va_estimation_challenge"),
@@ -111,7 +110,7 @@ def look(root: Path, report: Report) -> Found:
         raise InputError("no video found", where=root, expected=f"{' or '.join(tree.VIDEO_SUFFIXES)} files in one of "
                          f"{', '.join(VIDEO_FOLDERS)}, or the folder itself",
                          todo="correct data_root; data_README.md says which file goes where")
-    found = Found(videos, _annotations(sets, report), _tests(root, sets, report), crop_folders(root, report))
+    found = Found(videos, _annotations(sets, report), _tests(root, sets, report), crop_folders.find(root, report))
     for trial, (splits, alignment) in tsav_database.find(root, videos, report).items():
         if trial.endswith("_main") and trial not in found.annotations:
             trial = next((name for name in (trial.removesuffix("_main"),) if name in found.annotations), trial)
@@ -119,7 +118,23 @@ def look(root: Path, report: Report) -> Found:
         if trial not in found.annotations:
             for kind in (kind for kind, split in splits.items() if split == "test"):
                 found.tests.setdefault(trial, set()).add(kind)
+    _add_lfan(root, found, report)
     return found
+
+
+def _add_lfan(root: Path, found: Found, report: Report) -> None:
+    """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge says nothing."""
+    for trial, (split, folder) in lfan_database.find(root, report).items():
+        if (folder / published_rows.FACE).is_file():
+            found.crops.setdefault(trial, folder / published_rows.FACE)
+        known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
+        if known - {split}:
+            report.warning(trial, f"is {split} in {lfan_database.INFO}, {', '.join(sorted(known))} by its label file",
+                           "its label file decides", where=str(folder))
+        if known or split == "test":
+            found.tests.setdefault(trial, set()).update([] if known else ["va"])
+        elif label := next((folder / name for name in published_rows.LABELS if (folder / name).is_file()), None):
+            found.annotations[trial] = {"va": (split, label)}
 
 
 def _sets(root: Path) -> list[tuple[Path, str]]:
@@ -179,36 +194,6 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
     return found
 
 
-def crop_folders(root: Path, report: Report) -> dict[str, Path]:
-    """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
-    found: dict[str, Path] = {}
-    for folder in tree.named([root], CROP_FOLDERS):
-        for path in (path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)):
-            if found.setdefault(path.name, path) is not path:
-                report.warning(path.name, "crops in two folders", "the first ones are used",
-                               where=f"{found[path.name]}, {path}", todo="remove one of them")
-            elif not any(path.iterdir()):
-                report.warning(path.name, "its folder of cropped faces is empty", "counts as a trial without any face",
-                               where=str(path), expected="00001.jpg, 00002.jpg, …",
-                               todo="unpack the crops again, or remove the folder: faces are then looked for in the "
-                                    "video")
-    for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
-        for path in (path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)):
-            trial = path.name.removesuffix(crops.OPENFACE)
-            try:
-                crops.successes(crops.csv_of(path))
-            except InputError as error:
-                report.fault(trial, error, "OpenFace's pictures are left out: nobody knows in which a face was found")
-            else:
-                found.setdefault(trial, path)
-    return found
-
-
-def is_openface(folder: Path) -> bool:
-    """Whether a folder is OpenFace's: its name, and at least one picture called as OpenFace calls them."""
-    return folder.name.endswith(crops.OPENFACE) and next(folder.glob("frame_det_00_*"), None) is not None
-
-
 def probe(videos: dict[str, Path], report: Report, progress: Callable | None = None) -> dict[str, media.Info]:
     """What the containers say; videos that cannot be opened, or without picture, are reported and left out."""
     infos = {}
@@ -218,7 +203,10 @@ def probe(videos: dict[str, Path], report: Report, progress: Callable | None = N
         except InputError as error:
             report.fault(name, error, "left out")
         else:
-            if not info.video_codec:
+            if not info.video_codec and not info.audio_codec:
+                report.error(name, "cut off, or never finished: there is no track in it", "left out", where=str(path),
+                             expected="a recording with picture and sound", todo="copy or download it again")
+            elif not info.video_codec:
                 report.error(name, "no video track, only sound", "left out", where=str(path),
                              expected="a recording with picture", todo="copy or download it again")
             else:
@@ -250,7 +238,7 @@ def _row(trial: str, person: str, info: media.Info, found: Found, report: Report
             report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
     if trial not in found.crops:
         report.warning(trial, "has no cropped faces", "faces are looked for in the video", where=info.path,
-                       todo=f"unpack the crops into {CROP_FOLDERS[0]}/{trial}")
+                       todo=f"unpack the crops into {crop_folders.CROP_FOLDERS[0]}/{trial}")
     return row
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib import labels, trials
-from lib.datasets import affwild2, tree
+from lib.datasets import affwild2, crop_folders, tree
 from lib.datasets.report import Report
 from lib.errors import InputError
 
@@ -34,7 +34,7 @@ def find(root: Path, dataset: str = "folder", progress: Callable | None = None) 
     videos = _videos(root)
     infos = affwild2.probe(videos, report, progress)
     annotations = _annotations(root, videos, report)
-    pictures = affwild2.crop_folders(root, report)
+    pictures = crop_folders.find(root, report)
     rows = []
     for video, info in infos.items():
         persons = [(trial, person) for trial, person in _persons(video) if {trial} & {*annotations, *pictures}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -36,12 +37,13 @@ class Report:
         self._add("warning", item, what, done, told)
 
     def fault(self, item: str, error: InputError, done: str) -> None:
-        """An InputError that a file raised, as a row."""
-        self.error(item, error.what, done, where=error.where, expected=error.expected, todo=error.todo)
+        """An InputError that a file raised, as a row; its traceback goes into failures.csv."""
+        self.error(item, error.what, done, where=error.where, expected=error.expected, todo=error.todo,
+                   traceback=traceback_of(error))
 
     def _add(self, severity: str, item: str, what: str, done: str, told: dict) -> None:
         self.problems.append({"severity": severity, "item": item, "what": what, "done": done, "where": "",
-                              "expected": "", "todo": "", **told})
+                              "expected": "", "todo": "", "traceback": "", **told})
 
     def count_table(self) -> pd.DataFrame:
         """Columns item, found, expected (of the nearest release), state, releases (every number that is right)."""
@@ -55,6 +57,16 @@ class Report:
 
     def failures(self) -> list[tuple[str, InputError]]:
         """The errors as (item, error) pairs, for ``run.record(lost=…)``."""
-        return [(row["item"], InputError(f"{row['what']} ({row['done']})", where=row["where"],
-                                         expected=row["expected"], todo=row["todo"] or "mend or replace it"))
-                for row in self.problems if row["severity"] == "error"]
+        return [(row["item"], _error(row)) for row in self.problems if row["severity"] == "error"]
+
+
+def _error(row: dict) -> InputError:
+    error = InputError(f"{row['what']} ({row['done']})", where=row["where"], expected=row["expected"],
+                       todo=row["todo"] or "mend or replace it")
+    error.traceback = row["traceback"]
+    return error
+
+
+def traceback_of(error: InputError) -> str:
+    """The story of an error that was caught: as text, "" for one that was never raised."""
+    return error.traceback or ("".join(traceback.format_exception(error)) if error.__traceback__ else "")

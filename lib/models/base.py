@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from lib.errors import InputError
 
 REGISTRY: dict[str, type[Model]] = {}
 
+WIDTH = 100  # columns of a model's description: a notebook's page
 MODALITIES = ("audiovisual", "audio", "video")
 SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
 
@@ -65,7 +67,8 @@ class Model(nn.Module):
                 ("parts", " · ".join(f"{name} {n:,}" for name, n in count.items() if n)),
                 ("weights", f"{total:,}")]
         rows += [("licence", self.licence)] if self.licence else []
-        return "\n  ".join([f"{self.name}({chosen})", *(f"{label:8} {text}" for label, text in rows)])
+        first = textwrap.wrap(f"{self.name}({chosen})", WIDTH, subsequent_indent=" " * (len(self.name) - 1))
+        return "\n  ".join([*first, *(f"{label:8} {text}" for label, text in rows)])
 
 
 def _listed(shapes: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from lib import labels as annotations
 from lib.metrics import EMOTIONS
 from lib.plots import style
 
@@ -44,6 +45,33 @@ def prediction_traces(time: np.ndarray, labels: np.ndarray | None, prediction: n
     axes[-1].set_xlabel("time (s)")
     style.finish(axes, title, note)
     return np.asarray(axes)
+
+
+def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
+    """All that was predicted of a recording over time: valence and arousal as curves, classes as dark stretches.
+
+    values : a prediction file: `time` and the columns of its tasks. Returns the axes.
+    """
+    affect, classes = set(EMOTIONS) <= set(values), annotations.decided(values)
+    heights = [2.0] * (2 * affect) + [0.4 + 0.22 * len(classes)] * bool(classes)
+    axes = style.new_axes(len(heights), size=(10, 0.8 + sum(heights)), sharex=True, height_ratios=heights,
+                          squeeze=False)[:, 0]
+    if affect:
+        prediction_traces(values["time"].to_numpy(), None, values[list(EMOTIONS)].to_numpy(), axes[:2])
+    if classes:
+        _class_stretches(axes[-1], style.edges(values["time"]), classes)
+    for ax in axes[:-1]:
+        ax.set_xlabel("")
+    style.finish(axes, title, note)
+    return axes
+
+
+def _class_stretches(ax: Axes, border: np.ndarray, classes: Mapping[str, np.ndarray]) -> None:
+    rows = np.stack(list(classes.values())).astype(float)
+    ax.pcolormesh(border, np.arange(len(rows) + 1) - 0.5, rows, cmap="Greys", vmin=0, vmax=1.3)
+    ax.set(xlabel="time (s)", ylabel="decided for", yticks=range(len(rows)), yticklabels=list(classes),
+           ylim=(len(rows) - 0.5, -0.5), xlim=(border[0], border[-1]))
+    ax.grid(False)
 
 
 def circumplex(prediction: np.ndarray, label: np.ndarray, axes: Sequence[Axes] | None = None, bins: int = 40,
@@ -84,7 +112,7 @@ def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, titl
     if axes is None:
         axes = style.new_axes(1, len(emotions), size=(2.2 + 4.2 * len(emotions), 1.1 + 0.36 * len(methods)),
                               sharey=True, squeeze=False)[0]
-    low = min(-0.1, np.nanmin([*table["ccc"], *table["low"]], initial=0) - 0.05)
+    low = min([-0.1, *(value - 0.05 for value in (*table["ccc"], *table["low"]) if value == value)])
     for ax, emotion in zip(axes, emotions, strict=True):
         for row in table[table["emotion"] == emotion].itertuples():
             place = methods.index(row.method)
@@ -129,10 +157,10 @@ def error_by_trial(table: pd.DataFrame, ax: Axes | None = None, measure: str = "
         if emotion in shown:
             ax.plot(shown[emotion], range(len(shown)), marker, color=style.COLOURS[emotion], label=emotion)
     ax.set(xlabel=_MEASURES[measure], yticks=range(len(shown)), yticklabels=shown.index,
-           ylim=(len(shown) - 0.5, -0.5),
+           ylim=(max(1, len(shown)) - 0.5, -0.5),
            ylabel="trial" if len(shown) == len(wide) else f"{len(shown)} worst of {len(wide)} trials")
     if measure in ("rmse", "mae"):
-        ax.set_xlim(0, 1.05 * max(1e-3, np.nanmax(shown.to_numpy(), initial=0)))
+        ax.set_xlim(0, 1.05 * max(1e-3, np.nan_to_num(shown.to_numpy(float)).max(initial=0)))
     else:
         ax.axvline(0, color="0.3", linewidth=1)
     style.legend_beside(ax)

@@ -108,4 +108,5 @@ def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
 
 def legend_beside(ax: Axes) -> None:
     """Legend right of the axes, where it covers no data."""
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)

@@ -1,0 +1,139 @@
+"""What the later steps will cost: measured on the data set itself, and multiplied without a mistake."""
+
+import itertools
+import shutil
+from collections import namedtuple
+
+import pandas as pd
+import pytest
+
+from lib import costs
+from lib.store import request
+
+TABLE = pd.DataFrame({"trial": ["a", "b", "c"], "split": ["train", "val", "test"], "n_frames": [2000, 600, 400]})
+DISK = namedtuple("DISK", "total used free")
+
+
+def test_every_array_is_measured_on_the_shortest_trials_and_nothing_is_left_behind(opened):
+    wanted = (request("time"), request("audio_44k", rate=44100), request("va", mismatch="fit"))
+    opened.store.folder.mkdir(parents=True)
+    found = costs.measure(opened.table, opened.store, 600.0, wanted).set_index("array")
+    assert found["step"].to_dict() == {"time": "02_preprocess_visual", "audio_44k(rate=44100)": "03_preprocess_audio",
+                                       "va(mismatch=fit)": "04_preprocess_labels"}
+    assert (found["seconds"] > 0).all()
+    assert found["frames"].nunique() == 1
+    assert found["frames"].iloc[0] == opened.table["n_frames"].sum()
+    # A time stamp is 8 bytes, a label twice 4; a file has 128 bytes in front. Two people share a video's stamps.
+    assert 5 < found.loc["time", "bytes"] < 14
+    assert 8 < found.loc["va(mismatch=fit)", "bytes"] < 13
+    assert not list(opened.store.folder.iterdir())
+
+
+def test_measuring_ends_when_its_time_is_up_and_without_time_nothing_is_measured(opened, monkeypatch):
+    seconds = itertools.count()  # every look at the clock is one second later
+    monkeypatch.setattr(costs.time, "monotonic", lambda: next(seconds))
+    assert costs.measure(opened.table, opened.store, 0.0).empty
+    found = costs.measure(opened.table, opened.store, 3.0)
+    assert 0 < len(found) < 4
+    assert set(found["frames"]) == {opened.table["n_frames"].min()}
+
+
+def test_what_a_trial_cannot_give_is_left_out(opened):
+    silent = opened.table.assign(audio_path="")
+    found = costs.measure(silent, opened.store, 600.0, (request("time"), request("audio_44k", rate=44100)))
+    assert list(found["array"]) == ["time"]
+
+
+@pytest.fixture
+def free(monkeypatch):
+    def make(gigabytes):
+        monkeypatch.setattr(shutil, "disk_usage", lambda place: DISK(10**12, 0, int(gigabytes * 1e9)))
+    return make
+
+
+MEASURED = pd.DataFrame([("02_preprocess_visual", "time", 0.6, 1e6), ("02_preprocess_visual", "face", 0.6, 1e6),
+                         ("03_preprocess_audio", "mel", 0.12, 5e5)], columns=["step", "array", "seconds", "bytes"])
+NETWORKS = pd.DataFrame([("05_train", 7.0, 1.0)], columns=["step", "hours", "GB needed"])
+
+
+def test_hours_and_space_are_those_of_all_frames_shared_by_the_workers(free, tmp_path):
+    free(100)
+    found = costs.forecast(MEASURED, TABLE, tmp_path, 2).set_index("step")
+    assert found.loc["02_preprocess_visual", ["hours", "GB needed"]].tolist() == [0.5, 6.0]  # 3000 × 1.2 s / 2
+    assert found.loc["03_preprocess_audio", ["hours", "GB needed"]].tolist() == [0.05, 1.5]
+    assert set(found["enough"]) == {"yes"}
+    assert set(found["GB free"]) == {100.0}
+
+
+def test_space_is_needed_by_all_steps_together(free, tmp_path):
+    free(7)
+    found = costs.forecast(MEASURED, TABLE, tmp_path / "not" / "there", 1, NETWORKS)
+    assert found["enough"].tolist() == ["yes", "NO", "NO"]
+    assert found["hours"].tolist() == [1.0, 0.1, 7.0]
+
+
+def test_nothing_measured_gives_an_empty_forecast(tmp_path):
+    assert costs.forecast(MEASURED[:0], TABLE, tmp_path, 1).empty
+
+
+# ---- networks
+
+COST = {"forward": 3.6, "training": 36.0, "weights": 10**9, "visual": 49 * 64, "audio": 64}
+
+
+@pytest.fixture
+def measured_networks(monkeypatch):
+    made = []
+
+    def network(name, p, sizes):
+        made.append((name, dict(sizes)))
+        return None, {}
+    monkeypatch.setattr(costs, "_network", network)
+    monkeypatch.setattr(costs, "_seconds", lambda *_: COST)
+    return made
+
+
+def test_training_sees_the_training_frames_of_all_epochs_and_prediction_the_others(measured_networks):
+    found = costs.measure_networks(TABLE, {"recipe": "tsav", "epochs": 3, "device": "cpu",
+                                           "options": {"frame_step": 4}}, 1.0)
+    assert measured_networks == [("tsav", {})]
+    assert found["step"].str[:2].tolist() == ["05", "06"]
+    assert found["hours"].tolist() == [2000 / 4 * 3 * 36 / 3600, 1000 * 3.6 / 3600]
+    assert found["GB needed"].tolist() == [6.0, 0.0]
+
+
+def test_a_trained_run_is_not_trained_again_and_has_its_own_sizes(measured_networks, tmp_path):
+    (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher/params.yaml").write_text("recipe: tsav\nwidth: 0.125\nface_size: 64\n")
+    found = costs.measure_networks(TABLE, {"recipe": "jca", "predict_run": "teacher", "runs_root": str(tmp_path),
+                                           "splits": ["train", "test"], "device": "cpu"}, 1.0)
+    assert measured_networks == [("tsav", {})]
+    assert found["step"].tolist() == ["06_inference: tsav, width 0.125 on cpu"]
+    assert found["hours"].tolist() == [2400 * 3.6 / 3600]
+
+
+@pytest.mark.parametrize(("features", "columns", "positions"), [("pooled", 64, 49), ("positions", 49 * 64, 49)])
+def test_a_method_on_a_backbone_has_the_features_of_every_frame_and_one_step_a_sequence(measured_networks, features,
+                                                                                        columns, positions):
+    found = costs.measure_networks(TABLE, {"recipe": "jca", "backbone_run": "affwild2_tsav", "features": features,
+                                           "steps": 16, "epochs": 2, "face_size": 112, "device": "cpu"}, 1.0)
+    sizes = {"visual_channels": 64, "visual_positions": positions, "audio_channels": 64}
+    assert measured_networks == [("tsav_backbone", {}), ("jca", sizes)]
+    assert found["step"].str[:2].tolist() == ["02", "05", "06"]
+    assert found["hours"].tolist() == pytest.approx([3.0, 2000 / 16 * 2 * 36 / 3600, 1000 / 16 * 3.6 / 3600])
+    assert found["GB needed"].iloc[0] == 2 * 3000 * (columns + 64) / 1e9
+
+
+@pytest.mark.parametrize("values", [{"recipe": "tsav", "audio_seconds": 0.5},
+                                    {"recipe": "jca", "backbone_run": "x", "steps": 4, "audio_seconds": 0.0},
+                                    {"recipe": "jca_paper", "backbone_run": "x", "features": "pooled"}])
+def test_the_networks_of_an_experiment_are_really_run(values):
+    found = costs.measure_networks(TABLE, {"width": 0.0625, "face_size": 32, "device": "cpu", **values}, 0.01)
+    assert (found["hours"] > 0).all()
+    assert found["step"].str.endswith("on cpu").all()
+
+
+def test_without_time_or_frames_no_network_is_built(measured_networks):
+    assert costs.measure_networks(TABLE, {}, 0.0).empty
+    assert costs.measure_networks(TABLE[:0], {}, 1.0).empty
+    assert measured_networks == []
