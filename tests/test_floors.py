@@ -16,7 +16,7 @@ FLOORS = [
      "clips", "weights", "makers", "arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs"},
+     "data_check", "costs", "ensemble"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "__main__"},
 ]

@@ -11,10 +11,12 @@ import torch
 
 from lib import audio, device, windows
 from lib.features import mel, published_sound
+from lib.features.recent import Recent
 from lib.models import published
 from lib.models.tsav_backbone import backbone_from_tsav
 
-FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip
+# Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
+FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
 
 
 @lru_cache(maxsize=1)
@@ -22,11 +24,12 @@ def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) 
     """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for the next trial."""
     found = published.read(path)
     state = found["model"] if "model" in found else published.weights_in(found, path)
-    return backbone_from_tsav(state, face_size=size, pooled=pooled).to(place)
+    return backbone_from_tsav(state, face_size=size, pooled=pooled).to(place).folded()
 
 
-def _chunks(n_frames: int) -> Iterator[slice]:
-    return (slice(start, min(start + FRAMES_AT_ONCE, n_frames)) for start in range(0, n_frames, FRAMES_AT_ONCE))
+def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
+    size = FRAMES_AT_ONCE.get(place.type, FRAMES_AT_ONCE["cpu"])
+    return (slice(start, min(start + size, n_frames)) for start in range(0, n_frames, size))
 
 
 def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
@@ -43,12 +46,13 @@ def visual(inputs, parameters, create, name) -> None:
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
-    faces = inputs["face"]
+    faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
     with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
-        for rows in _chunks(len(clips)):
-            pictures = faces.read(clips[rows].ravel()).reshape(*clips[rows].shape, faces.size, faces.size, 3)
-            batch = {"clip": torch.from_numpy(pictures).to(place)}  # (N, 8, S, S, 3) uint8
+        for rows in _chunks(len(clips), place):
+            shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
+            pictures = torch.from_numpy(faces.read(shown)).to(place)
+            batch = {"clip": pictures[torch.from_numpy(where.reshape(clips[rows].shape)).to(place)]}  # (N, 8, S, S, 3)
             out[rows] = network(batch)["visual"].half().cpu().numpy()
 
 
@@ -70,7 +74,7 @@ def sound(inputs, parameters, create, name) -> None:
     times = np.asarray(inputs["time"])
     cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters)
     with create((len(times), network.audio_channels), np.float16) as out:
-        for rows in _chunks(len(times)):
+        for rows in _chunks(len(times), place):
             batch = {"mel": torch.from_numpy(cut(rows)).to(place)}  # (N, 1, 64, columns)
             out[rows] = network(batch)["audio"].half().cpu().numpy()
 

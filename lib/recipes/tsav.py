@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 
 from lib import audio, losses, models
 from lib.features import mel, published_sound
+from lib.features.recent import Recent
 from lib.recipes import augmentation, base
 from lib.store import request
 
@@ -21,6 +23,7 @@ class Recipe(base.Recipe):
     spectrogram a frame; an action unit is active where the raw output is above 0.5; nothing is smoothed.
     """
 
+    _recent = None  # pictures of the trial that is predicted
     _sound = ("", None)  # trial and waveform that were read last; published rules only
 
     class Options:
@@ -84,9 +87,31 @@ class Recipe(base.Recipe):
             item["mel"] = self._segment(window.trial, frame, generator)
         return item
 
+    def gather(self, windows):
+        trials = {window.trial for window in windows}
+        if len(trials) > 1 or self.published or self.params.options["channels"] == 4:
+            return super().gather(windows)
+        trial, frames = trials.pop(), np.array([window.first_target for window in windows])
+        batch = {}
+        if self.uses_video:   # each picture of these clips once, then as often as clips show it
+            shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
+            pictures = torch.from_numpy(self._in_order(trial).read(shown))
+            batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP)))]
+        if self.uses_audio:   # near frames share their sound: it is turned into decibels once
+            batch["mel"] = torch.from_numpy(self._segments(trial, frames))
+        return batch
+
+    def _in_order(self, trial):
+        """Faces of a trial that is read frame after frame: what was decoded for the last clips serves the next."""
+        faces = self.faces(trial, self.params.face_size)
+        if self._recent is None or self._recent.faces is not faces:
+            self._recent = Recent(faces)
+        return self._recent
+
     def _clip(self, trial, frame, generator):
         frames, options = np.maximum(frame + CLIP, -1), self.params.options
-        pictures = self.faces(trial, self.params.face_size).read(frames)  # (8, S, S, 3)
+        faces = self.faces(trial, self.params.face_size) if generator is not None else self._in_order(trial)
+        pictures = faces.read(frames)  # (8, S, S, 3)
         masks = self._masks(trial, frames) if options["channels"] == 4 else None
         if generator is not None and options["augment"]:
             return augmentation.clip(pictures, generator, masks, options["flip"], options["hsv"])
@@ -109,13 +134,17 @@ class Recipe(base.Recipe):
         return self._sound[1]
 
     def _segment(self, trial, frame, generator):
-        seconds, time = self.params.audio_seconds, self.read(trial, request("time"))[frame]
         if self.published:
-            return mel.published_segment(self._waveform(trial), time, seconds)
-        start = mel.start_column(time, self.facts(trial, request("mel"))["t0"], seconds)
-        segment = mel.segments(self.read(trial, request("mel")), [start], mel.columns(seconds))[0]  # (1, 64, columns)
+            time = self.read(trial, request("time"))[frame]
+            return mel.published_segment(self._waveform(trial), time, self.params.audio_seconds)
+        segment = self._segments(trial, [frame])[0]  # (1, 64, columns)
         augmented = generator is not None and self.params.options["augment"]
         return augmentation.mel(segment, generator) if augmented else segment
+
+    def _segments(self, trial, frames):
+        seconds, times = self.params.audio_seconds, self.read(trial, request("time"))[frames]
+        starts = mel.start_column(times, self.facts(trial, request("mel"))["t0"], seconds)
+        return mel.segments(self.read(trial, request("mel")), starts, mel.columns(seconds))
 
     def model(self):
         p = self.params
