@@ -61,6 +61,7 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
                 predicted = by_task({trial: rows[trial] for trial in some})
                 found[key] = recipe.metrics(of, predicted, bootstrap)
                 if "va" in recipe.tasks:
+                    _explain_constants(found[key], of["va"])
                     found[key]["mean"] = metrics.mean_ccc(of["va"], predicted["va"], bootstrap)
     if recipe.published and "va" in recipe.tasks and val:
         found["val_zero_filled"] = zero_filled({trial: labels[trial]["va"] for trial in val},
@@ -68,6 +69,15 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
     for trial in raw:
         _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _explain_constants(scores: dict, labels: Mapping[str, np.ndarray]) -> None:
+    """Say beside a CCC that it is 0 because of the labels, not of the network."""
+    joined = np.concatenate(list(labels.values()))
+    for emotion, values in zip(EMOTIONS, joined.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() == known.max():
+            scores[emotion]["undefined"] = f"all labels are {known[0]:g}: the CCC is 0 by definition"
 
 
 def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int], published: bool) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ import torch
 
 from lib import device
 from lib.errors import InputError
+from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
 from lib.trials import select
 
@@ -56,13 +57,11 @@ class Batches(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        if self.epoch is None:
-            return self.recipe.gather([self.windows[row] for row in self.rows[number]])
         examples = [self.recipe.example(self.windows[row], self._generator(int(row))) for row in self.rows[number]]
         return self.recipe.collate(examples, self._generator(number, 1))
 
-    def _generator(self, *numbers: int) -> np.random.Generator:
-        return np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
+    def _generator(self, *numbers: int) -> np.random.Generator | None:
+        return None if self.epoch is None else np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
 
 
 def loader(batches: Batches, start: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
@@ -90,9 +89,12 @@ class Trainer:
         if self.train_trials.empty:
             raise InputError("no trial is there to train on", where="the trial table", expected="split = train",
                              todo="look at the report of 01_download_check")
+        require_variety(recipe, self.train_trials)
         self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
         torch.manual_seed(self.params.seed)
-        self.model = channels_last(recipe.model().to(self.device))
+        self.model = recipe.model()
+        recipe.initialise(self.model)
+        self.model = channels_last(self.model.to(self.device))
         self.forward = torch.compile(self.model) if self.params.compiled else self.model  # the same weights
         groups = [{**group, "lr": self.params.lr * group.get("lr_factor", 1.0)} for group in recipe.groups(self.model)]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
@@ -249,6 +251,19 @@ class Trainer:
         return path
 
 
+def require_variety(recipe, trials: pd.DataFrame) -> None:
+    """Raise InputError where all valence or arousal labels of these trials are one value: a CCC cannot be learnt."""
+    if "va" not in recipe.tasks:
+        return
+    labels = np.concatenate([np.asarray(recipe.labels(trial, "va")) for trial in trials["trial"]])
+    for emotion, values in zip(EMOTIONS, labels.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) > 1 and known.min() == known.max():
+            raise InputError(f"all labels of {emotion} are {known[0]:g}, in {len(known)} frames",
+                             where="the train trials", expected="labels that differ",
+                             todo="look at 04_preprocess_labels, or train on other trials")
+
+
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
     """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as it is.
 
@@ -288,11 +303,11 @@ def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch
             batch_size: int = 0) -> dict[str, np.ndarray]:
     """Outputs of all windows, in their order: name -> (N, …) float32."""
     model.eval()
-    size = batch_size or recipe.params.batch_size
-    rows = [np.arange(start, min(start + size, len(windows))) for start in range(0, len(windows), size)]
+    size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
+    batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
     joined: dict[str, list] = {}
-    for batch in ahead(loader(Batches(recipe, windows, rows, None), 0, 0)):
-        outputs = model({name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()})
+    for batch in ahead(batches):
+        outputs = model(batch)
         for name, values in outputs.items():   # left on the device: fetching them would wait for it
             joined.setdefault(name, []).append(values.float())
     return {name: torch.cat(values).cpu().numpy() for name, values in joined.items()}

@@ -145,7 +145,7 @@ def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, 
         return
     done = call("compare", *sorted(evaluated.iterdir()))
     blocks = done.output.split("data ")
-    of = {name: [block[0] for block in blocks if f" {name} " in block and block[1] == "\n"]
+    of = {name: [block[0] for block in blocks if name in block.split() and block[1] == "\n"]
           for name in ("sample_jca", "sample_tsav", "new")}
     assert of == {"sample_jca": ["B"], "sample_tsav": ["B"], "new": ["A"]}
     assert "cannot be compared" in done.output

@@ -19,12 +19,34 @@ from lib.models.tsav_backbone import backbone_from_tsav
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
 
 
+BYTES = 2  # of a number in the cache: float16
+JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
+
+
+def channels(path: Path) -> int:
+    """Features of a stream that the network in a checkpoint of ours or the authors' gives, without building it."""
+    return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
+
+
+def _state(path: Path) -> dict:
+    found = published.read(path)
+    return found["model"] if "model" in found else published.weights_in(found, path)
+
+
+def jittered(pictures: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
+    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, one draw a clip; black stays black."""
+    shape = (len(pictures), 1, 1, 1, 1)
+    bright, contrast = (torch.from_numpy(generator.uniform(1 - JITTER, 1 + JITTER, shape).astype(np.float32))
+                        .to(pictures.device) for _ in range(2))
+    x = (pictures.float() * bright).clamp_(max=255)
+    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=x.device)).sum(-1, keepdim=True).mean((2, 3), keepdim=True)
+    return (grey + contrast * (x - grey)).clamp_(0, 255).round_().to(torch.uint8)
+
+
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
     """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for the next trial."""
-    found = published.read(path)
-    state = found["model"] if "model" in found else published.weights_in(found, path)
-    return backbone_from_tsav(state, face_size=size, pooled=pooled).to(place).folded()
+    return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
 def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
@@ -52,8 +74,10 @@ def visual(inputs, parameters, create, name) -> None:
         for rows in _chunks(len(clips), place):
             shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
             pictures = torch.from_numpy(faces.read(shown)).to(place)
-            batch = {"clip": pictures[torch.from_numpy(where.reshape(clips[rows].shape)).to(place)]}  # (N, 8, S, S, 3)
-            out[rows] = network(batch)["visual"].half().cpu().numpy()
+            shows = pictures[torch.from_numpy(where.reshape(clips[rows].shape)).to(place)]  # (N, 8, S, S, 3)
+            if parameters.get("jitter"):
+                shows = jittered(shows, np.random.default_rng([parameters["jitter"], rows.start]))
+            out[rows] = network({"clip": shows})["visual"].half().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -72,24 +96,24 @@ def sound(inputs, parameters, create, name) -> None:
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
-    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters)
+    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters, place)
     with create((len(times), network.audio_channels), np.float16) as out:
         for rows in _chunks(len(times), place):
-            batch = {"mel": torch.from_numpy(cut(rows)).to(place)}  # (N, 1, 64, columns)
-            out[rows] = network(batch)["audio"].half().cpu().numpy()
+            out[rows] = network({"mel": cut(rows).to(place)})["audio"].half().cpu().numpy()
 
 
-def _cutter(inputs, parameters):
+def _cutter(inputs, parameters, place):
     seconds = parameters["seconds"]
     starts = mel.start_column(np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"])
-    return lambda rows: mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))
+    return lambda rows: mel.segments_on(inputs["mel"], starts[rows], mel.columns(seconds), place)
 
 
 def _published_cutter(inputs):
     times = np.asarray(inputs["time"])
     waveform = published_sound.anchored(audio.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
     columns = published_sound.longest(times)
-    return lambda rows: published_sound.segments(waveform, times, range(rows.start, rows.stop), columns)
+    return lambda rows: torch.from_numpy(
+        published_sound.segments(waveform, times, range(rows.start, rows.stop), columns))
 
 
 @torch.inference_mode()

@@ -95,18 +95,24 @@ def segments(mel: np.ndarray, starts: np.ndarray, columns: int) -> np.ndarray:
 
     Returns (N, 1, 64, columns) float32.
     """
+    return segments_on(mel, starts, columns).numpy()
+
+
+def segments_on(mel: np.ndarray, starts: np.ndarray, columns: int, place: torch.device | None = None) -> torch.Tensor:
+    """`segments` as a tensor on a device (None = CPU): what near segments share travels there once."""
     starts = np.asarray(starts, np.int64)
     if starts.size == 0:
-        return np.zeros((0, 1, BANDS, columns), np.float32)
+        return torch.zeros((0, 1, BANDS, columns), device=place)
     first, stop = int(starts.min()), int(starts.max()) + columns
     if stop - first > starts.size * columns:   # far apart: what lies between is not worth transforming
-        return np.concatenate([segments(mel, starts[i:i + 1], columns) for i in range(starts.size)])
-    decibels = _decibels(torch.from_numpy(_extended(mel, first, stop)).T.contiguous())   # (64, stop-first)
+        return torch.cat([segments_on(mel, starts[i:i + 1], columns, place) for i in range(starts.size)])
+    power = torch.from_numpy(_extended(mel, first, stop)).to(device=place)
+    decibels = _decibels(power.T.contiguous())                             # (64, stop-first)
     every = decibels.unfold(1, columns, 1)                                 # (64, places, columns), a view
-    chosen = every.transpose(0, 1)[torch.from_numpy(starts - first)]       # (N, 64, columns)
+    chosen = every.transpose(0, 1)[torch.from_numpy(starts - first).to(device=place)]  # (N, 64, columns)
     loudest = chosen.amax(dim=(1, 2), keepdim=True)
     torch.maximum(chosen, loudest - FLOOR, out=chosen)   # in place: a trial's segments are hundreds of MB
-    return chosen.sub_(MEAN).div_(SPREAD).unsqueeze(1).numpy()
+    return chosen.sub_(MEAN).div_(SPREAD).unsqueeze(1)
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:

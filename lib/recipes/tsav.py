@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import torch
 
-from lib import audio, losses, models
+from lib import audio, losses, models, pseudo_labels
 from lib.features import mel, published_sound
 from lib.features.recent import Recent
+from lib.models import initial
 from lib.recipes import augmentation, base
 from lib.store import request
 
@@ -35,6 +36,8 @@ class Recipe(base.Recipe):
         augment: bool = True  # move, mirror and re-light clips, mask sound, in training
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
+        pseudo: bool = False  # in training, guess valence and arousal from expressions and back where one lacks
+        initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
 
     @property
     def tasks(self):
@@ -56,6 +59,20 @@ class Recipe(base.Recipe):
     @property
     def _heard(self):
         return request("audio_44k", rate=mel.RATE) if self.published else request("mel")
+
+    def fit(self, windows):
+        if not self.params.options["pseudo"]:
+            return {}
+        self.require({"va", "expression"} <= set(self.tasks), f"pseudo: true with tasks {', '.join(self.tasks)}",
+                     "va and expression among the tasks: one is guessed from the other", "add it to `tasks`")
+        trials = list(dict.fromkeys(windows["trial"].astype(str)))
+        va, expression = (np.concatenate([np.asarray(self.labels(trial, task)) for trial in trials])
+                          for task in ("va", "expression"))
+        return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
+
+    def initialise(self, model):
+        if self.params.options["initial"] == "pretrained":
+            initial.pretrained(model)
 
     def windows(self, trials, epoch=None):
         pieces = []
@@ -81,24 +98,28 @@ class Recipe(base.Recipe):
     def example(self, window, generator=None):
         frame = window.first_target
         item = {task: np.asarray(self.labels(window.trial, task)[frame]) for task in self.tasks}
+        if generator is not None and self.params.options["pseudo"]:
+            item["va"], shares = pseudo_labels.complete(item["va"], int(item["expression"]), self.statistics["pseudo"])
+            nothing = np.full(self.params.options["expressions"], np.nan, np.float32)
+            item["shares"] = nothing if shares is None else shares
         if self.uses_video:
             item["clip"] = self._clip(window.trial, frame, generator)
         if self.uses_audio:
             item["mel"] = self._segment(window.trial, frame, generator)
         return item
 
-    def gather(self, windows):
+    def gather(self, windows, place):
         trials = {window.trial for window in windows}
         if len(trials) > 1 or self.published or self.params.options["channels"] == 4:
-            return super().gather(windows)
+            return super().gather(windows, place)
         trial, frames = trials.pop(), np.array([window.first_target for window in windows])
         batch = {}
         if self.uses_video:   # each picture of these clips once, then as often as clips show it
             shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
-            pictures = torch.from_numpy(self._in_order(trial).read(shown))
-            batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP)))]
+            pictures = torch.from_numpy(self._in_order(trial).read(shown)).to(place)
+            batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)]
         if self.uses_audio:   # near frames share their sound: it is turned into decibels once
-            batch["mel"] = torch.from_numpy(self._segments(trial, frames))
+            batch["mel"] = self._segments(trial, frames, place)
         return batch
 
     def _in_order(self, trial):
@@ -137,14 +158,14 @@ class Recipe(base.Recipe):
         if self.published:
             time = self.read(trial, request("time"))[frame]
             return mel.published_segment(self._waveform(trial), time, self.params.audio_seconds)
-        segment = self._segments(trial, [frame])[0]  # (1, 64, columns)
+        segment = self._segments(trial, [frame])[0].numpy()  # (1, 64, columns)
         augmented = generator is not None and self.params.options["augment"]
         return augmentation.mel(segment, generator) if augmented else segment
 
-    def _segments(self, trial, frames):
+    def _segments(self, trial, frames, place=None):
         seconds, times = self.params.audio_seconds, self.read(trial, request("time"))[frames]
         starts = mel.start_column(times, self.facts(trial, request("mel"))["t0"], seconds)
-        return mel.segments(self.read(trial, request("mel")), starts, mel.columns(seconds))
+        return mel.segments_on(self.read(trial, request("mel")), starts, mel.columns(seconds), place)
 
     def model(self):
         p = self.params
@@ -163,7 +184,8 @@ class Recipe(base.Recipe):
                 parts["va_video"] = self.params.stream_loss * losses.va_loss(outputs["va_video"], batch["va"], kind,
                                                                              rules=rules)
         if "expression" in self.tasks:
-            parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"])
+            parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"],
+                                                         batch.get("shares"))
         if "action_units" in self.tasks:
             parts["action_units"] = losses.action_unit_loss(outputs["action_units"], batch["action_units"])
         return {**parts, "total": sum(parts.values())}
