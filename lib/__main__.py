@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | export-labels | export-audio | store | weights``.
+"""The command line: ``python -m lib run | check | compare | merge | export-labels | export-audio | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -75,13 +75,36 @@ def check(files: tuple[Path, ...]) -> None:
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--to", "target", default=None, type=click.Path(path_type=Path),
               help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.")
-def compare(folders: tuple[Path, ...], target: Path | None) -> None:
-    """Table of CCC with intervals of several runs, and of the trivial predictors."""
+@click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
+def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
+    """Table of several runs: method, rules, parameters, CCC with intervals, seconds an epoch; trivial predictors."""
     from lib import comparison
 
-    found = comparison.compare(list(folders), target or folders[0].resolve().parent)
+    found = comparison.compare(list(folders), target or folders[0].resolve().parent, split)
     _say(found.text)
     _say(f"written: {', '.join(str(path) for path in found.files)}")
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="The new run folder.")
+@click.option("--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals.")
+def merge(folders: tuple[Path, ...], target: Path, bootstrap: int) -> None:
+    """Average the predictions of several runs: a run folder with scores and submission files of its own.
+
+    The runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
+    """
+    from lib import comparison, datasets, declarations, ensemble, params, runs, trials
+
+    known = declarations.all_declared()
+    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
+    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
+    p = params.Params(first | roots)
+    table = trials.read(datasets.store(p).trials_path)
+    problems = ensemble.merge(list(folders), target, table, p.smoothing_widths, bootstrap)
+    _say(comparison.compare([*folders, target], target).text)
+    _say("\n".join(problems) or f"written: {target}, submission files valid")
+    sys.exit(3 if problems else 0)
 
 
 @main.command("export-labels")

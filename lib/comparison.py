@@ -38,26 +38,56 @@ def compare(folders: list[Path], target: Path, split: str = "val") -> Comparison
     if not evaluated:
         raise InputError("no metrics.json", where=", ".join(map(str, folders)), expected="evaluated runs",
                          todo="python -m lib run params/<name>.yaml, up to 06_inference")
-    rows = [_run_row(folder, metrics, split) for folder, metrics in evaluated.items()]
+    groups = _groups(evaluated, split)
+    rows = [_run_row(folder, metrics, split, groups) for folder, metrics in evaluated.items()]
     baselines = _baselines(list(evaluated.values()))
     table = pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in baselines.items()])
-    plotted = ccc_table({folder.name: metrics[split] for folder, metrics in evaluated.items()}, baselines)
-    notes = _notes(evaluated, [folder for folder in found if folder not in evaluated], split)
+    named = {folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[split]
+             for folder, metrics in evaluated.items()}
+    notes = _notes(evaluated, groups, [folder for folder in found if folder not in evaluated], split)
     text = "\n".join([_for_terminal(table), *notes])
-    return Comparison(table, text, _write(table, plotted, notes, Path(target)))
+    return Comparison(table, text, _write(table, ccc_table(named, baselines), notes, Path(target)))
 
 
-def _run_row(folder: Path, metrics: dict, split: str) -> dict:
+def _groups(evaluated: dict, split: str) -> dict[Path, str]:
+    """Folder -> letter: runs of one letter were evaluated on the same frames, by all that the files tell."""
+    letters: dict[str, str] = {}
+    found = {folder: _evaluated_on(folder, metrics, split) for folder, metrics in evaluated.items()}
+    for what in found.values():
+        letters.setdefault(what, chr(ord("A") + len(letters)) if len(letters) < 26 else f"group {len(letters) + 1}")
+    return {folder: letters[what] for folder, what in found.items()}
+
+
+def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
+    dataset = runs.parameters(folder).get("dataset", "a data set without a name")
+    counts = {(scores.get("n_frames"), scores.get("n_trials")) for name, scores in metrics[split].items()
+              if name in EMOTIONS}
+    told = ", ".join(f"{frames} labelled frames of {trials} trials" for frames, trials in sorted(counts, key=str))
+    return f"{dataset}, {split}: {told or 'no valence and arousal'}"
+
+
+def _run_row(folder: Path, metrics: dict, split: str, groups: dict[Path, str]) -> dict:
     p = runs.parameters(folder)
-    row = {"name": folder.name, "recipe": p.get("recipe", ""), "modality": p.get("modality", "")}
-    for emotion in EMOTIONS:
-        scores = metrics[split].get(emotion, {})
+    row = {"name": folder.name, "recipe": p.get("recipe", ""), "modality": p.get("modality", ""),
+           "rules": metrics.get("rules", p.get("rules", "")), "data": groups[folder]}
+    for name in (*EMOTIONS, "mean"):
+        scores = metrics[split].get(name, {})
         low, high = scores.get("ci95") or (None, None)
-        row |= {emotion: scores.get("ccc"), f"{emotion}_low": low, f"{emotion}_high": high,
-                f"{emotion}_smoothed": metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")}
+        row |= {name: scores.get("ccc"), f"{name}_low": low, f"{name}_high": high}
+    for emotion in EMOTIONS:
+        row[f"{emotion}_smoothed"] = metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")
+    both = [row[emotion] for emotion in EMOTIONS]
+    if row["mean"] is None and None not in both:  # of a run from before the mean was kept: without an interval
+        row["mean"] = sum(both) / len(both)
     scores = metrics[split].get("valence", {})
-    return {**row, "frames": scores.get("n_frames"), "trials": scores.get("n_trials"),
-            "epoch": metrics.get("epoch"), "rules": metrics.get("rules", p.get("rules", ""))}
+    return {**row, "frames": scores.get("n_frames"), "trials": scores.get("n_trials"), "epoch": metrics.get("epoch"),
+            "n_weights": metrics.get("n_weights"), "seconds_per_epoch": _seconds(folder)}
+
+
+def _seconds(folder: Path) -> float | None:
+    """Median seconds of a training epoch, validation not counted; None for what was not trained here."""
+    place = folder / "history.csv"
+    return float(pd.read_csv(place)["seconds"].median()) if place.is_file() else None
 
 
 def _baselines(all_metrics: list[dict]) -> dict[str, dict]:
@@ -77,16 +107,21 @@ def _baselines(all_metrics: list[dict]) -> dict[str, dict]:
 
 def _baseline_row(name: str, scores: dict) -> dict:
     plain = {emotion: value.get("ccc") if isinstance(value, dict) else value for emotion, value in scores.items()}
-    return {"name": name, "recipe": "baseline", **{emotion: plain.get(emotion) for emotion in EMOTIONS}}
+    both = [plain.get(emotion) for emotion in EMOTIONS]
+    mean = sum(both) / len(both) if None not in both else None
+    return {"name": name, "recipe": "baseline", "data": "", **dict(zip(EMOTIONS, both, strict=True)), "mean": mean}
 
 
-def _notes(evaluated: dict, left_out: list[Path], split: str) -> list[str]:
-    notes = [f"CCC on {split}, all labelled frames together; [95 % interval by bootstrap over trials]; "
-             "smoothed: width chosen on val"]
-    sizes = {(m[split].get("valence", {}).get("n_frames"), m[split].get("valence", {}).get("n_trials"))
-             for m in evaluated.values()}
-    if len(sizes) > 1:
-        notes.append("the runs were evaluated on different frames: their numbers cannot be compared")
+def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split: str) -> list[str]:
+    notes = [f"CCC on {split}, all labelled frames together; [95 % interval by bootstrap over trials]; mean: of both; "
+             "smoothed: width chosen on val; s/epoch: training alone, on the machine of that run"]
+    told = {letter: _evaluated_on(folder, evaluated[folder], split) for folder, letter in groups.items()}
+    notes += [f"data {letter}: {what}" for letter, what in told.items()]
+    if len(told) > 1:
+        notes.append("the runs were evaluated on different frames: numbers of different letters cannot be compared")
+    if len({metrics.get("rules") for metrics in evaluated.values()}) > 1:
+        notes.append("runs by different rules are in this table: corrected scores count labelled frames only, as the "
+                     "others here do; val_zero_filled in metrics.json is what the authors' code would report")
     if left_out:
         notes.append(f"not evaluated: {', '.join(folder.name for folder in left_out)}")
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
@@ -95,14 +130,32 @@ def _notes(evaluated: dict, left_out: list[Path], split: str) -> list[str]:
 
 
 def _for_terminal(table: pd.DataFrame) -> str:
-    shown = pd.DataFrame({"run": table["name"], "modality": _column(table, "modality")})
-    for emotion in EMOTIONS:
-        shown[emotion] = [_with_interval(row, emotion) for row in table.to_dict("records")]
+    """One block for each letter: what was evaluated on different frames never stands in one column."""
+    letters = [letter for letter in dict.fromkeys(_column(table, "data")) if letter]
+    if len(letters) < 2:
+        return _block(table)
+    baseline = table[[value == "baseline" for value in _column(table, "recipe")]]
+    blocks = [f"data {letter}\n{_block(table[table['data'] == letter])}" for letter in letters]
+    return "\n\n".join(blocks + ([f"trivial predictors\n{_block(baseline)}"] if len(baseline) else []))
+
+
+def _block(table: pd.DataFrame) -> str:
+    shown = pd.DataFrame({"run": table["name"].to_list()})
+    for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):
+        shown[name] = _column(table, column)
+    shown["parameters"] = [_counted(value) for value in _column(table, "n_weights")]
+    for name in (*EMOTIONS, "mean"):
+        shown[name] = [_with_interval(row, name) for row in table.to_dict("records")]
     for emotion in EMOTIONS:
         shown[f"{emotion} smoothed"] = [_number(value) for value in _column(table, f"{emotion}_smoothed")]
+    shown["s/epoch"] = ["" if value == "" else f"{value:.1f}" for value in _column(table, "seconds_per_epoch")]
     for name in ("frames", "trials", "epoch"):
         shown[name] = ["" if pd.isna(value) or value == "" else str(int(value)) for value in _column(table, name)]
     return shown.to_string(index=False)
+
+
+def _counted(value: object) -> str:
+    return "" if value == "" or pd.isna(value) else f"{value / 1e6:.2f} M" if value >= 1e5 else f"{int(value):,}"
 
 
 def _column(table: pd.DataFrame, name: str) -> list:
@@ -112,12 +165,19 @@ def _column(table: pd.DataFrame, name: str) -> list:
 def _with_interval(row: dict, emotion: str) -> str:
     low, high = row.get(f"{emotion}_low"), row.get(f"{emotion}_high")
     interval = f" [{_number(low)}, {_number(high)}]" if not pd.isna(low) and not pd.isna(high) else ""
-    return _number(row.get(emotion)) + interval
+    value = row.get(emotion)
+    return _number("" if value is None else value) + interval
 
 
 def _number(value: object) -> str:
     # + 0.0: what rounds to nothing is written 0.00, not -0.00.
     return "" if value == "" or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _tables(table: pd.DataFrame) -> str:
+    parts = [part for _, part in table.groupby("data", sort=False)]
+    how = {"index": False, "na_rep": "", "float_format": "{:.3f}".format, "border": 0}
+    return "".join(part.dropna(axis=1, how="all").to_html(**how) for part in parts)
 
 
 def _write(table: pd.DataFrame, plotted: pd.DataFrame, notes: list[str], target: Path) -> list[Path]:
@@ -128,7 +188,7 @@ def _write(table: pd.DataFrame, plotted: pd.DataFrame, notes: list[str], target:
     picture = folder.path("comparison.png")
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")
-    body = table.to_html(index=False, na_rep="", float_format="{:.3f}".format, border=0)
+    body = _tables(table)
     lines = "".join(f"<p>{note}</p>" for note in notes)
     page = (f'<!doctype html><meta charset="utf-8"><title>Comparison of runs</title>'
             f'<style>body{{font:15px sans-serif;margin:2em}}td,th{{padding:.2em .7em;text-align:right}}</style>'

@@ -158,5 +158,18 @@ def forecast(measured: pd.DataFrame, table: pd.DataFrame, folder: Path, workers:
         {"hours": 3, "GB needed": 3, "GB free": 1})
 
 
+def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """What the features of a trained network will take on disk: array, frames, GB needed, GB free, enough.
+
+    Empty for a recipe that has none. All trials count, also those whose features are there already.
+    """
+    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
+    rows, together = [], 0
+    for name, size in recipe.bytes_a_frame().items():
+        together += frames * size
+        rows.append([name, frames, frames * size / 1e9, free / 1e9, "yes" if together < free else "NO"])
+    return pd.DataFrame(rows, columns=["array", "frames", "GB needed", "GB free", "enough"]).round(3)
+
+
 def _existing(folder: Path) -> Path:
     return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())

@@ -57,14 +57,27 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
     for name, some in (("val", val), ("test", test)):
         if some:
             of = by_task({trial: labels[trial] for trial in some})
-            found[name] = recipe.metrics(of, by_task({trial: raw[trial] for trial in some}), bootstrap)
-            found[f"{name}_smoothed"] = recipe.metrics(of, by_task({trial: smooth[trial] for trial in some}), bootstrap)
+            for key, rows in ((name, raw), (f"{name}_smoothed", smooth)):
+                predicted = by_task({trial: rows[trial] for trial in some})
+                found[key] = recipe.metrics(of, predicted, bootstrap)
+                if "va" in recipe.tasks:
+                    _explain_constants(found[key], of["va"])
+                    found[key]["mean"] = metrics.mean_ccc(of["va"], predicted["va"], bootstrap)
     if recipe.published and "va" in recipe.tasks and val:
         found["val_zero_filled"] = zero_filled({trial: labels[trial]["va"] for trial in val},
                                                {trial: raw[trial]["va"] for trial in val}, chosen)
     for trial in raw:
         _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
-    return {**found, "smoothing": chosen}
+    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _explain_constants(scores: dict, labels: Mapping[str, np.ndarray]) -> None:
+    """Say beside a CCC that it is 0 because of the labels, not of the network."""
+    joined = np.concatenate(list(labels.values()))
+    for emotion, values in zip(EMOTIONS, joined.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() == known.max():
+            scores[emotion]["undefined"] = f"all labels are {known[0]:g}: the CCC is 0 by definition"
 
 
 def _smoothed(rows: Mapping[str, np.ndarray], widths: Mapping[str, int], published: bool) -> dict[str, np.ndarray]:
@@ -214,11 +227,18 @@ def traces(folder: Path, note: str, name: str):
 
 
 def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -> list[str]:
-    """Write the submission files of all predicted test trials (val trials where there is no test) and check them.
+    """Write the submission files of all predicted test trials, those of val into ``val/`` beside them, and check them.
 
-    Returns what is wrong with them, an empty list when they are ready to send.
+    Where there is no test, the val trials' files take its place. Returns what is wrong with them, an empty list when
+    they are ready to send.
     """
-    chosen = table[table["split"] == ("test" if (table["split"] == "test").any() else "val")]
+    test, val = (table[table["split"] == split] for split in ("test", "val"))
+    if test.empty:
+        return _submit(predictor, val, folder, out)
+    return _submit(predictor, test, folder, out) + (_submit(predictor, val, folder, out / "val") if len(val) else [])
+
+
+def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
     values, frames = {}, {}
     for trial in chosen.to_dict("records"):
         rows = pd.read_csv(Path(folder) / f"{trial['trial']}.csv")

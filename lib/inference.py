@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ class Predictor:
     """A trained network with its recipe, ready to predict trials of `store`.
 
     `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says whether it learnt
-    from the sample set; `licence` what may be done with weights that others published, "" for our own.
+    from the sample set; `licence` what may be done with weights that others published, "" for our own; `precision`
+    and `compiled` how it is run.
     """
 
     recipe: object
@@ -38,11 +40,22 @@ class Predictor:
     epoch: int
     synthetic: bool
     licence: str = ""
+    precision: str = "auto"
+    compiled: bool = False
+
+    @cached_property
+    def _ready(self) -> torch.nn.Module:
+        return training.ready(self.model, self.precision, self.compiled)
+
+    @property
+    def n_weights(self) -> int | None:
+        """Trainable numbers of the network."""
+        return sum(weight.numel() for weight in self.model.parameters()) if self.model is not None else None
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
         windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
-        outputs = training.predict(self.model, self.recipe, windows, self.device)
+        outputs = training.predict(self._ready, self.recipe, windows, self.device)
         return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
 
 
@@ -104,7 +117,8 @@ def load(path: Path, params, store: Store) -> Predictor:
     else:
         model.load_state_dict(saved["model"])
     return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
-                     is_synthetic(saved["params"]["dataset"]) and not saved["licence"], saved["licence"])
+                     is_synthetic(saved["params"]["dataset"]) and not saved["licence"], saved["licence"],
+                     params.get("precision", "auto"), params.get("compiled", False))
 
 
 def _recipe(saved: Mapping, params, store: Store):

@@ -71,18 +71,24 @@ def va_loss(prediction: Tensor, target: Tensor, kind: str = "ccc", mask: Tensor 
     return total
 
 
-def expression_loss(logits: Tensor, target: Tensor) -> Tensor:
+def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
     """Cross-entropy, divided by the number of labelled samples (specification 1.9).
 
     Arguments
     ---------
     logits : (…, E) float.
     target : (…) int, class 0…E-1; -1 = unlabelled.
+    shares : (…, E) float, guessed shares of the classes where there is no label (`lib.pseudo_labels`); NaN = no guess.
     """
     labelled = target >= 0
-    if not labelled.any():
+    guessed = ~labelled & ~torch.isnan(shares).any(dim=-1) if shares is not None else torch.zeros_like(labelled)
+    number = labelled.sum() + guessed.sum()
+    if not number:
         return _zero(logits)
-    return functional.cross_entropy(_accurate(logits[labelled]), target[labelled].long())
+    total = functional.cross_entropy(_accurate(logits[labelled]), target[labelled].long(), reduction="sum")
+    if guessed.any():
+        total = total + functional.cross_entropy(_accurate(logits[guessed]), shares[guessed], reduction="sum")
+    return total / number
 
 
 def action_unit_loss(logits: Tensor, target: Tensor) -> Tensor:

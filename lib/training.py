@@ -13,6 +13,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import torch
 
 from lib import device
 from lib.errors import InputError
+from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
 from lib.trials import select
 
@@ -87,15 +89,22 @@ class Trainer:
         if self.train_trials.empty:
             raise InputError("no trial is there to train on", where="the trial table", expected="split = train",
                              todo="look at the report of 01_download_check")
+        require_variety(recipe, self.train_trials)
         self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
         torch.manual_seed(self.params.seed)
-        self.model = recipe.model().to(self.device)
+        self.model = recipe.model()
+        recipe.initialise(self.model)
+        self.model = channels_last(self.model.to(self.device))
+        self.forward = torch.compile(self.model) if self.params.compiled else self.model  # the same weights
         groups = [{**group, "lr": self.params.lr * group.get("lr_factor", 1.0)} for group in recipe.groups(self.model)]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
         # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
         half = torch.bfloat16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float16
-        self.autocast = {"device_type": self.device.type, "dtype": half, "enabled": self.device.type == "cuda"}
-        scaled = self.device.type == "cuda" and half is torch.float16
+        precision = self.params.precision
+        enabled = precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
+        half = torch.bfloat16 if precision == "bfloat16" else half
+        self.autocast = {"device_type": self.device.type, "dtype": half, "enabled": enabled}
+        scaled = enabled and half is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self.state = State()
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
@@ -167,7 +176,7 @@ class Trainer:
                               .generate_state(1)[0]))
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         with torch.autocast(**self.autocast):
-            outputs = self.model(batch)
+            outputs = self.forward(batch)
         parts = self.recipe.loss(outputs, batch)
         if not torch.isfinite(parts["total"]):
             raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
@@ -242,6 +251,36 @@ class Trainer:
         return path
 
 
+def require_variety(recipe, trials: pd.DataFrame) -> None:
+    """Raise InputError where all valence or arousal labels of these trials are one value: a CCC cannot be learnt."""
+    if "va" not in recipe.tasks:
+        return
+    labels = np.concatenate([np.asarray(recipe.labels(trial, "va")) for trial in trials["trial"]])
+    for emotion, values in zip(EMOTIONS, labels.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) > 1 and known.min() == known.max():
+            raise InputError(f"all labels of {emotion} are {known[0]:g}, in {len(known)} frames",
+                             where="the train trials", expected="labels that differ",
+                             todo="look at 04_preprocess_labels, or train on other trials")
+
+
+def channels_last(model: torch.nn.Module) -> torch.nn.Module:
+    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as it is.
+
+    On a CPU that layout was six times slower in training.
+    """
+    for weight in model.parameters():
+        if weight.is_cuda and weight.ndim == 5:
+            weight.data = weight.data.to(memory_format=torch.channels_last_3d)
+    return model
+
+
+def ready(model: torch.nn.Module, precision: str = "auto", compiled: bool = False) -> torch.nn.Module:
+    """The network in the form that predicts fastest, outputs the same to rounding (not with precision "bfloat16")."""
+    found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    return torch.compile(found) if compiled else found
+
+
 def schedule(kind: str, progress: float) -> float:
     """Factor on the learning rate at `progress` (0…1 of all epochs); constant and plateau: 1."""
     if kind != "onecycle":
@@ -264,14 +303,23 @@ def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch
             batch_size: int = 0) -> dict[str, np.ndarray]:
     """Outputs of all windows, in their order: name -> (N, …) float32."""
     model.eval()
-    size = batch_size or recipe.params.batch_size
-    rows = [np.arange(start, min(start + size, len(windows))) for start in range(0, len(windows), size)]
+    size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
+    batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
     joined: dict[str, list] = {}
-    for batch in loader(Batches(recipe, windows, rows, None), 0, 0):
-        outputs = model({name: tensor.to(device) for name, tensor in batch.items()})
-        for name, values in outputs.items():
-            joined.setdefault(name, []).append(values.float().cpu().numpy())
-    return {name: np.concatenate(values) for name, values in joined.items()}
+    for batch in ahead(batches):
+        outputs = model(batch)
+        for name, values in outputs.items():   # left on the device: fetching them would wait for it
+            joined.setdefault(name, []).append(values.float())
+    return {name: torch.cat(values).cpu().numpy() for name, values in joined.items()}
+
+
+def ahead(batches: Iterator) -> Iterator:
+    """The same batches, the next one prepared by a thread while the last one is computed with."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
 
 
 def plain(params: Mapping) -> dict:

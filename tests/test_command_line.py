@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -119,6 +120,43 @@ def test_compare_writes_a_score_that_rounds_to_nothing_without_a_sign(evaluated)
     run.write_json("metrics.json", metrics(-0.001, [-0.004, 0.004]))
     run.write_text("params.yaml", "recipe: tsav\nmodality: audiovisual\n")
     assert "0.00 [0.00, 0.00]" in call("compare", *sorted(evaluated.iterdir())).output
+
+
+def test_compare_lists_method_rules_parameters_mean_and_seconds(evaluated):
+    found = metrics(0.81, [0.72, 0.87]) | {"n_weights": 2_345_678, "rules": "published"}
+    found["val"]["mean"] = {"ccc": 0.77, "ci95": [0.7, 0.8]}
+    run = runs.Run(evaluated / "sample_tsav")
+    run.write_json("metrics.json", found)
+    run.write_text("history.csv", "epoch,seconds\n1,9.0\n2,5.0\n3,5.5\n")
+    done = call("compare", *sorted(evaluated.iterdir()))
+    row = next(line for line in done.output.splitlines() if "sample_tsav" in line)
+    for part in ("tsav", "published", "2.35 M", "0.81 [0.72, 0.87]", "0.77 [0.70, 0.80]", "5.5"):
+        assert part in row
+    assert "runs by different rules are in this table" in done.output
+    table = pd.read_csv(evaluated / "comparison.csv").set_index("name")
+    assert table.loc["sample_tsav", "mean_high"] == 0.8
+    assert table.loc["sample_jca", "mean"] == pytest.approx((0.76 + 0.9) / 2), "of an older run: without an interval"
+
+
+@pytest.mark.parametrize("change", ["dataset", "frames", "split"])
+def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, change):
+    run = runs.Run(evaluated / "new")
+    run.write_json("metrics.json", metrics(0.5, None, frames=100 if change == "frames" else 2509))
+    run.write_text("params.yaml", f"recipe: jca\ndataset: {'other' if change == 'dataset' else 'sample'}\n")
+    for name in ("sample_tsav", "sample_jca"):
+        with (evaluated / name / "params.yaml").open("a") as file:
+            file.write("dataset: sample\n")
+    if change == "split":
+        done = call("compare", *sorted(evaluated.iterdir()), "--split", "test")
+        assert done.exit_code == 2, "no test scores are there, and val ones do not take their place"
+        return
+    done = call("compare", *sorted(evaluated.iterdir()))
+    blocks = done.output.split("data ")
+    of = {name: [block[0] for block in blocks if name in block.split() and block[1] == "\n"]
+          for name in ("sample_jca", "sample_tsav", "new")}
+    assert of == {"sample_jca": ["B"], "sample_tsav": ["B"], "new": ["A"]}
+    assert "cannot be compared" in done.output
+    assert set(pd.read_csv(evaluated / "comparison.csv")["data"].dropna()) == {"A", "B"}
 
 
 def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):

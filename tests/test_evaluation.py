@@ -330,8 +330,8 @@ def test_submission_files_of_all_test_trials_are_written_and_valid(tiny, tmp_pat
     out = tmp_path / "submission"
     assert evaluation.submit(found, table, tmp_path / "predictions", out) == []
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*")) == \
-        ["VA_Set/hidden.txt", "predictions.csv"]
-    assert submission.validate(out, {"hidden": 30}) == []
+        ["VA_Set/hidden.txt", "predictions.csv", "val/VA_Set/seen.txt", "val/VA_Set/short.txt", "val/predictions.csv"]
+    assert submission.validate(out, {"hidden": 30}) == submission.validate(out / "val", {"seen": 50, "short": 7}) == []
     sent = labels.read(out / "VA_Set" / "hidden.txt", "va")
     rows = pd.read_csv(tmp_path / "predictions" / "hidden.csv")
     assert sent == pytest.approx(rows[["valence", "arousal"]].to_numpy(), abs=1e-5), "smoothed, as in the file"

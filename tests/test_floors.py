@@ -9,14 +9,14 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pickles", "folds", "published_rows"},
+     "device", "processes", "crops", "pickles", "folds", "published_rows", "pseudo_labels"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
      "audio_export", "clips", "weights", "makers", "arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs"},
+     "data_check", "costs", "ensemble"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "__main__"},
 ]

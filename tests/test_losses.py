@@ -131,3 +131,23 @@ def test_wrong_arguments_are_named():
         losses.va_loss(torch.zeros(1, 2), torch.zeros(1, 2), "pcc")
     with pytest.raises(InputError, match="'old'"):
         losses.ccc_loss(x, y, rules="old")
+
+
+def test_guessed_shares_count_only_where_there_is_no_label():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0], [0.0, 1.0, 2.0]], requires_grad=True)
+    target = torch.tensor([0, -1, -1])
+    nan = float("nan")
+    shares = torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.25, 0.25], [nan, nan, nan]])
+    log = logits.detach().log_softmax(dim=1)
+    expected = -(log[0, 0] + 0.5 * log[1, 0] + 0.25 * log[1, 1] + 0.25 * log[1, 2]) / 2
+    found = losses.expression_loss(logits, target, shares)
+    torch.testing.assert_close(found.detach(), expected)
+    found.backward()
+    assert not logits.grad[2].any(), "neither a label nor a guess"
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_shares_without_a_guess_change_nothing():
+    logits, target = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
+    nothing = torch.full((4, 3), float("nan"))
+    torch.testing.assert_close(losses.expression_loss(logits, target, nothing), losses.expression_loss(logits, target))

@@ -205,3 +205,25 @@ def test_the_ccc_table_keeps_methods_before_baselines():
     assert table.baseline.tolist() == [False, False, True, True]
     assert table.low[0] == scores["valence"]["ci95"][0]
     assert np.isnan(table.low[2])
+
+
+def test_the_mean_of_both_emotions_has_the_interval_of_its_own_draws():
+    generator = np.random.default_rng(3)
+    labels = {f"t{k}": generator.uniform(-1, 1, (40, 2)) for k in range(9)}
+    predictions = {trial: rows + generator.normal(0, 0.3 + 0.1 * k, rows.shape)
+                   for k, (trial, rows) in enumerate(labels.items())}
+    labels["t0"][:10] = np.nan
+    scores = metrics.va_scores(labels, predictions, n=50)
+    found = metrics.mean_ccc(labels, predictions, n=50)
+    assert found["ccc"] == pytest.approx((scores["valence"]["ccc"] + scores["arousal"]["ccc"]) / 2)
+    trials = [(predictions[trial], rows) for trial, rows in labels.items()]
+    both = metrics.bootstrap_interval(trials, lambda x, y: (metrics.ccc(x[:, 0], y[:, 0])
+                                                            + metrics.ccc(x[:, 1], y[:, 1])) / 2, n=50)
+    assert found["ci95"] == pytest.approx(both)
+
+
+def test_the_mean_of_few_or_no_trials_says_why_it_has_no_interval():
+    few = metrics.mean_ccc({"a": np.eye(2)}, {"a": np.eye(2)})
+    assert (few["ccc"], few["ci95"]) == (pytest.approx(1), None)
+    assert "1 labelled trials" in few["why"]
+    assert metrics.mean_ccc({"a": np.full((2, 2), np.nan)}, {"a": np.eye(2)})["ccc"] is None

@@ -524,3 +524,36 @@ def test_hidden_rows_count_as_unlabelled_and_the_labels_stay():
 def test_parameters_become_numbers_and_text():
     found = training.plain(params.Params({"lr": 0.1, "data_root": Path("/data")}))
     assert found == {"lr": 0.1, "data_root": "/data"}
+
+
+# ---- precision, and a process that is killed
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_numbers(tiny, tmp_path, whole):
+    """SIGKILL leaves no chance to save: the epoch in hand is done again, with the same batches."""
+    class Killed(BaseException):
+        pass
+
+    def kill():
+        raise Killed
+
+    per_epoch = [row["batches"] for row in weights(whole("jca"))["state"]["history"]]
+    for epoch in range(len(per_epoch)):
+        folder = tmp_path / f"killed{epoch}"
+        folder.mkdir()
+        first = trainer(tiny, folder, "jca", **COURSE["jca"])
+        interrupt_after(first.recipe, sum(per_epoch[:epoch]) + 2, kill)
+        with pytest.raises(Killed):
+            first.fit()
+        assert (folder / "checkpoints" / "last.pt").exists() == (epoch > 0)
+        trainer(tiny, folder, "jca", **COURSE["jca"]).fit()
+        same_end(folder, whole("jca"))
+
+
+def test_half_precision_on_a_cpu_is_asked_for_by_name_and_learns_other_numbers(tiny, tmp_path):
+    found = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        found[precision] = trainer(tiny, folder, "jca", precision=precision, epochs=1).fit()["loss"].iloc[0]
+    assert found["auto"] == found["float32"] != found["bfloat16"]
+    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.05)

@@ -11,22 +11,47 @@ import torch
 
 from lib import audio, device, windows
 from lib.features import mel, published_sound
+from lib.features.recent import Recent
 from lib.models import published
 from lib.models.tsav_backbone import backbone_from_tsav
 
-FRAMES_AT_ONCE = 32  # bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip
+# Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
+FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
+
+
+BYTES = 2  # of a number in the cache: float16
+JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
+
+
+def channels(path: Path) -> int:
+    """Features of a stream that the network in a checkpoint of ours or the authors' gives, without building it."""
+    return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
+
+
+def _state(path: Path) -> dict:
+    found = published.read(path)
+    return found["model"] if "model" in found else published.weights_in(found, path)
+
+
+def jittered(pictures: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
+    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, one draw a clip; black stays black."""
+    shape = (len(pictures), 1, 1, 1, 1)
+    bright, contrast = (torch.from_numpy(generator.uniform(1 - JITTER, 1 + JITTER, shape).astype(np.float32))
+                        .to(pictures.device) for _ in range(2))
+    x = (pictures.float() * bright).clamp_(max=255)
+    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=x.device)).sum(-1, keepdim=True).mean((2, 3), keepdim=True)
+    return (grey + contrast * (x - grey)).clamp_(0, 255).round_().to(torch.uint8)
 
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
     """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for the next trial."""
-    found = published.read(path)
-    state = found["model"] if "model" in found else published.weights_in(found, path)
-    return backbone_from_tsav(state, face_size=size, pooled=pooled).to(place)
+    return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
-def _chunks(n_frames: int) -> Iterator[slice]:
-    return (slice(start, min(start + FRAMES_AT_ONCE, n_frames)) for start in range(0, n_frames, FRAMES_AT_ONCE))
+def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
+    size = FRAMES_AT_ONCE.get(place.type, FRAMES_AT_ONCE["cpu"])
+    return (slice(start, min(start + size, n_frames)) for start in range(0, n_frames, size))
 
 
 def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
@@ -43,13 +68,16 @@ def visual(inputs, parameters, create, name) -> None:
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
-    faces = inputs["face"]
+    faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
     with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
-        for rows in _chunks(len(clips)):
-            pictures = faces.read(clips[rows].ravel()).reshape(*clips[rows].shape, faces.size, faces.size, 3)
-            batch = {"clip": torch.from_numpy(pictures).to(place)}  # (N, 8, S, S, 3) uint8
-            out[rows] = network(batch)["visual"].half().cpu().numpy()
+        for rows in _chunks(len(clips), place):
+            shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
+            pictures = torch.from_numpy(faces.read(shown)).to(place)
+            shows = pictures[torch.from_numpy(where.reshape(clips[rows].shape)).to(place)]  # (N, 8, S, S, 3)
+            if parameters.get("jitter"):
+                shows = jittered(shows, np.random.default_rng([parameters["jitter"], rows.start]))
+            out[rows] = network({"clip": shows})["visual"].half().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -68,24 +96,24 @@ def sound(inputs, parameters, create, name) -> None:
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
-    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters)
+    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters, place)
     with create((len(times), network.audio_channels), np.float16) as out:
-        for rows in _chunks(len(times)):
-            batch = {"mel": torch.from_numpy(cut(rows)).to(place)}  # (N, 1, 64, columns)
-            out[rows] = network(batch)["audio"].half().cpu().numpy()
+        for rows in _chunks(len(times), place):
+            out[rows] = network({"mel": cut(rows).to(place)})["audio"].half().cpu().numpy()
 
 
-def _cutter(inputs, parameters):
+def _cutter(inputs, parameters, place):
     seconds = parameters["seconds"]
     starts = mel.start_column(np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"])
-    return lambda rows: mel.segments(inputs["mel"], starts[rows], mel.columns(seconds))
+    return lambda rows: mel.tensors(inputs["mel"], starts[rows], mel.columns(seconds), place)
 
 
 def _published_cutter(inputs):
     times = np.asarray(inputs["time"])
     waveform = published_sound.anchored(audio.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
     columns = published_sound.longest(times)
-    return lambda rows: published_sound.segments(waveform, times, range(rows.start, rows.stop), columns)
+    return lambda rows: torch.from_numpy(
+        published_sound.segments(waveform, times, range(rows.start, rows.stop), columns))
 
 
 @torch.inference_mode()

@@ -119,6 +119,23 @@ def va_scores(labels: Mapping, predictions: Mapping, emotions: Sequence[str] = E
             for emotion in emotions}
 
 
+def mean_ccc(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"ccc", "ci95", ("why",) "n_trials"}: the mean of both emotions' CCC, over the same draws of trials.
+
+    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined.
+    """
+    both = [_pairs(labels, predictions, column) for column in range(len(EMOTIONS))]
+    trials = [trial for trial in both[0] if trial in both[1]]
+    moments = np.stack([sums.moments([pairs[trial] for trial in trials]) for pairs in both]) if trials else None
+    score = float(sums.ccc(moments.sum(axis=1)).mean()) if trials else float("nan")
+    found = {"ccc": None if np.isnan(score) else score, "ci95": None, "n_trials": len(trials)}
+    if len(trials) < MIN_TRIALS:
+        return {**found, "why": why_no_interval(len(trials))}
+    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
+    means = sums.ccc(moments[:, draws].sum(axis=2)).mean(axis=0)   # (2, n, trials, 9) -> (n,)
+    return {**found, "ci95": [float(bound) for bound in np.nanpercentile(means, (2.5, 97.5))]}
+
+
 def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
     """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1 none)."""
     return _summary(_pairs(labels, predictions), (f1_macro,), n, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
@@ -57,6 +58,13 @@ class Model(nn.Module):
             raise InputError(f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
                              where=f"model {self.name}", expected=f"{name} {self.inputs.get(name, '')}")
         return batch[name]
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """A copy for prediction only, as fast as this network can be made; outputs are the same to rounding.
+
+        dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have none: themselves.
+        """
+        return self
 
     def __repr__(self) -> str:
         count = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lib.errors import InputError
 from lib.models.base import Model
+from lib.models.folded import folded
 from lib.models.r2plus1d import PLANES, R2Plus1D18
 from lib.models.resnet18 import ResNet18
 
@@ -28,7 +29,8 @@ def normalise_clip(clip: Tensor) -> Tensor:
     """
     channels = clip.shape[-1]
     mean, std = (torch.tensor(x[:channels], device=clip.device) for x in (CLIP_MEAN, CLIP_STD))
-    return ((clip.float() / 255 - mean) / std).permute(0, 4, 1, 2, 3).contiguous()
+    found = ((clip.float() / 255 - mean) / std).permute(0, 4, 1, 2, 3)
+    return found if found.is_cuda else found.contiguous()  # a GPU is faster with the channels last in memory
 
 
 class TSAV(Model, name="tsav"):
@@ -73,6 +75,9 @@ class TSAV(Model, name="tsav"):
         if modality != "video":
             self.inputs["mel"] = f"(B, 1, 64, {1 + int(100 * audio_seconds + 1e-6)})"
         self.outputs = {name: f"(B, {size})" for name, size in self.sizes.items()}
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        return folded(self, dtype)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         audio = None if self.modality == "video" else self.audio_model["resnet"](self.take(batch, "mel"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
 from lib.models.base import Model
+from lib.models.folded import folded
 from lib.models.r2plus1d import PLANES
 from lib.models.tsav import as_clip, encoders, scaled_planes
 
@@ -45,6 +47,9 @@ class TSAVBackbone(Model, name="tsav_backbone"):
         self.inputs = {"clip": f"(B, {channels}, 8, {face_size}, {face_size})", "mel": "(B, 1, 64, M)"}
         self.outputs = {"visual": f"(B, {self.visual_channels}·{self.visual_positions})",
                         "audio": f"(B, {self.audio_channels})"}
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        return folded(self, dtype)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if "clip" not in batch and "mel" not in batch:

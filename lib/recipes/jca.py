@@ -8,6 +8,9 @@ import numpy as np
 
 from lib import losses, models, smoothing, windows
 from lib.declarations import ROOT
+from lib.errors import InputError
+from lib.features import backbone
+from lib.models.tsav_backbone import positions
 from lib.recipes import base
 from lib.store import request
 
@@ -35,6 +38,7 @@ class Recipe(base.Recipe):
         phases: int = 1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512
         dropout: float = 0.6  # in co-attention and heads; from 0.0 to 0.9
         clip: str = "look_back"  # a step's pictures: 8 of its last 32 frames, or TSAV's 8; one of look_back, dilated
+        copies: int = 0  # features of so many colour-jittered copies of each clip, drawn from in training; from 0 to 20
 
     def arrays(self):
         self.require(bool(self.params.backbone_run), "backbone_run is empty",
@@ -42,7 +46,8 @@ class Recipe(base.Recipe):
                      "set backbone_run in the parameter file")
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [request("face_valid"), self._visual, *([self._blank] if self.published else [])]
+            wanted += [request("face_valid"), *map(self._jittered, range(self.params.options["copies"] + 1)),
+                       *([self._blank] if self.published else [])]
         if self.uses_audio:
             wanted += [self._audio, *([self._silence] if self.published else [])]
         return wanted
@@ -56,8 +61,23 @@ class Recipe(base.Recipe):
 
     @property
     def _visual(self):
+        return self._jittered(0)
+
+    def _jittered(self, copy):
+        """Features of the pictures as they are (0) or of a copy with other brightness and contrast."""
         return request("backbone_visual", self._files, size=self.params.face_size, clip=self.params.options["clip"],
-                       pooled=self.params.features == "pooled")
+                       pooled=self.params.features == "pooled", **({"jitter": copy} if copy else {}))
+
+    def bytes_a_frame(self):
+        path, sizes = self._files["weights"], {}
+        if not path.is_file():  # on a server that has only the features
+            return sizes
+        channels = backbone.channels(path)
+        places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
+        if self.uses_video:
+            sizes |= {str(self._jittered(copy)): backbone.BYTES * channels * places
+                      for copy in range(self.params.options["copies"] + 1)}
+        return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
 
     @property
     def _blank(self):
@@ -135,11 +155,23 @@ class Recipe(base.Recipe):
                 "va": _filled(self._labels_of(trial, frames), steps, np.nan)}
         if self.uses_video:
             beyond = self.read(trial, self._blank)[0] if self.published else 0
-            item["visual"] = _filled(self.read(trial, self._visual)[frames], steps, beyond)
+            copies = self.params.options["copies"]
+            copy = int(generator.integers(copies + 1)) if copies and generator is not None else 0
+            item["visual"] = _filled(self._finite(trial, self._jittered(copy), frames), steps, beyond)
         if self.uses_audio:
             beyond = self.read(trial, self._silence)[0] if self.published else 0
-            item["audio"] = _filled(self.read(trial, self._audio)[frames], steps, beyond)
+            item["audio"] = _filled(self._finite(trial, self._audio, frames), steps, beyond)
         return item
+
+    def _finite(self, trial, wanted, frames):
+        rows = self.read(trial, wanted)[frames]
+        wrong = ~np.isfinite(rows).all(axis=1)
+        if wrong.any():
+            raise InputError(f"the features {wanted.name} hold what is no number",
+                             where=f"trial {trial}, frame {int(frames[np.argmax(wrong)]) + 1}",
+                             expected="finite numbers; a network that diverged gives others",
+                             todo=f"`python -m lib store rm {trial} {wanted.name}`, then run 02 and 03 again")
+        return rows
 
     def _labels_of(self, trial, frames):
         rows = self.labels(trial, "va")

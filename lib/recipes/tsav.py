@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 
-from lib import audio, losses, models
+from lib import audio, losses, models, pseudo_labels
 from lib.features import mel, published_sound
+from lib.features.recent import Recent
+from lib.models import initial
 from lib.recipes import augmentation, base
 from lib.store import request
 
@@ -21,6 +24,7 @@ class Recipe(base.Recipe):
     spectrogram a frame; an action unit is active where the raw output is above 0.5; nothing is smoothed.
     """
 
+    _recent = None  # pictures of the trial that is predicted
     _sound = ("", None)  # trial and waveform that were read last; published rules only
 
     class Options:
@@ -32,6 +36,8 @@ class Recipe(base.Recipe):
         augment: bool = True  # move, mirror and re-light clips, mask sound, in training
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
+        pseudo: bool = False  # in training, guess valence and arousal from expressions and back where one lacks
+        initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
 
     @property
     def tasks(self):
@@ -53,6 +59,20 @@ class Recipe(base.Recipe):
     @property
     def _heard(self):
         return request("audio_44k", rate=mel.RATE) if self.published else request("mel")
+
+    def fit(self, windows):
+        if not self.params.options["pseudo"]:
+            return {}
+        self.require({"va", "expression"} <= set(self.tasks), f"pseudo: true with tasks {', '.join(self.tasks)}",
+                     "va and expression among the tasks: one is guessed from the other", "add it to `tasks`")
+        trials = list(dict.fromkeys(windows["trial"].astype(str)))
+        va, expression = (np.concatenate([np.asarray(self.labels(trial, task)) for trial in trials])
+                          for task in ("va", "expression"))
+        return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
+
+    def initialise(self, model):
+        if self.params.options["initial"] == "pretrained":
+            initial.pretrained(model)
 
     def windows(self, trials, epoch=None):
         pieces = []
@@ -78,15 +98,41 @@ class Recipe(base.Recipe):
     def example(self, window, generator=None):
         frame = window.first_target
         item = {task: np.asarray(self.labels(window.trial, task)[frame]) for task in self.tasks}
+        if generator is not None and self.params.options["pseudo"]:
+            item["va"], shares = pseudo_labels.complete(item["va"], int(item["expression"]), self.statistics["pseudo"])
+            nothing = np.full(self.params.options["expressions"], np.nan, np.float32)
+            item["shares"] = nothing if shares is None else shares
         if self.uses_video:
             item["clip"] = self._clip(window.trial, frame, generator)
         if self.uses_audio:
             item["mel"] = self._segment(window.trial, frame, generator)
         return item
 
+    def gather(self, windows, place):
+        trials = {window.trial for window in windows}
+        if len(trials) > 1 or self.published or self.params.options["channels"] == 4:
+            return super().gather(windows, place)
+        trial, frames = trials.pop(), np.array([window.first_target for window in windows])
+        batch = {}
+        if self.uses_video:   # each picture of these clips once, then as often as clips show it
+            shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
+            pictures = torch.from_numpy(self._in_order(trial).read(shown)).to(place)
+            batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)]
+        if self.uses_audio:   # near frames share their sound: it is turned into decibels once
+            batch["mel"] = self._segments(trial, frames, place)
+        return batch
+
+    def _in_order(self, trial):
+        """Faces of a trial that is read frame after frame: what was decoded for the last clips serves the next."""
+        faces = self.faces(trial, self.params.face_size)
+        if self._recent is None or self._recent.faces is not faces:
+            self._recent = Recent(faces)
+        return self._recent
+
     def _clip(self, trial, frame, generator):
         frames, options = np.maximum(frame + CLIP, -1), self.params.options
-        pictures = self.faces(trial, self.params.face_size).read(frames)  # (8, S, S, 3)
+        faces = self.faces(trial, self.params.face_size) if generator is not None else self._in_order(trial)
+        pictures = faces.read(frames)  # (8, S, S, 3)
         masks = self._masks(trial, frames) if options["channels"] == 4 else None
         if generator is not None and options["augment"]:
             return augmentation.clip(pictures, generator, masks, options["flip"], options["hsv"])
@@ -109,13 +155,17 @@ class Recipe(base.Recipe):
         return self._sound[1]
 
     def _segment(self, trial, frame, generator):
-        seconds, time = self.params.audio_seconds, self.read(trial, request("time"))[frame]
         if self.published:
-            return mel.published_segment(self._waveform(trial), time, seconds)
-        start = mel.start_column(time, self.facts(trial, request("mel"))["t0"], seconds)
-        segment = mel.segments(self.read(trial, request("mel")), [start], mel.columns(seconds))[0]  # (1, 64, columns)
+            time = self.read(trial, request("time"))[frame]
+            return mel.published_segment(self._waveform(trial), time, self.params.audio_seconds)
+        segment = self._segments(trial, [frame])[0].numpy()  # (1, 64, columns)
         augmented = generator is not None and self.params.options["augment"]
         return augmentation.mel(segment, generator) if augmented else segment
+
+    def _segments(self, trial, frames, place=None):
+        seconds, times = self.params.audio_seconds, self.read(trial, request("time"))[frames]
+        starts = mel.start_column(times, self.facts(trial, request("mel"))["t0"], seconds)
+        return mel.tensors(self.read(trial, request("mel")), starts, mel.columns(seconds), place)
 
     def model(self):
         p = self.params
@@ -134,7 +184,8 @@ class Recipe(base.Recipe):
                 parts["va_video"] = self.params.stream_loss * losses.va_loss(outputs["va_video"], batch["va"], kind,
                                                                              rules=rules)
         if "expression" in self.tasks:
-            parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"])
+            parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"],
+                                                         batch.get("shares"))
         if "action_units" in self.tasks:
             parts["action_units"] = losses.action_unit_loss(outputs["action_units"], batch["action_units"])
         return {**parts, "total": sum(parts.values())}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import makers, recipes, training
+from lib import makers, recipes, training, trials
 from lib.errors import InputError
 from lib.features import mel
 from lib.recipes.base import WINDOW_COLUMNS
@@ -13,6 +13,7 @@ from lib.store import Request, request
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
+CPU = torch.device("cpu")
 every_recipe = pytest.mark.parametrize("name", recipes.NAMES)
 every_modality = pytest.mark.parametrize("modality", ["audiovisual", "audio", "video"])
 
@@ -521,3 +522,20 @@ def test_eight_expressions_and_twelve_units_learn_from_any_mix_of_labels(tiny, g
     changed = model.fc[1].weight.grad.abs().sum(dim=1) > 0
     columns = {"expression": slice(0, 8), "va": slice(8, 10), "action_units": slice(10, 22)}
     assert {name for name, place in columns.items() if changed[place].any()} == set(given)
+
+
+@every_recipe
+def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
+    method = tiny_set.create(name, tiny)
+    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
+    one_by_one, together = method.collate([method.example(window) for window in windows]), method.gather(windows, CPU)
+    assert {"clip", "mel", "visual", "audio"} & together.keys()
+    for key, values in together.items():
+        torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
+
+
+def test_windows_of_several_trials_make_a_batch_too(tiny):
+    method = tiny_set.create("tsav", tiny)
+    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen", "short"])).itertuples(index=False))
+    assert len({window.trial for window in windows[45:55]}) == 2
+    assert len(method.gather(windows[45:55], CPU)["clip"]) == 10

@@ -1,0 +1,155 @@
+"""Several runs as one: the mean of their raw predictions, frame by frame, scored and written like any other run.
+
+Everything is read from the run folders' own prediction files: no network is run, no array of the store is opened.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib import evaluation, inference, runs, trials
+from lib.errors import InputError
+from lib.metrics import EMOTIONS
+from lib.params import Params
+from lib.recipes import base
+from lib.store import fingerprint
+
+SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "label_mismatch")  # of all runs
+
+
+class Recipe(base.Recipe):
+    """What scores and writes predictions that lie in files already; labels are those beside them."""
+
+    def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
+        super().__init__(params, store=None)
+        self.folders, self._tasks = folders, tasks
+
+    @property
+    def tasks(self):
+        return self._tasks
+
+    def read(self, trial, wanted):
+        column = {"time": "time", "face_valid": "valid"}[wanted.name]
+        return _table(self.folders[0], trial)[column].to_numpy()
+
+    @property
+    def uses_video(self):
+        return True  # whether a frame is valid stands in the files, whatever the networks saw
+
+    def labels(self, trial, task):
+        table = _table(self.folders[0], trial)
+        if task == "va":
+            return table.reindex(columns=[f"label_{name}" for name in EMOTIONS]).to_numpy(np.float32)
+        if task == "expression":
+            return table.get("label_expression", pd.Series(-1, table.index)).to_numpy(np.int8)
+        return table[[name for name in table if name.startswith("label_action_unit_")]].to_numpy(np.int8)
+
+    def digits(self, trial):
+        return {str(folder): fingerprint(_path(folder, trial))["sha256"] for folder in self.folders}
+
+
+class Ensemble(inference.Predictor):
+    """Runs in place of a network, see `lib.inference.Predictor`."""
+
+    @property
+    def n_weights(self) -> int | None:
+        counts = [runs.Run(folder).read_json("metrics.json", {}).get("n_weights") for folder in self.recipe.folders]
+        return None if None in counts else sum(counts)
+
+    def predict(self, trial: str) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32: the mean of the runs' raw outputs."""
+        found = [inference.read_values(folder / "predictions", trial, self.recipe) for folder in self.recipe.folders]
+        lengths = {len(next(iter(values.values()))) for values in found}
+        if len(lengths) > 1:
+            raise InputError(f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
+                             where=f"trial {trial}", expected="runs on the same recordings",
+                             todo="predict them again with the same data")
+        return {task: np.mean([values[task] for values in found], axis=0) for task in self.recipe.tasks}
+
+
+def load(folders: list[Path]) -> Ensemble:
+    """The runs in these folders as one predictor. Raises InputError for runs that do not fit together."""
+    folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
+    if len(folders) < 2:
+        raise InputError(f"{len(folders)} run to merge", expected="two or more different run folders")
+    metrics = [runs.Run(folder).read_json("metrics.json") for folder in folders]
+    for folder, found in zip(folders, metrics, strict=True):
+        if not found:
+            raise InputError("no metrics.json", where=folder, expected="an evaluated run",
+                             todo="python -m lib run params/<name>.yaml, up to 06_inference")
+    known = [runs.parameters(folder) for folder in folders]
+    for name in SAME:
+        values = [p.get(name) for p in known]
+        if any(value != values[0] for value in values):
+            raise InputError(f"runs of different {name}: {', '.join(map(str, values))}",
+                             where=", ".join(map(str, folders)), expected="runs on the same data")
+    tasks = _common_tasks(folders)
+    rules = "published" if all(p.get("rules") == "published" for p in known) else "corrected"
+    recipe = Recipe(Params({**known[0], "rules": rules}), folders, tasks)
+    licences = sorted({found["licence"] for found in metrics if found.get("licence")})
+    return Ensemble(recipe, None, None, {}, 0, any(found.get("synthetic") for found in metrics), " ".join(licences))
+
+
+def trial_names(folders: list[Path]) -> list[str]:
+    """Trials that all runs predicted. Raises InputError where one lacks what another has."""
+    names = [{path.stem for path in (folder / "predictions").glob("*.csv")} for folder in map(Path, folders)]
+    lacking = {folder.name: sorted(set.union(*names) - mine) for folder, mine in zip(folders, names, strict=True)}
+    told = [f"{run} lacks {len(some)}: {', '.join(some[:4])}" for run, some in lacking.items() if some]
+    if told:
+        raise InputError(f"the runs predicted different trials; {'; '.join(told)}", expected="the same trials in all",
+                         todo="run 06_inference of each with the same `splits` and `trials`")
+    return sorted(names[0])
+
+
+def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[int],
+          bootstrap: int = 1000) -> list[str]:
+    """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into `target`.
+
+    Arguments
+    ---------
+    folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the merged val trials.
+    target : the new run folder. table : trial table (for the splits). widths, bootstrap : see `evaluation.finish`.
+
+    Returns what is wrong with the submission files, an empty list when they are ready to send.
+    """
+    ensemble, run = load(folders), runs.Run(target)
+    if run.folder.exists() and "merge_runs" not in runs.parameters(run.folder):
+        raise InputError("a folder that is there and holds no merged runs", where=run.folder, todo="name another one")
+    names = trial_names(ensemble.recipe.folders)
+    table = trials.select(table, names)
+    for trial in names:
+        inference.predict_trial(ensemble, run.folder / "predictions", trial)
+    of_test = {trial: ensemble.recipe.labels(trial, "va") for trial in table["trial"][table["split"] == "test"]
+               if "va" in ensemble.recipe.tasks}
+    hidden = {trial: rows for trial, rows in of_test.items() if np.isfinite(rows).any()}
+    found = evaluation.finish(ensemble, table, run.folder / "predictions", widths, bootstrap, hidden)
+    first = ensemble.recipe.folders[0]
+    found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
+    own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
+           "rules": ensemble.recipe.params.rules, "merge_runs": [Path(folder).name for folder in folders]}
+    runs.remember(run, {**runs.parameters(first), **own})
+    run.write_json("metrics.json", found)
+    return evaluation.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
+
+
+def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
+    marks = {"va": "valence_raw", "expression": "expression", "action_units": "action_unit_0"}
+    columns = [set(_table(folder, trial)) for folder in folders for trial in trial_names(folders)[:1]]
+    tasks = tuple(task for task, mark in marks.items() if columns and all(mark in some for some in columns))
+    if not tasks:
+        raise InputError("the runs have no predicted label in common", where=", ".join(map(str, folders)),
+                         expected="valence and arousal, expressions or action units in all of them")
+    return tasks
+
+
+def _path(folder: Path, trial: str) -> Path:
+    return Path(folder) / "predictions" / f"{trial}.csv"
+
+
+@lru_cache(maxsize=8)
+def _table(folder: Path, trial: str) -> pd.DataFrame:
+    return pd.read_csv(_path(folder, trial))

@@ -1,0 +1,76 @@
+"""Networks in the form that predicts: batch norms folded, clips as pictures and rows of time; outputs stay."""
+
+import pytest
+import torch
+
+from lib import models, training
+
+
+def stirred(net):
+    """The network in evaluation mode with batch norms that do something."""
+    generator = torch.Generator().manual_seed(3)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
+            for values, low, high in ((module.running_mean, -0.2, 0.2), (module.running_var, 0.4, 2.0),
+                                      (module.weight.data, 0.5, 1.5), (module.bias.data, -0.2, 0.2)):
+                values.uniform_(low, high, generator=generator)
+    return net.eval()
+
+
+def batch(channels, size, clips=2):
+    generator = torch.Generator().manual_seed(4)
+    return {"clip": torch.randint(0, 256, (clips, 8, size, size, channels), dtype=torch.uint8, generator=generator),
+            "mel": torch.randn(clips, 1, 64, 51, generator=generator)}
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("tsav", {"channels": 4}), ("tsav", {"channels": 3, "modality": "video"}), ("tsav", {"modality": "audio"}),
+    ("tsav_backbone", {"pooled": False}), ("tsav_backbone", {"pooled": True, "channels": 3})])
+@pytest.mark.parametrize(("width", "size"), [(0.0625, 32), (0.75, 32), (0.125, 48)])
+def test_outputs_of_the_folded_network_are_the_same(name, options, width, size):
+    torch.manual_seed(1)
+    net = stirred(models.create(name, width=width, face_size=size, **options))
+    folded, given = net.folded(), batch(options.get("channels", 4 if name == "tsav" else 3), size)
+    with torch.inference_mode():
+        expected, found = net(given), folded(given)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        assert expected[key].std() > 1e-3, "a constant would prove nothing"
+        torch.testing.assert_close(found[key], expected[key], atol=1e-5, rtol=1e-4)
+
+
+def test_the_widths_above_are_filled_up_inside_and_no_batch_norm_is_left():
+    net = stirred(models.create("tsav", width=0.75, face_size=32)).folded()
+    assert not [each for each in net.modules() if isinstance(each, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)]
+    stem = net.video_model["r2plus1d"].stem
+    assert (stem.spatial.weight.shape[0], stem.temporal.weight.shape[1]) == (48, 48), "34 channels at this width"
+
+
+def test_folding_leaves_the_network_itself_as_it_was():
+    net = stirred(models.create("tsav", width=0.0625, face_size=32))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.folded()
+    after = net.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_network_in_training_cannot_be_folded():
+    with pytest.raises(ValueError, match=r"call eval\(\) first"):
+        models.create("tsav", width=0.0625, face_size=32).train().folded()
+
+
+def test_a_network_without_encoders_is_its_own_fast_form():
+    net = models.create("jca", width=0.0625, steps=4).eval()
+    assert training.ready(net) is net
+
+
+def test_half_precision_inside_gives_full_precision_outputs_near_the_same():
+    torch.manual_seed(1)
+    net = stirred(models.create("tsav", width=0.125, face_size=32))
+    given = batch(4, 32)
+    with torch.inference_mode():
+        expected, found = net(given)["va"], training.ready(net, "bfloat16")(given)["va"]
+    assert found.dtype == torch.float32
+    apart = (found - expected).abs().max()
+    assert 0 < apart < 0.1 * expected.abs().max()
