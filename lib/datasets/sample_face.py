@@ -97,16 +97,17 @@ class Face:
     shape: np.ndarray
     glasses: np.ndarray | None
 
-    def mapping(self, v: float, a: float, s: float, blink: float) -> tuple[np.ndarray, np.ndarray]:
+    def mapping(self, v: float, a: float, s: float, blink: float, wide: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Where each place of the moved face comes from.
 
         Arguments
         ---------
         v, a : valence and arousal, −1…1.   s : mouth opening, 0…1.   blink : 0 open … 1 shut.
+        wide : how far each corner of the mouth goes outwards, px.
 
         Returns source positions (200, 200, 2) px and the share of the mouth's inside (200, 200) 0…1, float32.
         """
-        x, y = np.stack([X, Y]) - self.shape - np.tensordot(movement(v), _expression_fields(), 1)
+        x, y = np.stack([X, Y]) - self.shape - np.tensordot(movement(v, wide), _expression_fields(), 1)
         wide, shut = _eye_fields()
         eyes = (1 / (1 + 0.4 * a) - 1) * wide + (1 / (1 - (1 - BLINK) * blink) - 1) * shut
         rest = cv2.remap(np.dstack([eyes, *_opening_fields()]), x, y, cv2.INTER_LINEAR)
@@ -116,10 +117,12 @@ class Face:
         return np.dstack([x, np.where(y > LIP, np.maximum(moved, LIP), y) + rest[..., 0]]), inside
 
 
-def movement(v: float) -> np.ndarray:
+def movement(v: float, wide: float = 0.0) -> np.ndarray:
     """Size in px of the five expression fields at valence v. The photograph itself smiles, hence the 3."""
     sad, glad = max(-v, 0.0), max(v, 0.0)
-    return STRENGTH * np.array([3 - 6 * v, 3 * v - 1.5, 3.5 * sad, 2 * sad, 1.5 * glad], np.float32)
+    sizes = STRENGTH * np.array([3 - 6 * v, 3 * v - 1.5, 3.5 * sad, 2 * sad, 1.5 * glad], np.float32)
+    sizes[1] += np.float32(wide)
+    return sizes
 
 
 def draw(generator: np.random.Generator) -> Face:
