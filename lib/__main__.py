@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | export-labels | store | weights``.
+"""The command line: ``python -m lib run | check | compare | export-labels | clips | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from lib.clip_commands import clips
 from lib.declarations import ROOT
 from lib.errors import InputError
 
@@ -113,6 +114,9 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
     written = preprocessing.export_labels(done, place, p.label_mismatch, index, out)
     _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDER}")
     sys.exit(0 if len(done) == len(table) else 3)
+
+
+main.add_command(clips)
 
 
 @main.group()

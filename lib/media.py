@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from lib import pictures
 from lib.errors import InputError
 
 CLOCK = Fraction(1, 90_000)  # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
@@ -55,8 +56,10 @@ def probe(path: Path) -> Info:
     """Read a recording's header (and, for its rotation, the first frame).
 
     Raises InputError when the file is missing, empty or no recording. A missing track is no error here: its
-    codec name is "".
+    codec name is "". A folder of numbered pictures is a recording without sound.
     """
+    if Path(path).is_dir():
+        return Info(str(path), video_codec="jpeg", **pictures.probe(path))
     with _opened(path) as container:
         facts = {"path": str(path), "duration": (container.duration or 0) / av.time_base}
         if container.streams.video:
@@ -86,6 +89,8 @@ def _seconds(stamp: int | None, track) -> float:
 
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
+    if Path(path).is_dir():
+        return np.arange(pictures.whole(path).count) / pictures.FPS
     with _opened(path) as container:
         return np.array([time for time, _ in _timed(container, path)], np.float64)
 
@@ -101,6 +106,9 @@ def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[fl
     Raises InputError when there is no video track, or at the place where it does not decode: a frame that is
     passed over in silence would shift every later row.
     """
+    if Path(path).is_dir():
+        yield from ((time, picture) for time, picture in pictures.frames(path, start))
+        return
     with _opened(path) as container:
         for index, (time, frame) in enumerate(_timed(container, path)):
             if index >= start:

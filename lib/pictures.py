@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from lib import crops
 from lib.errors import InputError
 
 PATTERN = "img_%05d.jpg"
+FPS = 30.0  # at which Ego4D's scripts extract them
 _NAME = re.compile(r"img_(\d{5,})\.jpg$")
 
 
@@ -56,3 +61,17 @@ def whole(folder: Path) -> Numbers:
                                   f"{PATTERN % (found.base + found.count - 1)}",
                          todo="extract the pictures of this recording again")
     return found
+
+
+def probe(folder: Path) -> dict:
+    """Width, height, n_frames, fps and duration (s) of a folder of pictures, by its first picture."""
+    found = look(folder)
+    height, width = crops.read(Path(folder) / (PATTERN % found.base)).shape[:2]
+    return {"width": width, "height": height, "n_frames": found.count, "fps": FPS, "duration": found.count / FPS}
+
+
+def frames(folder: Path, start: int = 0) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame from `start` on. Raises InputError for a hole."""
+    found = whole(folder)
+    for frame in range(start, found.count):
+        yield frame / FPS, crops.read(Path(folder) / (PATTERN % (frame + found.base)))
