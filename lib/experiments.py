@@ -55,7 +55,7 @@ class Experiment:
         first = there.index(_step(start, there)) if start else 0
         last = there.index(_step(stop, there)) if stop else len(there)
         chosen = there[first:last + 1]
-        if some := self.values.get("steps"):
+        if some := self.values.get("notebooks"):
             own = {_step(text, there) for text in some}
             chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):

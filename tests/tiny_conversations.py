@@ -1,4 +1,4 @@
-"""A tiny data set in Ego4D's layout for tests of clips: pictures of a few pixels, a sound whose samples say where they are.
+"""A tiny data set in Ego4D's layout for tests of clips: pictures of a few pixels, sound whose samples tell their place.
 
 Clip `a` (train) has 23 frames, `b` (val) 20, `t` (test) 4. At 30 fps a frame has 533⅓ samples.
 """

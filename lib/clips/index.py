@@ -15,7 +15,7 @@ from lib import pictures
 from lib.clips import RATE, SCHEMA, SPLITS, VERSION, Settings, Span, numbering, spans, voices
 from lib.clips.labels import KINDS, Labels, Person
 from lib.clips.make import FACTS, Facts, as_json, folder_of, read_facts, sound_of
-from lib.clips.operations import Disk
+from lib.clips.operations import PART, Disk
 from lib.clips.schema import read_json
 from lib.clips.sources import Source
 from lib.errors import InputError
@@ -36,7 +36,7 @@ def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
                              where=root, expected=f"{other[0]}: {told[other[0]]!r}",
                              todo="set clips_root to another folder, or leave it empty: each length gets its own")
         return
-    if Path(root).is_dir() and any(Path(root).iterdir()):
+    if Path(root).is_dir() and any(path.name != DATASET + PART for path in Path(root).iterdir()):
         raise InputError("this folder is not empty, and no root of clips", where=root, expected=f"{DATASET} in it",
                          todo="set clips_root to a new folder")
     disk.make_folder(str(root))
