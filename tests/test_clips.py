@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,7 +389,7 @@ def frames(tmp_path):
 
 def held(frames):
     """number -> what the picture of that number shows."""
-    return {number: (open(os.path.join(frames, pictures.PATTERN % number)).read())
+    return {number: Path(frames, pictures.PATTERN % number).read_text()
             for number in sorted(pictures.numbered(frames))}
 
 
@@ -405,21 +407,15 @@ def test_numbers_begin_with_0_in_each_clip_when_that_is_wanted(frames):
 @pytest.mark.parametrize("first", ["global", "clip"])
 @pytest.mark.parametrize("second", ["global", "clip"])
 def test_renumbering_can_be_changed_and_undone(frames, first, second):
-    before = tiny.tree(frames_root(frames))
+    before = set(tiny.tree(Path(frames)))
     numbering.renumber(frames, first)
     numbering.renumber(frames, second)
     shift = 0 if second == "global" else 4
     assert held(frames) == {frame - shift: str(frame) for frame in range(4, 9)}
     numbering.undo(frames)
     assert held(frames) == {frame + 1: str(frame) for frame in range(4, 9)}
-    after = tiny.tree(frames_root(frames))
-    assert {name for name in after} == {name for name in before}
+    assert set(tiny.tree(Path(frames))) == before
     assert numbering.undo(frames) == 0
-
-
-def frames_root(frames):
-    from pathlib import Path
-    return Path(frames)
 
 
 @pytest.mark.parametrize("scope", ["global", "clip"])
@@ -539,7 +535,6 @@ def test_too_little_room_stops_before_anything_is_written(job, monkeypatch):
 
 
 def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_numbers(data, tmp_path):
-    from dataclasses import replace
     job = replace(tiny.job(data, tmp_path / "clips"), for_published=True)
     done(job)
     place = job.root / "talknet"
