@@ -116,7 +116,10 @@ def test_a_speaker_that_was_not_found_costs_recall_and_a_face_without_speaker_pr
 
 def test_a_second_detection_of_a_speaker_is_wrong_and_overlap_counts_pixels_inclusively():
     truth = {"v": np.array([[0, *FACE]])}
-    assert speaking.ego4d_map({"v": np.array([[0, *FACE, .5], [0, 1, 0, 10, 9, .9]])}, truth) == 1  # the first hit counts
+    # The first hit counts, the second one comes after it and costs nothing.
+    assert speaking.ego4d_map({"v": np.array([[0, *FACE, .5], [0, 1, 0, 10, 9, .9]])}, truth) == 1
+    twice = {"v": np.array([[0, *FACE, .9], [0, 1, 0, 10, 9, .8], [1, *FACE, .7]])}
+    assert speaking.ego4d_map(twice, {"v": np.array([[0, *FACE], [1, *FACE]])}) == pytest.approx((1 + 2 / 3) / 2)
     # 10×10 against 10×5: 50 of 100 pixels, just enough; one row less is not.
     assert speaking.ego4d_map({"v": np.array([[0, 0, 0, 9, 4, .9]])}, truth) == 1
     assert speaking.ego4d_map({"v": np.array([[0, 0, 0, 9, 3, .9]])}, truth) == 0
@@ -168,7 +171,8 @@ def test_map_is_that_of_the_definition_on_random_boxes():
 # ---- files
 
 def ava(scores=(0.9, 0.2)):
-    rows = [["v", "0.04", .1, .1, .3, .3, "SPEAKING_AUDIBLE", "v:0"], ["v", "0.08", .1, .1, .3, .3, "NOT_SPEAKING", "v:0"]]
+    box = [.1, .1, .3, .3]
+    rows = [["v", "0.04", *box, "SPEAKING_AUDIBLE", "v:0"], ["v", "0.08", *box, "NOT_SPEAKING", "v:0"]]
     table = pd.DataFrame(rows, columns=list(speaking_files.AVA_COLUMNS))
     return table.assign(score=scores)
 

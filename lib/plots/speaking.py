@@ -54,7 +54,7 @@ def speaking_strip(faces: Sequence[np.ndarray], speaks: Sequence[int], times: Se
     """
     count = len(times)
     if axes is None:
-        axes = style.new_axes(max(1, len(faces)), size=(max(4, 0.9 * count), 0.6 + 1.15 * max(1, len(faces))),
+        axes = style.new_axes(max(1, len(faces)), size=(max(4, 0.9 * count), 1.0 + 1.15 * max(1, len(faces))),
                               squeeze=False)[:, 0]
     for person, ax in enumerate(axes[:len(faces)]):
         for place, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
