@@ -45,7 +45,7 @@ def opened(p: Mapping) -> Job | None:
 
     Raises InputError where there are no lists, or (for other data sets than Ego4D's) no trial table.
     """
-    if p["cut_clips"] == "no" or (p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING):
+    if p["cut_clips"] == "never" or (p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING):
         return None
     settings, (name, root) = settings_of(p), datasets.locate(p)
     place = datasets.store(p)
@@ -98,7 +98,8 @@ def _one(root: Path, settings: Settings, steps: tuple[str, ...], disk: Disk | No
     disk, lines = disk or Disk(), []
     made = Made(source.video, source.split)
     if MAKE in steps:
-        made = make.make_video(source, root, settings, disk)
+        # Where they are renumbered anyway, pictures get their last names at once.
+        made = make.make_video(source, root, settings, disk, settings.numbering if RENUMBER in steps else make.SOURCE)
     if RENUMBER in steps:
         for frames in _frames_of(root, source):
             numbering.renumber(frames, settings.numbering, disk)
@@ -215,6 +216,6 @@ def distribution(job: Job) -> pd.DataFrame:
 def refuse_none(job: Job | None) -> Job:
     """The job, or an InputError that says how to want one."""
     if job is None:
-        raise InputError("these parameters want no clips", expected="cut_clips: yes, or a data set with voices",
-                         todo="-p cut_clips yes")
+        raise InputError("these parameters want no clips", expected="cut_clips: always, or a data set with voices",
+                         todo="-p cut_clips always")
     return job

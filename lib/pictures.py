@@ -6,7 +6,6 @@ Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins wi
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from lib.errors import InputError
 
 PATTERN = "img_%05d.jpg"
 FPS = 30.0  # at which Ego4D's scripts extract them
-_NAME = re.compile(r"img_(\d{5,})\.jpg$")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,8 @@ def numbered(folder: Path) -> set[int]:
     """Numbers of the pictures in a folder; what else lies there is passed over. Empty when it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return {int(match[1]) for match in (_NAME.match(entry.name) for entry in entries) if match}
+            names = [entry.name[4:-4] for entry in entries if entry.name[:4] == "img_" and entry.name[-4:] == ".jpg"]
+            return {int(name) for name in names if len(name) >= 5 and name.isascii() and name.isdigit()}
     except FileNotFoundError:
         return set()
 

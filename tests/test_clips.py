@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import clip_jobs, pictures
+from lib import clip_jobs, crops, media, pictures
 from lib.clips import Settings, Span, index, labels, make, numbering, plan, sample_of, schema, spans, voices
 from lib.clips.operations import Disk
 from lib.errors import InputError
@@ -338,13 +339,32 @@ def small(tmp_path_factory):
     return data, tiny.tree(whole.root), disk.count
 
 
-def test_after_a_break_at_any_operation_a_second_run_gives_the_same_tree(small, tmp_path):
+@pytest.mark.parametrize("commands", [[clip_jobs.STEPS], [("make",), ("renumber",), ("index",)]], ids=["all", "each"])
+def test_after_a_break_at_any_operation_a_second_run_gives_the_same_tree(small, tmp_path, commands):
     data, whole, operations = small
-    assert operations > 40
-    for number in range(1, operations + 1):
+    counted = Disk()
+    for steps in commands:
+        done(tiny.job(data, tmp_path / "unbroken", length=3, min_tail=0.01), steps=steps, disk=counted)
+    assert tiny.tree(tmp_path / "unbroken") == whole
+    assert counted.count >= operations > 40
+    for number in range(1, counted.count + 1):
+        job, disk = tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01), stopping_at(number)
+        with pytest.raises(Break):
+            for steps in commands:
+                clip_jobs.run(job, steps, disk=disk)
+        for steps in commands:
+            done(job, steps=steps)
+        assert tiny.tree(job.root) == whole, f"after a break at operation {number}"
+
+
+@pytest.mark.parametrize(("first", "then"), [(("make",), clip_jobs.STEPS), (clip_jobs.STEPS, ("make",))])
+def test_a_break_in_one_command_can_be_finished_with_another_one(small, tmp_path, first, then):
+    data, whole, _ = small
+    for number in (3, 5, 6, 8, 14, 20):
         job = tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01)
         with pytest.raises(Break):
-            clip_jobs.run(job, disk=stopping_at(number))
+            clip_jobs.run(job, first, disk=stopping_at(number))
+        done(job, steps=then)
         done(job)
         assert tiny.tree(job.root) == whole, f"after a break at operation {number}"
 
@@ -367,6 +387,39 @@ def test_after_a_break_while_moving_no_picture_is_lost(tmp_path):
     assert number > 20
 
 
+def test_a_picture_that_was_lost_is_put_back_under_its_name(job):
+    done(job)
+    before = tiny.tree(job.root)
+    (job.root / "train/a/clip_f000010/frames/img_00013.jpg").unlink()
+    done(job)
+    assert tiny.tree(job.root) == before
+
+
+def test_a_picture_that_is_gone_everywhere_is_named(job, data):
+    done(job)
+    (job.root / "train/a/clip_f000010/frames/img_00013.jpg").unlink()
+    (data / "video_imgs/a/img_00014.jpg").unlink()
+    bad, good = clip_jobs.run(job)
+    assert "img_00014.jpg" in bad.error.where
+    assert good.ok
+
+
+def test_pictures_out_of_a_film_are_finished_after_a_break_and_are_its_frames(tmp_path):
+    data = tiny.make(tmp_path / "data", {"a": 7, "b": 2})
+    shutil.rmtree(data / "video_imgs/a")
+    shades = [np.full((24, 32, 3), 30 * frame, np.uint8) for frame in range(7)]
+    (data / "videos").mkdir()
+    media.write_video(data / "videos/a.mp4", shades, np.arange(7) / 30)
+    for number in (6, 9, 12, 15, 20):
+        job = tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01)
+        with pytest.raises(Break):
+            clip_jobs.run(job, disk=stopping_at(number))
+        done(job)
+        assert failures(job).empty
+        shown = [crops.read(path).mean() for path in sorted((job.root / "train/a").rglob("*.jpg"))]
+        assert np.abs(np.array(shown) - 30 * np.arange(7)).max() < 6
+
+
 def test_half_written_files_are_cleared_away(job):
     done(job)
     (job.root / "train/a/clip_f000000/clip.json.part").write_bytes(b"{")
@@ -383,7 +436,7 @@ def frames(tmp_path):
     folder.mkdir(parents=True)
     for frame in range(4, 9):
         (folder / f"img_{frame + 1:05d}.jpg").write_text(str(frame))
-    (folder / make.MARKER).write_text(json.dumps({"scope": "source", "base": 1, "first": 5, "count": 5}))
+    (folder / make.MARKER).write_text(json.dumps(make.marker("source", 1, 5, 5, 5)))
     return str(folder)
 
 

@@ -21,13 +21,14 @@ import numpy as np
 
 from lib import crops, media, pictures
 from lib.audio import FULL_SCALE
-from lib.clips import RATE, Settings, Span, sample_of, spans
+from lib.clips import RATE, Settings, Span, first_number, sample_of, spans
 from lib.clips.operations import PART, Disk
 from lib.clips.sources import Source
 from lib.errors import InputError
 
 MARKER = ".numbering.json"  # in a clip's frames: how its pictures are numbered, and that all are there
 FACTS = ".video.json"       # beside a video's clips: what was known of its pictures and sound
+SOURCE = "source"           # pictures have the numbers of the data set
 QUALITY = 92                # of pictures made from a film, JPEG
 UNEVEN = 0.5                # of a frame: a film whose frames are farther off an even grid is no base for clips
 
@@ -67,8 +68,10 @@ def folder_of(root: Path, source: Source) -> str:
     return os.path.join(root, source.split, source.video)
 
 
-def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None = None) -> Made:
+def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None = None, scope: str = SOURCE) -> Made:
     """Make, or complete, the clips of one video below `root`.
+
+    scope : how pictures are numbered at once, as in the source or ("global", "clip") as after renumbering.
 
     Raises InputError for holes in the pictures' numbering, sound that is missing (unless `no_sound`) or of another
     kind than 16 kHz mono, a film of uneven frame times, a full disk; what was made before stays.
@@ -79,7 +82,7 @@ def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None
     some, dropped = spans(facts.n_frames, source.fps, settings)
     made = Made(source.video, source.split, facts.n_frames, len(some), dropped=dropped)
     places = [os.path.join(folder, span.name) for span in some]
-    _frames(source, facts, settings, some, places, disk, made)
+    _frames(source, facts, settings, scope, some, places, disk, made)
     sound = Sound(source, facts)
     for span, place in zip(some, places, strict=True):
         path = os.path.join(place, span.sound_name)
@@ -138,58 +141,88 @@ def _look(source: Source, settings: Settings) -> Facts:
 
 # ---- pictures
 
-def _frames(source: Source, facts: Facts, settings: Settings, some: list[Span], places: list[str], disk: Disk,
-            made: Made) -> None:
-    how = settings.frames
-    todo = []
+def _frames(source: Source, facts: Facts, settings: Settings, scope: str, some: list[Span], places: list[str],
+            disk: Disk, made: Made) -> None:
+    """Bring every picture that is not there to its clip, also one that was lost since."""
+    film: dict[int, list[str]] = {}  # frame -> where its picture goes
+    new = []
     for span, place in zip(some, places, strict=True):
-        frames = os.path.join(place, "frames")
-        if how == "none" and source.pictures:
+        if settings.frames == "none" and source.pictures:
             disk.make_folder(place)
-        elif not os.path.isfile(os.path.join(frames, MARKER)):
-            disk.make_folder(frames)
-            todo.append((span, frames))
-    if source.pictures:
-        for span, frames in todo:
-            _link(source, facts, span, frames, how, disk, made)
-            _mark(span, facts, frames, disk)
-    elif todo:
-        _decode(source, facts, todo, disk, made)
+            continue
+        frames = os.path.join(place, "frames")
+        told = _numbered(span, facts, frames, scope)
+        missing = _missing(span, told, frames)
+        disk.make_folder(frames)
+        for frame, name in missing:
+            target = f"{frames}{os.sep}{name}"
+            if source.pictures:
+                origin = f"{source.pictures}{os.sep}{pictures.PATTERN % (frame + facts.base)}"
+                done = disk.place(origin, target, settings.frames)
+                made.placed[done] = made.placed.get(done, 0) + 1
+            else:
+                film.setdefault(frame, []).append(target)
+        if not os.path.isfile(os.path.join(frames, MARKER)):
+            new.append((frames, told))
+            if source.pictures:
+                disk.write(os.path.join(frames, MARKER), as_json(told))
+    if not source.pictures:
+        _decode(source, facts, film, disk, made)
+        for frames, told in new:
+            disk.write(os.path.join(frames, MARKER), as_json(told))
 
 
-def _link(source: Source, facts: Facts, span: Span, frames: str, how: str, disk: Disk, made: Made) -> None:
-    for number in range(span.start + facts.base, span.start + span.n_frames + facts.base):
-        name = pictures.PATTERN % number
-        done = disk.place(os.path.join(source.pictures, name), os.path.join(frames, name), how)
-        made.placed[done] = made.placed.get(done, 0) + 1
+def marker(scope: str, base: int, first: int, count: int, source: int) -> dict:
+    """What ``.numbering.json`` says: scope and base of the numbers, the first one, how many, the source's first."""
+    return {"scope": scope, "base": base, "first": first, "count": count, "source": source}
 
 
-def _decode(source: Source, facts: Facts, todo: list[tuple[Span, str]], disk: Disk, made: Made) -> None:
-    """Pictures out of a film: one pass, each frame into every clip that has it."""
-    last = max(span.start + span.n_frames for span, _ in todo)
-    open_ = list(todo)
-    for frame, (_, picture) in enumerate(media.frames(source.film)):
-        if frame >= last:
-            break
-        targets = [os.path.join(frames, pictures.PATTERN % (frame + facts.base)) for span, frames in open_
-                   if span.start <= frame < span.start + span.n_frames]
-        if targets := [path for path in targets if not os.path.isfile(path)]:
+def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
+    """The marker that a clip has, or will have: of pictures from a run that was broken off, the lowest number tells."""
+    try:
+        with open(os.path.join(frames, MARKER), "rb") as file:
+            told = json.loads(file.read())
+        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
+    except FileNotFoundError:
+        there, source = pictures.numbered(frames), span.start + facts.base
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("how the pictures of a clip are numbered cannot be read", where=frames,
+                         todo="remove this clip's folder and run the command again") from error
+    first = source if scope == SOURCE else first_number(span, scope)
+    if there and min(there) != first:
+        scope, first = next((name for name in ("global", "clip") if first_number(span, name) == min(there)), SOURCE), \
+            min(there)
+    return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
+
+
+def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
+    """(frame, name) of the pictures that a clip lacks, whichever way it is numbered.
+
+    Where names are there that its marker does not explain, a renumbering was broken off: nothing is missing then.
+    """
+    there, first = pictures.numbered(frames), told["first"]
+    wanted = range(first, first + span.n_frames)
+    if there - set(wanted):
+        return []
+    return [(span.start + number - first, pictures.PATTERN % number) for number in wanted if number not in there]
+
+
+def _decode(source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Disk, made: Made) -> None:
+    """Pictures out of a film, in one pass up to the last one that is wanted."""
+    last, done = max(wanted, default=-1), 0
+    for frame, (_, picture) in enumerate(media.frames(source.film) if wanted else ()):
+        if frame in wanted:
             coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-            for path in targets:
+            for path in wanted[frame]:
                 disk.write(path, coded)
                 made.placed["decoded"] = made.placed.get("decoded", 0) + 1
-        for span, frames in [one for one in open_ if one[0].start + one[0].n_frames == frame + 1]:
-            _mark(span, facts, frames, disk)
-            open_.remove((span, frames))
-    if open_:
+            done += 1
+        if frame == last:
+            break
+    if done < len(wanted):
         raise InputError(f"the film ends before frame {last}", where=source.film,
                          expected=f"{facts.n_frames} frames, as when it was counted",
                          todo="was it changed? remove its folder of clips and run the command again")
-
-
-def _mark(span: Span, facts: Facts, frames: str, disk: Disk) -> None:
-    disk.write(os.path.join(frames, MARKER), as_json(
-        {"scope": "source", "base": facts.base, "first": span.start + facts.base, "count": span.n_frames}))
 
 
 # ---- sound

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from lib import pictures
-from lib.clips.make import MARKER, as_json
+from lib.clips.make import MARKER, SOURCE, as_json, marker
 from lib.clips.operations import Disk
 from lib.errors import InputError
 
@@ -22,12 +22,12 @@ def frames_of(root: Path) -> list[str]:
 
 
 def read(frames: str) -> dict:
-    """The marker of a clip's pictures: scope, base, first, count (and source, the number that the first one had)."""
+    """The marker of a clip's pictures: see `make.marker`."""
     path = os.path.join(frames, MARKER)
     try:
         with open(path, "rb") as file:
             told = json.loads(file.read())
-        return {"source": told["first"], **{key: told[key] for key in ("scope", "base", "first", "count")}, **told}
+        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
     except FileNotFoundError as error:
         raise InputError("the pictures of this clip are not complete", where=frames, expected=MARKER,
                          todo="python -m lib clips make") from error
@@ -44,14 +44,14 @@ def renumber(frames: str, scope: str, disk: Disk | None = None) -> int:
     """
     told, disk = read(frames), disk or Disk()
     start = start_of(frames)
-    return _turn(frames, told, start if scope == "global" else 0, {"scope": scope, "base": 0}, disk)
+    return _turn(frames, told, start if scope == "global" else 0, scope, 0, disk)
 
 
 def undo(frames: str, disk: Disk | None = None) -> int:
     """Give a clip's pictures the numbers of their source back; returns how many were renamed."""
     told, disk = read(frames), disk or Disk()
     source = told["source"]
-    return _turn(frames, told, source, {"scope": "source", "base": source - start_of(frames)}, disk)
+    return _turn(frames, told, source, SOURCE, source - start_of(frames), disk)
 
 
 def start_of(frames: str) -> int:
@@ -59,7 +59,7 @@ def start_of(frames: str) -> int:
     return int(os.path.basename(os.path.dirname(frames)).removeprefix("clip_f"))
 
 
-def _turn(frames: str, told: dict, first: int, after: dict, disk: Disk) -> int:
+def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk) -> int:
     """Rename pictures so that the first one has number `first`.
 
     They may come from any of the numberings that a clip has been through: its source's, the video's, the clip's.
@@ -73,8 +73,8 @@ def _turn(frames: str, told: dict, first: int, after: dict, disk: Disk) -> int:
                          expected=f"{count} without a hole, from {told['first']} or from {first}",
                          todo="remove this clip's folder, then python -m lib clips make")
     for old, new in moves:
-        disk.rename(os.path.join(frames, pictures.PATTERN % old), os.path.join(frames, pictures.PATTERN % new))
-    disk.write(os.path.join(frames, MARKER), as_json({**after, "first": first, "count": count, "source": source}))
+        disk.rename(f"{frames}{os.sep}{pictures.PATTERN % old}", f"{frames}{os.sep}{pictures.PATTERN % new}")
+    disk.write(os.path.join(frames, MARKER), as_json(marker(scope, base, first, count, source)))
     return len(moves)
 
 

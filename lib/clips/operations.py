@@ -6,10 +6,11 @@ here: a tree has millions of files.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lib.errors import InputError
 
@@ -54,23 +55,29 @@ class Disk:
 
         A hard link or a move to another file system becomes a copy (a move then removes its source).
         """
-        if os.path.lexists(target):
-            return "there"
         self._step(how, target)
+        try:
+            if how == "hard":
+                os.link(source, target)
+            elif how == "sym":
+                os.symlink(os.path.relpath(source, os.path.dirname(target)), target)
+            elif os.path.lexists(target):
+                return "there"
+            elif how == "move":
+                os.rename(source, target)
+            else:
+                self._copy(source, target)
+            return how
+        except FileExistsError:
+            return "there"
+        except FileNotFoundError as error:
+            raise InputError("a picture is not there any more", where=source, expected=f"it, for {target}",
+                             todo="put it back or extract it again, then type the same command") from error
+        except OSError as error:
+            refuse_full_disk(error, target)
+            if how not in ("hard", "move") or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
         with explained(target):
-            try:
-                if how == "hard":
-                    os.link(source, target)
-                elif how == "sym":
-                    os.symlink(os.path.relpath(source, os.path.dirname(target)), target)
-                elif how == "move":
-                    os.rename(source, target)
-                else:
-                    self._copy(source, target)
-                return how
-            except OSError as error:
-                if how not in ("hard", "move") or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
-                    raise
             self._copy(source, target)
         if how == "move":
             self.remove(source)
@@ -84,8 +91,11 @@ class Disk:
     def rename(self, source: str, target: str) -> None:
         """Rename a file; `target` must be free."""
         self._step("rename", target)
-        with explained(target):
+        try:
             os.rename(source, target)
+        except OSError as error:
+            refuse_full_disk(error, target)
+            raise
 
     def remove(self, path: str) -> None:
         """Remove a file or a link (never what it points at); one that is gone is fine."""
@@ -109,18 +119,19 @@ class Disk:
         os.rmdir(path)
 
 
-class explained:
-    """A full disk as an InputError. A class, since a generator's context costs more than a hard link does."""
+@contextlib.contextmanager
+def explained(path: str) -> Iterator[None]:
+    """A full disk as an InputError."""
+    try:
+        yield
+    except OSError as error:
+        refuse_full_disk(error, path)
+        raise
 
-    def __init__(self, path: str):
-        self.path = path
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> bool:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError("no space, or no free inode, left on the device", where=self.path,
-                             expected="room as `python -m lib clips check` says",
-                             todo="free some and type the same command again: what was finished is kept") from error
-        return False
+def refuse_full_disk(error: OSError, path: str) -> None:
+    """Raise InputError if this is what `error` says."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise InputError("no space, or no free inode, left on the device", where=path,
+                         expected="room as `python -m lib clips check` says",
+                         todo="free some and type the same command again: what was finished is kept") from error

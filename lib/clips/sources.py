@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, media
+from lib import media
 from lib.clips import SPLITS, Settings
 from lib.clips.labels import Labels, Person, of_annotation
 from lib.datasets import ego4d
@@ -91,6 +91,7 @@ def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[
 
 def _stored(trials: list[dict], place: Store, mismatch: str, n_frames: int, size: tuple[int, int]) -> Labels:
     """Persons of a data set without boxes: a face is visible where a crop is, or where one was found."""
+    from lib import arrays  # and with them SciPy: only these data sets need it
     faults: list[str] = []
     persons = []
     for trial in trials:
@@ -106,6 +107,7 @@ def _stored(trials: list[dict], place: Store, mismatch: str, n_frames: int, size
 
 
 def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.ndarray:
+    from lib import arrays
     try:
         wanted = request("face_valid")
         arrays.make(trial, wanted, place)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ IGNORED = "visual_anchor"   # tracks that are no tracking (specs/asd.md §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
 _BLANK = b" \t\r\n,"
+_NAMES = ("frame", "x", "y", "width", "height")
+_FIELDS = itemgetter(*_NAMES)
 _DECODER = json.JSONDecoder()
 
 
@@ -173,8 +176,10 @@ def _person(name: str, entry: dict, faults: list[str]) -> Person:
 
 def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
     """(n, 5) frame, x1, y1, x2, y2 sorted by frame, without boxes that are none."""
-    rows = np.array([[_number(item.get(key)) for key in ("frame", "x", "y", "width", "height")] for item in items],
-                    np.float64).reshape(-1, 5)
+    try:
+        rows = np.array([*map(_FIELDS, items)], np.float64).reshape(-1, 5)  # null becomes NaN
+    except (KeyError, TypeError, ValueError):
+        rows = np.array([[_number(item.get(key)) for key in _NAMES] for item in items], np.float64).reshape(-1, 5)
     good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (rows[:, 3] > 0) & (rows[:, 4] > 0)
     for what, some in (("not a number", ~np.isfinite(rows).all(axis=1)), ("of a negative frame", rows[:, 0] < 0),
                        ("of zero or negative size", (rows[:, 3] <= 0) | (rows[:, 4] <= 0))):

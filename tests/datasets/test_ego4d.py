@@ -54,8 +54,9 @@ def test_sound_is_found_under_both_names(data, name):
     assert ego4d.look(data).sound("a") == data / name / "a.wav"
 
 
-@pytest.mark.parametrize(("line", "named"), [("../b", "cannot be a folder's name"), ("x/y", "cannot be a folder's name"),
-                                             (".hidden", "cannot be a folder's name"), ("b", "b: stands in train.list")])
+@pytest.mark.parametrize(("line", "named"), [
+    ("../b", "cannot be a folder's name"), ("x/y", "cannot be a folder's name"),
+    (".hidden", "cannot be a folder's name"), ("b", "b: stands in train.list")])
 def test_ids_that_lead_elsewhere_or_stand_in_two_lists_are_left_out(data, line, named):
     (data / "split/train.list").write_text(f"a\n{line}")
     assert named in problems(data)

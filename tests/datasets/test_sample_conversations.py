@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import conversation_floors
 from lib import media
-from lib.datasets import ego4d, sample_conversations, sample_couple, sample_turns
+from lib.datasets import ego4d, sample_conversations, sample_couple, sample_talk, sample_turns
 from lib.errors import InputError
 from lib.metrics import speaking
 from tests.shared_files import shared
@@ -71,8 +71,8 @@ def test_every_face_leaves_a_long_conversation_once(plans):
         assert ((gone.sum(axis=1) >= 30) & (gone.sum(axis=1) <= 90)).all()
 
 
-@pytest.mark.parametrize(("way", "low", "high"), [("sound", 0, 0.50), ("movement", 0, 0.78), ("sound × movement", 0, 0.80),
-                                                  ("synchrony", 0.93, 1)])
+@pytest.mark.parametrize(("way", "low", "high"), [
+    ("sound", 0, 0.50), ("movement", 0, 0.78), ("sound × movement", 0, 0.80), ("synchrony", 0.93, 1)])
 def test_only_synchrony_tells_who_speaks(floors, way, low, high):
     assert low <= floors[way] <= high
 
@@ -83,7 +83,8 @@ def test_a_detector_finds_the_faces():
     found = there = 0
     for one in sample_conversations.conversations()[:4]:
         plan = sample_turns.draw(np.random.default_rng([0, one.number, 11]), 40, 0.5)
-        talk = type("Talk", (), {"opening": np.random.default_rng(one.number).random((2, 40)), "wide": np.zeros((2, 40))})
+        opening = np.random.default_rng(one.number).random((2, 40))
+        talk = sample_talk.Talk(np.zeros(0), opening, np.zeros((2, 40)))
         couple = sample_couple.draw(np.random.default_rng([0, one.number, 13]), plan, talk)
         for frame in range(0, 40, 4):
             boxes = net.detect(np.ascontiguousarray(couple.paint(frame)[..., ::-1]))[1]
