@@ -45,7 +45,7 @@ def numbered(folder: Path) -> set[int]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name[4:-4] for entry in entries if entry.name[:4] == "img_" and entry.name[-4:] == ".jpg"]
-            return {int(name) for name in names if len(name) >= 5 and name.isascii() and name.isdigit()}
+            return {int(name) for name in names if name.isdecimal() and len(name) >= 5}
     except FileNotFoundError:
         return set()
 

@@ -125,7 +125,7 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
         _source_pictures(source, facts, checks)
     places = {span.name for span in some}
     _strangers(folder, places, checks)
-    covered = set()
+    covered = seen = 0
     for span in some:
         place = os.path.join(folder, span.name)
         if not os.path.isdir(place):
@@ -133,15 +133,16 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
             continue
         found["clips"] += 1
         found["wanted pictures"] += span.n_frames
-        number = _pictures(source, facts, settings, span, place, checks)
+        there, number = _pictures(source, facts, settings, span, place, checks)
         found["pictures"] += number
-        covered |= set(range(span.start, span.start + span.n_frames)) if number == span.n_frames else set()
+        covered += max(0, span.start + span.n_frames - max(seen, span.start)) if number == span.n_frames else 0
+        seen = span.start + span.n_frames
         found["wav files"] += _sound(source, span, place, checks)
-        units = _description(source, settings, span, place, facts.size, checks)
+        units = _description(source, settings, span, place, facts.size, there, checks)
         found["descriptions"] += units is not None
         found["units"] += units or 0
-    if settings.step <= settings.length and len(covered) != facts.n_frames - dropped:
-        checks.fail("pictures in clips", folder, f"clips hold {len(covered)} of {facts.n_frames - dropped} frames "
+    if settings.step <= settings.length and covered != facts.n_frames - dropped:
+        checks.fail("pictures in clips", folder, f"whole clips hold {covered} of {facts.n_frames - dropped} frames "
                                                  f"({dropped} at the end are dropped)")
 
 
@@ -163,10 +164,10 @@ def _numbers(wanted: set[int], there: set[int], where: object, check: str, check
             checks.fail(check, where, f"{len(some)} pictures {what}: {names}{', …' if len(some) > SHOWN else ''}")
 
 
-def _pictures(source: Source, facts, settings: Settings, span: Span, place: str, checks: Checks) -> int:
-    """How many of a clip's pictures are there under their right names."""
+def _pictures(source: Source, facts, settings: Settings, span: Span, place: str, checks: Checks) -> tuple[set, int]:
+    """Numbers of a clip's pictures, and how many of them are right."""
     if settings.frames == "none" and source.pictures:
-        return span.n_frames
+        return pictures.numbered(source.pictures), span.n_frames
     frames = os.path.join(place, "frames")
     try:
         told = numbering.read(frames)
@@ -182,7 +183,7 @@ def _pictures(source: Source, facts, settings: Settings, span: Span, place: str,
     if empty:
         checks.fail("pictures in clips", frames, f"{len(empty)} pictures are empty, or links to nothing: "
                                                  f"{', '.join(sorted(empty)[:SHOWN])}")
-    return len(wanted & there)
+    return there, len(wanted & there)
 
 
 def _entries(folder: str) -> list[os.DirEntry]:
@@ -217,7 +218,8 @@ def _sound(source: Source, span: Span, place: str, checks: Checks) -> bool:
     return False
 
 
-def _description(source: Source, settings: Settings, span: Span, place: str, size, checks: Checks) -> int | None:
+def _description(source: Source, settings: Settings, span: Span, place: str, size, there: set[int],
+                 checks: Checks) -> int | None:
     """How many units with a face a clip has; None when its description is not right."""
     path, check = os.path.join(place, "clip.json"), "descriptions (clip.json)"
     before = len(checks.failures)
@@ -234,7 +236,7 @@ def _description(source: Source, settings: Settings, span: Span, place: str, siz
     for name, value in wanted.items():
         if told.get(name) != value:
             checks.fail(check, path, f"{name} is {told.get(name)!r}, expected {value!r}")
-    _frame_paths(told, place, check, path, checks)
+    _frame_paths(told, there, check, path, checks)
     for name in ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen"):
         if name in told and not set(told[name].tolist()) <= {0, 1}:
             checks.fail(check, path, f"{name} holds other values than 0 and 1")
@@ -243,11 +245,9 @@ def _description(source: Source, settings: Settings, span: Span, place: str, siz
     return sum(bool(person["visible"].any()) for person in told["persons"]) if len(checks.failures) == before else None
 
 
-def _frame_paths(told: dict, place: str, check: str, path: str, checks: Checks) -> None:
+def _frame_paths(told: dict, there: set[int], check: str, path: str, checks: Checks) -> None:
     frames = told["frames"]
-    folder = os.path.join(place, frames["dir"])
-    wanted = set(range(frames["first"], frames["first"] + told["n_frames"]))
-    if missing := wanted - pictures.numbered(Path(folder)):
+    if missing := set(range(frames["first"], frames["first"] + told["n_frames"])) - there:
         checks.fail(check, path, f"{len(missing)} pictures that it names are not there, for example "
                                  f"{os.path.join(frames['dir'], frames['pattern'] % min(missing))}"
                                  " (renumbered since? python -m lib clips index)")
