@@ -328,6 +328,11 @@ def stopping_at(number):
     return Disk(before)
 
 
+def one_after_the_other(job, commands, disk=None):
+    for steps in commands:
+        done(job, steps=steps, disk=disk)
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """Two short videos, and the tree that an unbroken run makes of them."""
@@ -343,17 +348,14 @@ def small(tmp_path_factory):
 def test_after_a_break_at_any_operation_a_second_run_gives_the_same_tree(small, tmp_path, commands):
     data, whole, operations = small
     counted = Disk()
-    for steps in commands:
-        done(tiny.job(data, tmp_path / "unbroken", length=3, min_tail=0.01), steps=steps, disk=counted)
+    one_after_the_other(tiny.job(data, tmp_path / "unbroken", length=3, min_tail=0.01), commands, counted)
     assert tiny.tree(tmp_path / "unbroken") == whole
     assert counted.count >= operations > 40
     for number in range(1, counted.count + 1):
         job, disk = tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01), stopping_at(number)
         with pytest.raises(Break):
-            for steps in commands:
-                clip_jobs.run(job, steps, disk=disk)
-        for steps in commands:
-            done(job, steps=steps)
+            one_after_the_other(job, commands, disk)
+        one_after_the_other(job, commands)
         assert tiny.tree(job.root) == whole, f"after a break at operation {number}"
 
 
