@@ -52,8 +52,8 @@ def opened(p: Mapping) -> Job | None:
     layout = None
     if p["dataset"] in datasets.SPEAKING:
         found, layout = clip_sources.of_ego4d(root, name, settings, datasets.expected(p))
-        some = {trial.split("_")[0] for trial in p["trials"]}
-        found = [source for source in found if not some or source.video in some]
+        found = [source for source in found if not p["trials"] or
+                 any(f"{trial}_".startswith(f"{source.video}_") for trial in p["trials"])]
     else:
         found = clip_sources.of_trials(trials.select(trials.read(place.trials_path), p["trials"]), place,
                                        p["label_mismatch"])
