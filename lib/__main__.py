@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | merge | export-labels | export-audio | store | weights``.
+"""The command line: ``python -m lib run | check | compare | merge | export-labels | export-audio | clips | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from lib.clip_commands import clips
 from lib.declarations import ROOT
 from lib.errors import InputError
 
@@ -186,6 +187,9 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
     p = params.Params(full | roots)
     place = datasets.store(p)
     return p, place, trials.select(trials.read(place.trials_path), p.trials)
+
+
+main.add_command(clips)
 
 
 @main.group()

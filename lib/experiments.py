@@ -55,6 +55,9 @@ class Experiment:
         first = there.index(_step(start, there)) if start else 0
         last = there.index(_step(stop, there)) if stop else len(there)
         chosen = there[first:last + 1]
+        if some := self.values.get("notebooks"):
+            own = {_step(text, there) for text in some}
+            chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
         if self.video and (self.values.get("predict_run") or is_trained(self.run)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib import containers
+from lib import containers, pictures
 from lib.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ def probe(path: Path) -> Info:
     """Read a recording's header (and, for its rotation, the first frame).
 
     Raises InputError when the file is missing, empty or no recording. A missing track is no error here: its
-    codec name is "".
+    codec name is "". A folder of numbered pictures is a recording without sound.
     """
+    if Path(path).is_dir():
+        return Info(str(path), video_codec="jpeg", **pictures.probe(path))
     with containers.opened(path) as container:
         facts = {"path": str(path), "duration": (container.duration or 0) / containers.pyav().time_base}
         if container.streams.video:
@@ -100,6 +102,8 @@ def missing_bytes(path: Path) -> int:
 
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
+    if Path(path).is_dir():
+        return np.arange(pictures.whole(path).count) / pictures.FPS
     with containers.opened(path) as container:
         return np.array([time for time, _ in containers.timed(container, path)], np.float64)
 
@@ -117,10 +121,13 @@ def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[fl
     Raises InputError when there is no video track, or at the place where it does not decode: a frame that is
     passed over in silence would shift every later row.
     """
+    if Path(path).is_dir():
+        yield from ((time, picture) for time, picture in pictures.frames(path, start))
+        return
     size: dict = {}
     with containers.opened(path) as container:
-        pictures = containers.progressive(containers.timed(container, path))
-        for index, (time, frame, turns) in enumerate(pictures):
+        whole = containers.progressive(containers.timed(container, path))
+        for index, (time, frame, turns) in enumerate(whole):
             size = size or {"width": frame.width, "height": frame.height}
             if index >= start:
                 picture = frame.to_ndarray(format="rgb24", **size)

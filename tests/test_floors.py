@@ -9,16 +9,16 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pickles", "folds", "published_rows", "pseudo_labels"},
+     "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
      "audio_export", "clips", "weights", "makers", "arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs", "ensemble"},
+     "data_check", "costs", "ensemble", "clip_views"},
     {"cluster"},
-    {"execution", "experiments", "pipeline", "comparison", "__main__"},
+    {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.datasets import affwild2, folder, sample
+from lib.datasets import affwild2, ego4d, folder, sample, sample_conversations
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.store import Store
 from lib.trials import SYNTHETIC_NOTE
+
+# Data sets in Ego4D's layout, where it is annotated who speaks.
+SPEAKING = ("ego4d", "sample_conversations")
+_SAMPLES = {"sample": sample, "sample_conversations": sample_conversations}
 
 
 def locate(params) -> tuple[str, Path]:
@@ -20,8 +24,8 @@ def locate(params) -> tuple[str, Path]:
 
     The sample set's name carries its parameters, so that a small one never overwrites the big one.
     """
-    if params.dataset == "sample":
-        name = sample.folder_name(params.sample_seed, params.sample_trials, params.sample_seconds)
+    if made := _SAMPLES.get(params.dataset):
+        name = made.folder_name(params.sample_seed, params.sample_trials, params.sample_seconds)
         return name, Path(params.data_root) / name
     root = Path(params.data_root)
     # Two folders of videos must not share one trial table.
@@ -38,9 +42,9 @@ def store(params) -> Store:
 
 def prepare(params, progress: Callable | None = None) -> Path:
     """Make the data if they are synthetic and not there yet; returns the data root."""
-    if params.dataset == "sample":
-        return sample.make(Path(params.data_root), seed=params.sample_seed, trials=params.sample_trials,
-                           seconds=params.sample_seconds, workers=max(1, params.workers), progress=progress)
+    if made := _SAMPLES.get(params.dataset):
+        return made.make(Path(params.data_root), seed=params.sample_seed, trials=params.sample_trials,
+                         seconds=params.sample_seconds, workers=max(1, params.workers), progress=progress)
     return locate(params)[1]
 
 
@@ -49,10 +53,13 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     name, root = locate(params)
     if params.dataset == "folder":
         return folder.find(root, name, progress)
-    expected = None
-    if params.dataset == "sample":
-        expected = _sample_counts(root / "sample.json")
-    return affwild2.find(root, name, expected, progress)
+    layout = ego4d if params.dataset in SPEAKING else affwild2
+    return layout.find(root, name, expected(params), progress)
+
+
+def expected(params) -> dict | None:
+    """What a synthetic set says of itself: item of the report -> numbers that are right; None for real data."""
+    return _sample_counts(locate(params)[1] / "sample.json") if params.dataset in _SAMPLES else None
 
 
 def _sample_counts(path: Path) -> dict:
@@ -62,6 +69,11 @@ def _sample_counts(path: Path) -> dict:
     except (OSError, ValueError, KeyError) as error:
         raise InputError("the sample set is not there, or not finished", where=path, expected="the file that is "
                          "written last", todo="remove it and run 01_download_check: what is whole is kept") from error
+
+
+def has_affect(params) -> bool:
+    """Whether the data set that the parameters mean may have labels of valence, arousal, expression, action units."""
+    return params.dataset not in SPEAKING
 
 
 def is_synthetic(dataset: str) -> bool:
@@ -74,6 +86,6 @@ def note(params, trained: bool = False) -> str:
 
     "" for real data.
     """
-    if params.dataset != "sample":
+    if params.dataset not in _SAMPLES:
         return ""
     return SYNTHETIC_NOTE if trained else "synthetic sample data"

@@ -126,16 +126,17 @@ class Face:
     shape: np.ndarray
     glasses: np.ndarray | None
 
-    def mapping(self, v: float, a: float, s: float, blink: float) -> tuple[np.ndarray, np.ndarray]:
+    def mapping(self, v: float, a: float, s: float, blink: float, wide: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Where each place of the moved face comes from.
 
         Arguments
         ---------
         v, a : valence and arousal, −1…1.   s : mouth opening, 0…1.   blink : 0 open … 1 shut.
+        wide : how far each corner of the mouth goes outwards, px.
 
         Returns source positions (200, 200, 2) px and the share of the mouth's inside (200, 200) 0…1, float32.
         """
-        x, y = np.stack([X, Y]) - self.shape - _came_by(v)
+        x, y = np.stack([X, Y]) - self.shape - _came_by(v) - np.float32(wide) * _expression_fields()[1]
         wide, shut = _eye_fields()
         eyes = (1 / (1 + WIDENING * a) - 1) * wide + (1 / (1 - (1 - BLINK) * blink) - 1) * shut
         rest = cv2.remap(np.dstack([eyes, *_opening_fields()]), x, y, cv2.INTER_LINEAR)

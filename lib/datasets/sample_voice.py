@@ -14,7 +14,7 @@ from lib.datasets.sample_labels import Curve, curve
 RATE = 44100
 VOWELS = ((270, 2290, 3010), (530, 1840, 2480), (730, 1090, 2440), (570, 840, 2410), (300, 870, 2240))  # Hz
 BANDWIDTHS = (60, 90, 150)  # Hz
-LOUDER = 4                  # dB at arousal 1; with 5 loudness alone tells it (ridge CCC above .45), as no trial has its own mean
+LOUDER = 4                  # dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
 FADE = 0.02                 # s in which talking and a vowel set in
 
 
@@ -54,42 +54,46 @@ def envelope(generator: np.random.Generator, talks: np.ndarray,
     return (s / max(s.max(), 1e-9)).astype(np.float32), vowels[syllable]
 
 
-def speak(generator: np.random.Generator, s: np.ndarray, vowels: np.ndarray, arousal: Curve) -> np.ndarray:
-    """The voice (n,) float32 at `RATE` of a person with random pitch, vocal tract and level."""
+def speak(generator: np.random.Generator, s: np.ndarray, vowels: np.ndarray, arousal: Curve, rate: int = RATE,
+          spread: float = 5.0) -> np.ndarray:
+    """The voice (n,) float32 of a person with random pitch, vocal tract and level.
+
+    s, vowels : (n,) of `envelope`, at `rate` Hz. spread : dB about −24 in which the level is drawn.
+    """
     n = len(s)
-    a = arousal(np.arange(n) / RATE).astype(np.float32)
-    voiced = _vowels(generator, _source(generator, a), vowels) * s
+    a = arousal(np.arange(n) / rate).astype(np.float32)
+    voiced = _vowels(generator, _source(generator, a, rate), vowels, rate) * s
     voice = _loud(_tilted(voiced, a), a)
-    level = 10 ** ((-24 + generator.uniform(-5, 5)) / 20)
+    level = 10 ** ((-24 + generator.uniform(-spread, spread)) / 20)
     power = np.sqrt(np.mean(voice[s > 0] ** 2)) if np.any(s > 0) else 1.0
     noise = generator.standard_normal(n, dtype=np.float32) * 10 ** (-25 / 20)
     return np.clip((voice / power + noise) * level, -1, 1).astype(np.float32)
 
 
-def _source(generator: np.random.Generator, a: np.ndarray) -> np.ndarray:
+def _source(generator: np.random.Generator, a: np.ndarray, rate: int) -> np.ndarray:
     """Pulse train at base·(1 + 0.3·a)·(1 + 4 % slow random), plus 1 % noise."""
     n = len(a)
-    slow = curve(generator, n / RATE, (0.3, 0.7))(np.arange(n) / RATE)
+    slow = curve(generator, n / rate, (0.3, 0.7))(np.arange(n) / rate)
     pitch = generator.uniform(95, 235) * (1 + 0.3 * a) * (1 + 0.04 * slow)
-    periods = np.cumsum(pitch / RATE).astype(int)
+    periods = np.cumsum(pitch / rate).astype(int)
     return np.diff(periods, prepend=0) + 0.01 * generator.standard_normal(n)
 
 
-def _vowels(generator: np.random.Generator, source: np.ndarray, vowels: np.ndarray) -> np.ndarray:
+def _vowels(generator: np.random.Generator, source: np.ndarray, vowels: np.ndarray, rate: int) -> np.ndarray:
     tract = generator.uniform(0.9, 1.2)
     voiced = np.zeros(len(source), np.float32)
-    kernel = np.ones(round(FADE * RATE)) / round(FADE * RATE)
+    kernel = np.ones(round(FADE * rate)) / round(FADE * rate)
     for number, formants in enumerate(VOWELS):
         sound = source
         for frequency, bandwidth in zip(formants, BANDWIDTHS, strict=True):
-            sound = _resonance(sound, frequency * tract, bandwidth)
+            sound = _resonance(sound, frequency * tract, bandwidth, rate)
         weight = _filtered(kernel[:1], [1, kernel[0] - 1], vowels == number)  # one vowel glides into the next
         voiced += (weight * sound / sound.std()).astype(np.float32)
     return voiced
 
 
-def _resonance(sound: np.ndarray, frequency: float, bandwidth: float) -> np.ndarray:
-    radius, angle = np.exp(-np.pi * bandwidth / RATE), 2 * np.pi * frequency / RATE
+def _resonance(sound: np.ndarray, frequency: float, bandwidth: float, rate: int) -> np.ndarray:
+    radius, angle = np.exp(-np.pi * bandwidth / rate), 2 * np.pi * frequency / rate
     return _filtered([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], sound)
 
 

@@ -1,0 +1,217 @@
+"""Ego4D's audio-visual data as they are released and unpacked: layout on disk -> trial table and check report.
+
+    json/av_train.json  av_val.json  av_test_unannotated.json        (or in annotations/, or in the root)
+    split/train.list  val.list  test.list                            an id a line, no newline after the last one
+    video_imgs/<id>/img_00001.jpg …   and/or   videos/<id>.mp4       picture n is frame n − 1
+    wav/<id>.wav   or   wave/<id>.wav                                16 kHz, mono
+
+Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a trial is one person with a face in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from lib import pictures, trials
+from lib.datasets import ego4d_annotation, tree
+from lib.datasets.ego4d_annotation import Annotations, Clip, is_safe
+from lib.datasets.report import Report
+from lib.errors import InputError
+from lib.labels import read_text
+
+FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
+EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
+N_FRAMES = 9000     # that a clip of five minutes should have
+FOLDERS = {"json": ("json", "annotations"), "split": ("split", "splits"), "pictures": ("video_imgs",),
+           "videos": ("videos", "clips"), "sound": ("wav", "wave")}
+ANNOTATIONS = {"train": ("av_train.json",), "val": ("av_val.json",), "test": ("av_test_unannotated.json",)}
+
+
+@dataclass
+class Layout:
+    """What lies where below `root`; `ids` are those of the three lists, without any that stands in two."""
+
+    root: Path
+    folders: dict[str, list[Path]]
+    ids: dict[str, list[str]]
+    annotations: dict[str, Annotations]
+    report: Report = field(default_factory=Report)
+
+    def split_of(self, uid: str) -> str:
+        return next((split for split, some in self.ids.items() if uid in some), "")
+
+    def pictures(self, uid: str) -> Path | None:
+        return next((folder / uid for folder in self.folders["pictures"] if (folder / uid).is_dir()), None)
+
+    def video(self, uid: str) -> Path | None:
+        paths = (folder / f"{uid}.mp4" for folder in self.folders["videos"])
+        return next((path for path in paths if path.is_file()), None)
+
+    def sound(self, uid: str) -> Path | None:
+        paths = (folder / f"{uid}.wav" for folder in self.folders["sound"])
+        return next((path for path in paths if path.is_file()), None)
+
+    def annotation(self, uid: str) -> Clip | None:
+        """What was annotated in one clip, None where there is nothing."""
+        found = next((some for some in self.annotations.values() if uid in some.places), None)
+        return found.read(uid) if found else None
+
+    def relative(self, path: Path | None) -> str:
+        return path.relative_to(self.root).as_posix() if path else ""
+
+
+def look(root: Path, expected: dict | None = None) -> Layout:
+    """Read lists and annotation files (not the media). Raises InputError where there are no lists.
+
+    expected : item of the report -> numbers that would be right; Ego4D's own if None.
+    """
+    root = Path(root)
+    folders = {what: [*tree.named([root], names), *([root] if what in ("json", "split") else [])]
+               for what, names in FOLDERS.items()}
+    layout = Layout(root, folders, {}, {})
+    layout.ids = _lists(layout)
+    for split, names in ANNOTATIONS.items():
+        path = next((folder / name for name in names for folder in folders["json"] if (folder / name).is_file()), None)
+        if path:
+            layout.annotations[split] = _scanned(path, path.stat().st_mtime_ns)
+            for item, what in layout.annotations[split].faults:
+                layout.report.error(item, what, "left out", where=str(path), expected="Ego4D's annotation file, whole",
+                                    todo="download it again")
+    for split, some in layout.ids.items():
+        layout.report.count(f"{split} ids", len(some), (expected or {}).get(f"{split} ids", EXPECTED[split])
+                            if expected is None or f"{split} ids" in expected else ())
+    return layout
+
+
+@lru_cache(maxsize=8)
+def _scanned(path: Path, _changed: int) -> Annotations:
+    return ego4d_annotation.scan(path)
+
+
+def _lists(layout: Layout) -> dict[str, list[str]]:
+    """The ids of every list. One that stands in two lists, or that cannot be a name, is reported and left out."""
+    ids: dict[str, list[str]] = {}
+    for split in EXPECTED:
+        path = next((folder / f"{split}.list" for folder in layout.folders["split"]
+                     if (folder / f"{split}.list").is_file()), None)
+        ids[split] = _ids(path, layout.report) if path else []
+    if not ids["train"] and not ids["val"]:
+        raise InputError("no list of training or validation clips", where=layout.root,
+                         expected="split/train.list and split/val.list, an id a line",
+                         todo="see data_README.md for Ego4D's layout, and correct data_root")
+    often = pd.Series([uid for some in ids.values() for uid in set(some)], dtype="str").value_counts()
+    for uid in often.index[often > 1]:
+        where = " and ".join(f"{split}.list" for split, some in ids.items() if uid in some)
+        layout.report.error(uid, f"stands in {where}", "left out of all", expected="one list",
+                            todo="correct the lists: a clip in train and in val flatters every score")
+    return {split: [uid for uid in dict.fromkeys(some) if often[uid] == 1] for split, some in ids.items()}
+
+
+def _ids(path: Path, report: Report) -> list[str]:
+    found = []
+    for number, line in enumerate(map(str.strip, read_text(path).split("\n")), start=1):
+        if line and not is_safe(line):
+            report.error(path.name, f"an id that cannot be a folder's name: {line[:60]!r}", "the line is left out",
+                         where=f"{path}:{number}", expected="an id as 0b4cacb1-970f-4ef0-85da-371d81f899e0",
+                         todo="correct or remove that line")
+        elif line:
+            found.append(line)
+    return found
+
+
+def find(root: Path, dataset: str = "ego4d", expected: dict | None = None,
+         progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
+    """Trial table (paths relative to `root`) and check report.
+
+    Every clip of the lists is looked for: pictures (missing ones by number), video, sound, annotation.
+    """
+    layout = look(root, expected)
+    report, rows = layout.report, []
+    order = [(split, uid) for split, some in layout.ids.items() for uid in some]
+    for done, (split, uid) in enumerate(order, start=1):
+        rows += _clip_rows(layout, split, uid, dataset)
+        if progress:
+            progress(done, len(order), uid)
+    _count(layout, expected)
+    _strangers(layout)
+    return trials.table(rows), report
+
+
+def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]:
+    """A row for every person with a face; for a test clip, and one without a face, a row without a person."""
+    report, folder, video, sound = layout.report, layout.pictures(uid), layout.video(uid), layout.sound(uid)
+    if not folder and not video:
+        if split != "test":  # a pruned test set is as it should be
+            report.warning(uid, f"in {split}.list, but neither pictures nor video", "left out", where=str(layout.root))
+        return []
+    clip = _annotation(layout, split, uid)
+    n_frames = _n_frames(report, uid, folder, clip) if folder else clip.n_frames
+    if not sound:
+        report.warning(uid, "no wav file", "the video's sound is used" if video else "no sound: no clips can be made",
+                       where=str(layout.root), expected=f"wav/{uid}.wav", todo="extract it again")
+    row = {"video": uid, "dataset": dataset, "split": split, "subject": uid, "n_frames": n_frames, "fps": float(FPS),
+           "duration": n_frames / float(FPS), "video_path": layout.relative(video or folder),
+           "audio_path": layout.relative(sound or video)}
+    persons = [person.name for person in clip.persons if person.tracks]
+    return [row | {"trial": f"{uid}_{name}", "person": name} for name in persons] or [row | {"trial": uid}]
+
+
+def _annotation(layout: Layout, split: str, uid: str) -> Clip:
+    try:
+        clip = layout.annotation(uid)
+    except InputError as error:
+        layout.report.fault(uid, error, "used without annotation")
+        return Clip(uid)
+    if clip is None:
+        if split != "test":
+            layout.report.error(uid, f"in {split}.list, but in no annotation file", "used without labels",
+                                where=str(layout.root), expected=f"a clip of that clip_uid in {ANNOTATIONS[split][0]}",
+                                todo="download the annotation again")
+        return Clip(uid)
+    for fault in clip.faults:
+        layout.report.warning(uid, fault, "the rest is used", where=str(layout.root))
+    return clip
+
+
+def _n_frames(report: Report, uid: str, folder: Path, clip: Clip) -> int:
+    try:
+        found = pictures.look(folder)
+    except InputError as error:
+        report.fault(uid, error, "no clips can be made of it")
+        return 0
+    if found.missing:
+        shown = ", ".join(map(str, found.missing[:12])) + (", …" if len(found.missing) > 12 else "")
+        report.error(uid, f"{len(found.missing)} pictures are missing: {shown}", "no clips can be made of it",
+                     where=str(folder), expected="numbers without a hole", todo="extract its pictures again")
+    if clip.n_frames > found.count:
+        report.warning(uid, f"{found.count} pictures for {clip.n_frames} annotated frames: "
+                            f"{pictures.PATTERN % (found.base + found.count)} is the first one missing",
+                       "labels beyond the last picture are not used", where=str(folder))
+    return found.count
+
+
+def _count(layout: Layout, expected: dict | None) -> None:
+    there = {"picture folders": [f for folder in layout.folders["pictures"] for f in folder.iterdir() if f.is_dir()],
+             "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
+             "wav files": [f for folder in layout.folders["sound"] for f in folder.glob("*.wav")]}
+    whole = sum(map(sum, EXPECTED.values()))
+    kept = whole - EXPECTED["test"][0]
+    for item, found in there.items():
+        numbers = (kept, whole) if expected is None else expected.get(item, ())
+        if found or numbers:
+            layout.report.count(item, len(found), numbers)
+
+
+def _strangers(layout: Layout) -> None:
+    """What lies among the pictures and stands in no list."""
+    known = {uid for some in layout.ids.values() for uid in some}
+    for folder in layout.folders["pictures"]:
+        for path in tree.inside(folder, layout.report):
+            if path.is_dir() and path.name not in known:
+                layout.report.warning(path.name, "stands in no list", "left out", where=str(path))

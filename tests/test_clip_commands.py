@@ -1,0 +1,134 @@
+"""``python -m lib clips …`` as a person types it, on recordings in Ego4D's layout."""
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from lib import clip_jobs, datasets, trials
+from lib.__main__ import main
+from lib.clips import schema
+from lib.store import request
+from tests import tiny_conversations as tiny
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A tiny set, a parameter file, and ``call("check", …)``, whose result is the command's."""
+    monkeypatch.setattr(datasets, "expected", lambda params: {})  # nobody has 439 clips here
+    data = tiny.make(tmp_path / "ego4d", {"a": 70, "b": 60, "t": 2})
+    file = tmp_path / "clips.yaml"
+    file.write_text(yaml.safe_dump({"dataset": "ego4d", "data_root": str(data), "clip_length": 30, "workers": 1,
+                                    "processed_root": str(tmp_path / "processed")}))
+
+    def call(command, *more):
+        return CliRunner().invoke(main, ["clips", command, str(file), *more], catch_exceptions=False)
+    return data, tmp_path / "processed" / "ego4d", call
+
+
+def test_recordings_become_verified_clips_of_any_length_each_in_its_own_folder(world):
+    _, processed, call = world
+    done = call("all")
+    assert done.exit_code == 0, done.output
+    assert "everything is as it should be" in done.output
+    assert call("all", "-p", "clip_length", "20").exit_code == 0
+    assert sorted(path.name for path in processed.iterdir()) == ["dataset_clips_L20", "dataset_clips_L30"]
+    assert [len(schema.lines(processed / f"dataset_clips_L{n}", "train")) for n in (20, 30)] == [1, 1]
+
+
+def test_the_steps_one_by_one_give_what_all_gives(world, tmp_path):
+    _, processed, call = world
+    call("all")
+    root = processed / "dataset_clips_L30"
+    whole = tiny.tree(root)
+    root.rename(tmp_path / "whole")
+    for step in ("make", "renumber", "index", "verify"):
+        done = call(step)
+        assert done.exit_code == 0, done.output
+    assert tiny.tree(root) == whole
+
+
+def test_check_writes_nothing_and_prints_the_plan_of_all_of_ego4d(world):
+    data, processed, call = world
+    before = tiny.tree(data)
+    done = call("check")
+    assert done.exit_code == 0
+    assert "3951000" in done.output
+    assert not processed.exists()
+    assert tiny.tree(data) == before
+
+
+def test_check_names_videos_that_cannot_be_cut(world):
+    data, _, call = world
+    (data / "wave/b.wav").unlink()
+    done = call("check")
+    assert done.exit_code == 3
+    assert "no sound" in done.output
+
+
+def test_prune_is_a_dry_run_until_it_is_told_otherwise(world):
+    data, _, call = world
+    done = call("prune")
+    assert "would be removed" in done.output
+    assert (data / "video_imgs/t").is_dir()
+    done = call("prune", "--yes")
+    assert "1 + 1 = 2 clips" in done.output
+    assert not (data / "video_imgs/t").exists()
+    assert (data / "video_imgs/a").is_dir()
+
+
+def test_removing_one_picture_makes_verify_name_it_and_all_puts_it_back(world):
+    _, processed, call = world
+    call("all")
+    picture = processed / "dataset_clips_L30/train/a/clip_f000030/frames/img_00044.jpg"
+    picture.unlink()
+    done = call("verify")
+    assert done.exit_code == 1
+    assert "img_00044.jpg" in done.output
+    assert call("all").exit_code == 0
+    assert picture.is_file()
+
+
+def test_renumbering_can_be_undone(world):
+    _, processed, call = world
+    call("all")
+    assert "120 pictures" in call("renumber", "--undo").output  # a tail of 10 frames, shorter than 1 s, is in no clip
+    assert (processed / "dataset_clips_L30/train/a/clip_f000000/frames/img_00030.jpg").is_file()
+    assert call("verify").exit_code == 1  # described before: said so
+    assert call("index").exit_code == 0
+    assert call("verify").exit_code == 0
+
+
+def test_describing_before_making_says_which_command_is_missing(world):
+    done = world[2]("index")
+    assert done.exit_code == 2
+    assert "python -m lib clips make" in done.output
+
+
+def test_a_video_that_fails_ends_with_status_3_and_the_others_are_done(world):
+    data, processed, call = world
+    (data / "video_imgs/a/img_00003.jpg").unlink()
+    done = call("make")
+    assert done.exit_code == 3
+    assert "1 pictures are missing: 3" in done.output
+    assert (processed / "dataset_clips_L30/val/b/clip_f000000/frames/img_00001.jpg").is_file()
+
+
+def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, opened):
+    p = parameters(clip_length=24)
+    assert clip_jobs.opened(p) is None
+    p = parameters(clip_length=24, cut_clips="always")
+    trials.write(opened.table, datasets.store(p).trials_path)
+    job = clip_jobs.opened(p)
+    outcomes = clip_jobs.run(job)
+    assert all(outcome.ok or "even grid" in outcome.error.what for outcome in outcomes)
+    checks = clip_jobs.check(job)
+    uneven = {outcome.item.video for outcome in outcomes if not outcome.ok}
+    assert len(uneven) == 1  # the recording whose frame times are uneven
+    assert all(any(video in row["where"] + row["what"] for video in uneven) or row["check"] in ("clips",)
+               for row in checks.failures)
+    told = schema.read(next(job.root.glob("*/2-25-640x240/clip_f000000/clip.json")))
+    assert [person["person_id"] for person in told["persons"]] == ["2-25-640x240_left", "2-25-640x240_right"]
+    assert told["persons"][0]["va"].shape == (24, 2)
+    assert all(outcome.ok for outcome in opened.make([request("va", mismatch="fit")]))
+    truth = opened.read("2-25-640x240_left", request("va", mismatch="fit"))[:24]
+    assert abs(told["persons"][0]["va"] - truth)[truth == truth].max(initial=0) < 1e-3
