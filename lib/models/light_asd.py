@@ -18,6 +18,8 @@ ROWS_A_FRAME = 4                         # rows of sound features that belong to
 COEFFICIENTS = 13
 CHANNELS = (32, 64, 128)
 KERNELS = (3, 5)
+AT_ONCE = 64    # frames that the picture stream takes at a time in prediction: memory does not grow with a clip
+REACH = 3 * (KERNELS[-1] // 2)   # frames that its three blocks see to either side
 _BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
@@ -42,20 +44,31 @@ class LightAsd(Model, name="light_asd"):
 
     def forward(self, batch):
         face, mfcc = face_and_sound(self, batch)
-        visual, audio = self.model.visualEncoder(grey(face)), self.model.audioEncoder(mfcc)
-        seen = visual if self.modality != "audio" else torch.zeros_like(visual)
-        heard = audio if self.modality != "video" else torch.zeros_like(audio)
+        seen = heard = mfcc.new_zeros(*face.shape[:2], self.lossV.FC.in_features)
+        if self.modality != "audio":
+            seen = self.model.visualEncoder(grey(face))
+        if self.modality != "video":
+            heard = self.model.audioEncoder(mfcc)
         return {"speaking": self.lossAV.FC(self.model.GRU(seen + heard)), "speaking_visual": self.lossV.FC(seen)}
 
 
 def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
-    """`face` (…, T, S, S) and `mfcc` (B, 4T, 13) of a batch. Raises InputError when they do not belong together."""
-    face, mfcc = net.take(batch, "face"), net.take(batch, "mfcc")
-    if mfcc.shape[1:] != (ROWS_A_FRAME * face.shape[-3], COEFFICIENTS) or face.ndim < 4:
+    """`face` (…, T, S, S) and `mfcc` (B, 4T, 13) of a batch; zeros for what the network's modality does not need.
+
+    Raises InputError when they do not belong together.
+    """
+    if net.modality == "audio" and "face" not in batch:
+        mfcc = net.take(batch, "mfcc")
+        return mfcc.new_zeros(len(mfcc), mfcc.shape[1] // ROWS_A_FRAME, 1, 1), mfcc.float()
+    face = net.take(batch, "face").float()
+    if net.modality == "video" and "mfcc" not in batch:
+        return face, face.new_zeros(len(face), ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
+    mfcc = net.take(batch, "mfcc").float()
+    if mfcc.shape[1:] != (ROWS_A_FRAME * face.shape[-3], COEFFICIENTS) or face.ndim < 4 or len(face) != len(mfcc):
         raise InputError(f"faces of shape {tuple(face.shape)} and sound features of {tuple(mfcc.shape)}",
                          where=f"model {net.name}", expected=f"(B, T, S, S) and (B, {ROWS_A_FRAME}·T, {COEFFICIENTS})",
                          todo="cut both to the same frames")
-    return face.float(), mfcc.float()
+    return face, mfcc
 
 
 def grey(face: Tensor) -> Tensor:
@@ -88,6 +101,16 @@ class _Visual(nn.Module):
             setattr(self, f"block{number}", _Block(before, after, ("s", "t"), _over_picture))
 
     def forward(self, face):
+        if self.training or face.shape[1] <= AT_ONCE + 2 * REACH:
+            return self._whole(face)
+        pieces = []
+        for start in range(0, face.shape[1], AT_ONCE):   # the same numbers: what a piece's edge reaches is cut off
+            before = min(start, REACH)
+            found = self._whole(face[:, start - before:start + AT_ONCE + REACH])
+            pieces.append(found[:, before:before + AT_ONCE])
+        return torch.cat(pieces, dim=1)
+
+    def _whole(self, face):
         clips, frames = face.shape[:2]
         x = face.flatten(0, 1)[:, None]                                   # (BT, 1, S, S): frames are samples
         for number in (1, 2, 3):

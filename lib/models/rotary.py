@@ -27,15 +27,16 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
         raise InputError(f"layout {layout!r}, sections {list(sections)}", where="models.rotary",
                          expected=f"{', '.join(LAYOUTS)}; the pairs of time, row, column")
     if layout != "interleave":
-        return torch.repeat_interleave(torch.arange(3), torch.tensor(sections))
-    found = torch.zeros(sum(sections), dtype=torch.int64)
+        return torch.tensor([axis for axis in range(3) for _ in range(sections[axis])])
+    found = [0] * sum(sections)
     for axis in (1, 2):
-        places = torch.arange(axis, len(found), 3)[:sections[axis]]
-        found[places] = axis
+        places = range(axis, len(found), 3)[:sections[axis]]
         if len(places) < sections[axis]:
             raise InputError(f"sections {list(sections)} cannot be interleaved", where="models.rotary",
                              expected="rows and columns with at most a third of the pairs each")
-    return found
+        for place in places:
+            found[place] = axis
+    return torch.tensor(found)
 
 
 def frequencies(sections: Sequence[int], layout: str, theta: float = 1000.0, theta_space: float = 16.0) -> Tensor:
