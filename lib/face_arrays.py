@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import alignment, crops, detection, faces, media, people, published_faces, tracking, weights
+from lib import alignment, crops, detection, faces, media, people, published_faces, speaking_arrays, tracking, weights
 from lib.errors import InputError
 from lib.store import Request, Store, request
 
@@ -36,6 +36,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     """
     if wanted.name == "tracks":
         return _tracks(wanted, place)
+    if wanted.name == "speaking":
+        return speaking_arrays.resolve(trial, wanted)
     if wanted.name not in OF_A_FACE:
         return wanted
     own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person")}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media
+from lib import audio, face_arrays, labels, media, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -148,6 +148,13 @@ MAKERS = {maker.name: maker for maker in (
     _visual("landmarks", "trial", face_arrays.sources_of_landmarks, face_arrays.make_landmarks),
     _visual("mask", "trial", face_arrays.sources_of_landmarks, face_arrays.make_mask),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
+    Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
+    Maker("track_crops", "visual", "video", speaking_arrays.VERSIONS["track_crops"], speaking_arrays.sources_of_crops,
+          speaking_arrays.make_crops),
+    Maker("track_speaking", "audio", "video", speaking_arrays.VERSIONS["track_speaking"],
+          speaking_arrays.sources_of_scores, speaking_arrays.make_scores),
+    Maker("speaking", "audio", "trial", speaking_arrays.VERSIONS["speaking"], speaking_arrays.sources_of_speaking,
+          speaking_arrays.make_speaking),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),

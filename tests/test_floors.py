@@ -9,14 +9,14 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress", "device",
-     "processes", "crops", "pickles", "folds"},
+     "processes", "crops", "pickles", "folds", "asd_crops", "asd_augmentation", "speaking_losses"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
-     "clips", "weights", "makers", "arrays"},
+     "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs"},
+     "data_check", "costs", "speakers", "speaker_video", "roles"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "__main__"},
 ]

@@ -8,6 +8,7 @@ Both are areas under the same interpolated precision–recall curve (specs/asd.m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -117,14 +118,15 @@ def ap_by(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str 
 def ap_by_size(scores: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> pd.DataFrame:
     """AP of small, middle and large faces; widths : (n,) px of the box."""
     names = np.array([f"{low:.0f}–{high:.0f} px" if np.isfinite(high) else f"from {low:.0f} px"
-                      for low, high in zip(SIZES[:-1], SIZES[1:], strict=True)])
+                      for low, high in pairwise(SIZES)])
     return ap_by(scores, labels, names[np.digitize(widths, SIZES[1:-1])], "face size")
 
 
 def ap_by_faces(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, frames: np.ndarray) -> pd.DataFrame:
     """AP by the number of faces that a frame has; videos, frames : (n,) of each face, whole numbers or names."""
     keys = pd.DataFrame({"video": videos, "frame": frames})
-    return ap_by(scores, labels, keys.groupby(["video", "frame"])["frame"].transform("size").to_numpy(), "faces a frame")
+    counts = keys.groupby(["video", "frame"])["frame"].transform("size").to_numpy()
+    return ap_by(scores, labels, counts, "faces a frame")
 
 
 # ---- faces that are found: Ego4D's

@@ -29,8 +29,10 @@ _RESERVED = ("The authors published no licence with these weights, so all rights
 LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
             **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
             "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
-            **dict.fromkeys(("talknet", "talknet_mrope"), "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT; "
-                            "its Ego4D version has no licence. Cite Tao et al. (ACM Multimedia 2021).")}
+            **dict.fromkeys(("talknet", "talknet_mrope"),
+                            "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
+                            "licence; cite Tao et al. (ACM Multimedia 2021).")}
+SPEAKER_HEAD = "lossAV.FC.weight"     # by which a speaker network's file, which has no container, is known
 CLASS_WEIGHTS = ".criterion.weight"   # buffers that the Ego4D version of TalkNet saves with its heads
 
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]

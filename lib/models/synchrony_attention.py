@@ -1,4 +1,4 @@
-"""TalkNet's attention layer: one stream's frames look at the other's, with masks and, if asked for, rotary positions."""
+"""TalkNet's attention layer: one stream's frames look at the other's, with masks and, if wanted, rotary positions."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Attention(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """Attention and feed-forward, each added to what was there and normalised. The sum is with the *source* (asd.md §3.2)."""
+    """Attention and feed-forward, each added to what was there and normalised; the sum is with the *source* (§3.2)."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.1):
         super().__init__()

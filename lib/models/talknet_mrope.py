@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib.errors import InputError
 from lib.models import rotary
+from lib.models.light_asd import face_and_sound
 from lib.models.synchrony_attention import Look
 from lib.models.talknet import HEAD, TalkNet
 

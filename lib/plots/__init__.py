@@ -8,9 +8,11 @@ on sample data).
 
 from lib.plots.data import face_strip, found_against_expected, label_plane, sound_view, va_traces
 from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, prediction_traces, with_interval
+from lib.plots.speaking import of_video, speaking_traces, time_line
 from lib.plots.style import png, save, theme
 from lib.plots.training import LiveCurves, training_curves
 
 __all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "error_by_trial", "face_strip", "found_against_expected",
-           "label_plane", "png", "prediction_traces", "save", "sound_view", "theme", "training_curves",
+           "label_plane", "of_video", "png", "prediction_traces", "save", "sound_view", "speaking_traces", "theme",
+           "time_line", "training_curves",
            "va_traces", "with_interval"]

@@ -294,7 +294,8 @@ class Recipe(base.Recipe):
         """Sound of another recording, shifted sound, or none; and whether a voice is in it."""
         sound, voice, kind = np.asarray(sounds[row], np.float64), labels[row]["voice"], generator.integers(3)
         if kind == 0 and other is not None:
-            return np.resize(sounds[other], len(sound)).astype(np.float64), np.resize(labels[other]["voice"], len(voice))
+            heard = np.resize(np.asarray(sounds[other], np.float64), len(sound))
+            return heard, np.resize(labels[other]["voice"], len(voice))
         if kind == 1:
             frames = augmentation.shifted(len(voice), float(examples[row]["fps"]), generator)
             samples = round(frames * mfcc.RATE / float(examples[row]["fps"]))
@@ -333,7 +334,7 @@ class Recipe(base.Recipe):
     def assemble(self, windows, outputs, n_frames):
         places = zip(windows["start"], windows["stop"], strict=True)
         pieces = [(start, np.asarray(rows)[:stop - start])
-                  for (start, stop), rows in zip(places, outputs["speaking"], strict=True)]
+                  for (start, stop), rows in zip(places, outputs.get("speaking", ()), strict=True)]
         return {"speaking": speaking.average(pieces, n_frames)}
 
     def decide(self, task, values):
