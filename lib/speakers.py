@@ -200,7 +200,7 @@ def predict_video(video: Path, checkpoint: Path, params: Mapping, folder: Path) 
 def request_for(params: Mapping, always: bool = False):
     """What a trial's column `speaking` is made by: a request, or None where there is no network for it.
 
-    params : `speaker_run` names a run or a weights file; "none" wants no column. "" takes Light-ASD's weights where they
+    params : `speaker_run` names a run or a weights file; "none" wants none. "" takes Light-ASD's weights where they
     are there, and only if `always`: for one video the seconds do not matter, for a data set somebody has to ask.
     """
     from lib.features import speaking
@@ -219,7 +219,7 @@ def requests(params: Mapping) -> list:
 
 def with_column(values: pd.DataFrame, trial: Mapping, params: Mapping, store: Store,
                 make: bool = False) -> pd.DataFrame:
-    """A prediction table with the column `speaking`, the probability that its person is heard; NaN where not seen.
+    """A prediction table with the column `speaking`: probability that its person is heard, NaN where not seen.
 
     Unchanged where that cannot be told: no network for it, no sound, no detector. make : compute what is not there yet.
     """

@@ -13,7 +13,7 @@ from lib.store import Request, request
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
-every_recipe = pytest.mark.parametrize("name", recipes.NAMES)
+every_recipe = pytest.mark.parametrize("name", sorted(tiny_set.RECIPES))
 every_modality = pytest.mark.parametrize("modality", ["audiovisual", "audio", "video"])
 
 
