@@ -7,7 +7,6 @@ import torch
 from lib import asd_augmentation, asd_crops, speaking_losses
 from lib.errors import InputError
 
-
 # ---- crops
 
 def test_the_mouth_crop_reaches_from_nose_to_chin():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, inference, media, recipes, store, training, trials
+from lib import arrays, inference, media, store, training, trials
 from lib.errors import InputError
 from lib.store import request
 from tests import tiny_set

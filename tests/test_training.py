@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import device, params, recipes, training
+from lib import device, params, training
 from lib.errors import InputError
 from lib.training import Trainer, schedule
 from tests import tiny_set

@@ -62,7 +62,7 @@ class Recipe(base.Recipe):
         windows_a_clip: int = 1  # training windows of each clip in an epoch; from 1 to 1000
         piece: int = 0  # frames that are evaluated together, 0 for a clip, −1 for all; from -1 to 1000000
         window: int = 0  # frames of a window of a longer piece, 0 for a clip's, −1 for none; from -1 to 1000000
-        keep_crops: bool = True  # keep the crops of each clip in processed_root; without, pictures are read again
+        keep_crops: bool = True  # keep the crops of each clip in processed_root, or read the pictures again each time
 
     @property
     def tasks(self):
@@ -80,8 +80,8 @@ class Recipe(base.Recipe):
 
     @property
     def _root(self) -> Path:
-        given = str(self.params.get("clips_root", "") or "")
-        return Path(given) if given not in ("", ".") else self.store.folder / f"dataset_clips_L{self.params.clip_length}"
+        given, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
+        return Path(given) if given not in ("", ".") else self.store.folder / f"dataset_clips_L{length}"
 
     def units(self, trial: str) -> list[asd_clips.Unit]:
         """Clips that show a trial's person, in order."""

@@ -1,4 +1,4 @@
-"""TalkNet, with and without positions, and Light-ASD: keys, published numbers, and what positions must and must not do."""
+"""TalkNet, with and without positions, and Light-ASD: keys, published numbers, what positions must and must not do."""
 
 import json
 import math
@@ -127,7 +127,8 @@ def test_light_asd_folds_its_norms_without_changing_a_number():
     norm, convolution = block.bn_m_3, block.m_3
     by_hand = torch.relu(norm.eval()(torch.nn.functional.conv2d(x, convolution.weight, padding=(1, 0))))
     from lib.models.light_asd import _step
-    torch.testing.assert_close(_step(block.eval(), "m_3", x, lambda weight: weight, (1, 0)), by_hand, atol=1e-5, rtol=1e-4)
+    found = _step(block.eval(), "m_3", x, lambda weight: weight, (1, 0))
+    torch.testing.assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
 
 
 def test_weights_of_another_network_are_named(tmp_path):
