@@ -72,11 +72,10 @@ def one(name: str, changes: dict, seed: int, options) -> list[list]:
     recipe = recipes.create("talknet", p, store)
     table = table[[bool(recipe.units(trial)) for trial in table["trial"]]].reset_index(drop=True)
     folder = options.runs / f"{name.replace(' ', '_')}-{options.share:g}-{seed}"
-    started = time.process_time()
     trainer = training.Trainer(recipe, table, folder)
     trainer.val_trials = trainer.val_trials[:0]   # the last epoch counts: nothing is chosen on validation
     trainer.fit()
-    steps, seconds = int(sum(row["batches"] for row in trainer.state.history)), time.process_time() - started
+    steps, seconds = (sum(row[name] for row in trainer.state.history) for name in ("batches", "seconds"))
     val, rows = table[table["split"] == "val"].reset_index(drop=True), []
     for length in options.lengths:
         for windowed in (False, True) if length > p.clip_length else (False,):
@@ -121,7 +120,7 @@ def main() -> None:
     shown = [[*row[:6], f"{row[6]:.3f}", "–" if row[7] is None else f"{row[7][0]:.2f} – {row[7][1]:.2f}", row[8]]
              for row in rows]
     title = f"speakers_{options.variants}"
-    publish(title, ("variant", "seed", "steps", "CPU s of training", "frames scored together", "windows of 450", "AP",
+    publish(title, ("variant", "seed", "steps", "s of training", "frames scored together", "windows of 450", "AP",
                     "95 %", "faces"), shown, ("torch", "numpy"),
             [f"{options.share:.0%} of the steps of params/sample_asd.yaml. Intervals: over conversations, not seeds."])
     picture(rows, RESULTS / f"{time.strftime('%Y-%m-%d')}_{title}.png")
