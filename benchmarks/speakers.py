@@ -1,10 +1,10 @@
 """Light-ASD's published weights on the shared recordings, and how fast faces are followed and scored.
 
-`python benchmarks/speakers.py` (about four minutes on two idle cores), `--short` for two recordings and 20 s of video.
-AP is AVA-style. Real against muted: positives are the frames of a real recording whose level (RMS) is within 40 dB of
-the sound's largest sample, negatives all frames of the same recording muted. The same with 40 dB below the loudest
-frame's level stands beside it: that takes in the noise before and after the sentence, where nobody speaks. Mismatched: the same recording with the sound of the
-next one. Needs ../shared/media and ../shared/weights.
+`python benchmarks/speakers.py` (about four minutes on two idle cores), `--short` for two recordings and 20 s of
+video. AP is AVA-style. Real against muted: positives are the frames of a real recording whose level (RMS) is within
+40 dB of the sound's largest sample, negatives all frames of the same recording muted. The same with 40 dB below the
+loudest frame's level stands beside it: that takes in the noise before and after the sentence, where nobody speaks.
+Mismatched: the same recording with the sound of the next one. Needs ../shared/media and ../shared/weights.
 """
 
 from __future__ import annotations
