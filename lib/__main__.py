@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | merge | export-labels | export-audio | clips | store | weights``.
+"""The command line: ``python -m lib run | check | compare | merge | export-… | clips | store | weights``.
 
 Heavy packages are imported by what needs them.
 """

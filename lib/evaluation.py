@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, baselines, labels, metrics, plots, smoothing, submission
+from lib import arrays, baselines, labels, metrics, plots, roles, smoothing, submission
 from lib.errors import InputError
 from lib.inference import Predictor, read_values, write_csv
 from lib.metrics import EMOTIONS
@@ -109,7 +109,8 @@ def _rewrite(path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mappi
         table[["valence", "arousal"]] = recipe.decide("va", smooth["va"])
     for task, rows in labels.items():
         names = {"va": [f"label_{name}" for name in EMOTIONS], "expression": ["label_expression"],
-                 "action_units": [f"label_action_unit_{k}" for k in range(rows.shape[-1])]}[task]
+                 "action_units": [f"label_action_unit_{k}" for k in range(rows.shape[-1])],
+                 "speaking": ["label_speaking"]}[task]
         table[names] = rows.reshape(len(table), -1)
     write_csv(path, table.join(note))
 
@@ -189,6 +190,42 @@ def f1_table(found: Mapping) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "score", "network", "low", "high", "majority class", "frames", "trials"])
 
 
+def by_speaker(table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 1000) -> pd.DataFrame:
+    """Scores of valence and arousal in frames in which the labelled person speaks, somebody else, or neither.
+
+    Needs the column `speaking` of the prediction files (parameter `speaker_run`). The same with the groups of another
+    trial is the control: what differs between groups must differ less there. The result is added to `found` as
+    ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
+    """
+    val = table[table["split"] == "val"]
+    read = {row["trial"]: pd.read_csv(Path(folder) / f"{row['trial']}.csv") for row in val.to_dict("records")}
+    heard = {trial: rows["speaking"].to_numpy(float) for trial, rows in read.items()
+             if "speaking" in rows and "label_valence" in rows}
+    if not heard:
+        return roles.table({})
+    videos = dict(zip(val["trial"], val["video"], strict=True))
+    groups = {trial: roles.group(own, [heard[other] for other in heard
+                                       if other != trial and videos[other] == videos[trial]])
+              for trial, own in heard.items()}
+    pairs = {trial: read_pairs(folder, trial) for trial in heard}
+    found["val_by_speaker"] = roles.va_by_group({trial: known for trial, (_, known) in pairs.items()},
+                                                {trial: values for trial, (values, _) in pairs.items()}, groups,
+                                                bootstrap)
+    return roles.table(found["val_by_speaker"])
+
+
+def speaking_table(found: Mapping) -> pd.DataFrame:
+    """One row a split whose speakers were predicted: AVA-style AP with its interval, and what puts it in proportion."""
+    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate", "n_frames", "n_trials"]
+    rows = []
+    for split in ("val", "test"):
+        scores = found.get(split, {}).get("speaking")
+        if scores:
+            low, high = scores.get("ci95") or (np.nan, np.nan)
+            rows.append([split, *({**scores, "low": low, "high": high}[name] for name in names)])
+    return pd.DataFrame(rows, columns=["split", *names])
+
+
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
     rows = pd.read_csv(Path(folder) / f"{trial}.csv")
@@ -245,7 +282,7 @@ def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path)
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}
-    for task in predictor.recipe.tasks:
+    for task in [task for task in predictor.recipe.tasks if task != "speaking"]:  # no challenge takes it in this form
         for trial, rows in values.items():
             units = [name for name in rows if name.startswith("action_unit_") and not name.endswith("_raw")]
             array = rows[columns.get(task, units)].to_numpy()

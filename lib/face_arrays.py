@@ -15,7 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import alignment, crops, detection, faces, media, people, published_faces, published_rows, tracking, weights
+from lib import (
+    alignment,
+    crops,
+    detection,
+    faces,
+    media,
+    people,
+    published_faces,
+    published_rows,
+    speaking_arrays,
+    tracking,
+    weights,
+)
 from lib.errors import InputError
 from lib.store import Request, Store, request
 
@@ -36,6 +48,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     """
     if wanted.name == "tracks":
         return _tracks(wanted, place)
+    if wanted.name == "speaking":
+        return speaking_arrays.resolve(trial, wanted)
     if wanted.name not in OF_A_FACE:
         return wanted
     own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}

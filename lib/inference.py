@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, declarations, device, media, people, recipes, runs, training, trials
+from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.labels import write_text
@@ -82,7 +82,7 @@ def is_published(path: Path) -> bool:
         raise
     except InputError:
         return False
-    return any(name in found for name in published.CONTAINERS)
+    return any(name in found for name in published.CONTAINERS) or published.SPEAKER_HEAD in found
 
 
 def open_checkpoint(path: Path, params) -> dict:
@@ -138,7 +138,9 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
     mine = json.dumps(predictor.recipe.digits(trial), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
-        write_csv(path, prediction_table(predictor, trial, predictor.predict(trial)))
+        table = prediction_table(predictor, trial, predictor.predict(trial))
+        write_csv(path, speakers.with_column(table, predictor.recipe._trials[trial], predictor.recipe.params,
+                                             predictor.recipe.store))
         write_text(source, mine)
     return path
 
@@ -170,6 +172,9 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
         elif task == "expression":
             table["expression"] = decided
             table[[f"expression_{k}" for k in range(values.shape[1])]] = values
+        elif task == "speaking":
+            table["speaking"] = decided
+            table[["speaking_no_raw", "speaking_yes_raw"]] = values
         else:
             table[[f"action_unit_{k}" for k in range(values.shape[1])]] = decided
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
@@ -188,7 +193,8 @@ def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
     table = pd.read_csv(Path(folder) / f"{trial}.csv")
     columns = {"va": ["valence_raw", "arousal_raw"],
                "expression": [name for name in table if name.startswith("expression_")],
-               "action_units": [name for name in table if name.startswith("action_unit_") and name.endswith("_raw")]}
+               "action_units": [name for name in table if name.startswith("action_unit_") and name.endswith("_raw")],
+               "speaking": ["speaking_no_raw", "speaking_yes_raw"]}
     return {task: table[columns[task]].to_numpy(np.float32) for task in recipe.tasks}
 
 
@@ -198,7 +204,8 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     Arguments
     ---------
     path : the video. crops_dir : a folder of its cropped faces, ``%05d.jpg`` from 1; "" finds faces as ``params.faces``
-        says. ``params.video_person`` names one of several people (`lib.people`); "" is the one seen longest.
+        says. ``params.video_person`` names one of several people (`lib.people`); "" is the one seen longest, "speaker"
+        who is heard most (`lib.speakers`).
     checkpoint : the network (`checkpoint_path`); a run that builds on a backbone finds it as in training.
 
     Returns (Predictor, prediction table, name); the table is also ``<folder>/<name>.csv``, where the name is the
@@ -206,8 +213,12 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     they were chosen on. Raises InputError for a person who is not in the video.
     """
     path, folder = Path(path), Path(folder)
+    if speakers.learnt(checkpoint):
+        return speakers.predict_video(path, checkpoint, params, folder)
     info, crops = media.probe(path), Path(crops_dir).absolute() if crops_dir else ""
     person = params.get("video_person", "")
+    if person == "speaker":
+        person = speakers.choose(path, params, folder)
     name = f"{path.stem}_{person}" if person else path.stem
     row = {"trial": name, "person": person, "video": path.stem, "dataset": "video", "split": "test",
            "subject": path.stem, "video_path": path.name, "audio_path": path.name if info.audio_codec else "",
@@ -226,6 +237,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     if person and recipe.uses_video:
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
+    table = speakers.with_column(table, {**row, "person": person}, params, store, make=True)
     write_csv(folder / f"{name}.csv", table)
     return predictor, table, name
 
@@ -238,6 +250,8 @@ def _require_person(predictor: Predictor, trial: str, person: str) -> None:
 
 def who(predictor: Predictor, trial: str) -> str:
     """A sentence about whose face was looked at in a video, and who else is there."""
+    if isinstance(predictor, speakers.Speakers):
+        return speakers.summary(predictor.values)
     row = trials.read(predictor.recipe.store.trials_path).set_index("trial", drop=False).loc[trial].to_dict()
     place = predictor.recipe.store
     if not predictor.recipe.uses_video:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media, published_rows
+from lib import audio, face_arrays, labels, media, published_rows, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -171,6 +171,12 @@ MAKERS = {maker.name: maker for maker in (
     _visual("mask", "trial", face_arrays.sources_of_landmarks, face_arrays.make_mask),
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
     Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
+    Maker("track_crops", "visual", "video", speaking_arrays.VERSIONS["track_crops"], speaking_arrays.sources_of_crops,
+          speaking_arrays.make_crops),
+    Maker("track_speaking", "audio", "video", speaking_arrays.VERSIONS["track_speaking"],
+          speaking_arrays.sources_of_scores, speaking_arrays.make_scores),
+    Maker("speaking", "audio", "trial", speaking_arrays.VERSIONS["speaking"], speaking_arrays.sources_of_speaking,
+          speaking_arrays.make_speaking),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     *map(_published, published_rows.FEATURES),

@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib import labels, media
+from lib import labels, media, speaker_video
 from lib.errors import InputError
+from lib.speaker_video import MAX_SIDE, SOUND_RATE
 from lib.store import Store
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
 NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
-MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
-SOUND_RATE = 44_100
 TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
 
 
@@ -34,6 +33,8 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
 
     Raises InputError when the predictions are not of this video.
     """
+    if "face" in predictions:  # of all faces of the video: who speaks
+        return speaker_video.write(video, predictions, out, note, progress)
     times = media.frame_times(video)
     if len(predictions) != len(times):
         raise InputError(f"{len(predictions)} predictions for a video of {len(times)} frames", where=video,

@@ -9,14 +9,15 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels"},
+     "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels", "asd_crops",
+     "asd_augmentation", "speaking_losses"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
-     "audio_export", "clips", "weights", "makers", "arrays"},
+     "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs", "ensemble", "clip_views"},
+     "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster"},
     {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, inference, media, recipes, store, training, trials
+from lib import arrays, inference, media, store, training, trials
 from lib.errors import InputError
 from lib.store import request
 from tests import tiny_set
@@ -18,7 +18,7 @@ from tests.shared_files import shared
 from tests.tiny_set import one_thread  # noqa: F401
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
-every_recipe = pytest.mark.parametrize("name", recipes.NAMES)
+every_recipe = pytest.mark.parametrize("name", sorted(tiny_set.RECIPES))
 VA = ["frame", "time", "valence", "arousal", "valence_raw", "arousal_raw"]
 EXPRESSION = ["expression", *(f"expression_{k}" for k in range(7))]
 UNITS = [*(f"action_unit_{k}" for k in range(8)), *(f"action_unit_{k}_raw" for k in range(8))]

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import device, params, recipes, training
+from lib import device, params, training
 from lib.errors import InputError
 from lib.training import Trainer, schedule
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
-every_recipe = pytest.mark.parametrize("name", recipes.NAMES)
+every_recipe = pytest.mark.parametrize("name", sorted(tiny_set.RECIPES))
 EPOCHS = 3
 
 

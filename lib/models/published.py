@@ -27,7 +27,13 @@ _RESEARCH = ("The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these we
 _RESERVED = ("The authors published no licence with these weights, so all rights are theirs: ask them "
              "(github.com/praveena2j) before any use beyond reading, and cite the paper of the method.")
 LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
-            **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED)}
+            **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
+            "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
+            **dict.fromkeys(("talknet", "talknet_mrope"),
+                            "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
+                            "licence; cite Tao et al. (ACM Multimedia 2021).")}
+SPEAKER_HEAD = "lossAV.FC.weight"     # by which a speaker network's file, which has no container, is known
+CLASS_WEIGHTS = ".criterion.weight"   # buffers that the Ego4D version of TalkNet saves with its heads
 
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
 ALLOWED = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype,   # the second: NumPy 1's name for it
@@ -48,7 +54,8 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
     Arguments
     ---------
     name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca", "dca", "jca_paper" or
-        "jca_512" (cam_model.pt, jointcam_model.pt).
+        "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd" (light_asd_ava.model, light_asd_talkset.model),
+        "talknet" or "talknet_mrope" (pretrain_AVA.model, pretrain_TalkSet.model).
     path : the file. A `module.` before every key (several GPUs) is taken off.
     options : of the network where the file is not of the published size; ``channels=3`` cuts the mask's weights
         off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
@@ -114,7 +121,8 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
         held = ", ".join(map(str, list(found)[:5])) or "nothing"
         raise InputError(f"a file without weights, only {held}", where=path,
                          expected=f"named tensors under {' or '.join(CONTAINERS)}")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    named = {str(key).removeprefix("module."): value for key, value in state.items()}
+    return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
 
 
 def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,10 @@ class Recipe:
     def arrays(self) -> list[Request]:
         """The store's arrays that must exist before training or prediction; labels included."""
         raise NotImplementedError
+
+    def files(self) -> list[Path]:
+        """Files that a training depends on beside the arrays, such as an index of clips; none by default."""
+        return []
 
     @cached_property
     def _trials(self) -> dict[str, dict]:

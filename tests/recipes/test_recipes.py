@@ -14,7 +14,7 @@ from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
 CPU = torch.device("cpu")
-every_recipe = pytest.mark.parametrize("name", recipes.NAMES)
+every_recipe = pytest.mark.parametrize("name", sorted(tiny_set.RECIPES))
 every_modality = pytest.mark.parametrize("modality", ["audiovisual", "audio", "video"])
 
 

@@ -1,0 +1,130 @@
+"""Do rotary positions help TalkNet? Trained on the sample conversations, scored at several lengths (asd.md §4.4).
+
+First `python -m lib run params/sample_asd.yaml --to 04` (once); then
+
+    python benchmarks/speakers_ablation.py                     three seeds, a third of the steps: what a CPU can do
+    python benchmarks/speakers_ablation.py --share 1           all steps (a GPU, or an hour)
+    python benchmarks/speakers_ablation.py --variants senses   picture alone, sound alone, both; all steps, one seed
+
+A finished training is kept under ``runs/ablation`` and not done again. Pieces longer than 450 frames are scored whole,
+and in windows of 450 that overlap by a third. The table says how many steps were made, and stands also if it shows no
+gain. Intervals: bootstrap over conversations, which does not cover seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from report import RESULTS, publish  # noqa: E402
+
+from lib import datasets, declarations, params, plots, recipes, training  # noqa: E402
+from lib import trials as trial_table  # noqa: E402
+from lib.plots import style  # noqa: E402
+from lib.store import Store  # noqa: E402
+
+LENGTHS = (150, 300, 450, 900, 1350)
+SENSES = {"negatives": 0.0, "synchrony_loss": 0.0}
+VARIANTS = {
+    "positions": {"none": {"options": {"network": "talknet"}},
+                  "1-D": {"options": {"cross_pairs": [8, 0, 0], "self_pairs": [16, 0, 0]}},
+                  "mRoPE": {}},
+    "senses": {"both": {}, "picture alone": {"modality": "video", "options": SENSES},
+               "sound alone": {"modality": "audio", "options": SENSES}}}
+
+
+def parameters(changes: dict, seed: int, share: float, overlay: list[Path]) -> params.Params:
+    """sample_asd.yaml with a variant's changes; `share` of its epochs, at least one."""
+    values = params.load([ROOT / "params" / "sample_asd.yaml", *overlay], {})
+    options = {**values["options"], **changes.get("options", {})}
+    epochs = max(1, round(share * values["epochs"]))
+    given = {**values, **changes, "options": options, "seed": seed, "epochs": epochs, "val_every": 1}
+    given = {name: value for name, value in given.items() if name in declarations.all_declared()}
+    return params.Params({name: params.resolve(value) if name.endswith("_root") and value else value
+                          for name, value in params.complete(given).items()})
+
+
+def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:
+    """AP at pieces of one length."""
+    recipe.params.options.update(piece=length, window=recipe.params.clip_length if windowed else -1)
+    labels, predictions = {"speaking": {}}, {"speaking": {}}
+    for trial in table["trial"]:
+        windows = recipe.windows(trial_table.select(table, [trial]))
+        outputs = training.predict(model, recipe, windows, device, 2)
+        rows = recipe.assemble(windows, outputs, recipe.n_frames(trial))["speaking"]
+        predictions["speaking"][trial] = rows
+        labels["speaking"][trial] = training.hide(recipe.labels(trial), np.isnan(rows).any(axis=1))
+    return recipe.metrics(labels, predictions, 1000)["speaking"]
+
+
+def one(name: str, changes: dict, seed: int, options) -> list[list]:
+    """Train (or take up) one network and score it: rows of the table."""
+    p = parameters(changes, seed, options.share, options.overlay)
+    store = Store(options.store.parent, options.store.name, ROOT / "data") if options.store else datasets.store(p)
+    table = trial_table.read(store.trials_path)
+    recipe = recipes.create("talknet", p, store)
+    table = table[[bool(recipe.units(trial)) for trial in table["trial"]]].reset_index(drop=True)
+    folder = options.runs / f"{name.replace(' ', '_')}-{options.share:g}-{seed}"
+    trainer = training.Trainer(recipe, table, folder)
+    trainer.val_trials = trainer.val_trials[:0]   # the last epoch counts: nothing is chosen on validation
+    trainer.fit()
+    steps, seconds = (sum(row[name] for row in trainer.state.history) for name in ("batches", "seconds"))
+    val, rows = table[table["split"] == "val"].reset_index(drop=True), []
+    for length in options.lengths:
+        for windowed in (False, True) if length > p.clip_length else (False,):
+            found = scores(recipe, trainer.model, trainer.device, val, length, windowed)
+            rows.append([name, seed, steps, f"{seconds:.0f}", length, "yes" if windowed else "no", found["ap"],
+                         found["ci95"], found["n_frames"]])
+    return rows
+
+
+def picture(rows: list[list], place: Path) -> None:
+    """AP over length: a line a variant (mean over seeds), dashed where it was not windowed, points for seeds."""
+    style.theme()
+    ax = style.new_axes(size=(7, 4))
+    for number, name in enumerate(dict.fromkeys(row[0] for row in rows)):
+        colour = style.PALETTE[number]
+        for windowed, dashes in (("no", "--"), ("yes", "-")):
+            some = [(row[4], row[6]) for row in rows if row[0] == name and (row[5] == windowed or row[4] <= 450)]
+            lengths = sorted({length for length, _ in some})
+            means = [np.mean([ap for at, ap in some if at == length]) for length in lengths]
+            ax.plot(lengths, means, dashes, color=colour, label=f"{name}{', windows of 450' * (windowed == 'yes')}")
+            ax.plot(*zip(*some, strict=True), ".", color=colour, alpha=0.5)
+    ax.set(xlabel="frames scored together", ylabel="AP (AVA-style)")
+    style.legend_beside(ax)
+    plots.save(ax, place, close=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", choices=tuple(VARIANTS), default="positions")
+    parser.add_argument("--share", type=float, help="of the epochs of sample_asd.yaml (a third; 1 for senses)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="(0 1 2; 0 for senses)")
+    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "ablation")
+    parser.add_argument("--store", type=Path, help="processed folder of another set of conversations")
+    parser.add_argument("--overlay", type=Path, nargs="*", default=[], help="files on top (overlays/gpu.yaml)")
+    options = parser.parse_args()
+    senses = options.variants == "senses"
+    options.share = options.share or (1.0 if senses else 1 / 3)
+    seeds = options.seeds or ([0] if senses else [0, 1, 2])
+    rows = [row for name, changes in VARIANTS[options.variants].items() for seed in seeds
+            for row in one(name, changes, seed, options)]
+    shown = [[*row[:6], f"{row[6]:.3f}", "–" if row[7] is None else f"{row[7][0]:.2f} – {row[7][1]:.2f}", row[8]]
+             for row in rows]
+    title = f"speakers_{options.variants}"
+    publish(title, ("variant", "seed", "steps", "s of training", "frames scored together", "windows of 450", "AP",
+                    "95 %", "faces"), shown, ("torch", "numpy"),
+            [f"{options.share:.0%} of the steps of params/sample_asd.yaml. Intervals: over conversations, not seeds."])
+    picture(rows, RESULTS / f"{time.strftime('%Y-%m-%d')}_{title}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four rows a frame.
+
+The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97, rectangular window of
+25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT, lifter 22, and the log of the energy in
+place of the first one. Sound is taken on the scale of 16-bit integers; another scale moves the first one only.
+
+Corrected rule: row k starts at sample round(k · rate / (4 · fps)). Published rule (`published_starts`): every row a
+whole number of samples after the last one, which slips by 0.25 % at 30 fps (asd.md §0, fact 3).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+from scipy.fft import dct
+
+from lib.errors import InputError
+
+RATE = 16_000          # Hz
+ROWS_A_FRAME = 4
+COEFFICIENTS = 13
+PRE_EMPHASIS = 0.97
+BANDS = 26
+LIFTER = 22
+FFT = 512
+SMALLEST = np.finfo(np.float64).eps   # stands for zero under a logarithm
+BLOCK = 4096           # rows transformed at a time
+
+
+def window(fps: float, rate: int = RATE) -> int:
+    """Samples of a window: 25 ms · 25/fps, rounded half up (400 at 25 fps, 333 at 30)."""
+    return max(1, int(np.floor(rate * 0.625 / float(fps) + 0.5)))
+
+
+def starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
+    """First samples of the 4·T rows of a clip that starts at sample 0, corrected rule: (4T,) int64."""
+    return np.floor(np.arange(ROWS_A_FRAME * n_frames) * (rate / (ROWS_A_FRAME * float(fps))) + 0.5).astype(np.int64)
+
+
+def published_starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
+    """The same by the published rule: a hop of 10 ms · 25/fps rounded to whole samples (133 at 30 fps)."""
+    hop = max(1, int(np.floor(rate * 0.25 / float(fps) + 0.5)))
+    return np.arange(ROWS_A_FRAME * n_frames, dtype=np.int64) * hop
+
+
+def at_times(times: np.ndarray, t0: float, fps: float, rate: int = RATE) -> np.ndarray:
+    """First samples of the rows of frames at `times` (T,) s of a sound whose sample 0 is at `t0` s: (4T,) int64.
+
+    fps : of the grid that the times are on; the four rows of a frame are 1/(4·fps) s apart.
+    """
+    each = np.asarray(times, np.float64)[:, None] + np.arange(ROWS_A_FRAME) / (ROWS_A_FRAME * fps)
+    return np.floor((each.ravel() - t0) * rate + 0.5).astype(np.int64)
+
+
+def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE) -> np.ndarray:
+    """Features of windows of a sound.
+
+    Arguments
+    ---------
+    samples : (n,) on the scale of int16, mono. starts : (N,) first sample of each window; what lies outside the sound
+    is silence. length : samples of a window (`window`). rate : Hz.
+
+    Returns (N, 13) float32.
+    """
+    samples = np.asarray(samples, np.float64)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise InputError(f"sound of shape {samples.shape}, or with values that are no numbers", where="features.mfcc",
+                         expected="(n,) finite samples of one channel")
+    raised = samples.copy()
+    raised[1:] -= PRE_EMPHASIS * samples[:-1]
+    starts, points = np.asarray(starts, np.int64), max(FFT, 1 << (length - 1).bit_length())
+    before = max(0, -int(starts.min(initial=0)))
+    after = max(0, int(starts.max(initial=0)) + length - len(raised))
+    # A window far outside needs no sound of its own: it is moved to the silence beside it.
+    before, after = min(before, length), min(after, length)
+    padded = np.concatenate([np.zeros(before), raised, np.zeros(after)])
+    first = np.clip(starts + before, 0, max(len(padded) - length, 0))
+    if len(padded) < length:
+        padded = np.concatenate([padded, np.zeros(length - len(padded))])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)
+    blocks = [_of_windows(windows[first[n:n + BLOCK]], points, rate) for n in range(0, len(first), BLOCK)]
+    return np.concatenate([np.zeros((0, COEFFICIENTS), np.float32), *blocks])
+
+
+def of_clip(samples: np.ndarray, n_frames: int, fps: Fraction | float, rules: str = "corrected",
+            rate: int = RATE) -> np.ndarray:
+    """(4T, 13) features of a clip whose sound starts with its first frame.
+
+    samples : (n,) on the scale of int16. rules : "corrected": exact times, silence after the end; "published": rounded
+    hop, and where the sound is too short the first rows again.
+    """
+    length = window(fps, rate)
+    if rules == "corrected":
+        return rows(samples, starts(n_frames, fps, rate), length, rate)
+    places = published_starts(n_frames, fps, rate)
+    hop = int(places[1]) if len(places) > 1 else 1
+    there = 1 + max(0, -(-(len(samples) - length) // hop))
+    return rows(samples, places[:there], length, rate)[np.arange(len(places)) % min(there, max(len(places), 1))]
+
+
+def _of_windows(windows: np.ndarray, points: int, rate: int) -> np.ndarray:
+    power = np.abs(np.fft.rfft(windows, points)) ** 2 / points
+    energy = power.sum(axis=1)
+    bands = power @ _bank(points, rate).T
+    logs = np.log(np.where(bands > 0, bands, SMALLEST))
+    found = dct(logs, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
+    found *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
+    found[:, 0] = np.log(np.where(energy > 0, energy, SMALLEST))
+    return found.astype(np.float32)
+
+
+@cache
+def _bank(points: int, rate: int) -> np.ndarray:
+    """(26, points/2 + 1) triangular bands, equally wide in mel, whose corners lie on FFT bins."""
+    mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), BANDS + 2)
+    corner = np.floor((points + 1) * 700 * (10 ** (mel / 2595) - 1) / rate)
+    bins = np.arange(points // 2 + 1)
+    bank = np.zeros((BANDS, len(bins)))
+    for band, (low, middle, high) in enumerate(zip(corner, corner[1:], corner[2:], strict=False)):
+        rising, falling = (bins >= low) & (bins < middle), (bins >= middle) & (bins < high)
+        bank[band, rising] = (bins[rising] - low) / (middle - low)
+        bank[band, falling] = (high - bins[falling]) / (high - middle)
+    return bank
