@@ -182,7 +182,9 @@ def other_training(experiment: Experiment) -> str:
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""
-    now = training_parameters(experiment)
+    now, known = training_parameters(experiment), all_declared(experiment.notebooks)
+    # A parameter that came after that training had what is its default now.
+    before = {name: runs.as_text(known[name].default) for name in now if name in known} | before
     changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
     changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""

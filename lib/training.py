@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 from lib import device
+from lib.declarations import all_declared
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -130,7 +131,9 @@ class Trainer:
         if not path.is_file():
             return
         saved = load_checkpoint(path)
-        mine, its = plain(self.params), saved["params"]
+        mine = plain(self.params)
+        # A parameter that came after that training had what is its default now.
+        its = {name: one.default for name, one in all_declared().items() if name in mine} | saved["params"]
         differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
         if differing:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)

@@ -259,6 +259,16 @@ def test_predicting_alone_with_other_training_parameters_is_refused(world):
     assert "trained with other parameters: lr" in world.text
 
 
+def test_a_training_from_before_a_parameter_came_had_its_default(world):
+    world.run("sample_tsav")
+    steps = world.runs / "sample_tsav" / "steps" / "training.json"
+    before = json.loads(steps.read_text())
+    del before["lr"]
+    steps.write_text(json.dumps(before))
+    assert world.run("sample_tsav", start="06", lr=0.5) == 2
+    assert world.run("sample_tsav", start="06") == 0
+
+
 def test_the_folder_of_another_recipe_is_refused(world):
     world.run("sample_tsav")
     assert world.run("sample_jca", run="sample_tsav", backbone_run="") == 2
