@@ -82,7 +82,7 @@ def _hand_out(client: Client, function: Callable, items: list) -> Iterator[tuple
             index = waiting.popleft()
             # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
             task = pickle.dumps((function, items[index]))
-            busy[client.submit(processes.answer, task, pure=False, key=f"item-{id(busy)}-{index}")] = index
+            busy[client.submit(processes.answer, task, pure=False)] = index
         with client.as_current(), contextlib.suppress(TimeoutError):
             wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
         for future in [future for future in busy if future.done()]:
