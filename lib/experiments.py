@@ -18,7 +18,7 @@ PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done a
 RESUMES = runs.WITHOUT_EFFECT | {"epochs", "data_root", "processed_root", "weights_root", "clips_root"}
 # Of the `-p` overrides, those that also hold for a run that is made first: places, machine, choice of data.
 SHARED = frozenset(["data_root", "processed_root", "clips_root", "weights_root", "runs_root", "device", "workers",
-                    "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
+                    "parallel", "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
 
 
 @dataclass(frozen=True)
