@@ -16,10 +16,9 @@ import torch
 from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
-from lib.labels import write_text
 from lib.models import published
 from lib.params import Params, complete
-from lib.store import Store, fingerprint, request
+from lib.store import Store, fingerprint, request, write_text
 
 HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
 
