@@ -124,9 +124,7 @@ def _recipe(saved: Mapping, params, store: Store):
     """The recipe of a checkpoint, as it was trained, for the data of `store`."""
     here = {name: params[name] for name in HERE if name in params}
     name = saved["params"]["recipe"]
-    # An option that came after the training has its default.
-    defaults = {key: each.default for key, each in declarations.recipes().get(name, {}).items()}
-    options = {**defaults, **saved["params"]["options"]}
+    options = declarations.defaults(declarations.recipes().get(name, {})) | saved["params"]["options"]
     recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)
     recipe.statistics = saved["statistics"]
     return recipe

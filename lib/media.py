@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from lib import containers, pictures
@@ -28,6 +29,7 @@ AAC_FRAME = 1024             # samples that an AAC encoder takes at once, and it
 # Players want the index first; times of edit lists are rounded to 1/1000 s unless a finer scale is asked for.
 MP4 = {"movflags": "faststart", "movie_timescale": "90000"}
 FULL_SCALE = 32767           # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
+MAX_SIDE = 1280              # px of a video that is made to be looked at: enough to judge, and small files
 GAP = 0.05                   # s; a longer jump between two pieces of sound is a hole, not rounding
 
 
@@ -272,6 +274,14 @@ def _encode_sound(container, track, sound, heard: int, until: float, rate: int, 
         container.mux(track.encode(frame))
         heard += len(piece)
     return heard
+
+
+def fitted(picture: np.ndarray, largest: int = MAX_SIDE) -> np.ndarray:
+    """(H, W, 3) for a video to look at: no side above `largest` px, and even sides, which H.264 needs."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, largest / max(height, width))
+    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
+    return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def wav(samples: np.ndarray, rate: int) -> bytes:
