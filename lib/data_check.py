@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
+from lib.containers import STRETCH
 from lib.datasets import tree
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
@@ -23,7 +24,7 @@ ROWS = 2       # label rows that may be too many or too few: decoders differ by 
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate", "frames",
            "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
@@ -56,7 +57,8 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
-                "height": info.height, "turned": f"{info.rotation}°" if info.rotation else "",
+                "height": info.height,
+                "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "", "turned": f"{info.rotation}°" if info.rotation else "",
                 "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
@@ -84,6 +86,10 @@ def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
         faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
                    "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
                    "02; ffmpeg -i OLD NEW.mp4 writes it upright")
+    if not 1 / STRETCH <= info.pixel_aspect <= STRETCH:
+        faults.add("warning", f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
+                   "taken as square", info.path, f"{1 / STRETCH:g} to {STRETCH:g}", "look at the faces in 02; "
+                   "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels")
     if info.fps and not RATES[0] <= info.fps <= RATES[1]:
         faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
                    info.path, f"{RATES[0]:g} to {RATES[1]:g}", "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4")

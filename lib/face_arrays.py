@@ -277,5 +277,5 @@ def make_mask(inputs, parameters, create, device) -> None:
                 out[row] = alignment.mask(five, size)
 
 
-# 2: interlaced pictures are made whole, those that change their size are scaled.
-VERSIONS = {"tracks": 2, "face": 2, "face_valid": 1, "pixels": 2, "landmarks": 1, "mask": 1}
+# 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made square.
+VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}
