@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from lib import arrays, declarations, params, runs
+from lib import arrays, declarations, face_arrays, params, runs
 from lib.errors import InputError
 from lib.makers import BASELINES
 from lib.store import Request, Store, request
@@ -25,31 +26,46 @@ LOOK_BACK = 1.07  # s: 32 frames at 30 fps, where `audio_seconds` is 0 (tsav_jca
 STEPS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
 
 
+def usual(values: Mapping) -> tuple[Request, ...]:
+    """`USUAL` with faces in the size that an experiment's parameters say."""
+    face = request("face", size=values.get("face_size", 112))
+    return tuple(face if item.name == "face" else item for item in USUAL)
+
+
 def measure(table: pd.DataFrame, place: Store, seconds: float, wanted: Iterable[Request] = USUAL,
             pack: bool = True) -> pd.DataFrame:
     """Make arrays of the shortest trials in a temporary folder until the time is up.
 
-    Returns one row an array: step, array, seconds and bytes for a frame, frames measured. What a trial cannot give
-    (no sound) is left out. The last array is finished, so that one very long recording can take more time.
+    Returns one row an array: step, array, seconds and bytes for a frame, frames measured; what an array is made from
+    counts with the first that needs it. What a trial cannot give (no sound) is left out. Nothing is downloaded: where
+    the face detector is not there yet, the step says that finding faces is not in its numbers. The last array is
+    finished, so that one very long recording can take more time.
     """
     rows, end = [], time.monotonic() + seconds
+    absent = [file for file in face_arrays.detector(table, place) if not file.is_file()]
     with tempfile.TemporaryDirectory(prefix="costs-", dir=_existing(place.folder)) as folder:
-        trial_store = Store(Path(folder), place.dataset, place.data_root)
+        there = replace(place, processed_root=Path(folder), weights_root=None if absent else place.weights_root)
         for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
             for item in wanted:
                 if time.monotonic() >= end:
                     break
+                before = _bytes(there.folder)
                 try:
-                    row = arrays.make(trial, item, trial_store, pack=pack)
+                    row = arrays.make(trial, item, there, pack=pack)
                 except InputError:
                     continue  # the check report names it
-                path = Path(row["path"])
-                size = path.stat().st_size if path.is_file() else 0
-                rows.append({"step": STEPS[arrays.maker_of(item).step], "array": str(item), "frames": trial["n_frames"],
-                             "seconds": row["seconds"], "bytes": size})
+                step = STEPS[arrays.maker_of(item).step]
+                if absent and step == STEPS["visual"]:
+                    step += f" (without finding faces: {absent[0].name} is not there)"
+                rows.append({"step": step, "array": str(item), "frames": trial["n_frames"],
+                             "seconds": row["seconds"], "bytes": _bytes(there.folder) - before})
     sums = pd.DataFrame(rows, columns=["step", "array", "frames", "seconds", "bytes"])
     sums = sums.groupby(["step", "array"], sort=False).sum().reset_index()
     return sums.assign(seconds=sums["seconds"] / sums["frames"], bytes=sums["bytes"] / sums["frames"])
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.npy"))
 
 
 def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd.DataFrame:

@@ -24,8 +24,8 @@ ROWS = 2       # label rows that may be too many or too few: decoders differ by 
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate", "frames",
-           "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate",
+           "frames", "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
 class Faults:
@@ -58,7 +58,8 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
                 "height": info.height,
-                "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "", "turned": f"{info.rotation}°" if info.rotation else "",
+                "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
+                "turned": f"{info.rotation}°" if info.rotation else "",
                 "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
@@ -227,8 +228,9 @@ def tell(outcomes: list, report: Report) -> None:
 
 def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
     """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
-    style = ("body{font:15px sans-serif;margin:2em;max-width:90em}table{border-collapse:collapse;font-size:13px}"
-             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
+    # Check-sums and addresses are long words: they break, so that no table is wider than the page.
+    style = ("body{font:15px sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
+             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}td{overflow-wrap:anywhere}"
              "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
     body = [f"<h1>{_escaped(title)}</h1>"]
     for heading, content in parts.items():

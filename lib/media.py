@@ -35,8 +35,8 @@ class Info:
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not say; `fps`
     (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 = not said) are in s,
     `audio_rate` in 1/s; `width` and `height` are the stored picture's, before its pixels (`pixel_aspect` times as wide
-    as high) are made square, and before `rotation` (degrees anticlockwise, as a viewer would turn it). `pixels` is the stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced`
-    says whether the first frame is two fields.
+    as high) are made square, and before `rotation` (degrees anticlockwise, as a viewer would turn it). `pixels` is the
+    stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced` says whether the first frame is two fields.
     """
 
     path: str

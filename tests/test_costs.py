@@ -3,12 +3,15 @@
 import itertools
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from lib import costs
+from lib import costs, face_arrays, weights
 from lib.store import request
+from tests.face_world import Marks
+from tests.shared_files import shared
 
 TABLE = pd.DataFrame({"trial": ["a", "b", "c"], "split": ["train", "val", "test"], "n_frames": [2000, 600, 400]})
 DISK = namedtuple("DISK", "total used free")
@@ -27,6 +30,40 @@ def test_every_array_is_measured_on_the_shortest_trials_and_nothing_is_left_behi
     assert 5 < found.loc["time", "bytes"] < 14
     assert 8 < found.loc["va(mismatch=fit)", "bytes"] < 13
     assert not list(opened.store.folder.iterdir())
+
+
+def test_what_an_array_is_made_from_counts_with_it(opened):
+    """`mel` needs the waveform, which takes three times its space."""
+    opened.store.folder.mkdir(parents=True)
+    found = costs.measure(opened.table, opened.store, 600.0, (request("time"), request("mel"))).set_index("array")
+    opened.make([request("time"), request("mel")])
+    kept = sum(path.stat().st_size for path in opened.store.folder.rglob("*.npy") if not path.name.startswith("time"))
+    assert found.loc["mel", "bytes"] * opened.table["n_frames"].sum() == pytest.approx(kept)
+
+
+def test_faces_are_measured_in_the_size_of_the_experiment():
+    assert request("face", size=64) in costs.usual({"face_size": 64})
+    assert costs.usual({}) == costs.USUAL
+
+
+def without_crops(opened, weights_root):
+    opened.store.folder.mkdir(parents=True, exist_ok=True)
+    found = costs.measure(opened.table.assign(crops_dir="")[:1], replace(opened.store, weights_root=weights_root),
+                          600.0, (request("time"), request("face_valid")))
+    return set(found["step"])
+
+
+def test_finding_faces_is_measured_where_the_data_have_no_crops(opened, monkeypatch):
+    asked = []
+    monkeypatch.setattr(face_arrays.detection, "create", lambda name, *_: asked.append(name) or Marks(lambda _: []))
+    assert without_crops(opened, shared("weights")) == {"02_preprocess_visual"}
+    assert asked == ["yunet"]
+
+
+def test_where_the_detector_is_not_there_the_table_says_so_and_nothing_is_downloaded(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "get", lambda *_: pytest.fail("01 downloads nothing"))
+    told, = without_crops(opened, tmp_path / "weights")
+    assert told.startswith("02_preprocess_visual (without finding faces: face_detection_yunet")
 
 
 def test_measuring_ends_when_its_time_is_up_and_without_time_nothing_is_measured(opened, monkeypatch):
