@@ -349,6 +349,12 @@ def test_every_video_is_one_row_of_the_report_also_one_that_does_not_open(sets):
     assert (every.loc[unopened, "errors"] != "").all()
 
 
+def test_pixels_that_are_not_square_have_a_column(sets):
+    every = sets["damaged"][5].set_index("trial")["pixel_aspect"]
+    assert every[TRIALS["pixels that are not square"]] == "1.422"
+    assert every[GOOD[0]] == ""
+
+
 def test_every_row_of_the_report_says_where_what_was_done_and_what_to_do(sets):
     rows = sets["damaged"][6]
     assert len(rows) > len(KINDS) - 10
