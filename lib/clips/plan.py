@@ -14,7 +14,7 @@ import pandas as pd
 
 from lib import media, pictures
 from lib.clips import Settings, sample_of, spans
-from lib.clips.make import FACTS, folder_of, read_facts
+from lib.clips.facts import FACTS, folder_of, read_facts
 from lib.clips.operations import Disk
 from lib.clips.sources import Source
 from lib.datasets import ego4d
