@@ -35,6 +35,19 @@ def test_recordings_become_verified_clips_of_any_length_each_in_its_own_folder(w
     assert [len(schema.lines(processed / f"dataset_clips_L{n}", "train")) for n in (20, 30)] == [1, 1]
 
 
+def test_a_length_in_seconds_is_one_in_frames(world):
+    _, processed, call = world
+    done = call("make", "--seconds", "0.8")
+    assert (done.exit_code, done.output.splitlines()[0]) == (0, "0.8 s are 24 frames")
+    assert [path.name for path in processed.iterdir()] == ["dataset_clips_L24"]
+    assert call("check", "--seconds", "0").exit_code == 2
+
+
+def test_progress_names_videos(world):
+    lines = [line for line in world[2]("all").output.splitlines() if line.startswith("videos ")]
+    assert [line.split(":")[0] for line in lines] == ["videos 1/2 (50 %) a", "videos 2/2 (100 %) b"]
+
+
 def test_the_steps_one_by_one_give_what_all_gives(world, tmp_path):
     _, processed, call = world
     call("all")
@@ -63,6 +76,16 @@ def test_check_names_videos_that_cannot_be_cut(world):
     done = call("check")
     assert done.exit_code == 3
     assert "no sound" in done.output
+
+
+def test_check_names_sound_that_does_not_fit_and_strangers(world):
+    data, _, call = world
+    tiny.write_wav(data / "wave/b.wav", tiny.samples(30))
+    tiny.write_wav(data / "wave/stranger.wav", tiny.samples(30))
+    done = call("check")
+    assert done.exit_code == 0  # it can be cut
+    assert "the sound ends 1.00 s before its 60 pictures" in done.output
+    assert "stranger" in done.output
 
 
 def test_prune_is_a_dry_run_until_it_is_told_otherwise(world):
