@@ -1,12 +1,16 @@
 """``python -m lib clips …`` as a person types it, on recordings in Ego4D's layout."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from lib import clip_jobs, datasets, trials
+from lib import clip_jobs, crops, datasets, media, params, trials
 from lib.__main__ import main
 from lib.clips import schema
+from lib.errors import InputError
 from lib.store import request
 from tests import tiny_conversations as tiny
 
@@ -155,3 +159,50 @@ def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, o
     assert all(outcome.ok for outcome in opened.make([request("va", mismatch="fit")]))
     truth = opened.read("2-25-640x240_left", request("va", mismatch="fit"))[:24]
     assert abs(told["persons"][0]["va"] - truth)[truth == truth].max(initial=0) < 1e-3
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Parameters of a folder with two videos of 25 frames a second: `anna` with valence and arousal, `ben` with
+    expressions; without sound, without crops."""
+    root = tmp_path / "own"
+    root.mkdir()
+    for name, shade in (("anna", 40), ("ben", 90)):
+        pictures = (np.full((32, 48, 3), shade + 4 * frame, np.uint8) for frame in range(25))
+        media.write_video(root / f"{name}.mp4", pictures, np.arange(25) / 25, None)
+    (root / "anna.txt").write_text("valence,arousal\n" + "".join(f"{k / 100},-0.5\n" for k in range(24)) + "-5,-5\n")
+    (root / "ben.txt").write_text("Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n" + "4\n" * 25)
+    (root / "splits.csv").write_text("trial,split\nanna,train\nben,val\n")
+    roots = {"data_root": str(root), "processed_root": str(tmp_path / "processed"), "runs_root": str(tmp_path / "runs")}
+    full = params.complete({"dataset": "folder", "cut_clips": "always", "clip_length": 10, "clip_no_sound": True,
+                            "clip_tail": "drop", "audio_label": "energy", **roots})
+    full.pop("weights_root")  # and with it a face detector
+    p = params.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
+    trials.write(datasets.find(p)[0], datasets.store(p).trials_path)
+    return p
+
+
+def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings):
+    job = clip_jobs.opened(recordings)
+    outcomes = clip_jobs.run(job)
+    assert all(outcome.ok for outcome in outcomes), clip_jobs.faults(outcomes).to_string()
+    assert clip_jobs.check(job).failure_table().empty
+    told = schema.read(job.root / "train/anna/clip_f000010/clip.json")
+    assert (told["fps"], told["image_size"], told["audio"]["n_samples"]) == ([25, 1], [48, 32], 6400)
+    assert told["persons"][0]["va"][:, 0] == pytest.approx(np.arange(10, 20) / 100)
+    assert told["persons"][0]["asd"].tolist() == [-1] * 10
+    assert not told["speech"].any()  # silent, by level
+    assert "face_visible" not in told
+    assert "nobody has looked for a face" in " ".join(clip_jobs.faults(outcomes)["what"])
+    told = schema.read(job.root / "val/ben/clip_f000000/clip.json")
+    assert told["persons"][0]["expression"].tolist() == [4] * 10
+    shown = crops.read(job.root / "val/ben/clip_f000010/frames/img_00012.jpg")
+    assert abs(shown.mean() - (90 + 4 * 12)) < 4
+
+
+def test_seconds_are_frames_at_the_rate_of_the_data_set_if_it_has_one(recordings):
+    assert clip_jobs.frames_of(recordings, 0.4) == 10
+    path = datasets.store(recordings).trials_path
+    trials.write(trials.read(path).assign(fps=[25.0, 30.0]), path)
+    with pytest.raises(InputError, match="videos of 25, 30 frames a second"):
+        clip_jobs.frames_of(recordings, 0.4)

@@ -719,10 +719,10 @@ def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_nu
     job = replace(tiny.job(data, tmp_path / "clips"), for_published=True)
     done(job)
     place = job.root / "talknet"
-    rows = [line.split("\t") for line in (place / "csv/active_speaker_train.csv").read_text().splitlines()]
+    rows = [line.split("\t") for line in (place / "ego4d/csv/active_speaker_train.csv").read_text().splitlines()]
     assert [row[0] for row in rows] == ["a_f000000:track_1:0", "a_f000010:track_1:0"]
     for entity, count, rate, told, first in rows:
-        boxes = json.loads((place / "bbox" / f"{entity}.json").read_text())
+        boxes = json.loads((place / "ego4d/bbox" / f"{entity}.json").read_text())
         numbers = [box["frame"] for box in boxes]
         assert numbers == list(range(int(first), int(first) + int(count)))
         assert len(json.loads(told)) == int(count)

@@ -115,6 +115,9 @@ def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.
     from lib import arrays
     try:
         wanted = request("face_valid")
+        if arrays.locate(trial, wanted, place).request.parameters.get("faces") == "centre":
+            faults.append(f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)")
+            return None
         arrays.make(trial, wanted, place)
         return _fit(arrays.read(trial, wanted, place), n_frames).astype(bool)
     except InputError as error:

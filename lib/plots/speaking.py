@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from lib.plots import style
 
@@ -82,6 +83,8 @@ def clip_distribution(table: pd.DataFrame, axes: Sequence[Axes] | None = None, t
         if any(len(some) for some in values):
             ax.hist(values, bins=12, stacked=True, label=splits)
         ax.set(xlabel=label, ylabel="clips")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=name == "frames"))
+        ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes[-1].legend()
     style.finish(axes, title, note)
     return axes
