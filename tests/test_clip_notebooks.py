@@ -20,7 +20,7 @@ def world(tmp_path_factory):
     place = tmp_path_factory.mktemp("world")
     file, said = place / "clips.yaml", []
     text = (ROOT / "params/sample_clips.yaml").read_text()
-    for name, value in {"sample_trials": "2", "sample_seconds": "1.5", "workers": "1"}.items():
+    for name, value in {"sample_trials": "6", "sample_seconds": "1.0", "workers": "1"}.items():
         text = re.sub(rf"^{name}:.*$", f"{name}: {value}", text, flags=re.MULTILINE)
     roots = {f"{name}_root": str(place / name) for name in ("data", "processed", "runs")}
     with pytest.MonkeyPatch.context() as patch:
@@ -28,9 +28,10 @@ def world(tmp_path_factory):
         for length in LENGTHS:
             file.write_text(re.sub(r"^clip_length: 450$", f"clip_length: {length}", text, flags=re.MULTILINE))
             assert f"clip_length: {length}\n" in file.read_text()
-            said.append((pipeline.run([file], roots, say=said.append), length))
+            status = pipeline.run([file], roots, say=said.append)
+            assert status == 0, said
     given = [part for name, value in roots.items() for part in ("-p", name, value)]
-    return place, [one[0] for one in said if isinstance(one, tuple)], [str(file), *given]
+    return place, [str(file), *given]
 
 
 def root_of(place, length):
@@ -38,13 +39,12 @@ def root_of(place, length):
 
 
 def test_another_length_in_the_file_gives_a_verified_root_of_its_own(world):
-    place, statuses, _ = world
-    assert statuses == [0, 0]
+    place, _ = world
     for length in LENGTHS:
         root = root_of(place, length)
         told = [schema.read(path) for path in root.glob("*/*/clip_f*/clip.json")]
-        # 45 frames for training, 135 for validation; tails below a second (30 frames) are dropped.
-        assert len(told) == sum(n // length + (n % length >= 30) for n in (45, 135))
+        # Five of 30 frames for training, one of 90 for validation; a tail of 10 frames, below a second, is dropped.
+        assert len(told) == {30: 8, 20: 9}[length]
         assert {one["clip_len"] for one in told} == {length}
         assert json.loads((root / "dataset.json").read_text())["length"] == length
 
@@ -56,12 +56,12 @@ def test_the_notebook_shows_time_line_strip_and_distribution(world):
     assert sum("clip_jobs.timeline" in "".join(source) for source in pictures) >= 2  # the strip is in the same cell
     assert sum("clip_distribution" in "".join(source) for source in pictures) == 1
     lines = "".join("".join(output.get("text", "")) for cell in executed["cells"] for output in cell.get("outputs", []))
-    assert "videos cut 2/2" in lines
+    assert "videos cut 6/6" in lines
     assert "Source(" not in lines
 
 
 def test_a_picture_that_was_removed_is_named(world):
-    place, _, given = world
+    place, given = world
     picture = sorted(root_of(place, 20).glob("val/*/clip_f000020/frames/*.jpg"))[7]
     kept = picture.read_bytes()
     assert CliRunner().invoke(main, ["clips", "verify", *given]).exit_code == 0

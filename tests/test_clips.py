@@ -715,6 +715,15 @@ def test_too_little_room_stops_before_anything_is_written(job, monkeypatch):
     assert not job.root.exists()
 
 
+def test_where_a_probe_finds_no_room_the_plan_says_how_much_is_missing(job, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000}))
+    with pytest.raises(InputError, match="not enough room: space"):
+        clip_jobs.run(job)
+
+
 def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_numbers(data, tmp_path):
     job = replace(tiny.job(data, tmp_path / "clips"), for_published=True)
     done(job)

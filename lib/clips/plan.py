@@ -87,8 +87,8 @@ def measure(folder: Path, how: str) -> float:
             for number in range(PROBES):
                 disk.place(source, os.path.join(probe, str(number)), "hard" if how in ("move", "none") else how)
             return (time.perf_counter() - started) / PROBES
-    except OSError:
-        return float("nan")  # a folder that cannot be written to is told by `make`
+    except (OSError, InputError):
+        return float("nan")  # a folder that is full, or cannot be written to, is told by the plan and by `make`
 
 
 def needs(planned: pd.DataFrame, root: Path, settings: Settings, persons: float = 2.0,
