@@ -14,8 +14,9 @@ SHOWN = 12  # numbers of missing pictures that one message lists
 
 @dataclass
 class Checks:
-    """Rows (check, expected, found) and failures (check, where, what)."""
+    """Rows (check, expected, found) and failures (check, where, what). Tables name places below `root` without it."""
 
+    root: str = ""
     rows: list[dict] = field(default_factory=list)
     failures: list[dict] = field(default_factory=list)
 
@@ -35,7 +36,8 @@ class Checks:
 
     def failure_table(self) -> pd.DataFrame:
         """Columns check, where, what; one row a failure."""
-        return pd.DataFrame(self.failures, columns=["check", "where", "what"])
+        told = pd.DataFrame(self.failures, columns=["check", "where", "what"])
+        return told.assign(where=[where.removeprefix(f"{self.root}/") for where in told["where"]])
 
     def errors(self) -> list[tuple[str, InputError]]:
         """(check, error) pairs, for ``run.record(lost=…)``."""

@@ -21,7 +21,7 @@ def verify(root: Path, sources: Iterable[Source], settings: Settings, layout: eg
 
     Nothing is changed, and no failure ends it.
     """
-    checks, sources = Checks(), list(sources)
+    checks, sources = Checks(str(root)), list(sources)
     if layout:
         _lists(layout, sources, checks)
     found = dict.fromkeys(("clips", "wanted clips", "pictures", "wanted pictures", "wav files", "descriptions",
@@ -93,9 +93,9 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
         covered += max(0, span.start + span.n_frames - max(seen, span.start)) if number == span.n_frames else 0
         seen = span.start + span.n_frames
         found["wav files"] += verify_clip.sound(source, span, place, checks)
-        units = verify_clip.description(source, settings, span, place, facts.size, there, checks)
-        found["descriptions"] += units is not None
-        found["units"] += units or 0
+        right, units = verify_clip.description(source, settings, span, place, facts.size, there, checks)
+        found["descriptions"] += right
+        found["units"] += units
     if settings.step <= settings.length and covered != facts.n_frames - dropped:
         checks.fail("pictures in clips", folder, f"whole clips hold {covered} of {facts.n_frames - dropped} frames "
                                                  f"({dropped} at the end are dropped)")

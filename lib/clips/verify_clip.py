@@ -74,18 +74,18 @@ def sound(source: Source, span: Span, place: str, checks: Checks) -> bool:
 
 
 def description(source: Source, settings: Settings, span: Span, place: str, size, there: set[int],
-                 checks: Checks) -> int | None:
-    """How many units with a face a clip has; None when its description is not right."""
+                checks: Checks) -> tuple[bool, int]:
+    """Whether a clip's description is right, and how many units with a face it tells of."""
     path, check = os.path.join(place, "clip.json"), "descriptions (clip.json)"
     before = len(checks.failures)
     try:
         told = schema.read(Path(path))
     except InputError as error:
         checks.fail(check, path, error.what)
-        return None
+        return False, 0
     except (KeyError, TypeError, ValueError) as error:
         checks.fail(check, path, f"not a whole description ({error!r})")
-        return None
+        return False, 0
     wanted = {"split": source.split, "video_id": source.video, "start_frame": span.start, "n_frames": span.n_frames,
               "clip_len": settings.length, "clip_id": f"{source.video}/{span.name}"}
     for name, value in wanted.items():
@@ -97,7 +97,7 @@ def description(source: Source, settings: Settings, span: Span, place: str, size
             checks.fail(check, path, f"{name} holds other values than 0 and 1")
     for person in told["persons"]:
         _person(person, told["n_frames"], size, path, check, checks)
-    return sum(bool(person["visible"].any()) for person in told["persons"]) if len(checks.failures) == before else None
+    return len(checks.failures) == before, sum(bool(person["visible"].any()) for person in told["persons"])
 
 
 def _frame_paths(told: dict, there: set[int], check: str, path: str, checks: Checks) -> None:
