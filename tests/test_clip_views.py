@@ -70,6 +70,8 @@ def test_the_distribution_counts_every_clip_and_its_shares(job):
         assert ax.get_xlabel()
         assert ax.get_ylabel()
         assert all(tick == int(tick) for tick in [*ax.get_yticks(), *axes[0].get_xticks()])
+    alike = plots.clip_distribution(table.assign(frames=450))
+    assert [tick for tick in alike[0].get_xticks() if 449 < tick < 451] == [450]
     tops = {}
     for bar in axes[0].patches:  # stacked: the highest top in a bin is its count
         tops[bar.get_x()] = max(tops.get(bar.get_x(), 0), bar.get_y() + bar.get_height())
