@@ -49,9 +49,7 @@ def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) ->
 def _parameters(files: tuple[Path, ...], overrides: tuple):
     from lib import params
 
-    full = params.complete(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
-    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root") and value}
-    return params.Params(full | roots)
+    return params.placed(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
 
 
 def _job(files: tuple[Path, ...], overrides: tuple):

@@ -8,15 +8,12 @@ clip's pictures count as complete when ``frames/.numbering.json`` is there.
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import wave
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from lib import media, pictures
 from lib.clips import RATE, Settings, Span, first_number, spans
@@ -63,7 +60,7 @@ def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None
     for span, place in zip(some, places, strict=True):
         path = os.path.join(place, span.sound_name)
         if not os.path.isfile(path):
-            disk.write(path, wav(sound.between(*sound_of(span, source.fps))))
+            disk.write(path, media.wav(sound.between(*sound_of(span, source.fps)), RATE))
     return made
 
 
@@ -149,17 +146,6 @@ def _decode(source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Di
         raise InputError(f"the film ends before frame {last}", where=source.film,
                          expected=f"{facts.n_frames} frames, as when it was counted",
                          todo="was it changed? remove its folder of clips and run the command again")
-
-
-def wav(samples: np.ndarray) -> bytes:
-    """A wav file of (n,) int16 at 16 kHz."""
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return stream.getvalue()
 
 
 def tidy(root: Path, disk: Disk) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from lib import media
-from lib.audio import FULL_SCALE
 from lib.clips import RATE, Settings, Span, sample_of
 from lib.clips.sources import Source
 from lib.errors import InputError
@@ -79,4 +78,4 @@ def _of_film(source: Source) -> np.ndarray:
     start = media.probe(source.film).video_start if source.film else 0.0
     shift = round((t0 - start) * RATE)
     sound = np.concatenate([np.zeros(shift, np.float32), sound]) if shift > 0 else sound[-shift:]
-    return np.round(sound * FULL_SCALE).astype("<i2")
+    return np.round(sound * media.FULL_SCALE).astype("<i2")

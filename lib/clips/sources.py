@@ -44,8 +44,8 @@ class Source:
     label: Callable[[int, tuple[int, int]], Labels]
     made_from: Mapping[str, str]
 
-    def __repr__(self) -> str:
-        return self.video  # what progress and messages show
+    def __str__(self) -> str:
+        return self.video
 
 
 def of_ego4d(root: Path, dataset: str, settings: Settings,
