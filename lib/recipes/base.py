@@ -166,6 +166,10 @@ class Recipe:
         """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""
         return {}
 
+    def licence_of_features(self) -> str:
+        """What may be done with published weights that give these features; "" for weights of our own."""
+        return ""
+
     def groups(self, model: torch.nn.Module) -> list[dict]:
         """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad], "lr_factor": 1.0}]

@@ -79,6 +79,9 @@ class Recipe(base.Recipe):
                       for copy in range(self.params.options["copies"] + 1)}
         return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
 
+    def licence_of_features(self):
+        return backbone.licence(self._files["weights"])
+
     @property
     def _blank(self):
         return request("backbone_blank", self._files, size=self.params.face_size,
