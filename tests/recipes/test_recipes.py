@@ -459,6 +459,14 @@ def test_jca_reads_its_sizes_from_the_features(tiny):
     assert (model.visual_channels, model.visual_positions, model.audio_channels) == (32, 1, 32)
 
 
+@pytest.mark.parametrize("name", ["jca", "rjca", "dca", "jca_paper"])
+def test_a_network_of_one_modality_has_the_shape_that_it_has_with_both(tiny, name):
+    shapes = [{key: tuple(value.shape) for key, value in
+               tiny_set.create(name, tiny, modality=modality).model().state_dict().items()}
+              for modality in ("audiovisual", "audio", "video")]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):
     with pytest.raises(InputError, match="backbone_run is empty") as told:
         tiny_set.create("jca", tiny, backbone_run="").arrays()
