@@ -76,6 +76,9 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
         for place, frames in (("submission", {"hidden": 30}), ("submission/val", {"seen": 50, "short": 7})):
             written = sorted((tmp_path / place / submission.FOLDERS[task]).iterdir())
             assert {path.stem: len(labels.read(path, task)) for path in written} == frames
+    decimals = {"jca": 5, "tsav": 3}[p.recipe]
+    first = (tmp_path / "submission" / "VA_Set" / "hidden.txt").read_text().splitlines()[1]
+    assert all(len(number.split(".")[1]) == decimals for number in first.split(","))
 
 
 def test_an_authors_file_under_corrected_rules_is_refused_with_what_to_set(theirs):

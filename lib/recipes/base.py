@@ -35,6 +35,8 @@ class Recipe:
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
+    decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
+
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
         self.statistics: dict = {}

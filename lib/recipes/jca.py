@@ -205,8 +205,8 @@ class Recipe(base.Recipe):
             places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
             sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": places}
         if "visual_positions" not in models.options(self.network):
-            positions = sizes.pop("visual_positions", 1)
-            self.require(positions == 1, f"features of {positions} positions", "one vector a picture",
+            places = sizes.pop("visual_positions", 1)
+            self.require(places == 1, f"features of {places} positions", "one vector a picture",
                          "set `features: pooled`")
         return sizes
 

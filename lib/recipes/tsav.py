@@ -40,6 +40,10 @@ class Recipe(base.Recipe):
         initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
 
     @property
+    def decimals(self):
+        return 3 if self.published else super().decimals  # specification §1.7
+
+    @property
     def tasks(self):
         return tuple(self.params.options["tasks"])
 

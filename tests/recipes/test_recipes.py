@@ -467,6 +467,10 @@ def test_a_network_of_one_modality_has_the_shape_that_it_has_with_both(tiny, nam
     assert shapes[0] == shapes[1] == shapes[2]
 
 
+def test_a_network_that_only_listens_still_has_the_positions_of_a_picture(tiny):
+    assert tiny_set.create("jca", tiny, modality="audio", features="positions").model().visual_positions == 4
+
+
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):
     with pytest.raises(InputError, match="backbone_run is empty") as told:
         tiny_set.create("jca", tiny, backbone_run="").arrays()
