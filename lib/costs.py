@@ -175,16 +175,18 @@ def forecast(measured: pd.DataFrame, table: pd.DataFrame, folder: Path, workers:
 
 
 def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """What the features of a trained network will take on disk: array, frames, GB needed, GB free, enough.
+    """What the features of a trained network will take on disk: array, frames, GB needed, GB free, enough, licence.
 
-    Empty for a recipe that has none. All trials count, also those whose features are there already.
+    Empty for a recipe that has none. All trials count, also those whose features are there already. The licence is that
+    of weights that others published.
     """
     frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
     rows, together = [], 0
     for name, size in recipe.bytes_a_frame().items():
         together += frames * size
-        rows.append([name, frames, frames * size / 1e9, free / 1e9, "yes" if together < free else "NO"])
-    return pd.DataFrame(rows, columns=["array", "frames", "GB needed", "GB free", "enough"]).round(3)
+        rows.append([name, frames, frames * size / 1e9, free / 1e9, "yes" if together < free else "NO",
+                     recipe.licence_of_features()])
+    return pd.DataFrame(rows, columns=["array", "frames", "GB needed", "GB free", "enough", "licence"]).round(3)
 
 
 def _existing(folder: Path) -> Path:

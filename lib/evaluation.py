@@ -286,7 +286,8 @@ def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path)
         for trial, rows in values.items():
             units = [name for name in rows if name.startswith("action_unit_") and not name.endswith("_raw")]
             array = rows[columns.get(task, units)].to_numpy()
-            submission.write(out, task, trial, array[:, 0] if task == "expression" else array)
+            submission.write(out, task, trial, array[:, 0] if task == "expression" else array,
+                             decimals=predictor.recipe.decimals)
         problems += submission.validate(out, frames, task)
     if "va" in predictor.recipe.tasks:
         single = out / "predictions.csv"

@@ -28,6 +28,11 @@ def channels(path: Path) -> int:
     return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
 
 
+def licence(path: Path) -> str:
+    """What may be done with the weights in a checkpoint: "" for one of ours."""
+    return "" if "model" in published.read(path) else published.licence("tsav", path)
+
+
 def _state(path: Path) -> dict:
     found = published.read(path)
     return found["model"] if "model" in found else published.weights_in(found, path)

@@ -35,6 +35,8 @@ class Recipe:
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
+    decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
+
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
         self.statistics: dict = {}
@@ -165,6 +167,10 @@ class Recipe:
     def bytes_a_frame(self) -> dict[str, int]:
         """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""
         return {}
+
+    def licence_of_features(self) -> str:
+        """What may be done with published weights that give these features; "" for weights of our own."""
+        return ""
 
     def groups(self, model: torch.nn.Module) -> list[dict]:
         """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""

@@ -79,6 +79,9 @@ class Recipe(base.Recipe):
                       for copy in range(self.params.options["copies"] + 1)}
         return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
 
+    def licence_of_features(self):
+        return backbone.licence(self._files["weights"])
+
     @property
     def _blank(self):
         return request("backbone_blank", self._files, size=self.params.face_size,
@@ -185,16 +188,25 @@ class Recipe(base.Recipe):
                              modality=self.params.modality, dropout=self.params.options["dropout"], **self._sizes())
 
     def _sizes(self):
-        """The network's sizes, from what stands beside the features of a trial."""
+        """The network's sizes, from what stands beside the features of a trial.
+
+        With one modality it has the shape that it has with both (both streams of a backbone have as many channels), so
+        that a comparison of the two is not one of sizes.
+        """
         sizes, trial = {}, next(iter(self._trials))
         if self.uses_video:
             facts = self.facts(trial, self._visual)
             sizes |= {"visual_channels": facts["channels"], "visual_positions": facts["positions"]}
         if self.uses_audio:
             sizes["audio_channels"] = self.facts(trial, self._audio)["shape"][1]
+        if not self.uses_audio:
+            sizes["audio_channels"] = sizes["visual_channels"]
+        if not self.uses_video:
+            places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
+            sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": places}
         if "visual_positions" not in models.options(self.network):
-            positions = sizes.pop("visual_positions", 1)
-            self.require(positions == 1, f"features of {positions} positions", "one vector a picture",
+            places = sizes.pop("visual_positions", 1)
+            self.require(places == 1, f"features of {places} positions", "one vector a picture",
                          "set `features: pooled`")
         return sizes
 

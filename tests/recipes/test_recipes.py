@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import makers, recipes, training, trials
+from lib import faces, makers, recipes, training, trials
 from lib.errors import InputError
 from lib.features import mel
 from lib.recipes.base import WINDOW_COLUMNS
@@ -459,6 +459,18 @@ def test_jca_reads_its_sizes_from_the_features(tiny):
     assert (model.visual_channels, model.visual_positions, model.audio_channels) == (32, 1, 32)
 
 
+@pytest.mark.parametrize("name", ["jca", "rjca", "dca", "jca_paper"])
+def test_a_network_of_one_modality_has_the_shape_that_it_has_with_both(tiny, name):
+    shapes = [{key: tuple(value.shape) for key, value in
+               tiny_set.create(name, tiny, modality=modality).model().state_dict().items()}
+              for modality in ("audiovisual", "audio", "video")]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_a_network_that_only_listens_still_has_the_positions_of_a_picture(tiny):
+    assert tiny_set.create("jca", tiny, modality="audio", features="positions").model().visual_positions == 4
+
+
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):
     with pytest.raises(InputError, match="backbone_run is empty") as told:
         tiny_set.create("jca", tiny, backbone_run="").arrays()
@@ -532,6 +544,33 @@ def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     assert {"clip", "mel", "visual", "audio"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("changes", [{"rules": "published"}, {"options": {"channels": 4}},
+                                     {"rules": "published", "options": {"channels": 4}}])
+def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one_by_one(tmp_path, monkeypatch, changes):
+    root, asked, read = tiny_set.make(tmp_path), [], faces.Faces.read
+
+    def counted(self, indices):
+        asked.extend(index for index in indices if index >= 0)
+        return read(self, indices)
+
+    place, generator = tiny_set.store(root), np.random.default_rng(0)
+    noise = (generator.normal(size=3 * 44_100) * 3000).astype(np.int16)
+    if "rules" in changes:   # the corrected rules' mel would be asked for as made from it
+        tiny_set.write(place, "seen", request("audio_44k", rate=44_100), noise, t0=0.02, rate=44_100)
+    masks = generator.integers(0, 256, (50, 112, 112)).astype(np.uint8)
+    method, plain = (tiny_set.create("tsav", root, **changes) for _ in range(2))
+    for each in (method, plain):   # masks come from landmarks, which this set does not have
+        each._opened["read", "seen", request("mask")] = masks
+    windows = list(method.windows(trials.select(tiny_set.table(root), ["seen"])).itertuples(index=False))[30:50]
+    one_by_one = plain.collate([plain.example(window) for window in windows])
+    monkeypatch.setattr(faces.Faces, "read", counted)
+    together = method.gather(windows, CPU)
+    assert together.keys() == {"clip", "mel"}
+    for key, values in together.items():
+        assert torch.equal(values, one_by_one[key])
+    assert sorted(asked) == list(range(50)), "each picture once"
 
 
 def test_windows_of_several_trials_make_a_batch_too(tiny):
