@@ -193,21 +193,23 @@ def f1_table(found: Mapping) -> pd.DataFrame:
 def by_speaker(table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 1000) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else, or neither.
 
-    Needs the column `speaking` of the prediction files (parameter `speaker_run`). The same with the groups of another
-    trial is the control: what differs between groups must differ less there. The result is added to `found` as
-    ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
+    Needs the column `speaking` of the prediction files (parameter `speaker_run`); somebody else is another person of
+    the same video, labelled or not. The same with the groups of another trial is the control: what differs between
+    groups must differ less there. The result is added to `found` as ``val_by_speaker``; returned as rows of
+    `roles.table`, none where nothing is known.
     """
-    val = table[table["split"] == "val"]
-    read = {row["trial"]: pd.read_csv(Path(folder) / f"{row['trial']}.csv") for row in val.to_dict("records")}
-    heard = {trial: rows["speaking"].to_numpy(float) for trial, rows in read.items()
-             if "speaking" in rows and "label_valence" in rows}
-    if not heard:
+    read = {trial: pd.read_csv(Path(folder) / f"{trial}.csv") for trial in table["trial"]}
+    heard = {trial: roles.smoothed(rows["speaking"].to_numpy(float)) for trial, rows in read.items()
+             if "speaking" in rows}
+    videos = dict(zip(table["trial"], table["video"], strict=True))
+    labelled = [trial for trial in table["trial"][table["split"] == "val"]
+                if trial in heard and "label_valence" in read[trial]]
+    if not labelled:
         return roles.table({})
-    videos = dict(zip(val["trial"], val["video"], strict=True))
-    groups = {trial: roles.group(own, [heard[other] for other in heard
-                                       if other != trial and videos[other] == videos[trial]])
-              for trial, own in heard.items()}
-    pairs = {trial: read_pairs(folder, trial) for trial in heard}
+    groups = {trial: roles.group(heard[trial], [own for other, own in heard.items()
+                                                if other != trial and videos[other] == videos[trial]])
+              for trial in labelled}
+    pairs = {trial: read_pairs(folder, trial) for trial in labelled}
     found["val_by_speaker"] = roles.va_by_group({trial: known for trial, (_, known) in pairs.items()},
                                                 {trial: values for trial, (values, _) in pairs.items()}, groups,
                                                 bootstrap)
@@ -216,7 +218,8 @@ def by_speaker(table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 
 
 def speaking_table(found: Mapping) -> pd.DataFrame:
     """One row a split whose speakers were predicted: AVA-style AP with its interval, and what puts it in proportion."""
-    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate", "n_frames", "n_trials"]
+    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate", "calibration_error", "n_frames",
+             "n_trials"]
     rows = []
     for split in ("val", "test"):
         scores = found.get(split, {}).get("speaking")

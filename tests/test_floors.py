@@ -14,7 +14,7 @@ FLOORS = [
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
-     "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
+     "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "asd_windows", "speaking_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},

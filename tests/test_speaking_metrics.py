@@ -87,6 +87,14 @@ def test_scores_of_a_run_have_an_interval_over_videos():
     assert few["accuracy"] == few["balanced_accuracy"] == 1
 
 
+def test_probabilities_that_are_right_as_often_as_they_say_are_calibrated():
+    probability = np.repeat([0.25, 0.75], 4)
+    assert speaking.calibration_error(probability, np.array([1, 0, 0, 0, 1, 1, 1, 0])) == 0
+    assert speaking.calibration_error(probability, np.array([0, 0, 0, 0, 1, 1, 1, 1])) == pytest.approx(0.25)
+    assert speaking.calibration_error(np.array([1.0, 0.0, 0.5]), np.array([0, 1, -1])) == 1
+    assert np.isnan(speaking.calibration_error(np.array([0.5]), np.array([-1])))
+
+
 def test_ap_by_size_and_by_number_of_faces_splits_all_faces():
     scores, labels = np.array([.9, .8, .7, .6]), np.array([1, 0, 0, 1])
     small = speaking.ap_by_size(scores, labels, np.array([10, 20, 200, 300]))
