@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from lib.errors import InputError
 from lib.store import Request, request
 
 SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
+SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ def _of_sound(trial, wanted):
 
 def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
+
+
+def _of_speech_and_time(trial, wanted):
+    return {"sound": request("audio_16k", rate=SPEECH_RATE), "time": request("time"), **wanted.files}
+
+
+def _for_face_map(trial, wanted):
+    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
+            "time": request("time"), **wanted.files}
 
 
 def _from_annotation(column):
@@ -109,6 +120,24 @@ def _labels(kind):
     return make_labels
 
 
+def _mfcc39(inputs, parameters, create, device):
+    from lib.features import mfcc
+    rows = mfcc.on_frames(inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"]))
+    with create(rows.shape, rows.dtype) as out:
+        out[...] = rows
+
+
+def _feature(module):
+    def make_features(inputs, parameters, create, device):
+        import_module(f"lib.features.{module}").make(inputs, parameters, create, device)  # torch or openSMILE
+    return make_features
+
+
+def _functionals(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
+
+
 def _backbone(part):
     def make_features(inputs, parameters, create, device):
         from lib.features import backbone  # torch is needed for this array only
@@ -150,6 +179,12 @@ MAKERS = {maker.name: maker for maker in (
     Maker("audio_44k", "audio", "video", 1, _from_sound, _sound),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
+    Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
+    Maker("mfcc39", "audio", "video", 1, _of_speech_and_time, _mfcc39),
+    Maker("vggish", "audio", "video", 1, _of_speech_and_time, _feature("vggish")),
+    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _feature("egemaps")),
+    Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
+    Maker("face_map", "visual", "trial", 1, _for_face_map, _feature("face_maps")),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
     Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
     Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),

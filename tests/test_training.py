@@ -83,7 +83,10 @@ def ctrl_c():
 
 # The course that depends most on where it was stopped.
 COURSE = {**{name: {"schedule": "onecycle", "batch_size": 4} for name in ("jca", "rjca", "dca", "jca_paper")},
-          "tsav": {"schedule": "plateau"}}
+          "tsav": {"schedule": "plateau"}, "lfan_backbone": {"schedule": "onecycle"},
+          # Released at the start of the second epoch, with the weights of the best one.
+          "lfan": {"schedule": "plateau", "batch_size": 2,
+                   "options": {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}}}
 
 
 @pytest.fixture(scope="module")
