@@ -84,6 +84,23 @@ def compare(folders: tuple[Path, ...], target: Path | None) -> None:
     _say(f"written: {', '.join(str(path) for path in found.files)}")
 
 
+@main.command("merge-folds")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", "target", default=None, type=click.Path(path_type=Path),
+              help="Run folder to write; by default beside the runs, their common name with _merged.")
+@click.option("--rule", default="mean", show_default=True, type=click.Choice(["mean", "centred"]),
+              help="Plain mean, or LFAN's mean with one constant a trial (CCC-centring).")
+@click.option("--clip", default="late", show_default=True, type=click.Choice(["late", "early"]),
+              help="To -1..1 after the mean, or each fold before it.")
+def merge_folds(folders: tuple[Path, ...], target: Path | None, rule: str, clip: str) -> None:
+    """Join the runs of a cross-validation: test files of all folds together, out-of-fold score, a picture."""
+    from lib import merging_folds
+
+    found = merging_folds.merge(list(folders), target, rule, clip)
+    _say(found.text)
+    _say(f"written: {', '.join(str(path) for path in found.files)}")
+
+
 @main.command("export-labels")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")

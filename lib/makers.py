@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 
@@ -127,10 +126,19 @@ def _mfcc39(inputs, parameters, create, device):
         out[...] = rows
 
 
-def _feature(module):
-    def make_features(inputs, parameters, create, device):
-        import_module(f"lib.features.{module}").make(inputs, parameters, create, device)  # torch or openSMILE
-    return make_features
+def _vggish(inputs, parameters, create, device):
+    from lib.features import vggish  # torch is needed for this array only
+    vggish.make(inputs, parameters, create, device)
+
+
+def _face_map(inputs, parameters, create, device):
+    from lib.features import face_maps  # torch is needed for this array only
+    face_maps.make(inputs, parameters, create, device)
+
+
+def _egemaps(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, parameters, create, device)
 
 
 def _functionals(inputs, parameters, create, device):
@@ -181,10 +189,10 @@ MAKERS = {maker.name: maker for maker in (
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     Maker("audio_16k", "audio", "video", 1, _from_sound, _sound),
     Maker("mfcc39", "audio", "video", 1, _of_speech_and_time, _mfcc39),
-    Maker("vggish", "audio", "video", 1, _of_speech_and_time, _feature("vggish")),
-    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _feature("egemaps")),
+    Maker("vggish", "audio", "video", 1, _of_speech_and_time, _vggish),
+    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _egemaps),
     Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
-    Maker("face_map", "visual", "trial", 1, _for_face_map, _feature("face_maps")),
+    Maker("face_map", "visual", "trial", 1, _for_face_map, _face_map),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
     Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
     Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),

@@ -310,12 +310,12 @@ def _apart(recipe, trials: pd.DataFrame) -> list[str]:
 
 
 def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """A copy of labels (T, …) that are unlabelled where `missing` (T, k) bool says so.
+    """A copy of labels (T, …) that are unlabelled where `missing`, (T,) or (T, k) bool, says so.
 
     Labels with as many columns hide one by one, others where anything of the frame is missing.
     """
     labels = np.array(labels)
-    rows = missing if missing.shape == labels.shape else missing.any(axis=1)
+    rows = missing if missing.shape == labels.shape else missing.reshape(len(missing), -1).any(axis=1)
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels
 

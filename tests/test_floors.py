@@ -18,7 +18,7 @@ FLOORS = [
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs"},
     {"cluster"},
-    {"execution", "experiments", "pipeline", "comparison", "__main__"},
+    {"execution", "experiments", "pipeline", "comparison", "merging_folds", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))

@@ -7,10 +7,11 @@ on sample data).
 """
 
 from lib.plots.data import face_strip, found_against_expected, label_plane, sound_view, va_traces
+from lib.plots.folds import folds_plot
 from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, prediction_traces, with_interval
 from lib.plots.style import png, save, theme
 from lib.plots.training import LiveCurves, training_curves
 
-__all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "error_by_trial", "face_strip", "found_against_expected",
-           "label_plane", "png", "prediction_traces", "save", "sound_view", "theme", "training_curves",
+__all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "error_by_trial", "face_strip", "folds_plot",
+           "found_against_expected", "label_plane", "png", "prediction_traces", "save", "sound_view", "theme", "training_curves",
            "va_traces", "with_interval"]
