@@ -46,12 +46,14 @@ def decide(course: Course, lr: float, state) -> str:
 
 
 def waited(course: Course, state, for_stop: bool = False) -> int:
-    """Epochs since the last better score, release or (unless `for_stop`) lowering, before `state.epoch`."""
-    start = max(state.best_epoch, state.released_at - 1)
+    """Epochs without a better score before `state.epoch`, counted for the rate, or `for_stop` for early stopping.
+
+    For the rate the first epoch after a release counts as a better one, as a scheduler that begins anew has it.
+    """
     if for_stop:
-        start = start if course.reset_stale else state.best_epoch
+        start = max(state.best_epoch, state.released_at - 1) if course.reset_stale else state.best_epoch
     else:
-        start = max(start, state.lowered_at)
+        start = max(state.best_epoch, state.released_at, state.lowered_at)
     return state.epoch - 1 - start
 
 

@@ -88,11 +88,11 @@ def make(root: Path) -> Path:
         affect = _curves(np.random.default_rng([7, int(video) if video.isdigit() else number]), n_frames)
         _write_video(place, video, affect)
         _write_trial(place, trial, affect, np.random.default_rng(number))
-    _write_face_network(root / "runs" / "faces" / "checkpoints" / "best.pt")
+    write_face_network(root / "runs" / "faces" / "checkpoints" / "best.pt")
     return root
 
 
-def _write_face_network(path: Path, width: float = 0.0625, crop: int = 24) -> None:
+def write_face_network(path: Path, width: float = 0.0625, crop: int = 24) -> None:
     """A checkpoint as a run of `lfan_backbone` leaves it."""
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -157,8 +157,10 @@ class Recipe(base.Recipe):
             if epoch is None and not self.published:
                 start, first, stop = windows.with_history(n_frames, options["targets"], HISTORY[self.network])
             else:
-                spare = min(n_frames - options["window"], options["hop"]) if options["shift"] and epoch is not None else 0
-                shift = int(np.random.default_rng([self.params.seed, epoch or 0, 2, index]).integers(max(spare, 0) + 1))
+                shift = 0
+                if options["shift"] and epoch is not None and not self.published:
+                    spare = max(min(n_frames - options["window"], options["hop"]), 0)
+                    shift = int(np.random.default_rng([self.params.seed, epoch, 2, index]).integers(spare + 1))
                 start = first = shift + windows.overlapping(n_frames - shift, options["window"], options["hop"])
                 stop = np.minimum(start + options["window"], n_frames)
             if epoch is not None:
