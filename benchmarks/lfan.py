@@ -78,7 +78,8 @@ def feature_rows(args) -> list[list]:
         for start in range(0, part * FPS, vggish.FRAMES_AT_ONCE):
             piece = heard.examples(slice(start, min(start + vggish.FRAMES_AT_ONCE, part * FPS)))
             with torch.inference_mode():
-                net({"logmel": torch.from_numpy(piece.astype(np.float32))[:, None]})
+                logmel = torch.from_numpy(piece.astype(np.float32))[:, None]
+                net({"logmel": logmel.contiguous(memory_format=torch.channels_last)})
 
     add(f"VGGish, width {args.width:g}, a row a frame at {FPS} fps", embed, "0.5 x", part)
     rows[-1][0] += f"; peak memory {peak():.2f} GiB ({peak() - before:+.2f})"
@@ -114,14 +115,14 @@ class Windows(torch.utils.data.Dataset):
 def loader_rows(args) -> list[list]:
     faces = np.random.default_rng(0).integers(0, 256, (6000, 48, 48, 3), dtype=np.uint8)
     rate = {}
-    for name, published, workers, count in (("published transform, no workers (as published)", True, 0, args.windows // 8),
-                                            ("published transform, two workers", True, 2, args.windows // 4),
-                                            ("this recipe, no workers", False, 0, args.windows),
-                                            ("this recipe, two workers", False, 2, args.windows)):
+    as_published = "published transform, no workers (as published)"
+    forms = ((as_published, True, 0, args.windows // 8), ("published transform, two workers", True, 2, args.windows // 4),
+             ("this recipe, no workers", False, 0, args.windows), ("this recipe, two workers", False, 2, args.windows))
+    for name, published, workers, count in forms:
         data = torch.utils.data.DataLoader(Windows(faces, max(count, 8), published), batch_size=8, num_workers=workers)
-        took = seconds(lambda data=data: [batch for batch in data])
+        took = seconds(lambda data=data: list(data))
         rate[name] = max(count, 8) / took
-    published = rate["published transform, no workers (as published)"]
+    published = rate[as_published]
     return [[name, f"{each:.0f} windows/s", f"{1 / each * 1000:.1f} ms a window", f"{each / published:.1f} x",
              "5 x" if name == "this recipe, two workers" else "", ""] for name, each in rate.items()]
 
@@ -150,7 +151,6 @@ def assemble_rows(args) -> list[list]:
 def step_rows(args) -> list[list]:
     torch.manual_seed(0)
     net = models.create("lfan", width=args.width)
-    shape = net.backbone.shapes
     batch = {"vggish": torch.randn(8, args.frames, 128), "mfcc": torch.randn(8, args.frames, 39)}
     frame = torch.randint(0, 256, (8, args.frames, 40, 40, 3), dtype=torch.uint8)
     target = torch.randn(8, args.frames, 1)

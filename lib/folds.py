@@ -48,8 +48,9 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
     """
     train = table[table["split"] == "train"].sort_values("trial")
     bounds = [len(train) * k // PUBLISHED_BLOCKS for k in range(PUBLISHED_BLOCKS + 1)]
-    if 0 in (bounds[1], int((table["split"] == "val").sum())):
-        raise InputError(f"{len(train)} train and {(table['split'] == 'val').sum()} val trials", where="the trial table",
+    n_val = int((table["split"] == "val").sum())
+    if 0 in (bounds[1], n_val):
+        raise InputError(f"{len(train)} train and {n_val} val trials", where="the trial table",
                          expected="at least five train trials and one val trial for the six published folds",
                          todo="set `fold_rule: subject`")
     blocks = [train.iloc[bounds[k]:bounds[k + 1]] for k in range(PUBLISHED_BLOCKS)] + [table[table["split"] == "val"]]
@@ -76,7 +77,8 @@ def split(table: pd.DataFrame, folder: Path, fold: int, rule: str = "subject") -
     strangers = sorted(set(table["trial"][known & member.isna()]))
     if strangers:
         raise InputError(f"{len(strangers)} trials have no fold (first: {strangers[0]})", where=path,
-                         expected="every train and val trial", todo="correct the file, or remove it to have it made anew")
+                         expected="every train and val trial",
+                         todo="correct the file, or remove it to have a new one made")
     parts = member.eq(fold).map({True: "val", False: "train"}).where(known, table["split"])
     return table.assign(split=parts.astype(table["split"].dtype), fold=member.fillna(-1).astype("int64"))
 

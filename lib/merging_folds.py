@@ -5,7 +5,7 @@ LFAN specification §4: plain mean, or "CCC-centring", which is the plain mean p
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +96,7 @@ def merge(folders: list[Path], target: Path | None = None, rule: str = "mean", c
     folders = [Path(folder) for folder in folders]
     given = {folder: runs.parameters(folder) for folder in folders}
     _check(given)
-    target = target or folders[0].parent / (os.path.commonprefix([f.name for f in folders]).rstrip("_0123456789")
-                                            + "_merged")
+    target = target or folders[0].parent / f"{_without_fold(folders[0].name)}_merged"
     tables = {folder: _predictions(folder) for folder in folders}
     held_out = {folder: _held_out(folder) for folder in folders}
     test = sorted(set.intersection(*(set(tables[f]) - held_out[f] for f in folders)))
@@ -105,6 +104,11 @@ def merge(folders: list[Path], target: Path | None = None, rule: str = "mean", c
     own = _out_of_fold(tables, held_out)
     scores = _scores(given, joined, own, tables, rule, clip, bootstrap)
     return Merged(scores, _text(scores), _write(Path(target), given, joined, own, scores))
+
+
+def _without_fold(name: str) -> str:
+    """``lfan`` of ``lfan_fold3``."""
+    return re.sub(r"_?fold\d+$", "", name) or name
 
 
 def _check(given: Mapping[Path, Mapping]) -> None:
@@ -160,20 +164,24 @@ def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
     for folder, trials in held_out.items():
         for trial in sorted(trials & set(tables[folder])):
             table = tables[folder][trial]
-            rows = table[["frame", "time"]].assign(
-                **{emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)},
-                **{name: table[name] for name in LABELS if name in table})
+            rows = _clipped(table)
             found[trial] = found[trial].combine_first(rows) if trial in found else rows
     return found
+
+
+def _clipped(table: pd.DataFrame) -> pd.DataFrame:
+    """Frame, time, raw values clipped to −1…1 (not the smoothed ones), labels where there are any."""
+    values = {emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)}
+    return table[["frame", "time"]].assign(**values, **{name: table[name] for name in LABELS if name in table})
 
 
 def _arrays(tables: Mapping[str, pd.DataFrame], names: list[str]) -> dict[str, np.ndarray]:
     return {trial: table.reindex(columns=names).to_numpy(float) for trial, table in tables.items()}
 
 
-def _score(tables: Mapping[str, pd.DataFrame], bootstrap: int, columns: list[str] = list(EMOTIONS)) -> dict:
+def _score(tables: Mapping[str, pd.DataFrame], bootstrap: int) -> dict:
     """Scores of those emotions that have labels and predictions; {} without any."""
-    labels, values = _arrays(tables, LABELS), _arrays(tables, columns)
+    labels, values = _arrays(tables, LABELS), _arrays(tables, list(EMOTIONS))
     found = {}
     for number, emotion in enumerate(EMOTIONS):
         known = {trial: rows for trial, rows in labels.items() if np.isfinite(rows[:, number]).any()}
@@ -186,13 +194,12 @@ def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
     folds = []
     for folder, values in given.items():
         val = runs.Run(folder).read_json("metrics.json").get("val", {})
-        test = {trial: tables[folder][trial] for trial in joined}
+        test = {trial: _clipped(tables[folder][trial]) for trial in joined}
         folds.append({"run": folder.name, "fold": values["fold"], "emotion": values.get("emotion", "both"), "val": val,
-                      "test": _score({t: table.assign(**{e: table[r].clip(-1, 1) for e, r in zip(EMOTIONS, RAW)})  # noqa: B905
-                                      for t, table in test.items()}, bootstrap)})
+                      "test": _score(test, bootstrap)})
     first = next(iter(given))
-    return {"rule": rule, "clip": clip, "folds": folds, "val": _score(own, bootstrap), "test": _score(joined, bootstrap),
-            "rules": next(iter(given.values())).get("rules", ""),
+    return {"rule": rule, "clip": clip, "folds": folds, "val": _score(own, bootstrap),
+            "test": _score(joined, bootstrap), "rules": next(iter(given.values())).get("rules", ""),
             "synthetic": bool(runs.Run(first).read_json("metrics.json").get("synthetic")),
             "chosen_on": "val: each trial by the fold that did not train on it; each fold's epoch was chosen on it"}
 

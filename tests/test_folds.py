@@ -112,7 +112,7 @@ def test_what_a_fold_file_lacks_or_has_too_many_is_named(tmp_path):
     path = tmp_path / "folds_published.csv"
     with path.open("a") as stream:
         stream.write("nobody,nobody,1\n")
-    with pytest.raises(InputError, match="1 unknown trials .*nobody"):
+    with pytest.raises(InputError, match=r"1 unknown trials .*nobody"):
         folds.split(table, tmp_path, 0, "published")
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "nobody" not in line
                             and "train003" not in line))
@@ -126,7 +126,7 @@ def test_leaks_are_found_and_refused():
     assert folds.require_apart(train, val, ["train001"], subjects=True) == []
     with pytest.raises(InputError, match="val000 is validated or tested on and was trained on by the network"):
         folds.require_apart(train, val, ["val000"])
-    with pytest.raises(InputError, match="leak: train000 .* is trained on"):
+    with pytest.raises(InputError, match=r"leak: train000 .* is trained on"):
         folds.require_apart(train, table[table["trial"] == "train000"])
     siblings = val.assign(subject="train002")
     assert len(folds.require_apart(train, siblings)) == 1

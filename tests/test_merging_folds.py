@@ -80,7 +80,7 @@ def test_merging_writes_a_run_with_out_of_fold_scores_and_files_of_both_formats(
     folders = [make_run(tmp_path / f"lfan_fold{fold}", fold) for fold in VAL]
     assert merging_folds.are_folds(folders)
     found = merging_folds.merge(folders, bootstrap=20)
-    target = tmp_path / "lfan_fold_merged"
+    target = tmp_path / "lfan_merged"
     own = found.scores["val"]["valence"]
     assert (own["n_trials"], own["n_frames"]) == (3, 120)
     single = [entry["test"]["arousal"]["ccc"] for entry in found.scores["folds"]]

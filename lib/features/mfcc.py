@@ -86,7 +86,7 @@ def mfcc39(samples: np.ndarray) -> np.ndarray:
 
 
 def grid(times: np.ndarray) -> np.ndarray:
-    """(T,) row of each frame on a 10 ms grid that starts at the first frame; halves go to the even row, as published."""
+    """(T,) row of each frame on a 10 ms grid from the first frame on; halves go to the even row, as published."""
     times = np.asarray(times, np.float64)
     # The rounding takes away what a container's clock adds in the last binary digit.
     return np.rint(np.round((times - times[:1]) * ROWS_A_SECOND, 6)).astype(np.int64)

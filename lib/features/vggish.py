@@ -90,7 +90,8 @@ def load(path: Path | None, place: torch.device, width: float = 1.0, seed: int =
     else:
         weights.verify(path)
         net = models.load_published("vggish", path)
-    return net.eval().requires_grad_(False).to(place)
+    # Laid out with channels last it takes two thirds of the time on a CPU.
+    return net.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -105,4 +106,5 @@ def make(inputs, parameters, create, device) -> None:
         for start in range(0, len(times), FRAMES_AT_ONCE):
             frames = slice(start, min(start + FRAMES_AT_ONCE, len(times)))
             logmel = torch.from_numpy(heard.examples(frames).astype(np.float32))[:, None].to(place)
+            logmel = logmel.contiguous(memory_format=torch.channels_last)
             out[frames] = net({"logmel": logmel})["vggish"].cpu().numpy()

@@ -13,5 +13,5 @@ from lib.plots.style import png, save, theme
 from lib.plots.training import LiveCurves, training_curves
 
 __all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "error_by_trial", "face_strip", "folds_plot",
-           "found_against_expected", "label_plane", "png", "prediction_traces", "save", "sound_view", "theme", "training_curves",
-           "va_traces", "with_interval"]
+           "found_against_expected", "label_plane", "png", "prediction_traces", "save", "sound_view", "theme",
+           "training_curves", "va_traces", "with_interval"]

@@ -19,7 +19,8 @@ def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") 
     places = np.arange(len(table))
     for ax, emotion in zip(axes, EMOTIONS, strict=True):
         for part, marker, shift in (("val", "o", -0.12), ("test", "D", 0.12)):
-            values, low, high = (table[f"{part} {emotion}{end}"].astype(float).to_numpy() for end in ("", " low", " high"))
+            values, low, high = (table[f"{part} {emotion}{end}"].astype(float).to_numpy()
+                                 for end in ("", " low", " high"))
             if not np.isfinite(values).any():
                 continue
             colour = style.COLOURS[emotion] if part == "val" else style.LABEL

@@ -69,7 +69,7 @@ class Recipe:
                            self.params.get("fold_rule", "subject"))
 
     def learnt_from(self) -> list[str]:
-        """Trials that the network was trained on that this one builds on; [] where none is known (published weights)."""
+        """Trials that the network learnt from that this one builds on; [] where none is known (published ones)."""
         run = self.params.get("backbone_run", "")
         path = self.params.runs_root / run / "checkpoints" / "best.pt"
         return published.read(path).get("trained_on", []) if run and path.is_file() else []

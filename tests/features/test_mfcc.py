@@ -36,7 +36,7 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_stereo_is_refused():
-    with pytest.raises(InputError, match="expected: .*mono"):
+    with pytest.raises(InputError, match=r"expected: .*mono"):
         mfcc.mfcc39(np.zeros((2, 4000), np.int16))
 
 

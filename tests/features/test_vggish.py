@@ -96,7 +96,7 @@ def test_random_weights_are_the_same_everywhere_and_say_what_they_are():
 def test_another_file_under_the_published_name_is_refused(tmp_path):
     place = weights.path("vggish", tmp_path)
     place.write_bytes(b"something else")
-    with pytest.raises(InputError, match="not the file vggish-10086976.pth"):
+    with pytest.raises(InputError, match=r"not the file vggish-10086976\.pth"):
         vggish.load.__wrapped__(place, torch.device("cpu"))
 
 
@@ -113,7 +113,7 @@ def test_tensorflows_arrays_become_the_ports_weights(tmp_path):
         variables[f"{name}/biases"] = generator.standard_normal(shape[0])
     found = vggish_tensorflow.state_dict(variables)
     assert found.keys() == shapes.keys()
-    for name, layer in layers.items():
+    for layer in layers.values():
         assert found[f"{layer}.weight"].shape == shapes[f"{layer}.weight"]
     assert found["features.0.weight"][5, 0, 1, 2] == np.float32(variables["vggish/conv1/weights"][1, 2, 0, 5])
     assert found["embeddings.4.weight"][7, 9] == np.float32(variables["vggish/fc2/weights"][9, 7])

@@ -8,9 +8,6 @@ import torch
 from torch import nn
 
 from lib import models
-from lib.errors import InputError
-from lib.models import lfan_backbone
-from lib.models.ir50 import CUTS, IR50, RELEASE_ORDER
 from tests.models.golden_fill import fill, wave
 from tests.shared_files import shared
 

@@ -139,7 +139,7 @@ def test_pictures_of_8_bits_are_normalised_in_the_network():
     with torch.no_grad():
         one, two = (net({"frame": x})["emotion"] for x in (frame, plain.permute(0, 1, 4, 2, 3)))
     torch.testing.assert_close(one, two)
-    with pytest.raises(InputError, match="expected: .B, T, 3, 24, 24."):
+    with pytest.raises(InputError, match=r"expected: \(B, T, 3, 24, 24\)"):
         net({"frame": frame[:, :, :20]})
 
 
