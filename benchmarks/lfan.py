@@ -116,7 +116,8 @@ def loader_rows(args) -> list[list]:
     faces = np.random.default_rng(0).integers(0, 256, (6000, 48, 48, 3), dtype=np.uint8)
     rate = {}
     as_published = "published transform, no workers (as published)"
-    forms = ((as_published, True, 0, args.windows // 8), ("published transform, two workers", True, 2, args.windows // 4),
+    forms = ((as_published, True, 0, args.windows // 8),
+             ("published transform, two workers", True, 2, args.windows // 4),
              ("this recipe, no workers", False, 0, args.windows), ("this recipe, two workers", False, 2, args.windows))
     for name, published, workers, count in forms:
         data = torch.utils.data.DataLoader(Windows(faces, max(count, 8), published), batch_size=8, num_workers=workers)

@@ -14,7 +14,7 @@ class Course:
 
     groups : number of releases there are. milestones : epochs at whose start one is due whatever the rate.
     min_lr : a release is due, or without groups left the end, when the rate is below it (0: never).
-    patience, factor : epochs without a better score before the rate is multiplied by `factor`.
+    patience, factor : epochs without a better score before the rate is multiplied by `factor`; 0: never.
     warmup : epochs over which the rate rises, at the start and after a release. reload_best : after an epoch that was
     not better, go on from the best weights; moments of the optimiser are kept.
     reset_stale : a release starts the count of early stopping anew (published ABAW2: it does not).
@@ -59,4 +59,4 @@ def waited(course: Course, state, for_stop: bool = False) -> int:
 
 def lower(course: Course, state) -> bool:
     """Whether the rate is to be lowered after the epoch before `state.epoch`."""
-    return waited(course, state) > course.patience
+    return course.patience > 0 and waited(course, state) > course.patience

@@ -57,6 +57,12 @@ def test_milestones_release_whatever_the_rate_and_only_what_there_is():
     assert (end, why) == (8, "all epochs")
 
 
+def test_without_patience_the_rate_never_falls():
+    state = State(epoch=50, best_epoch=3)
+    assert not release.lower(Course(patience=0), state)
+    assert release.lower(Course(patience=5), state)
+
+
 def test_the_rate_rises_again_after_a_release():
     course, state = Course(groups=1, warmup=4, factor=0.1), State()
     rates = []
