@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import folds
+from lib import experiments, folds
+from lib.declarations import ROOT
 from lib.errors import InputError
 
 
@@ -132,3 +133,16 @@ def test_leaks_are_found_and_refused():
     assert len(folds.require_apart(train, siblings)) == 1
     with pytest.raises(InputError, match="subject train002 is on both sides"):
         folds.require_apart(train, siblings, subjects=True)
+
+
+def test_a_fold_builds_on_the_run_of_its_own_fold(tmp_path):
+    """`-p fold 2` names both runs after the fold, and the face network is trained in that fold first."""
+    chosen = {"fold": "2", "fold_rule": "published", "runs_root": str(tmp_path)}
+    library = ROOT / "params"
+    planned = experiments.plan([library / "sample_lfan.yaml"], chosen, ROOT / "notebooks", library)
+    assert [each.values["run"] for each in planned] == ["sample_lfan_backbone_fold2", "sample_lfan_fold2"]
+    assert [each.values["fold"] for each in planned] == [2, 2]
+    assert {each.values["fold_rule"] for each in planned} == {"published"}
+    assert planned[1].values["backbone_run"] == "sample_lfan_backbone_fold2"
+    plain = experiments.plan([library / "sample_lfan.yaml"], {"runs_root": str(tmp_path)}, ROOT / "notebooks", library)
+    assert [each.values["run"] for each in plain] == ["sample_lfan_backbone", "sample_lfan"]

@@ -279,3 +279,16 @@ def test_one_crop_and_one_mirror_for_a_whole_window():
     assert face_maps.variant(0, 48, 40) == (4, 4, False)
     with pytest.raises(InputError, match="faces of 30 pixels"):
         face_maps.cut(faces[:, :30, :30], 40, (0, 0, False))
+
+
+def test_the_authors_files_are_loaded_by_their_keys(tmp_path):
+    for name in ("lfan_backbone", "lfan_visual", "lfan"):
+        net = models.create(name, True, width=1 / 16)
+        torch.save(net.state_dict(), tmp_path / f"{name}.pth")
+        loaded = models.load_published(name, tmp_path / f"{name}.pth", width=1 / 16)
+        assert loaded.compat
+        assert "research only" in loaded.licence
+        pairs = zip(net.state_dict().values(), loaded.state_dict().values(), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+    with pytest.raises(InputError, match=r"load it as that"):
+        models.load_published("lfan", tmp_path / "lfan_visual.pth", width=1 / 16)
