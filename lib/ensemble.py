@@ -68,7 +68,14 @@ class Ensemble(inference.Predictor):
             raise InputError(f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
                              where=f"trial {trial}", expected="runs on the same recordings",
                              todo="predict them again with the same data")
-        return {task: np.mean([values[task] for values in found], axis=0) for task in self.recipe.tasks}
+        return {task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(runs, T, k) -> (T, k): of the runs that learnt a column; those with NaN in all of it did not."""
+    learnt = ~np.isnan(values).all(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
+        return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
 
 
 def load(folders: list[Path]) -> Ensemble:
@@ -131,6 +138,8 @@ def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[i
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
            "rules": ensemble.recipe.params.rules, "merge_runs": [Path(folder).name for folder in folders]}
+    emotions = {runs.parameters(folder).get("emotion", "both") for folder in ensemble.recipe.folders}
+    own |= {"emotion": "both"} if len(emotions) > 1 else {}
     runs.remember(run, {**runs.parameters(first), **own})
     run.write_json("metrics.json", found)
     return evaluation.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")

@@ -93,6 +93,7 @@ def embedded():
         return net, seen, before, net.backbone(before, "output_layer")[None], lengths
 
 
+@pytest.mark.slow  # 37 million weights, 130 faces
 def test_the_face_network_gives_the_published_numbers_stage_by_stage(embedded):
     golden, (_, seen, _, faces, lengths) = goldens("lfan_visual"), embedded
     for part, expected in golden["ir50_stages_frame0"].items():
@@ -104,6 +105,7 @@ def test_the_face_network_gives_the_published_numbers_stage_by_stage(embedded):
     assert near(lengths[[0, 129]], golden["ir50_norm_before_l2"])
 
 
+@pytest.mark.slow  # 37 million weights, 130 faces
 def test_lfan_visual_gives_the_published_numbers(embedded):
     golden, before = goldens("lfan_visual"), embedded[2]
     net = fill(models.create("lfan_visual", compat=True), golden["G"])
@@ -131,6 +133,7 @@ def test_lfan_visual_gives_the_published_numbers_with_another_slope_of_its_prelu
         assert near(net.join(faces[None], {}, None)[0, goldens("lfan_visual")["t"], 0], golden["out"])
 
 
+@pytest.mark.slow  # 37 million weights, 130 faces
 def test_lfan_gives_the_published_numbers_stage_by_stage(embedded):
     golden, (net, _, before, faces, _) = goldens("lfan"), embedded
     sounds = {name: inputs()[name] for name in ("vggish", "mfcc")}
