@@ -138,9 +138,10 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
     mine = json.dumps(predictor.recipe.digits(trial), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
-        table = prediction_table(predictor, trial, predictor.predict(trial))
-        write_csv(path, speakers.with_column(table, predictor.recipe._trials[trial], predictor.recipe.params,
-                                             predictor.recipe.store))
+        table, recipe = prediction_table(predictor, trial, predictor.predict(trial)), predictor.recipe
+        if recipe.store is not None:  # merged runs have files only
+            table = speakers.with_column(table, recipe._trials[trial], recipe.params, recipe.store)
+        write_csv(path, table)
         write_text(source, mine)
     return path
 

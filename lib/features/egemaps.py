@@ -46,8 +46,8 @@ def functionals(samples: np.ndarray) -> np.ndarray:
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """(T, 23): the descriptors that start nearest to each frame, on the container's clock; silence outside the file.
 
-    A minute at a time with a second before and after: memory does not grow with the recording. openSMILE's pitch
-    tracking remembers more than a second, so that some 3 % of the values differ a little from those of one pass.
+    A minute at a time with a second before and after: memory does not grow with the recording. Jitter and shimmer go
+    from one pitch period to the next, so that behind the first minute they differ from those of one pass.
     """
     times = np.asarray(times, np.float64)
     out = np.zeros((len(times), DESCRIPTORS), np.float32)
