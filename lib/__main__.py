@@ -153,7 +153,7 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
 
     p, place, table = _data_set(files, overrides)
     work = partial(arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place)
-    outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name)
+    outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel)
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
         click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
     done = preprocessing.intact(table, outcomes)
@@ -183,7 +183,7 @@ def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, on
     videos, out = table.drop_duplicates("video").to_dict("records"), out or place.folder / "audio_segments"
     wanted = audio_export.rule(p.rules, p.audio_seconds, table["fps"])
     work = partial(arrays.make_all, requests=audio_export.WANTED, place=place)
-    outcomes = cluster.map(work, videos, p.workers, name=trials.name)
+    outcomes = cluster.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     there = [outcome.item for outcome in outcomes if outcome.ok]
     plans = [audio_export.plan(video, place, wanted, out) for video in there]
@@ -193,7 +193,7 @@ def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, on
     audio_export.check_space(out, needed)
     if count and not only_tell:
         work = partial(audio_export.write, place=place, wanted=wanted, out=out)
-        written = cluster.map(work, there, p.workers, name=trials.name,
+        written = cluster.map(work, there, p.workers, name=trials.name, parallel=p.parallel,
                               progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"))
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:

@@ -50,7 +50,8 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 
     job, p = _job(files, overrides)
     _say(f"{' + '.join(steps)}: {job}")
-    outcomes = clip_jobs.run(job, steps, p.workers, Progress("videos", stream=sys.stdout), force)
+    outcomes = clip_jobs.run(job, steps, p.workers, Progress("videos", stream=sys.stdout), force,
+                            parallel=p.parallel)
     _table(clip_jobs.faults(outcomes), "nothing was left out")
     lost = clip_jobs.failures(outcomes)
     _say(f"{len(outcomes) - len(lost)} of {len(outcomes)} videos done")

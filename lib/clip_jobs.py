@@ -61,12 +61,13 @@ def opened(p: Mapping) -> Job | None:
 
 
 def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Callable | None = None,
-        force: bool = False, disk: Disk | None = None) -> list[cluster.Outcome]:
+        force: bool = False, disk: Disk | None = None, parallel: object = "processes") -> list[cluster.Outcome]:
     """Make, renumber and describe clips, or some of that; one outcome a video, whose value is (`Made`, index lines).
 
     Arguments
     ---------
     steps : of `STEPS`.   force : do not ask whether there is room.
+    parallel : what the workers are, see `cluster.map`.
     disk : one counter of operations for everything; then all is done in this process (tests).
 
     A video that cannot be done is named in its outcome, and the others are finished. Raises InputError when the root
@@ -80,7 +81,8 @@ def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Call
     else:
         _same_settings(job)
     work = partial(_one, job.root, job.settings, steps, disk)
-    outcomes = cluster.map(work, job.sources, 1 if disk else workers, progress, name=lambda source: source.video)
+    outcomes = cluster.map(work, job.sources, 1 if disk else workers, progress, name=lambda source: source.video,
+                           parallel=parallel)
     if INDEX in steps:
         _finish(job, outcomes, own)
     make.tidy(job.root, own)
@@ -168,9 +170,10 @@ def failures(outcomes: list[cluster.Outcome]) -> list[tuple[str, Exception]]:
     return [(outcome.item.video, outcome.error) for outcome in outcomes if not outcome.ok]
 
 
-def make_all(job: Job | None, workers: int = 1, progress: Callable | None = None) -> list[cluster.Outcome]:
+def make_all(job: Job | None, workers: int = 1, progress: Callable | None = None,
+             parallel: object = "processes") -> list[cluster.Outcome]:
     """`run` with all steps; nothing without a job."""
-    return run(job, STEPS, workers, progress) if job else []
+    return run(job, STEPS, workers, progress, parallel=parallel) if job else []
 
 
 def check(job: Job | None) -> verify.Checks:

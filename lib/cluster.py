@@ -1,4 +1,4 @@
-"""Map a function over trials or videos: in this process, or in processes of this machine."""
+"""Map a function over trials or videos: in this process, in processes of this machine, or on Dask's workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Outcome:
 
 
 def map(function: Callable, items: Iterable, workers: int = 1, progress: Callable | None = None,
-        catch: tuple[type[Exception], ...] = (Exception,), name: Callable = str) -> list[Outcome]:
+        catch: tuple[type[Exception], ...] = (Exception,), name: Callable = str,
+        parallel: object = "processes") -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
     Arguments
@@ -43,20 +44,37 @@ def map(function: Callable, items: Iterable, workers: int = 1, progress: Callabl
         was raised: one trial that the program was not prepared for must not cost a night. Any other one stops
         everything and is raised.
     name : what an item is called in messages.
+    parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's LocalCluster; or an open
+        Dask cluster of any kind, which has its own number of workers. The values do not depend on it.
 
     Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own item only.
-    Raises InputError at once when the disk is full: every other item would fail in the same way.
+    Raises InputError at once when the disk is full: every other item would fail in the same way; and when Dask is
+    asked for but not installed.
     """
     items = list(items)
     done: list[Outcome | None] = [None] * len(items)
     work = partial(_one, function, catch)
     # Closing: whatever stops this loop also ends the workers, at once.
-    with closing(processes.each(work, items, workers or processes.available_processors())) as finished:
+    with closing(_workers(parallel)(work, items, workers or processes.available_processors())) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
             if progress:
                 progress(count, len(items), done[index])
     return done
+
+
+def _workers(parallel: object) -> Callable:
+    """`processes.each`, or what does the same with Dask."""
+    if parallel == "processes":
+        return processes.each
+    try:
+        from lib import dask_workers  # only here: Dask is large, and need not be there
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("dask", "distributed"):
+            raise
+        raise InputError(f"the package {error.name} is not installed", where="parallel: dask",
+                         todo='pip install -e ".[cluster]", or use `parallel: processes`') from error
+    return dask_workers.each if parallel == "dask" else partial(dask_workers.each, cluster=parallel)
 
 
 def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable) -> Outcome:

@@ -101,14 +101,9 @@ def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
         yield time, frame, turns
 
 
-def rotation(frame: av.VideoFrame) -> int:
-    """Degrees (−180 … 180) that a viewer turns the picture anticlockwise; 0 where the file says nonsense."""
-    return frame.rotation if abs(frame.rotation) <= 360 else 0
-
-
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """0–3 times 90° anticlockwise; angles between are rounded."""
-    return round(rotation(frame) / 90) % 4
+    """How often a viewer turns the picture by 90° anticlockwise; never where the file says nonsense."""
+    return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
 
 
 def decoded(container, track, path: Path) -> Iterator:

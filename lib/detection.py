@@ -33,6 +33,8 @@ class YuNet:
         """`weights` is the ONNX file (registry: yunet), `side` the longest side (px) of what it looks at."""
         self.side = side
         try:
+            # OpenCV 5 warns, for every network, that it cannot choose where to run it; nobody asked it to.
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
             self._network = cv2.FaceDetectorYN.create(str(weights), "", (SMALLEST, SMALLEST), KEEP, OVERLAP)
         except cv2.error as error:
             raise InputError("the face detector cannot be loaded", where=weights,

@@ -18,7 +18,7 @@ PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done a
 RESUMES = runs.WITHOUT_EFFECT | {"epochs", "data_root", "processed_root", "weights_root", "clips_root"}
 # Of the `-p` overrides, those that also hold for a run that is made first: places, machine, choice of data.
 SHARED = frozenset(["data_root", "processed_root", "clips_root", "weights_root", "runs_root", "device", "workers",
-                    "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
+                    "parallel", "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,9 @@ def other_training(experiment: Experiment) -> str:
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""
-    now = training_parameters(experiment)
+    now, known = training_parameters(experiment), all_declared(experiment.notebooks)
+    # A parameter that came after that training had what is its default now.
+    before = {name: runs.as_text(known[name].default) for name in now if name in known} | before
     changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
     changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""

@@ -21,7 +21,7 @@ from lib.models import published
 from lib.params import Params, complete
 from lib.store import Store, fingerprint, request
 
-HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers")
+HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
 
 
 @dataclass

@@ -75,7 +75,7 @@ def probe(path: Path) -> Info:
                       "audio_duration": _seconds(track.duration, track)}
         if container.streams.video:
             first = next(containers.decoded(container, container.streams.video[0], path))
-            facts |= {"rotation": containers.rotation(first), "pixels": first.format.name,
+            facts |= {"rotation": first.rotation, "pixels": first.format.name,
                       "interlaced": first.interlaced_frame}
     return Info(**facts)
 

@@ -59,7 +59,7 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
     if min(workers, len(items)) <= 1 or sys.platform == "win32":  # where a pipe's end cannot be handed on
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
-    _must_be_importable(function)
+    must_be_importable(function)
     waiting, busy, started = deque(range(len(items))), [], []
     try:
         while waiting or busy:
@@ -84,10 +84,11 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _must_be_importable(function: Callable) -> None:
+def must_be_importable(function: Callable) -> None:
+    """Raise InputError for a function that only this notebook or script has: other processes cannot import it."""
     if isinstance(function, partial):
         for part in (function.func, *filter(callable, function.args)):
-            _must_be_importable(part)
+            must_be_importable(part)
     elif getattr(function, "__module__", "") == "__main__":
         raise InputError(f"{getattr(function, '__name__', function)} is defined in this notebook or script: other "
                          "processes cannot import it", todo="move it to a module of lib, or use workers=1")
@@ -149,7 +150,7 @@ def serve() -> None:
     threading.Thread(target=_take, args=(pipe, tasks), daemon=True).start()
     with contextlib.suppress(*GONE):
         while True:
-            pipe.send_bytes(_answer(tasks.get()))
+            pipe.send_bytes(answer(tasks.get()))
 
 
 def _leave(*_) -> None:
@@ -167,8 +168,8 @@ def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _answer(task: bytes) -> bytes:
-    """Pickle of (value, None), or of (None, the error that the parent raises)."""
+def answer(task: bytes) -> bytes:
+    """Pickle of (value, None), or of (None, the error that the parent raises), for a pickled (function, item)."""
     try:
         function, item = pickle.loads(task)
         _limit_threads()

@@ -22,13 +22,14 @@ import pandas as pd
 import torch
 
 from lib import device, folds, release
+from lib.declarations import all_declared
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
 from lib.trials import select
 
 # What may differ between a run and its continuation: where things lie, how fast it goes, how long it takes.
-FREE = {"epochs", "device", "workers", "run", "data_root", "processed_root", "runs_root", "weights_root"}
+FREE = {"epochs", "device", "workers", "parallel", "run", "data_root", "processed_root", "runs_root", "weights_root"}
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3  # shares; sample specification §5 for the rise
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5  # epochs without a better score; JCA's published factor (§2.8)
 
@@ -140,7 +141,9 @@ class Trainer:
         if not path.is_file():
             return
         saved = load_checkpoint(path)
-        mine, its = plain(self.params), saved["params"]
+        mine = plain(self.params)
+        # A parameter that came after that training had what is its default now.
+        its = {name: one.default for name, one in all_declared().items() if name in mine} | saved["params"]
         differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
         if differing:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)

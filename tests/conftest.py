@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -123,3 +124,11 @@ def parameters(sample_root, tmp_path) -> Callable[..., params.Params]:
         full = params.complete(values)
         return params.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
     return complete
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """No test finds the figures of another one."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

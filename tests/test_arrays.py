@@ -261,8 +261,8 @@ def test_an_array_that_is_not_there_names_the_notebook_that_makes_it(opened, ite
 
 
 def test_an_array_that_nobody_makes_is_told(opened):
-    with pytest.raises(InputError, match="no array is called 'breath'"):
-        arrays.make(opened.trial("4"), request("breath"), opened.store)
+    with pytest.raises(InputError, match="no array is called 'gaze'"):
+        arrays.make(opened.trial("4"), request("gaze"), opened.store)
 
 
 def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):

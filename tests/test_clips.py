@@ -317,8 +317,8 @@ def test_hard_links_become_copies_on_another_file_system(job, data, monkeypatch)
 
 # ---- breaks
 
-class Break(Exception):
-    """The machine stops here."""
+class Break(BaseException):
+    """The machine stops here: nothing in the program is prepared for it."""
 
 
 def stopping_at(number):

@@ -18,7 +18,7 @@ FLOORS = [
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
-    {"cluster"},
+    {"cluster", "dask_workers"},
     {"execution", "experiments", "pipeline", "comparison", "merging_folds", "clip_jobs", "clip_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -22,6 +22,7 @@ SHARED = '''run: str = ""           # run folder
 dataset: str = "sample"  # data set
 runs_root: str = "runs"  # where run folders are
 workers: int = 1         # processes
+parallel: str = "processes"  # what they are
 '''
 OWN = {NOTEBOOKS[0]: "sample_trials: int = 24  # recordings; from 1 to 100\n",
        NOTEBOOKS[3]: "label_delay: int = 0  # frames; from 0 to 50\n",
@@ -116,7 +117,7 @@ def test_a_run_executes_all_notebooks_and_leaves_parameters_and_environment(worl
 
 def test_the_same_run_again_executes_nothing_and_says_so(world):
     world.run("sample_tsav")
-    assert world.run("sample_tsav", workers=3) == 0
+    assert world.run("sample_tsav", workers=3, parallel="dask") == 0
     assert world.executed == []
     assert world.text.count("skipped, nothing changed") == 4
 
@@ -257,6 +258,16 @@ def test_predicting_alone_with_other_training_parameters_is_refused(world):
     world.run("sample_tsav")
     assert world.run("sample_tsav", start="06", lr=0.5) == 2
     assert "trained with other parameters: lr" in world.text
+
+
+def test_a_training_from_before_a_parameter_came_had_its_default(world):
+    world.run("sample_tsav")
+    steps = world.runs / "sample_tsav" / "steps" / "training.json"
+    before = json.loads(steps.read_text())
+    del before["lr"]
+    steps.write_text(json.dumps(before))
+    assert world.run("sample_tsav", start="06", lr=0.5) == 2
+    assert world.run("sample_tsav", start="06") == 0
 
 
 def test_the_folder_of_another_recipe_is_refused(world):

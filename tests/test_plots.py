@@ -17,12 +17,6 @@ from lib.plots.data import band_of
 NOTE = "values have no meaning"
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def lines(ax):
     """{label: (x, y)} of the lines in the legend."""
     handles = [(line.get_label(), line.get_data()) for line in ax.lines]

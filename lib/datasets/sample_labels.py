@@ -94,7 +94,7 @@ def _told_by_accident(drawn: dict, trials: dict) -> float:
     places = [np.linspace(-1, 1, len(v)) for v, _ in curves]
     pairs = [([v for v, _ in curves], places), ([a for _, a in curves], places),
              ([v**2 for v, _ in curves], [a for _, a in curves]), ([v for v, _ in curves], [a**2 for _, a in curves])]
-    for shift in range(1, LAGS + 1):
+    for shift in range(1, 1 + min(LAGS, min(map(len, places)) - 3)):  # recordings of tests last 2 s
         pairs += [([v[:-shift] for v, _ in curves], [a[shift:] for _, a in curves]),
                   ([v[shift:] for v, _ in curves], [a[:-shift] for _, a in curves])]
     return max(abs(np.corrcoef(np.concatenate(one), np.concatenate(other))[0, 1]) for one, other in pairs)

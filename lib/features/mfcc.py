@@ -14,7 +14,6 @@ from fractions import Fraction
 from functools import cache
 
 import numpy as np
-from scipy.fft import dct
 
 from lib.errors import InputError
 
@@ -105,6 +104,7 @@ def _of_windows(windows: np.ndarray, points: int, rate: int) -> np.ndarray:
     energy = power.sum(axis=1)
     bands = power @ _bank(points, rate).T
     logs = np.log(np.where(bands > 0, bands, SMALLEST))
+    from scipy.fft import dct  # takes long to import, and training needs only rows that are there
     found = dct(logs, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
     found *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
     found[:, 0] = np.log(np.where(energy > 0, energy, SMALLEST))
