@@ -6,6 +6,7 @@ Notebooks, trainer and inference call only what is defined here, so none of them
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,23 @@ from lib.models import published
 from lib.models.base import MODALITIES
 from lib.release import Course
 from lib.store import Request, Store, request
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A network in the sizes that an experiment will give it, before any array is there: for what it will cost.
+
+    net : the network, with random weights. shapes : input -> shape of one sample.
+    frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an epoch learns from.
+    kept : bytes a frame that its outputs take on disk.
+    """
+
+    net: torch.nn.Module
+    shapes: Mapping[str, tuple[int, ...]]
+    frames: float = 1
+    learnt: float = 1
+    kept: int = 0
+
 
 WINDOW_COLUMNS = ("start", "stop", "first_target", "target_step", "n_targets")
 OUTPUT_SIZES = {"va": 2}
@@ -173,6 +191,15 @@ class Recipe:
     def model(self) -> torch.nn.Module:
         """The network, with sizes read from the arrays."""
         raise NotImplementedError
+
+    def sketch(self) -> Sketch:
+        """What will be trained, in the sizes of the parameters: for a method of one frame, built from these alone."""
+        model = self.model()
+        return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
+
+    def sketch_of_features(self) -> Sketch | None:
+        """The network whose features notebooks 02 and 03 will compute for every frame; None where there is none."""
+        return None
 
     def initialise(self, model: torch.nn.Module) -> None:
         """Give a new network the weights that its training begins with; called by the trainer only."""

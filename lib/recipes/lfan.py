@@ -13,7 +13,7 @@ from lib import trials as trial_table
 from lib.declarations import ROOT
 from lib.features import face_maps, statistics
 from lib.models import lfan_backbone
-from lib.models.ir50 import RELEASE_ORDER
+from lib.models.ir50 import CHANNELS, IR50, RELEASE_ORDER
 from lib.models.sequence import SOUNDS
 from lib.recipes import base
 from lib.release import Course
@@ -140,6 +140,31 @@ class Recipe(base.Recipe):
             found["face_map"] = 2 * int(np.prod(shape)) * self._variants
         return found
 
+    # ---- what it will cost
+
+    def sketch_of_features(self):
+        if not self._cached:
+            return None
+        frozen = _Frozen(self._face_network, self._cut)
+        shape, crop = frozen.face.shapes[self._cut], self.params.options["crop"]
+        return base.Sketch(frozen, {"frame": (3, crop, crop)}, frames=1 / self._variants,
+                           kept=2 * int(np.prod(shape)) * self._variants)
+
+    def sketch(self):
+        options, cut, cached = self.params.options, self._cut, self._cached
+        model = self._network(_width(self._face_network))
+        self.release(model, RELEASE_ORDER.index(cut) + 1 if cut in RELEASE_ORDER else 0)
+        shapes = model.shapes(T=options["window"])
+        if cached:
+            shapes["frame_map"] = (shapes.pop("frame")[0], *model.backbone.shapes[cut])
+        return base.Sketch(model, shapes, options["window"], options["hop"])
+
+    @cached_property
+    def _face_network(self):
+        crop = self.params.options["crop"]
+        known = self.uses_video and self._file.is_file()
+        return lfan_backbone.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
+
     # ---- windows and statistics
 
     def _frames(self, trial):
@@ -187,7 +212,7 @@ class Recipe(base.Recipe):
         found = {"released": 0}
         if self.uses_video:
             face, _ = lfan_backbone.load(self._file, self.params.options["crop"])
-            found["width"] = face.body[0].res_layer[1].weight.shape[0] / 64
+            found["width"] = _width(face)
         if not self.uses_audio:
             return found
         for name in SOUNDS:
@@ -238,12 +263,16 @@ class Recipe(base.Recipe):
 
     # ---- network and loss
 
-    def model(self):
+    def _network(self, width):
         options, p = self.params.options, self.params
         chosen = {"bounded": options["bounded"]} if self.network in ("lfan", "lfan_visual") else {}
-        model = models.create(self.network, self.published, emotions=len(self.columns), face_size=options["crop"],
-                              width=self.statistics.get("width", p.width), head_width=options["head_width"] or p.width,
-                              modality=p.modality, dropout=options["dropout"], **chosen)
+        return models.create(self.network, self.published, emotions=len(self.columns), face_size=options["crop"],
+                             width=width, head_width=options["head_width"] or p.width,
+                             modality=p.modality, dropout=options["dropout"], **chosen)
+
+    def model(self):
+        options = self.params.options
+        model = self._network(self.statistics.get("width", self.params.width))
         if self.uses_video and "fitted" in vars(self):  # a trained network gets all its weights from its checkpoint
             face, _ = lfan_backbone.load(self._file, options["crop"])
             model.backbone.load_state_dict(face.state_dict())
@@ -303,6 +332,21 @@ class Recipe(base.Recipe):
         places = self._frames(windows["trial"].iloc[0])[seen] if self.published and len(windows) else seen
         out[np.ix_(places, self.columns)] = sums[seen] / counts[seen, None]
         return {"va": out}
+
+
+class _Frozen(torch.nn.Module):
+    """The part of a face network before a cut, from named tensors to named tensors."""
+
+    def __init__(self, face: IR50, cut: str):
+        super().__init__()
+        self.face, self.cut = face.eval(), cut
+
+    def forward(self, batch):
+        return {"frame_map": self.face(batch["frame"], stop=self.cut)}
+
+
+def _width(face: IR50) -> float:
+    return face.body[0].res_layer[1].weight.shape[0] / CHANNELS[0]
 
 
 def _filled(rows: np.ndarray, length: int) -> np.ndarray:
