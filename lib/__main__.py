@@ -101,34 +101,11 @@ def merge(folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a fold held out. Other
     runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
     """
-    from lib import merging_folds
+    from lib import merging
 
-    if merging_folds.are_folds(list(folders)):
-        found = merging_folds.merge(list(folders), target, rule, clip, bootstrap)
-        _say(found.text)
-        _say(f"written: {', '.join(str(path) for path in found.files)}")
-        return
-    if target is None:
-        raise click.UsageError("--to is needed: these runs are not the folds of one cross-validation")
-    if (rule, clip) != ("mean", "late"):
-        raise click.UsageError("--rule and --clip are for the folds of one cross-validation")
-    problems = _average(list(folders), target, bootstrap)
-    _say("\n".join(problems) or f"written: {target}, submission files valid")
-    sys.exit(3 if problems else 0)
-
-
-def _average(folders: list[Path], target: Path, bootstrap: int) -> list[str]:
-    """`merge` of runs that are no folds; what is wrong with the submission files."""
-    from lib import comparison, datasets, declarations, ensemble, params, runs, trials
-
-    known = declarations.all_declared()
-    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
-    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
-    p = params.Params(first | roots)
-    table = trials.read(datasets.store(p).trials_path)
-    problems = ensemble.merge(folders, target, table, p.smoothing_widths, bootstrap)
-    _say(comparison.compare([*folders, target], target).text)
-    return problems
+    found = merging.join(list(folders), target, rule, clip, bootstrap)
+    _say("\n".join([found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]))
+    sys.exit(3 if found.problems else 0)
 
 
 @main.command("export-labels")

@@ -49,7 +49,8 @@ class Experiment:
     def steps(self, start: str = "", stop: str = "") -> list[str]:
         """Notebooks to execute, from `start` to `stop` ("03").
 
-        With `predict_run` training is left out. A video needs no data set, only a trained run.
+        With `predict_run` training is left out, with `merge_runs` all but the last one. A video needs no data set,
+        only a trained run.
         """
         there = [name for name in NOTEBOOKS if self.has(name)]
         first = there.index(_step(start, there)) if start else 0
@@ -58,6 +59,8 @@ class Experiment:
         if some := self.values.get("notebooks"):
             own = {_step(text, there) for text in some}
             chosen = [name for name in chosen if name in own]
+        if self.values.get("merge_runs"):
+            return [name for name in chosen if name == PREDICT]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
         if self.video and (self.values.get("predict_run") or is_trained(self.run)):
@@ -84,7 +87,7 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     except InputError as error:
         raise InputError(error.what, where=", ".join(map(str, files))) from error
     if not named:
-        values["run"] = of_fold(values["run"], values)
+        values["run"] = f"{values['run']}_merged" if values.get("merge_runs") else of_fold(values["run"], values)
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks))
@@ -113,7 +116,7 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
         if text and (library / f"{text}.yaml").is_file():
             # What a fold builds on has learnt from the same trials: it is a run of that fold.
             text = wanted.values[parameter] = of_fold(text, wanted.values)
-        if not text or _exists(text, wanted):
+        if not text or wanted.values.get("merge_runs") or _exists(text, wanted):
             continue
         if not (library / f"{file}.yaml").is_file():
             raise InputError(f"{parameter}: no run, no weights file and no parameter file is called {text}",

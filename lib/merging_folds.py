@@ -27,11 +27,12 @@ FREE = {"run", "fold", "backbone_run", "predict_run", "device", "workers", "emot
 
 @dataclass(frozen=True)
 class Merged:
-    """`scores` (content of metrics.json), the same as `text`, and the `files` written."""
+    """`scores` (content of metrics.json) and the same as `text`; `problems` of the submission files; the `folder`."""
 
     scores: dict
     text: str
-    files: list[Path]
+    folder: Path
+    problems: list[str]
 
 
 # ---- curves
@@ -87,13 +88,13 @@ def are_folds(folders: list[Path]) -> bool:
 
 
 def merge(folders: list[Path], target: Path | None = None, rule: str = "mean", clip: str = "late",
-          bootstrap: int = 1000) -> Merged:
+          bootstrap: int = 1000, keep_parameters: bool = False) -> Merged:
     """Join evaluated runs of a cross-validation into a run folder of their own.
 
     Arguments
     ---------
     folders : run folders with predictions (notebook 06); runs of one emotion each may be among them.
-    target : the folder to write; by default beside them.
+    target : the folder to write; by default beside them. keep_parameters : it has its own params.yaml already.
 
     Raises InputError for runs that are no folds, of different experiments, or two of one fold and emotion.
     """
@@ -107,7 +108,11 @@ def merge(folders: list[Path], target: Path | None = None, rule: str = "mean", c
     joined = {trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial) for trial in test}
     own = _out_of_fold(tables, held_out)
     scores = _scores(given, joined, own, tables, rule, clip, bootstrap)
-    return Merged(scores, _text(scores), _write(Path(target), given, joined, own, scores))
+    run, first = runs.Run(target), next(iter(given.values()))
+    if not keep_parameters:
+        run.write_text("params.yaml", _yaml({**first, "run": run.name, "fold": -1, "emotion": "both",
+                                             "merge_runs": [folder.name for folder in folders]}))
+    return Merged(scores, _text(scores), run.folder, _write(run, given, joined, own, scores))
 
 
 def _without_fold(name: str) -> str:
@@ -234,26 +239,30 @@ def _text(scores: Mapping) -> str:
     return "\n".join(lines + ([SYNTHETIC_NOTE] if scores["synthetic"] else []))
 
 
-def _write(target: Path, given, joined, own, scores) -> list[Path]:
+def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
+    """Everything but params.yaml; returns what is wrong with the submission files."""
     from lib import plots
 
-    run = runs.Run(target)
-    first = next(iter(given.values()))
-    run.write_text("params.yaml", _yaml({**first, "run": target.name, "fold": -1, "emotion": "both"}))
-    files = [run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]}),
-             run.write_text("folds.csv", table(scores).to_csv(index=False))]
+    run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]})
+    run.write_text("folds.csv", table(scores).to_csv(index=False))
     note = {"note": SYNTHETIC_NOTE} if scores["synthetic"] else {}
     for trial, rows in {**joined, **own}.items():
         run.write_text(f"predictions/{trial}.csv", rows.assign(**note).to_csv(index=False, float_format="%.6g"))
-    complete = {trial: rows[list(EMOTIONS)].to_numpy() for trial, rows in joined.items()
-                if np.isfinite(rows[list(EMOTIONS)].to_numpy()).all()}
-    for trial, values in complete.items():
-        submission.write(target / "submission", "va", trial, values)
-    if complete:
-        files += [target / "submission", submission.write_single(target / "submission" / "predictions.csv", complete)]
-    picture = run.path("figures", "folds.png")
-    plots.save(plots.folds_plot(table(scores), note=note.get("note", "")), picture, close=True)
-    return [*files, picture]
+    plots.save(plots.folds_plot(table(scores), note=note.get("note", "")), run.path("figures", "folds.png"), close=True)
+    return _submit(run.path("submission"), {trial: rows[list(EMOTIONS)].to_numpy() for trial, rows in joined.items()})
+
+
+def _submit(out: Path, values: Mapping[str, np.ndarray]) -> list[str]:
+    """Files of both formats of the test trials; what is wrong with them."""
+    if not values:
+        return ["no submission: there is no trial that all folds predicted and none held out"]
+    if not all(np.isfinite(rows).all() for rows in values.values()):
+        return ["no submission: an emotion was not learnt; merge runs of both"]
+    for trial, rows in values.items():
+        submission.write(out, "va", trial, rows)
+    frames = {trial: len(rows) for trial, rows in values.items()}
+    single = submission.write_single(out / "predictions.csv", values)
+    return submission.validate(out, frames) + submission.validate_single(single, frames)
 
 
 def _yaml(values: Mapping) -> str:

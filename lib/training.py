@@ -149,6 +149,11 @@ class Trainer:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)
             raise InputError(f"the run folder holds a training with other parameters: {changes}", where=self.folder,
                              todo="give this experiment another name with `run`, or rename the old folder")
+        mine = [str(trial) for trial in self.train_trials["trial"]]
+        if other := sorted(set(mine) ^ set(saved.get("trained_on", mine))):
+            raise InputError(f"the run folder holds weights and statistics of other training trials, as of another "
+                             f"fold ({len(other)} differ, first: {other[0]})", where=self.folder,
+                             todo="give this experiment another name with `run`, or bring the fold file back")
         self.state = State(**saved["state"])
         self.model.load_state_dict(saved["model"])
         if self.state.released:

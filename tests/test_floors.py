@@ -19,7 +19,8 @@ FLOORS = [
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster", "dask_workers"},
-    {"execution", "experiments", "pipeline", "comparison", "merging_folds", "clip_jobs", "clip_commands", "__main__"},
+    {"execution", "experiments", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
+     "clip_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))

@@ -39,7 +39,7 @@ def make_run(folder, fold, emotion="both", noise=0.3, noted=None, **more):
         for column, name in enumerate(EMOTIONS):
             if emotion not in ("both", name):
                 raw[:, column] = np.nan
-        table = pd.DataFrame({"frame": np.arange(1, len(raw) + 1), "time": np.arange(len(raw)) / 25})
+        table = pd.DataFrame({"frame": np.arange(1, len(raw) + 1), "time": np.arange(len(raw)) / 25, "valid": 1})
         table[list(EMOTIONS)] = np.clip(raw, -1, 1)
         table[[f"{name}_raw" for name in EMOTIONS]] = raw
         table[[f"label_{name}" for name in EMOTIONS]] = label

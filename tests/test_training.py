@@ -561,3 +561,12 @@ def test_half_precision_on_a_cpu_is_asked_for_by_name_and_learns_other_numbers(t
         found[precision] = trainer(tiny, folder, "jca", precision=precision, epochs=1).fit()["loss"].iloc[0]
     assert found["auto"] == found["float32"] != found["bfloat16"]
     assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.05)
+
+
+def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path):
+    table = tiny_set.table(tiny)
+    trainer(tiny, tmp_path, "lfan_backbone", epochs=1).fit()
+    other = table.assign(split=table["split"].astype(str).replace({"train": "val", "val": "train"}))
+    with pytest.raises(InputError, match=r"statistics of other training trials.*\(6 differ, first: 171\)"):
+        trainer(tiny, tmp_path, "lfan_backbone", epochs=2, trials=other).fit()
+    assert len(trainer(tiny, tmp_path, "lfan_backbone", epochs=2).fit()) == 2

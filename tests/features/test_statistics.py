@@ -38,3 +38,17 @@ def test_statistics_of_other_features_are_refused():
         statistics.normalised(np.zeros((5, 4)), {"mean": [0, 0, 0], "std": [1, 1, 1]})
     with pytest.raises(InputError, match="no row"):
         statistics.of_dimensions([np.zeros((0, 3))])
+
+
+def test_rows_that_the_published_database_lacks_do_not_count_and_become_the_mean():
+    rows = np.random.default_rng(0).normal(3, 2, (40, 3)).astype(np.float32)
+    gaps = rows.copy()
+    gaps[[4, 17]] = np.nan
+    kept = np.delete(rows, [4, 17], axis=0)
+    for rule in (statistics.of_dimensions, statistics.of_everything):
+        found, without = rule([gaps]), rule([kept])
+        assert found["mean"] == pytest.approx(without["mean"])
+        assert found["std"] == pytest.approx(without["std"])
+        done = statistics.normalised(gaps, found)
+        assert not done[[4, 17]].any()
+        np.testing.assert_array_equal(np.delete(done, [4, 17], axis=0), statistics.normalised(kept, found))

@@ -1,11 +1,14 @@
 """LFAN's recipe: the cache and what it is made from, releases, statistics, one pass and pieces, published rules."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, datasets, inference, models, recipes, training, trials
+from lib import arrays, datasets, inference, models, params, recipes, training, trials
 from lib.errors import InputError
 from lib.features import face_maps
 from lib.models import lfan_backbone
@@ -82,6 +85,25 @@ def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(s
     drawn = [method.example(window, np.random.default_rng(seed))["frame_map"] for seed in range(30)]
     assert np.array_equal(method.example(window)["frame_map"], centre)
     assert len({each.tobytes() for each in drawn}) == 3
+
+
+def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_no_videos(sample, tmp_path):
+    here = sample(cache=True, augment=False, releases=2, milestones=[0, 1])
+    names, server = prepared(here), tmp_path / "server"
+    for name in ("processed", "runs"):
+        shutil.copytree(tmp_path / name, server / name)
+    places = {f"{name}_root": server / name for name in ("data", "processed", "runs")}
+    p = params.Params({**here.params, **places, "epochs": 2})
+    store = replace(datasets.store(p))
+    assert not store.data_root.exists()
+    method = recipes.create("lfan", p, store)
+    table = trials.select(trials.read(store.trials_path), names).assign(split=["train", "train", "val"])
+    outcomes = [arrays.make_all(row, method.arrays(), store) for row in table.to_dict("records")]
+    assert "used without its inputs" in str(outcomes)
+    history = training.Trainer(method, table, server).fit()
+    assert history["released"].tolist() == [1, 2], "the cache moved down, made of the faces that were copied"
+    found = inference.load(server / "checkpoints" / "best.pt", p, store).predict(names[2])["va"]
+    assert np.isfinite(found).all()
 
 
 def test_gradients_flow_into_released_groups_only_and_frozen_statistics_stay(tiny):
