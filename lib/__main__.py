@@ -182,9 +182,7 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
     """Parameters, store and chosen trials of parameter files."""
     from lib import datasets, params, trials
 
-    full = params.complete(params.load(list(files), dict(overrides)))
-    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root")}
-    p = params.Params(full | roots)
+    p = params.placed(params.load(list(files), dict(overrides)))
     place = datasets.store(p)
     return p, place, trials.select(trials.read(place.trials_path), p.trials)
 

@@ -66,8 +66,7 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     if not seconds or not table["n_frames"].sum():
         return pd.DataFrame(columns=["step", "hours", "GB needed"])
     from lib import device, recipes  # torch is needed for this table only
-    full = params.complete({**values, **_trained(values)})
-    p = params.Params({**full, "runs_root": declarations.ROOT / full["runs_root"]})
+    p = params.placed({**values, **_trained(values)})
     recipe, place, rows = recipes.create(p.recipe, p, None), device.pick(p.device), []
     frames = table.groupby("split")["n_frames"].sum()
     if p.backbone_run and (found := recipe.sketch_of_features()):

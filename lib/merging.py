@@ -87,6 +87,4 @@ def join(folders: list[Path], target: Path | None = None, rule: str = "mean", cl
 def _parameters(folder: Path) -> params.Params:
     """The parameters of a run, complete, its places made absolute."""
     known = declarations.all_declared()
-    given = params.complete({name: value for name, value in runs.parameters(folder).items() if name in known})
-    roots = {name: params.resolve(value) for name, value in given.items() if name.endswith("_root")}
-    return params.Params(given | roots)
+    return params.placed({name: value for name, value in runs.parameters(folder).items() if name in known})
