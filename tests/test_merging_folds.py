@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib import merging_folds, metrics
+from lib import merging_folds, metrics, plots
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 
@@ -95,6 +95,26 @@ def test_merging_writes_a_run_with_out_of_fold_scores_and_files_of_both_formats(
     assert "no meaning" in joined["note"][0]
     assert "mean of the folds" in found.text
     assert "merged" in found.text
+
+
+def test_the_picture_has_every_fold_their_mean_and_all_together_with_intervals(tmp_path):
+    folders = [make_run(tmp_path / f"lfan_fold{fold}", fold) for fold in VAL]
+    found = merging_folds.merge(folders, bootstrap=20)
+    table = merging_folds.table(found.scores)
+    axes = plots.folds_plot(table)
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == [
+        "lfan_fold0", "lfan_fold1", "mean of the folds", "merged"]
+    for ax, emotion in zip(axes, EMOTIONS, strict=True):
+        drawn = {line.get_label(): line.get_xdata() for line in ax.lines}
+        merged = {"validation": found.scores["val"][emotion], "test": found.scores["test"][emotion]}
+        for part, scores in merged.items():
+            column = table[f"{'val' if part == 'validation' else 'test'} {emotion}"].astype(float)
+            np.testing.assert_allclose(drawn[part], column)
+            assert drawn[part][2] == pytest.approx(np.mean(drawn[part][:2]))
+            assert drawn[part][3] == pytest.approx(scores["ccc"])
+        # Three trials out of fold give an interval; the only test trial gives none.
+        ends = [segment[:, 0] for segment in ax.collections[0].get_segments() if segment.size]
+        np.testing.assert_allclose(ends[-1], merged["validation"]["ci95"])
 
 
 def test_runs_of_one_emotion_each_fill_each_other_up(tmp_path):
