@@ -87,6 +87,14 @@ def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(s
     assert len({each.tobytes() for each in drawn}) == 3
 
 
+def test_what_packed_faces_and_cached_maps_will_take_is_told_beforehand(sample):
+    face, cached = 3 * 32 * 32, 2 * 32 * 3 * 3  # a byte a colour; float16 before the output layer
+    assert sample(variants=3).bytes_a_frame() == {"face": face, "face_map": 3 * cached}
+    assert sample(cache=False).bytes_a_frame() == {"face": face}
+    sketch = sample(variants=3).sketch_of_features()
+    assert (sketch.kept, sketch.frames) == (3 * cached, 1 / 3)
+
+
 def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_no_videos(sample, tmp_path):
     here = sample(cache=True, augment=False, releases=2, milestones=[0, 1])
     names, server = prepared(here), tmp_path / "server"
