@@ -20,6 +20,11 @@ from lib.models.ir50 import as_pictures
 FRAMES_AT_ONCE = 128
 
 
+def side(face_size: int, crop: int) -> int:
+    """Side of the picture that is cut out of a face: `crop`, or for 0 as large a part as published, 40 of 48."""
+    return crop or face_size * 5 // 6
+
+
 def draw(generator: np.random.Generator | None, size: int, crop: int) -> tuple[int, int, bool]:
     """Top, left and mirror of a crop, one draw for a whole window (LFAN specification 2.2); None: the centre."""
     if generator is None:

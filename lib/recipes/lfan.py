@@ -40,7 +40,7 @@ class Recipe(base.Recipe):
         window: int = 300  # frames of a training window; from 8 to 10000
         hop: int = 200  # frames between two training windows; from 1 to 10000
         shift: bool = False  # draw anew in each epoch where a trial's first window begins
-        crop: int = 40  # side of the network's picture, cut out of the face; from 16 to 256
+        crop: int = 0  # side of the network's picture, cut out of the face, 0 for 5/6 of it (40 of 48); from 0 to 256
         head_width: float = 0.0  # width of all that follows the face network, 0 for the same; from 0.0 to 4.0
         dropout: float = 0.1  # in the temporal networks; from 0.0 to 0.9
         bounded: bool = False  # tanh at the end (lfan_v2 and can always have it)
@@ -90,6 +90,10 @@ class Recipe(base.Recipe):
                        weights="published" if known else "file")
 
     @property
+    def _crop(self):
+        return face_maps.side(self.params.face_size, self.params.options["crop"])
+
+    @property
     def _file(self):
         self.require(bool(self.params.backbone_run), "backbone_run is empty",
                      "a run of the recipe lfan_backbone, or weights/res50_ir_0.887.pth", "set backbone_run")
@@ -119,7 +123,7 @@ class Recipe(base.Recipe):
 
     def _map(self, number):
         return request("face_map", {"weights": self._file}, size=self.params.face_size, cut=self._cut,
-                       crop=self.params.options["crop"], variant=number)
+                       crop=self._crop, variant=number)
 
     def _read_map(self, trial, number):
         """(T, …) float16; after a release it is made here, once: the cache moves down by itself."""
@@ -136,7 +140,7 @@ class Recipe(base.Recipe):
             return {}
         found = {"face": 3 * self.params.face_size**2}
         if self._cached:
-            shape = lfan_backbone.load(self._file, self.params.options["crop"])[0].shapes[self._cut]
+            shape = lfan_backbone.load(self._file, self._crop)[0].shapes[self._cut]
             found["face_map"] = 2 * int(np.prod(shape)) * self._variants
         return found
 
@@ -146,7 +150,7 @@ class Recipe(base.Recipe):
         if not self._cached:
             return None
         frozen = _Frozen(self._face_network, self._cut)
-        shape, crop = frozen.face.shapes[self._cut], self.params.options["crop"]
+        shape, crop = frozen.face.shapes[self._cut], self._crop
         return base.Sketch(frozen, {"frame": (3, crop, crop)}, frames=1 / self._variants,
                            kept=2 * int(np.prod(shape)) * self._variants)
 
@@ -161,7 +165,7 @@ class Recipe(base.Recipe):
 
     @cached_property
     def _face_network(self):
-        crop = self.params.options["crop"]
+        crop = self._crop
         known = self.uses_video and self._file.is_file()
         return lfan_backbone.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
 
@@ -211,7 +215,7 @@ class Recipe(base.Recipe):
         trials = [trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])]
         found = {"released": 0}
         if self.uses_video:
-            face, _ = lfan_backbone.load(self._file, self.params.options["crop"])
+            face, _ = lfan_backbone.load(self._file, self._crop)
             found["width"] = _width(face)
         if not self.uses_audio:
             return found
@@ -239,8 +243,8 @@ class Recipe(base.Recipe):
                 item["frame_map"] = self._read_map(trial, number)[frames]
             else:
                 faces = self.faces(trial, self.params.face_size).read(frames)
-                item["frame"] = face_maps.cut(faces, options["crop"],
-                                              face_maps.draw(moved, self.params.face_size, options["crop"]))
+                item["frame"] = face_maps.cut(faces, self._crop,
+                                              face_maps.draw(moved, self.params.face_size, self._crop))
         if self.uses_audio:
             split = f"_{self._splits[str(trial)]}" if self.published else ""
             item |= {name: statistics.normalised(self.read(trial, self._sound(name))[frames],
@@ -266,15 +270,14 @@ class Recipe(base.Recipe):
     def _network(self, width):
         options, p = self.params.options, self.params
         chosen = {"bounded": options["bounded"]} if self.network in ("lfan", "lfan_visual") else {}
-        return models.create(self.network, self.published, emotions=len(self.columns), face_size=options["crop"],
+        return models.create(self.network, self.published, emotions=len(self.columns), face_size=self._crop,
                              width=width, head_width=options["head_width"] or p.width,
                              modality=p.modality, dropout=options["dropout"], **chosen)
 
     def model(self):
-        options = self.params.options
         model = self._network(self.statistics.get("width", self.params.width))
         if self.uses_video and "fitted" in vars(self):  # a trained network gets all its weights from its checkpoint
-            face, _ = lfan_backbone.load(self._file, options["crop"])
+            face, _ = lfan_backbone.load(self._file, self._crop)
             model.backbone.load_state_dict(face.state_dict())
         self.release(model, self.statistics.get("released", 0))
         return model

@@ -20,9 +20,13 @@ class Recipe(base.Recipe):
     modalities = ("video",)
 
     class Options:
-        crop: int = 40  # side of the network's picture, cut out of the face; from 16 to 256
+        crop: int = 0  # side of the network's picture, cut out of the face, 0 for 5/6 of it (40 of 48); from 0 to 256
         frame_step: int = 4  # training frames of a trial in an epoch: every n-th, from a random one on; from 1 to 1000
         augment: bool = True  # move, mirror and re-light faces in training
+
+    @property
+    def _crop(self):
+        return face_maps.side(self.params.face_size, self.params.options["crop"])
 
     def arrays(self):
         self.require(self.params.modality in self.modalities, f"modality: {self.params.modality}", "video",
@@ -45,7 +49,7 @@ class Recipe(base.Recipe):
         return self.window_table(pieces)
 
     def example(self, window, generator=None):
-        size, crop, frame = self.params.face_size, self.params.options["crop"], window.first_target
+        size, crop, frame = self.params.face_size, self._crop, window.first_target
         faces = self.faces(window.trial, size).read(np.array([frame]))
         moved = generator is not None and self.params.options["augment"]
         if moved:
@@ -55,7 +59,7 @@ class Recipe(base.Recipe):
 
     def model(self):
         return models.create("lfan_backbone", self.published, classes=2, width=self.params.width,
-                             face_size=self.params.options["crop"])
+                             face_size=self._crop)
 
     def loss(self, outputs, batch):
         return {"total": losses.va_loss(outputs["logits"], batch["va"], self.params.va_loss, rules=self.params.rules)}

@@ -311,6 +311,12 @@ def test_one_crop_and_one_mirror_for_a_whole_window():
         face_maps.cut(faces[:, :30, :30], 40, (0, 0, False))
 
 
+def test_a_crop_that_is_not_set_is_as_large_a_part_of_the_face_as_the_published_one(tiny):
+    assert [face_maps.side(*sizes) for sizes in ((48, 0), (112, 0), (48, 36))] == [40, 93, 36]
+    sketch = tiny_set.create("lfan_backbone", tiny, face_size=32, options={"crop": 0}).sketch()
+    assert sketch.shapes == {"frame": (3, 26, 26)}, "what the smoke overlay makes of it"
+
+
 def test_the_authors_files_are_loaded_by_their_keys(tmp_path):
     for name in ("lfan_backbone", "lfan_visual", "lfan"):
         net = models.create(name, True, width=1 / 16)
