@@ -47,6 +47,7 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
     val = list(table["trial"][table["split"] == "val"])
     test = [trial for trial in (hidden or {}) if trial in raw]
     found = {"rules": recipe.params.rules, "epoch": predictor.epoch, "synthetic": predictor.synthetic,
+             "val_trials": val,
              "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are reported here"}
     if predictor.licence:
         found |= {"licence": predictor.licence, "chosen_on": "nothing: weights and rules are the authors'"}
@@ -285,6 +286,9 @@ def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path)
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}
+    for emotion in EMOTIONS if "va" in predictor.recipe.tasks else ():
+        if values and all(rows[emotion].isna().all() for rows in values.values()):
+            return [f"no submission: {emotion} was not learnt; `python -m lib merge` joins a run of it and this one"]
     for task in [task for task in predictor.recipe.tasks if task != "speaking"]:  # no challenge takes it in this form
         for trial, rows in values.items():
             units = [name for name in rows if name.startswith("action_unit_") and not name.endswith("_raw")]

@@ -50,6 +50,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         return _tracks(wanted, place)
     if wanted.name == "speaking":
         return speaking_arrays.resolve(trial, wanted)
+    if wanted.name in published_rows.FEATURES:
+        return published_rows.resolve(trial, wanted, place)
     if wanted.name not in OF_A_FACE:
         return wanted
     own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}

@@ -9,8 +9,8 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels", "asd_crops",
-     "asd_augmentation", "speaking_losses"},
+     "device", "processes", "crops", "pictures", "pickles", "folds", "release", "published_rows", "pseudo_labels",
+     "asd_crops", "asd_augmentation", "speaking_losses"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
@@ -19,7 +19,8 @@ FLOORS = [
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster", "dask_workers"},
-    {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
+    {"execution", "experiments", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
+     "clip_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))

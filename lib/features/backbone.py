@@ -19,6 +19,7 @@ from lib.models.tsav_backbone import backbone_from_tsav
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
 
 
+CHANNELS = 512  # of each stream at width 1
 BYTES = 2  # of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
 
