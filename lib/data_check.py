@@ -217,21 +217,3 @@ def tell(outcomes: list, report: Report) -> None:
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
                 report.problems.append(fault)
-
-
-def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
-    """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
-    style = ("body{font:15px sans-serif;margin:2em;max-width:90em}table{border-collapse:collapse;font-size:13px}"
-             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
-             "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
-    body = [f"<h1>{_escaped(title)}</h1>"]
-    for heading, content in parts.items():
-        text = (content.to_html(index=False, border=0, na_rep="") if isinstance(content, pd.DataFrame)
-                else f"<p>{_escaped(content)}</p>")
-        body += [f"<h2>{_escaped(heading)}</h2>", text]
-    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escaped(title)}</title>"
-            f"<style>{style}</style><body>{''.join(body)}</body></html>\n")
-
-
-def _escaped(text: str) -> str:
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -7,7 +7,7 @@ import pytest
 from lib.declarations import ROOT
 
 FLOORS = [
-    {"errors", "trials", "params", "declarations", "sources"},
+    {"errors", "trials", "params", "declarations", "sources", "colab"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
      "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels", "asd_crops",
      "asd_augmentation", "speaking_losses"},
@@ -17,7 +17,7 @@ FLOORS = [
      "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
+     "data_check", "costs", "ensemble", "report", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster", "dask_workers"},
     {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
 ]
