@@ -152,10 +152,10 @@ def test_expressions_and_action_units_are_written_in_words_and_need_no_valence(f
 
 def test_the_words_are_those_of_the_frame(film, monkeypatch):
     seen = []
-    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note, row: seen.append(values) or picture)
     classes = pd.DataFrame({"valence": np.linspace(-1, 1, 8), "arousal": 0.0, "expression": [0, 6] * 4,
                             **{f"expression_{k}": 0.0 for k in range(7)}, "action_unit_0": [0, 0, 1, 1] * 2})
-    list(overlay._drawn(film, classes, ""))
+    list(overlay._drawn(film, classes, TIMES, ""))
     assert [each["decided"] for each in seen[:4]] == ["Neutral", "Surprise", "Neutral, action_units 0",
                                                       "Surprise, action_units 0"]
     assert seen[0]["valence"] == -1
@@ -163,8 +163,8 @@ def test_the_words_are_those_of_the_frame(film, monkeypatch):
 
 def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
     seen = []
-    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
-    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), ""))
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note, row: seen.append(values) or picture)
+    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), TIMES, ""))
     assert [each["valence"] for each in seen[:2]] == [-1, "no face found"]
     monkeypatch.undo()
     sizes = {overlay.draw(picture(), each).shape for each in seen}
