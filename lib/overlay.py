@@ -130,7 +130,7 @@ def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "", ro
         else:
             _bar(panel, name, value, line * row + row // 4, row)
     for line, text in enumerate(lines, len(values) + 1):
-        _text(panel, text, (4, line * row), row, width - 8)
+        _text(panel, text, (4, line * row), int(0.75 * row), width - 8)
     return np.concatenate([picture, panel[:panel.shape[0] // 2 * 2]])
 
 

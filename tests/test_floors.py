@@ -16,8 +16,9 @@ FLOORS = [
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
      "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
     {"recipes"},
-    {"training", "inference", "submission", "plots", "viewer", "overlay", "affect_panel", "evaluation", "preprocessing", "runs",
-     "data_check", "costs", "ensemble", "report", "clip_views", "speakers", "speaker_video", "roles"},
+    {"training", "inference", "submission", "plots", "viewer", "overlay", "affect_panel", "evaluation",
+     "preprocessing", "runs", "data_check", "costs", "ensemble", "report", "clip_views", "speakers",
+     "speaker_video", "roles"},
     {"cluster", "dask_workers"},
     {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
 ]

@@ -374,5 +374,5 @@ def test_a_file_written_on_windows_is_read(tmp_path, before):
 def test_a_file_that_is_no_utf_8_is_named(tmp_path):
     path = tmp_path / "other.yaml"
     path.write_bytes("recipe: tsav".encode("utf-16"))
-    with pytest.raises(InputError, match=r"other.yaml.*UTF-8"):
+    with pytest.raises(InputError, match=r"(?s)other.yaml.*UTF-8"):
         params.load([path])

@@ -22,7 +22,7 @@ from lib.declarations import ROOT
 STUB = Path(__file__).parent / "stub"
 ADDRESS = "https://github.com/OWNER/REPOSITORY"
 # What is on Colab and what this repository needs of it; packages that it lacks there are the set-up cell's to install.
-THERE = ("torch", "torchvision", "torchaudio", "numpy", "pandas", "matplotlib", "seaborn", "scikit-image", "scipy",
+THERE = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scikit-image", "scipy",
          "pyarrow", "pyyaml", "tqdm", "ipywidgets", "ipykernel", "click", "opencv-python-headless", "requests")
 PYTHONS = os.environ.get("COLAB_PYTHONS", "python3.12:python3.13").split(":")
 DRIVE = "MyDrive/affect"
