@@ -63,6 +63,7 @@ def readme(text: str, found: str) -> str:
     """The README with this address."""
     name = found.removeprefix("https://github.com/")
     text = re.sub(r"git clone https://github\.com/\S+ && cd \S+", f"git clone {found} && cd {name.split('/')[1]}", text)
+    text = re.sub(r"!cd \S+ && python -m lib", f"!cd {name.split('/')[1]} && python -m lib", text)
     return re.sub(r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/)",
                   lambda match: f"{match[1]}{name}{match[2]}", text)
 

@@ -191,6 +191,7 @@ def test_another_address_reaches_readme_badges_and_set_up_cells():
         assert module.notebook(changed, step, found) == changed
     readme = module.readme((ROOT / "README.md").read_text(), found)
     assert "git clone https://github.com/someone/affect && cd affect" in readme
+    assert "!cd affect && python -m lib" in readme
     assert readme.count("colab.research.google.com/github/someone/affect/blob/main/notebooks/") == len(NOTEBOOKS)
 
 
