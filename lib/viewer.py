@@ -93,7 +93,7 @@ def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: i
         return
     for name in trials[:static]:
         moments = plots.Moments(load(name))
-        display({"image/png": _encoded(moments.picture(len(moments.x) // 2), ".png"), "text/plain": f"trial {name}"},
+        display({"image/png": encoded(moments.picture(len(moments.x) // 2), ".png"), "text/plain": f"trial {name}"},
                 raw=True)
 
 
@@ -108,7 +108,7 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
     picture, shown = _image("jpeg"), {}
 
     def draw(_change=None):
-        picture.value = _encoded(shown["moments"].picture(moment.value), ".jpg")
+        picture.value = encoded(shown["moments"].picture(moment.value), ".jpg")
 
     def choose(name: str):
         shown["moments"] = moments = plots.Moments(load(name))
@@ -125,7 +125,8 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
     return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
 
 
-def _encoded(picture: np.ndarray, form: str) -> bytes:
+def encoded(picture: np.ndarray, form: str) -> bytes:
+    """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
     return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
 
 
