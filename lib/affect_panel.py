@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lib.metrics import EMOTIONS
+from lib.speaker_video import GREEN as SPEAKS
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
-SPEAKS = (0, 170, 60)        # as the boxes of `lib.speaker_video`
 GREY, PALE, INK = (150, 150, 150), (225, 225, 225), (30, 30, 30)
 TAIL = 1.0                   # s of the dot's path that stay visible
 LEAST = 72                   # px, the lowest panel in which a curve can be read

@@ -12,10 +12,10 @@ import pandas as pd
 from lib import affect_panel, arrays, labels, media, people, speaker_video
 from lib.affect_panel import COLOURS
 from lib.errors import InputError
-from lib.speaker_video import MAX_SIDE, SOUND_RATE
 from lib.store import Store, request
 
 BOX = ("x", "y", "width", "height")  # columns of a prediction table: a face in px of the picture, NaN where not seen
+SOUND_RATE = 44_100
 NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
 
@@ -32,22 +32,25 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
         expressions and action units that were decided for a line of words.
         Where `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking` (probability that
-        this person is heard) the box is green and thick, and says so, while she or he speaks.
+        this person is heard) the box is green and thick, and says so, while she or he speaks. A table with a column
+        `face` (`lib.speakers.table`) becomes boxes round all faces instead: green for who speaks.
     note : lines at the lower edge: what the values are worth, for example that they have no meaning.
 
     Raises InputError when the predictions are not of this video.
     """
-    if "face" in predictions:  # of all faces of the video: who speaks
-        return speaker_video.write(video, predictions, out, note, progress)
     times = media.frame_times(video)
-    if len(predictions) != len(times):
+    if "face" in predictions:  # of all faces of the video: who speaks
+        pictures = speaker_video.frames(video, predictions, note)
+    elif len(predictions) == len(times):
+        pictures = _drawn(video, predictions, times, note)
+    else:
         raise InputError(f"{len(predictions)} predictions for a video of {len(times)} frames", where=video,
                          expected="one row a frame", todo="predict this video again")
     sound, start = (None, 0.0)
     if media.probe(video).audio_codec:
         sound, start = media.sound(video, SOUND_RATE)
     early = min(0.0, times.min(), start)  # an mp4 begins at 0
-    return media.write_video(out, _drawn(video, predictions, times, note), increasing(times - early), sound=sound,
+    return media.write_video(out, pictures, increasing(times - early), sound=sound,
                              rate=SOUND_RATE, sound_start=start - early, progress=progress)
 
 
@@ -97,7 +100,8 @@ def _drawn(video: Path, predictions: pd.DataFrame, times: np.ndarray, note: str)
         if classes:
             words = ", ".join(name for name, rows in classes.items() if rows[index])
             values["decided"] = (words or "none") if seen[index] else NO_FACE
-        shown = _even(picture)
+        shown = media.fitted(picture)
+        row = max(16, shown.shape[0] // 16)
         if places is not None:
             shown = shown.copy() if shown is picture else shown
             scale = shown.shape[1] / picture.shape[1]
@@ -105,15 +109,7 @@ def _drawn(video: Path, predictions: pd.DataFrame, times: np.ndarray, note: str)
         if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= affect_panel.LEAST:
             panel = panel or affect_panel.Panel(times, predictions, shown.shape[1], shown.shape[0] // 4)
             shown = np.concatenate([shown, panel.draw(index)])
-        yield draw(shown, values, note, row=max(16, picture.shape[0] // 16))
-
-
-def _even(picture: np.ndarray) -> np.ndarray:
-    """H.264 needs even sides."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        yield draw(shown, values, note, row)
 
 
 def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "", row: int = 0) -> np.ndarray:

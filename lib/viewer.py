@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib import plots
+from lib import media, plots
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.progress import has_front_end
@@ -120,25 +118,18 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
         draw()
 
     moment.observe(draw, names="value")
-    hear.on_click(lambda _: setattr(sound, "value", wav(*shown["moments"].heard(moment.value))))
+    hear.on_click(lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value))))
     chooser = _chooser(trials, choose)
     return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
+
+
+def _wav(sound: np.ndarray, rate: int) -> bytes:
+    return media.wav(np.clip(sound, -1, 1) * 32767, rate)
 
 
 def encoded(picture: np.ndarray, form: str) -> bytes:
     """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
     return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
-
-
-def wav(sound: np.ndarray, rate: int) -> bytes:
-    """(n,) in −1…1 as a wav file of 16 bits."""
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
-    return stream.getvalue()
 
 
 @dataclass(frozen=True)
