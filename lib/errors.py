@@ -43,9 +43,10 @@ def explain_full_disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise InputError(f"this place cannot be written ({error.strerror})", where=path, expected="a folder of yours",
-                             todo="set runs_root, processed_root, data_root (for the sample set) to folders that you "
-                                  "may write, for example with -p runs_root /home/me/runs") from error
+            raise InputError(f"this place cannot be written ({error.strerror})", where=path,
+                             expected="a folder of yours", todo="set runs_root, processed_root "
+                             "and, for the sample set, data_root to folders that you may write, for example with "
+                             "-p runs_root /home/me/runs") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
