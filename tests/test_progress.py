@@ -50,7 +50,7 @@ def test_a_live_line_has_a_bar_is_written_over_itself_and_ends_with_a_line_end(c
     assert text == ("\rtrials [#####...............] 1/4 (25 %) 1 s, 1/s, 3 s left"
                     "\rtrials [##########..........] 2/4 (50 %) 2 s, 1/s, 2 s left"
                     "\rtrials [###############.....] 3/4 (75 %) 3 s, 1/s, 1 s left"
-                    "\rtrials [####################] 4/4 (100 %) 4 s             \n")
+                    "\rtrials [####################] 4/4 (100 %) 4 s" + 14 * " " + "\n")
 
 
 def test_of_a_longer_line_no_letter_is_left_behind(clock):
