@@ -24,7 +24,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where `lib` is not installed: the checkout that this notebook lies in; on Colab a clone, and the packages it lacks.
+# Without an installed `lib`: the checkout this notebook lies in; on Colab a clone, and what Colab lacks.
 if importlib.util.find_spec("lib") is None:
     address, clone = "{address}", Path.cwd() / "{folder}"
     if "google.colab" in sys.modules and not clone.exists():
