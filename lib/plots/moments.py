@@ -13,7 +13,7 @@ from lib.plots import style
 from lib.plots.data import sound_view
 from lib.plots.results import prediction_traces
 
-FACE = 220           # px, side of the face
+FACE = 240           # px, side of the face
 TICKS = 400          # video frames up to which each has a tick below the waveform
 CURSOR, INK, GREY = (200, 0, 0), (40, 40, 40), (235, 235, 235)
 
@@ -85,7 +85,7 @@ class Moments:
         rows += [f"{emotion} {_number(self.trial.values[index, k])}, label {_number(self.trial.labels[index, k])}"
                  for k, emotion in enumerate(EMOTIONS)]
         for row, text in enumerate(rows):
-            cv2.putText(side, text, (10, FACE + 35 + 22 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
+            cv2.putText(side, text, (10, FACE + 35 + 24 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
         return np.concatenate([side, lines], axis=1)
 
     def _face(self, index: int) -> np.ndarray:
@@ -93,7 +93,7 @@ class Moments:
         if faces is not None and faces.valid[index]:
             return cv2.resize(np.asarray(faces.read([index]))[0], (FACE, FACE), interpolation=cv2.INTER_CUBIC)
         empty = np.full((FACE, FACE, 3), GREY, np.uint8)
-        cv2.putText(empty, "no face", (70, FACE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA)
+        cv2.putText(empty, "no face", (80, FACE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA)
         return empty
 
     def heard(self, index: int, seconds: float = 2.0) -> tuple[np.ndarray, int]:
