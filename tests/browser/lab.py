@@ -180,7 +180,7 @@ class Notebook:
         return [place for place, prompt in enumerate(self.prompts()) if not NUMBERED.fullmatch(prompt)]
 
     def errors(self) -> list[str]:
-        """Text of the error outputs that the page shows."""
+        """Text of the error outputs that the page shows; JupyterLab 4.6 shows tracebacks as `warnings`."""
         return [e.get_attribute("textContent") for e in
                 self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")]
 
