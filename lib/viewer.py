@@ -99,26 +99,26 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
     """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the picture."""
     import ipywidgets
 
-    moment = ipywidgets.IntSlider(min=0, max=1, description="frame", layout={"width": "60%"})
-    play = ipywidgets.Play(interval=PLAY_MS, step=1)
+    moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})
+    play = ipywidgets.Play(min=1, interval=PLAY_MS, step=1)
     ipywidgets.jslink((play, "value"), (moment, "value"))
     hear, sound = ipywidgets.Button(description="hear 2 s"), ipywidgets.Audio(format="wav", autoplay=True, loop=False)
     picture, shown = _image("jpeg"), {}
 
     def draw(_change=None):
-        picture.value = encoded(shown["moments"].picture(moment.value), ".jpg")
+        picture.value = encoded(shown["moments"].picture(moment.value - 1), ".jpg")
 
     def choose(name: str):
         shown["moments"] = moments = plots.Moments(load(name))
-        last = len(moments.x) - 1
-        play.max = moment.max = last
-        play.step = max(1, round(PLAY_MS / 1000 * last / max(1e-3, np.ptp(moments.trial.times))))
+        count = len(moments.x)
+        play.max = moment.max = count
+        play.step = max(1, round(PLAY_MS / 1000 * count / max(1e-3, np.ptp(moments.trial.times))))
         hear.disabled = moments.trial.sound is None
-        moment.value = last // 2
+        moment.value = (count + 1) // 2
         draw()
 
     moment.observe(draw, names="value")
-    hear.on_click(lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value))))
+    hear.on_click(lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value - 1))))
     chooser = _chooser(trials, choose)
     return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
 

@@ -125,19 +125,19 @@ def test_with_a_front_end_slider_and_list_change_the_picture_and_the_sound_is_th
     (box, _), = displayed
     chooser, (_, moment, hear), picture, sound = box.children[0], box.children[1].children, *box.children[2:]
     seen = [bytes(picture.value)]
-    assert moment.value == 24
+    assert moment.value == 25
     moment.value = 40
     seen.append(bytes(picture.value))
     chooser.children[1].click()
     seen.append(bytes(picture.value))
     assert len(set(seen)) == 3
-    assert moment.value == 24, "another trial begins in its middle"
+    assert moment.value == 25, "another trial begins in its middle"
     hear.click()
     with wave.open(io.BytesIO(bytes(sound.value))) as heard:
         samples = np.frombuffer(heard.readframes(heard.getnframes()), "<i2") / 32767
         assert heard.getframerate() == 8000
     assert len(samples) == pytest.approx(16_000, abs=400)
-    moment.value = 49
+    moment.value = 50
     hear.click()
     with wave.open(io.BytesIO(bytes(sound.value))) as heard:
         later = np.frombuffer(heard.readframes(heard.getnframes()), "<i2") / 32767
