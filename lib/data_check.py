@@ -24,7 +24,6 @@ ROWS = 2       # label rows that may be too many or too few: decoders differ by 
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-LONG = 40      # letters of a word that is broken in the report
 COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate",
            "frames", "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
@@ -225,28 +224,3 @@ def tell(outcomes: list, report: Report) -> None:
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
                 report.problems.append(fault)
-
-
-def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
-    """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
-    style = ("body{font:15px sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
-             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
-             "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
-    body = [f"<h1>{_escaped(title)}</h1>"]
-    for number, (heading, content) in enumerate(parts.items()):
-        text = _table(content, f"t{number}") if isinstance(content, pd.DataFrame) else f"<p>{_escaped(content)}</p>"
-        body += [f"<h2>{_escaped(heading)}</h2>", text]
-    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escaped(title)}</title>"
-            f"<style>{style}</style><body>{''.join(body)}</body></html>\n")
-
-
-def _table(rows: pd.DataFrame, name: str) -> str:
-    """A table; columns with check-sums, addresses or paths may break inside a word, so that it fits on the page."""
-    wide = [place for place, column in enumerate(rows, start=1)
-            if any(len(word) > LONG for value in rows[column] for word in str(value).split())]
-    style = "".join(f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide)
-    return f"<style>{style}</style>{rows.to_html(index=False, border=0, na_rep='', table_id=name)}"
-
-
-def _escaped(text: str) -> str:
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
