@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media, published_rows, speaking_arrays
+from lib import audio, face_arrays, label_arrays, media, published_rows, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -55,13 +54,6 @@ def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
 
 
-def _from_annotation(column):
-    def sources(trial, wanted):
-        annotation = {"annotation": trial[column]} if trial[column] else {}
-        return {**annotation, "time": request("time")}
-    return sources
-
-
 def _time(inputs, parameters, create, device):
     times, claimed = media.frame_times(inputs["video"]), media.probe(inputs["video"]).n_frames
     note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
@@ -91,16 +83,6 @@ def _mel(inputs, parameters, create, device):
         out[...] = power
 
 
-def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
-    """Labels of a file, whoever wrote it: an official one (its rows need not be as many as the frames), an
-    ``img,V,A,frame_id`` CSV, or LFAN's ``label.npy``."""
-    if path.suffix == ".csv":
-        return labels.read_csv(path, n_frames)
-    if path.suffix == published_rows.SUFFIX:
-        return published_rows.read_labels(path, n_frames)
-    return labels.read(path, kind)
-
-
 def _published(name):
     def sources(trial, wanted):
         return {**published_rows.sources(trial, published_rows.FEATURES[name][0]), "time": request("time")}
@@ -110,25 +92,6 @@ def _published(name):
         with create(rows.shape, np.float32, note="from the published LFAN database") as out:
             out[...] = rows
     return Maker(name, "audio", "trial", 1, sources, make_features)
-
-
-def _unlabelled(kind, n_frames):
-    if kind == "va":
-        return np.full((n_frames, 2), np.nan, np.float32)
-    # How many action units there are is not known without a file: none.
-    return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
-
-
-def _labels(kind):
-    def make_labels(inputs, parameters, create, device):
-        n_frames = len(inputs["time"])
-        rows, note = _unlabelled(kind, n_frames), "no label file"
-        if "annotation" in inputs:
-            rows = read_annotation(inputs["annotation"], kind, n_frames)
-            rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
-        with create(rows.shape, rows.dtype, note=note) as out:
-            out[...] = rows
-    return make_labels
 
 
 def _backbone(part):
@@ -180,9 +143,7 @@ MAKERS = {maker.name: maker for maker in (
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     *map(_published, published_rows.FEATURES),
-    Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
-    Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
-    Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),
+    *(Maker(kind, "labels", "trial", 1, label_arrays.sources, label_arrays.maker(kind)) for kind in label_arrays.KINDS),
     Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
     Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),

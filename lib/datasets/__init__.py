@@ -37,7 +37,8 @@ def store(params) -> Store:
     name, root = locate(params)
     weights_root = params.get("weights_root")
     return Store(Path(params.processed_root), name, root, params.get("faces", "auto"),
-                 Path(weights_root) if weights_root else None)
+                 Path(weights_root) if weights_root else None, params.get("label_delay", 0.0),
+                 params.get("label_resample", "linear"), params.get("label_rate", 0.0))
 
 
 def prepare(params, progress: Callable | None = None) -> Path:
