@@ -66,7 +66,7 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     """
     if not seconds or not table["n_frames"].sum():
         return pd.DataFrame(columns=["step", "hours", "GB needed"])
-    from lib import device  # torch is needed for this table only
+    from lib import device, models  # torch is needed for this table only
     p = params.Params(params.complete({**values, **_trained(values)}))
     place, rows, sizes = device.pick(p.device), [], {}
     frames = table.groupby("split")["n_frames"].sum()
@@ -78,6 +78,8 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
         rows.append((f"02, 03: features of {p.backbone_run} (width {p.width:g})", frames.sum() * cost["forward"],
                      2 * frames.sum() * (cost["visual"] // (1 if p.features == "positions" else _positions(p))
                                          + cost["audio"])))
+    if p.recipe not in models.REGISTRY:  # the sizes of its network are those of arrays that are not there yet
+        return _in_hours(rows, place)
     net, seen = _network(p.recipe, p, sizes)
     cost = _seconds(net, seen, place, seconds / 2)
     steps = p.steps if p.backbone_run else 1
@@ -87,6 +89,10 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
                      2 * 3 * cost["weights"]))  # best and last checkpoint, with both moments of the optimiser
     predicted = frames.reindex(p.splits).sum()
     rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted / steps * cost["forward"], 0))
+    return _in_hours(rows, place)
+
+
+def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
     return pd.DataFrame([(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
                         columns=["step", "hours", "GB needed"])
 

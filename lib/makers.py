@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib import audio, face_arrays, label_arrays, media, published_rows, speaking_arrays
+from lib import audio, face_arrays, feature_arrays, label_arrays, media, published_rows, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -144,6 +144,12 @@ MAKERS = {maker.name: maker for maker in (
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
     *map(_published, published_rows.FEATURES),
     *(Maker(kind, "labels", "trial", 1, label_arrays.sources, label_arrays.maker(kind)) for kind in label_arrays.KINDS),
+    Maker("feature", "visual", "trial", feature_arrays.VERSIONS["feature"], feature_arrays.sources_of_file,
+          feature_arrays.make_from_file),
+    Maker("mel_statistics", "audio", "video", feature_arrays.VERSIONS["mel_statistics"],
+          feature_arrays.sources_of_statistics, feature_arrays.make_statistics),
+    Maker("frame_features", "visual", "trial", feature_arrays.VERSIONS["frame_features"],
+          feature_arrays.sources_of_network, feature_arrays.make_of_network),
     Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
     Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),
