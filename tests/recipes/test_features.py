@@ -109,7 +109,8 @@ def test_inputs_are_standardised_by_the_training_trials_only(tiny):
     table, _ = prepared(tiny, method)
     train = table[table["split"] == "train"]
     told = method.fit(method.windows(train, 0))["loudness"]
-    every = np.concatenate([method._rows(trial, method._items[0]) for trial in train["trial"] if trial != "quiet"])  # no labels
+    every = np.concatenate([method._rows(trial, method._items[0]) for trial in train["trial"]
+                            if trial != "quiet"])  # has no labels, so no window
     assert told["mean"] == pytest.approx(every.mean(0).tolist(), rel=1e-5)
     assert told["sd"] == pytest.approx(every.std(0).tolist(), rel=1e-4)
     method.statistics = {"loudness": {"mean": [1.0], "sd": [2.0]}}
