@@ -18,7 +18,8 @@ FLOORS = [
      "feature_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
-     "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles", "delays"},
+     "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles", "delays",
+     "errors_of_trials"},
     {"cluster", "dask_workers"},
     {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
 ]
