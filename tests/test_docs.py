@@ -9,8 +9,9 @@ import pytest
 import torch
 import yaml
 
-from lib import arrays, cluster, datasets, declarations, inference, media, models, params, recipes, training
+from lib import arrays, cluster, datasets, declarations, inference, media, models, params, recipes, training, weights
 from lib.declarations import ROOT
+from lib.errors import InputError
 from lib.models.base import REGISTRY
 from lib.store import Store, request
 from tests import tiny_set
@@ -100,3 +101,49 @@ def test_a_data_set_and_a_recipe_are_choices_by_being_a_file(tmp_path):
     assert found["recipe"].choices == ("x", "jca", "mine")
     real = declarations.all_declared()["dataset"].choices
     assert not {"crop_folders", "folder_labels", "report"} & set(real)
+
+
+def test_the_table_of_weights_names_every_file_of_the_registry_and_invents_no_check_sum():
+    text = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[1].strip(" `"): row for row in text.splitlines() if row.startswith("| `")}
+    assert set(rows) == {entry.file for entry in weights.REGISTRY.values()}
+    for entry in weights.REGISTRY.values():
+        told = re.findall(r"`([0-9a-f]{8,})…?`", rows[entry.file])
+        assert all((entry.sha256 or entry.md5).startswith(one) for one in told)
+        assert bool(told) == bool(entry.sha256 or entry.md5)
+        assert ("weights get" in rows[entry.file]) == bool(entry.url)
+        assert ("never tried" in rows[entry.file]) == bool(entry.url and not entry.tried)
+
+
+def test_fine_tuning_starts_from_another_run_and_is_one_parameter_file(tmp_path):
+    values = params.load([ROOT / "params" / "my_labels.yaml"])
+    assert not params.validate(values)
+    assert values["options"]["start_from"] == "sample_tsav"
+    before = params.load([ROOT / "params" / "sample_tsav.yaml"])
+    assert {name: values[name] for name in ("recipe", "width", "face_size", "audio_seconds")} == {
+        name: before[name] for name in ("recipe", "width", "face_size", "audio_seconds")}
+
+    root = tiny_set.make(tmp_path / "tiny")
+    first = tiny_set.create("tsav", root, epochs=1, options={"tasks": ["va"], "frame_step": 20})
+    training.Trainer(first, tiny_set.table(root), root / "runs" / "first").fit()
+    tuned = tiny_set.create("tsav", root, epochs=1, options={"tasks": ["va"], "start_from": "first"})
+    begun = training.Trainer(tuned, tiny_set.table(root), tmp_path / "tuned").model
+    saved = training.load_checkpoint(root / "runs/first/checkpoints/best.pt")["model"]
+    assert all(torch.equal(value, saved[name]) for name, value in begun.state_dict().items())
+    assert all(weight.requires_grad for weight in begun.parameters())
+    assert tuned.files() == [root / "runs/first/checkpoints/best.pt"]
+    wider = tiny_set.create("tsav", root, width=0.125, options={"tasks": ["va"], "start_from": "first"})
+    with pytest.raises(InputError, match="weights do not fit this network, the first is"):
+        training.Trainer(wider, tiny_set.table(root), tmp_path / "wider")
+
+
+def test_the_authors_file_may_be_a_start_and_loses_its_mask_channel(tmp_path):
+    root = tiny_set.make(tmp_path / "tiny")
+    tasks = ["va", "expression", "action_units"]
+    theirs = models.create("tsav", compat=True, width=0.0625, channels=4)
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "theirs.pth.tar")
+    method = tiny_set.create("tsav", root, options={"tasks": tasks, "start_from": str(tmp_path / "theirs.pth.tar")})
+    net = training.Trainer(method, tiny_set.table(root), tmp_path / "run").model
+    stem = net.video_model["r2plus1d"].stem[0].weight
+    assert torch.equal(stem, theirs.video_model["r2plus1d"].stem[0].weight[:, :3])
+    assert all(weight.requires_grad for weight in net.parameters())
