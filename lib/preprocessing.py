@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, audio, face_arrays, labels, plots, viewer
+from lib import arrays, audio, face_arrays, feature_arrays, labels, plots, viewer
 from lib.errors import InputError
 from lib.makers import SOUND_RATE
 from lib.metrics import EMOTIONS
@@ -117,6 +117,8 @@ def sources(table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: I
              for file in (label_files(value)[0] if column in LABELS else [value]) if file}
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = face_arrays.detector(table, store) if "crops_dir" in columns else []
+    named |= {source for item in wanted if item.name == "feature" for trial in table.to_dict("records")
+              for source in feature_arrays.sources_of_file(trial, item).values() if isinstance(source, str)}
     return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib import arrays, cluster, costs, evaluation, feature_arrays, inference, models, params, training
+from lib import arrays, cluster, costs, evaluation, feature_arrays, inference, models, params, preprocessing, training
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models.base import REGISTRY, Model
@@ -84,6 +84,14 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
     found = evaluation.finish(predictor, some, tmp_path / "out", [1, 5], 20)
     assert found["val"]["valence"]["n_frames"] > 0
     assert "label_valence" in pd.read_csv(tmp_path / "out/seen.csv")
+
+
+def test_notebook_02_is_made_from_every_file_of_features(tiny):
+    own_files(tiny)
+    method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})
+    found = preprocessing.sources(tiny_set.table(tiny), method.store, [], method.arrays())
+    assert {path.relative_to(tiny / "data" / "features").as_posix() for path in found} == {
+        f"{trial}/{name}.npy" for trial, _, _, _ in tiny_set.TRIALS for name in ("mine", "mine_time")}
 
 
 def test_a_network_of_torchvision_looks_at_each_face(tiny):
