@@ -26,9 +26,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import clip_jobs  # noqa: E402
+from lib import clip_jobs, media  # noqa: E402
 from lib.clips import Settings, plan, schema, sources  # noqa: E402
-from lib.clips.make import wav  # noqa: E402
 from lib.metrics import speaking  # noqa: E402
 
 FRAMES = 9000  # of a clip of Ego4D
@@ -53,7 +52,7 @@ def lay_out(root: Path, videos: int, n_frames: int, picture: bytes) -> Path:
                 origin = root / f"picture-{frame}"
                 origin.write_bytes(picture)
             os.link(origin, folder / f"img_{frame + 1:05d}.jpg")
-        (root / "wav" / f"{name}.wav").write_bytes(wav(sound))
+        (root / "wav" / f"{name}.wav").write_bytes(media.wav(sound, 16_000))
     annotate(root, {"train": names[:-1], "val": names[-1:]}, n_frames)
     return root
 

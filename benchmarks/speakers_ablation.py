@@ -47,8 +47,7 @@ def parameters(changes: dict, seed: int, share: float, overlay: list[Path]) -> p
     epochs = max(1, round(share * values["epochs"]))
     given = {**values, **changes, "options": options, "seed": seed, "epochs": epochs, "val_every": 1}
     given = {name: value for name, value in given.items() if name in declarations.all_declared()}
-    return params.Params({name: params.resolve(value) if name.endswith("_root") and value else value
-                          for name, value in params.complete(given).items()})
+    return params.placed(given)
 
 
 def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:

@@ -98,9 +98,7 @@ def merge(folders: tuple[Path, ...], target: Path, bootstrap: int) -> None:
     from lib import comparison, datasets, declarations, ensemble, params, runs, trials
 
     known = declarations.all_declared()
-    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
-    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
-    p = params.Params(first | roots)
+    p = params.placed({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
     table = trials.read(datasets.store(p).trials_path)
     problems = ensemble.merge(list(folders), target, table, p.smoothing_widths, bootstrap)
     _say(comparison.compare([*folders, target], target).text)
@@ -182,9 +180,7 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
     """Parameters, store and chosen trials of parameter files."""
     from lib import datasets, params, trials
 
-    full = params.complete(params.load(list(files), dict(overrides)))
-    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root")}
-    p = params.Params(full | roots)
+    p = params.placed(params.load(list(files), dict(overrides)))
     place = datasets.store(p)
     return p, place, trials.select(trials.read(place.trials_path), p.trials)
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from lib import media
 from lib.errors import InputError
+from lib.media import FULL_SCALE
 
 INTERVALS = 31     # frame intervals that JCA's published code cuts out; the name "32 frames" counts their ends (§2.2)
 LOOK_BACK = 32     # frame intervals under corrected rules (§7.2)
 GRID = 100         # places a second that a segment may start at: the hop of the spectrogram (§7.2)
 ANCHORS = ("published", "end", "centre")
-FULL_SCALE = 32767  # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
 
 
 def decode(path: Path, rate: int) -> tuple[np.ndarray, float]:

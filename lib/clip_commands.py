@@ -31,9 +31,7 @@ def _files(command):
 def _job(files: tuple[Path, ...], overrides: tuple):
     from lib import clip_jobs, params
 
-    full = params.complete(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
-    roots = {name: params.resolve(value) for name, value in full.items() if name.endswith("_root") and value}
-    p = params.Params(full | roots)
+    p = params.placed(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
     return clip_jobs.refuse_none(clip_jobs.opened(p)), p
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, evaluation, labels, metrics, plots, trials
+from lib import arrays, evaluation, metrics, plots, trials
 from lib.data_check import page
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
-from lib.store import Store, request
+from lib.store import Store, request, write_text
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
 FACES = 5               # pictures of a stretch
@@ -108,7 +108,7 @@ def write(trial: Mapping, place: Store, folder: Path, out: Path, rows: pd.DataFr
     text = page(f"Errors of trial {name}", told)
     images = "".join(f"<p><img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
                      for one in drawn)
-    return labels.write_text(Path(out) / f"{name}.html", text.replace("</body>", f"{images}</body>"))
+    return write_text(Path(out) / f"{name}.html", text.replace("</body>", f"{images}</body>"))
 
 
 def write_all(names: Sequence[str], table: pd.DataFrame, place: Store, folder: Path, out: Path, rows: pd.DataFrame,
@@ -119,7 +119,7 @@ def write_all(names: Sequence[str], table: pd.DataFrame, place: Store, folder: P
     text = page("Errors by trial, the worst first", {"": rows.round(3)})
     for path in written:
         text = text.replace(f"<td>{path.stem}</td>", f"<td><a href='{path.name}'>{path.stem}</a></td>")
-    return [*written, labels.write_text(Path(out) / "index.html", text)]
+    return [*written, write_text(Path(out) / "index.html", text)]
 
 
 def _faces(trial: Mapping, place: Store, size: int, first: int, last: int) -> dict:

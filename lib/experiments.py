@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import params, runs, sources
-from lib.declarations import NOTEBOOKS, all_declared, declared
+from lib.declarations import NOTEBOOKS, all_declared, declared, defaults
 from lib.errors import InputError
 from lib.runs import Run
 
@@ -182,9 +182,8 @@ def other_training(experiment: Experiment) -> str:
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""
-    now, known = training_parameters(experiment), all_declared(experiment.notebooks)
-    # A parameter that came after that training had what is its default now.
-    before = {name: runs.as_text(known[name].default) for name in now if name in known} | before
+    now, came_later = training_parameters(experiment), defaults(all_declared(experiment.notebooks))
+    before = {name: runs.as_text(came_later[name]) for name in now if name in came_later} | before
     changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
     changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from lib.errors import InputError
-from lib.labels import read_text, write_text
+from lib.labels import read_text
+from lib.store import write_text
 
 COLUMNS = ["trial", "subject", "fold"]
 

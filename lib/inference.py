@@ -16,10 +16,9 @@ import torch
 from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
-from lib.labels import write_text
 from lib.models import published
 from lib.params import Params, complete
-from lib.store import Store, fingerprint, request
+from lib.store import Store, fingerprint, request, write_text
 
 HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
 
@@ -125,9 +124,7 @@ def _recipe(saved: Mapping, params, store: Store):
     """The recipe of a checkpoint, as it was trained, for the data of `store`."""
     here = {name: params[name] for name in HERE if name in params}
     name = saved["params"]["recipe"]
-    # An option that came after the training has its default.
-    defaults = {key: each.default for key, each in declarations.recipes().get(name, {}).items()}
-    options = {**defaults, **saved["params"]["options"]}
+    options = declarations.defaults(declarations.recipes().get(name, {})) | saved["params"]["options"]
     recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)
     recipe.statistics = saved["statistics"]
     return recipe

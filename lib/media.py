@@ -6,6 +6,8 @@ picture and sound start together; who needs that does it knowingly. Decoding and
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from errno import ENOSPC
@@ -13,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from lib import containers, pictures
@@ -25,6 +28,8 @@ CLOCK = Fraction(1, 90_000)  # MPEG's clock: 24, 25, 30 and 30000/1001 fps are w
 AAC_FRAME = 1024             # samples that an AAC encoder takes at once, and its priming (ISO/IEC 14496-3)
 # Players want the index first; times of edit lists are rounded to 1/1000 s unless a finer scale is asked for.
 MP4 = {"movflags": "faststart", "movie_timescale": "90000"}
+FULL_SCALE = 32767           # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
+MAX_SIDE = 1280              # px of a video that is made to be looked at: enough to judge, and small files
 GAP = 0.05                   # s; a longer jump between two pieces of sound is a hole, not rounding
 
 
@@ -269,3 +274,22 @@ def _encode_sound(container, track, sound, heard: int, until: float, rate: int, 
         container.mux(track.encode(frame))
         heard += len(piece)
     return heard
+
+
+def fitted(picture: np.ndarray, largest: int = MAX_SIDE) -> np.ndarray:
+    """(H, W, 3) for a video to look at: no side above `largest` px, and even sides, which H.264 needs."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, largest / max(height, width))
+    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
+    return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def wav(samples: np.ndarray, rate: int) -> bytes:
+    """The content of a wav file, mono: (n,) of whole numbers −32768…32767 at `rate` per second."""
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return stream.getvalue()

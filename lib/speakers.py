@@ -13,8 +13,7 @@ import pandas as pd
 
 from lib import arrays, face_arrays, media, people, speaking_arrays, weights
 from lib.errors import InputError
-from lib.labels import write_text
-from lib.store import Store, request
+from lib.store import Store, request, write_text
 from lib.tracking import BOX
 
 SMOOTH = 2          # frames to either side whose mean is taken, the published display's (asd.md §3.4)

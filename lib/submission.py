@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import labels
+from lib import labels, store
 from lib.errors import InputError
 
 FOLDERS = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
@@ -34,7 +34,7 @@ def write(folder: Path, task: str, trial: str, array: np.ndarray, names: tuple[s
     if task != "va":
         return labels.write(path, task, array.astype(np.int8), names)
     rows = [f"{valence:.5f},{arousal:.5f}" for valence, arousal in array]
-    return labels.write_text(path, "\n".join([",".join(labels.HEADERS["va"][0]), *rows]) + "\n")
+    return store.write_text(path, "\n".join([",".join(labels.HEADERS["va"][0]), *rows]) + "\n")
 
 
 def write_single(path: Path, predictions: Mapping[str, np.ndarray], frames: Mapping | None = None) -> Path:
@@ -53,7 +53,7 @@ def write_single(path: Path, predictions: Mapping[str, np.ndarray], frames: Mapp
         chosen = _complete(np.asarray(va)[numbers - 1], "va", trial)
         rows += [f"{trial}/{number:05d}.jpg,{valence:.5f},{arousal:.5f}"
                  for number, (valence, arousal) in zip(numbers, chosen, strict=True)]
-    return labels.write_text(path, "\n".join(rows) + "\n")
+    return store.write_text(path, "\n".join(rows) + "\n")
 
 
 def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> list[str]:

@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import device
-from lib.declarations import all_declared
+from lib import declarations, device
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -132,8 +131,8 @@ class Trainer:
             return
         saved = load_checkpoint(path)
         mine = plain(self.params)
-        # A parameter that came after that training had what is its default now.
-        its = {name: one.default for name, one in all_declared().items() if name in mine} | saved["params"]
+        came_later = declarations.defaults(declarations.all_declared())
+        its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
         differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
         if differing:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)

@@ -17,6 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from lib.errors import InputError, explain_full_disk
+from lib.store import write_text
 
 RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
 CHUNK = 1 << 18            # bytes read at once
@@ -168,11 +169,8 @@ def _records(weights_root: Path) -> dict:
 
 
 def _write(place: Path, text: str) -> None:
-    if place.is_file() and place.read_text() == text:
-        return
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(place)
+    if not place.is_file() or place.read_text() != text:
+        write_text(place, text)
 
 
 def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None) -> Path:

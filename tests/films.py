@@ -32,6 +32,17 @@ def encode(path: Path, pictures, codec="ffv1", pixels="yuv444p", flags=None, opt
     return path
 
 
+def only_sound(path: Path) -> Path:
+    """An mp4 of one second of silence at 44.1 kHz and no picture."""
+    with av.open(str(path), "w", format="mp4") as container:
+        track = container.add_stream("aac", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return path
+
+
 def turned(path: Path, matrix: tuple[int, ...]) -> Path:
     """Write the nine numbers of a display matrix into an mp4's track header (ISO/IEC 14496-12, 8.3.2)."""
     content = bytearray(path.read_bytes())

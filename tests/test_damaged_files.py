@@ -19,6 +19,7 @@ from lib.cluster import map as over
 from lib.datasets import affwild2
 from lib.errors import InputError
 from lib.store import Store, request
+from tests import films
 
 FRAMES = 12
 WANTED = (request("time"), request("face_valid"), request("pixels"), request("audio_44k", rate=44100),
@@ -129,12 +130,7 @@ def nobody(root, trial):
 
 
 def sound_only(root, trial):
-    with av.open(str(clip_of(root, trial)), "w", format="mp4") as container:
-        track = container.add_stream("aac", rate=44100, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 44100
-        container.mux(track.encode(frame))
-        container.mux(track.encode(None))
+    films.only_sound(clip_of(root, trial))
 
 
 def flipped(content):

@@ -198,6 +198,14 @@ def test_a_video_is_drawn_with_its_sound(found, tmp_path):
     assert (info.width, info.height, info.n_frames, info.audio_codec) == (320, 180, FRAMES, "aac")
 
 
+def test_a_video_without_sound_and_with_stamps_that_stand_still_is_drawn(found, tmp_path, monkeypatch):
+    times = np.arange(FRAMES) / FPS
+    film = media.write_video(tmp_path / "film.mp4", iter(np.zeros((FRAMES, 180, 320, 3), np.uint8)), times)
+    monkeypatch.setattr(media, "frame_times", lambda _: np.where(np.arange(FRAMES) == 3, times[2], times))
+    info = media.probe(overlay.write(film, speakers.table(found), tmp_path / "out.mp4"))
+    assert (info.n_frames, info.audio_codec) == (FRAMES, "")
+
+
 def test_curves_of_all_faces_and_a_time_line_are_drawn(found):
     axes = plots.of_video(speakers.table(found, smooth=0))
     assert [ax.get_ylabel() for ax in axes[:2]] == ["p(left speaks)", "p(right speaks)"]

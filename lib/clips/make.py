@@ -8,7 +8,6 @@ clip's pictures count as complete when ``frames/.numbering.json`` is there.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import wave
@@ -20,7 +19,6 @@ import cv2
 import numpy as np
 
 from lib import crops, media, pictures
-from lib.audio import FULL_SCALE
 from lib.clips import RATE, Settings, Span, first_number, sample_of, spans
 from lib.clips.operations import PART, Disk
 from lib.clips.sources import Source
@@ -87,7 +85,7 @@ def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None
     for span, place in zip(some, places, strict=True):
         path = os.path.join(place, span.sound_name)
         if not os.path.isfile(path):
-            disk.write(path, wav(sound.between(*sound_of(span, source.fps))))
+            disk.write(path, media.wav(sound.between(*sound_of(span, source.fps)), RATE))
     return made
 
 
@@ -286,18 +284,7 @@ def _of_film(source: Source) -> np.ndarray:
     start = media.probe(source.film).video_start if source.film else 0.0
     shift = round((t0 - start) * RATE)
     sound = np.concatenate([np.zeros(shift, np.float32), sound]) if shift > 0 else sound[-shift:]
-    return np.round(sound * FULL_SCALE).astype("<i2")
-
-
-def wav(samples: np.ndarray) -> bytes:
-    """A wav file of (n,) int16 at 16 kHz."""
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return stream.getvalue()
+    return np.round(sound * media.FULL_SCALE).astype("<i2")
 
 
 def tidy(root: Path, disk: Disk) -> int:

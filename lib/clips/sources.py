@@ -44,6 +44,9 @@ class Source:
     label: Callable[[int, tuple[int, int]], Labels]
     made_from: Mapping[str, str]
 
+    def __str__(self) -> str:
+        return self.video
+
 
 def of_ego4d(root: Path, dataset: str, settings: Settings,
              expected: dict | None = None) -> tuple[list[Source], ego4d.Layout]:
