@@ -18,7 +18,7 @@ from lib.features import mfcc
 from lib.store import Request, request
 
 WEIGHTS = "light_asd_ava"     # the published network that is taken where it is there
-VERSIONS = {"track_crops": 1, "track_speaking": 1, "speaking": 1}
+VERSIONS = {"track_crops": 2, "track_speaking": 1, "speaking": 1}  # 2: pixels are made square
 
 
 def network_file(named: str, weights_root: Path | None, runs_root: Path | None = None) -> Path | None:

@@ -207,7 +207,7 @@ def test_the_real_ava_style_file_is_read(tmp_path):
     from tests.shared_files import shared
     table = speaking_files.read_ava(shared("media/grid_dialogue_2faces-activespeaker.csv"))
     assert len(table) == 600
-    perfect = table.assign(score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0)
+    perfect = table.assign(score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0, label="SPEAKING_AUDIBLE")
     assert speaking_files.ava_ap(table, perfect)["ap"] == 1
 
 
@@ -216,7 +216,12 @@ def test_the_real_ava_style_file_is_read(tmp_path):
     (lambda t: t.assign(x1=t["x1"] + 0.01), "the boxes of 2 faces differ")])
 def test_predictions_that_do_not_match_face_by_face_are_refused(change, message):
     with pytest.raises(InputError, match=message):
-        speaking_files.ava_ap(ava(), change(ava()))
+        speaking_files.ava_ap(ava(), change(ava().assign(label="SPEAKING_AUDIBLE")))
+
+
+def test_a_prediction_of_another_label_than_avas_is_refused():
+    with pytest.raises(InputError, match="predictions of NOT_SPEAKING"):
+        speaking_files.ava_ap(ava(), ava())
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -250,6 +250,12 @@ class Recipe(base.Recipe):
             net.requires_grad_(True)
         return net
 
+    def sketch(self):
+        net, length = speaking.network(self.params), self.params.clip_length
+        options = self.params.options
+        learnt = min(options["longest"] or length, length) / options["windows_a_clip"]
+        return base.Sketch(net, net.shapes(T=length), length, learnt)
+
     def rate_factor(self, epoch):
         return self.params.options["rate_decay"] ** epoch
 
