@@ -51,7 +51,8 @@ def parameters(changes: dict, seed: int, share: float, overlay: list[Path]) -> p
         options["windows_a_clip"] = max(1, round(share * epochs * options["windows_a_clip"]))
         epochs = 1
     given = {**values, **changes, "options": options, "seed": seed, "epochs": epochs, "val_every": 1}
-    given = {name: value for name, value in given.items() if name in declarations.all_declared()}
+    known = declarations.all_declared()   # once: all notebooks are read for it
+    given = {name: value for name, value in given.items() if name in known}
     return params.placed(given)
 
 

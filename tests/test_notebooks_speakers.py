@@ -9,6 +9,7 @@ import pytest
 from lib import media, pipeline, speaker_video
 from lib.declarations import ROOT
 
+pytestmark = pytest.mark.slow   # seven kernels
 FILES = [ROOT / "params" / "sample_asd.yaml", ROOT / "params" / "overlays" / "smoke.yaml"]
 
 
