@@ -1,11 +1,11 @@
-# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, test-browser.
+# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, test-browser, test-slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test lint lab clean test-browser
+.PHONY: run test lint lab clean test-browser test-slurm
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -37,6 +37,11 @@ lab: $(INSTALLED)
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 	$(BIN)/python -m pytest tests/browser
+
+# As root, on a machine with Debian's slurm-wlm and munge: a scheduler of one node is set up for the test and taken down.
+test-slurm: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]"
+	$(BIN)/python -m pytest tests/cluster
 
 # Environment and caches only: data/, weights/ and runs/ are a person's to remove.
 clean:

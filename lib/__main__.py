@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | check | compare | merge | export-… | clips | store | weights``.
+"""The command line: ``python -m lib run | sweep | check | compare | merge | export-… | clips | store | weights``.
 
 Heavy packages are imported by what needs them.
 """
@@ -13,6 +13,7 @@ import click
 from lib.clip_commands import clips
 from lib.declarations import ROOT
 from lib.errors import InputError
+from lib.sweep_commands import sweep
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 
@@ -57,14 +58,16 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial."""
-    from lib import params
+    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster` is for sweeps."""
+    from lib import params, schedulers
 
     wrong = 0
     for file in files:
+        kind = file.resolve().parent.name
         try:
             values = params.load([file])
-            problems = params.validate(values, partial=file.resolve().parent.name == "overlays")
+            problems = params.validate(values, partial=kind == "overlays") if kind != "cluster" \
+                else schedulers.problems_of(values)
         except InputError as error:
             problems = [str(error)]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
@@ -95,14 +98,9 @@ def merge(folders: tuple[Path, ...], target: Path, bootstrap: int) -> None:
 
     The runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
     """
-    from lib import comparison, datasets, declarations, ensemble, params, runs, trials
+    from lib import comparison, ensemble
 
-    known = declarations.all_declared()
-    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
-    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
-    p = params.Params(first | roots)
-    table = trials.read(datasets.store(p).trials_path)
-    problems = ensemble.merge(list(folders), target, table, p.smoothing_widths, bootstrap)
+    problems = ensemble.merge(list(folders), target, *ensemble.data(list(folders)), bootstrap)
     _say(comparison.compare([*folders, target], target).text)
     _say("\n".join(problems) or f"written: {target}, submission files valid")
     sys.exit(3 if problems else 0)
@@ -190,6 +188,7 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
 
 
 main.add_command(clips)
+main.add_command(sweep)
 
 
 @main.group()

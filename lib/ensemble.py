@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import evaluation, inference, runs, trials
+from lib import datasets, declarations, evaluation, inference, params, runs, trials
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.params import Params
@@ -24,8 +24,8 @@ SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "la
 class Recipe(base.Recipe):
     """What scores and writes predictions that lie in files already; labels are those beside them."""
 
-    def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
-        super().__init__(params, store=None)
+    def __init__(self, p, folders: list[Path], tasks: tuple[str, ...]):
+        super().__init__(p, store=None)
         self.folders, self._tasks = folders, tasks
 
     @property
@@ -92,6 +92,15 @@ def load(folders: list[Path]) -> Ensemble:
     recipe = Recipe(Params({**known[0], "rules": rules}), folders, tasks)
     licences = sorted({found["licence"] for found in metrics if found.get("licence")})
     return Ensemble(recipe, None, None, {}, 0, any(found.get("synthetic") for found in metrics), " ".join(licences))
+
+
+def data(folders: list[Path]) -> tuple[pd.DataFrame, list[int]]:
+    """Trial table of the data set that the first of these runs was made with, and its smoothing widths."""
+    known = declarations.all_declared()
+    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
+    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
+    p = Params(first | roots)
+    return trials.read(datasets.store(p).trials_path), p.smoothing_widths
 
 
 def trial_names(folders: list[Path]) -> list[str]:

@@ -11,7 +11,7 @@ import yaml
 from lib import experiments, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
-from lib.execution import NotebookFailed, execute
+from lib.execution import NotebookFailed, Terminated, execute
 from lib.experiments import PREDICT, PREPARATION, TRAIN, Experiment
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued, interrupted.
@@ -38,23 +38,40 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
     """
     try:
         planned = experiments.plan(files, overrides or {}, notebooks, library)
-        _check_folders(planned, start, stop)
     except InputError as error:
         say(f"nothing was started: {error}")
         return WRONG
+    return carry_out(planned, start, stop, say)[0]
+
+
+def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
+              say: Callable[[str], None] = lambda line: None) -> tuple[int, str]:
+    """Run what `experiments.plan` found: those that the last one builds on, then the last one itself.
+
+    Returns the exit status and, where it is FAILED, whether the machine was at fault: "memory", "disk", "died", or "".
+    SIGTERM, while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
+    """
     try:
-        return _in_turn(planned, start, stop, say)
+        _check_folders(planned, start, stop)
+    except InputError as error:
+        say(f"nothing was started: {error}")
+        return WRONG, ""
+    try:
+        return _in_turn(planned, start, stop, say), ""
     except (NotebookFailed, InputError) as error:
         say(str(error))
-        return FAILED
+        full = "no space left" in str(error) and isinstance(error, InputError)
+        return FAILED, "disk" if full else getattr(error, "cause", "")
     except Unfinished as error:
         say(str(error))
-        return CONTINUE
+        return CONTINUE, ""
     except KeyboardInterrupt as error:
-        say("interrupted: what was finished is kept, the same command goes on from there")
+        ended = isinstance(error, Terminated)
+        say(f"{'ended by SIGTERM' if ended else 'interrupted'}: what was finished is kept, the same command goes on "
+            "from there")
         if str(error):
             say(f"  {error}")
-        return INTERRUPTED
+        return (CONTINUE if ended else INTERRUPTED), ""
 
 
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:

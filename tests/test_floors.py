@@ -18,8 +18,9 @@ FLOORS = [
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
-    {"cluster", "dask_workers"},
-    {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "__main__"},
+    {"cluster", "dask_workers", "dispatch", "schedulers"},
+    {"execution", "experiments", "pipeline", "comparison", "clip_jobs", "clip_commands", "sweep_grid", "sweep_point",
+     "sweeps", "sweep_table", "sweep_results", "sweep_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
