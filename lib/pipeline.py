@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lib import experiments, runs
+from lib import crews, experiments, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.execution import NotebookFailed, Terminated, execute
@@ -41,7 +41,25 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
     except InputError as error:
         say(f"nothing was started: {error}")
         return WRONG
-    return carry_out(planned, start, stop, say)[0]
+    crew = crews.current()
+    crew.has_planned()
+    if crew.follows:
+        return _follow(crew, planned, say)
+    try:
+        return carry_out(planned, start, stop, say)[0]
+    finally:
+        crew.ends()
+
+
+def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
+    """What processes after the first one do under torchrun."""
+    try:
+        return crew.follow(planned)
+    except KeyboardInterrupt as error:
+        return CONTINUE if isinstance(error, Terminated) else INTERRUPTED
+    except (NotebookFailed, InputError) as error:
+        say(f"process {crew.rank}: {error}")
+        return FAILED
 
 
 def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
@@ -147,6 +165,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         run.write_json(record, {**before, "started_again": True})
     if step == TRAIN:
         run.write_json("steps/training.json", experiments.training_parameters(experiment))
+        crews.current().trains(experiment)
     execute(experiment.notebooks / f"{step}.ipynb", run.folder / f"{step}.ipynb", experiment.declared(step),
             lambda line: say(f"      {line}"))
     unfinished = run.read_json(record, {}).get("unfinished")

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import device
+from lib import device, ranks
 from lib.declarations import all_declared
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
@@ -84,7 +84,8 @@ class Trainer:
 
     def __init__(self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()):
         self.recipe, self.params, self.folder, self.on_epoch = recipe, recipe.params, Path(folder), on_epoch
-        self.device = device.pick(self.params.device)
+        self.ranks = ranks.Ranks()
+        self.device = self.ranks.device(device.pick(self.params.device))
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
         self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
         if self.train_trials.empty:
@@ -114,13 +115,14 @@ class Trainer:
         """Train until `epochs` or until `patience` epochs brought nothing better; returns the history.
 
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as KeyboardInterrupt.
+        Under torchrun each process computes its part of each batch, and only the first one writes (`lib.ranks`).
         """
         self.resume()
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, self.ranks.joined(self.device):
             while self.state.epoch < self.params.epochs and not self._is_stale():
                 self._train_epoch(interrupts)
                 self._close_epoch()
-                if interrupts.asked:  # during validation or a report
+                if self.ranks.any(interrupts.asked, self.device):  # during validation or a report
                     raise KeyboardInterrupt(f"stopped after epoch {self.state.epoch} of {self.params.epochs}; "
                                             "start again to go on from there")
         return pd.DataFrame(self.state.history)
@@ -161,7 +163,7 @@ class Trainer:
         for batch in loader(batches, state.batch, workers):
             self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
             state.batch += 1
-            if interrupts.asked:
+            if self.ranks.any(interrupts.asked, self.device):
                 state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
                 self.save("last")
                 raise KeyboardInterrupt(f"stopped in epoch {epoch + 1} after batch {state.batch} of {len(batches)}; "
@@ -175,11 +177,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.params.lr * group.get("lr_factor", 1.0) * factor
         # Dropout must not depend on how the training came to this batch.
-        torch.manual_seed(int(np.random.SeedSequence([self.params.seed, self.state.epoch, self.state.batch])
-                              .generate_state(1)[0]))
+        numbers = [self.params.seed, self.state.epoch, self.state.batch, *([self.ranks.rank] * (self.ranks.rank > 0))]
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
         with torch.autocast(**self.autocast):
-            outputs = self.forward(batch)
+            outputs = self.forward(self.ranks.part(batch, number))
+        outputs = self.ranks.whole(outputs, number)
         parts = self.recipe.loss(outputs, batch)
         if not torch.isfinite(parts["total"]):
             raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
@@ -187,6 +191,7 @@ class Trainer:
                              todo="lower lr; the last checkpoint is whole")
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(parts["total"]).backward()
+        self.ranks.add_gradients(self.model)
         self.scaler.unscale_(self.optimizer)
         if self.params.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
@@ -202,7 +207,7 @@ class Trainer:
                **{f"loss_{name}": value / n_batches for name, value in state.sums.items()},
                "lr": self.optimizer.param_groups[0]["lr"], "batches": n_batches, "seconds": round(seconds, 2)}
         if not self.val_trials.empty:
-            row |= self._validate()
+            row |= self.ranks.from_first(self._validate)
         score = row.get("score", -row["loss"])
         state.history.append(row)
         if score > state.best_score:
@@ -214,7 +219,9 @@ class Trainer:
             self.save("best")
         self.save("last")
         history = pd.DataFrame(state.history)
-        history.to_csv(self.folder / "history.csv", index=False)
+        if self.ranks.is_first:
+            history.to_csv(self.folder / "history.csv", index=False)
+        self.ranks.wait()  # a checkpoint that was just written can be read by all
         for report in self.on_epoch:
             report(history)
 
@@ -238,6 +245,8 @@ class Trainer:
     def save(self, name: str) -> Path:
         """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name first."""
         path = self.folder / "checkpoints" / f"{name}.pt"
+        if not self.ranks.is_first:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
