@@ -123,7 +123,7 @@ def _cause(error) -> str:
     """Whether the machine was at fault: no memory (this machine's or the GPU's), or a full disk."""
     if error.ename in ("MemoryError", "OutOfMemoryError"):
         return "memory"
-    return "disk" if "no space left on the device" in error.evalue.lower() else ""
+    return "disk" if re.search("no space left on (the )?device", error.evalue.lower()) else ""
 
 
 def _told(error, notebook: Path, target: Path) -> str:

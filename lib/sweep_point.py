@@ -120,8 +120,9 @@ def visible_gpu(slot: int) -> str:
 @contextlib.contextmanager
 def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
     """The process of a point; it gets its task through a pipe. Whatever ends the block ends the process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-                   "CUDA_VISIBLE_DEVICES": visible_gpu(task["slot"])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    if gpu := visible_gpu(task["slot"]):
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     environment |= {f"{name}_NUM_THREADS": str(task["threads"]) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
     child = subprocess.Popen([sys.executable, "-c", "from lib.sweep_point import serve; serve()"], cwd=ROOT,
                              env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT,

@@ -76,6 +76,40 @@ def test_the_process_of_a_point_ends_when_its_worker_is_killed(tmp_path):
         pass
 
 
+KILLED = """import sys
+from pathlib import Path
+from lib import schedulers, sweeps
+place = Path(sys.argv[1])
+if __name__ == "__main__":
+    planned = sweeps.plan([place / "params/sample_tsav.yaml"], ["lr=0.1"], {}, place / "notebooks", place / "params")
+    sys.exit(sweeps.run(planned, schedulers.read("local"), 1))
+"""
+
+
+def test_a_sweep_that_is_killed_leaves_no_process_behind_and_is_taken_up(tmp_path):
+    """The Dask scheduler dies with it; workers notice, and the points' processes notice that of their workers."""
+    world, mark, one = World(tmp_path), tmp_path / "mark", NOTEBOOKS[0]
+    cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + OWN[one]
+    world.notebook(one, cell, CHECK.format(folder=world.notebooks, step=one), SLEEPER.format(mark=mark))
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, script, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    sweep = subprocess.Popen(command, cwd=ROOT, env=environment)
+    assert until(mark.exists)
+    sweep.kill()
+    sweep.wait()
+    assert until(lambda: not mark.exists()), "the notebook's own `finally` ran"
+    with sweep_point.locked(world.runs / "sample_tsav_lr0.1", wait=60):
+        pass
+    for step in OWN:
+        cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + OWN[step]
+        world.notebook(step, cell, CHECK.format(folder=world.notebooks, step=step), "run.record([], [])")
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=300).returncode == 0
+    book = json.loads((world.runs / "sample_tsav_sweep" / "sweep.json").read_text())
+    assert book["runs"]["sample_tsav_lr0.1"]["state"] == "finished"
+
+
 def test_a_worker_of_another_version_of_the_code_runs_nothing(tmp_path):
     world = World(tmp_path)
     found = sweep_point.work(task(world, code="0" * 16))

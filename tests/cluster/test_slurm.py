@@ -20,7 +20,10 @@ from lib.declarations import ROOT
 NODE = Path(__file__).with_name("slurm_node.sh")
 GRID = ["--grid", "seed=0..1", "modality=audio,video"]
 FILES = [str(ROOT / "params" / "sample_jca.yaml"), str(ROOT / "params" / "overlays" / "smoke.yaml")]
-SPEC = {"kind": "slurm", "cores": 2, "memory": "3GB", "gpus": 0, "interface": "lo", "tries": 3}
+# Of the second test; for a machine that is slow: more time, fewer epochs.
+EPOCHS = int(os.environ.get("SLURM_TEST_EPOCHS", "400"))
+WALLTIME = os.environ.get("SLURM_TEST_WALLTIME", "00:02:00")
+SPEC = {"kind": "slurm", "cores": 1, "memory": "3GB", "gpus": 0, "interface": "lo", "tries": 3}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,7 @@ def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, l
     """The training is longer than a job: it goes on in further ones, to the history of an undisturbed run."""
     grid = ["--grid", "seed=0"]
     epochs = ["-p", "epochs", str(EPOCHS), "-p", "modality", "audio"]
-    file = spec(place, "short", walltime="00:02:00", stop_before=60, tries=5)
+    file = spec(place, "short", walltime=WALLTIME, stop_before=60, tries=5)
     assert sweep(place, "short", "--cluster", file, *epochs, env=slurm, grid=grid).wait() == 0, \
         (place / "short.log").read_text()[-3000:]
     folder = place / "runs_short"
@@ -132,7 +135,6 @@ def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, l
     pd.testing.assert_frame_equal(short, long)
 
 
-EPOCHS = int(os.environ.get("SLURM_TEST_EPOCHS", "400"))
 
 
 def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_again(place, local, slurm):
