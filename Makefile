@@ -1,11 +1,12 @@
-# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, test-browser, test-slurm.
+# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean,
+# test-browser, test-slurm, research.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test lint lab clean test-browser test-slurm
+.PHONY: run test lint lab clean test-browser test-slurm research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -42,6 +43,10 @@ test-browser: $(INSTALLED)
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]"
 	$(BIN)/python -m pytest tests/cluster
+
+# openSMILE, for eGeMAPS: its licence is for research only, so nothing installs it unasked.
+research: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[opensmile]"
 
 # Environment and caches only: data/, weights/ and runs/ are a person's to remove.
 clean:

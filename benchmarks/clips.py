@@ -26,9 +26,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import clip_jobs  # noqa: E402
+from lib import clip_jobs, media  # noqa: E402
 from lib.clips import Settings, plan, schema, sources  # noqa: E402
-from lib.clips.make import wav  # noqa: E402
 from lib.metrics import speaking  # noqa: E402
 
 FRAMES = 9000  # of a clip of Ego4D
@@ -53,7 +52,7 @@ def lay_out(root: Path, videos: int, n_frames: int, picture: bytes) -> Path:
                 origin = root / f"picture-{frame}"
                 origin.write_bytes(picture)
             os.link(origin, folder / f"img_{frame + 1:05d}.jpg")
-        (root / "wav" / f"{name}.wav").write_bytes(wav(sound))
+        (root / "wav" / f"{name}.wav").write_bytes(media.wav(sound, 16_000))
     annotate(root, {"train": names[:-1], "val": names[-1:]}, n_frames)
     return root
 
@@ -105,7 +104,7 @@ def making(place: Path, sizes: list[int], n_frames: int, workers: int) -> None:
     needed = plan.needs(plan.scaled(439, FRAMES, Settings()), place, Settings())
     notes = ["Wanted: 100 000 pictures in under 6 s, under 200 MB, flat in their number.", "",
              "The plan for all of Ego4D's train and val, as `clips check` prints it on this machine:", "",
-             *(f"* {row.what}: {row.needed}" for row in needed.itertuples())]
+             *(f"* {row.what}: {row.needed:,.10g}" for row in needed.itertuples())]
     publish("clips_make", ["pictures", "clips", "make, renumber, describe (s)", "verify (s)", "together (s)",
                            "most memory of a process (MiB)"], rows, ["numpy", "opencv-python-headless"], notes)
 

@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import memory, publish  # noqa: E402
 
-from lib import arrays, audio, audio_export, media  # noqa: E402
+from lib import arrays, audio, media  # noqa: E402
 from lib.store import Store, request  # noqa: E402
 
 FPS, RATE, HOUR = 30, 44_100, 3600.0
@@ -93,7 +93,7 @@ def main() -> None:
         indices = audio.segments(times, len(samples), facts["t0"], RATE, "published")
         seconds = time.perf_counter() - started
         most = memory("VmHWM")
-        (root / "film.wav").write_bytes(audio_export.wav(np.asarray(samples)))
+        (root / "film.wav").write_bytes(media.wav(np.asarray(samples), RATE))
         (root / "wavs").mkdir()
         starts, stops = audio.published_spans(times, np.arange(len(times)))
         each, size = one_by_one(root / "film.wav", np.stack([starts, stops], axis=1), root / "wavs")

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from lib import arrays, datasets, evaluation, metrics, plots, preprocessing, runs, trials  # noqa: E402
 from lib.errors import InputError  # noqa: E402
-from lib.params import Params, resolve  # noqa: E402
+from lib.params import Params, placed  # noqa: E402
 from lib.plots import style  # noqa: E402
 from lib.store import request  # noqa: E402
 
@@ -44,8 +44,7 @@ def evaluated(folder: Path) -> dict:
 
 def parameters(folder: Path) -> Params:
     """What a run was made with, its folders as absolute paths."""
-    values = runs.parameters(folder)
-    return Params({name: resolve(value) if name.endswith("_root") else value for name, value in values.items()})
+    return placed(runs.parameters(folder))
 
 
 def note(found: dict) -> str:

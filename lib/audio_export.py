@@ -5,18 +5,16 @@ Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
-import wave
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lib import arrays, audio
+from lib import arrays, audio, media
 from lib.errors import InputError, explain_full_disk
 from lib.makers import SOUND_RATE
 from lib.store import Store, request
@@ -122,19 +120,8 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
         part = folder / f".{os.getpid()}.part"
         try:
             for frame in left:
-                part.write_bytes(wav(audio.cut(samples, *found[frame])))
+                part.write_bytes(media.wav(audio.cut(samples, *found[frame]), SOUND_RATE))
                 part.replace(folder / f"{frame + 1}.wav")
         finally:
             part.unlink(missing_ok=True)
     return f"{len(left)} files"
-
-
-def wav(samples: np.ndarray, rate: int = SOUND_RATE) -> bytes:
-    """A wav file of (n,) int16, mono."""
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return content.getvalue()

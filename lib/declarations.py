@@ -12,6 +12,7 @@ import json
 import math
 import re
 import tokenize
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -247,6 +248,11 @@ def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
         if (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}
     return found
+
+
+def defaults(names: Mapping[str, Declaration]) -> dict:
+    """Name -> default. A parameter that came after a training had, in that training, what is its default now."""
+    return {name: one.default for name, one in names.items()}
 
 
 def recipes(folder: Path = ROOT / "lib" / "recipes") -> dict[str, dict[str, Declaration]]:

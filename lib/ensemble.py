@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import datasets, declarations, evaluation, inference, params, runs, trials
+from lib import evaluation, inference, runs, trials
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.params import Params
@@ -24,8 +24,8 @@ SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "la
 class Recipe(base.Recipe):
     """What scores and writes predictions that lie in files already; labels are those beside them."""
 
-    def __init__(self, p, folders: list[Path], tasks: tuple[str, ...]):
-        super().__init__(p, store=None)
+    def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
+        super().__init__(params, store=None)
         self.folders, self._tasks = folders, tasks
 
     @property
@@ -68,7 +68,14 @@ class Ensemble(inference.Predictor):
             raise InputError(f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
                              where=f"trial {trial}", expected="runs on the same recordings",
                              todo="predict them again with the same data")
-        return {task: np.mean([values[task] for values in found], axis=0) for task in self.recipe.tasks}
+        return {task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(runs, T, k) -> (T, k): of the runs that learnt a column; those with NaN in all of it did not."""
+    learnt = ~np.isnan(values).all(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
+        return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
 
 
 def load(folders: list[Path]) -> Ensemble:
@@ -94,15 +101,6 @@ def load(folders: list[Path]) -> Ensemble:
     return Ensemble(recipe, None, None, {}, 0, any(found.get("synthetic") for found in metrics), " ".join(licences))
 
 
-def data(folders: list[Path]) -> tuple[pd.DataFrame, list[int]]:
-    """Trial table of the data set that the first of these runs was made with, and its smoothing widths."""
-    known = declarations.all_declared()
-    first = params.complete({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
-    roots = {name: params.resolve(value) for name, value in first.items() if name.endswith("_root")}
-    p = Params(first | roots)
-    return trials.read(datasets.store(p).trials_path), p.smoothing_widths
-
-
 def trial_names(folders: list[Path]) -> list[str]:
     """Trials that all runs predicted. Raises InputError where one lacks what another has."""
     names = [{path.stem for path in (folder / "predictions").glob("*.csv")} for folder in map(Path, folders)]
@@ -115,18 +113,19 @@ def trial_names(folders: list[Path]) -> list[str]:
 
 
 def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[int],
-          bootstrap: int = 1000) -> list[str]:
+          bootstrap: int = 1000, keep_parameters: bool = False) -> list[str]:
     """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into `target`.
 
     Arguments
     ---------
     folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the merged val trials.
     target : the new run folder. table : trial table (for the splits). widths, bootstrap : see `evaluation.finish`.
+    keep_parameters : the folder has its own params.yaml already.
 
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
     ensemble, run = load(folders), runs.Run(target)
-    if run.folder.exists() and "merge_runs" not in runs.parameters(run.folder):
+    if run.folder.exists() and not runs.parameters(run.folder).get("merge_runs"):
         raise InputError("a folder that is there and holds no merged runs", where=run.folder, todo="name another one")
     names = trial_names(ensemble.recipe.folders)
     table = trials.select(table, names)
@@ -138,11 +137,18 @@ def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[i
     found = evaluation.finish(ensemble, table, run.folder / "predictions", widths, bootstrap, hidden)
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
-    own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
-           "rules": ensemble.recipe.params.rules, "merge_runs": [Path(folder).name for folder in folders]}
-    runs.remember(run, {**runs.parameters(first), **own})
     run.write_json("metrics.json", found)
+    if not keep_parameters:
+        _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     return evaluation.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
+
+
+def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
+    own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
+           "rules": rules, "merge_runs": [folder.name for folder in folders]}
+    emotions = {runs.parameters(folder).get("emotion", "both") for folder in folders}
+    own |= {"emotion": "both"} if len(emotions) > 1 else {}
+    runs.remember(run, {**runs.parameters(folders[0]), **own})
 
 
 def _common_tasks(folders: list[Path]) -> tuple[str, ...]:

@@ -16,12 +16,12 @@ import torch
 from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
-from lib.labels import write_text
 from lib.models import published
 from lib.params import Params, complete
-from lib.store import Store, fingerprint, request
+from lib.store import Store, fingerprint, request, write_text
 
-HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
+HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel", "speaker_run",
+        "speaker_durations")
 
 
 @dataclass
@@ -125,9 +125,7 @@ def _recipe(saved: Mapping, params, store: Store):
     """The recipe of a checkpoint, as it was trained, for the data of `store`."""
     here = {name: params[name] for name in HERE if name in params}
     name = saved["params"]["recipe"]
-    # An option that came after the training has its default.
-    defaults = {key: each.default for key, each in declarations.recipes().get(name, {}).items()}
-    options = {**defaults, **saved["params"]["options"]}
+    options = declarations.defaults(declarations.recipes().get(name, {})) | saved["params"]["options"]
     recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)
     recipe.statistics = saved["statistics"]
     return recipe
@@ -136,12 +134,13 @@ def _recipe(saved: Mapping, params, store: Store):
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays is kept."""
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
-    mine = json.dumps(predictor.recipe.digits(trial), indent=1)
+    recipe, heard = predictor.recipe, None
+    if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
+        heard = speakers.column(recipe._trials[trial], recipe.params, recipe.store)
+    mine = json.dumps(recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
-        table, recipe = prediction_table(predictor, trial, predictor.predict(trial)), predictor.recipe
-        if recipe.store is not None:  # merged runs have files only
-            table = speakers.with_column(table, recipe._trials[trial], recipe.params, recipe.store)
-        write_csv(path, table)
+        table = prediction_table(predictor, trial, predictor.predict(trial))
+        write_csv(path, speakers.with_column(table, heard))
         write_text(source, mine)
     return path
 
@@ -238,7 +237,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     if person and recipe.uses_video:
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
-    table = speakers.with_column(table, {**row, "person": person}, params, store, make=True)
+    table = speakers.with_column(table, speakers.column({**row, "person": person}, params, store, make=True))
     write_csv(folder / f"{name}.csv", table)
     return predictor, table, name
 

@@ -86,7 +86,7 @@ def write(path: Path, kind: str, array: np.ndarray, names: tuple[str, ...] = ())
     # numpy writes the shortest text that gives the same float32 again (0.312, not 0.31200000643).
     texts = array.reshape(len(array), -1).astype(str)
     texts[texts == "-5.0"] = "-5"
-    return write_text(path, "\n".join([",".join(names), *map(",".join, texts)]) + "\n")
+    return store.write_text(path, "\n".join([",".join(names), *map(",".join, texts)]) + "\n")
 
 
 def fit_rows(array: np.ndarray, n_frames: int, policy: str = "fit",
@@ -161,7 +161,7 @@ def test_table(trial: str, n_frames: int, index_column: bool = False) -> pd.Data
 
 def write_csv(table: pd.DataFrame, path: Path) -> Path:
     """Write what `to_csv_table` or `test_table` made."""
-    return write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    return store.write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_csv(path: Path, n_frames: int) -> np.ndarray:
@@ -189,20 +189,6 @@ def read_csv(path: Path, n_frames: int) -> np.ndarray:
     result = np.full((n_frames, 2), np.nan, np.float32)
     result[frame - 1] = np.where(missing.any(axis=1, keepdims=True), np.nan, va)
     return result
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text under a temporary name, then rename it: a file that exists is whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    with store.explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return path
 
 
 def _frame_table(trial: str, frames: np.ndarray) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from lib.errors import InputError
 from lib.store import Request, request
 
 SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
+SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ def _of_sound(trial, wanted):
 
 def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
+
+
+def _of_speech_and_time(trial, wanted):
+    if "database" in wanted.parameters:
+        name = published_rows.FEATURES[wanted.name][0]
+        return {**published_rows.sources(trial, name), "time": request("time")}
+    return {"sound": request("audio_16k", rate=SPEECH_RATE), "time": request("time"), **wanted.files}
+
+
+def _for_face_map(trial, wanted):
+    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
+            "time": request("time"), **wanted.files}
 
 
 def _from_annotation(column):
@@ -101,17 +114,6 @@ def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
     return labels.read(path, kind)
 
 
-def _published(name):
-    def sources(trial, wanted):
-        return {**published_rows.sources(trial, published_rows.FEATURES[name][0]), "time": request("time")}
-
-    def make_features(inputs, parameters, create, device):
-        rows = published_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
-        with create(rows.shape, np.float32, note="from the published LFAN database") as out:
-            out[...] = rows
-    return Maker(name, "audio", "trial", 1, sources, make_features)
-
-
 def _unlabelled(kind, n_frames):
     if kind == "va":
         return np.full((n_frames, 2), np.nan, np.float32)
@@ -129,6 +131,44 @@ def _labels(kind):
         with create(rows.shape, rows.dtype, note=note) as out:
             out[...] = rows
     return make_labels
+
+
+def _or_published(name, compute):
+    """The rows of the published LFAN database where the request means those (`published_rows.resolve`)."""
+    def make_features(inputs, parameters, create, device):
+        if "database" not in parameters:
+            return compute(inputs, parameters, create, device)
+        rows = published_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
+        with create(rows.shape, np.float32, note="from the published LFAN database") as out:
+            out[...] = rows
+    return Maker(name, "audio", "video", published_rows.VERSION, _of_speech_and_time, make_features)
+
+
+def _mfcc39(inputs, parameters, create, device):
+    from lib.features import mfcc39
+    rows = mfcc39.on_frames(inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"]))
+    with create(rows.shape, rows.dtype) as out:
+        out[...] = rows
+
+
+def _vggish(inputs, parameters, create, device):
+    from lib.features import vggish  # torch is needed for this array only
+    vggish.make(inputs, parameters, create, device)
+
+
+def _face_map(inputs, parameters, create, device):
+    from lib.features import face_maps  # torch is needed for this array only
+    face_maps.make(inputs, parameters, create, device)
+
+
+def _egemaps(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, parameters, create, device)
+
+
+def _functionals(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
 
 
 def _backbone(part):
@@ -179,7 +219,11 @@ MAKERS = {maker.name: maker for maker in (
           speaking_arrays.make_speaking),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
-    *map(_published, published_rows.FEATURES),
+    _or_published("mfcc39", _mfcc39),
+    _or_published("vggish", _vggish),
+    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _egemaps),
+    Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
+    Maker("face_map", "visual", "trial", 1, _for_face_map, _face_map),
     Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
     Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
     Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),

@@ -11,11 +11,11 @@ import pandas as pd
 
 from lib import labels, media, speaker_video
 from lib.errors import InputError
-from lib.speaker_video import MAX_SIDE, SOUND_RATE
 from lib.store import Store
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+SOUND_RATE = 44_100
 NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
 
@@ -28,22 +28,25 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     video : any file that `media.frames` reads.
     predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
         expressions and action units that were decided for a line of words.
-        Where `valid` is 0 there stands that no face was found.
+        Where `valid` is 0 there stands that no face was found. A table with a column `face` (`lib.speakers.table`)
+        becomes boxes round all faces instead: green for who speaks.
     note : a sentence at the lower edge, for example that the numbers have no meaning.
 
     Raises InputError when the predictions are not of this video.
     """
-    if "face" in predictions:  # of all faces of the video: who speaks
-        return speaker_video.write(video, predictions, out, note, progress)
     times = media.frame_times(video)
-    if len(predictions) != len(times):
+    if "face" in predictions:  # of all faces of the video: who speaks
+        pictures = speaker_video.frames(video, predictions, note)
+    elif len(predictions) == len(times):
+        pictures = _drawn(video, predictions, note)
+    else:
         raise InputError(f"{len(predictions)} predictions for a video of {len(times)} frames", where=video,
                          expected="one row a frame", todo="predict this video again")
     sound, start = (None, 0.0)
     if media.probe(video).audio_codec:
         sound, start = media.sound(video, SOUND_RATE)
     early = min(0.0, times.min(), start)  # an mp4 begins at 0
-    return media.write_video(out, _drawn(video, predictions, note), increasing(times - early), sound=sound,
+    return media.write_video(out, pictures, increasing(times - early), sound=sound,
                              rate=SOUND_RATE, sound_start=start - early, progress=progress)
 
 
@@ -76,15 +79,7 @@ def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.nda
         if classes:
             words = ", ".join(name for name, rows in classes.items() if rows[index])
             values["decided"] = (words or "none") if seen[index] else NO_FACE
-        yield draw(_even(picture), values, note)
-
-
-def _even(picture: np.ndarray) -> np.ndarray:
-    """H.264 needs even sides."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    return picture if size == (width, height) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        yield draw(media.fitted(picture), values, note)
 
 
 def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "") -> np.ndarray:

@@ -226,6 +226,12 @@ def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") 
     return Params({**{name: _absolute(name, full[name]) for name in own}, "run": run_name(full)})
 
 
+def placed(values: Mapping) -> Params:
+    """All parameters of an experiment for programs outside notebooks: what is missing has its default, its folders and
+    files are absolute paths. Raises InputError for unknown names and wrong types."""
+    return Params({name: _absolute(name, value) for name, value in complete(values).items()})
+
+
 def _absolute(name: str, value: object) -> object:
     return resolve(value) if name.endswith(("_root", "_path")) and value else value
 

@@ -56,15 +56,7 @@ class Run:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole or not at all."""
-        place = self.path(*name.split("/"))
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-        try:
-            with store.explain_full_disk(place):
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return place
+        return store.write_text(self.folder.joinpath(name), text)
 
     def write_json(self, name: str, value: object) -> Path:
         """Write JSON; numbers of numpy are turned into Python's, NaN into null."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,19 +11,11 @@ import pandas as pd
 
 from lib import media
 
-MAX_SIDE = 1280  # px of the written video: enough to judge, and small files
-SOUND_RATE = 44_100
 GREEN, RED = (0, 170, 60), (214, 39, 40)
 
 
-def write(video: Path, values: pd.DataFrame, out: Path, note: str = "", progress: Callable | None = None) -> Path:
-    """Write `out` (mp4). values : rows of `lib.speakers.table`. note : a sentence at the lower edge."""
-    times, (sound, start) = media.frame_times(video), media.sound(video, SOUND_RATE)
-    return media.write_video(out, _drawn(video, values, note), times - min(times[0], 0), sound=sound, rate=SOUND_RATE,
-                             sound_start=max(start - min(times[0], 0), 0.0), progress=progress)
-
-
-def _drawn(video: Path, values: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
+def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
+    """Every frame with its boxes, (H, W, 3) uint8 RGB; `values` are rows of `lib.speakers.table`."""
     of_frame = dict(list(values.groupby("frame")))
     for index, (_, picture) in enumerate(media.frames(video), 1):
         yield draw(picture, of_frame.get(index, values[:0]), note)
@@ -34,10 +26,7 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
 
     Colour is not all that tells: the box of who speaks is thick, and the number stands beside the name.
     """
-    scale = min(1.0, MAX_SIDE / max(picture.shape[:2]))
-    height, width = (max(2, int(side * scale) // 2 * 2) for side in picture.shape[:2])
-    out = (np.ascontiguousarray(picture[:height, :width]).copy() if scale == 1.0
-           else cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+    scale, out = min(1.0, media.MAX_SIDE / max(picture.shape[:2])), media.fitted(picture).copy()
     for face in faces.itertuples():
         colour, thick = (GREEN, 3) if face.speaking else (RED, 1)
         left, top = round(face.x * scale), round(face.y * scale)
@@ -45,7 +34,7 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
         cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
         _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
     if note:
-        _text(out, note, (4, height - 6), (255, 255, 255))
+        _text(out, note, (4, len(out) - 6), (255, 255, 255))
     return out
 
 

@@ -92,6 +92,25 @@ def digest(made_from: Mapping) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file under a temporary name beside it, then rename it: a file that exists is whole.
+
+    Its folder is made. Raises InputError when the disk is full.
+    """
+    path = Path(path)
+    with explain_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """`write_bytes` of UTF-8 with Unix line ends on every system."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
 class Shelf:
     """The arrays of one owner (a trial or a video) in one folder."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import labels
+from lib import labels, store
 from lib.errors import InputError
 
 FOLDERS = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
@@ -22,19 +22,21 @@ COLUMNS = ("image_location", "valence", "arousal")
 _ROUNDING = 1e-6  # what the mean of values in [-1, 1] may exceed the range by
 
 
-def write(folder: Path, task: str, trial: str, array: np.ndarray, names: tuple[str, ...] = ()) -> Path:
+def write(folder: Path, task: str, trial: str, array: np.ndarray, names: tuple[str, ...] = (),
+          decimals: int = 5) -> Path:
     """Write the predictions of a trial to ``<folder>/<VA_Set|EXPR_Set|AU_Set>/<trial>.txt``.
 
-    task : "va": array (T, 2) in −1…1, five decimals; "expression": (T,) class numbers; "action_units": (T, U)
-    of 0 and 1. names : the header's, if the number of columns does not tell (an 8-class expression network).
+    task : "va": array (T, 2) in −1…1; "expression": (T,) class numbers; "action_units": (T, U) of 0 and 1.
+    names : the header's, if the number of columns does not tell (an 8-class expression network).
+    decimals : of valence and arousal.
     Every frame has its line, in order: raises InputError for a frame without prediction or out of range.
     """
     array = _complete(np.asarray(array), task, trial)
     path = Path(folder) / FOLDERS[task] / f"{trial}.txt"
     if task != "va":
         return labels.write(path, task, array.astype(np.int8), names)
-    rows = [f"{valence:.5f},{arousal:.5f}" for valence, arousal in array]
-    return labels.write_text(path, "\n".join([",".join(labels.HEADERS["va"][0]), *rows]) + "\n")
+    rows = [f"{valence:.{decimals}f},{arousal:.{decimals}f}" for valence, arousal in array]
+    return store.write_text(path, "\n".join([",".join(labels.HEADERS["va"][0]), *rows]) + "\n")
 
 
 def write_single(path: Path, predictions: Mapping[str, np.ndarray], frames: Mapping | None = None) -> Path:
@@ -53,7 +55,7 @@ def write_single(path: Path, predictions: Mapping[str, np.ndarray], frames: Mapp
         chosen = _complete(np.asarray(va)[numbers - 1], "va", trial)
         rows += [f"{trial}/{number:05d}.jpg,{valence:.5f},{arousal:.5f}"
                  for number, (valence, arousal) in zip(numbers, chosen, strict=True)]
-    return labels.write_text(path, "\n".join(rows) + "\n")
+    return store.write_text(path, "\n".join(rows) + "\n")
 
 
 def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> list[str]:

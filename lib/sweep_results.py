@@ -73,19 +73,14 @@ def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -
     folders = [Path(known[name]["folder"]) for name in names]
     target = folder / "_".join(["merged", *values])
     try:
-        metrics = merge(folders, target, bootstrap) if len(folders) > 1 else \
-            runs.Run(folders[0]).read_json("metrics.json", {})
+        if len(folders) > 1:
+            from lib import merging  # only here: PyTorch comes with it
+
+            merging.join(folders, target, bootstrap=bootstrap)
+        metrics = runs.Run(target if len(folders) > 1 else folders[0]).read_json("metrics.json", {})
     except InputError as error:
         return {"why": error.what}
     return _scores(metrics)
-
-
-def merge(folders: list[Path], target: Path, bootstrap: int = 1000) -> dict:
-    """metrics.json of these runs as one, which is written into `target`. Raises InputError where they do not fit."""
-    from lib import ensemble
-
-    ensemble.merge(folders, target, *ensemble.data(folders), bootstrap)
-    return runs.Run(target).read_json("metrics.json")
 
 
 def _scores(metrics: Mapping) -> dict:

@@ -17,6 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from lib.errors import InputError, explain_full_disk
+from lib.store import write_text
 
 RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
 CHUNK = 1 << 18            # bytes read at once
@@ -86,6 +87,8 @@ REGISTRY = {entry.name: entry for entry in (
     Weights("vggish_pca", "vggish_pca_params-970ea276.pth", "whitening of VGGish's features", "Apache-2.0", _VGGISH,
             sha256="970ea276",
             url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth"),
+    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN: MS-Celeb-1M, then FER+",
+            "none known; its training data are research only", "the drive folder linked from github.com/sucv/ABAW3"),
     Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
     Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
             _TSAV),
@@ -168,11 +171,8 @@ def _records(weights_root: Path) -> dict:
 
 
 def _write(place: Path, text: str) -> None:
-    if place.is_file() and place.read_text() == text:
-        return
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(place)
+    if not place.is_file() or place.read_text() != text:
+        write_text(place, text)
 
 
 def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None) -> Path:

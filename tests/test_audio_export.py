@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from lib import __main__ as command_line
-from lib import arrays, audio_export, trials
+from lib import arrays, audio_export, media, trials
 from lib.errors import InputError
 from lib.store import request
 
@@ -122,6 +122,6 @@ def test_the_rule_follows_the_parameters():
 
 def test_a_wav_holds_the_samples():
     samples = np.array([0, 1, -1, 32767], np.int16)
-    with wave.open(io.BytesIO(audio_export.wav(samples))) as file:
+    with wave.open(io.BytesIO(media.wav(samples, audio_export.SOUND_RATE))) as file:
         assert file.readframes(9) == samples.astype("<i2").tobytes()
-    assert len(audio_export.wav(samples)) == audio_export.HEADER + 8
+    assert len(media.wav(samples, audio_export.SOUND_RATE)) == audio_export.HEADER + 8

@@ -6,14 +6,13 @@ What single modules do about bad input stands in their own tests; here a whole d
 import errno
 import os
 
-import av
 import numpy as np
 import pytest
 
 from lib import arrays, datasets, faces, media, runs, training
 from lib.errors import InputError
 from lib.store import request
-from tests import tiny_set
+from tests import films, tiny_set
 
 VA = request("va", mismatch="fit")
 BAD = "4"  # the trial that is damaged; 35 frames, validation
@@ -50,15 +49,6 @@ def problems(one):
     return {row.item: row for row in one.report.problem_table().itertuples()}
 
 
-def only_sound(path):
-    with av.open(str(path), "w", format="mp4") as container:
-        track = container.add_stream("aac", rate=44100, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 44100
-        container.mux(track.encode(frame))
-        container.mux(track.encode(None))
-
-
 def without_sound(path):
     pictures = [picture for _, picture in media.frames(path)]
     media.write_video(path, iter(pictures), media.frame_times(path))
@@ -80,7 +70,7 @@ def test_a_missing_data_root_and_an_empty_folder_say_what_to_do(parameters, tmp_
     (lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)), "not a recording that can be read"),
     (lambda path: path.write_bytes(b""), "the file is empty"),
     (lambda path: path.write_bytes(path.read_bytes()[:600]), "not a recording that can be read"),
-    (only_sound, "no video track")], ids=["random bytes", "zero length", "cut in its index", "sound only"])
+    (films.only_sound, "no video track")], ids=["random bytes", "zero length", "cut in its index", "sound only"])
 def test_a_recording_that_cannot_be_used_is_left_out_and_named(copied_root, open_set, made, wanted, damage, what):
     damage(copied_root / VIDEO)
     one = open_set(copied_root)
@@ -197,7 +187,7 @@ def test_crops_numbered_beyond_the_video_are_told(copied_root, open_set, made, w
 def test_one_report_lists_everything_that_is_wrong_and_the_intact_trials_are_unchanged(copied_root, open_set, made,
                                                                                        wanted):
     (copied_root / "batch1/1.mp4").write_bytes(b"")
-    only_sound(copied_root / "batch2/5.mp4")
+    films.only_sound(copied_root / "batch2/5.mp4")
     without_sound(copied_root / VIDEO)
     edit_line(copied_root / "VA_Set/Validation_Set/3.txt", 1, None)
     edit_line(copied_root / "AU_Set/Validation_Set/3.txt", 5, "1,x,1,1,1,1,1,1")

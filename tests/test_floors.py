@@ -9,18 +9,19 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pictures", "pickles", "folds", "published_rows", "pseudo_labels", "asd_crops",
-     "ranks", "asd_augmentation", "speaking_losses"},
+     "device", "processes", "crops", "pictures", "pickles", "folds", "ranks", "release", "published_rows",
+     "pseudo_labels", "asd_crops", "asd_augmentation", "speaking_losses"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
-     "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "speaking_arrays"},
+     "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "asd_windows", "speaking_arrays"},
     {"recipes"},
     {"training", "inference", "submission", "plots", "viewer", "overlay", "evaluation", "preprocessing", "runs",
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster", "dask_workers", "dispatch", "schedulers"},
-    {"execution", "experiments", "crews", "pipeline", "comparison", "clip_jobs", "clip_commands",
-     "sweep_grid", "sweep_point", "sweeps", "sweep_table", "sweep_results", "sweep_commands", "__main__"},
+    {"execution", "experiments", "crews", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
+     "clip_commands", "sweep_grid", "sweep_point", "sweeps", "sweep_table", "sweep_results", "sweep_commands",
+     "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))

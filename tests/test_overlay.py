@@ -83,11 +83,11 @@ def test_both_sides_are_even_whatever_the_video_has(tmp_path):
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (2, 2), (73, 97), (481, 853), (1080, 1920), (2160, 1215)])
 @pytest.mark.parametrize("note", ["", SENTENCE])
 def test_a_drawn_picture_is_even_and_no_wider_than_a_small_file_needs(height, width, note):
-    found = overlay.draw(overlay._even(picture(height, width)), {"valence": 0.3, "arousal": -0.2}, note)
+    found = overlay.draw(media.fitted(picture(height, width)), {"valence": 0.3, "arousal": -0.2}, note)
     assert found.dtype == np.uint8
     assert found.shape[0] % 2 == found.shape[1] % 2 == 0
     assert found.shape[1] <= 1280
-    shape = overlay._even(picture(height, width)).shape
+    shape = media.fitted(picture(height, width)).shape
     assert max(shape) <= 1280
     assert shape[1] / shape[0] == pytest.approx(width / height, rel=0.05)
 

@@ -1,9 +1,12 @@
 import io
+from fractions import Fraction
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lib import progress
+from lib.clips.sources import Source
 from lib.cluster import Outcome
 from lib.errors import InputError
 from lib.progress import Progress
@@ -76,3 +79,10 @@ def test_a_line_an_epoch_has_loss_scores_and_rate():
     stream = io.StringIO()
     progress.epoch_line(history, stream)
     assert stream.getvalue() == "epoch 2  loss 0.5000  ccc_valence +0.250  lr 3.0e-04  12.3 s\n"
+
+
+def test_a_video_that_is_cut_is_called_by_its_name(clock):
+    source = Source("5-60", "train", Fraction(30), "sample", None, Path("5-60.mp4"), None, lambda *_: None, {})
+    stream = io.StringIO()
+    Progress("videos cut", stream, False)(1, 2, Outcome(source, value=[], seconds=1.0))
+    assert stream.getvalue().startswith("videos cut 1/2 (50 %) 5-60: 1.0 s;")

@@ -150,7 +150,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 
     def full(self, *_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="no space left"):
         run.write_text("a.txt", "new")
     assert (run.folder / "a.txt").read_text() == "old"

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import ensemble, plots, runs, sweep_results, sweep_table
+from lib import merging, plots, runs, sweep_results, sweep_table
 from lib.errors import InputError
+from lib.metrics import EMOTIONS
 from tests import tiny_set
 from tests.test_ensemble import a_run
+from tests.test_merging_folds import VAL, make_run
 from tests.tiny_set import one_thread  # noqa: F401
 
 
@@ -33,8 +35,14 @@ def table(values):
     return pd.DataFrame(rows)
 
 
-def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "data", lambda folders: (tiny_set.table(tiny), [1]))
+@pytest.fixture
+def tiny_data(tiny, monkeypatch):
+    """Merging looks for the trial table of the tiny set."""
+    monkeypatch.setattr(merging, "_parameters", lambda folder: tiny_set.parameters("jca", tiny, smoothing_widths=[1]))
+    monkeypatch.setattr(merging.datasets, "store", lambda p: tiny_set.store(tiny))
+
+
+def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(tiny, tmp_path, tiny_data):
     rows = []
     for modality in ("audio", "video"):
         for seed in (0, 1, 2):
@@ -59,8 +67,7 @@ def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(
     assert len(pd.read_csv(folder / "results.csv")) == 2
 
 
-def test_runs_that_are_missing_in_a_result_are_told(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "data", lambda folders: (tiny_set.table(tiny), [1]))
+def test_runs_that_are_missing_in_a_result_are_told(tiny, tmp_path, tiny_data):
     for seed in (0, 1):
         a_run(tiny, tmp_path / f"x_seed{seed}", seed)
     grid = {"seed": [0, 1, 2], "lr": [0.1, 0.2]}
@@ -71,13 +78,29 @@ def test_runs_that_are_missing_in_a_result_are_told(tiny, tmp_path, monkeypatch)
     assert found.merged["why"].iloc[1] == "no run is finished"
 
 
-def test_runs_that_do_not_fit_are_told_and_stop_nothing(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "data", lambda folders: (tiny_set.table(tiny), [1]))
+def test_runs_that_do_not_fit_are_told_and_stop_nothing(tiny, tmp_path, tiny_data):
     a_run(tiny, tmp_path / "x_seed0", 0)
     a_run(tiny, tmp_path / "x_seed1", 1, splits=("val",))
     rows = [(f"x_seed{seed}", {"seed": seed}, "finished") for seed in (0, 1)]
     found = sweep_results.finish(sweep(tmp_path, {"seed": [0, 1]}, rows), 20)
     assert "different trials" in found.merged["why"].iloc[0]
+
+
+def test_folds_are_joined_out_of_fold_for_each_emotion(tmp_path):
+    rows = []
+    for emotion in EMOTIONS:
+        for fold in VAL:
+            name = f"x_fold{fold}_{emotion}"
+            make_run(tmp_path / name, fold, emotion)
+            rows.append((name, {"fold": fold, "emotion": emotion}, "finished"))
+    found = sweep_results.finish(sweep(tmp_path, {"fold": [0, 1], "emotion": list(EMOTIONS)}, rows), 20)
+    assert list(found.merged["emotion"]) == list(EMOTIONS)
+    for emotion in EMOTIONS:
+        row = found.merged.set_index("emotion").loc[emotion]
+        metrics = runs.Run(tmp_path / "x_sweep" / f"merged_{emotion}").read_json("metrics.json")
+        assert metrics["val"][emotion]["n_trials"] == 3, "each trial by the fold that held it out"
+        assert row[emotion] == metrics["val"][emotion]["ccc"]
+        assert pd.isna(row[next(other for other in EMOTIONS if other != emotion)])
 
 
 def test_a_single_run_keeps_its_own_scores(tiny, tmp_path):

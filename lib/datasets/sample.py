@@ -15,7 +15,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from errno import ENOSPC
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,8 @@ import numpy as np
 from lib import media, processes
 from lib.datasets import sample_face, sample_labels, sample_scene, sample_voice
 from lib.datasets.sample_plan import SPLITS, Person, Recording, plan
-from lib.errors import InputError
+from lib.errors import InputError, explain_full_disk
+from lib.store import write_text
 
 VERSION = 2   # raised when the same seed gives other files
 QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (specs/sample.md §1)
@@ -60,17 +60,11 @@ def make(data_root: Path, seed: int = 0, trials: int = 24, seconds: float = 12.0
     if (root / "sample.json").is_file():
         return root
     recordings = plan(seed, trials, seconds)
-    try:
+    with explain_full_disk(root):
         _make_all(partial(_make_one, root, seed), recordings, workers, progress)
         hidden = [name for one in recordings if one.split == "test" for name in one.persons]
-        _write(root / "test_set_VA.txt", "\n".join([*hidden, ""]))
-        _write(root / "sample.json", json.dumps(_summary(seed, trials, seconds, recordings), indent=1))
-    except OSError as error:
-        if error.errno != ENOSPC:
-            raise
-        raise InputError("no space left on the disk", where=root,
-                         expected="about 70 MB for the default sample set",
-                         todo="free some space and start again: finished recordings are kept") from error
+        write_text(root / "test_set_VA.txt", "\n".join([*hidden, ""]))
+        write_text(root / "sample.json", json.dumps(_summary(seed, trials, seconds, recordings), indent=1))
     return root
 
 
@@ -133,7 +127,7 @@ def _annotate(root: Path, one: Recording, name: str, person: Person, states: np.
              "AU_Set": sample_labels.action_units_text(units)}
     for folder, text in texts.items():
         place = Path(folder, SPLIT_FOLDERS[one.split]) if one.split in SPLIT_FOLDERS else Path(HIDDEN, folder)
-        _write(root / place / f"{name}.txt", text)
+        write_text(root / place / f"{name}.txt", text)
 
 
 def _render(seed: int, one: Recording, states: dict, sound: np.ndarray, video: Path, crops: dict) -> None:
@@ -179,13 +173,6 @@ def _write_crop(path: Path, picture: np.ndarray, matrix: np.ndarray) -> None:
     crop = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     # cv2.imwrite would answer a full disk with nothing but False.
     path.write_bytes(cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]) -> dict:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from lib.datasets import sample_couple, sample_talk, sample_turns
 from lib.datasets.sample import PHOTOGRAPH
 from lib.datasets.sample_turns import FACES, FPS, Plan
 from lib.errors import InputError, explain_full_disk
+from lib.store import write_bytes, write_text
 
 VERSION = 1        # raised when the same seed gives other files
 DONE = "sample.json"
@@ -109,7 +109,7 @@ def make(data_root: Path, seed: int = 0, trials: int = 50, seconds: float = 15.0
                 progress(count, len(planned), planned[index].uid)
         _write_lists(root, planned)
         _write_annotations(root, planned, clips)
-        _write(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
+        write_text(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
     return root
 
 
@@ -125,18 +125,8 @@ def _make_one(root: Path, seed: int, one: Conversation) -> dict:
         media.write_video(video, map(couple.paint, range(one.n_frames)), np.arange(one.n_frames) / FPS, talk.sound,
                           sample_talk.RATE)
     if not sound.is_file():
-        _write_wav(sound, talk.sound)
+        write_bytes(sound, media.wav(np.round(talk.sound * media.FULL_SCALE), sample_talk.RATE))
     return _annotation(one, plan, couple)
-
-
-def _write_wav(path: Path, sound: np.ndarray) -> None:
-    part = path.with_name(path.name + ".part")
-    with wave.open(str(part), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_talk.RATE)
-        file.writeframes(np.round(sound * 32767).astype("<i2").tobytes())
-    part.replace(path)
 
 
 # ---- annotation in Ego4D's schema (specs/asd.md §1.3)
@@ -188,8 +178,8 @@ def _voices(plan: Plan, speaker: int, person: str) -> list[dict]:
 
 def _write_lists(root: Path, planned: list[Conversation]) -> None:
     for split in ("train", "val", "test"):
-        _write(root / "split" / f"{split}.list", "\n".join(one.uid for one in planned if one.split == split))
-    _write(root / "split" / "full.list", "\n".join(one.uid for one in planned))
+        write_text(root / "split" / f"{split}.list", "\n".join(one.uid for one in planned if one.split == split))
+    write_text(root / "split" / "full.list", "\n".join(one.uid for one in planned))
 
 
 def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int, dict]) -> None:
@@ -199,18 +189,11 @@ def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int,
                   for one in planned if one.split == split]
         top = {"date": "", "version": f"sample {VERSION}", "description": "synthetic sample conversations, not Ego4D",
                "videos": videos}
-        _write(root / "json" / f"{name}.json", json.dumps(top))
+        write_text(root / "json" / f"{name}.json", json.dumps(top))
 
 
 def _without_labels(clip: dict) -> dict:
     return {**clip, "persons": [], "camera_wearer": {}}
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
 
 
 def _summary(seed: int, trials: int, seconds: float, planned: list[Conversation]) -> dict:

@@ -18,6 +18,7 @@ import pandas as pd
 from lib.errors import InputError
 from lib.labels import read_text
 from lib.metrics import speaking
+from lib.store import write_text
 
 AVA_COLUMNS = ("video_id", "frame_timestamp", "x1", "y1", "x2", "y2", "label", "entity_id")
 AUDIBLE = "SPEAKING_AUDIBLE"
@@ -67,14 +68,18 @@ def _uids(table: pd.DataFrame) -> pd.Series:
 def write_ava(path: Path, table: pd.DataFrame) -> Path:
     """Write predictions (columns of AVA and `score`); the label of every row is SPEAKING_AUDIBLE, as AVA asks for."""
     told = table.assign(label=AUDIBLE)[[*AVA_COLUMNS, "score"]]
-    return _written(path, told.to_csv(index=False))
+    return write_text(path, told.to_csv(index=False))
 
 
 def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
     """{"ap", "ties", "n_frames"} of two tables of `read_ava`, matched face by face, never by their order.
 
-    Raises InputError when a face of one is not in the other, or its box differs.
+    Raises InputError when a face of one is not in the other, its box differs, or a prediction is not of the label
+    SPEAKING_AUDIBLE, whose score AVA asks for.
     """
+    if other := set(predictions["label"]) - {AUDIBLE}:
+        raise InputError(f"predictions of {', '.join(sorted(other))}", expected=f"{AUDIBLE} in every row",
+                         todo="write the score of speaking for every face, as `write_ava` does")
     truth, found = (table.assign(uid=_uids(table)).set_index("uid") for table in (truth, predictions))
     only = truth.index.symmetric_difference(found.index)
     if len(only):
@@ -118,7 +123,7 @@ def write_ego4d(path: Path, table: pd.DataFrame, scores: Iterable[str] = ("score
     names = ["frame", "pid", *BOX, *(name for name in scores if name in table)]
     lines = (" ".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in row)
              for row in table[names].itertuples(index=False))
-    return _written(path, "".join(f"{line}\n" for line in lines))
+    return write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def ego4d_map(results: Path, truth: Path, names: Iterable[str]) -> float:
@@ -138,12 +143,3 @@ def ego4d_map(results: Path, truth: Path, names: Iterable[str]) -> float:
         some = wanted[wanted["score"] == 1] if "score" in wanted else wanted
         speakers[name] = some[["frame", *BOX]].to_numpy(float)
     return speaking.ego4d_map(found, speakers)
-
-
-def _written(path: Path, text: str) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
-    return path

@@ -7,6 +7,7 @@ on sample data).
 """
 
 from lib.plots.data import face_strip, found_against_expected, label_plane, sound_view, va_traces
+from lib.plots.folds import folds_plot
 from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, predicted, prediction_traces, with_interval
 from lib.plots.speakers import of_video, speaking_traces, time_line
 from lib.plots.speaking import clip_distribution, clip_timeline, speaking_strip
@@ -15,6 +16,6 @@ from lib.plots.sweeps import grid_heat, grid_line
 from lib.plots.training import LiveCurves, training_curves
 
 __all__ = ["LiveCurves", "ccc_table_plot", "circumplex", "clip_distribution", "clip_timeline", "error_by_trial",
-           "face_strip", "found_against_expected", "grid_heat", "grid_line", "label_plane", "of_video", "png",
-           "predicted", "prediction_traces", "save", "sound_view", "speaking_strip", "speaking_traces", "theme",
+           "face_strip", "folds_plot", "found_against_expected", "grid_heat", "grid_line", "label_plane", "of_video",
+           "png", "predicted", "prediction_traces", "save", "sound_view", "speaking_strip", "speaking_traces", "theme",
            "time_line", "training_curves", "va_traces", "with_interval"]
