@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -82,7 +81,8 @@ def plan(files: list[Path], grid: list[str], overrides: Mapping[str, str] | None
         except InputError as error:
             problems.setdefault(str(error), point.name)
             continue
-        found = {one.values["run"]: one for one in planned[:-1]} | found | {point.name: planned[-1]}
+        for one in planned:  # bases of bases stand before them
+            found.setdefault(one.values["run"], one)
     if problems:
         rows = [f"{point}: {text}" for text, point in list(problems.items())[:SHOWN]]
         raise InputError("points of the grid cannot be run:\n  - " + "\n  - ".join(rows), where=files[0])
@@ -139,34 +139,48 @@ def _preparation(experiment: Experiment, without: tuple[str, ...] = ()) -> str:
 
 # ---- state on disk
 
-def fingerprint(experiment: Experiment) -> str:
-    """Digest of the parameters that change what a run makes."""
-    kept = {name: runs.as_text(value) for name, value in experiment.values.items()
-            if name not in runs.WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def state(sweep: Sweep) -> dict[str, dict]:
-    """What is known of each run from an earlier start of this sweep: only those of the same parameters."""
+    """What is known of each run from an earlier start of this sweep."""
     known = sweep.run.read_json("sweep.json", {}).get("runs", {})
-    return {name: known[name] for name, one in sweep.experiments.items()
-            if known.get(name, {}).get("digest") == fingerprint(one)}
+    return {name: known[name] for name in sweep.experiments if name in known}
 
 
-def is_finished(experiment: Experiment, before: Mapping) -> bool:
-    """Whether an earlier start of the sweep finished this run, and the records of all its notebooks are there."""
+def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> bool:
+    """Whether an earlier start finished this run with these parameters, and the records of its notebooks are there.
+
+    defaults : of all parameters, the recipe's options under "options": one that came later had its default then.
+    """
     if before.get("state") != "finished":
+        return False
+    there = runs.parameters(experiment.run.folder)
+    there = {**defaults, **there, "options": {**defaults.get("options", {}), **there.get("options", {})}}
+    now = {name: runs.as_text(value) for name, value in experiment.values.items() if name not in runs.WITHOUT_EFFECT}
+    if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
         return False
     records = [experiment.run.read_json(f"steps/{step}.json", {}) for step in experiment.steps()]
     return all(record and not record.get("unfinished") for record in records)
+
+
+def _defaults(sweep: Sweep) -> dict[str, dict]:
+    """Recipe → defaults of all parameters, as files keep them."""
+    found: dict[str, dict] = {}
+    options = declarations.recipes()
+    for one in sweep.experiments.values():
+        recipe = one.values.get("recipe", "")
+        if recipe not in found:
+            plain = declarations.defaults(declarations.all_declared(one.notebooks))
+            own = declarations.defaults(options.get(recipe, {}))
+            found[recipe] = {name: runs.as_text(value) for name, value in plain.items()} | {"options": own}
+    return found
 
 
 class Book:
     """Keeps ``sweep.json``: one writer, after every event."""
 
     def __init__(self, sweep: Sweep, cluster: str):
-        self.sweep, before = sweep, state(sweep)
-        self.finished = [name for name, one in sweep.experiments.items() if is_finished(one, before.get(name, {}))]
+        self.sweep, before, defaults = sweep, state(sweep), _defaults(sweep)
+        self.finished = [name for name, one in sweep.experiments.items()
+                         if is_finished(one, before.get(name, {}), defaults[one.values.get("recipe", "")])]
         self.runs = {name: self._row(name, before.get(name, {})) for name in sweep.experiments}
         self.facts = {"grid": sweep.grid, "files": sweep.files, "cluster": cluster, "code": sweep_point.code_digest(),
                       "started": time.strftime("%Y-%m-%d %H:%M:%S"), "ended": ""}
@@ -175,7 +189,7 @@ class Book:
     def _row(self, name: str, before: Mapping) -> dict:
         one = self.sweep.experiments[name]
         values = next((dict(point.values) for point in self.sweep.points if point.name == name), {})
-        row = {"values": values, "folder": str(one.run.folder), "digest": fingerprint(one), "state": "waiting",
+        row = {"values": values, "folder": str(one.run.folder), "state": "waiting",
                "epochs": one.values.get("epochs"), "host": "", "seconds": 0.0, "tries": 0, "why": ""}
         if name in self.finished:
             row |= {key: before[key] for key in ("state", "status", "host", "seconds", "tries", "why")

@@ -281,3 +281,16 @@ def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
 def test_a_folder_without_a_sweep_is_told(tmp_path):
     with pytest.raises(InputError, match=r"no sweep\.json"):
         sweep_table.read(tmp_path)
+
+
+def test_a_parameter_that_came_after_a_run_had_its_default_then(world):
+    """An upgrade does not shut finished points out."""
+    world.sweep()
+    file = world.runs / NAMES[0] / "params.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("bootstrap:")]
+    file.write_text("\n".join(lines))
+    assert world.sweep() == 0
+    assert world.calls() == [1, 1, 1, 1]
+    file.write_text("\n".join([*lines, "bootstrap: 77"]))
+    assert world.sweep() == 0
+    assert world.calls() == [2, 1, 1, 1], "it was run with another one"
