@@ -20,10 +20,10 @@ from lib import declarations, experiments, params, runs, schedulers, sweep_grid,
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.experiments import PREPARATION, Experiment
-from lib.pipeline import CONTINUE, DONE, FAILED, INTERRUPTED, LOST
+from lib.pipeline import CONTINUE, INTERRUPTED
+from lib.sweep_book import PREPARE, Book
 from lib.sweep_grid import Point
 
-PREPARE = ".prepare"  # behind the name of a run: the task that makes the arrays
 SHOWN = 5             # problems of a message
 REFRESH = 2.0         # s between two tables while nothing happens
 
@@ -137,85 +137,6 @@ def _preparation(experiment: Experiment, without: tuple[str, ...] = ()) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-# ---- state on disk
-
-def state(sweep: Sweep) -> dict[str, dict]:
-    """What is known of each run from an earlier start of this sweep."""
-    known = sweep.run.read_json("sweep.json", {}).get("runs", {})
-    return {name: known[name] for name in sweep.experiments if name in known}
-
-
-def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> bool:
-    """Whether an earlier start finished this run with these parameters, and the records of its notebooks are there.
-
-    defaults : of all parameters, the recipe's options under "options": one that came later had its default then.
-    """
-    if before.get("state") != "finished":
-        return False
-    there = runs.parameters(experiment.run.folder)
-    there = {**defaults, **there, "options": {**defaults.get("options", {}), **there.get("options", {})}}
-    now = {name: runs.as_text(value) for name, value in experiment.values.items() if name not in runs.WITHOUT_EFFECT}
-    if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
-        return False
-    records = [experiment.run.read_json(f"steps/{step}.json", {}) for step in experiment.steps()]
-    return all(record and not record.get("unfinished") for record in records)
-
-
-def _defaults(sweep: Sweep) -> dict[str, dict]:
-    """Recipe → defaults of all parameters, as files keep them."""
-    found: dict[str, dict] = {}
-    options = declarations.recipes()
-    for one in sweep.experiments.values():
-        recipe = one.values.get("recipe", "")
-        if recipe not in found:
-            plain = declarations.defaults(declarations.all_declared(one.notebooks))
-            own = declarations.defaults(options.get(recipe, {}))
-            found[recipe] = {name: runs.as_text(value) for name, value in plain.items()} | {"options": own}
-    return found
-
-
-class Book:
-    """Keeps ``sweep.json``: one writer, after every event."""
-
-    def __init__(self, sweep: Sweep, cluster: str):
-        self.sweep, before, defaults = sweep, state(sweep), _defaults(sweep)
-        self.finished = [name for name, one in sweep.experiments.items()
-                         if is_finished(one, before.get(name, {}), defaults[one.values.get("recipe", "")])]
-        self.runs = {name: self._row(name, before.get(name, {})) for name in sweep.experiments}
-        self.facts = {"grid": sweep.grid, "files": sweep.files, "cluster": cluster, "code": sweep_point.code_digest(),
-                      "started": time.strftime("%Y-%m-%d %H:%M:%S"), "ended": ""}
-        self.save()
-
-    def _row(self, name: str, before: Mapping) -> dict:
-        one = self.sweep.experiments[name]
-        values = next((dict(point.values) for point in self.sweep.points if point.name == name), {})
-        row = {"values": values, "folder": str(one.run.folder), "state": "waiting",
-               "epochs": one.values.get("epochs"), "host": "", "seconds": 0.0, "tries": 0, "why": ""}
-        if name in self.finished:
-            row |= {key: before[key] for key in ("state", "status", "host", "seconds", "tries", "why")
-                    if key in before}
-        return row | {"earlier": row["seconds"] if name in self.finished else before.get("seconds", 0.0)}
-
-    def note(self, event) -> None:
-        """Keep an event of `dispatch`; a preparation counts for the run that it is made for."""
-        row, prepares = self.runs[event.name.removesuffix(PREPARE)], event.name.endswith(PREPARE)
-        state = {"running": "preparing", "finished": "waiting"}.get(event.state, event.state) if prepares \
-            else event.state
-        if not (state == "blocked" and row["state"] in ("failed", "gave up")):  # which says more
-            row |= {"state": state, "why": event.why}
-        row["tries"] = event.tries
-        row["prepared" if prepares else "ran"] = event.seconds
-        row["seconds"] = round(row["earlier"] + row.get("prepared", 0.0) + row.get("ran", 0.0), 2)
-        row["host"] = event.host or row["host"]
-        if event.status is not None:
-            row["status"] = event.status
-        self.save()
-
-    def save(self, **facts) -> None:
-        self.facts |= facts
-        self.sweep.run.write_json("sweep.json", {**self.facts, "runs": self.runs})
-
-
 # ---- doing it
 
 def run(sweep: Sweep, spec: params.Params, workers: int = 0, tell: Callable[[str], None] = lambda line: None,
@@ -235,9 +156,11 @@ def run(sweep: Sweep, spec: params.Params, workers: int = 0, tell: Callable[[str
     schedulers.check_there(spec)
     with _alone(sweep.folder):
         (sweep.folder / sweep_point.STOP).unlink(missing_ok=True)
-        book = Book(sweep, spec.kind)
+        facts = {"grid": sweep.grid, "files": sweep.files, "overrides": sweep.overrides, "cluster": spec.kind,
+                 "code": sweep_point.code_digest()}
+        book = Book(sweep.run, sweep.experiments, sweep.points, facts)
         pending = [name for name in sweep.experiments if name not in book.finished]
-        tell(f"{sweep.folder.name}: {len(sweep.points)} points, {len(pending)} runs to do"
+        tell(f"{sweep.folder.name}: {len(sweep.points)} in the grid, {len(pending)} to do"
              + (f", {', '.join(sweep.bases)} first" if sweep.bases else ""))
         show(sweep.folder)
         with _Wish(sweep.folder / sweep_point.STOP) as wish:
@@ -246,7 +169,7 @@ def run(sweep: Sweep, spec: params.Params, workers: int = 0, tell: Callable[[str
         book.save(ended=time.strftime("%Y-%m-%d %H:%M:%S"))
         show(sweep.folder)
         (sweep.folder / sweep_point.STOP).unlink(missing_ok=True)
-        return wish.status or _status(book)
+        return wish.status or book.status()
 
 
 def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> None:
@@ -264,37 +187,21 @@ def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> No
 
         def note(event) -> None:
             book.note(event)
-            tell(told(event, book))
+            tell(book.told(event))
             show(sweep.folder)
         tick = _NowAndThen(lambda: show(sweep.folder), REFRESH)
         dispatch.run(tasks(sweep, pending, payload), cluster, work, spec.tries, note, tick,
-                     lambda task: progress(task.payload["experiment"]), lambda: wish.asked, jobs)
+                     lambda task: progress(task.payload["experiment"], bool(task.payload["stop"])),
+                     lambda: wish.asked, jobs)
 
 
-def progress(experiment: Experiment) -> tuple:
-    """What changes as long as a run comes forward: notebooks done, arrays made, the last checkpoint."""
+def progress(experiment: Experiment, makes_arrays: bool = False) -> tuple:
+    """What changes as long as a run comes forward: notebooks done, the last checkpoint, or arrays."""
     folder, processed = experiment.run.folder, params.resolve(experiment.values.get("processed_root") or "data")
     last = folder / "checkpoints" / "last.pt"
     steps = sorted(path.stat().st_mtime_ns for path in folder.glob("steps/*.json"))
-    arrays = sum(name.endswith(".npy") for _, _, names in os.walk(processed) for name in names)
+    arrays = sum(name.endswith(".npy") for _, _, names in os.walk(processed) for name in names) if makes_arrays else 0
     return (*steps, arrays, last.stat().st_mtime_ns if last.is_file() else 0)
-
-
-def told(event, book: Book) -> str:
-    """One line for a log: ``[3/24] jca_fold0: finished, 12.3 s on node3``."""
-    done = sum(row["state"] == "finished" for row in book.runs.values())
-    name = event.name.replace(PREPARE, " (arrays)")
-    facts = [f"{event.seconds:.1f} s" if event.seconds else "", f"on {event.host}" if event.host else "",
-             f"try {event.tries + 1}" if event.tries and event.state in ("running", "waiting") else "", event.why]
-    more = ", ".join(fact for fact in facts if fact)
-    return f"[{done}/{len(book.runs)}] {name}: {event.state}{f', {more}' if more else ''}"
-
-
-def _status(book: Book) -> int:
-    rows = book.runs.values()
-    if any(row["state"] != "finished" for row in rows):
-        return FAILED
-    return LOST if any(row.get("status") == LOST for row in rows) else DONE
 
 
 @contextlib.contextmanager

@@ -20,8 +20,8 @@ FLOORS = [
      "data_check", "costs", "ensemble", "clip_views", "speakers", "speaker_video", "roles"},
     {"cluster", "dask_workers", "dispatch", "schedulers"},
     {"execution", "experiments", "crews", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
-     "clip_commands", "sweep_grid", "sweep_point", "sweeps", "sweep_table", "sweep_results", "sweep_commands",
-     "__main__"},
+     "clip_commands", "sweep_grid", "sweep_point", "sweep_book", "sweeps", "sweep_table", "sweep_results",
+     "sweep_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
