@@ -1,6 +1,8 @@
 """`compiled: true`: networks through torch.compile train and predict what they do without it."""
 
 import shutil
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from lib import inference, training
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU, none here")
+HEADER = Path(sysconfig.get_paths()["include"]) / "Python.h"
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None or not HEADER.is_file(),
+                                    reason=f"torch.compile needs g++ and {HEADER} on a CPU: not here")
 
 
 @pytest.fixture(scope="module")
