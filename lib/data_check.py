@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib import arrays, crops, label_arrays, label_tables, labels, media, published_faces, published_rows, weights
+from lib.containers import STRETCH
 from lib.datasets import tree
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
@@ -24,8 +25,8 @@ ROWS = 2       # label rows that may be too many or too few: decoders differ by 
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
-           "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate",
+           "frames", "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
 class Faults:
@@ -57,7 +58,9 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
-                "height": info.height, "turned": f"{info.rotation}°" if info.rotation else "",
+                "height": info.height,
+                "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
+                "turned": f"{info.rotation}°" if info.rotation else "",
                 "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
@@ -85,6 +88,10 @@ def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
         faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
                    "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
                    "02; ffmpeg -i OLD NEW.mp4 writes it upright")
+    if not 1 / STRETCH <= info.pixel_aspect <= STRETCH:
+        faults.add("warning", f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
+                   "taken as square", info.path, f"{1 / STRETCH:g} to {STRETCH:g}", "look at the faces in 02; "
+                   "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels")
     if info.fps and not RATES[0] <= info.fps <= RATES[1]:
         faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
                    info.path, f"{RATES[0]:g} to {RATES[1]:g}", "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4")
@@ -228,21 +235,3 @@ def tell(outcomes: list, report: Report) -> None:
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
                 report.problems.append(fault)
-
-
-def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
-    """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
-    style = ("body{font:15px sans-serif;margin:2em;max-width:90em}table{border-collapse:collapse;font-size:13px}"
-             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
-             "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
-    body = [f"<h1>{_escaped(title)}</h1>"]
-    for heading, content in parts.items():
-        text = (content.to_html(index=False, border=0, na_rep="") if isinstance(content, pd.DataFrame)
-                else f"<p>{_escaped(content)}</p>")
-        body += [f"<h2>{_escaped(heading)}</h2>", text]
-    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escaped(title)}</title>"
-            f"<style>{style}</style><body>{''.join(body)}</body></html>\n")
-
-
-def _escaped(text: str) -> str:
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

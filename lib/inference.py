@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
+from lib import arrays, declarations, device, media, overlay, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.models import published
 from lib.params import Params, complete
 from lib.store import Store, fingerprint, request, write_text
 
-HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
+HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel", "speaker_run",
+        "speaker_durations")
 
 
 @dataclass
@@ -68,6 +69,39 @@ def note(checkpoint: Path) -> str:
     if is_published(checkpoint):
         return ""
     return trials.SYNTHETIC_NOTE if is_synthetic(training.load_checkpoint(checkpoint)["params"]["dataset"]) else ""
+
+
+def worth(checkpoint: Path) -> str:
+    """What a prediction is worth, to be said where it is shown: which run, which data set, its validation score.
+
+    The first line; the sentence about sample data is the second one, where it applies (`note`).
+    """
+    if is_published(checkpoint):
+        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+    saved, folder = training.load_checkpoint(checkpoint)["params"], Path(checkpoint).parents[1]
+    # A checkpoint that was moved out of its run folder has nobody's scores beside it.
+    found = runs.Run(folder).read_json("metrics.json", {}) if Path(checkpoint).parent.name == "checkpoints" else {}
+    name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
+    scores = _scores((found or {}).get("val", {}))
+    told = f"validation {scores}" if scores else "not validated (no metrics.json beside its checkpoint)"
+    return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", note(checkpoint)]))
+
+
+def _scores(val: Mapping) -> str:
+    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing was scored."""
+    found = []
+    va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
+    for label, key, some in (("CCC", "ccc", va), ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
+                             ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
+                             ("AP", "ap", [("who speaks", val.get("speaking", {}))])):
+        values = [f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}" for name, one in some
+                  if one.get(key) is not None]
+        found += [f"{label} {', '.join(values)}"] if values else []
+    return "; ".join(found)
+
+
+def _interval(ends: list | None) -> str:
+    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
 
 
 def is_published(path: Path) -> bool:
@@ -133,12 +167,13 @@ def _recipe(saved: Mapping, params, store: Store):
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays is kept."""
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
-    mine = json.dumps(predictor.recipe.digits(trial), indent=1)
+    recipe, heard = predictor.recipe, None
+    if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
+        heard = speakers.column(recipe._trials[trial], recipe.params, recipe.store)
+    mine = json.dumps(recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
-        table, recipe = prediction_table(predictor, trial, predictor.predict(trial)), predictor.recipe
-        if recipe.store is not None:  # merged runs have files only
-            table = speakers.with_column(table, recipe._trials[trial], recipe.params, recipe.store)
-        write_csv(path, table)
+        table = prediction_table(predictor, trial, predictor.predict(trial))
+        write_csv(path, speakers.with_column(table, heard))
         write_text(source, mine)
     return path
 
@@ -235,7 +270,9 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     if person and recipe.uses_video:
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
-    table = speakers.with_column(table, {**row, "person": person}, params, store, make=True)
+    table = speakers.with_column(table, speakers.column({**row, "person": person}, params, store, make=True))
+    table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
+    table["note"] = worth(checkpoint).replace("\n", "; ")
     write_csv(folder / f"{name}.csv", table)
     return predictor, table, name
 

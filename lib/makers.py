@@ -15,6 +15,7 @@ from lib.errors import InputError
 from lib.store import Request, request
 
 SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
+SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
 
 
+def _of_speech_and_time(trial, wanted):
+    if "database" in wanted.parameters:
+        name = published_rows.FEATURES[wanted.name][0]
+        return {**published_rows.sources(trial, name), "time": request("time")}
+    return {"sound": request("audio_16k", rate=SPEECH_RATE), "time": request("time"), **wanted.files}
+
+
+def _for_face_map(trial, wanted):
+    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
+            "time": request("time"), **wanted.files}
+
+
 def _time(inputs, parameters, create, device):
     times, claimed = media.frame_times(inputs["video"]), media.probe(inputs["video"]).n_frames
     note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
@@ -83,15 +96,42 @@ def _mel(inputs, parameters, create, device):
         out[...] = power
 
 
-def _published(name):
-    def sources(trial, wanted):
-        return {**published_rows.sources(trial, published_rows.FEATURES[name][0]), "time": request("time")}
-
+def _or_published(name, compute):
+    """The rows of the published LFAN database where the request means those (`published_rows.resolve`)."""
     def make_features(inputs, parameters, create, device):
+        if "database" not in parameters:
+            return compute(inputs, parameters, create, device)
         rows = published_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
         with create(rows.shape, np.float32, note="from the published LFAN database") as out:
             out[...] = rows
-    return Maker(name, "audio", "trial", 1, sources, make_features)
+    return Maker(name, "audio", "video", published_rows.VERSION, _of_speech_and_time, make_features)
+
+
+def _mfcc39(inputs, parameters, create, device):
+    from lib.features import mfcc39
+    rows = mfcc39.on_frames(inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"]))
+    with create(rows.shape, rows.dtype) as out:
+        out[...] = rows
+
+
+def _vggish(inputs, parameters, create, device):
+    from lib.features import vggish  # torch is needed for this array only
+    vggish.make(inputs, parameters, create, device)
+
+
+def _face_map(inputs, parameters, create, device):
+    from lib.features import face_maps  # torch is needed for this array only
+    face_maps.make(inputs, parameters, create, device)
+
+
+def _egemaps(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, parameters, create, device)
+
+
+def _functionals(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
 
 
 def _backbone(part):
@@ -142,7 +182,11 @@ MAKERS = {maker.name: maker for maker in (
           speaking_arrays.make_speaking),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
-    *map(_published, published_rows.FEATURES),
+    _or_published("mfcc39", _mfcc39),
+    _or_published("vggish", _vggish),
+    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _egemaps),
+    Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
+    Maker("face_map", "visual", "trial", 1, _for_face_map, _face_map),
     *(Maker(kind, "labels", "trial", 1, label_arrays.sources, label_arrays.maker(kind)) for kind in label_arrays.KINDS),
     Maker("feature", "visual", "trial", feature_arrays.VERSIONS["feature"], feature_arrays.sources_of_file,
           feature_arrays.make_from_file),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lib import experiments, runs
+from lib import experiments, report, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.execution import NotebookFailed, execute
@@ -57,6 +57,27 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
         return INTERRUPTED
 
 
+def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
+          say: Callable[[str], None] = lambda line: None, **places) -> int:
+    """Execute one experiment after the other, each with the same overlays; one that fails does not stop the others.
+
+    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED when one failed or
+    could not be started; else the highest status of all; INTERRUPTED stops at once.
+    """
+    told = {}
+    for file in files:
+        told[file] = run([file, *overlays], overrides, say=say, **places)
+        if told[file] == INTERRUPTED:
+            return INTERRUPTED
+    words = {DONE: "done", FAILED: "FAILED", WRONG: "NOT STARTED", LOST: "done, but something was lost",
+             CONTINUE: "to be continued"}
+    good = sum(status in (DONE, LOST) for status in told.values())
+    say(f"{good} of {len(files)} experiments are done")
+    for file, status in told.items():
+        say(f"  {_short(file)}: {words[status]}")
+    return FAILED if {FAILED, WRONG} & set(told.values()) else max(told.values(), default=DONE)
+
+
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
     for experiment in planned:
         runs.refuse_other(experiment.run.folder, experiment.values)
@@ -84,22 +105,23 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     say(f"{run.name}  ({', '.join(map(_short, experiment.files))})")
     if TRAIN in steps and (reason := experiments.other_training(experiment)):
         _set_aside(experiment, reason, say)
-    for number, step in enumerate(steps, 1):
-        _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
+    done = [_one(experiment, step, f"  {number}/{len(steps)} {step}", say) for number, step in enumerate(steps, 1)]
+    if any(done):
+        say(f"  report: {_short(report.write(run))}")
     say(f"  all in {clock(time.monotonic() - began)}: {_short(run.folder)}")
     return _lost(run, say)
 
 
-def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
-    """Skip, take over or execute one notebook."""
+def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
+    """Skip, take over or execute one notebook; did that change the run folder's results?"""
     run = experiment.run
     if step == PREDICT and experiment.video:
         _predict_video(experiment, label, say)
-        return
+        return False
     reason = experiments.outdated(experiment, step, run)
     if not reason:
         say(f"{label}: skipped, nothing changed")
-        return
+        return False
     if step == TRAIN and reason.startswith("inputs") and (run.folder / "checkpoints").is_dir():
         _set_aside(experiment, reason, say)
         for earlier in PREPARATION:
@@ -107,9 +129,10 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
     _write_start(experiment)
     if step in PREPARATION and (other := experiments.take_over(experiment, step)):
         say(f"{label}: taken over from {other}")
-        return
+        return True
     say(f"{label}: {reason}")
     _execute(experiment, step, label, say)
+    return True
 
 
 def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:

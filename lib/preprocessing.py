@@ -165,12 +165,17 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     wanted = request("audio_44k", rate=SOUND_RATE)
     samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
     times = np.asarray(arrays.read(trial, request("time"), store))
-    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
-    decibels = 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+    levels = decibels(trial, store)
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
-    return plots.sound_view(audio.as_float(samples), SOUND_RATE, facts["t0"], decibels, times,
+    return plots.sound_view(audio.as_float(samples), SOUND_RATE, facts["t0"], levels, times,
                             span=(start, stop), title=f"trial {name}", note=note)
+
+
+def decibels(trial: dict, store: Store) -> np.ndarray:
+    """(64, columns) mel spectrogram in dB, 80 dB deep."""
+    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
+    return 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:

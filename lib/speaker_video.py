@@ -33,8 +33,9 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
         right, bottom = round((face.x + face.width) * scale), round((face.y + face.height) * scale)
         cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
         _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
-    if note:
-        _text(out, note, (4, len(out) - 6), (255, 255, 255))
+    lines = note.splitlines()
+    for line, text in enumerate(lines, 1):
+        _text(out, text, (4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)), (255, 255, 255))
     return out
 
 

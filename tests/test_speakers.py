@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from lib import arrays, inference, media, overlay, people, plots, speaker_video, speakers, speaking_arrays, trials
+from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import speaking
 from lib.metrics.speaking import ava_ap
@@ -140,9 +142,10 @@ def test_crops_are_those_of_the_tracks_rows(tmp_path):
 def test_each_track_is_scored_by_its_own_crops_and_the_sound_of_its_time(monkeypatch):
     heard = {}
 
-    def score(detector, faces, sound, first):
+    def score(detector, faces, sound, first, durations):
         shown = faces(0, len(first) // 4)[:, 0, 0]
         heard[int(shown[0])] = (shown.tolist(), int(first[0]))
+        assert durations == [1.0, 2.0]
         return np.stack([np.zeros(len(shown)), shown], axis=1).astype(np.float32)
     monkeypatch.setattr(speaking, "score", score)
     monkeypatch.setattr(speaking, "load", lambda path, device: speaking.Detector(None, "n", "box", 4, 25.0, 500))
@@ -150,7 +153,8 @@ def test_each_track_is_scored_by_its_own_crops_and_the_sound_of_its_time(monkeyp
                        [2, 1, *face(90, 30), 0], [3, 1, *face(90, 30), 0]], np.float32)
     crops = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     found = made({"network": "x", "tracks": tracks, "time": 1 + np.arange(4) / 25, "crops": crops,
-                  "sound": np.zeros(100), "sound_facts": {"t0": 0.5}}, speaking_arrays.make_scores)
+                  "sound": np.zeros(100), "sound_facts": {"t0": 0.5}}, speaking_arrays.make_scores,
+                 durations=[1.0, 2.0])
     assert heard[0] == ([0, 2], 8000)
     assert heard[1][0] == [1, 1, 3, 4] or heard[1][0] == [1, 3, 3, 4]   # frame 1 is not there: its nearest neighbour
     assert found[[0, 2], 1].tolist() == [0, 2]
@@ -165,12 +169,14 @@ def test_a_network_is_light_asds_where_it_is_there_a_run_or_a_file(tmp_path):
     run.parent.mkdir(parents=True)
     run.touch()
     assert speaking_arrays.network_file("mine", None, tmp_path) == run
-    assert str(speaking_arrays.network_file("a/b.pt", None, tmp_path)) == "a/b.pt"
+    assert speaking_arrays.network_file("a/b.pt", None, tmp_path) == ROOT / "a/b.pt"
+    assert speaking_arrays.network_file("/a/b.pt", None, tmp_path) == Path("/a/b.pt")
 
 
 def test_without_a_network_a_prediction_table_stays_as_it_is(found):
     values = pd.DataFrame({"frame": [1, 2]})
-    assert list(speakers.with_column(values, found.row, {}, found.store, make=True)) == ["frame"]
+    assert speakers.column(found.row, {}, found.store, make=True) is None
+    assert list(speakers.with_column(values, None)) == ["frame"]
     with pytest.raises(InputError, match="no network that tells who speaks"):
         speakers.choose("v.mp4", {}, "nowhere")
 

@@ -5,7 +5,8 @@ the official form (the header tells the task) or ``<trial>.csv``, with ``img,V,A
 (`lib.label_tables`; ``labels/<annotator>/<trial>.csv``: one file an annotator); ``<video>_left`` and
 ``<video>_right`` are two persons of one video. Crops: ``cropped_aligned/<trial>/`` or OpenFace's folders.
 ``splits.csv`` (columns trial, split and, if you like, subject) says who is in train, val and test; without it
-what is unlabelled is test, and every fifth subject of the labelled ones is val.
+what is unlabelled is test, and every fifth subject of the labelled ones is val. A line ``<video>_left``, ``_right`` or
+``_1``, ``_2``, … in it makes a trial of that person (`lib.people`), labels or not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -35,13 +36,15 @@ def find(root: Path, dataset: str = "folder", progress: Callable | None = None) 
     infos = affwild2.probe(videos, report, progress)
     annotations = folder_labels.find(root, videos, {video: _persons(video) for video in videos}, report)
     pictures = crop_folders.find(root, report)
+    told = _told(root / SPLITS, report) if (root / SPLITS).is_file() else {}
     rows = []
     for video, info in infos.items():
         persons = [(trial, person) for trial, person in _persons(video) if {trial} & {*annotations, *pictures}]
+        persons += [pair for pair in _asked(video, videos, told) if pair not in persons]
         for trial, person in persons or [(video, "")]:
             row = affwild2.video_row(trial, info, person) | {"video": video, "subject": video}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
-    rows = _split(rows, root / SPLITS, report)
+    rows = _split(rows, told, root / SPLITS, report)
     table = trials.table([{**row, "dataset": dataset, **affwild2.relative(_without_labels(row), root)} for row in rows])
     affwild2.count(report, table, len(videos), {"": ()})
     return table, report
@@ -65,9 +68,15 @@ def _persons(video: str) -> list[tuple[str, str]]:
     return [(video, ""), *((f"{video}_{person}", person) for person in affwild2.PERSONS)]
 
 
-def _split(rows: list[dict], path: Path, report: Report) -> list[dict]:
+def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple[str, str]]:
+    """Persons of a video whom splits.csv names; a recording may itself be called a_1."""
+    named = [(trial, trial.removeprefix(f"{video}_")) for trial in told if trial not in videos]
+    return [(trial, person) for trial, person in named
+            if trial != person and (person in affwild2.PERSONS or person.isdecimal())]
+
+
+def _split(rows: list[dict], told: dict[str, dict], path: Path, report: Report) -> list[dict]:
     """Give every row its split: from the file, else test without labels, else train or val by subject."""
-    told = _told(path, report) if path.is_file() else {}
     names = {row["trial"] for row in rows}
     for name in sorted(set(told) - names):
         report.warning(name, f"stands in {path.name}, but there is no such trial", "left out", where=str(path))

@@ -59,6 +59,9 @@ class Recipe(base.Recipe):
         start = self.params.options["start_from"]
         return [self.weights_of(start)] if start else []
 
+    def sketch(self):
+        return None  # how wide the arrays are is known when they are there
+
     @property
     def _items(self) -> list[Request]:
         names = self.params.options["features"]
