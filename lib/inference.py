@@ -190,7 +190,8 @@ def begin(folder: Path, predictor: Predictor) -> None:
 
 
 def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid; note, if they have no meaning.
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's box (x, y, width,
+    height in px) where the recipe knows it; note, if the values have no meaning.
 
     Labels, where known, are added by `lib.evaluation`.
     """
@@ -213,6 +214,8 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
     table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
                       if recipe.uses_video else np.ones(len(times), int))
+    if (boxes := recipe.boxes(trial)) is not None:
+        table[["x", "y", "width", "height"]] = boxes.round(2)
     return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
 
 

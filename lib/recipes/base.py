@@ -139,6 +139,10 @@ class Recipe:
         """Labels of a trial: "va" (T, 2) float32, NaN = unlabelled."""
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
+    def boxes(self, trial: str) -> np.ndarray | None:
+        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen; None: not known here."""
+        return None
+
     def label_requests(self) -> list[Request]:
         return [request(task, mismatch=self.params.label_mismatch) for task in self.tasks]
 
