@@ -104,7 +104,7 @@ def making(place: Path, sizes: list[int], n_frames: int, workers: int) -> None:
     needed = plan.needs(plan.scaled(439, FRAMES, Settings()), place, Settings())
     notes = ["Wanted: 100 000 pictures in under 6 s, under 200 MB, flat in their number.", "",
              "The plan for all of Ego4D's train and val, as `clips check` prints it on this machine:", "",
-             *(f"* {row.what}: {row.needed}" for row in needed.itertuples())]
+             *(f"* {row.what}: {row.needed:,.10g}" for row in needed.itertuples())]
     publish("clips_make", ["pictures", "clips", "make, renumber, describe (s)", "verify (s)", "together (s)",
                            "most memory of a process (MiB)"], rows, ["numpy", "opencv-python-headless"], notes)
 

@@ -2,8 +2,11 @@
 
     python benchmarks/family.py [--seeds 0 1 2] [--backbone sample_tsav] [--long 24]
 
-Needs a trained `sample_tsav` (python -m lib run params/sample_tsav.yaml); features are computed once and kept. First
-table: JCA, RJCA and DCA with both modalities, with sound alone and with pictures alone, each a training with its
+Needs a trained `sample_tsav` (python -m lib run params/sample_tsav.yaml; `--runs` says where it lies); features are
+computed once and kept. A training whose result is known (in `--work`) is not done again, and one that was stopped goes
+on, so that the same command can be typed until it is through; with `--minutes` it stops by itself (exit status 75).
+
+First table: JCA, RJCA and DCA with both modalities, with sound alone and with pictures alone, each a training with its
 params/sample_*.yaml, mean over seeds. Second table: corrected against published rules, on recordings of `--long`
 seconds on average, because the published windows need 481 frames (0 leaves it out). Exit status 1 when a method does
 not beat both of its unimodal forms on the mean CCC over the seeds.
@@ -12,6 +15,7 @@ not beat both of its unimodal forms on the mean CCC over the seeds.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from functools import partial
@@ -24,9 +28,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import arrays, cluster, datasets, metrics, params, recipes  # noqa: E402
+from lib import arrays, cluster, datasets, metrics, params, recipes, runs  # noqa: E402
 from lib import trials as trial_table  # noqa: E402
 from lib.params import Params  # noqa: E402
+from lib.store import fingerprint  # noqa: E402
 
 METHODS, MODALITIES = ("jca", "rjca", "dca"), ("audiovisual", "audio", "video")
 COLUMNS = ["valence", "arousal", "mean", "each seed's mean", "epochs", "s"]
@@ -46,7 +51,9 @@ def main() -> None:
     parser.add_argument("--processed", type=Path, default=ROOT / "data" / "processed")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the backbone's run lies")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "benchmark_family")
+    parser.add_argument("--minutes", type=float, default=0.0, help="begin no training after so many, 0: no limit")
     asked = parser.parse_args()
+    asked.until = time.time() + 60 * asked.minutes if asked.minutes else float("inf")
     asked.work.mkdir(parents=True, exist_ok=True)
     forms = [(method, {"modality": modality}) for method in asked.methods for modality in MODALITIES]
     means = table("family", asked, forms, ["method", "modality"])
@@ -69,6 +76,10 @@ def table(name: str, asked: argparse.Namespace, forms: list, heads: list[str]) -
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error
+    left = sum(outcome.value is None for outcome in outcomes)
+    if left:
+        print(f"{name}: {left} of {len(work)} trainings are left: type the same command again")
+        sys.exit(75)
     rows, means = [], {}
     for k, (method, changes) in enumerate(forms):
         found = [outcome.value for outcome in outcomes[k * len(asked.seeds):(k + 1) * len(asked.seeds)]]
@@ -102,21 +113,33 @@ def prepare(p: Params) -> None:
         arrays.make_all(trial, wanted, store)
 
 
-def train_once(asked: argparse.Namespace, item: tuple) -> dict:
+def train_once(asked: argparse.Namespace, item: tuple) -> dict | None:
+    """The result of a training, kept in its folder; None when there is no time left to begin it."""
+    method, changes = item
+    p = parameters(asked, method, **changes)
+    backbone = fingerprint(asked.runs / asked.backbone / "checkpoints" / "best.pt")["sha256"]
+    run = runs.Run(asked.work / "_".join([method, *map(str, changes.values()), f"{p.epochs}epochs", backbone[:8]]))
+    made_from = {"params": {name: runs.as_text(value) for name, value in p.items()}, "backbone": backbone}
+    kept = run.read_json("result.json", {})
+    if kept.get("made_from") == json.loads(json.dumps(made_from)):
+        return kept["result"]
+    if time.time() > asked.until:
+        return None
+    result = trained(p, run.folder)
+    run.write_json("result.json", {"made_from": made_from, "result": result})
+    return result
+
+
+def trained(p: Params, folder: Path) -> dict:
     """Train, predict every validation frame with the best epoch: CCC of valence, arousal and their mean."""
     import torch
 
     from lib import inference, training
     torch.set_num_threads(1)
-    method, changes = item
-    p = parameters(asked, method, **changes)
     store = datasets.store(p)
     found = trial_table.read(store.trials_path)
-    folder = asked.work / "_".join([method, *map(str, changes.values()), f"{p.epochs}epochs"])
-    folder.mkdir(parents=True, exist_ok=True)   # a benchmark that was stopped goes on
-    started = time.perf_counter()
-    training.Trainer(recipes.create(method, p, store), found, folder).fit()
-    seconds = time.perf_counter() - started
+    folder.mkdir(parents=True, exist_ok=True)
+    history = training.Trainer(recipes.create(p.recipe, p, store), found, folder).fit()
     predictor = inference.load(folder / "checkpoints" / "best.pt", p, store)
     val = found["trial"][found["split"] == "val"]
     predictions = {trial: predictor.predict(trial)["va"] for trial in val}
@@ -124,7 +147,7 @@ def train_once(asked: argparse.Namespace, item: tuple) -> dict:
     scores = metrics.va_scores(labels, predictions, n=20)
     mean = metrics.mean_ccc(labels, predictions, n=20)["ccc"]
     return {"scores": [scores["valence"]["ccc"], scores["arousal"]["ccc"], mean], "epoch": predictor.epoch,
-            "seconds": seconds}
+            "seconds": history["seconds"].sum()}
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     rows = []
     for name in asked.networks:
-        for positions in asked.positions:
+        for positions in asked.positions if "visual_positions" in models.options(name) else [1]:
             for half in ([True, False] if gpu.ON_GPU else [False]):
                 speed = windows_a_second(name, positions, half, asked)
                 one, every = (FRAMES / STEPS / each / speed for each in (HOP, 1))
@@ -55,7 +55,8 @@ def main() -> None:
 
 def windows_a_second(name: str, positions: int, half: bool, asked) -> float:
     torch.manual_seed(0)
-    net = models.create(name, visual_positions=positions).to(gpu.PLACE).train()
+    choice = {"visual_positions": positions} if "visual_positions" in models.options(name) else {}
+    net = models.create(name, **choice).to(gpu.PLACE).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
     stored = {key: torch.randn(STORED[positions], size, dtype=torch.float16) for key, size in net.sizes.items()}
     done, began = 0, 0.0

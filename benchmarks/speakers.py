@@ -1,16 +1,20 @@
 """Light-ASD's published weights on the shared recordings, and how fast faces are followed and scored.
 
-`python benchmarks/speakers.py` (about four minutes on two idle cores), `--short` for two recordings and 20 s of
-video. AP is AVA-style. Real against muted: positives are the frames of a real recording whose level (RMS) is within
-40 dB of the sound's largest sample, negatives all frames of the same recording muted. The same with 40 dB below the
-loudest frame's level stands beside it: that takes in the noise before and after the sentence, where nobody speaks.
-Mismatched: the same recording with the sound of the next one. Needs ../shared/media and ../shared/weights.
+`python benchmarks/speakers.py` (minutes), `--short` for two recordings and 20 s of video, `--only ap | speed`. AP is
+AVA-style. Real against muted: negatives are all frames of the same recordings muted; positives the frames of the real
+ones "whose sound is within 40 dB of its maximum". Three readings of that: a frame's level (RMS) beside the loudest
+frame's, like beside like, which is taken; its largest sample beside the clip's; its level beside the clip's largest
+sample, which asks for most. All of them count noise before and after the sentence, where nobody speaks; so the frames
+of words stand beside them for the one recording that has an alignment. Mismatched: with the sound of the next one.
+Every length of video is worked on by a process of its own. Needs ../shared/media and ../shared/weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,8 +28,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from faces import CLIP, SHARED, _anonymous, film  # noqa: E402
-from report import publish  # noqa: E402
+from faces import CLIP, SHARED, film  # noqa: E402
+from report import memory, publish  # noqa: E402
 
 from lib import arrays, media, speakers, weights  # noqa: E402
 from lib.features import mfcc, speaking  # noqa: E402
@@ -34,6 +38,10 @@ from lib.store import Store, request  # noqa: E402
 
 WEIGHTS = ("light_asd_ava", "light_asd_talkset")
 LOUD = 40.0     # dB
+ALIGNED, TICK = "grid_swwp2s", 25_000   # the recording with an alignment of its words, and its unit: 1/25000 s
+READINGS = {"frame's level by the loudest frame's": ("level", "level"),
+            "frame's largest sample by the clip's": ("peak", "peak"),
+            "frame's level by the clip's largest sample": ("level", "peak")}
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
 
@@ -60,29 +68,46 @@ def scored(one: dict, sound: np.ndarray, detector) -> np.ndarray:
     return values[:, 1] - values[:, 0]
 
 
-def loud(one: dict) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool each: frames whose level is within 40 dB of the largest sample, and of the loudest frame."""
+def loud(one: dict) -> dict[str, np.ndarray]:
+    """Reading -> (n,) bool, frames whose sound is within 40 dB of its maximum."""
     step = round(mfcc.RATE * float(np.median(np.diff(one["times"]))))
     first = np.round((one["times"] - one["t0"]) * mfcc.RATE).astype(int)
-    power = np.array([np.mean(np.square(one["sound"][max(n, 0):max(n, 0) + step].astype(float))) if n >= 0 else 0.0
-                      for n in np.minimum(first, len(one["sound"]) - step)])
-    peak = float(np.abs(one["sound"].astype(float)).max()) ** 2
-    return power >= peak * 10 ** (-LOUD / 10), power >= power.max() * 10 ** (-LOUD / 10)
+    sound = np.pad(one["sound"].astype(float), (step, 2 * step))   # a frame beside the sound is silent
+    heard = sound[np.clip(first + step, 0, len(sound) - step)[:, None] + np.arange(step)]
+    values = {"level": np.sqrt(np.square(heard).mean(1)), "peak": np.abs(heard).max(1)}
+    return {name: values[own] >= values[top].max() * 10 ** (-LOUD / 20) for name, (own, top) in READINGS.items()}
 
 
-def recordings(names: list[str], detector, place: Path) -> list[float]:
-    """AP of real against muted (two ways to say what is positive), and of real against mismatched sound."""
+def ap(good: list[np.ndarray], bad: list[np.ndarray]) -> float:
+    """AP of all scores in `good` against all in `bad`."""
+    return ava_ap(np.concatenate([*good, *bad]), np.repeat([1, 0], [sum(map(len, good)), sum(map(len, bad))]))
+
+
+def recordings(names: list[str], detector, place: Path) -> list[list]:
+    """Rows: recording, AP of real against muted by each reading, by words, AP of real against mismatched sound."""
     ones = [prepared(name, detector, place) for name in names]
-    real, noisy, muted, wrong = [], [], [], []
-    for number, one in enumerate(ones):
-        other = np.resize(ones[(number + 1) % len(ones)]["sound"], len(one["sound"]))
-        values, (speech, within) = scored(one, one["sound"], detector), loud(one)
-        real.append(values[speech])
-        noisy.append(values[within])
-        muted.append(scored(one, np.zeros_like(one["sound"]), detector))
-        wrong.append(scored(one, other, detector))
-    return [ava_ap(np.concatenate([*good, *bad]), np.r_[np.ones(sum(map(len, good))), np.zeros(sum(map(len, bad)))])
-            for good, bad in ((real, muted), (noisy, muted), (real, wrong))]
+    real = [scored(one, one["sound"], detector) for one in ones]
+    muted = [scored(one, np.zeros_like(one["sound"]), detector) for one in ones]
+    wrong = [scored(one, np.resize(other["sound"], len(one["sound"])), detector)
+             for one, other in zip(ones, ones[1:] + ones[:1], strict=True)]
+    masks = [loud(one) for one in ones]
+
+    def row(name: str, chosen: list[int], words: str) -> list:
+        found = [[real[k][masks[k][reading]] for k in chosen] for reading in READINGS]
+        return [name, *(f"{ap(good, [muted[k] for k in chosen]):.3f}" for good in found), words,
+                f"{ap(found[0], [wrong[k] for k in chosen]):.3f}"]
+
+    each = [row(Path(name).stem, [k], f"{by_words(ones[k], real[k], muted[k]):.3f}" if ALIGNED in name else "")
+            for k, name in enumerate(names)]
+    return [row("all together", list(range(len(names))), ""), *each]
+
+
+def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:
+    """AP with the frames between the first and the last word as positives."""
+    lines = [line.split() for line in (SHARED / "media" / f"{ALIGNED}.align").read_text().splitlines()]
+    spoken = [(int(start) / TICK, int(stop) / TICK) for start, stop, word in lines if word not in ("sil", "sp")]
+    inside = (one["times"] >= spoken[0][0]) & (one["times"] < spoken[-1][1])
+    return ap([real[inside]], [muted])
 
 
 def dialogue(network: Path, place: Path) -> float:
@@ -95,64 +120,89 @@ def dialogue(network: Path, place: Path) -> float:
     return ava_ap(values["logit"], np.array(heard))
 
 
-def speed(video: Path, seconds: float, place: Path) -> tuple:
-    """Times real time of faces and scores, by the clock and by processor time on two cores; memory in MiB."""
-    sound = video.with_suffix(".wav")
+def sounding(place: Path, seconds: float) -> Path:
+    """A film of the clip with one face, and noise as its sound beside it."""
+    video = film(place, 640, 360, seconds)
     noise = np.random.default_rng(0).normal(0, 500, round(seconds * mfcc.RATE)).astype(np.int16)
-    with wave.open(str(sound), "wb") as file:
+    with wave.open(str(video.with_suffix(".wav")), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(mfcc.RATE)
         file.writeframes(noise.tobytes())
-    store = Store(place / "arrays", "films", video.parent, "detect", SHARED / "weights")
-    row = {**speakers.video_row(video, media.probe(video)), "audio_path": sound.name}
+    return video
+
+
+def work(video: Path, folder: Path) -> dict:
+    """Follow and score the faces of a video: seconds of each step, processor time and memory of this process."""
+    torch.set_num_threads(2)
+    sound = video.with_suffix(".wav")
+    store = Store(folder, "films", video.parent, "detect", SHARED / "weights")
+    row = {**speakers.video_row(video, media.probe(video)), "audio_path": sound.name if sound.is_file() else video.name}
     wanted = request("track_speaking", {"network": weights.path(WEIGHTS[0], SHARED / "weights")}, crop="box", size=112)
     started, worked = time.perf_counter(), time.process_time()
     rows = arrays.make_all(row, [request("time"), request("tracks"), wanted], store)
-    clock, work = time.perf_counter() - started, time.process_time() - worked
+    clock, processor = time.perf_counter() - started, time.process_time() - worked
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
-    return (f"{len(np.unique(tracks[:, 1]))} tracks, {len(tracks)} boxes", f"{seconds / clock:.2f}",
-            f"{2 * seconds / work:.2f}", f"{rows[1]['seconds']:.1f} s", f"{rows[2]['seconds']:.1f} s",
-            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}", f"{_anonymous():.0f}")
+    return {"seconds": media.probe(video).duration, "clock": clock, "processor": processor, "boxes": len(tracks),
+            "tracks": len(np.unique(tracks[:, 1])), "steps": [rows[1]["seconds"], rows[2]["seconds"]],
+            "most": memory("VmHWM"), "anonymous": memory("RssAnon")}
+
+
+def speed(name: str, video: Path, place: Path) -> list:
+    """A row of the table of speeds, from a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--one", str(video), str(place / f"{video.stem}_arrays")],
+                          check=True, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "OPENCV_LOG_LEVEL": "ERROR"})
+    found = json.loads(done.stdout.splitlines()[-1])
+    seconds = found["seconds"]
+    return [name, f"{seconds:.0f} s", f"{found['tracks']} tracks, {found['boxes']} boxes",
+            f"{seconds / found['clock']:.2f}", f"{2 * seconds / found['processor']:.2f}",
+            *(f"{each:.1f} s" for each in found["steps"]), f"{found['most']:.0f}", f"{found['anonymous']:.0f}"]
+
+
+def table_of_ap(names: list[str], place: Path) -> None:
+    rows, dialogues = [], []
+    for name in WEIGHTS:
+        network = weights.find(name, SHARED / "weights")
+        detector = speaking.load(network)
+        rows += [[name, detector.crop, *row] for row in recordings(names, detector, place / name)]
+        dialogues.append([name, detector.crop, f"{dialogue(network, place / name):.3f}"])
+    readings = [f"AP, real against muted: {reading}" for reading in READINGS]
+    publish("speakers_muted", ("weights", "crop", "recording", *readings,
+                               "the same, frames of words", "AP, real against mismatched sound"), rows, PACKAGES,
+            ["Wanted of light_asd_ava, all together, first reading: at least 0.95. The rest is reported."])
+    publish("speakers_dialogue", ("weights", "crop", "AP, grid_dialogue_2faces (AVA: at least 0.95)"), dialogues,
+            PACKAGES)
+
+
+def table_of_speed(lengths: tuple, place: Path) -> None:
+    rows = [speed("640×360, one face", sounding(place, seconds), place) for seconds in lengths]
+    video = place / "two.mp4"
+    video.write_bytes((SHARED / "media" / "grid_dialogue_2faces.mp4").read_bytes())
+    rows.append(speed("grid_dialogue 720×288, two faces", video, place))
+    publish("speakers_speed", ("video", "length", "faces", "times real time (at least 1.5 for one face)",
+                               "the same by processor time of two cores", "follow faces", "crop and score",
+                               "most memory MB", "at the end, without mapped files MB"), rows, PACKAGES,
+            [f"Each row in a process of its own; faces of {CLIP.name} with noise as sound. Most memory should not grow "
+             "with the length."])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", nargs=2, type=Path, help="(a process of its own) video, folder")
     parser.add_argument("--short", action="store_true", help="two recordings, 20 s of video")
-    parser.add_argument("--only", choices=("ap", "speed"), help="one of the two tables")
+    parser.add_argument("--only", choices=("ap", "speed"), help="one of the two halves")
     options = parser.parse_args()
+    if options.one:
+        print(json.dumps(work(*options.one)))
+        return
     torch.set_num_threads(2)
-    names = sorted(path.name for path in (SHARED / "media").glob("grid_*.mpg"))[:2 if options.short else None]
+    names = sorted(path.name for path in (SHARED / "media").glob("grid_*.mpg"))[-2 if options.short else None:]
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
         if options.only != "speed":
-            rows = []
-            for name in WEIGHTS:
-                network = weights.find(name, SHARED / "weights")
-                detector = speaking.load(network)
-                values = recordings(names, detector, place / name)
-                rows.append([name, detector.crop, len(names), *(f"{value:.3f}" for value in values),
-                             f"{dialogue(network, place / name):.3f}"])
-            publish("speakers_ap", ("weights", "crop", "recordings", "AP, real against muted (AVA: at least 0.95)",
-                                    "the same, positives by the loudest frame (reported)",
-                                    "AP, real against mismatched sound (reported)",
-                                    "AP, grid_dialogue_2faces (AVA: at least 0.95)"), rows, PACKAGES)
+            table_of_ap(names, Path(folder))
         if options.only != "ap":
-            rows = []
-            for seconds in (20.0,) if options.short else (20.0, 60.0, 600.0):
-                video = film(place, 640, 360, seconds)
-                rows.append(["640×360", f"{seconds:.0f} s", *speed(video, media.probe(video).duration, place)])
-            rows.append(["grid_dialogue 720×288", "12 s", *_two_faces(place)])
-            publish("speakers_speed", ("video", "length", "faces", "times real time (at least 1.5 for one face)",
-                                       "the same by processor time of two cores", "follow faces", "crop and score",
-                                       "most memory so far MiB", "without mapped files MiB"), rows, PACKAGES,
-                    [f"One process after the other lengths; faces of {CLIP.name}; noise as sound."])
-
-
-def _two_faces(place: Path) -> tuple:
-    video = place / "two.mp4"
-    video.write_bytes((SHARED / "media" / "grid_dialogue_2faces.mp4").read_bytes())
-    return speed(video, 12.0, place)
+            table_of_speed((20.0,) if options.short else (20.0, 60.0, 600.0), Path(folder))
 
 
 if __name__ == "__main__":

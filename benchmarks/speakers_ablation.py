@@ -3,17 +3,19 @@
 First `python -m lib run params/sample_asd.yaml --to 04` (once); then
 
     python benchmarks/speakers_ablation.py                     three seeds, a third of the steps: what a CPU can do
-    python benchmarks/speakers_ablation.py --share 1           all steps (a GPU, or an hour)
+    python benchmarks/speakers_ablation.py --share 1           all steps, all seeds at all lengths (a GPU)
     python benchmarks/speakers_ablation.py --variants senses   picture alone, sound alone, both; all steps, one seed
 
-A finished training is kept under ``runs/ablation`` and not done again. Pieces longer than 450 frames are scored whole,
-and in windows of 450 that overlap by a third. The table says how many steps were made, and stands also if it shows no
-gain. Intervals: bootstrap over conversations, which does not cover seeds.
+With less than all steps the first seed is scored at all lengths and the others at the clip's own. What is finished is
+kept under ``runs/ablation``, trainings and scores, and not done again: stop it and start it again at will. Pieces
+longer than a clip are scored whole, and in windows that overlap by a third. The table says how many steps were made,
+and stands also if it shows no gain. Intervals: bootstrap over conversations, which does not cover seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -41,10 +43,13 @@ VARIANTS = {
 
 
 def parameters(changes: dict, seed: int, share: float, overlay: list[Path]) -> params.Params:
-    """sample_asd.yaml with a variant's changes; `share` of its epochs, at least one."""
+    """sample_asd.yaml with a variant's changes; `share` of its steps, as one epoch where it is not all of them."""
     values = params.load([ROOT / "params" / "sample_asd.yaml", *overlay], {})
     options = {**values["options"], **changes.get("options", {})}
-    epochs = max(1, round(share * values["epochs"]))
+    epochs = values["epochs"]
+    if share != 1:
+        options["windows_a_clip"] = max(1, round(share * epochs * options["windows_a_clip"]))
+        epochs = 1
     given = {**values, **changes, "options": options, "seed": seed, "epochs": epochs, "val_every": 1}
     given = {name: value for name, value in given.items() if name in declarations.all_declared()}
     return params.placed(given)
@@ -66,6 +71,9 @@ def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:
 def one(name: str, changes: dict, seed: int, options) -> list[list]:
     """Train (or take up) one network and score it: rows of the table."""
     p = parameters(changes, seed, options.share, options.overlay)
+    own, lengths = p.clip_length, options.lengths
+    if options.share < 1 and seed != options.seeds[0]:
+        lengths = [own]
     store = Store(options.store.parent, options.store.name, ROOT / "data") if options.store else datasets.store(p)
     table = trial_table.read(store.trials_path)
     recipe = recipes.create("talknet", p, store)
@@ -76,27 +84,33 @@ def one(name: str, changes: dict, seed: int, options) -> list[list]:
     trainer.fit()
     steps, seconds = (sum(row[name] for row in trainer.state.history) for name in ("batches", "seconds"))
     val, rows = table[table["split"] == "val"].reset_index(drop=True), []
-    for length in options.lengths:
-        for windowed in (False, True) if length > p.clip_length else (False,):
-            found = scores(recipe, trainer.model, trainer.device, val, length, windowed)
+    for length in lengths:
+        for windowed in (False, True) if length > own else (False,):
+            kept = folder / f"scores_{length}_{'windows' if windowed else 'whole'}.json"
+            if not kept.is_file():
+                found = scores(recipe, trainer.model, trainer.device, val, length, windowed)
+                kept.write_text(json.dumps(found))
+            found = json.loads(kept.read_text())
             rows.append([name, seed, steps, f"{seconds:.0f}", length, "yes" if windowed else "no", found["ap"],
                          found["ci95"], found["n_frames"]])
     return rows
 
 
-def picture(rows: list[list], place: Path) -> None:
+def picture(rows: list[list], place: Path, title: str) -> None:
     """AP over length: a line a variant (mean over seeds), dashed where it was not windowed, points for seeds."""
     style.theme()
     ax = style.new_axes(size=(7, 4))
     for number, name in enumerate(dict.fromkeys(row[0] for row in rows)):
         colour = style.PALETTE[number]
         for windowed, dashes in (("no", "--"), ("yes", "-")):
-            some = [(row[4], row[6]) for row in rows if row[0] == name and (row[5] == windowed or row[4] <= 450)]
+            of_windows = {row[4] for row in rows if row[5] == "yes"}
+            some = [(row[4], row[6]) for row in rows
+                    if row[0] == name and (row[5] == windowed or row[4] not in of_windows)]
             lengths = sorted({length for length, _ in some})
             means = [np.mean([ap for at, ap in some if at == length]) for length in lengths]
-            ax.plot(lengths, means, dashes, color=colour, label=f"{name}{', windows of 450' * (windowed == 'yes')}")
+            ax.plot(lengths, means, dashes, color=colour, label=f"{name}{', windows' * (windowed == 'yes')}")
             ax.plot(*zip(*some, strict=True), ".", color=colour, alpha=0.5)
-    ax.set(xlabel="frames scored together", ylabel="AP (AVA-style)")
+    ax.set(xlabel="frames scored together", ylabel="AP (AVA-style)", title=title)
     style.legend_beside(ax)
     plots.save(ax, place, close=True)
 
@@ -113,16 +127,19 @@ def main() -> None:
     options = parser.parse_args()
     senses = options.variants == "senses"
     options.share = options.share or (1.0 if senses else 1 / 3)
-    seeds = options.seeds or ([0] if senses else [0, 1, 2])
-    rows = [row for name, changes in VARIANTS[options.variants].items() for seed in seeds
-            for row in one(name, changes, seed, options)]
+    options.seeds = options.seeds or ([0] if senses else [0, 1, 2])
+    rows = []
+    for name, changes in VARIANTS[options.variants].items():
+        for seed in options.seeds:
+            rows += one(name, changes, seed, options)
+            print(*rows[-1], flush=True)
     shown = [[*row[:6], f"{row[6]:.3f}", "–" if row[7] is None else f"{row[7][0]:.2f} – {row[7][1]:.2f}", row[8]]
              for row in rows]
     title = f"speakers_{options.variants}"
-    publish(title, ("variant", "seed", "steps", "s of training", "frames scored together", "windows of 450", "AP",
+    publish(title, ("variant", "seed", "steps", "s of training", "frames scored together", "in windows", "AP",
                     "95 %", "faces"), shown, ("torch", "numpy"),
             [f"{options.share:.0%} of the steps of params/sample_asd.yaml. Intervals: over conversations, not seeds."])
-    picture(rows, RESULTS / f"{time.strftime('%Y-%m-%d')}_{title}.png")
+    picture(rows, RESULTS / f"{time.strftime('%Y-%m-%d')}_{title}.png", f"{options.share:.0%} of the steps")
 
 
 if __name__ == "__main__":

@@ -115,22 +115,24 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="The new run folder.")
+@click.option("--to", "target", default=None, type=click.Path(path_type=Path),
+              help="The new run folder; for folds by default beside them, their common name with _merged.")
 @click.option("--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals.")
-def merge(folders: tuple[Path, ...], target: Path, bootstrap: int) -> None:
+@click.option("--rule", default="mean", show_default=True, type=click.Choice(["mean", "centred"]),
+              help="Folds: plain mean, or LFAN's mean with one constant a trial (CCC-centring).")
+@click.option("--clip", default="late", show_default=True, type=click.Choice(["late", "early"]),
+              help="Folds: to -1..1 after the mean, or each fold before it.")
+def merge(folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: str, clip: str) -> None:
     """Average the predictions of several runs: a run folder with scores and submission files of its own.
 
-    The runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
+    Folds of one cross-validation are joined on the test trials, and scored on each trial that a fold held out. Other
+    runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
     """
-    from lib import comparison, datasets, declarations, ensemble, params, runs, trials
+    from lib import merging
 
-    known = declarations.all_declared()
-    p = params.placed({name: value for name, value in runs.parameters(folders[0]).items() if name in known})
-    table = trials.read(datasets.store(p).trials_path)
-    problems = ensemble.merge(list(folders), target, table, p.smoothing_widths, bootstrap)
-    _say(comparison.compare([*folders, target], target).text)
-    _say("\n".join(problems) or f"written: {target}, submission files valid")
-    sys.exit(3 if problems else 0)
+    found = merging.join(list(folders), target, rule, clip, bootstrap)
+    _say("\n".join([found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]))
+    sys.exit(3 if found.problems else 0)
 
 
 @main.command("export-labels")

@@ -6,6 +6,8 @@ whole numbers, which makes every such clip silent; the original squares 16-bit n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -77,3 +79,46 @@ def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
     """By how many of n samples or frames to turn a clip's sound round: 0.5–2 s, at most half the clip; either way."""
     most = min(LATEST * rate, n / 2)
     return int(generator.choice((-1, 1)) * round(generator.uniform(min(EARLIEST * rate, most), most)))
+
+
+Labels = dict[str, np.ndarray]
+
+
+def sounds(heard: Sequence[np.ndarray], labels: Sequence[Labels], videos: Sequence[str], rates: Sequence[float],
+           negatives: float, noise: float, generator: np.random.Generator) -> tuple[list[np.ndarray], list[Labels]]:
+    """Wrong sound for some clips of a batch, noise in others; new arrays, none in place.
+
+    Arguments
+    ---------
+    heard : sound of each clip, (n,) on the scale of int16. labels : of each clip, (T,) 1, 0 or −1: ``speaking``, this
+    face is heard; ``voice``, anybody is. videos : the recording of each clip: another one's sound is taken, never that
+    of the other face of the same recording. rates : frames a second of each clip. negatives : share of clips that get
+    sound of another clip, shifted sound or none, a third each; whoever wears a wrong sound does not speak, whatever is
+    seen. noise : share of the others into which another clip's sound is mixed; their label stays (asd.md §3.1).
+    """
+    out, told = [], []
+    for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):
+        others = [other for other in range(len(heard)) if videos[other] != videos[row]]
+        other = int(generator.choice(others)) if others else None
+        sound, label = np.asarray(sound, np.float64), {name: rows.copy() for name, rows in label.items()}
+        if generator.random() < negatives:
+            stranger = None if other is None else (heard[other], labels[other]["voice"])
+            sound, label["voice"] = _wrong(sound, label["voice"], stranger, rates[row], generator)
+            label["speaking"][label["speaking"] >= 0] = 0
+        elif other is not None and generator.random() < noise:
+            sound = mix(sound, heard[other], generator.uniform(-SNR, SNR))
+            label["voice"] = np.maximum(label["voice"], np.resize(labels[other]["voice"], len(label["voice"])))
+        out.append(sound)
+        told.append(label)
+    return out, told
+
+
+def _wrong(sound, voice, stranger, rate, generator):
+    """Sound of another recording, shifted sound, or none; and in which frames a voice is in it."""
+    kind = generator.integers(3)
+    if kind == 0 and stranger is not None:
+        return np.resize(np.asarray(stranger[0], np.float64), len(sound)), np.resize(stranger[1], len(voice))
+    if kind == 1:
+        frames = shifted(len(voice), rate, generator)
+        return np.roll(sound, round(frames * len(sound) / len(voice))), np.roll(voice, frames)
+    return np.zeros_like(sound), np.where(voice < 0, voice, 0)

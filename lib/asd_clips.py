@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import wave
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -21,6 +22,7 @@ from lib import asd_crops, crops, store
 from lib.errors import InputError
 
 SCHEMA = "avclip/1"
+UNKNOWN = -1            # label of a frame that nothing is known of
 CROP_VERSION = 1        # raised when `asd_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
 
@@ -67,8 +69,8 @@ class Unit:
         """
         n, person = self.n_frames, self._person
         visible = _bits(person["visible"], n, self.path) == 1
-        speaking = np.where(visible, _bits(person["asd"], n, self.path), -1).astype(np.int8)
-        voice = _bits(self.told["speech"], n, self.path) if "speech" in self.told else np.full(n, -1, np.int8)
+        speaking = np.where(visible, _bits(person["asd"], n, self.path), UNKNOWN).astype(np.int8)
+        voice = _bits(self.told["speech"], n, self.path) if "speech" in self.told else np.full(n, UNKNOWN, np.int8)
         return {"speaking": speaking, "visible": visible, "voice": voice.astype(np.int8), "position": self._positions()}
 
     def boxes(self) -> np.ndarray:
@@ -169,6 +171,28 @@ def units(table: pd.DataFrame) -> list[Unit]:
     """The rows of `read_index` as units."""
     return [Unit(row.video, row.person, row.start, row.n_frames, Path(row.path))
             for row in table.itertuples(index=False)]
+
+
+def labels(units: Sequence[Unit]) -> dict[str, np.ndarray]:
+    """`Unit.labels` of one person's clips joined to (T,) each, from the video's first frame to the last clip's last.
+
+    Frames of no clip are unknown (−1) and not visible.
+    """
+    n = max((unit.start + unit.n_frames for unit in units), default=0)
+    rows = {"speaking": np.full(n, UNKNOWN, np.int8), "voice": np.full(n, UNKNOWN, np.int8),
+            "visible": np.zeros(n, bool), "position": np.zeros((n, 2), np.float32)}
+    for unit in units:
+        for name, values in unit.labels().items():
+            rows[name][unit.start:unit.start + unit.n_frames] = values
+    return rows
+
+
+def parts(units: Sequence[Unit], first: int, last: int) -> Iterator[tuple[Unit, int, int]]:
+    """(unit, first and one past last frame in it) of the clips that frames first … last−1 of a video lie in."""
+    for unit in units:
+        begin, end = max(first, unit.start), min(last, unit.start + unit.n_frames)
+        if begin < end:
+            yield unit, begin - unit.start, end - unit.start
 
 
 def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:

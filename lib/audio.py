@@ -55,7 +55,8 @@ def segments(times: np.ndarray, n_samples: int, t0: float, rate: int, anchor: st
 
     Returns (T, 2) int64, [start, stop). "end" and "centre" all have one length and may reach outside the file, where
     `cut` gives silence; "published" ends with the file, as reading one does, and before its start (a sound that was
-    padded) is negative.
+    padded) is negative. A defect of "published" that is kept: the wav begins with the picture (§1.8, 5), the cuts are
+    made at the picture's stamps as they are (§2.2), so where those begin at 0.5 s all sound is 0.5 s too late.
     """
     times = np.asarray(times, np.float64)
     if anchor not in ANCHORS:
@@ -72,7 +73,7 @@ def segments(times: np.ndarray, n_samples: int, t0: float, rate: int, anchor: st
 
 
 def published_spans(times: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Start and stop (s) of frames' sound by JCA's published rule (§2.2), by the stamps as they are.
+    """Start and stop (s) of frames' sound by JCA's published rule (§2.2), by the stamps as they are (see `segments`).
 
     times : (T,) s. frames : numbers from 0. The first frame ends at the second one's stamp, if its own is 0.
     """

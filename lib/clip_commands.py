@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -23,15 +24,38 @@ def clips() -> None:
 
 
 def _files(command):
-    command = click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE",
-                           help="Set one parameter, as -p clip_length 300.")(command)
-    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(command)
+    """What all commands are given; `seconds` has become a clip_length when a command begins."""
+    @functools.wraps(command)
+    def measured(files, overrides, seconds, **more):
+        return command(files=files, overrides=(*overrides, *_length(files, overrides, seconds)), **more)
+    for option in (click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE",
+                                help="Set one parameter, as -p clip_length 300."),
+                   click.option("--seconds", type=click.FloatRange(0, min_open=True),
+                                help="Length of a clip in s, in place of clip_length.")):
+        measured = option(measured)
+    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(measured)
+
+
+def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) -> tuple:
+    if seconds is None:
+        return ()
+    from lib import clip_jobs
+
+    n_frames = clip_jobs.frames_of(_parameters(files, overrides), seconds)
+    _say(f"{seconds:g} s are {n_frames} frames")
+    return (("clip_length", str(n_frames)),)
+
+
+def _parameters(files: tuple[Path, ...], overrides: tuple):
+    from lib import params
+
+    return params.placed(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
 
 
 def _job(files: tuple[Path, ...], overrides: tuple):
-    from lib import clip_jobs, params
+    from lib import clip_jobs
 
-    p = params.placed(params.load(list(files), {"cut_clips": "always", **dict(overrides)}))
+    p = _parameters(files, overrides)
     return clip_jobs.refuse_none(clip_jobs.opened(p)), p
 
 
@@ -60,12 +84,14 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 @_files
 def check(files: tuple[Path, ...], overrides: tuple) -> None:
     """What is there, what is wrong with it, and what making the clips would take. Writes nothing."""
+    from lib import datasets
     from lib.clips import plan
 
-    job, _ = _job(files, overrides)
+    job, p = _job(files, overrides)
     if job.layout:
-        _table(job.layout.report.count_table())
-        _table(job.layout.report.problem_table(), "nothing is wrong with lists and annotations")
+        _, report = datasets.find(p)
+        _table(report.count_table())
+        _table(report.problem_table(), "nothing is wrong with lists, annotations, pictures and sound")
     planned = plan.plan(job.sources, job.root, job.settings)
     _table(planned[planned["problem"] != ""][["video", "problem"]], "every video can be cut")
     _say(f"\n{job}")

@@ -15,6 +15,7 @@ import pandas as pd
 from lib import cluster, datasets, trials
 from lib.clips import Settings, index, make, numbering, plan, published, root_of, settings_of, verify
 from lib.clips import sources as clip_sources
+from lib.clips.facts import folder_of
 from lib.clips.make import Made
 from lib.clips.operations import Disk
 from lib.clips.sources import Source
@@ -58,6 +59,21 @@ def opened(p: Mapping) -> Job | None:
         found = clip_sources.of_trials(trials.select(trials.read(place.trials_path), p["trials"]), place,
                                        p["label_mismatch"])
     return Job(root_of(p, place.folder), name, settings, tuple(found), layout, p["clip_published"])
+
+
+def frames_of(p: Mapping, seconds: float) -> int:
+    """Frames of a clip of so many seconds, at the rate of the data set that the parameters mean.
+
+    Raises InputError where its videos have several rates: the clips of one root are equally long in frames.
+    """
+    rates = {float(ego4d.FPS)}
+    if p["dataset"] not in datasets.SPEAKING:
+        table = trials.select(trials.read(datasets.store(p).trials_path), p["trials"])
+        rates = set(table["fps"].round(3))
+    if len(rates) > 1:
+        raise InputError(f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames a second",
+                         expected="one rate", todo="set clip_length in frames, or choose `trials` of one rate")
+    return max(1, round(seconds * rates.pop()))
 
 
 def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Callable | None = None,
@@ -111,7 +127,7 @@ def _one(root: Path, settings: Settings, steps: tuple[str, ...], disk: Disk | No
 
 
 def _frames_of(root: Path, source: Source) -> list[str]:
-    folder = make.folder_of(root, source)
+    folder = folder_of(root, source)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     frames = [os.path.join(folder, name, "frames") for name in names if name.startswith("clip_f")]
     return [path for path in frames if os.path.isdir(path)]

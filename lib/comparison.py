@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from lib import runs
+from lib.declarations import all_declared
 from lib.errors import InputError
 from lib.metrics import EMOTIONS, ccc_table
 from lib.trials import SYNTHETIC_NOTE
@@ -32,21 +34,41 @@ def compare(folders: list[Path], target: Path, split: str = "val") -> Comparison
 
     Raises InputError when not one of them has been evaluated.
     """
+    evaluated, left_out = _evaluated(folders, split)
+    groups = _groups(evaluated, split)
+    table, notes = _table(evaluated, groups, split), _notes(evaluated, groups, left_out, split)
+    named = {folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[split]
+             for folder, metrics in evaluated.items()}
+    plotted = ccc_table(named, _baselines(list(evaluated.values())))
+    text = "\n".join([_for_terminal(_blocks(table)), *notes])
+    return Comparison(table, text, _write(table, plotted, notes, Path(target)))
+
+
+def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The same for a notebook, without files: heading -> table of what can be compared, and the sentences below."""
+    try:
+        evaluated, left_out = _evaluated(folders, split)
+    except InputError:
+        return {}, [f"no run has been evaluated on {split}"]
+    groups = _groups(evaluated, split)
+    return _blocks(_table(evaluated, groups, split)), _notes(evaluated, groups, left_out, split)
+
+
+def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[Path]]:
+    """Folder -> metrics of those that have a score on this split, and the other run folders."""
     there = [folder for folder in map(Path, folders) if folder.is_dir()]
     found = {folder: runs.Run(folder).read_json("metrics.json") for folder in there}
     evaluated = {folder: metrics for folder, metrics in found.items() if metrics and metrics.get(split)}
     if not evaluated:
         raise InputError("no metrics.json", where=", ".join(map(str, folders)), expected="evaluated runs",
                          todo="python -m lib run params/<name>.yaml, up to 06_inference")
-    groups = _groups(evaluated, split)
+    return evaluated, [folder for folder in found if folder not in evaluated]
+
+
+def _table(evaluated: dict[Path, dict], groups: dict[Path, str], split: str) -> pd.DataFrame:
     rows = [_run_row(folder, metrics, split, groups) for folder, metrics in evaluated.items()]
     baselines = _baselines(list(evaluated.values()))
-    table = pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in baselines.items()])
-    named = {folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[split]
-             for folder, metrics in evaluated.items()}
-    notes = _notes(evaluated, groups, [folder for folder in found if folder not in evaluated], split)
-    text = "\n".join([_for_terminal(table), *notes])
-    return Comparison(table, text, _write(table, ccc_table(named, baselines), notes, Path(target)))
+    return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in baselines.items()])
 
 
 def _groups(evaluated: dict, split: str) -> dict[Path, str]:
@@ -59,11 +81,20 @@ def _groups(evaluated: dict, split: str) -> dict[Path, str]:
 
 
 def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
-    dataset = runs.parameters(folder).get("dataset", "a data set without a name")
+    p, default = runs.parameters(folder), _defaults()
+    dataset = p.get("dataset", "a data set without a name")
+    # Another fold, or another sample set, may have as many frames.
+    names = [name for name in p if name == "fold" or (name.startswith("sample_") and dataset.startswith("sample"))]
+    dataset += "".join(f", {name} {p[name]}" for name in sorted(names) if p[name] != default.get(name))
     counts = {(scores.get("n_frames"), scores.get("n_trials")) for name, scores in metrics[split].items()
               if name in EMOTIONS}
     told = ", ".join(f"{frames} labelled frames of {trials} trials" for frames, trials in sorted(counts, key=str))
     return f"{dataset}, {split}: {told or 'no valence and arousal'}"
+
+
+@cache
+def _defaults() -> dict:
+    return {name: one.default for name, one in all_declared().items()}
 
 
 def _run_row(folder: Path, metrics: dict, split: str, groups: dict[Path, str]) -> dict:
@@ -129,17 +160,22 @@ def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split
     return notes
 
 
-def _for_terminal(table: pd.DataFrame) -> str:
+def _for_terminal(blocks: dict[str, pd.DataFrame]) -> str:
+    shown = {heading: block.to_string(index=False) for heading, block in blocks.items()}
+    return "\n\n".join(f"{heading}\n{text}" if len(shown) > 1 else text for heading, text in shown.items())
+
+
+def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """One block for each letter: what was evaluated on different frames never stands in one column."""
     letters = [letter for letter in dict.fromkeys(_column(table, "data")) if letter]
     if len(letters) < 2:
-        return _block(table)
+        return {f"data {letters[0]}": _block(table)}
     baseline = table[[value == "baseline" for value in _column(table, "recipe")]]
-    blocks = [f"data {letter}\n{_block(table[table['data'] == letter])}" for letter in letters]
-    return "\n\n".join(blocks + ([f"trivial predictors\n{_block(baseline)}"] if len(baseline) else []))
+    blocks = {f"data {letter}": _block(table[table["data"] == letter]) for letter in letters}
+    return blocks | ({"trivial predictors": _block(baseline)} if len(baseline) else {})
 
 
-def _block(table: pd.DataFrame) -> str:
+def _block(table: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame({"run": table["name"].to_list()})
     for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):
         shown[name] = _column(table, column)
@@ -151,7 +187,7 @@ def _block(table: pd.DataFrame) -> str:
     shown["s/epoch"] = ["" if value == "" else f"{value:.1f}" for value in _column(table, "seconds_per_epoch")]
     for name in ("frames", "trials", "epoch"):
         shown[name] = ["" if pd.isna(value) or value == "" else str(int(value)) for value in _column(table, name)]
-    return shown.to_string(index=False)
+    return shown
 
 
 def _counted(value: object) -> str:

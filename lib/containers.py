@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
 # One picture for one: FFmpeg's motion-adaptive filter, only where a frame says that it is interlaced.
 DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
+STRETCH = 4.0  # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
 
 
 def pyav():
@@ -104,6 +105,17 @@ def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
 def quarter_turns(frame: av.VideoFrame) -> int:
     """How often a viewer turns the picture by 90° anticlockwise; never where the file says nonsense."""
     return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+
+
+def pixel_aspect(track) -> float:
+    """Width of a stored pixel by its height, as the file says it; 1 where it says nothing."""
+    return float(track.sample_aspect_ratio or 1)
+
+
+def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of a stored frame with square pixels: stretched in width, as viewers do; never by nonsense."""
+    aspect = pixel_aspect(track)
+    return (round(frame.width * aspect) if 1 / STRETCH <= aspect <= STRETCH else frame.width), frame.height
 
 
 def decoded(container, track, path: Path) -> Iterator:

@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from lib import arrays, declarations, params, runs
+from lib import arrays, declarations, face_arrays, params, runs
 from lib.errors import InputError
 from lib.makers import BASELINES
 from lib.store import Request, Store, request
@@ -21,35 +22,49 @@ USUAL = (request("time"), request("face_valid"), request("face", size=112), requ
 BATCH = 2         # samples at once: enough to measure, and no more memory than a training needs
 OF_A_NETWORK = ("recipe", "modality", "backbone_run", "features", "width", "face_size", "audio_seconds", "steps",
                 "options")
-LOOK_BACK = 1.07  # s: 32 frames at 30 fps, where `audio_seconds` is 0 (tsav_jca.md §2.2)
 STEPS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
+
+
+def usual(values: Mapping) -> tuple[Request, ...]:
+    """`USUAL` with faces in the size that an experiment's parameters say."""
+    face = request("face", size=values.get("face_size", 112))
+    return tuple(face if item.name == "face" else item for item in USUAL)
 
 
 def measure(table: pd.DataFrame, place: Store, seconds: float, wanted: Iterable[Request] = USUAL,
             pack: bool = True) -> pd.DataFrame:
     """Make arrays of the shortest trials in a temporary folder until the time is up.
 
-    Returns one row an array: step, array, seconds and bytes for a frame, frames measured. What a trial cannot give
-    (no sound) is left out. The last array is finished, so that one very long recording can take more time.
+    Returns one row an array: step, array, seconds and bytes for a frame, frames measured; what an array is made from
+    counts with the first that needs it. What a trial cannot give (no sound) is left out. Nothing is downloaded: where
+    the face detector is not there yet, the step says that finding faces is not in its numbers. The last array is
+    finished, so that one very long recording can take more time.
     """
     rows, end = [], time.monotonic() + seconds
+    absent = [file for file in face_arrays.detector(table, place) if not file.is_file()]
     with tempfile.TemporaryDirectory(prefix="costs-", dir=_existing(place.folder)) as folder:
-        trial_store = Store(Path(folder), place.dataset, place.data_root)
+        there = replace(place, processed_root=Path(folder), weights_root=None if absent else place.weights_root)
         for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
             for item in wanted:
                 if time.monotonic() >= end:
                     break
+                before = _bytes(there.folder)
                 try:
-                    row = arrays.make(trial, item, trial_store, pack=pack)
+                    row = arrays.make(trial, item, there, pack=pack)
                 except InputError:
                     continue  # the check report names it
-                path = Path(row["path"])
-                size = path.stat().st_size if path.is_file() else 0
-                rows.append({"step": STEPS[arrays.maker_of(item).step], "array": str(item), "frames": trial["n_frames"],
-                             "seconds": row["seconds"], "bytes": size})
+                step = STEPS[arrays.maker_of(item).step]
+                if absent and step == STEPS["visual"]:
+                    step += f" (without finding faces: {absent[0].name} is not there)"
+                rows.append({"step": step, "array": str(item), "frames": trial["n_frames"],
+                             "seconds": row["seconds"], "bytes": _bytes(there.folder) - before})
     sums = pd.DataFrame(rows, columns=["step", "array", "frames", "seconds", "bytes"])
     sums = sums.groupby(["step", "array"], sort=False).sum().reset_index()
     return sums.assign(seconds=sums["seconds"] / sums["frames"], bytes=sums["bytes"] / sums["frames"])
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.npy"))
 
 
 def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd.DataFrame:
@@ -62,31 +77,33 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
         `predict_run` nothing is trained, and the sizes are that run's.
     seconds : time to measure; each network makes one step forward and one of training at least.
 
-    Every frame is computed once; in training as many as `frame_step` leaves, or one step of each sequence.
+    What a sample is, and for how many frames it stands, the recipe says (`sketch`).
     """
     if not seconds or not table["n_frames"].sum():
         return pd.DataFrame(columns=["step", "hours", "GB needed"])
-    from lib import device  # torch is needed for this table only
-    p = params.Params(params.complete({**values, **_trained(values)}))
-    place, rows, sizes = device.pick(p.device), [], {}
+    from lib import device, recipes  # torch is needed for this table only
+    p = params.placed({**values, **_trained(values)})
+    recipe, place, rows = recipes.create(p.recipe, p, None), device.pick(p.device), []
     frames = table.groupby("split")["n_frames"].sum()
-    if p.backbone_run:
-        net, seen = _network("tsav_backbone", p, {})
-        cost = _seconds(net, seen, place, seconds / 2)
-        sizes = {"visual_channels": cost["visual"] // _positions(p), "visual_positions": _positions(p),
-                 "audio_channels": cost["audio"]}
-        rows.append((f"02, 03: features of {p.backbone_run} (width {p.width:g})", frames.sum() * cost["forward"],
-                     2 * frames.sum() * (cost["visual"] // (1 if p.features == "positions" else _positions(p))
-                                         + cost["audio"])))
-    net, seen = _network(p.recipe, p, sizes)
-    cost = _seconds(net, seen, place, seconds / 2)
-    steps = p.steps if p.backbone_run else 1
-    learnt = frames.get("train", 0) / p.options.get("frame_step", 1) / steps * p.epochs
+    if p.backbone_run and (found := recipe.sketch_of_features()):
+        cost = _seconds(found, place, seconds / 2, ("forward",))
+        rows.append((f"02, 03: features of {p.backbone_run}", frames.sum() / found.frames * cost["forward"],
+                     frames.sum() * found.kept))
+    found = recipe.sketch()
+    if found is None:
+        return _in_hours(rows, place)
+    cost = _seconds(found, place, seconds / 2, ("forward",) if p.predict_run else ("forward", "training"))
     if not p.predict_run:
+        learnt = frames.get("train", 0) / found.learnt * p.epochs
+        weights = sum(4 * weight.numel() for weight in found.net.parameters())
         rows.append((f"05_train: {p.recipe}, width {p.width:g}, {p.epochs} epochs", learnt * cost["training"],
-                     2 * 3 * cost["weights"]))  # best and last checkpoint, with both moments of the optimiser
-    predicted = frames.reindex(p.splits).sum()
-    rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted / steps * cost["forward"], 0))
+                     2 * 3 * weights))  # best and last checkpoint, with both moments of the optimiser
+    predicted = frames.reindex(p.splits).sum() / found.frames
+    rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted * cost["forward"], 0))
+    return _in_hours(rows, place)
+
+
+def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
     return pd.DataFrame([(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
                         columns=["step", "hours", "GB needed"])
 
@@ -98,46 +115,28 @@ def _trained(values: Mapping) -> dict:
     return {name: before[name] for name in OF_A_NETWORK if name in before}
 
 
-def _positions(p: Mapping) -> int:
-    """Of the last map of R(2+1)D-18, whose stages halve a face four times."""
-    return (-(-p["face_size"] // 16)) ** 2
-
-
-def _network(name: str, p: Mapping, sizes: Mapping) -> tuple:
-    """A network in the sizes of the experiment, and random inputs for two samples."""
+def _seconds(sketch, place, seconds: float, kinds: Iterable[str]) -> dict[str, float]:
+    """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward, training."""
     import torch
+    net = sketch.net.to(place)
+    seen = {name: torch.rand(BATCH, *shape, device=place) for name, shape in sketch.shapes.items()}
+    works = {"forward": lambda: net.eval()(seen), "training": lambda: _total(net.train()(seen)).backward()}
+    found = {}
+    for kind in kinds:
+        with torch.set_grad_enabled(kind == "training"):
+            works[kind]()  # the first one also plans
+            start, count = time.monotonic(), 0
+            while not count or time.monotonic() < start + seconds / 4:
+                works[kind]()
+                count += 1
+            if place.type == "cuda":
+                _total(works["forward"]()).item()  # waits for what is still computed
+        found[kind] = (time.monotonic() - start) / count / BATCH
+    return found
 
-    from lib import models
-    wanted = {**p, **p["options"], **sizes, "audio_seconds": p["audio_seconds"] or LOOK_BACK}
-    if p["features"] != "positions" and sizes:
-        wanted["visual_positions"] = 1
-    net = models.create(name, **{option: wanted[option] for option in models.options(name) if option in wanted})
-    letters = {"M": 1 + round(100 * wanted["audio_seconds"]), "L": p["steps"]}  # columns, steps
-    shapes = {key: [letters.get(part) or int(part) for part in shape.strip("()").split(", ")[1:]]
-              for key, shape in net.inputs.items() if key != "valid"}
-    return net, {key: torch.rand(BATCH, *shape) for key, shape in shapes.items()}
 
-
-def _seconds(net, seen: Mapping, place, seconds: float) -> dict:
-    """Seconds a sample, forward and in training; bytes of all weights; columns of each output."""
-    net, seen = net.to(place), {name: value.to(place) for name, value in seen.items()}
-    sizes: dict = {"weights": sum(4 * weight.numel() for weight in net.parameters())}
-
-    def forward():
-        outputs = net(seen)
-        sizes.update({name: value.shape[-1] for name, value in outputs.items()})
-        return sum(value.float().sum() for value in outputs.values())
-
-    for kind, work in (("forward", lambda: forward().item()), ("training", lambda: forward().backward())):
-        work()  # the first one also plans
-        start, count = time.monotonic(), 0
-        while not count or time.monotonic() < start + seconds / 4:
-            work()
-            count += 1
-        if place.type == "cuda":
-            forward().item()  # waits for what is still computed
-        sizes[kind] = (time.monotonic() - start) / count / BATCH
-    return sizes
+def _total(outputs: Mapping):
+    return sum(values.float().sum() for values in outputs.values())
 
 
 def forecast(measured: pd.DataFrame, table: pd.DataFrame, folder: Path, workers: int,
@@ -159,16 +158,18 @@ def forecast(measured: pd.DataFrame, table: pd.DataFrame, folder: Path, workers:
 
 
 def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """What the features of a trained network will take on disk: array, frames, GB needed, GB free, enough.
+    """What the features of a trained network will take on disk: array, frames, GB needed, GB free, enough, licence.
 
-    Empty for a recipe that has none. All trials count, also those whose features are there already.
+    Empty for a recipe that has none. All trials count, also those whose features are there already. The licence is that
+    of weights that others published.
     """
     frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
     rows, together = [], 0
     for name, size in recipe.bytes_a_frame().items():
         together += frames * size
-        rows.append([name, frames, frames * size / 1e9, free / 1e9, "yes" if together < free else "NO"])
-    return pd.DataFrame(rows, columns=["array", "frames", "GB needed", "GB free", "enough"]).round(3)
+        rows.append([name, frames, frames * size / 1e9, free / 1e9, "yes" if together < free else "NO",
+                     recipe.licence_of_features()])
+    return pd.DataFrame(rows, columns=["array", "frames", "GB needed", "GB free", "enough", "licence"]).round(3)
 
 
 def _existing(folder: Path) -> Path:

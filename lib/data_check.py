@@ -12,19 +12,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
+from lib import arrays, crops, label_arrays, label_tables, labels, media, published_faces, published_rows, weights
+from lib.containers import STRETCH
 from lib.datasets import tree
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
+from lib.trials import label_files
 
 UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by less
 ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "turned", "fps", "rate", "frames",
-           "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
+COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate",
+           "frames", "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
 
 class Faults:
@@ -56,13 +58,15 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     times = faults.attempt(_times, trial, place, done="left out")
     if info:
         row |= {"opens": True, "video": info.video_codec, "audio": info.audio_codec, "width": info.width,
-                "height": info.height, "turned": f"{info.rotation}°" if info.rotation else "",
+                "height": info.height,
+                "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
+                "turned": f"{info.rotation}°" if info.rotation else "",
                 "fps": round(info.fps, 3), "container": info.n_frames or ""}
     if info and times is not None:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
         _frames(info, times, faults)
     n_frames = None if times is None else len(times)
-    row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
+    row |= {"labels": _labels(trial, place, times, faults), "crops": _crops(trial, place, n_frames, faults)}
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(fault["what"] for fault in faults.rows if fault["severity"] == severity)
     return row | {"faults": faults.rows}
@@ -84,6 +88,10 @@ def _frames(info: media.Info, times: np.ndarray, faults: Faults) -> None:
         faults.add("warning", f"the container asks to turn the picture by {info.rotation}°", "turned by the nearest "
                    "quarter, or not at all beyond a full turn", info.path, "0, 90, 180 or 270", "look at the faces in "
                    "02; ffmpeg -i OLD NEW.mp4 writes it upright")
+    if not 1 / STRETCH <= info.pixel_aspect <= STRETCH:
+        faults.add("warning", f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
+                   "taken as square", info.path, f"{1 / STRETCH:g} to {STRETCH:g}", "look at the faces in 02; "
+                   "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels")
     if info.fps and not RATES[0] <= info.fps <= RATES[1]:
         faults.add("warning", f"an unusual frame rate, {info.fps:.3g} frames a second", "kept: windows count frames",
                    info.path, f"{RATES[0]:g} to {RATES[1]:g}", "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4")
@@ -127,15 +135,18 @@ def _sound(trial: Mapping, info: media.Info, times: np.ndarray, faults: Faults) 
     return row
 
 
-def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
+def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
     counts = []
     for kind in labels.KINDS:
-        if not (name := trial[f"{kind}_path"]):
-            continue
-        path = place.data_root / name
-        if n_frames is None and path.suffix != ".txt":
+        files = label_files(trial[f"{kind}_path"])[0]
+        if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
             continue  # such a file is read against the frames of its video, which does not decode
-        rows = faults.attempt(makers.read_annotation, path, kind, n_frames or 0)
+        path = place.data_root / files[0]
+        if len(files) > 1 or faults.attempt(label_tables.form, path) not in ("official", ""):
+            counts += _table(trial, kind, [place.data_root / file for file in files], place, times, faults)
+            continue
+        n_frames = None if times is None else len(times)
+        rows = faults.attempt(label_arrays.read_annotation, path, kind, n_frames or 0)
         if rows is not None:
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
@@ -143,6 +154,13 @@ def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) 
                            f"{kind}: {len(rows)} label rows, {n_frames} frames", "trimmed or filled up as unlabelled",
                            path, "one row a frame", "check that label file and video are of one release")
     return ", ".join(counts)
+
+
+def _table(trial: Mapping, kind: str, paths: list[Path], place: Store, times: np.ndarray, faults: Faults) -> list[str]:
+    """Labels in a form of one's own, read as notebook 04 will."""
+    told = label_arrays.resolve(trial, request(kind), place).parameters
+    found = faults.attempt(label_arrays.read, paths, kind, times, told)
+    return [] if found is None else [f"{kind} ({found[1]})"]
 
 
 def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:

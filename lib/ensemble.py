@@ -68,7 +68,14 @@ class Ensemble(inference.Predictor):
             raise InputError(f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
                              where=f"trial {trial}", expected="runs on the same recordings",
                              todo="predict them again with the same data")
-        return {task: np.mean([values[task] for values in found], axis=0) for task in self.recipe.tasks}
+        return {task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(runs, T, k) -> (T, k): of the runs that learnt a column; those with NaN in all of it did not."""
+    learnt = ~np.isnan(values).all(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
+        return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
 
 
 def load(folders: list[Path]) -> Ensemble:
@@ -106,18 +113,19 @@ def trial_names(folders: list[Path]) -> list[str]:
 
 
 def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[int],
-          bootstrap: int = 1000) -> list[str]:
+          bootstrap: int = 1000, keep_parameters: bool = False) -> list[str]:
     """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into `target`.
 
     Arguments
     ---------
     folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the merged val trials.
     target : the new run folder. table : trial table (for the splits). widths, bootstrap : see `evaluation.finish`.
+    keep_parameters : the folder has its own params.yaml already.
 
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
     ensemble, run = load(folders), runs.Run(target)
-    if run.folder.exists() and "merge_runs" not in runs.parameters(run.folder):
+    if run.folder.exists() and not runs.parameters(run.folder).get("merge_runs"):
         raise InputError("a folder that is there and holds no merged runs", where=run.folder, todo="name another one")
     names = trial_names(ensemble.recipe.folders)
     table = trials.select(table, names)
@@ -129,11 +137,18 @@ def merge(folders: list[Path], target: Path, table: pd.DataFrame, widths: list[i
     found = evaluation.finish(ensemble, table, run.folder / "predictions", widths, bootstrap, hidden)
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
-    own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
-           "rules": ensemble.recipe.params.rules, "merge_runs": [Path(folder).name for folder in folders]}
-    runs.remember(run, {**runs.parameters(first), **own})
     run.write_json("metrics.json", found)
+    if not keep_parameters:
+        _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     return evaluation.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
+
+
+def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
+    own = {"run": run.name, "recipe": "merged", "modality": "", "backbone_run": "",
+           "rules": rules, "merge_runs": [folder.name for folder in folders]}
+    emotions = {runs.parameters(folder).get("emotion", "both") for folder in folders}
+    own |= {"emotion": "both"} if len(emotions) > 1 else {}
+    runs.remember(run, {**runs.parameters(folders[0]), **own})
 
 
 def _common_tasks(folders: list[Path]) -> tuple[str, ...]:

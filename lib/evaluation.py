@@ -47,6 +47,7 @@ def finish(predictor: Predictor, table: pd.DataFrame, folder: Path, widths: list
     val = list(table["trial"][table["split"] == "val"])
     test = [trial for trial in (hidden or {}) if trial in raw]
     found = {"rules": recipe.params.rules, "epoch": predictor.epoch, "synthetic": predictor.synthetic,
+             "val_trials": val,
              "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are reported here"}
     if predictor.licence:
         found |= {"licence": predictor.licence, "chosen_on": "nothing: weights and rules are the authors'"}
@@ -193,21 +194,23 @@ def f1_table(found: Mapping) -> pd.DataFrame:
 def by_speaker(table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 1000) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else, or neither.
 
-    Needs the column `speaking` of the prediction files (parameter `speaker_run`). The same with the groups of another
-    trial is the control: what differs between groups must differ less there. The result is added to `found` as
-    ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
+    Needs the column `speaking` of the prediction files (parameter `speaker_run`); somebody else is another person of
+    the same video, labelled or not. The same with the groups of another trial is the control: what differs between
+    groups must differ less there. The result is added to `found` as ``val_by_speaker``; returned as rows of
+    `roles.table`, none where nothing is known.
     """
-    val = table[table["split"] == "val"]
-    read = {row["trial"]: pd.read_csv(Path(folder) / f"{row['trial']}.csv") for row in val.to_dict("records")}
-    heard = {trial: rows["speaking"].to_numpy(float) for trial, rows in read.items()
-             if "speaking" in rows and "label_valence" in rows}
-    if not heard:
+    read = {trial: pd.read_csv(Path(folder) / f"{trial}.csv") for trial in table["trial"]}
+    heard = {trial: roles.smoothed(rows["speaking"].to_numpy(float)) for trial, rows in read.items()
+             if "speaking" in rows}
+    videos = dict(zip(table["trial"], table["video"], strict=True))
+    labelled = [trial for trial in table["trial"][table["split"] == "val"]
+                if trial in heard and "label_valence" in read[trial]]
+    if not labelled:
         return roles.table({})
-    videos = dict(zip(val["trial"], val["video"], strict=True))
-    groups = {trial: roles.group(own, [heard[other] for other in heard
-                                       if other != trial and videos[other] == videos[trial]])
-              for trial, own in heard.items()}
-    pairs = {trial: read_pairs(folder, trial) for trial in heard}
+    groups = {trial: roles.group(heard[trial], [own for other, own in heard.items()
+                                                if other != trial and videos[other] == videos[trial]])
+              for trial in labelled}
+    pairs = {trial: read_pairs(folder, trial) for trial in labelled}
     found["val_by_speaker"] = roles.va_by_group({trial: known for trial, (_, known) in pairs.items()},
                                                 {trial: values for trial, (values, _) in pairs.items()}, groups,
                                                 bootstrap)
@@ -216,7 +219,8 @@ def by_speaker(table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 
 
 def speaking_table(found: Mapping) -> pd.DataFrame:
     """One row a split whose speakers were predicted: AVA-style AP with its interval, and what puts it in proportion."""
-    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate", "n_frames", "n_trials"]
+    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate", "calibration_error", "n_frames",
+             "n_trials"]
     rows = []
     for split in ("val", "test"):
         scores = found.get(split, {}).get("speaking")
@@ -300,11 +304,15 @@ def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path)
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}
+    for emotion in EMOTIONS if "va" in predictor.recipe.tasks else ():
+        if values and all(rows[emotion].isna().all() for rows in values.values()):
+            return [f"no submission: {emotion} was not learnt; `python -m lib merge` joins a run of it and this one"]
     for task in [task for task in predictor.recipe.tasks if task != "speaking"]:  # no challenge takes it in this form
         for trial, rows in values.items():
             units = [name for name in rows if name.startswith("action_unit_") and not name.endswith("_raw")]
             array = rows[columns.get(task, units)].to_numpy()
-            submission.write(out, task, trial, array[:, 0] if task == "expression" else array)
+            submission.write(out, task, trial, array[:, 0] if task == "expression" else array,
+                             decimals=predictor.recipe.decimals)
         problems += submission.validate(out, frames, task)
     if "va" in predictor.recipe.tasks:
         single = out / "predictions.csv"

@@ -49,7 +49,8 @@ class Experiment:
     def steps(self, start: str = "", stop: str = "") -> list[str]:
         """Notebooks to execute, from `start` to `stop` ("03").
 
-        With `predict_run` training is left out. A video needs no data set, only a trained run.
+        With `predict_run` training is left out, with `merge_runs` all but the last one. A video needs no data set,
+        only a trained run.
         """
         there = [name for name in NOTEBOOKS if self.has(name)]
         first = there.index(_step(start, there)) if start else 0
@@ -58,6 +59,8 @@ class Experiment:
         if some := self.values.get("notebooks"):
             own = {_step(text, there) for text in some}
             chosen = [name for name in chosen if name in own]
+        if self.values.get("merge_runs"):
+            return [name for name in chosen if name == PREDICT]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
         if self.video and (self.values.get("predict_run") or is_trained(self.run)):
@@ -77,15 +80,22 @@ def _step(text: str, there: list[str]) -> str:
 def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Experiment:
     """Merge and check parameter files. Raises InputError that lists everything that is wrong."""
     merged = params.load(files, overrides)
-    if not merged.get("run"):
-        merged["run"] = Path(files[0]).stem
+    named = bool(merged.get("run"))
+    merged["run"] = merged.get("run") or Path(files[0]).stem
     try:
         values = params.complete(merged, all_declared(notebooks))
     except InputError as error:
         raise InputError(error.what, where=", ".join(map(str, files))) from error
+    if not named:
+        values["run"] = f"{values['run']}_merged" if values.get("merge_runs") else of_fold(values["run"], values)
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks))
+
+
+def of_fold(name: str, values: Mapping) -> str:
+    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one as it is."""
+    return f"{name}_fold{values['fold']}" if values.get("fold", -1) >= 0 else name
 
 
 def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, library: Path,
@@ -102,14 +112,18 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
         raise InputError(f"runs build on each other in a circle: {circle}", where=files[0])
     first: dict[str, Experiment] = {}
     for parameter in ("backbone_run", "predict_run"):
-        text = wanted.values.get(parameter, "")
-        if not text or _exists(text, wanted):
+        text = file = wanted.values.get(parameter, "")
+        if text and (library / f"{text}.yaml").is_file():
+            # What a fold builds on has learnt from the same trials: it is a run of that fold.
+            text = wanted.values[parameter] = of_fold(text, wanted.values)
+        if not text or wanted.values.get("merge_runs") or _exists(text, wanted):
             continue
-        if not (library / f"{text}.yaml").is_file():
+        if not (library / f"{file}.yaml").is_file():
             raise InputError(f"{parameter}: no run, no weights file and no parameter file is called {text}",
                              where=files[0], expected=f"a name out of {library}, or a file")
         shared = {key: value for key, value in overrides.items() if key in SHARED} | {"run": text}
-        more = plan([library / f"{text}.yaml", *files[1:]], shared, notebooks, library, (*above, name))
+        shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
+        more = plan([library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name))
         first |= {other.values["run"]: other for other in more}
     return [*first.values(), wanted]
 

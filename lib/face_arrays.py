@@ -50,6 +50,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         return _tracks(wanted, place)
     if wanted.name == "speaking":
         return speaking_arrays.resolve(trial, wanted)
+    if wanted.name in published_rows.FEATURES:
+        return published_rows.resolve(trial, wanted, place)
     if wanted.name not in OF_A_FACE:
         return wanted
     own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}
@@ -277,5 +279,5 @@ def make_mask(inputs, parameters, create, device) -> None:
                 out[row] = alignment.mask(five, size)
 
 
-# 2: interlaced pictures are made whole, those that change their size are scaled.
-VERSIONS = {"tracks": 2, "face": 2, "face_valid": 1, "pixels": 2, "landmarks": 1, "mask": 1}
+# 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made square.
+VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}

@@ -20,7 +20,8 @@ from lib.models import published
 from lib.params import Params, complete
 from lib.store import Store, fingerprint, request, write_text
 
-HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel")
+HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel", "speaker_run",
+        "speaker_durations")
 
 
 @dataclass
@@ -166,12 +167,13 @@ def _recipe(saved: Mapping, params, store: Store):
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays is kept."""
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
-    mine = json.dumps(predictor.recipe.digits(trial), indent=1)
+    recipe, heard = predictor.recipe, None
+    if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
+        heard = speakers.column(recipe._trials[trial], recipe.params, recipe.store)
+    mine = json.dumps(recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
-        table, recipe = prediction_table(predictor, trial, predictor.predict(trial)), predictor.recipe
-        if recipe.store is not None:  # merged runs have files only
-            table = speakers.with_column(table, recipe._trials[trial], recipe.params, recipe.store)
-        write_csv(path, table)
+        table = prediction_table(predictor, trial, predictor.predict(trial))
+        write_csv(path, speakers.with_column(table, heard))
         write_text(source, mine)
     return path
 
@@ -188,7 +190,8 @@ def begin(folder: Path, predictor: Predictor) -> None:
 
 
 def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid; note, if they have no meaning.
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's box (x, y, width,
+    height in px) where the recipe knows it; note, if the values have no meaning.
 
     Labels, where known, are added by `lib.evaluation`.
     """
@@ -211,6 +214,8 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
     table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
                       if recipe.uses_video else np.ones(len(times), int))
+    if (boxes := recipe.boxes(trial)) is not None:
+        table[["x", "y", "width", "height"]] = boxes.round(2)
     return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
 
 
@@ -268,7 +273,7 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
     if person and recipe.uses_video:
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
-    table = speakers.with_column(table, {**row, "person": person}, params, store, make=True)
+    table = speakers.with_column(table, speakers.column({**row, "person": person}, params, store, make=True))
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
     table["note"] = worth(checkpoint).replace("\n", "; ")
     write_csv(folder / f"{name}.csv", table)

@@ -61,6 +61,10 @@ def va_loss(prediction: Tensor, target: Tensor, kind: str = "ccc", mask: Tensor 
     """
     if kind not in VA_LOSSES:
         raise InputError(f"va_loss {kind!r}", where="losses.va_loss", expected=" or ".join(VA_LOSSES))
+    if prediction.shape != target.shape:  # else they would be stretched to fit, without a word
+        raise InputError(f"the network's va is {tuple(prediction.shape)}, the labels are {tuple(target.shape)}",
+                         where="losses.va_loss", expected="one valence and arousal for each step of the labels",
+                         todo="mend the last layer of the network, or what its forward returns")
     total = _zero(prediction)
     for emotion in range(2):
         x, y = prediction[..., emotion], target[..., emotion]
@@ -69,6 +73,43 @@ def va_loss(prediction: Tensor, target: Tensor, kind: str = "ccc", mask: Tensor 
         if kind != "mse":
             total = total + (1.0 if kind == "ccc" else 0.5) * ccc_loss(x, y, mask, rules)
     return total
+
+
+def window_ccc_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None,
+                    rules: str = "corrected") -> Tensor:
+    """Mean over windows of 1 − CCC of each window's labelled entries (LFAN specification 3.7).
+
+    Arguments
+    ---------
+    prediction : (B, T) float. target : (B, T) float, NaN = unlabelled. mask : (B, T) bool, True = counts.
+    rules : "corrected": population moments; windows with fewer than two labelled entries say nothing and are left out.
+        "published": unbiased variances beside the biased covariance, plus 1e-8; entries without a label count as 0.
+
+    Returns a scalar in 0…2.
+    """
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise InputError(f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
+                         where="losses.window_ccc_loss", expected="two tensors (B, T)")
+    if rules not in ("corrected", "published"):
+        raise InputError(f"rules {rules!r}", where="losses.window_ccc_loss", expected="corrected or published")
+    counts = ~torch.isnan(target) if mask is None else ~torch.isnan(target) & mask.bool()
+    x, y = _accurate(prediction), target.to(torch.float64 if prediction.dtype == torch.float64 else torch.float32)
+    if rules == "published":
+        x, y, counts = x, y.nan_to_num(0.0), torch.ones_like(counts)
+    n = counts.sum(dim=1)
+    mean = lambda values: (values * counts).sum(dim=1) / n.clamp_min(1)  # noqa: E731
+    # Selected, not multiplied: what stands in an entry that does not count may be NaN.
+    x, y = x.masked_fill(~counts, 0.0), y.masked_fill(~counts, 0.0)
+    mx, my = mean(x), mean(y)
+    dx, dy = (x - mx[:, None]) * counts, (y - my[:, None]) * counts
+    covariance, var_x, var_y = mean(dx * dy), mean(dx.square()), mean(dy.square())
+    if rules == "published":
+        unbiased = n / (n - 1).clamp_min(1)
+        spread = (var_x + var_y) * unbiased + (mx - my).square() + 1e-8
+        return (1 - 2 * covariance / spread).mean()
+    spread = (var_x + var_y + (mx - my).square()).clamp_min(torch.finfo(x.dtype).tiny)
+    chosen = n >= 2
+    return (1 - 2 * covariance / spread)[chosen].mean() if chosen.any() else _zero(prediction)
 
 
 def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media, published_rows, speaking_arrays
+from lib import audio, face_arrays, feature_arrays, label_arrays, media, published_rows, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
 SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
+SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,16 @@ def _of_sound_and_time(trial, wanted):
     return {**_of_sound(trial, wanted), "time": request("time")}
 
 
-def _from_annotation(column):
-    def sources(trial, wanted):
-        annotation = {"annotation": trial[column]} if trial[column] else {}
-        return {**annotation, "time": request("time")}
-    return sources
+def _of_speech_and_time(trial, wanted):
+    if "database" in wanted.parameters:
+        name = published_rows.FEATURES[wanted.name][0]
+        return {**published_rows.sources(trial, name), "time": request("time")}
+    return {"sound": request("audio_16k", rate=SPEECH_RATE), "time": request("time"), **wanted.files}
+
+
+def _for_face_map(trial, wanted):
+    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
+            "time": request("time"), **wanted.files}
 
 
 def _time(inputs, parameters, create, device):
@@ -91,44 +96,42 @@ def _mel(inputs, parameters, create, device):
         out[...] = power
 
 
-def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
-    """Labels of a file, whoever wrote it: an official one (its rows need not be as many as the frames), an
-    ``img,V,A,frame_id`` CSV, or LFAN's ``label.npy``."""
-    if path.suffix == ".csv":
-        return labels.read_csv(path, n_frames)
-    if path.suffix == published_rows.SUFFIX:
-        return published_rows.read_labels(path, n_frames)
-    return labels.read(path, kind)
-
-
-def _published(name):
-    def sources(trial, wanted):
-        return {**published_rows.sources(trial, published_rows.FEATURES[name][0]), "time": request("time")}
-
+def _or_published(name, compute):
+    """The rows of the published LFAN database where the request means those (`published_rows.resolve`)."""
     def make_features(inputs, parameters, create, device):
+        if "database" not in parameters:
+            return compute(inputs, parameters, create, device)
         rows = published_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
         with create(rows.shape, np.float32, note="from the published LFAN database") as out:
             out[...] = rows
-    return Maker(name, "audio", "trial", 1, sources, make_features)
+    return Maker(name, "audio", "video", published_rows.VERSION, _of_speech_and_time, make_features)
 
 
-def _unlabelled(kind, n_frames):
-    if kind == "va":
-        return np.full((n_frames, 2), np.nan, np.float32)
-    # How many action units there are is not known without a file: none.
-    return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
+def _mfcc39(inputs, parameters, create, device):
+    from lib.features import mfcc39
+    rows = mfcc39.on_frames(inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"]))
+    with create(rows.shape, rows.dtype) as out:
+        out[...] = rows
 
 
-def _labels(kind):
-    def make_labels(inputs, parameters, create, device):
-        n_frames = len(inputs["time"])
-        rows, note = _unlabelled(kind, n_frames), "no label file"
-        if "annotation" in inputs:
-            rows = read_annotation(inputs["annotation"], kind, n_frames)
-            rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
-        with create(rows.shape, rows.dtype, note=note) as out:
-            out[...] = rows
-    return make_labels
+def _vggish(inputs, parameters, create, device):
+    from lib.features import vggish  # torch is needed for this array only
+    vggish.make(inputs, parameters, create, device)
+
+
+def _face_map(inputs, parameters, create, device):
+    from lib.features import face_maps  # torch is needed for this array only
+    face_maps.make(inputs, parameters, create, device)
+
+
+def _egemaps(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, parameters, create, device)
+
+
+def _functionals(inputs, parameters, create, device):
+    from lib.features import egemaps
+    egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
 
 
 def _backbone(part):
@@ -179,10 +182,18 @@ MAKERS = {maker.name: maker for maker in (
           speaking_arrays.make_speaking),
     Maker("mel", "audio", "video", 1, _of_sound, _mel),
     Maker("loudness", "audio", "video", 1, _of_sound_and_time, _loudness),
-    *map(_published, published_rows.FEATURES),
-    Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
-    Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
-    Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),
+    _or_published("mfcc39", _mfcc39),
+    _or_published("vggish", _vggish),
+    Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _egemaps),
+    Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
+    Maker("face_map", "visual", "trial", 1, _for_face_map, _face_map),
+    *(Maker(kind, "labels", "trial", 1, label_arrays.sources, label_arrays.maker(kind)) for kind in label_arrays.KINDS),
+    Maker("feature", "visual", "trial", feature_arrays.VERSIONS["feature"], feature_arrays.sources_of_file,
+          feature_arrays.make_from_file),
+    Maker("mel_statistics", "audio", "video", feature_arrays.VERSIONS["mel_statistics"],
+          feature_arrays.sources_of_statistics, feature_arrays.make_statistics),
+    Maker("frame_features", "visual", "trial", feature_arrays.VERSIONS["frame_features"],
+          feature_arrays.sources_of_network, feature_arrays.make_of_network),
     Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
     Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),

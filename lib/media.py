@@ -39,9 +39,9 @@ class Info:
 
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not say; `fps`
     (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 = not said) are in s,
-    `audio_rate` in 1/s; `width` and `height` are the stored picture's, before `rotation` (degrees anticlockwise,
-    as a viewer would turn it). `pixels` is the stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced`
-    says whether the first frame is two fields.
+    `audio_rate` in 1/s; `width` and `height` are the stored picture's, before its pixels (`pixel_aspect` times as wide
+    as high) are made square, and before `rotation` (degrees anticlockwise, as a viewer would turn it). `pixels` is the
+    stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced` says whether the first frame is two fields.
     """
 
     path: str
@@ -59,6 +59,7 @@ class Info:
     audio_duration: float = 0.0
     pixels: str = ""
     interlaced: bool = False
+    pixel_aspect: float = 1.0
 
 
 def probe(path: Path) -> Info:
@@ -90,7 +91,7 @@ def _video_facts(track, duration: float) -> dict:
             "height": track.codec_context.height, "n_frames": track.frames,
             "fps": float(track.average_rate or track.guessed_rate or 0),
             "duration": _seconds(track.duration, track) or duration,
-            "video_start": _seconds(track.start_time, track)}
+            "video_start": _seconds(track.start_time, track), "pixel_aspect": containers.pixel_aspect(track)}
 
 
 def _seconds(stamp: int | None, track) -> float:
@@ -113,13 +114,16 @@ def frame_times(path: Path) -> np.ndarray:
         return np.array([time for time, _ in containers.timed(container, path)], np.float64)
 
 
-def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[float, np.ndarray]]:
+def frames(path: Path, start: int = 0, rotate: bool = True,
+           square: bool = True) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame, in display order.
 
     Arguments
     ---------
     start : frames to pass over at the beginning (they are decoded, as their followers depend on them).
     rotate : turn the picture as the container asks a viewer to; False gives it as it is stored.
+    square : stretch a picture whose pixels are not square (DV, DVD, anamorphic lenses) to the width that a viewer
+        shows: a squeezed face fits no template. False keeps the stored pixels.
 
     Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels. All pictures have
     the size of the first one: a recording that changes its resolution is scaled to it.
@@ -129,13 +133,15 @@ def frames(path: Path, start: int = 0, rotate: bool = True) -> Iterator[tuple[fl
     if Path(path).is_dir():
         yield from ((time, picture) for time, picture in pictures.frames(path, start))
         return
-    size: dict = {}
+    width = height = 0
     with containers.opened(path) as container:
         whole = containers.progressive(containers.timed(container, path))
         for index, (time, frame, turns) in enumerate(whole):
-            size = size or {"width": frame.width, "height": frame.height}
+            if index == 0:
+                track = container.streams.video[0]
+                width, height = containers.square_size(track, frame) if square else (frame.width, frame.height)
             if index >= start:
-                picture = frame.to_ndarray(format="rgb24", **size)
+                picture = frame.to_ndarray(format="rgb24", width=width, height=height)
                 yield time, np.ascontiguousarray(np.rot90(picture, turns)) if turns and rotate else picture
 
 

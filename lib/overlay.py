@@ -59,9 +59,12 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        who = f"person: {trial['person']}" if trial["person"] else ""
-        write(store.data_root / trial["video_path"], with_boxes(pd.read_csv(table, comment="#"), trial, store), target,
-              "; ".join(filter(None, [who, note])))
+        values, words = pd.read_csv(table, comment="#"), [f"person: {trial['person']}"] if trial["person"] else []
+        if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video
+            values, words = speaker_video.of_trials(trial, store, predictions), []
+        else:
+            values = with_boxes(values, trial, store)
+        write(store.data_root / trial["video_path"], values, target, "; ".join(filter(None, [*words, note])))
     return target
 
 

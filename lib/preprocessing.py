@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, audio, face_arrays, labels, plots, viewer
+from lib import arrays, audio, face_arrays, feature_arrays, labels, plots, viewer
 from lib.errors import InputError
 from lib.makers import SOUND_RATE
+from lib.metrics import EMOTIONS
 from lib.store import Request, Store, request
-from lib.trials import select
+from lib.trials import LABELS, label_files, select
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
@@ -112,9 +113,12 @@ def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) ->
 
 def sources(table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: Iterable[Request]) -> list[Path]:
     """What the arrays are made from: files and folders that the trial table names in `columns`, and checkpoints."""
-    named = {value for column in columns for value in table[column] if value}
+    named = {file for column in columns for value in table[column]
+             for file in (label_files(value)[0] if column in LABELS else [value]) if file}
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = face_arrays.detector(table, store) if "crops_dir" in columns else []
+    named |= {source for item in wanted if item.name == "feature" for trial in table.to_dict("records")
+              for source in feature_arrays.sources_of_file(trial, item).values() if isinstance(source, str)}
     return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]
 
 
@@ -206,6 +210,18 @@ def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) 
                 row["most frequent"] = Counter(np.concatenate(values).tolist()).most_common(1)[0][0]
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.DataFrame:
+    """Mean pairwise CCC of the annotators of each trial that has several: trial, annotators, valence, arousal."""
+    rows = []
+    for trial in table[table["va_path"] != ""].to_dict("records"):
+        facts = arrays.facts(trial, request("va", mismatch=mismatch), store)
+        if "annotators" in facts:
+            rows.append({"trial": trial["trial"], **{name: facts[name] for name in ("annotators", *EMOTIONS)}})
+    found = pd.DataFrame(rows, columns=["trial", "annotators", *EMOTIONS])
+    mean = {"trial": "mean of all", "annotators": "", **{emotion: found[emotion].mean() for emotion in EMOTIONS}}
+    return pd.concat([found, pd.DataFrame([mean])]) if len(found) > 1 else found
 
 
 def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):

@@ -61,10 +61,11 @@ def valid_rows(path: Path, n_frames: int) -> np.ndarray:
 def fill_faces(array: np.ndarray, file: Path, video: Path) -> None:
     """Render (T, S, S, 3) uint8 faces from the frames of the video; black where no face was found.
 
-    At S = 112 exactly the published rendering: affine, cubic, black border. Other sizes are made from that.
+    At S = 112 exactly the published rendering: affine, cubic, black border. Other sizes are made from that. The
+    matrices count stored pixels: their reader did not know of pixels that are not square.
     """
     matrices, _ = fit(file, len(array))
-    for index, (_, picture) in enumerate(media.frames(video)):
+    for index, (_, picture) in enumerate(media.frames(video, square=False)):
         if np.isfinite(matrices[index]).all():
             face = cv2.warpAffine(picture, matrices[index], (SIZE, SIZE), flags=cv2.INTER_CUBIC)
             shrink = array.shape[1] < SIZE

@@ -7,6 +7,7 @@ annotation file: without it rows can be placed only where there are as many as f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,13 +16,28 @@ import numpy as np
 
 from lib import labels
 from lib.errors import InputError
+from lib.store import Request, Store, request
 
 FOLDER, SUFFIX = "npy_data", ".npy"
 FACE = "frame.npy"
 LABELS = ("label.npy", "continuous_label.npy")  # the code writes the first, its README says the second
 SIDE = 48       # px of a face
 TOLERANCE = 2   # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
+VERSION = 1     # of the features' arrays, raised when their numbers change
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}  # array of the store -> file, columns
+
+
+def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for one of `FEATURES` as the database's rows of this trial, where it has them or the store kept them.
+
+    Features that are asked for with weights of one's own are left as they are.
+    """
+    if wanted.parameters.get("weights", "published") != "published":
+        return wanted
+    own = request(wanted.name, database=trial["trial"])
+    shelf = place.shelf("video", trial["video"])
+    there = (place.data_root / FOLDER / trial["trial"] / FEATURES[wanted.name][0]).is_file()
+    return own if there or shelf.find(own.name, own.parameters, VERSION) else wanted
 
 
 def sources(trial: Mapping, name: str) -> dict:
@@ -31,7 +47,7 @@ def sources(trial: Mapping, name: str) -> dict:
 
 def annotation(trial: Mapping) -> dict:
     """The official annotation file as an input, if the trial has one."""
-    return {"annotation": trial["va_path"]} if trial["va_path"].endswith(".txt") else {}
+    return {"annotation": trial["va_path"]} if re.fullmatch(r"[^|]*\.txt", trial["va_path"]) else {}
 
 
 def read(path: Path, columns: tuple[int, ...]) -> np.ndarray:

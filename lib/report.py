@@ -22,8 +22,9 @@ from lib.trials import SYNTHETIC_NOTE
 
 NAME = "report.html"
 ROOM = 12_000_000  # bytes that pictures may take as text; with everything else a report stays under 15 MB
+LONG = 40  # letters of a word that is broken
 FIRST = ("ccc", "training_curves", "error_by_trial", "circumplex")  # figures that a reader wants to see first
-STYLE = ("body{font:15px sans-serif;margin:2em;max-width:90em}table{border-collapse:collapse;font-size:13px}"
+STYLE = ("body{font:15px sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
          "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
          "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}img{max-width:100%}pre{white-space:pre-wrap}"
          ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}")
@@ -36,15 +37,19 @@ class Html(str):
 def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
     """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped."""
     body = [f"<h1>{html.escape(title)}</h1>"]
-    for heading, content in parts.items():
-        body += [f"<h2>{html.escape(heading)}</h2>" if heading else "", _part(content)]
+    for number, (heading, content) in enumerate(parts.items()):
+        body += [f"<h2>{html.escape(heading)}</h2>" if heading else "", _part(content, f"t{number}")]
     return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(title)}</title>"
             f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n")
 
 
-def _part(content: pd.DataFrame | str) -> str:
+def _part(content: pd.DataFrame | str, name: str) -> str:
+    """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on the page."""
     if isinstance(content, pd.DataFrame):
-        return content.to_html(index=False, border=0, na_rep="")
+        wide = [place for place, column in enumerate(content, start=1)
+                if any(len(word) > LONG for value in content[column] for word in str(value).split())]
+        style = "".join(f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide)
+        return f"<style>{style}</style>{content.to_html(index=False, border=0, na_rep='', table_id=name)}"
     return content if isinstance(content, Html) else f"<p>{html.escape(content)}</p>"
 
 

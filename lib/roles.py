@@ -16,6 +16,7 @@ from lib.errors import InputError
 ROLES = ("self", "other", "off-screen", "silent")
 GROUPS = ("speaking", "somebody else speaking", "not speaking")
 SPEAKS = 0.5    # probability from which somebody counts as speaking
+MEDIAN = 5      # frames of the running median of probabilities (asd.md §8.2)
 
 
 def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:
@@ -46,6 +47,15 @@ def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:
     return np.divide(out, total, out=np.full_like(out, 1 / len(ROLES)), where=total > 0)
 
 
+def smoothed(speaking: np.ndarray, width: int = MEDIAN) -> np.ndarray:
+    """(T,) running median of a face's probability over the frames in which it is seen; NaN stays NaN."""
+    speaking = np.asarray(speaking, np.float64)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(speaking, width // 2, constant_values=np.nan), width)
+    out, seen = np.full(speaking.shape, np.nan), np.isfinite(speaking)
+    out[seen] = np.nanmedian(around[seen], axis=1)
+    return out
+
+
 def group(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     """Which of `GROUPS` each frame of a trial is in, (T,) int8, −1 where the face is not seen.
 
@@ -55,7 +65,8 @@ def group(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     speaks = own > SPEAKS
     else_where = np.zeros(own.shape, bool)
     for other in others:
-        else_where |= np.nan_to_num(np.asarray(other, np.float64)) > SPEAKS
+        heard = np.nan_to_num(np.asarray(other, np.float64))[:len(own)] > SPEAKS
+        else_where[:len(heard)] |= heard
     return np.where(np.isnan(own), -1, np.where(speaks, 0, np.where(else_where, 1, 2))).astype(np.int8)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from lib import media
+from lib import media, trials
+from lib.store import Store
 
+SPEAKS = 0.5    # probability from which a face counts as speaking
 GREEN, RED = (0, 170, 60), (214, 39, 40)
 
 
@@ -19,6 +21,22 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
     of_frame = dict(list(values.groupby("frame")))
     for index, (_, picture) in enumerate(media.frames(video), 1):
         yield draw(picture, of_frame.get(index, values[:0]), note)
+
+
+def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
+    """What `frames` draws of a data set's video: the prediction files of all its persons that were predicted.
+
+    trial : one of them. The files have the face's boxes (`lib.inference.prediction_table`).
+    """
+    everyone = trials.read(store.trials_path)
+    parts = []
+    for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
+        path = Path(predictions) / f"{row['trial']}.csv"
+        if path.is_file():
+            values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
+            parts.append(values.assign(face=row["person"] or row["trial"], smoothed=values["speaking"],
+                                       speaking=(values["speaking"] > SPEAKS).astype(int)))
+    return pd.concat(parts, ignore_index=True)
 
 
 def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib import arrays, face_arrays, media, people, speaking_arrays, weights
 from lib.errors import InputError
-from lib.store import Store, request, write_text
+from lib.store import Store, read, request, write_text
 from lib.tracking import BOX
 
 SMOOTH = 2          # frames to either side whose mean is taken, the published display's (asd.md §3.4)
@@ -37,6 +37,8 @@ def find(video: Path, network: Path, params: Mapping, folder: Path, store: Store
     """Follow all faces of a video and score them; arrays lie under ``<folder>/arrays``, or in `store`.
 
     network : a run's checkpoint, or a weights file as its authors published it (`lib.features.speaking.load`).
+    params : weights_root, device, faces, ``speaker_durations`` (s; scores are averaged over pieces of each, as
+    published; none: windows).
     Raises InputError for a video without sound or picture, and for weights of another network.
     """
     from lib.features import speaking
@@ -51,9 +53,13 @@ def find(video: Path, network: Path, params: Mapping, folder: Path, store: Store
     row = dict(row) if row else video_row(video, info)
     weights.provide(weights.path(face_arrays.DETECTOR, store.weights_root or Path("weights")))
     crop, size = speaking.grey_size(detector)
-    scores = request("track_speaking", {"network": Path(network)}, crop=crop, size=size)
+    scores = speaking_arrays.wanted(Path(network), crop, size, _durations(params), "track_speaking")
     arrays.make_all(row, [request("time"), request("tracks"), scores], store, device)
     return Found(store, row, scores, detector.name)
+
+
+def _durations(params: Mapping) -> tuple[float, ...]:
+    return tuple(params.get("speaker_durations", ()))
 
 
 def _device(params: Mapping) -> str:
@@ -189,7 +195,7 @@ def learnt(checkpoint: Path) -> bool:
 def predict_video(video: Path, checkpoint: Path, params: Mapping, folder: Path) -> tuple[Speakers, pd.DataFrame, str]:
     """Find who speaks in a video and write CSV, JSON and RTTM into `folder`; returns (Speakers, table, name)."""
     found = find(video, checkpoint, params, folder)
-    values = table(found)
+    values = table(found, params.get("speaker_smoothing", SMOOTH))
     write(values, found, folder)
     return Speakers(found, values), values, found.row["trial"]
 
@@ -207,7 +213,9 @@ def request_for(params: Mapping, always: bool = False):
     if named == "none" or not (named or always):
         return None
     file = speaking_arrays.network_file(named, Path(root) if root else None, params.get("runs_root"))
-    return speaking_arrays.wanted(file, *speaking.grey_size(speaking.load(file))) if file else None
+    if not file:
+        return None
+    return speaking_arrays.wanted(file, *speaking.grey_size(speaking.load(file)), _durations(params))
 
 
 def requests(params: Mapping) -> list:
@@ -216,23 +224,25 @@ def requests(params: Mapping) -> list:
     return [asked] if asked else []
 
 
-def with_column(values: pd.DataFrame, trial: Mapping, params: Mapping, store: Store,
-                make: bool = False) -> pd.DataFrame:
-    """A prediction table with the column `speaking`: probability that its person is heard, NaN where not seen.
+def column(trial: Mapping, params: Mapping, store: Store, make: bool = False) -> arrays.Located | None:
+    """Where the array behind a trial's column `speaking` lies; None where that cannot be told.
 
-    Unchanged where that cannot be told: no network for it, no sound, no detector. make : compute what is not there yet.
+    That is: no network for it (`request_for`), no sound, no detector. make : compute what is not there yet.
     """
-    asked = None if "speaking" in values or not trial["audio_path"] else request_for(params, always=make)
+    asked = request_for(params, always=make) if trial["audio_path"] else None
     if asked is None:
-        return values
-    if make:
-        with contextlib.suppress(InputError):
+        return None
+    with contextlib.suppress(InputError):
+        if make:
             arrays.make(trial, asked, store, _device(params))
-    try:
         located = arrays.locate(trial, asked, store)
-    except InputError:
-        return values
-    return values.assign(speaking=np.asarray(arrays.read(trial, asked, store))) if located.exists else values
+        return located if located.exists else None
+    return None
+
+
+def with_column(values: pd.DataFrame, heard: arrays.Located | None) -> pd.DataFrame:
+    """A prediction table with the column `speaking`: probability that its person is heard, NaN where not seen."""
+    return values if heard is None else values.assign(speaking=np.asarray(read(heard.path)))
 
 
 def choose(video: Path, params: Mapping, folder: Path) -> str:

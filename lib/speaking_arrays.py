@@ -6,35 +6,41 @@ row of one trial: NaN where the person is not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lib import asd_crops, media, people, tracking, weights
+from lib.declarations import ROOT
 from lib.features import mfcc
 from lib.store import Request, request
 
 WEIGHTS = "light_asd_ava"     # the published network that is taken where it is there
-VERSIONS = {"track_crops": 1, "track_speaking": 1, "speaking": 1}
+VERSIONS = {"track_crops": 2, "track_speaking": 1, "speaking": 1}  # 2: pixels are made square
 
 
 def network_file(named: str, weights_root: Path | None, runs_root: Path | None = None) -> Path | None:
     """The file of the network that tells who speaks: a run's checkpoint, a weights file, or Light-ASD's if it is there.
 
-    named : run or file; "" takes Light-ASD's. None where there is none.
+    named : run, or file relative to the repository root; "" takes Light-ASD's. None where there is none.
     """
     if not named:
         place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
         return place if place is not None and place.is_file() else None
     run = Path(runs_root or "runs") / named / "checkpoints" / "best.pt"
-    return run if run.is_file() else Path(named).expanduser()
+    return run if run.is_file() else ROOT / Path(named).expanduser()
 
 
-def wanted(file: Path, crop: str, size: int) -> Request:
-    """The request for a person's speaking probability, by the network in `file`, which sees `crop` at `size` px."""
-    return request("speaking", {"network": file}, crop=crop, size=size)
+def wanted(file: Path, crop: str, size: int, durations: Sequence[float] = (), name: str = "speaking") -> Request:
+    """The request for a person's speaking probability, by the network in `file`, which sees `crop` at `size` px.
+
+    durations : s of the pieces that scores are averaged over, () for windows (`lib.features.speaking.score`).
+    name : "track_speaking" for the scores of all faces.
+    """
+    more = {"durations": [float(each) for each in durations]} if len(durations) else {}
+    return request(name, {"network": file}, crop=crop, size=size, **more)
 
 
 def resolve(trial: Mapping, asked: Request) -> Request:
@@ -55,7 +61,7 @@ def sources_of_scores(trial: Mapping, asked: Request) -> dict:
 
 
 def sources_of_speaking(trial: Mapping, asked: Request) -> dict:
-    own = {name: asked.parameters[name] for name in ("crop", "size")}
+    own = {name: value for name, value in asked.parameters.items() if name != "person"}
     return {"scores": request("track_speaking", asked.files, **own), "tracks": request("tracks"),
             "time": request("time")}
 
@@ -85,7 +91,7 @@ def make_scores(inputs, parameters, create, device) -> None:
         for track in np.unique(tracks[:, 1]):
             rows = np.flatnonzero(tracks[:, 1] == track)
             out[rows] = _of_track(detector, inputs["crops"], rows, times[tracks[rows, 0].astype(int)],
-                                  inputs["sound"], t0)
+                                  inputs["sound"], t0, parameters.get("durations", ()))
 
 
 def _device() -> str:
@@ -93,11 +99,11 @@ def _device() -> str:
     return str(device.pick("auto"))
 
 
-def _of_track(detector, crops, rows, times, sound, t0):
+def _of_track(detector, crops, rows, times, sound, t0, durations):
     from lib.features import speaking
     when, shown = speaking.grid(times, detector.fps)
     first = mfcc.at_times(when, t0, detector.fps)
-    logits = speaking.score(detector, lambda start, stop: crops[rows[shown[start:stop]]], sound, first)
+    logits = speaking.score(detector, lambda start, stop: crops[rows[shown[start:stop]]], sound, first, durations)
     return speaking.on_frames(logits, when, times)
 
 

@@ -22,18 +22,20 @@ COLUMNS = ("image_location", "valence", "arousal")
 _ROUNDING = 1e-6  # what the mean of values in [-1, 1] may exceed the range by
 
 
-def write(folder: Path, task: str, trial: str, array: np.ndarray, names: tuple[str, ...] = ()) -> Path:
+def write(folder: Path, task: str, trial: str, array: np.ndarray, names: tuple[str, ...] = (),
+          decimals: int = 5) -> Path:
     """Write the predictions of a trial to ``<folder>/<VA_Set|EXPR_Set|AU_Set>/<trial>.txt``.
 
-    task : "va": array (T, 2) in −1…1, five decimals; "expression": (T,) class numbers; "action_units": (T, U)
-    of 0 and 1. names : the header's, if the number of columns does not tell (an 8-class expression network).
+    task : "va": array (T, 2) in −1…1; "expression": (T,) class numbers; "action_units": (T, U) of 0 and 1.
+    names : the header's, if the number of columns does not tell (an 8-class expression network).
+    decimals : of valence and arousal.
     Every frame has its line, in order: raises InputError for a frame without prediction or out of range.
     """
     array = _complete(np.asarray(array), task, trial)
     path = Path(folder) / FOLDERS[task] / f"{trial}.txt"
     if task != "va":
         return labels.write(path, task, array.astype(np.int8), names)
-    rows = [f"{valence:.5f},{arousal:.5f}" for valence, arousal in array]
+    rows = [f"{valence:.{decimals}f},{arousal:.{decimals}f}" for valence, arousal in array]
     return store.write_text(path, "\n".join([",".join(labels.HEADERS["va"][0]), *rows]) + "\n")
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import declarations, device
+from lib import declarations, device, folds, release
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -43,6 +43,9 @@ class State:
     best_score: float = float("-inf")
     best_epoch: int = -1
     plateau: int = 0  # how often the rate was lowered
+    released: int = 0  # groups of frozen layers that were let go (`lib.release`), in which epoch the last one,
+    released_at: int = -1
+    lowered_at: int = -1  # and in which epoch the rate was lowered
     sums: dict = field(default_factory=dict)  # of the losses of this epoch's batches
     history: list = field(default_factory=list)
 
@@ -85,6 +88,8 @@ class Trainer:
     def __init__(self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()):
         self.recipe, self.params, self.folder, self.on_epoch = recipe, recipe.params, Path(folder), on_epoch
         self.device = device.pick(self.params.device)
+        trials = recipe.split(trials)
+        self.notes = _apart(recipe, trials)
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
         self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
         if self.train_trials.empty:
@@ -97,8 +102,8 @@ class Trainer:
         recipe.initialise(self.model)
         self.model = channels_last(self.model.to(self.device))
         self.forward = torch.compile(self.model) if self.params.compiled else self.model  # the same weights
-        groups = [{**group, "lr": self.params.lr * group.get("lr_factor", 1.0)} for group in recipe.groups(self.model)]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
+        self.course = recipe.course()
+        self._new_optimizer()
         # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
         half = torch.bfloat16 if self.device.type == "cuda" and torch.cuda.is_bf16_supported(False) else torch.float16
         precision = self.params.precision
@@ -110,6 +115,11 @@ class Trainer:
         self.state = State()
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
+    def _new_optimizer(self) -> None:
+        groups = [{**group, "lr": self.params.lr * group.get("lr_factor", 1.0)}
+                  for group in self.recipe.groups(self.model)]
+        self.optimizer = self.recipe.optimizer(groups)
+
     def fit(self) -> pd.DataFrame:
         """Train until `epochs` or until `patience` epochs brought nothing better; returns the history.
 
@@ -117,7 +127,7 @@ class Trainer:
         """
         self.resume()
         with Interrupts() as interrupts:
-            while self.state.epoch < self.params.epochs and not self._is_stale():
+            while self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on():
                 self._train_epoch(interrupts)
                 self._close_epoch()
                 if interrupts.asked:  # during validation or a report
@@ -139,13 +149,42 @@ class Trainer:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)
             raise InputError(f"the run folder holds a training with other parameters: {changes}", where=self.folder,
                              todo="give this experiment another name with `run`, or rename the old folder")
+        mine = [str(trial) for trial in self.train_trials["trial"]]
+        if other := sorted(set(mine) ^ set(saved.get("trained_on", mine))):
+            raise InputError(f"the run folder holds weights and statistics of other training trials, as of another "
+                             f"fold ({len(other)} differ, first: {other[0]})", where=self.folder,
+                             todo="give this experiment another name with `run`, or bring the fold file back")
+        self.state = State(**saved["state"])
         self.model.load_state_dict(saved["model"])
+        if self.state.released:
+            self._let_go()
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
-        self.state = State(**saved["state"])
+
+    def _goes_on(self) -> bool:
+        """At the start of an epoch: release what is due; whether there is anything left to do."""
+        if self.course is None or self.state.batch:  # inside an epoch it was decided before
+            return True
+        while (verdict := release.decide(self.course, self.params.lr, self.state)) == "release":
+            self.state.released += 1
+            self.state.released_at, self.state.plateau = self.state.epoch, 0
+            self._reload_best()
+            self._let_go()
+        return verdict == "go"
+
+    def _let_go(self) -> None:
+        self.recipe.release(self.model, self.state.released)
+        self._new_optimizer()
+
+    def _reload_best(self) -> None:
+        path = self.folder / "checkpoints" / "best.pt"
+        if self.state.best_epoch >= 0 and path.is_file():
+            self.model.load_state_dict(load_checkpoint(path)["model"])
 
     def _is_stale(self) -> bool:
         waited = self.state.epoch - 1 - self.state.best_epoch
+        if self.course is not None:
+            waited = release.waited(self.course, self.state, for_stop=True)
         return bool(self.params.patience) and self.state.epoch > 0 and waited >= self.params.patience
 
     def _train_epoch(self, interrupts: Interrupts) -> None:
@@ -170,14 +209,30 @@ class Trainer:
         state.sums["batches"] = len(batches)
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
-        factor = (schedule(self.params.schedule, progress) * PLATEAU_FACTOR ** self.state.plateau
-                  * self.recipe.rate_factor(self.state.epoch))
+        rate = (self.params.lr * PLATEAU_FACTOR ** self.state.plateau if self.course is None
+                else release.rate(self.course, self.params.lr, self.state))
+        rate *= schedule(self.params.schedule, progress) * self.recipe.rate_factor(self.state.epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.params.lr * group.get("lr_factor", 1.0) * factor
+            group["lr"] = rate * group.get("lr_factor", 1.0)
         # Dropout must not depend on how the training came to this batch.
         torch.manual_seed(int(np.random.SeedSequence([self.params.seed, self.state.epoch, self.state.batch])
                               .generate_state(1)[0]))
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        self.optimizer.zero_grad(set_to_none=True)
+        parts: dict[str, float] = {}
+        for share, piece in self.recipe.pieces(batch):
+            for name, value in self._backward(share, piece).items():
+                parts[name] = parts.get(name, 0.0) + share * value
+        self.scaler.unscale_(self.optimizer)
+        if self.params.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for name, value in parts.items():
+            self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+
+    def _backward(self, share: float, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        """Add the gradient of `share` of a batch's loss; returns its parts."""
         with torch.autocast(**self.autocast):
             outputs = self.forward(batch)
         parts = self.recipe.loss(outputs, batch)
@@ -185,15 +240,8 @@ class Trainer:
             raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
                              f"{self.state.batch + 1}", where=self.folder,
                              todo="lower lr; the last checkpoint is whole")
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(parts["total"]).backward()
-        self.scaler.unscale_(self.optimizer)
-        if self.params.grad_clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        for name, value in parts.items():
-            self.state.sums[name] = self.state.sums.get(name, 0.0) + value.item()
+        self.scaler.scale(parts["total"] * share).backward()
+        return {name: value.item() for name, value in parts.items()}
 
     def _close_epoch(self) -> None:
         state = self.state
@@ -201,6 +249,7 @@ class Trainer:
         row = {"epoch": state.epoch + 1, "loss": state.sums.pop("total") / n_batches,
                **{f"loss_{name}": value / n_batches for name, value in state.sums.items()},
                "lr": self.optimizer.param_groups[0]["lr"], "batches": n_batches, "seconds": round(seconds, 2)}
+        row |= {} if self.course is None else {"released": state.released}
         if not self.val_trials.empty:
             row |= self._validate()
         score = row.get("score", -row["loss"])
@@ -208,10 +257,15 @@ class Trainer:
         if score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
         waited = state.epoch - state.best_epoch
-        state.plateau += int(self.params.schedule == "plateau" and waited > 0 and waited % PLATEAU_PATIENCE == 0)
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        if self.course is None:
+            state.plateau += int(self.params.schedule == "plateau" and waited > 0 and waited % PLATEAU_PATIENCE == 0)
+        elif release.lower(self.course, state):
+            state.plateau, state.lowered_at = state.plateau + 1, state.epoch - 1
         if state.best_epoch == state.epoch - 1:
             self.save("best")
+        elif self.course is not None and self.course.reload_best:
+            self._reload_best()
         self.save("last")
         history = pd.DataFrame(state.history)
         history.to_csv(self.folder / "history.csv", index=False)
@@ -227,7 +281,7 @@ class Trainer:
             rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
             for task, values in rows.items():
                 predictions.setdefault(task, {})[trial] = values
-                labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values).any(axis=1))
+                labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values))
         scores = self.recipe.metrics(labels, predictions)
         named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
         named["score"] = self.recipe.main_score(scores)
@@ -242,6 +296,7 @@ class Trainer:
         content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
                    "params": plain(self.params), "statistics": self.recipe.statistics,
+                   "trained_on": [str(trial) for trial in self.train_trials["trial"]],
                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}
         temporary = path.with_suffix(".part")
         try:
@@ -294,9 +349,20 @@ def schedule(kind: str, progress: float) -> float:
     return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + math.cos(math.pi * fall)) / 2
 
 
-def hide(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A copy of labels (T, …) in which `rows` (T,) bool count as unlabelled."""
+def _apart(recipe, trials: pd.DataFrame) -> list[str]:
+    """No trial is learnt from and judged on. Returns what is doubtful (people on both sides of a data set's split)."""
+    train = trials[trials["split"] == "train"]
+    by_subject = recipe.params.get("fold", -1) >= 0 and recipe.params.get("fold_rule", "subject") == "subject"
+    return folds.require_apart(train, trials[trials["split"] != "train"], recipe.learnt_from(), by_subject)
+
+
+def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """A copy of labels (T, …) that are unlabelled where `missing`, (T,) or (T, k) bool, says so.
+
+    Labels with as many columns hide one by one, others where anything of the frame is missing.
+    """
     labels = np.array(labels)
+    rows = missing if missing.shape == labels.shape else missing.reshape(len(missing), -1).any(axis=1)
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels
 
@@ -304,7 +370,7 @@ def hide(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
 @torch.inference_mode()
 def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device,
             batch_size: int = 0) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in their order: name -> (N, …) float32."""
+    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of shorter windows."""
     model.eval()
     size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
     batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
@@ -313,7 +379,15 @@ def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch
         outputs = model(batch)
         for name, values in outputs.items():   # left on the device: fetching them would wait for it
             joined.setdefault(name, []).append(values.float())
-    return {name: torch.cat(values).cpu().numpy() for name, values in joined.items()}
+    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
+
+
+def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Pieces (N, L, …) filled up with zeros to the longest L."""
+    longest = max(piece.shape[1] if piece.ndim > 1 else 0 for piece in pieces)
+    return [piece if piece.ndim < 2 or piece.shape[1] == longest else
+            torch.nn.functional.pad(piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]])
+            for piece in pieces]
 
 
 def ahead(batches: Iterator) -> Iterator:

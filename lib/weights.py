@@ -87,6 +87,8 @@ REGISTRY = {entry.name: entry for entry in (
     Weights("vggish_pca", "vggish_pca_params-970ea276.pth", "whitening of VGGish's features", "Apache-2.0", _VGGISH,
             sha256="970ea276",
             url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth"),
+    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN: MS-Celeb-1M, then FER+",
+            "none known; its training data are research only", "the drive folder linked from github.com/sucv/ABAW3"),
     Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
     Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
             _TSAV),

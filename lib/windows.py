@@ -123,6 +123,31 @@ def published_sequences(n_frames: int, training: bool, rows: np.ndarray | None =
     return targets.astype(np.int32)
 
 
+def overlapping(n_frames: int, window: int = 300, hop: int = 200) -> np.ndarray:
+    """First frames of windows that overlap, the last one aligned with the end (LFAN specification 2.1).
+
+    Returns (N,) int64: 0, hop, 2·hop … while a window ends before the trial does, then n_frames − window; [0] for a
+    trial that is not longer than a window, [] for an empty one.
+    """
+    _at_least(0, n_frames=n_frames)
+    _at_least(1, window=window, hop=hop)
+    if n_frames <= window:
+        return np.zeros(int(n_frames > 0), np.int64)
+    return np.append(np.arange(0, n_frames - window, hop), n_frames - window)
+
+
+def with_history(n_frames: int, length: int, history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pieces of a trial for a causal network: every frame a target once, with all the past that it sees.
+
+    length : targets of a piece. history : frames before a target that reach it (receptive field − 1).
+    Returns start, first target and stop of each piece, (N,) each; joined, they give what one pass over all gives.
+    """
+    _at_least(0, n_frames=n_frames, history=history)
+    _at_least(1, length=length)
+    first = np.arange(0, n_frames, length)
+    return np.maximum(first - history, 0), first, np.minimum(first + length, n_frames)
+
+
 def _grouped(targets: np.ndarray, steps: int) -> np.ndarray:
     """Cut a row of targets into rows of `steps`, the last one filled up with -1."""
     filled = np.full(-(-targets.size // steps) * steps, -1, dtype=np.int32)

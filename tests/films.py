@@ -11,14 +11,20 @@ X264 = {"preset": "ultrafast", "x264-params": "bframes=0"}  # stamps in the orde
 ONE = 1 << 16  # of the fixed-point numbers in an mp4's display matrix
 
 
-def encode(path: Path, pictures, codec="ffv1", pixels="yuv444p", flags=None, options=None, stamps=None, fps=25) -> Path:
-    """Write `pictures` (H, W, 3) uint8 RGB with that codec and pixel format; `stamps` in frames, default 0, 1, 2, …"""
+def encode(path: Path, pictures, codec="ffv1", pixels="yuv444p", flags=None, options=None, stamps=None, fps=25,
+           aspect=None) -> Path:
+    """Write `pictures` (H, W, 3) uint8 RGB with that codec and pixel format.
+
+    stamps : in frames, default 0, 1, 2, …; aspect : width of a pixel by its height, a Fraction.
+    """
     pictures, packets = list(pictures), []
     with av.open(str(path), "w") as container:
         track = container.add_stream(codec, rate=fps)
         (track.height, track.width), track.pix_fmt = pictures[0].shape[:2], pixels
         track.codec_context.time_base = Fraction(1, fps)
         track.options = options or {}
+        if aspect:
+            track.codec_context.sample_aspect_ratio = aspect
         if flags:
             track.codec_context.flags |= flags
         for k, picture in enumerate(pictures):

@@ -1,12 +1,16 @@
 """``python -m lib clips …`` as a person types it, on recordings in Ego4D's layout."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from lib import clip_jobs, datasets, trials
+from lib import clip_jobs, crops, datasets, media, params, trials
 from lib.__main__ import main
 from lib.clips import schema
+from lib.errors import InputError
 from lib.store import request
 from tests import tiny_conversations as tiny
 
@@ -33,6 +37,19 @@ def test_recordings_become_verified_clips_of_any_length_each_in_its_own_folder(w
     assert call("all", "-p", "clip_length", "20").exit_code == 0
     assert sorted(path.name for path in processed.iterdir()) == ["dataset_clips_L20", "dataset_clips_L30"]
     assert [len(schema.lines(processed / f"dataset_clips_L{n}", "train")) for n in (20, 30)] == [1, 1]
+
+
+def test_a_length_in_seconds_is_one_in_frames(world):
+    _, processed, call = world
+    done = call("make", "--seconds", "0.8")
+    assert (done.exit_code, done.output.splitlines()[0]) == (0, "0.8 s are 24 frames")
+    assert [path.name for path in processed.iterdir()] == ["dataset_clips_L24"]
+    assert call("check", "--seconds", "0").exit_code == 2
+
+
+def test_progress_names_videos(world):
+    lines = [line for line in world[2]("all").output.splitlines() if line.startswith("videos ")]
+    assert [line.split(":")[0] for line in lines] == ["videos 1/2 (50 %) a", "videos 2/2 (100 %) b"]
 
 
 def test_the_steps_one_by_one_give_what_all_gives(world, tmp_path):
@@ -63,6 +80,16 @@ def test_check_names_videos_that_cannot_be_cut(world):
     done = call("check")
     assert done.exit_code == 3
     assert "no sound" in done.output
+
+
+def test_check_names_sound_that_does_not_fit_and_strangers(world):
+    data, _, call = world
+    tiny.write_wav(data / "wave/b.wav", tiny.samples(30))
+    tiny.write_wav(data / "wave/stranger.wav", tiny.samples(30))
+    done = call("check")
+    assert done.exit_code == 0  # it can be cut
+    assert "the sound ends 1.00 s before its 60 pictures" in done.output
+    assert "stranger" in done.output
 
 
 def test_prune_is_a_dry_run_until_it_is_told_otherwise(world):
@@ -132,3 +159,50 @@ def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, o
     assert all(outcome.ok for outcome in opened.make([request("va", mismatch="fit")]))
     truth = opened.read("2-25-640x240_left", request("va", mismatch="fit"))[:24]
     assert abs(told["persons"][0]["va"] - truth)[truth == truth].max(initial=0) < 1e-3
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Parameters of a folder with two videos of 25 frames a second: `anna` with valence and arousal, `ben` with
+    expressions; without sound, without crops."""
+    root = tmp_path / "own"
+    root.mkdir()
+    for name, shade in (("anna", 40), ("ben", 90)):
+        pictures = (np.full((32, 48, 3), shade + 4 * frame, np.uint8) for frame in range(25))
+        media.write_video(root / f"{name}.mp4", pictures, np.arange(25) / 25, None)
+    (root / "anna.txt").write_text("valence,arousal\n" + "".join(f"{k / 100},-0.5\n" for k in range(24)) + "-5,-5\n")
+    (root / "ben.txt").write_text("Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n" + "4\n" * 25)
+    (root / "splits.csv").write_text("trial,split\nanna,train\nben,val\n")
+    roots = {"data_root": str(root), "processed_root": str(tmp_path / "processed"), "runs_root": str(tmp_path / "runs")}
+    full = params.complete({"dataset": "folder", "cut_clips": "always", "clip_length": 10, "clip_no_sound": True,
+                            "clip_tail": "drop", "audio_label": "energy", **roots})
+    full.pop("weights_root")  # and with it a face detector
+    p = params.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
+    trials.write(datasets.find(p)[0], datasets.store(p).trials_path)
+    return p
+
+
+def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings):
+    job = clip_jobs.opened(recordings)
+    outcomes = clip_jobs.run(job)
+    assert all(outcome.ok for outcome in outcomes), clip_jobs.faults(outcomes).to_string()
+    assert clip_jobs.check(job).failure_table().empty
+    told = schema.read(job.root / "train/anna/clip_f000010/clip.json")
+    assert (told["fps"], told["image_size"], told["audio"]["n_samples"]) == ([25, 1], [48, 32], 6400)
+    assert told["persons"][0]["va"][:, 0] == pytest.approx(np.arange(10, 20) / 100)
+    assert told["persons"][0]["asd"].tolist() == [-1] * 10
+    assert not told["speech"].any()  # silent, by level
+    assert "face_visible" not in told
+    assert "nobody has looked for a face" in " ".join(clip_jobs.faults(outcomes)["what"])
+    told = schema.read(job.root / "val/ben/clip_f000000/clip.json")
+    assert told["persons"][0]["expression"].tolist() == [4] * 10
+    shown = crops.read(job.root / "val/ben/clip_f000010/frames/img_00012.jpg")
+    assert abs(shown.mean() - (90 + 4 * 12)) < 4
+
+
+def test_seconds_are_frames_at_the_rate_of_the_data_set_if_it_has_one(recordings):
+    assert clip_jobs.frames_of(recordings, 0.4) == 10
+    path = datasets.store(recordings).trials_path
+    trials.write(trials.read(path).assign(fps=[25.0, 30.0]), path)
+    with pytest.raises(InputError, match="videos of 25, 30 frames a second"):
+        clip_jobs.frames_of(recordings, 0.4)

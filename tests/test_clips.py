@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import shutil
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import clip_jobs, crops, media, pictures
-from lib.clips import Settings, Span, index, labels, make, numbering, plan, sample_of, schema, spans, voices
+from lib.clips import VERSION, Settings, Span, index, labels, make, numbering, plan, sample_of, schema, spans, voices
 from lib.clips.operations import Disk
 from lib.errors import InputError
 from tests import tiny_conversations as tiny
@@ -142,6 +144,45 @@ def test_labels_of_a_clip_are_those_of_the_definition(job):
     assert schema.read(job.root / "train/a/clip_f000000/clip.json")["speech_wearer"].tolist() == [1] + [0] * 9
 
 
+def labelled(data, root, persons, wearer=(), **changes):
+    """The first clip of video `a`, whose annotation has these `persons` and voices of the wearer."""
+    told = tiny.clip("a", 23)
+    told["persons"] = persons
+    told["camera_wearer"]["voice_segments"] = list(wearer)
+    tiny.write_annotations(data, {"train": [told]})
+    done(tiny.job(data, root, **changes))
+    return schema.read(root / "train/a/clip_f000000/clip.json")
+
+
+def person(name, seen, *voices):
+    tracks = {f"track_{name}{number}": some for number, some in enumerate(seen)}
+    return {"person_id": name, "camera_wearer": False, "voice_segments": list(voices),
+            "tracking_paths": [{"track_id": track, "track": [tiny.box(frame) for frame in frames]}
+                               for track, frames in tracks.items()]}
+
+
+@pytest.mark.parametrize("unit", ["person", "track"])
+def test_a_voice_out_of_the_picture_is_told_beside_one_in_it_and_is_not_the_wearers(data, tmp_path, unit):
+    told = labelled(data, tmp_path / "two", [person("1", [range(0, 6), range(6, 9)], tiny.voice(2, 7)),
+                                             person("2", [], tiny.voice(5, 9))], [tiny.voice(0, 0)], unit=unit)
+    assert np.flatnonzero(told["speech_visible"]).tolist() == [2, 3, 4, 5, 6, 7]
+    assert np.flatnonzero(told["speech_offscreen"]).tolist() == [5, 6, 7, 8, 9]  # never the person's other track
+    assert np.flatnonzero(told["speech_wearer"]).tolist() == [0]
+    assert np.flatnonzero(told["speech"]).tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert np.flatnonzero(told["face_visible"]).tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("unit", ["person", "track"])
+def test_where_nobody_is_annotated_no_face_is_seen_and_without_annotation_that_is_not_known(data, tmp_path, unit):
+    told = labelled(data, tmp_path / "none", [person("2", [], tiny.voice(1, 2))], unit=unit)
+    assert not told["face_visible"].any()
+    assert np.flatnonzero(told["speech"]).tolist() == [1, 2]
+    tiny.write_annotations(data, {"train": []})
+    done(tiny.job(data, tmp_path / "unknown", unit=unit))
+    told = schema.read(tmp_path / "unknown/train/a/clip_f000000/clip.json")
+    assert not {"face_visible", "speech", "speech_offscreen"} & set(told)
+
+
 def test_track_units_give_a_sequence_a_track(data, tmp_path):
     job = tiny.job(data, tmp_path / "tracks", unit="track")
     done(job)
@@ -157,6 +198,31 @@ def test_any_sound_by_level_is_another_label_than_a_voice(data, tmp_path):
     told = schema.read(job.root / "train/a/clip_f000000/clip.json")
     assert np.flatnonzero(told["speech"]).tolist() == [5, 6, 7]
     assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [5, 6, 7, 8, 9]  # as annotated
+
+
+@pytest.fixture
+def silero(monkeypatch):
+    """Stands for the package silero-vad: it hears a voice in samples 3000…8500."""
+    heard = SimpleNamespace(load_silero_vad=lambda: "net", get_speech_timestamps=lambda wave, net, sampling_rate: [
+        {"start": 3000, "end": 8500}] if (len(wave), float(abs(wave).max()) <= 1) == (12_266, True) else [])
+    monkeypatch.setitem(sys.modules, "silero_vad", heard)
+
+
+def test_a_detected_voice_labels_every_frame_that_it_touches(data, tmp_path, silero):
+    job = tiny.job(data, tmp_path / "vad", voice="vad")
+    done(job)
+    told = schema.read(job.root / "train/a/clip_f000000/clip.json")
+    # A frame has 533⅓ samples: 3000 lies in frame 5, 8500 in frame 15 (the next clip).
+    assert np.flatnonzero(told["speech"]).tolist() == [5, 6, 7, 8, 9]
+    assert np.flatnonzero(schema.read(job.root / "train/a/clip_f000010/clip.json")["speech"]).tolist() == list(range(6))
+    assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [5, 6, 7, 8, 9]  # as annotated
+    assert told["source"]["voice"] == "vad"
+
+
+def test_without_the_detectors_package_the_message_says_what_to_install(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    bad, _ = clip_jobs.run(tiny.job(data, tmp_path / "vad", voice="vad"))
+    assert "pip install silero-vad" in bad.error.todo
 
 
 def test_silence_has_no_sound_at_any_level():
@@ -238,6 +304,19 @@ def test_filled_up_tails_keep_their_nominal_name_and_length(data, tmp_path):
     assert failures(job).empty
     told = schema.read(job.root / "train/a/clip_f000020/clip.json")
     assert (told["n_frames"], told["end_frame"], told["audio"]["n_samples"]) == (3, 29, 5334)
+    assert told["valid"].tolist() == [1] * 3 + [0] * 7
+    assert "valid" not in schema.read(job.root / "train/a/clip_f000010/clip.json")
+
+
+@pytest.mark.parametrize(("n_frames", "named"), [
+    (15, "the sound ends 0.27 s before its 23 pictures: silence stands where it is missing"),
+    (30, "the sound goes on for 0.23 s after its 23 pictures: that end is in no clip"), (22, "")])
+def test_sound_that_is_shorter_or_longer_than_its_pictures_is_named(data, tmp_path, n_frames, named):
+    tiny.write_wav(data / "wave/a.wav", tiny.samples(n_frames))
+    job = tiny.job(data, tmp_path / "clips")
+    told = clip_jobs.faults(done(job))
+    assert " ".join(told[told["video"] == "a"]["what"]) == named
+    assert failures(job).empty
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
@@ -273,6 +352,16 @@ def test_another_length_in_the_same_root_is_refused_and_nothing_is_touched(job, 
     with pytest.raises(InputError, match="length is 10"):
         clip_jobs.run(other)
     assert tiny.tree(job.root) == before
+
+
+def test_clips_that_an_older_program_described_are_described_again(job):
+    done(job)
+    whole = tiny.tree(job.root)
+    for path in [job.root / "dataset.json", *job.root.rglob("clip.json")]:
+        told = path.read_text().replace(f'"version":{VERSION}', '"version":1')
+        path.write_text(told.replace("speech_offscreen", "old"))
+    done(job)
+    assert tiny.tree(job.root) == whole
 
 
 def test_a_folder_that_is_no_root_of_clips_is_refused(job):
@@ -555,6 +644,43 @@ def test_verify_names_a_picture_that_the_data_set_has_lost(job, data):
     assert "img_00005.jpg" in failures(job)["what"].str.cat()
 
 
+def half_pruned(data):
+    (data / "split/test.list").write_text("t\nu")
+    for uid in "tu":
+        tiny.write_wav(data / f"wave/{uid}.wav", tiny.samples(4))
+
+
+@pytest.mark.parametrize(("spoil", "check", "named"), [
+    (lambda d: tiny.write_wav(d / "wave/x.wav", tiny.samples(2)), "wav files of the data set = train and val",
+     "x should not be there"),
+    (lambda d: (d / "wave/b.wav").unlink(), "wav files of the data set = train and val", "b is missing"),
+    (lambda d: (d / "video_imgs/y").mkdir(), "folders of pictures = train and val", "y should not be there"),
+    (lambda d: shutil.rmtree(d / "video_imgs/b"), "folders of pictures = train and val", "b is missing"),
+    (lambda d: (half_pruned(d), (d / "wave/u.wav").unlink()), "wav files of the data set = train and val",
+     "1 of 2 test clips are left: type the prune command again"),
+    (lambda d: (d / "split/test.list").write_text("t\nb"), "ids in two lists", "1, expected 0"),
+])
+def test_verify_compares_the_folders_of_the_data_set_with_its_lists(job, data, tmp_path, spoil, check, named):
+    done(job)
+    spoil(data)
+    checks = clip_jobs.check(tiny.job(data, tmp_path / "clips"))
+    told = checks.failure_table()
+    assert named in told[told["check"] == check]["what"].tolist()
+    assert not checks.table().set_index("check")["ok"].loc[check]
+
+
+def test_verify_counts_what_the_specification_counts(job):
+    done(job)
+    table = clip_jobs.check(job).table().set_index("check")
+    # Two videos of 23 and 20 frames in clips of 10; one test clip is there, not pruned, and in no count.
+    assert table["found"].to_dict() == {
+        "train ids": 1, "val ids": 1, "test ids": 1, "ids in two lists": 0, "folders of pictures = train and val": 2,
+        "wav files of the data set = train and val": 2, "train: folders of videos": 1, "val: folders of videos": 1,
+        "clips": 5, "pictures in clips": 43, "wav files, 16 kHz, mono, 16 bits, exact length": 5,
+        "descriptions (clip.json)": 5, "units in train.jsonl and val.jsonl": 4}
+    assert table["ok"].all()
+
+
 def test_verify_says_when_clips_were_renumbered_after_their_description(data, tmp_path):
     job = tiny.job(data, tmp_path / "clips")
     done(job)
@@ -589,14 +715,23 @@ def test_too_little_room_stops_before_anything_is_written(job, monkeypatch):
     assert not job.root.exists()
 
 
+def test_where_a_probe_finds_no_room_the_plan_says_how_much_is_missing(job, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000}))
+    with pytest.raises(InputError, match="not enough room: space"):
+        clip_jobs.run(job)
+
+
 def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_numbers(data, tmp_path):
     job = replace(tiny.job(data, tmp_path / "clips"), for_published=True)
     done(job)
     place = job.root / "talknet"
-    rows = [line.split("\t") for line in (place / "csv/active_speaker_train.csv").read_text().splitlines()]
+    rows = [line.split("\t") for line in (place / "ego4d/csv/active_speaker_train.csv").read_text().splitlines()]
     assert [row[0] for row in rows] == ["a_f000000:track_1:0", "a_f000010:track_1:0"]
     for entity, count, rate, told, first in rows:
-        boxes = json.loads((place / "bbox" / f"{entity}.json").read_text())
+        boxes = json.loads((place / "ego4d/bbox" / f"{entity}.json").read_text())
         numbers = [box["frame"] for box in boxes]
         assert numbers == list(range(int(first), int(first) + int(count)))
         assert len(json.loads(told)) == int(count)

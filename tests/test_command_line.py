@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from lib import params, pipeline, runs
+from lib import comparison, params, pipeline, runs
 from lib.__main__ import main
 from lib.declarations import NOTEBOOKS, ROOT, Declaration
 from lib.store import Shelf
@@ -156,14 +156,15 @@ def test_compare_lists_method_rules_parameters_mean_and_seconds(evaluated):
     assert table.loc["sample_jca", "mean"] == pytest.approx((0.76 + 0.9) / 2), "of an older run: without an interval"
 
 
-@pytest.mark.parametrize("change", ["dataset", "frames", "split"])
+@pytest.mark.parametrize("change", ["dataset", "frames", "split", "sample_seed", "sample_seconds", "fold"])
 def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, change):
     run = runs.Run(evaluated / "new")
     run.write_json("metrics.json", metrics(0.5, None, frames=100 if change == "frames" else 2509))
-    run.write_text("params.yaml", f"recipe: jca\ndataset: {'other' if change == 'dataset' else 'sample'}\n")
+    other = f"{change}: 3\n" if change in ("sample_seed", "sample_seconds", "fold") else ""
+    run.write_text("params.yaml", f"recipe: jca\ndataset: {'other' if change == 'dataset' else 'sample'}\n{other}")
     for name in ("sample_tsav", "sample_jca"):
         with (evaluated / name / "params.yaml").open("a") as file:
-            file.write("dataset: sample\n")
+            file.write("dataset: sample\nsample_seed: 0\nsample_seconds: 12.0\nfold: 0\n")
     if change == "split":
         done = call("compare", *sorted(evaluated.iterdir()), "--split", "test")
         assert done.exit_code == 2, "no test scores are there, and val ones do not take their place"
@@ -175,6 +176,13 @@ def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, 
     assert of == {"sample_jca": ["B"], "sample_tsav": ["B"], "new": ["A"]}
     assert "cannot be compared" in done.output
     assert set(pd.read_csv(evaluated / "comparison.csv")["data"].dropna()) == {"A", "B"}
+    tables, notes = comparison.tables(sorted(evaluated.iterdir()))
+    assert [sorted(set(table["run"])) for table in tables.values()][:2] == [["new"], ["sample_jca", "sample_tsav"]]
+    assert any("cannot be compared" in note for note in notes)
+
+
+def test_a_notebook_without_an_evaluated_run_beside_it_says_so(tmp_path):
+    assert comparison.tables([tmp_path]) == ({}, ["no run has been evaluated on val"])
 
 
 def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import struct
 from collections import Counter
+from fractions import Fraction
 from functools import partial
 
 import av
@@ -76,12 +77,14 @@ def made(**options):
     return lambda root, trial: video(clip_of(root, trial), **options)
 
 
-def coded(codec, pixels, container, interlaced=False, every=1):
+def coded(codec, pixels, container, interlaced=False, every=1, aspect=None):
     """The trial's recording, written by another encoder, in another container under the old name."""
     def damage(root, trial):
         with av.open(str(clip_of(root, trial)), "w", format=container) as out:
             track = out.add_stream(codec, rate=25)
             track.width, track.height, track.pix_fmt = 64, 64, pixels
+            if aspect:
+                track.codec_context.sample_aspect_ratio = aspect
             if interlaced:
                 flags = av.codec.context.Flags
                 track.codec_context.flags |= flags.interlaced_dct | flags.interlaced_me
@@ -178,7 +181,7 @@ WORDS = {"empty": "the file is empty (0 bytes)", "no recording": "not a recordin
          "damaged": "does not decode", "no picture": "no video track, only sound",
          "no sound": "no audio track", "uneven": "variable, ", "rate": "an unusual frame rate",
          "few frames": "only 1 frame", "back": "time stamps stand still or go back",
-         "turned": "asks to turn the picture",
+         "turned": "asks to turn the picture", "shape": "times as wide as high",
          "rows": "label rows, ", "no text": "not a text file", "no labels": "the label file is empty",
          "no header": "the header line is missing", "header": "unknown header", "columns": " columns",
          "blank": "an empty line", "no number": "is no number", "range": "is out of range",
@@ -212,6 +215,8 @@ KINDS = {
     "turned by 45 degrees": (turned(HALF, HALF, -HALF, HALF), "turned"),
     "a huge rotation flag": (turned(0x7FFFFFFF, -0x7FFFFFFF, 0x7FFFFFF, 123), "turned"),
     "a rotation that is none": (turned(0, 0, 0, 0), "turned"),
+    "pixels 20 times as wide as high": (coded("libx264", "yuv420p", "mp4", aspect=Fraction(20)), "shape"),
+    "pixels that are not square": (coded("libx264", "yuv420p", "mp4", aspect=Fraction(64, 45)), "accepted"),
     "odd size": (made(side=63), "accepted"),
     "another container under the name mp4": (coded("libx264", "yuv420p", "matroska"), "accepted"),
     "10 bits a colour": (coded("libx264", "yuv420p10le", "mp4"), "accepted"),
@@ -262,7 +267,7 @@ KINDS = {
 # What a warning or error would be wrong about.
 SILENT = {name for name, (_, kind) in KINDS.items() if kind in ("accepted", "hole", "uneven")}
 # Contradictions, that somebody must look at; the other kinds lack a counterpart, or are odd (data_check's docstring).
-WARNINGS = {"early", "no sound", "few frames", "rate", "turned", "sizes", "empty crops", "no video", "nobody",
+WARNINGS = {"early", "no sound", "few frames", "rate", "turned", "shape", "sizes", "empty crops", "no video", "nobody",
             "one row"}
 TRIALS = {name: str(number) for number, name in enumerate(KINDS, start=100)}
 
@@ -338,6 +343,12 @@ def test_every_video_is_one_row_of_the_report_also_one_that_does_not_open(sets):
     unopened = [TRIALS[name] for name, (_, kind) in KINDS.items() if kind in ("empty", "no recording", "no picture")]
     assert not every.loc[unopened, "opens"].any()
     assert (every.loc[unopened, "errors"] != "").all()
+
+
+def test_pixels_that_are_not_square_have_a_column(sets):
+    every = sets["damaged"][5].set_index("trial")["pixel_aspect"]
+    assert every[TRIALS["pixels that are not square"]] == "1.422"
+    assert every[GOOD[0]] == ""
 
 
 def test_every_row_of_the_report_says_where_what_was_done_and_what_to_do(sets):

@@ -63,6 +63,44 @@ def predicted(root, folder, curves=restless, splits=("val", "test"), found=None)
     return found, table
 
 
+# ---- who is heard
+
+def test_errors_are_split_by_who_speaks_beside_shuffled_groups(tiny, tmp_path):
+    """Wrong only where somebody else in the video speaks, who has no labels and may be of no split that is scored."""
+    found = predictor(tiny)
+    rows = [("seen", "1", "val"), ("1_left", "2", "val"), ("hidden", "1", "test"), ("short", "9", "val")]
+    table = pd.DataFrame(rows, columns=["trial", "video", "split"])
+    speaks = np.zeros((2, 50))
+    speaks[0, 10:20], speaks[1, 20:30] = 0.9, 0.8
+    columns = {"seen": speaks[0], "hidden": speaks[1], "1_left": np.resize(speaks[0], 60)}
+    for trial in table["trial"]:
+        values = truth(found, trial)
+        if trial == "seen":
+            values[20:30] *= -1
+        out = pd.DataFrame(values, columns=["valence", "arousal"])
+        if trial != "hidden":
+            out[["label_valence", "label_arousal"]] = truth(found, trial)
+        out = out.assign(speaking=np.resize(columns[trial], len(out))) if trial in columns else out
+        inference.write_csv(tmp_path / f"{trial}.csv", out)
+    result = {}
+    shown = evaluation.by_speaker(table, tmp_path, result, 10)
+    told = result["val_by_speaker"]
+    assert [told[name]["valence"]["n_frames"] for name in ("speaking", "somebody else speaking", "not speaking")] == [
+        20, 10, 80]
+    assert told["somebody else speaking"]["valence"]["mae"] > 0.1
+    assert told["speaking"]["valence"]["mae"] == 0 == told["not speaking"]["valence"]["mae"]
+    assert {"speaking", "shuffled"} <= told.keys()
+    assert len(shown) == 12
+    assert shown["shuffled"].sum() == 6
+
+
+def test_without_the_column_nothing_is_split(tiny, tmp_path):
+    _, table = predicted(tiny, tmp_path)
+    result = {}
+    assert evaluation.by_speaker(table, tmp_path, result).empty
+    assert result == {}
+
+
 # ---- smoothing and scores
 
 def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, inference, media, store, training, trials
+from lib import arrays, inference, media, models, speaking_arrays, store, training, trials
 from lib.errors import InputError
 from lib.store import request
 from tests import tiny_set
@@ -182,6 +182,24 @@ def test_predictions_of_the_same_checkpoint_are_kept(tiny, tmp_path):
     inference.begin(folder, again)
     inference.predict_trial(again, folder, "seen")
     assert state(folder) == before
+
+
+def test_the_column_of_who_is_heard_comes_when_a_network_is_named_and_files_of_before_are_renewed(tiny, tmp_path):
+    """Trained without a word about speakers: the network that tells them is named where predictions are made."""
+    network = tmp_path / "light_asd_talkset.model"
+    torch.save(models.create("light_asd").state_dict(), network)
+    folder, asked = tmp_path / "predictions", speaking_arrays.wanted(network, "mouth", 112)
+    inference.predict_trial(predictor(tiny, "jca"), folder, "seen")
+    assert "speaking" not in pd.read_csv(folder / "seen.csv")
+    inference.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
+    assert "speaking" not in pd.read_csv(folder / "seen.csv")   # notebook 03 has not made it
+    heard = np.linspace(0, 1, 50, dtype=np.float32)
+    heard[:5] = np.nan
+    tiny_set.write(tiny_set.store(tiny), "seen", request(asked.name, **asked.parameters, person=""), heard)
+    inference.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
+    np.testing.assert_allclose(pd.read_csv(folder / "seen.csv")["speaking"], heard, rtol=1e-5)
+    inference.predict_trial(predictor(tiny, "jca", speaker_run="none"), folder, "seen")
+    assert "speaking" not in pd.read_csv(folder / "seen.csv")
 
 
 def test_predictions_of_another_checkpoint_are_renewed_all_of_them(tiny, tmp_path):

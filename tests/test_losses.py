@@ -151,3 +151,45 @@ def test_shares_without_a_guess_change_nothing():
     logits, target = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
     nothing = torch.full((4, 3), float("nan"))
     torch.testing.assert_close(losses.expression_loss(logits, target, nothing), losses.expression_loss(logits, target))
+
+
+# ---- one CCC a window
+
+def test_window_loss_is_the_mean_of_one_ccc_a_window():
+    x, y = torch.randn(3, 50), torch.randn(3, 50)
+    y[0, :20], y[2] = float("nan"), float("nan")
+    y[2, 4] = 0.3   # a single label says nothing
+    alone = [losses.ccc_loss(x[row], y[row]) for row in (0, 1)]
+    assert torch.allclose(losses.window_ccc_loss(x, y), sum(alone) / 2)
+
+
+def test_window_loss_ignores_what_is_masked_in_value_and_gradient():
+    x = torch.randn(2, 30, requires_grad=True)
+    y = torch.randn(2, 30)
+    mask = torch.arange(30) < 20
+    shorter = losses.window_ccc_loss(x[:, :20], y[:, :20])
+    y[:, 20:] = float("nan")
+    found = losses.window_ccc_loss(x, y, mask.expand(2, 30))
+    assert torch.allclose(found, shorter)
+    found.backward()
+    assert not x.grad[:, 20:].any()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_published_window_loss_counts_unlabelled_entries_as_zero():
+    """LFAN specification 3.7: biased covariance, unbiased variances, 1e-8."""
+    x, y = torch.randn(2, 40, dtype=torch.float64), torch.randn(2, 40, dtype=torch.float64)
+    y[1, 30:] = float("nan")
+    gold = y.nan_to_num(0.0)
+    cov = ((x - x.mean(1, True)) * (gold - gold.mean(1, True))).mean(1)
+    expected = 1 - 2 * cov / (x.var(1) + gold.var(1) + (x.mean(1) - gold.mean(1)) ** 2 + 1e-8)
+    assert torch.allclose(losses.window_ccc_loss(x, y, rules="published"), expected.mean())
+
+
+def test_window_loss_without_labels_is_zero_and_constants_give_one():
+    x = torch.zeros(2, 9, requires_grad=True)
+    found = losses.window_ccc_loss(x, torch.full((2, 9), float("nan")))
+    found.backward()
+    assert found == 0
+    assert losses.window_ccc_loss(torch.zeros(1, 9), torch.zeros(1, 9)) == 1
+    assert losses.window_ccc_loss(torch.zeros(1, 9), torch.zeros(1, 9), rules="published") == 1

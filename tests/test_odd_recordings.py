@@ -1,11 +1,15 @@
 """Recordings that are not 8-bit, progressive, upright and of constant rate: all frames, right pictures, times."""
 
+from fractions import Fraction
+
+import cv2
 import numpy as np
 import pytest
 from av.codec.context import Flags
 
-from lib import media
+from lib import alignment, detection, media, published_faces
 from tests.films import X264, encode, quarter, ramp, spliced, turned
+from tests.shared_files import shared
 
 N = 8
 
@@ -83,6 +87,80 @@ def test_a_rotation_that_is_nonsense_leaves_whole_pictures(tmp_path, matrix):
     assert sorted(seen.shape[1:3]) == [48, 64]
     if abs(media.probe(path).rotation) > 360:  # told as it is, so that the report can name it
         assert seen.shape[1:3] == (48, 64)
+
+
+# ---- pixels that are not square
+
+WIDE = [Fraction(64, 45), Fraction(12, 11), Fraction(8, 9), Fraction(2)]
+
+
+def disc(height=96, width=128, radius=30):
+    """A white disc on black."""
+    return cv2.circle(np.zeros((height, width, 3), np.uint8), (width // 2, height // 2), radius, (255,) * 3, -1)
+
+
+def squeezed(picture, aspect):
+    """The picture as a camera with such pixels stores it: even sides, as 4:2:0 wants them."""
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (round(width / aspect / 2) * 2, height), interpolation=cv2.INTER_AREA)
+
+
+def extent(picture):
+    """Height and width of what is bright."""
+    bright = picture[..., 0] > 128
+    return bright.any(axis=1).sum(), bright.any(axis=0).sum()
+
+
+@pytest.mark.parametrize("aspect", WIDE)
+@pytest.mark.parametrize(("name", "codec", "options"), [("a.mp4", "libx264", X264), ("a.avi", "mpeg4", {"b": "4M"})])
+def test_a_disc_is_round_whatever_the_shape_of_the_pixels(tmp_path, aspect, name, codec, options):
+    filmed = squeezed(disc(), aspect)
+    path = encode(tmp_path / name, [filmed] * 3, codec, "yuv420p", options=options, aspect=aspect)
+    seen, stored = read(path)[1], read(path, square=False)[1]
+    assert stored.shape[1:3] == filmed.shape[:2]
+    assert seen.shape[1:3] == (96, round(filmed.shape[1] * aspect))
+    assert extent(seen[1]) == pytest.approx((61, 61), abs=2)
+    assert media.probe(path).pixel_aspect == pytest.approx(float(aspect))
+    assert media.probe(path).width == filmed.shape[1]
+
+
+def test_pixels_are_made_square_before_the_picture_is_turned(tmp_path):
+    path = encode(tmp_path / "a.mp4", [squeezed(disc(96, 160), 2)] * 3, "libx264", "yuv420p", options=X264,
+                  aspect=Fraction(2))
+    seen = read(turned(path, quarter(1)))[1]
+    assert seen.shape[1:3] == (160, 96)
+    assert extent(seen[1]) == pytest.approx((61, 61), abs=2)
+
+
+@pytest.mark.parametrize("aspect", [Fraction(20), Fraction(1, 20)])
+def test_pixels_of_a_shape_that_is_nonsense_are_taken_as_square(tmp_path, aspect):
+    path = encode(tmp_path / "a.mp4", ramp(3), "libx264", "yuv420p", options=X264, aspect=aspect)
+    assert read(path)[1].shape[1:3] == (48, 64)
+    assert media.probe(path).pixel_aspect == pytest.approx(float(aspect))  # told as it is, for the report
+
+
+def test_published_matrices_count_the_stored_pixels(tmp_path, monkeypatch):
+    filmed = squeezed(disc(), Fraction(2))  # 64 wide
+    path = encode(tmp_path / "a.mp4", [filmed] * 2, "libx264", "yuv420p", options=X264, aspect=Fraction(2))
+    matrix = np.array([[1.0, 0, 24], [0, 1, 8]])  # moves the 64×96 picture to the middle of 112×112
+    monkeypatch.setattr(published_faces, "read", lambda _: (np.stack([matrix] * 2), np.zeros((2, 68, 2), np.float32)))
+    faces = np.zeros((2, 112, 112, 3), np.uint8)
+    published_faces.fill_faces(faces, tmp_path / "x.pkl", path)
+    assert np.abs(faces[0, 8:104, 24:88].astype(int) - filmed).max() <= 12  # coded as H.264
+
+
+def test_an_aligned_face_is_the_same_when_it_was_filmed_with_long_pixels(tmp_path):
+    """Half of the pixels of a row are missing in the second film; without the right width the eyes lie 4 px off."""
+    picture = next(media.frames(shared("media/pyfeat_WolfgangLanger_Pexels.mp4")))[1]
+    path = encode(tmp_path / "a.mp4", [squeezed(picture, 2)], "libx264", "yuv420p", options=X264, aspect=Fraction(2))
+    detector = detection.create("yunet", shared("weights/face_detection_yunet_2023mar.onnx"), detection.SIDE)
+    points = []
+    for seen in (picture, next(media.frames(path))[1], next(media.frames(path, square=False))[1]):
+        five = detector.detect(seen)[0, 4:14].reshape(5, 2)
+        points.append(alignment.transform(five, alignment.similarity(five, 112)))
+    right, long, squeezed_flat = points
+    assert np.abs(long - right).mean() < 1
+    assert np.abs(squeezed_flat - right).mean() > 2
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "ffv1")])

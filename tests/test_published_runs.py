@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import evaluation, inference, labels, runs
+from lib import evaluation, inference, labels, runs, submission
 from lib.errors import InputError
 from lib.features import mel
 from lib.store import request
@@ -72,7 +72,13 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
     assert {"val", "val_smoothed", "val_zero_filled"} <= set(scores)
     assert "(0, 0)" in scores["val_zero_filled"]["why"]
     assert evaluation.submit(found, table, tmp_path / "predictions", tmp_path / "submission") == []
-    assert len(labels.read(tmp_path / "submission" / "VA_Set" / "hidden.txt", "va")) == 30
+    for task in found.recipe.tasks:   # all three tracks of TSAV; one line a frame, named by the trial
+        for place, frames in (("submission", {"hidden": 30}), ("submission/val", {"seen": 50, "short": 7})):
+            written = sorted((tmp_path / place / submission.FOLDERS[task]).iterdir())
+            assert {path.stem: len(labels.read(path, task)) for path in written} == frames
+    decimals = {"jca": 5, "tsav": 3}[p.recipe]
+    first = (tmp_path / "submission" / "VA_Set" / "hidden.txt").read_text().splitlines()[1]
+    assert all(len(number.split(".")[1]) == decimals for number in first.split(","))
 
 
 def test_an_authors_file_under_corrected_rules_is_refused_with_what_to_set(theirs):

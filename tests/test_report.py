@@ -122,3 +122,13 @@ def test_text_of_a_page_is_escaped():
     page = report.page("a & <b>", {"x <y>": pd.DataFrame({"<i>": ["<u>"]}), "told": "1 < 2"})
     assert Page(page).text.count("<") == 6, "the title stands twice"
     assert not {"b", "i", "u", "y"} & {name for name, _ in Page(page).tags}
+
+
+def test_only_columns_with_long_words_may_break_inside_a_word():
+    check_sum = "8f2383e4" * 8
+    text = report.page("Check", {
+        "weights": pd.DataFrame({"file": ["a.onnx"], "SHA-256": [check_sum], "licence": ["free for all to use " * 5]}),
+        "trials": pd.DataFrame({"trial": ["a"], "width": [640]})})
+    assert "#t0 td:nth-child(2){overflow-wrap:anywhere}" in text
+    assert text.count("overflow-wrap") == 1
+    assert check_sum in text  # whole, so that it can be copied

@@ -31,6 +31,13 @@ def test_groups_are_self_somebody_else_or_nobody():
     assert roles.group(own, []).tolist() == [0, 2, 2, -1, 0]
 
 
+def test_a_flicker_of_a_frame_is_smoothed_away_and_what_is_not_seen_stays_unknown():
+    speaking = np.array([0.1, 0.1, 0.9, 0.1, 0.1, np.nan, np.nan, 0.9, 0.9, 0.9])
+    found = roles.smoothed(speaking)
+    np.testing.assert_array_equal(found, [0.1, 0.1, 0.1, 0.1, 0.1, np.nan, np.nan, 0.9, 0.9, 0.9])
+    assert np.isnan(roles.smoothed(np.full(3, np.nan))).all()
+
+
 def test_shuffled_groups_are_those_of_another_trial_with_the_same_shares():
     groups = {name: np.full(30, number, np.int8) for number, name in enumerate("abc")}
     found = roles.shuffled(groups, seed=3)

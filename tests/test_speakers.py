@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from lib import arrays, inference, media, overlay, people, plots, speaker_video, speakers, speaking_arrays, trials
+from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import speaking
 from lib.metrics.speaking import ava_ap
@@ -140,9 +142,10 @@ def test_crops_are_those_of_the_tracks_rows(tmp_path):
 def test_each_track_is_scored_by_its_own_crops_and_the_sound_of_its_time(monkeypatch):
     heard = {}
 
-    def score(detector, faces, sound, first):
+    def score(detector, faces, sound, first, durations):
         shown = faces(0, len(first) // 4)[:, 0, 0]
         heard[int(shown[0])] = (shown.tolist(), int(first[0]))
+        assert durations == [1.0, 2.0]
         return np.stack([np.zeros(len(shown)), shown], axis=1).astype(np.float32)
     monkeypatch.setattr(speaking, "score", score)
     monkeypatch.setattr(speaking, "load", lambda path, device: speaking.Detector(None, "n", "box", 4, 25.0, 500))
@@ -150,7 +153,8 @@ def test_each_track_is_scored_by_its_own_crops_and_the_sound_of_its_time(monkeyp
                        [2, 1, *face(90, 30), 0], [3, 1, *face(90, 30), 0]], np.float32)
     crops = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
     found = made({"network": "x", "tracks": tracks, "time": 1 + np.arange(4) / 25, "crops": crops,
-                  "sound": np.zeros(100), "sound_facts": {"t0": 0.5}}, speaking_arrays.make_scores)
+                  "sound": np.zeros(100), "sound_facts": {"t0": 0.5}}, speaking_arrays.make_scores,
+                 durations=[1.0, 2.0])
     assert heard[0] == ([0, 2], 8000)
     assert heard[1][0] == [1, 1, 3, 4] or heard[1][0] == [1, 3, 3, 4]   # frame 1 is not there: its nearest neighbour
     assert found[[0, 2], 1].tolist() == [0, 2]
@@ -165,12 +169,14 @@ def test_a_network_is_light_asds_where_it_is_there_a_run_or_a_file(tmp_path):
     run.parent.mkdir(parents=True)
     run.touch()
     assert speaking_arrays.network_file("mine", None, tmp_path) == run
-    assert str(speaking_arrays.network_file("a/b.pt", None, tmp_path)) == "a/b.pt"
+    assert speaking_arrays.network_file("a/b.pt", None, tmp_path) == ROOT / "a/b.pt"
+    assert speaking_arrays.network_file("/a/b.pt", None, tmp_path) == Path("/a/b.pt")
 
 
 def test_without_a_network_a_prediction_table_stays_as_it_is(found):
     values = pd.DataFrame({"frame": [1, 2]})
-    assert list(speakers.with_column(values, found.row, {}, found.store, make=True)) == ["frame"]
+    assert speakers.column(found.row, {}, found.store, make=True) is None
+    assert list(speakers.with_column(values, None)) == ["frame"]
     with pytest.raises(InputError, match="no network that tells who speaks"):
         speakers.choose("v.mp4", {}, "nowhere")
 
@@ -204,6 +210,28 @@ def test_a_video_without_sound_and_with_stamps_that_stand_still_is_drawn(found, 
     monkeypatch.setattr(media, "frame_times", lambda _: np.where(np.arange(FRAMES) == 3, times[2], times))
     info = media.probe(overlay.write(film, speakers.table(found), tmp_path / "out.mp4"))
     assert (info.n_frames, info.audio_codec) == (FRAMES, "")
+
+
+def test_a_video_of_a_data_set_has_boxes_round_all_persons_that_were_predicted(tmp_path):
+    film = media.write_video(tmp_path / "v.mp4", iter(np.zeros((12, 96, 160, 3), np.uint8)), np.arange(12) / FPS)
+    place = Store(tmp_path / "processed", "set", tmp_path)
+    named = [{"trial": f"v_{person}", "person": person, "video": "v", "dataset": "set", "split": "val", "subject": "v",
+              "video_path": film.name} for person in ("1", "2", "3")]
+    trials.write(trials.table(named), place.trials_path)
+    frames = np.arange(12)
+    for person, x, speaks in (("1", 20.0, frames < 6), ("2", 100.0, frames >= 6)):
+        rows = pd.DataFrame({"frame": frames + 1, "time": frames / FPS, "speaking": np.where(speaks, 0.9, 0.1),
+                             "valid": 1, "x": x, "y": 30.0, "width": 40.0, "height": 40.0})
+        rows.loc[frames == 11, ["x", "y", "width", "height"]] = np.nan
+        inference.write_csv(tmp_path / f"v_{person}.csv", rows)
+    drawn = overlay.write_trial(named[0], place, tmp_path, tmp_path / "out", "a note")
+    pictures = [picture.astype(int) for _, picture in media.frames(drawn)]
+    assert drawn.name == "v_1.mp4"
+    assert len(pictures) == 12
+    for frame, x, colour in ((2, 20, "green"), (2, 100, "red"), (9, 20, "red"), (9, 100, "green"), (11, 20, "none")):
+        red, green, _ = pictures[frame][30:70, x - 1:x + 3].mean((0, 1))
+        assert (colour == "green") == (green > red + 20)
+        assert (colour == "red") == (red > green + 20)
 
 
 def test_curves_of_all_faces_and_a_time_line_are_drawn(found):

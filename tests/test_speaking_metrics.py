@@ -87,6 +87,14 @@ def test_scores_of_a_run_have_an_interval_over_videos():
     assert few["accuracy"] == few["balanced_accuracy"] == 1
 
 
+def test_probabilities_that_are_right_as_often_as_they_say_are_calibrated():
+    probability = np.repeat([0.25, 0.75], 4)
+    assert speaking.calibration_error(probability, np.array([1, 0, 0, 0, 1, 1, 1, 0])) == 0
+    assert speaking.calibration_error(probability, np.array([0, 0, 0, 0, 1, 1, 1, 1])) == pytest.approx(0.25)
+    assert speaking.calibration_error(np.array([1.0, 0.0, 0.5]), np.array([0, 1, -1])) == 1
+    assert np.isnan(speaking.calibration_error(np.array([0.5]), np.array([-1])))
+
+
 def test_ap_by_size_and_by_number_of_faces_splits_all_faces():
     scores, labels = np.array([.9, .8, .7, .6]), np.array([1, 0, 0, 1])
     small = speaking.ap_by_size(scores, labels, np.array([10, 20, 200, 300]))
@@ -94,6 +102,17 @@ def test_ap_by_size_and_by_number_of_faces_splits_all_faces():
     assert small["ap"].tolist() == [1.0, 0.5]
     faces = speaking.ap_by_faces(scores, labels, np.array(["a", "a", "b", "b"]), np.array([0, 0, 0, 1]))
     assert dict(zip(faces["faces a frame"], faces["ap"], strict=True)) == {1: 0.5, 2: 1.0}
+
+
+def test_the_breakdown_of_trials_counts_faces_of_one_frame_and_one_recording_together():
+    boxes = {name: np.full((2, 4), width) for name, width in (("a_1", 40.0), ("a_2", 40.0), ("b_1", 300.0))}
+    labels = {"a_1": np.array([1, 0]), "a_2": np.array([0, -1]), "b_1": np.array([0, 0])}
+    scores = {"a_1": np.array([0.9, 0.1]), "a_2": np.array([0.95, 0.1]), "b_1": np.array([0.5, 0.5])}
+    found = speaking.breakdown(labels, scores, boxes, {"a_1": "a", "a_2": "a", "b_1": "b"})
+    assert [row["faces"] for row in found["by_size"]] == [3, 2]
+    assert found["by_size"][1]["ap"] is None
+    assert {row["faces a frame"]: row["faces"] for row in found["by_faces"]} == {1: 3, 2: 2}
+    assert found["by_faces"][1]["ap"] == 0.5
 
 
 # ---- Ego4D's
@@ -188,7 +207,7 @@ def test_the_real_ava_style_file_is_read(tmp_path):
     from tests.shared_files import shared
     table = speaking_files.read_ava(shared("media/grid_dialogue_2faces-activespeaker.csv"))
     assert len(table) == 600
-    perfect = table.assign(score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0)
+    perfect = table.assign(score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0, label="SPEAKING_AUDIBLE")
     assert speaking_files.ava_ap(table, perfect)["ap"] == 1
 
 
@@ -197,7 +216,12 @@ def test_the_real_ava_style_file_is_read(tmp_path):
     (lambda t: t.assign(x1=t["x1"] + 0.01), "the boxes of 2 faces differ")])
 def test_predictions_that_do_not_match_face_by_face_are_refused(change, message):
     with pytest.raises(InputError, match=message):
-        speaking_files.ava_ap(ava(), change(ava()))
+        speaking_files.ava_ap(ava(), change(ava().assign(label="SPEAKING_AUDIBLE")))
+
+
+def test_a_prediction_of_another_label_than_avas_is_refused():
+    with pytest.raises(InputError, match="predictions of NOT_SPEAKING"):
+        speaking_files.ava_ap(ava(), ava())
 
 
 @pytest.mark.parametrize(("text", "message"), [

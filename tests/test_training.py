@@ -83,7 +83,10 @@ def ctrl_c():
 
 # The course that depends most on where it was stopped.
 COURSE = {**{name: {"schedule": "onecycle", "batch_size": 4} for name in ("jca", "rjca", "dca", "jca_paper")},
-          "tsav": {"schedule": "plateau"}}
+          "tsav": {"schedule": "plateau"}, "lfan_backbone": {"schedule": "onecycle"},
+          # Released at the start of the second epoch, with the weights of the best one.
+          "lfan": {"schedule": "plateau", "batch_size": 2,
+                   "options": {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}}}
 
 
 @pytest.fixture(scope="module")
@@ -509,8 +512,12 @@ def test_outputs_come_in_the_order_of_the_windows_whatever_the_batch_size(tiny, 
     windows = method.windows(tiny_set.table(tiny).query("trial == 'seen'"))
     model = method.model()
     by = [training.predict(model, method, windows[::step], torch.device("cpu"), 16) for step in (1, 3)]
-    assert len(by[0]["va"]) == len(windows)
-    np.testing.assert_allclose(by[0]["va"][::3], by[1]["va"], atol=1e-5)
+    by = [found[method.output(method.tasks[0])] for found in by]
+    assert len(by[0]) == len(windows)
+    every, some = by[0][::3], by[1]
+    length = some.shape[1]  # of the longest window among them; all are filled up to theirs
+    np.testing.assert_allclose(every[:, :length], some, atol=1e-5)
+    assert not every[:, length:].any()
 
 
 def test_hidden_rows_count_as_unlabelled_and_the_labels_stay():
@@ -557,3 +564,12 @@ def test_half_precision_on_a_cpu_is_asked_for_by_name_and_learns_other_numbers(t
         found[precision] = trainer(tiny, folder, "jca", precision=precision, epochs=1).fit()["loss"].iloc[0]
     assert found["auto"] == found["float32"] != found["bfloat16"]
     assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.05)
+
+
+def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path):
+    table = tiny_set.table(tiny)
+    trainer(tiny, tmp_path, "lfan_backbone", epochs=1).fit()
+    other = table.assign(split=table["split"].astype(str).replace({"train": "val", "val": "train"}))
+    with pytest.raises(InputError, match=r"statistics of other training trials.*\(6 differ, first: 171\)"):
+        trainer(tiny, tmp_path, "lfan_backbone", epochs=2, trials=other).fit()
+    assert len(trainer(tiny, tmp_path, "lfan_backbone", epochs=2).fit()) == 2

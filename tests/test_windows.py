@@ -95,3 +95,19 @@ def test_impossible_arguments_are_named():
         windows.sequences(10, hop=4, phases=[4])
     with pytest.raises(InputError, match="type int64"):
         windows.look_back(np.arange(3))
+
+
+# ---- overlapping windows, pieces with history (LFAN)
+
+@pytest.mark.parametrize(("n_frames", "expected"), [(700, [0, 200, 400]), (450, [0, 150]), (300, [0]), (12, [0]),
+                                                    (0, []), (301, [0, 1]), (500, [0, 200])])
+def test_overlapping_windows_end_with_the_trial(n_frames, expected):
+    assert windows.overlapping(n_frames).tolist() == expected
+
+
+@pytest.mark.parametrize("n_frames", [0, 1, 7, 50, 51])
+def test_pieces_with_history_have_every_frame_as_a_target_once_with_all_its_past(n_frames):
+    start, first, stop = windows.with_history(n_frames, 10, 24)
+    targets = [frame for a, b in zip(first, stop, strict=True) for frame in range(a, b)]
+    assert targets == list(range(n_frames))
+    assert (start == np.maximum(first - 24, 0)).all()

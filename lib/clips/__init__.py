@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib.errors import InputError
 
-VERSION = 1               # of what this package writes; raised when the same input gives other files
+VERSION = 2               # of the descriptions that are written; raised when the same input gives other ones
 SCHEMA = "avclip/1"
 RATE = 16_000             # Hz of a clip's sound
 MIN_TAIL = 1.0            # s; a last clip that is shorter is dropped and reported

@@ -13,11 +13,13 @@ import numpy as np
 
 from lib import pictures
 from lib.clips import RATE, SCHEMA, SPLITS, VERSION, Settings, Span, numbering, spans, voices
+from lib.clips.facts import FACTS, Facts, folder_of, read_facts
 from lib.clips.labels import KINDS, Labels, Person
-from lib.clips.make import FACTS, Facts, as_json, folder_of, read_facts, sound_of
-from lib.clips.operations import PART, Disk
+from lib.clips.operations import PART, Disk, as_json
 from lib.clips.schema import read_json
+from lib.clips.sound import sound_of
 from lib.clips.sources import Source
+from lib.datasets import ego4d
 from lib.errors import InputError
 
 DATASET = "dataset.json"
@@ -26,15 +28,18 @@ DATASET = "dataset.json"
 def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
     """Say what a root of clips is before anything is put into it.
 
-    Raises InputError when it holds clips of other settings: lengths are never mixed in one tree.
+    Raises InputError when it holds clips of other settings: lengths are never mixed in one tree. Where only the
+    program has changed, what it wrote differently is written again by the steps that follow.
     """
     told = {"schema": f"{SCHEMA}-dataset", "version": VERSION, "dataset": dataset, **settings.told()}
     if there := read_dataset(root, needed=False):
-        other = [name for name, value in told.items() if there.get(name) != value]
+        other = [name for name, value in told.items() if there.get(name) != value and name != "version"]
         if other:
             raise InputError(f"this folder holds clips of another kind: {other[0]} is {there.get(other[0])!r}",
                              where=root, expected=f"{other[0]}: {told[other[0]]!r}",
                              todo="set clips_root to another folder, or leave it empty: each length gets its own")
+        if there.get("version") != VERSION:
+            disk.write(os.path.join(root, DATASET), as_json({**there, **told}))
         return
     if Path(root).is_dir() and any(path.name != DATASET + PART for path in Path(root).iterdir()):
         raise InputError("this folder is not empty, and no root of clips", where=root, expected=f"{DATASET} in it",
@@ -66,7 +71,13 @@ def describe(source: Source, root: Path, settings: Settings, disk: Disk | None =
         told = _clip(source, facts, settings, span, place, labels)
         disk.write(os.path.join(place, "clip.json"), as_json(told))
         lines += _lines(told, os.path.relpath(os.path.join(place, "clip.json"), root))
-    return lines, labels.faults
+    return lines, (*_sound(source, facts), *labels.faults)
+
+
+def _sound(source: Source, facts: Facts) -> tuple[str, ...]:
+    """What is to be said of sound that is shorter or longer than its pictures."""
+    told = ego4d.uneven(facts.n_samples, facts.n_frames, source.fps)
+    return (": ".join(told),) if told else ()
 
 
 def _clip(source: Source, facts: Facts, settings: Settings, span: Span, place: str, labels: Labels) -> dict:
@@ -79,22 +90,17 @@ def _clip(source: Source, facts: Facts, settings: Settings, span: Span, place: s
             "frames": _pictures(source, facts, settings, span, place),
             "audio": {"path": span.sound_name, "sr": RATE, "n_samples": n_samples[1] - n_samples[0],
                       "valid_samples": min(max(facts.n_samples - n_samples[0], 0), n_samples[1] - n_samples[0])}}
+    if span.stop - span.start > span.n_frames:  # filled up: which frames of the nominal length are there
+        told["valid"] = runs(np.arange(span.stop - span.start) < span.n_frames)
     for name, values in (("face_visible", labels.face_visible), ("speech", labels.speech),
                          ("speech_wearer", labels.wearer), ("speech_visible", labels.speech_visible),
-                         ("speech_offscreen", _offscreen(labels))):
+                         ("speech_offscreen", labels.offscreen)):
         if values is not None:
             told[name] = runs(values[here])
     told["persons"] = [_person(person, here) for person in labels.persons]
     told["source"] = {**source.made_from, "version": VERSION, "voice": settings.voice, "unit": settings.unit,
                       "max_gap": settings.max_gap}
     return told
-
-
-def _offscreen(labels: Labels) -> np.ndarray | None:
-    if labels.speech is None or labels.speech_visible is None:
-        return None
-    wearer = labels.wearer if labels.wearer is not None else np.zeros_like(labels.speech)
-    return labels.speech & ~labels.speech_visible & ~wearer
 
 
 def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, place: str) -> dict:

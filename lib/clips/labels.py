@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.datasets.ego4d_annotation import Clip
+from lib.datasets.ego4d_annotation import Person as Annotated
 
 NONE, ANNOTATED, FILLED = 0, 1, 2
 KINDS = {ANNOTATED: "gt", FILLED: "interp"}
@@ -41,44 +42,53 @@ class Person:
 
 @dataclass(frozen=True)
 class Labels:
-    """All that is known of the frames of a video; (T,) bool each, None = unknown. `faults`: what was left out."""
+    """All that is known of the frames of a video; (T,) bool each, None = unknown. `faults`: what was left out.
+
+    face_visible : anybody's face is in the picture.   speech : anybody is heard.   wearer : the camera wearer is.
+    speech_visible : somebody is whose face is in the picture.   offscreen : somebody is whose face is not, and who
+    does not wear the camera; with two voices at once both may hold.
+    """
 
     persons: tuple[Person, ...]
-    speech: np.ndarray | None
+    face_visible: np.ndarray | None = None
+    speech: np.ndarray | None = None
     wearer: np.ndarray | None = None
+    speech_visible: np.ndarray | None = None
+    offscreen: np.ndarray | None = None
     faults: tuple[str, ...] = ()
-
-    @property
-    def face_visible(self) -> np.ndarray | None:
-        """Whether anybody's face is in the picture."""
-        return np.any([person.visible for person in self.persons], axis=0) if self.persons else None
-
-    @property
-    def speech_visible(self) -> np.ndarray | None:
-        """Whether somebody speaks whose face is in the picture."""
-        known = [person for person in self.persons if person.voice is not None]
-        return np.any([person.speaks() == 1 for person in known], axis=0) if known else None
 
 
 def of_annotation(clip: Clip, n_frames: int, size: tuple[int, int], unit: str, max_gap: int) -> Labels:
     """Labels of an annotated clip with `n_frames` pictures of `size` (width, height)."""
+    if not clip.persons and clip.wearer_voice is None:
+        return Labels((), faults=(*clip.faults, "nothing is annotated"))
     faults: list[str] = []
-    persons = []
+    persons: list[Person] = []
+    none = np.zeros(n_frames, bool)
+    face_visible, speech_visible, offscreen = none, none, none
     for person in clip.persons:
         voice = voiced(person.voice, n_frames)
-        if unit == "person":
-            groups = [(person.name, tuple(person.tracks))]
-        else:
-            groups = [(f"{person.name}:{track}", (track,)) for track in person.tracks]
-        for name, tracks in groups:
-            boxes, kind = follow([person.tracks[track] for track in tracks], n_frames, size, max_gap, faults,
-                                 f"person {person.name}")
-            persons.append(Person(name, tracks, boxes, kind, kind > 0, voice))
-    everybody = [voiced(person.voice, n_frames) for person in clip.persons]
+        some = _sequences(person, voice, size, unit, max_gap, faults)
+        seen = np.any([none, *(one.visible for one in some)], axis=0)
+        face_visible = face_visible | seen
+        speech_visible, offscreen = speech_visible | voice & seen, offscreen | voice & ~seen
+        persons += some
     wearer = None if clip.wearer_voice is None else voiced(clip.wearer_voice, n_frames)
-    speech = np.any([*everybody, *([] if wearer is None else [wearer])], axis=0) if everybody or wearer is not None \
-        else None
-    return Labels(tuple(persons), speech, wearer, (*clip.faults, *faults))
+    speech = speech_visible | offscreen | (none if wearer is None else wearer)
+    return Labels(tuple(persons), face_visible, speech, wearer, speech_visible, offscreen, (*clip.faults, *faults))
+
+
+def _sequences(person: Annotated, voice: np.ndarray, size: tuple[int, int], unit: str, max_gap: int,
+               faults: list[str]) -> list[Person]:
+    """One sequence with all tracks of a person, or one of each track."""
+    groups = [(person.name, tuple(person.tracks))] if unit == "person" else \
+        [(f"{person.name}:{track}", (track,)) for track in person.tracks]
+    found = []
+    for name, tracks in groups:
+        boxes, kind = follow([person.tracks[track] for track in tracks], len(voice), size, max_gap, faults,
+                             f"person {person.name}")
+        found.append(Person(name, tracks, boxes, kind, kind > 0, voice))
+    return found
 
 
 def voiced(segments: np.ndarray, n_frames: int) -> np.ndarray:

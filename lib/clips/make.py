@@ -10,39 +10,22 @@ from __future__ import annotations
 
 import json
 import os
-import wave
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from lib import crops, media, pictures
-from lib.clips import RATE, Settings, Span, first_number, sample_of, spans
-from lib.clips.operations import PART, Disk
+from lib import media, pictures
+from lib.clips import RATE, Settings, Span, first_number, spans
+from lib.clips.facts import Facts, folder_of, look
+from lib.clips.operations import PART, Disk, as_json
+from lib.clips.sound import Sound, sound_of
 from lib.clips.sources import Source
 from lib.errors import InputError
 
 MARKER = ".numbering.json"  # in a clip's frames: how its pictures are numbered, and that all are there
-FACTS = ".video.json"       # beside a video's clips: what was known of its pictures and sound
 SOURCE = "source"           # pictures have the numbers of the data set
 QUALITY = 92                # of pictures made from a film, JPEG
-UNEVEN = 0.5                # of a frame: a film whose frames are farther off an even grid is no base for clips
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Of one video: pictures, the number of the first one in the source, size in px, samples of its sound."""
-
-    n_frames: int
-    base: int
-    size: tuple[int, int]
-    n_samples: int
-
-    def text(self) -> bytes:
-        return as_json({"n_frames": self.n_frames, "base": self.base, "size": list(self.size),
-                        "n_samples": self.n_samples})
 
 
 @dataclass
@@ -56,14 +39,6 @@ class Made:
     placed: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
     faults: tuple[str, ...] = ()
-
-
-def as_json(told: object) -> bytes:
-    return (json.dumps(told, separators=(",", ":")) + "\n").encode()
-
-
-def folder_of(root: Path, source: Source) -> str:
-    return os.path.join(root, source.split, source.video)
 
 
 def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None = None, scope: str = SOURCE) -> Made:
@@ -81,63 +56,13 @@ def make_video(source: Source, root: Path, settings: Settings, disk: Disk | None
     made = Made(source.video, source.split, facts.n_frames, len(some), dropped=dropped)
     places = [os.path.join(folder, span.name) for span in some]
     _frames(source, facts, settings, scope, some, places, disk, made)
-    sound = Sound(source, facts)
+    sound = Sound(source, facts.n_samples)
     for span, place in zip(some, places, strict=True):
         path = os.path.join(place, span.sound_name)
         if not os.path.isfile(path):
             disk.write(path, media.wav(sound.between(*sound_of(span, source.fps)), RATE))
     return made
 
-
-def sound_of(span: Span, fps: Fraction) -> tuple[int, int]:
-    """First and last (exclusive) sample of a clip; of a filled-up one, at its nominal end."""
-    return sample_of(span.start, fps), sample_of(span.stop, fps)
-
-
-# ---- what there is
-
-def look(source: Source, folder: str, settings: Settings, disk: Disk) -> Facts:
-    """What is known of a video, kept beside its clips: pictures that were moved can be counted only once."""
-    kept = os.path.join(folder, FACTS)
-    if facts := read_facts(kept):
-        return facts
-    facts = _look(source, settings)
-    disk.make_folder(folder)
-    disk.write(kept, facts.text())
-    return facts
-
-
-def read_facts(path: str) -> Facts | None:
-    """What `look` kept, None when it is not there."""
-    try:
-        with open(path, "rb") as file:
-            told = json.loads(file.read())
-        return Facts(told["n_frames"], told["base"], tuple(told["size"]), told["n_samples"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("what was noted of a video cannot be read", where=path,
-                         todo="remove the folder that it is in and run the command again") from error
-
-
-def _look(source: Source, settings: Settings) -> Facts:
-    if source.pictures:
-        found = pictures.whole(source.pictures)
-        first = crops.read(source.pictures / (pictures.PATTERN % found.base))
-        n_frames, base, size = found.count, found.base, first.shape[1::-1]
-    else:
-        times = media.frame_times(source.film)
-        off = np.abs(times - times[0] - np.arange(len(times)) / float(source.fps)) * float(source.fps)
-        if off.max() > UNEVEN:
-            raise InputError(f"frame {int(off.argmax())} stands {off.max():.1f} frames off an even grid",
-                             where=source.film, expected=f"{float(source.fps):g} frames a second throughout",
-                             todo="encode it at a constant rate: ffmpeg -i OLD -vf fps=30 NEW.mp4")
-        _, picture = next(iter(media.frames(source.film)))
-        n_frames, base, size = len(times), 1, picture.shape[1::-1]
-    return Facts(n_frames, base, tuple(map(int, size)), Sound.length(source, settings))
-
-
-# ---- pictures
 
 def _frames(source: Source, facts: Facts, settings: Settings, scope: str, some: list[Span], places: list[str],
             disk: Disk, made: Made) -> None:
@@ -221,70 +146,6 @@ def _decode(source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Di
         raise InputError(f"the film ends before frame {last}", where=source.film,
                          expected=f"{facts.n_frames} frames, as when it was counted",
                          todo="was it changed? remove its folder of clips and run the command again")
-
-
-# ---- sound
-
-class Sound:
-    """The sound of a video, sample 0 at its first frame: a wav file is read piece by piece, a film's at once."""
-
-    def __init__(self, source: Source, facts: Facts):
-        self.source, self.total, self.film = source, facts.n_samples, None
-
-    @staticmethod
-    def length(source: Source, settings: Settings) -> int:
-        """Samples that there are; 0 without sound."""
-        if source.sound is None:
-            if settings.no_sound:
-                return 0
-            raise InputError("no sound", where=f"video {source.video}", expected=f"wav/{source.video}.wav",
-                             todo="extract it, or set `clip_no_sound: true` for silent clips")
-        if source.sound.suffix.lower() == ".wav":
-            with _opened(source.sound) as file:
-                return file.getnframes()
-        return len(_of_film(source))
-
-    def between(self, first: int, last: int) -> np.ndarray:
-        """(last − first,) int16; silence where there is no sound."""
-        out = np.zeros(last - first, "<i2")
-        if self.total <= first:
-            return out
-        if self.source.sound.suffix.lower() == ".wav":
-            with _opened(self.source.sound) as file:
-                file.setpos(first)
-                piece = np.frombuffer(file.readframes(min(last, self.total) - first), "<i2")
-        else:
-            self.film = _of_film(self.source) if self.film is None else self.film
-            piece = self.film[first:last]
-        out[:len(piece)] = piece
-        return out
-
-
-def _opened(path: Path):
-    """A wav file of the one right kind."""
-    try:
-        file = wave.open(str(path))  # noqa: SIM115 - the caller closes it
-    except FileNotFoundError as error:
-        raise InputError("the wav file is not there", where=path, todo="extract it again") from error
-    except (wave.Error, EOFError, OSError) as error:
-        raise InputError(f"the wav file cannot be read ({error or 'it ends in its header'})", where=path,
-                         expected=f"{RATE} Hz, mono, 16 bits", todo="extract it again") from error
-    kind = (file.getframerate(), file.getnchannels(), file.getsampwidth())
-    if kind != (RATE, 1, 2):
-        file.close()
-        raise InputError(f"a wav file of {kind[0]} Hz, {kind[1]} channels, {8 * kind[2]} bits", where=path,
-                         expected=f"{RATE} Hz, mono, 16 bits",
-                         todo=f"extract it again: ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}")
-    return file
-
-
-def _of_film(source: Source) -> np.ndarray:
-    """(n,) int16 from the time of the first frame on."""
-    sound, t0 = media.sound(source.sound, RATE)
-    start = media.probe(source.film).video_start if source.film else 0.0
-    shift = round((t0 - start) * RATE)
-    sound = np.concatenate([np.zeros(shift, np.float32), sound]) if shift > 0 else sound[-shift:]
-    return np.round(sound * media.FULL_SCALE).astype("<i2")
 
 
 def tidy(root: Path, disk: Disk) -> int:

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from lib import pictures
-from lib.clips.make import MARKER, SOURCE, as_json, marker
-from lib.clips.operations import Disk
+from lib.clips.make import MARKER, SOURCE, marker
+from lib.clips.operations import Disk, as_json
 from lib.errors import InputError
 
 

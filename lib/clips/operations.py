@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ from collections.abc import Callable, Iterator
 from lib.errors import InputError
 
 PART = ".part"  # ending of what is being written
+
+
+def as_json(told: object) -> bytes:
+    """A line of JSON, without blanks."""
+    return (json.dumps(told, separators=(",", ":")) + "\n").encode()
 
 
 class Disk:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lib import media, pictures
 from lib.clips import Settings, sample_of, spans
-from lib.clips.make import FACTS, folder_of, read_facts
+from lib.clips.facts import FACTS, folder_of, read_facts
 from lib.clips.operations import Disk
 from lib.clips.sources import Source
 from lib.datasets import ego4d
@@ -87,8 +87,8 @@ def measure(folder: Path, how: str) -> float:
             for number in range(PROBES):
                 disk.place(source, os.path.join(probe, str(number)), "hard" if how in ("move", "none") else how)
             return (time.perf_counter() - started) / PROBES
-    except OSError:
-        return float("nan")  # a folder that cannot be written to is told by `make`
+    except (OSError, InputError):
+        return float("nan")  # a folder that is full, or cannot be written to, is told by the plan and by `make`
 
 
 def needs(planned: pd.DataFrame, root: Path, settings: Settings, persons: float = 2.0,

@@ -12,9 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib.clips.operations import Disk
-from lib.datasets.ego4d import Layout
-
-SUFFIXES = {"pictures": "", "sound": ".wav", "videos": ".mp4"}
+from lib.datasets.ego4d import SUFFIXES, Layout
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Clips as the public TalkNet code for Ego4D reads them: its table, its boxes, its folders. For comparison only.
 
-Below ``<root>/talknet/``: ``csv/active_speaker_{train,val}.csv`` (tab-separated, no header: id, boxes, rate, labels,
-first frame), ``bbox/<id>.json``, ``video_imgs/<clip>/img_%05d.jpg``, ``wave/<clip>.wav`` (specs/asd.md §1.2, §1.4). A
-clip is a "video" of its own and its pictures have the numbers that its boxes say, which that code assumes and its own
-scripts do not keep. Each run of boxes without a gap is an entity, so that labels cannot slip; frame 0, which that code
-leaves out without a word, is left out here.
+``<root>/talknet/`` is that code's folder ``data``: ``ego4d/csv/active_speaker_{train,val}.csv`` (tab-separated, no
+header: id, boxes, rate, labels, first frame), ``ego4d/bbox/<id>.json``, ``video_imgs/<clip>/img_%05d.jpg``,
+``wave/<clip>.wav`` (specs/asd.md §1.2, §1.4; it ignores its own option for another place, §5, E-15). A clip is a
+"video" of its own and its pictures have the numbers that its boxes say, which that code assumes and its own scripts
+do not keep. Each run of boxes without a gap is an entity, so that labels cannot slip; frame 0, which that code leaves
+out without a word, is left out here.
 """
 
 from __future__ import annotations
@@ -20,20 +21,21 @@ from lib.clips import schema
 from lib.clips.operations import Disk
 
 FOLDER = "talknet"
+TABLES, BOXES = os.path.join("ego4d", "csv"), os.path.join("ego4d", "bbox")
 SHORTEST = 2  # boxes of an entity: the public code takes no fewer
 
 
 def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) -> int:
     """Write everything for the units of an index; returns how many entities there are."""
     disk, place, total = disk or Disk(), os.path.join(root, FOLDER), 0
-    for folder in ("csv", "bbox", "video_imgs", "wave"):
+    for folder in (TABLES, BOXES, "video_imgs", "wave"):
         disk.make_folder(os.path.join(place, folder))
     for split, units in lines.items():
         rows = []
         for path in dict.fromkeys(line["path"] for line in units):
             rows += _clip(Path(root) / path, place, disk)
         text = "".join("\t".join(row) + "\n" for row in rows)
-        disk.write(os.path.join(place, "csv", f"active_speaker_{split}.csv"), text.encode())
+        disk.write(os.path.join(place, TABLES, f"active_speaker_{split}.csv"), text.encode())
         total += len(rows)
     return total
 
@@ -51,7 +53,7 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
             items = [{"x": x1, "y": y1, "width": round(x2 - x1, 2), "height": round(y2 - y1, 2), "frame": frame,
                       "video_frame": told["start_frame"] + frame, "clip_frame": None}
                      for frame, (x1, y1, x2, y2) in enumerate(boxes[first:last].tolist(), start=first)]
-            disk.write(os.path.join(place, "bbox", f"{entity}.json"), json.dumps(items).encode())
+            disk.write(os.path.join(place, BOXES, f"{entity}.json"), json.dumps(items).encode())
             labels = [int(value == 1) for value in person["asd"][first:last]]
             rows.append((entity, str(last - first), str(rate), str(labels), str(first)))
     return rows

@@ -10,6 +10,8 @@ import numpy as np
 from lib.clips import SCHEMA, SPLITS
 from lib.errors import InputError
 
+TRACKS = ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen")  # 0/1 a frame
+
 
 def read_json(path: Path) -> dict:
     """A JSON object. Raises InputError when it is not there, cut off or something else."""
@@ -26,15 +28,20 @@ def read_json(path: Path) -> dict:
 
 
 def read(path: Path) -> dict:
-    """A ``clip.json``; its 0/1 lists are arrays (n,) int8 whichever way they were written, `va` is (n, 2) float32."""
+    """A ``clip.json``; its 0/1 lists are arrays (n,) int8 whichever way they were written, `va` is (n, 2) float32.
+
+    `valid` is as long as the clip was meant to be, and only in clips that ``tail: pad`` filled up.
+    """
     told = read_json(path)
     if told.get("schema") != SCHEMA:
         raise InputError(f"a clip of schema {told.get('schema')!r}", where=path, expected=SCHEMA,
                          todo="make the clips again")
     n = told["n_frames"]
-    for name in ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen"):
+    for name in TRACKS:
         if name in told:
             told[name] = numbers(told[name], n, f"{path}: {name}")
+    if "valid" in told:
+        told["valid"] = numbers(told["valid"], told["end_frame"] - told["start_frame"] + 1, f"{path}: valid")
     for person in told["persons"]:
         for name in ("visible", "speech", "asd", "expression"):
             if name in person:

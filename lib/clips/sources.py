@@ -75,7 +75,7 @@ def _annotated(annotations: Mapping[str, Annotations], uid: str, settings: Setti
     for some in annotations.values():
         if uid in some.places:
             return of_annotation(some.read(uid), n_frames, size, settings.unit, settings.max_gap)
-    return Labels((), None, None, ("not annotated",))
+    return Labels((), faults=("not annotated",))
 
 
 def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[Source]:
@@ -96,28 +96,33 @@ def _stored(trials: list[dict], place: Store, mismatch: str, n_frames: int, size
     """Persons of a data set without boxes: a face is visible where a crop is, or where one was found."""
     from lib import arrays  # and with them SciPy: only these data sets need it
     faults: list[str] = []
-    persons = []
+    persons, seen = [], []
     for trial in trials:
         blocks = {}
         for kind in EMOTIONS:
             if trial[f"{kind}_path"]:
                 arrays.make(trial, request(kind, mismatch=mismatch), place)
                 blocks[kind] = _fit(arrays.read(trial, request(kind, mismatch=mismatch), place), n_frames)
-        visible = _visible(trial, place, n_frames, faults)
+        seen.append(_visible(trial, place, n_frames, faults))
+        visible = np.zeros(n_frames, bool) if seen[-1] is None else seen[-1]
         persons.append(Person(trial["trial"], (), np.full((n_frames, 4), np.nan), np.zeros(n_frames, np.int8), visible,
                               None, blocks))
-    return Labels(tuple(persons), None, None, tuple(faults))
+    unknown = any(one is None for one in seen)
+    return Labels(tuple(persons), None if unknown else np.any(seen, axis=0), faults=tuple(faults))
 
 
-def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.ndarray:
+def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.ndarray | None:
     from lib import arrays
     try:
         wanted = request("face_valid")
+        if arrays.locate(trial, wanted, place).request.parameters.get("faces") == "centre":
+            faults.append(f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)")
+            return None
         arrays.make(trial, wanted, place)
         return _fit(arrays.read(trial, wanted, place), n_frames).astype(bool)
     except InputError as error:
         faults.append(f"trial {trial['trial']}: not known where a face is ({error.what})")
-        return np.zeros(n_frames, bool)
+        return None
 
 
 def _fit(rows: np.ndarray, n_frames: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 
 from lib.clips import RATE, sample_of
+from lib.clips.facts import Facts
 from lib.clips.labels import Labels
-from lib.clips.make import Facts, Sound
+from lib.clips.sound import Sound
 from lib.clips.sources import Source
 from lib.errors import InputError
 
@@ -21,7 +22,7 @@ def relabel(labels: Labels, voice: str, source: Source, facts: Facts) -> Labels:
     """Labels with `speech` by the rule `voice`; who speaks (`asd`) stays as it was annotated."""
     if voice == "voice":
         return labels
-    sound = Sound(source, facts).between(0, sample_of(facts.n_frames, source.fps))
+    sound = Sound(source, facts.n_samples).between(0, sample_of(facts.n_frames, source.fps))
     rule = energy if voice == "energy" else detected
     return replace(labels, speech=rule(sound, facts.n_frames, source.fps))
 

@@ -10,6 +10,7 @@ Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a 
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,21 +28,24 @@ from lib.labels import read_text
 
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
 EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
-N_FRAMES = 9000     # that a clip of five minutes should have
+RATE = 16_000       # Hz of the sound that is extracted from them
+ROUNDED = 0.1       # s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
 FOLDERS = {"json": ("json", "annotations"), "split": ("split", "splits"), "pictures": ("video_imgs",),
            "videos": ("videos", "clips"), "sound": ("wav", "wave")}
+SUFFIXES = {"pictures": "", "videos": ".mp4", "sound": ".wav"}  # of what the folders hold of each clip
 ANNOTATIONS = {"train": ("av_train.json",), "val": ("av_val.json",), "test": ("av_test_unannotated.json",)}
 
 
 @dataclass
 class Layout:
-    """What lies where below `root`; `ids` are those of the three lists, without any that stands in two."""
+    """What lies where below `root`; `ids` are those of the three lists, without any that stands in two (`twice`)."""
 
     root: Path
     folders: dict[str, list[Path]]
     ids: dict[str, list[str]]
     annotations: dict[str, Annotations]
     report: Report = field(default_factory=Report)
+    twice: tuple[str, ...] = ()
 
     def split_of(self, uid: str) -> str:
         return next((split for split, some in self.ids.items() if uid in some), "")
@@ -106,7 +110,8 @@ def _lists(layout: Layout) -> dict[str, list[str]]:
                          expected="split/train.list and split/val.list, an id a line",
                          todo="see data_README.md for Ego4D's layout, and correct data_root")
     often = pd.Series([uid for some in ids.values() for uid in set(some)], dtype="str").value_counts()
-    for uid in often.index[often > 1]:
+    layout.twice = tuple(often.index[often > 1])
+    for uid in layout.twice:
         where = " and ".join(f"{split}.list" for split, some in ids.items() if uid in some)
         layout.report.error(uid, f"stands in {where}", "left out of all", expected="one list",
                             todo="correct the lists: a clip in train and in val flatters every score")
@@ -155,6 +160,8 @@ def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]
     if not sound:
         report.warning(uid, "no wav file", "the video's sound is used" if video else "no sound: no clips can be made",
                        where=str(layout.root), expected=f"wav/{uid}.wav", todo="extract it again")
+    elif n_frames:
+        _sound(report, uid, sound, n_frames)
     row = {"video": uid, "dataset": dataset, "split": split, "subject": uid, "n_frames": n_frames, "fps": float(FPS),
            "duration": n_frames / float(FPS), "video_path": layout.relative(video or folder),
            "audio_path": layout.relative(sound or video)}
@@ -196,6 +203,33 @@ def _n_frames(report: Report, uid: str, folder: Path, clip: Clip) -> int:
     return found.count
 
 
+def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
+    """Is a wav file whole, and as long as its pictures?"""
+    try:
+        with wave.open(str(path)) as file:
+            rate, channels, n_samples = file.getframerate(), file.getnchannels(), file.getnframes()
+    except (wave.Error, EOFError, OSError) as error:
+        report.error(uid, f"the wav file cannot be read ({error or 'it ends in its header'})", "no clips can be made",
+                     where=str(path), expected="16 kHz, mono, 16 bits", todo="extract it again")
+        return
+    if (rate, channels) != (RATE, 1):
+        report.error(uid, f"a wav file of {rate} Hz and {channels} channels", "no clips can be made", where=str(path),
+                     expected=f"{RATE} Hz, mono", todo=f"ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}")
+    elif what := uneven(n_samples, n_frames, FPS):
+        report.warning(uid, what[0], what[1], where=str(path), expected=f"the sound of {n_frames} pictures",
+                       todo="if much is missing, extract both again from the same video")
+
+
+def uneven(n_samples: int, n_frames: int, fps: Fraction) -> tuple[str, str] | None:
+    """What is to be said when sound at `RATE` and pictures differ by more than `ROUNDED`, and what becomes of it."""
+    seconds = n_samples / RATE - float(n_frames / fps)
+    if abs(seconds) <= ROUNDED:
+        return None
+    if seconds < 0:
+        return f"the sound ends {-seconds:.2f} s before its {n_frames} pictures", "silence stands where it is missing"
+    return f"the sound goes on for {seconds:.2f} s after its {n_frames} pictures", "that end is in no clip"
+
+
 def _count(layout: Layout, expected: dict | None) -> None:
     there = {"picture folders": [f for folder in layout.folders["pictures"] for f in folder.iterdir() if f.is_dir()],
              "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
@@ -209,9 +243,14 @@ def _count(layout: Layout, expected: dict | None) -> None:
 
 
 def _strangers(layout: Layout) -> None:
-    """What lies among the pictures and stands in no list."""
-    known = {uid for some in layout.ids.values() for uid in some}
-    for folder in layout.folders["pictures"]:
-        for path in tree.inside(folder, layout.report):
-            if path.is_dir() and path.name not in known:
-                layout.report.warning(path.name, "stands in no list", "left out", where=str(path))
+    """What lies among pictures, videos and sound, or is annotated, and stands in no list."""
+    known = {uid for some in layout.ids.values() for uid in some} | set(layout.twice)
+    for kind, suffix in SUFFIXES.items():
+        for folder in layout.folders[kind]:
+            for path in tree.inside(folder, layout.report):
+                uid = path.name.removesuffix(suffix)
+                if (path.is_dir() if not suffix else path.name.endswith(suffix)) and uid not in known:
+                    layout.report.warning(uid, "stands in no list", "left out", where=str(path))
+    for some in layout.annotations.values():
+        for uid in sorted(some.places.keys() - known):
+            layout.report.warning(uid, "annotated, but stands in no list", "left out", where=str(some.path))

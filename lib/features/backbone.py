@@ -19,6 +19,7 @@ from lib.models.tsav_backbone import backbone_from_tsav
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
 
 
+CHANNELS = 512  # of each stream at width 1
 BYTES = 2  # of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
 
@@ -26,6 +27,11 @@ JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2
 def channels(path: Path) -> int:
     """Features of a stream that the network in a checkpoint of ours or the authors' gives, without building it."""
     return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
+
+
+def licence(path: Path) -> str:
+    """What may be done with the weights in a checkpoint: "" for one of ours."""
+    return "" if "model" in published.read(path) else published.licence("tsav", path)
 
 
 def _state(path: Path) -> dict:

@@ -6,6 +6,7 @@ averaged with triangular weights, so that frames near a window's edge count less
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -48,7 +49,8 @@ def network(params: Mapping) -> models.Model:
                                                  "dropout")}
     if name == "talknet_mrope":
         chosen |= {"layout": options["positions"], "cross_pairs": tuple(options["cross_pairs"]),
-                   "self_pairs": tuple(options["self_pairs"])}
+                   "self_pairs": tuple(options["self_pairs"]), "window": options.get("attention_seconds", 0.0),
+                   "trained_frames": options.get("trained_frames", 0)}
     return models.create(name, params["rules"] == "published", **chosen)
 
 
@@ -127,21 +129,25 @@ def score(detector: Detector, faces: Callable[[int, int], np.ndarray], sound: np
     faces : (start, stop) -> (n, S, S) uint8 crops of these frames of the detector's grid, which are read as needed.
     sound : (n,) on the scale of int16, 16 kHz. first : (4T,) first sample of the sound rows (`mfcc.at_times`).
     durations : s; () takes windows. Else the published averaging: the face is cut into pieces of each duration, each
-    scored alone; the mean over durations.
+    scored alone; the mean over durations. `DURATIONS` is what the published numbers used (their list repeats short
+    ones, but a set drops repeats); here a duration that is given twice weighs twice.
 
     Returns (T, 2) float32.
     """
     n_frames = len(first) // mfcc.ROWS_A_FRAME
-    rules = [windows(n_frames, detector.window)] if not durations else [
-        [(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
-        for length in (max(1, round(each * detector.fps)) for each in durations)]
-    place = next(detector.net.parameters()).device
-    joined = []
-    for rule in rules:
+    counts = Counter(max(1, round(each * detector.fps)) for each in durations)
+    rules = [_pieces(n_frames, length) for length in counts] or [windows(n_frames, detector.window)]
+    place, total = next(detector.net.parameters()).device, np.zeros((n_frames, 2), np.float32)
+    for rule, weight in zip(rules, counts.values() or [1], strict=True):
         pieces = [(start, _logits(detector, faces(start, stop), sound, first[4 * start:4 * stop], place))
                   for start, stop in rule]
-        joined.append(average(pieces, n_frames, weighted=not durations))
-    return np.mean(joined, axis=0) if joined else np.zeros((0, 2), np.float32)
+        total += weight * average(pieces, n_frames, weighted=not durations)
+    return total / max(counts.total(), 1)
+
+
+def _pieces(n_frames: int, length: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive pieces; the last one may be shorter."""
+    return [(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
 
 
 def _logits(detector: Detector, faces: np.ndarray, sound: np.ndarray, first: np.ndarray, place) -> np.ndarray:

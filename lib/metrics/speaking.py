@@ -17,6 +17,7 @@ from lib.errors import InputError
 from lib.metrics import bootstrap_interval, why_no_interval
 
 IOU = 0.5                     # overlap from which a face counts as found, Ego4D's own
+BINS = 10                     # of probabilities, for the calibration error
 SIZES = (0, 64, 128, np.inf)  # px, borders of small, middle and large faces, as AVA-ActiveSpeaker's authors count
 
 
@@ -67,7 +68,8 @@ def _area(hits: np.ndarray, positives: int) -> float:
 def speaking_scores(labels: Mapping[str, np.ndarray], predictions: Mapping[str, np.ndarray],
                     videos: Mapping[str, str] | None = None, threshold: float = 0.5, n: int = 1000,
                     seed: int = 0) -> dict:
-    """{"ap", "ci95", ("why",) "accuracy", "balanced_accuracy", "positive_rate", "ties", "n_frames", "n_trials"}.
+    """{"ap", "ci95", ("why",) "accuracy", "balanced_accuracy", "positive_rate", "calibration_error", "ties",
+    "n_frames", "n_trials"}.
 
     labels, predictions : {trial: (T,)}; label 1, 0 or −1 (NaN in float arrays), prediction a probability. videos : the
     recording of each trial; the interval draws recordings, since the faces of one share its sound.
@@ -87,6 +89,7 @@ def speaking_scores(labels: Mapping[str, np.ndarray], predictions: Mapping[str, 
     interval = bootstrap_interval(pairs, ava_ap, n, seed)
     why = {} if interval else {"why": why_no_interval(len(pairs))}
     return {"ap": None if np.isnan(ap) else ap, "ci95": interval, **why, **_accuracies(score, label, threshold),
+            "calibration_error": calibration_error(score, label) if (label >= 0).any() else None,
             "ties": ties(score[label >= 0]), "n_frames": int((label >= 0).sum()), "n_trials": len(names)}
 
 
@@ -103,6 +106,21 @@ def _accuracies(score: np.ndarray, label: np.ndarray, threshold: float) -> dict:
     right = np.where(yes, said, ~said)
     return {"accuracy": float(right[yes | no].mean()), "positive_rate": float(yes.sum() / (yes | no).sum()),
             "balanced_accuracy": float((right[yes].mean() + right[no].mean()) / 2)}
+
+
+def calibration_error(probability: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+    """How far probabilities are from the share of faces that speak: mean over equally wide bins, weighted by faces.
+
+    probability : (n,) 0…1. labels : (n,) 1 or 0; −1 is left out. 0 where a probability says how often it is right; NaN
+    without a label. (Expected calibration error, Guo et al., ICML 2017.)
+    """
+    probability, labels = np.asarray(probability, np.float64), np.asarray(labels)
+    probability, labels = probability[labels >= 0], labels[labels >= 0]
+    if not len(labels):
+        return float("nan")
+    place = np.clip((probability * bins).astype(int), 0, bins - 1)
+    gaps = np.bincount(place, probability, bins) - np.bincount(place, labels == 1, bins)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def ap_by(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str = "group") -> pd.DataFrame:
@@ -127,6 +145,22 @@ def ap_by_faces(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, fram
     keys = pd.DataFrame({"video": videos, "frame": frames})
     counts = keys.groupby(["video", "frame"])["frame"].transform("size").to_numpy()
     return ap_by(scores, labels, counts, "faces a frame")
+
+
+def breakdown(labels: Mapping[str, np.ndarray], predictions: Mapping[str, np.ndarray],
+              boxes: Mapping[str, np.ndarray], videos: Mapping[str, str]) -> dict[str, list[dict]]:
+    """`ap_by_size` and `ap_by_faces` of trials as rows for JSON: {"by_size": […], "by_faces": […]}, None for no AP.
+
+    labels, predictions : as in `speaking_scores`. boxes : {trial: (T, 4)} x, y, width, height in px.
+    """
+    parts = [pd.DataFrame({"video": videos[name], "frame": np.arange(len(values)), "label": _as_labels(values),
+                           "score": predictions[name], "width": boxes[name][:, 2]}) for name, values in labels.items()]
+    faces = pd.concat([*parts, pd.DataFrame(columns=["video", "frame", "label", "score", "width"])])
+    faces = faces[faces["label"] >= 0].astype({"label": int, "score": float, "width": float})
+    score, label = faces["score"].to_numpy(), faces["label"].to_numpy()
+    tables = {"by_size": ap_by_size(score, label, faces["width"].to_numpy()),
+              "by_faces": ap_by_faces(score, label, faces["video"].to_numpy(), faces["frame"].to_numpy())}
+    return {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
 
 
 # ---- faces that are found: Ego4D's

@@ -74,8 +74,12 @@ def write_ava(path: Path, table: pd.DataFrame) -> Path:
 def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
     """{"ap", "ties", "n_frames"} of two tables of `read_ava`, matched face by face, never by their order.
 
-    Raises InputError when a face of one is not in the other, or its box differs.
+    Raises InputError when a face of one is not in the other, its box differs, or a prediction is not of the label
+    SPEAKING_AUDIBLE, whose score AVA asks for.
     """
+    if other := set(predictions["label"]) - {AUDIBLE}:
+        raise InputError(f"predictions of {', '.join(sorted(other))}", expected=f"{AUDIBLE} in every row",
+                         todo="write the score of speaking for every face, as `write_ava` does")
     truth, found = (table.assign(uid=_uids(table)).set_index("uid") for table in (truth, predictions))
     only = truth.index.symmetric_difference(found.index)
     if len(only):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import textwrap
 from collections.abc import Mapping
 
@@ -58,6 +60,22 @@ class Model(nn.Module):
             raise InputError(f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
                              where=f"model {self.name}", expected=f"{name} {self.inputs.get(name, '')}")
         return batch[name]
+
+    def shapes(self, **letters: int) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample of every input that is needed, as `inputs` declares them.
+
+        letters : what stands for a size that the network leaves open, as T=300 for its frames.
+        Raises InputError for a letter that is not given.
+        """
+        def size(part: str) -> int:
+            number, letter = re.fullmatch(r"(\d*)([A-Z]?)", part).groups()
+            if letter and letter not in letters:
+                raise InputError(f"no size is given for {letter}", where=f"model {self.name}",
+                                 expected=_listed(self.inputs))
+            return int(number or 1) * letters.get(letter, 1)
+        needed = {name: shape for name, shape in self.inputs.items() if not shape.endswith("optional")}
+        return {name: tuple(math.prod(map(size, part.split("·"))) for part in shape[1:shape.index(")")].split(", ")[1:])
+                for name, shape in needed.items()}
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A copy for prediction only, as fast as this network can be made; outputs are the same to rounding.

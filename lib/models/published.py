@@ -26,8 +26,13 @@ _RESEARCH = ("The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these we
              "Rumberg and Ostermann (FG 2020).")
 _RESERVED = ("The authors published no licence with these weights, so all rights are theirs: ask them "
              "(github.com/praveena2j) before any use beyond reading, and cite the paper of the method.")
+_UNKNOWN = ("No licence is known of these weights (linked from github.com/sucv/ABAW3). They learnt from MS-Celeb-1M, "
+            "FER+ and Aff-Wild2, whose terms are research only: ask the authors before any other use, and cite "
+            "Zhang, Ding, Wei and Guan (ICCVW 2021).")
+_APACHE = "Apache-2.0 (Google's VGGish; PyTorch port github.com/harritaylor/torchvggish)."
 LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
             **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
+            **dict.fromkeys(("lfan_backbone", "lfan_visual", "lfan", "lfan_v2", "can"), _UNKNOWN), "vggish": _APACHE,
             "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
             **dict.fromkeys(("talknet", "talknet_mrope"),
                             "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
@@ -55,7 +60,9 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
     ---------
     name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca", "dca", "jca_paper" or
         "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd" (light_asd_ava.model, light_asd_talkset.model),
-        "talknet" or "talknet_mrope" (pretrain_AVA.model, pretrain_TalkSet.model).
+        "talknet" or "talknet_mrope" (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone"
+        (res50_ir_0.887.pth), "lfan", "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish"
+        (vggish-10086976.pth).
     path : the file. A `module.` before every key (several GPUs) is taken off.
     options : of the network where the file is not of the published size; ``channels=3`` cuts the mask's weights
         off a file for four channels, as JCA did (`tsav_backbone` has three anyway).

@@ -95,4 +95,4 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
             return 1.0
         frames = (valid.sum(1).clamp(min=2).float() if valid is not None
                   else visual.new_full((len(visual),), max(visual.shape[1], 2)))
-        return (frames.log() / math.log(self.trained_frames)).view(-1, 1, 1, 1)
+        return (frames.log() / math.log(max(self.trained_frames, 2))).view(-1, 1, 1, 1)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from lib.plots import style
 
@@ -82,6 +83,8 @@ def clip_distribution(table: pd.DataFrame, axes: Sequence[Axes] | None = None, t
         if any(len(some) for some in values):
             ax.hist(values, bins=12, stacked=True, label=splits)
         ax.set(xlabel=label, ylabel="clips")
-    axes[-1].legend()
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=name == "frames", min_n_ticks=1))
+        ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    style.legend_beside(axes[-1])
     style.finish(axes, title, note)
     return axes

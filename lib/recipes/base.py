@@ -6,6 +6,7 @@ Notebooks, trainer and inference call only what is defined here, so none of them
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,10 +14,31 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, metrics
+from lib import arrays, folds, metrics
 from lib import trials as trial_table
+from lib.declarations import ROOT
 from lib.errors import InputError
+from lib.models import published
+from lib.models.base import MODALITIES
+from lib.release import Course
 from lib.store import Request, Store, request
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A network in the sizes that an experiment will give it, before any array is there: for what it will cost.
+
+    net : the network, with random weights. shapes : input -> shape of one sample.
+    frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an epoch learns from.
+    kept : bytes a frame that its outputs take on disk.
+    """
+
+    net: torch.nn.Module
+    shapes: Mapping[str, tuple[int, ...]]
+    frames: float = 1
+    learnt: float = 1
+    kept: int = 0
+
 
 WINDOW_COLUMNS = ("start", "stop", "first_target", "target_step", "n_targets")
 OUTPUT_SIZES = {"va": 2}
@@ -32,8 +54,11 @@ class Recipe:
     class Options:
         """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.params`."""
 
+    modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
+
+    decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
@@ -59,6 +84,17 @@ class Recipe:
     @property
     def uses_audio(self) -> bool:
         return self.params.modality != "video"
+
+    def split(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The trial table with the split of the parameter `fold` (−1: the data set's own), see `lib.folds`."""
+        return folds.split(table, self.store.folder, self.params.get("fold", -1),
+                           self.params.get("fold_rule", "subject"))
+
+    def learnt_from(self) -> list[str]:
+        """Trials that the network learnt from that this one builds on; [] where none is known (published ones)."""
+        run = self.params.get("backbone_run", "")
+        path = self.params.runs_root / run / "checkpoints" / "best.pt"
+        return published.read(path).get("trained_on", []) if run and path.is_file() else []
 
     def arrays(self) -> list[Request]:
         """The store's arrays that must exist before training or prediction; labels included."""
@@ -102,6 +138,10 @@ class Recipe:
     def labels(self, trial: str, task: str) -> np.ndarray:
         """Labels of a trial: "va" (T, 2) float32, NaN = unlabelled."""
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
+
+    def boxes(self, trial: str) -> np.ndarray | None:
+        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen; None: not known here."""
+        return None
 
     def label_requests(self) -> list[Request]:
         return [request(task, mismatch=self.params.label_mismatch) for task in self.tasks]
@@ -159,16 +199,55 @@ class Recipe:
         """The network, with sizes read from the arrays."""
         raise NotImplementedError
 
+    def sketch(self) -> Sketch | None:
+        """What will be trained, in the sizes of the parameters: for a method of one frame, built from these alone.
+
+        None where the sizes are those of arrays that are not there yet.
+        """
+        model = self.model()
+        return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
+
+    def sketch_of_features(self) -> Sketch | None:
+        """The network whose features notebooks 02 and 03 will compute for every frame; None where there is none."""
+        return None
+
     def initialise(self, model: torch.nn.Module) -> None:
         """Give a new network the weights that its training begins with; called by the trainer only."""
+
+    def weights_of(self, text: str) -> Path:
+        """The weights that an option names: a run's best checkpoint, or a file. Raises InputError where neither is."""
+        run = Path(self.params.runs_root) / text / "checkpoints" / "best.pt"
+        found = [path for path in (run, ROOT / Path(text).expanduser()) if path.is_file()]
+        self.require(bool(found), f"there is neither a trained run nor a weights file called {text}", str(run),
+                     f"train it first (`python -m lib run params/{text}.yaml`), or correct the name")
+        return found[0]
 
     def bytes_a_frame(self) -> dict[str, int]:
         """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""
         return {}
 
+    def licence_of_features(self) -> str:
+        """What may be done with published weights that give these features; "" for weights of our own."""
+        return ""
+
     def groups(self, model: torch.nn.Module) -> list[dict]:
         """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad], "lr_factor": 1.0}]
+
+    def optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
+        """The optimiser of these parameter groups."""
+        return torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
+
+    def course(self) -> Course | None:
+        """When groups of frozen layers are released, and how the rate falls; None: nothing is ever released."""
+        return None
+
+    def release(self, model: torch.nn.Module, groups: int) -> None:
+        """Let the first `groups` groups of a network go (at a release, and when a training is resumed)."""
+
+    def pieces(self, batch: Mapping[str, torch.Tensor]) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
+        """A batch in parts that fit into memory, each with its share of the loss; gradients are added up."""
+        return [(1.0, batch)]
 
     def rate_factor(self, epoch: int) -> float:
         """Factor on the learning rate in an epoch (counted from 0), beside the parameter `schedule`."""
@@ -177,6 +256,14 @@ class Recipe:
     def loss(self, outputs: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Named scalars; "total" is minimised."""
         raise NotImplementedError
+
+    def output(self, task: str) -> str:
+        """Name of the network's output that holds a task's values."""
+        return task
+
+    def first_output(self, window) -> int:
+        """Index of a window's first target in what the network gives of it; above 0 where history goes before."""
+        return 0
 
     # ---- back to frames
 
@@ -188,14 +275,26 @@ class Recipe:
         """
         assembled = {}
         for task in self.tasks:
-            values = np.asarray(outputs[task], np.float32)
-            values = values[:, None] if values.ndim == 2 else values
+            values = self._checked(outputs, task, windows)
             steps = np.arange(values.shape[1])
             frames = windows["first_target"].to_numpy()[:, None] + windows["target_step"].to_numpy()[:, None] * steps
             kept = steps < windows["n_targets"].to_numpy()[:, None]
             assembled[task] = np.full((n_frames, values.shape[2]), np.nan, np.float32)
             assembled[task][frames[kept]] = values[kept]
         return assembled
+
+    def _checked(self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame) -> np.ndarray:
+        """(N, L, k) outputs of a task. Raises InputError where a network returns something of another shape."""
+        name = self.output(task)
+        values = np.asarray(outputs[name], np.float32) if name in outputs else np.zeros((0,))
+        values = values[:, None] if values.ndim == 2 else values
+        needed, columns = int(windows["n_targets"].max()) if len(windows) else 0, OUTPUT_SIZES.get(task)
+        fits = (values.ndim == 3 and len(values) == len(windows) and values.shape[1] >= needed
+                and columns in (None, values.shape[2]))
+        found = f"{name} {values.shape}" if name in outputs else f"{', '.join(outputs) or 'nothing'}, and no {name}"
+        self.require(fits, f"the network returned {found}", f"{name} ({len(windows)}, {needed}, {columns or 'k'}): "
+                     "windows, targets of a window, values", "mend the network's forward (docs/add_a_model.md)")
+        return values
 
     def metrics(self, labels: Mapping[str, Mapping[str, np.ndarray]],
                 predictions: Mapping[str, Mapping[str, np.ndarray]], bootstrap: int = 1000) -> dict:

@@ -9,11 +9,13 @@ import numpy as np
 from lib import losses, models, smoothing, windows
 from lib.declarations import ROOT
 from lib.errors import InputError
-from lib.features import backbone
+from lib.features import backbone, mel
+from lib.models.tsav import scaled_planes
 from lib.models.tsav_backbone import positions
 from lib.recipes import base
 from lib.store import request
 
+USUAL_RATE = 30  # frames a second, as long as no recording is known
 LOOK_BACK = 32  # frames that a step looks back (specification §7.1)
 # Videos that the published training leaves out without a reason (specification §2.4); published rules only.
 SKIPPED = {"313", "212", "303", "171", "40-30-1280x720", "286", "270", "234", "239", "266"}
@@ -78,6 +80,9 @@ class Recipe(base.Recipe):
             sizes |= {str(self._jittered(copy)): backbone.BYTES * channels * places
                       for copy in range(self.params.options["copies"] + 1)}
         return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
+
+    def licence_of_features(self):
+        return backbone.licence(self._files["weights"])
 
     @property
     def _blank(self):
@@ -181,20 +186,57 @@ class Recipe(base.Recipe):
         return np.where((last >= 0)[:, None], rows[last], np.nan)
 
     def model(self):
+        return self._network(self._sizes())
+
+    def _network(self, sizes):
         return models.create(self.network, self.published, steps=self.params.steps, width=self.params.width,
-                             modality=self.params.modality, dropout=self.params.options["dropout"], **self._sizes())
+                             modality=self.params.modality, dropout=self.params.options["dropout"],
+                             **self._fitting(sizes))
+
+    def _backbone_width(self):
+        path = self._files["weights"]
+        return backbone.channels(path) / backbone.CHANNELS if path.is_file() else self.params.width
+
+    def sketch_of_features(self):
+        p = self.params
+        net = models.create("tsav_backbone", width=self._backbone_width(), face_size=p.face_size,
+                            pooled=p.features == "pooled")
+        shapes = net.shapes(M=mel.columns(p.audio_seconds or LOOK_BACK / USUAL_RATE))
+        copies = 1 + p.options["copies"]
+        used = {"clip": self.uses_video * copies * net.visual_channels * net.visual_positions,
+                "mel": self.uses_audio * net.audio_channels}
+        return base.Sketch(net, {name: shapes[name] for name in used if used[name]}, frames=1 / copies,
+                           kept=backbone.BYTES * sum(used.values()))
+
+    def sketch(self):
+        channels = 8 * scaled_planes(self._backbone_width())
+        places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
+        net = self._network({"visual_channels": channels, "visual_positions": places, "audio_channels": channels})
+        return base.Sketch(net, net.shapes(L=self.params.steps), self.params.steps, self.params.steps)
 
     def _sizes(self):
-        """The network's sizes, from what stands beside the features of a trial."""
+        """The network's sizes, from what stands beside the features of a trial.
+
+        With one modality it has the shape that it has with both (both streams of a backbone have as many channels), so
+        that a comparison of the two is not one of sizes.
+        """
         sizes, trial = {}, next(iter(self._trials))
         if self.uses_video:
             facts = self.facts(trial, self._visual)
             sizes |= {"visual_channels": facts["channels"], "visual_positions": facts["positions"]}
         if self.uses_audio:
             sizes["audio_channels"] = self.facts(trial, self._audio)["shape"][1]
+        if not self.uses_audio:
+            sizes["audio_channels"] = sizes["visual_channels"]
+        if not self.uses_video:
+            places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
+            sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": places}
+        return sizes
+
+    def _fitting(self, sizes):
         if "visual_positions" not in models.options(self.network):
-            positions = sizes.pop("visual_positions", 1)
-            self.require(positions == 1, f"features of {positions} positions", "one vector a picture",
+            places = sizes.pop("visual_positions", 1)
+            self.require(places == 1, f"features of {places} positions", "one vector a picture",
                          "set `features: pooled`")
         return sizes
 

@@ -9,24 +9,20 @@ import pandas as pd
 import torch
 
 from lib import asd_augmentation as augmentation
-from lib import asd_clips, speaking_losses
+from lib import asd_clips, asd_windows, speaking_losses
 from lib.asd_crops import FILL
 from lib.declarations import ROOT
 from lib.features import mfcc, speaking
-from lib.metrics.speaking import speaking_scores
+from lib.metrics.speaking import breakdown, speaking_scores
 from lib.models import published
 from lib.recipes import base
-
-UNKNOWN = -1
 
 
 class Recipe(base.Recipe):
     """A frame's label: is the person whose face is seen the one who is heard?
 
-    A trial is one person in one video; its frames lie in the clips of `clips_root` that show this person. Training
-    windows are random stretches of random length; all windows of a batch have one length, and so many are in it as the
-    frame budget allows. Evaluation cuts a trial into pieces, and a piece that is longer than a window into windows that
-    overlap by a third and are averaged with triangular weights (asd.md §4.2).
+    A trial is one person in one video; its frames lie in the clips of `clips_root` that show this person. Windows for
+    training and evaluation: `lib.asd_windows`; those that overlap are averaged with triangular weights (asd.md §4.2).
 
     Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of sound features.
     Corrected: each clip by itself, exact times.
@@ -42,6 +38,8 @@ class Recipe(base.Recipe):
         positions: str = "axial"  # layout of the rotary positions; one of axial, chunk, interleave
         cross_pairs: list[int] = [4, 2, 2]  # pairs of a head for time, row, column in cross attention; from 0 to 8
         self_pairs: list[int] = [6, 5, 5]  # the same in self attention; from 0 to 16
+        attention_seconds: float = 0.0  # attention sees this far to either side, 0 for all; from 0.0 to 100000.0
+        trained_frames: int = 0  # scale attention by ln T / ln of this many frames, 0 for none; from 0 to 100000
         start_from: str = ""  # weights file to start from, as its authors published it; empty for random weights
         ramp: bool = True  # with start_from: turn positions on little by little in the first epoch
         crop: str = "mouth"  # what is seen of a face; one of mouth, box
@@ -98,7 +96,7 @@ class Recipe(base.Recipe):
         return {"fps": rates.pop()} if rates else {}
 
     def n_frames(self, trial):
-        return max((unit.start + unit.n_frames for unit in self.units(trial)), default=0)
+        return len(self._frames_of(trial)["speaking"])
 
     def labels(self, trial, task="speaking"):
         """(T,) int8: 1 speaks, 0 does not, −1 not visible or in no clip."""
@@ -107,14 +105,14 @@ class Recipe(base.Recipe):
     def _frames_of(self, trial: str) -> dict[str, np.ndarray]:
         key = ("frames", trial)
         if key not in self._opened:
-            n = self.n_frames(trial)
-            rows = {"speaking": np.full(n, UNKNOWN, np.int8), "voice": np.full(n, UNKNOWN, np.int8),
-                    "visible": np.zeros(n, bool), "position": np.zeros((n, 2), np.float32)}
-            for unit in self.units(trial):
-                for name, values in unit.labels().items():
-                    rows[name][unit.start:unit.start + unit.n_frames] = values
-            self._opened[key] = rows
+            self._opened[key] = asd_clips.labels(self.units(trial))
         return self._opened[key]
+
+    def boxes(self, trial):
+        out = np.full((self.n_frames(trial), 4), np.nan)
+        for unit in self.units(trial):
+            out[unit.start:unit.start + unit.n_frames] = unit.boxes()
+        return out
 
     def read(self, trial, wanted):
         """Time and validity of a trial's frames come from its clips: no video is needed."""
@@ -133,57 +131,31 @@ class Recipe(base.Recipe):
         return self._evaluation_windows(trials) if epoch is None else self._training_windows(trials, epoch)
 
     def _evaluation_windows(self, trials):
-        options, pieces = self.params.options, []
-        length = options["window"] or self.params.clip_length
+        pieces = []
         for trial in trials["trial"]:
-            starts, stops = [], []
-            for first, last in self._runs(trial):
-                piece = {0: self.params.clip_length, -1: last - first}.get(options["piece"], options["piece"])
-                for begin in range(first, last, max(piece, 1)):
-                    end = min(begin + piece, last)
-                    found = speaking.windows(end - begin, length if length > 0 else end - begin)
-                    starts += [begin + start for start, _ in found]
-                    stops += [begin + stop for _, stop in found]
-            starts, stops = np.array(starts, np.int64), np.array(stops, np.int64)
+            starts, stops = asd_windows.evaluation(asd_windows.runs(self.units(trial)), *self._cut)
             pieces.append((trial, {"start": starts, "stop": stops, "first_target": starts,
                                    "target_step": np.ones_like(starts), "n_targets": stops - starts}))
         return self.window_table(pieces)
 
-    def _runs(self, trial: str) -> list[tuple[int, int]]:
-        """First and one past last frame of each stretch of clips without a gap."""
-        runs: list[list[int]] = []
-        for unit in self.units(trial):
-            if runs and runs[-1][1] == unit.start:
-                runs[-1][1] += unit.n_frames
-            else:
-                runs.append([unit.start, unit.start + unit.n_frames])
-        return [tuple(run) for run in runs]
+    @property
+    def _cut(self) -> tuple[int, int]:
+        """Frames of a piece and of a window in evaluation; −1 where the option says so."""
+        return tuple(self.params.options[name] or self.params.clip_length for name in ("piece", "window"))
 
     def _training_windows(self, trials, epoch):
         """Stretches of the clips in the order of their batches, with columns `batch` and `strength` (of positions)."""
         options = self.params.options
-        generator = np.random.default_rng([self.params.seed, epoch, 2])
         clips = [(trial, unit) for trial in trials["trial"] for unit in self.units(trial)
                  if (self.labels(trial)[unit.start:unit.start + unit.n_frames] >= 0).any()]
-        order = np.concatenate([generator.permutation(len(clips)) for _ in range(options["windows_a_clip"])] or [[]])
-        longest = options["longest"] or self.params.clip_length
-        rows, at, number = [], 0, 0
-        while at < len(order):
-            length = int(generator.integers(min(options["shortest"], longest), longest + 1))
-            count = max(2, round(options["frames"] / length))
-            chosen = [clips[int(index)] for index in order[at:at + count]]
-            rows += [(trial, number, *self._stretch(unit, length, generator)) for trial, unit in chosen]
-            at, number = at + count, number + 1
+        rows = asd_windows.training(clips, options["windows_a_clip"], options["shortest"],
+                                    options["longest"] or self.params.clip_length, options["frames"],
+                                    np.random.default_rng([self.params.seed, epoch, 2]))
         table = pd.DataFrame(rows, columns=["trial", "batch", "start", "stop"])
-        ramp = options["start_from"] and options["ramp"] and epoch == 0
-        strength = (table["batch"] + 1) / number if ramp and number else 1.0
+        ramp = options["start_from"] and options["ramp"] and epoch == 0 and len(table)
+        strength = (table["batch"] + 1) / (table["batch"].max() + 1) if ramp else 1.0
         return table.assign(trial=pd.Categorical(table["trial"], categories=list(trials["trial"])), strength=strength,
                             first_target=table["start"], target_step=1, n_targets=table["stop"] - table["start"])
-
-    def _stretch(self, unit, length: int, generator) -> tuple[int, int]:
-        length = min(length, unit.n_frames)
-        start = unit.start + int(generator.integers(unit.n_frames - length + 1))
-        return start, start + length
 
     def batches(self, windows, epoch):
         return [rows.to_numpy() for _, rows in windows.reset_index(drop=True).reset_index().groupby("batch")["index"]]
@@ -207,15 +179,8 @@ class Recipe(base.Recipe):
         item["group"] = np.int64(list(self._trials).index(trial))
         return item
 
-    def _parts(self, trial, first, last):
-        """(unit, first and one past last frame in it) of the clips that a stretch lies in."""
-        for unit in self.units(trial):
-            begin, end = max(first, unit.start), min(last, unit.start + unit.n_frames)
-            if begin < end:
-                yield unit, begin - unit.start, end - unit.start
-
     def _sound(self, trial, first, last):
-        pieces = [unit.sound(begin, end) for unit, begin, end in self._parts(trial, first, last)]
+        pieces = [unit.sound(begin, end) for unit, begin, end in asd_clips.parts(self.units(trial), first, last)]
         rates = {rate for _, rate in pieces}
         self.require(rates == {mfcc.RATE}, f"sound of {rates} Hz", f"{mfcc.RATE} Hz", "make the clips again")
         return np.concatenate([sound for sound, _ in pieces])
@@ -224,13 +189,13 @@ class Recipe(base.Recipe):
         folder = self.store.folder / "clips" if self.params.options["keep_crops"] else None
         crop, size = self.params.options["crop"], self.params.face_size
         return np.concatenate([unit.faces(begin, end, crop, size, folder)
-                               for unit, begin, end in self._parts(trial, first, last)])
+                               for unit, begin, end in asd_clips.parts(self.units(trial), first, last)])
 
     def collate(self, examples, generator=None):
         sounds = [example.get("sound") for example in examples]
         labels = [{name: example[name] for name in ("speaking", "voice")} for example in examples]
         if generator is not None and self.uses_audio:
-            sounds, labels = self._changed(examples, sounds, labels, generator)
+            sounds, labels = self._disturbed(examples, sounds, labels, generator)
         lengths = np.array([len(example["speaking"]) for example in examples])
         longest = lengths.max() if generator is not None else max(lengths.max(), self._evaluation_length)
         batch: dict[str, np.ndarray] = {}
@@ -244,7 +209,7 @@ class Recipe(base.Recipe):
         if self.uses_video:
             batch["face"] = _filled([example["face"] for example in examples], longest, FILL)
         for name in ("speaking", "voice"):
-            batch[name] = _filled([label[name] for label in labels], longest, UNKNOWN)
+            batch[name] = _filled([label[name] for label in labels], longest, asd_clips.UNKNOWN)
         for name, blank in (("visible", False), ("position", 0.0)):
             batch[name] = _filled([example[name] for example in examples], longest, blank)
         batch |= self._times(examples, longest)
@@ -256,12 +221,8 @@ class Recipe(base.Recipe):
     @property
     def _evaluation_length(self) -> int:
         """Every window of an evaluation is filled up to this, so that their outputs can be joined."""
-        options = self.params.options
-        window, piece = (options[name] or self.params.clip_length for name in ("window", "piece"))
-        if window > 0:
-            return min(window, piece) if piece > 0 else window
-        longest = max((last - first for trial in self._trials for first, last in self._runs(trial)), default=0)
-        return min(piece, longest) if piece > 0 else longest
+        return asd_windows.longest([run for trial in self._trials for run in asd_windows.runs(self.units(trial))],
+                                   *self._cut)
 
     def _times(self, examples, longest) -> dict[str, np.ndarray]:
         """Seconds of every frame, and of the middle of what a sound token is made around, from the clip's start."""
@@ -271,38 +232,13 @@ class Recipe(base.Recipe):
         return {"time": (np.arange(longest) / np.array(fps)[:, None]).astype(np.float32),
                 "audio_time": np.array(heard, np.float32)}
 
-    def _changed(self, examples, sounds, labels, generator):
-        """Wrong sound for some clips, noise in others. Who wears the wrong sound does not speak, whatever is seen."""
-        options, groups = self.params.options, [int(example["group"]) for example in examples]
-        out, told = [], []
-        for row, (sound, label) in enumerate(zip(sounds, labels, strict=True)):
-            others = [other for other in range(len(sounds)) if self._video(groups[other]) != self._video(groups[row])]
-            other = int(generator.choice(others)) if others else None
-            sound, label = np.asarray(sound, np.float64), {name: rows.copy() for name, rows in label.items()}
-            if self.params.modality == "audiovisual" and generator.random() < options["negatives"]:
-                sound, label["voice"] = self._wrong(row, other, sounds, labels, examples, generator)
-                label["speaking"][label["speaking"] >= 0] = 0
-            elif other is not None and generator.random() < options["noise"]:
-                sound = augmentation.mix(sound, sounds[other], generator.uniform(-augmentation.SNR, augmentation.SNR))
-                label["voice"] = np.maximum(label["voice"], np.resize(labels[other]["voice"], len(label["voice"])))
-            out.append(sound)
-            told.append(label)
-        return out, told
-
-    def _video(self, group: int) -> str:
-        return list(self._trials.values())[group]["video"]
-
-    def _wrong(self, row, other, sounds, labels, examples, generator):
-        """Sound of another recording, shifted sound, or none; and whether a voice is in it."""
-        sound, voice, kind = np.asarray(sounds[row], np.float64), labels[row]["voice"], generator.integers(3)
-        if kind == 0 and other is not None:
-            heard = np.resize(np.asarray(sounds[other], np.float64), len(sound))
-            return heard, np.resize(labels[other]["voice"], len(voice))
-        if kind == 1:
-            frames = augmentation.shifted(len(voice), float(examples[row]["fps"]), generator)
-            samples = round(frames * mfcc.RATE / float(examples[row]["fps"]))
-            return np.roll(sound, samples), np.roll(voice, frames)
-        return np.zeros_like(sound), np.where(voice < 0, voice, 0)
+    def _disturbed(self, examples, sounds, labels, generator):
+        """`augmentation.sounds` as the options say; without a picture no sound is a wrong one."""
+        options, trials = self.params.options, list(self._trials.values())
+        negatives = options["negatives"] if self.params.modality == "audiovisual" else 0.0
+        return augmentation.sounds(sounds, labels, [trials[int(example["group"])]["video"] for example in examples],
+                                   [float(example["fps"]) for example in examples], negatives, options["noise"],
+                                   generator)
 
     # ---- network and loss
 
@@ -313,6 +249,12 @@ class Recipe(base.Recipe):
             published.fill(net, path if path.is_absolute() else ROOT / path)
             net.requires_grad_(True)
         return net
+
+    def sketch(self):
+        net, length = speaking.network(self.params), self.params.clip_length
+        options = self.params.options
+        learnt = min(options["longest"] or length, length) / options["windows_a_clip"]
+        return base.Sketch(net, net.shapes(T=length), length, learnt)
 
     def rate_factor(self, epoch):
         return self.params.options["rate_decay"] ** epoch
@@ -350,7 +292,11 @@ class Recipe(base.Recipe):
         chosen = {trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()}
         videos = {trial: self._trials[str(trial)]["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
-        return {"speaking": speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)}
+        found = speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)
+        if bootstrap > 1:
+            boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
+            found |= breakdown(labels["speaking"], chosen, boxes, videos)
+        return {"speaking": found}
 
 
 def _filled(rows: list[np.ndarray], length: int, value: float) -> np.ndarray:

@@ -37,7 +37,12 @@ class Recipe(base.Recipe):
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
         pseudo: bool = False  # in training, guess valence and arousal from expressions and back where one lacks
+        start_from: str = ""  # run or weights file whose network the training starts from, empty for `initial`
         initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
+
+    @property
+    def decimals(self):
+        return 3 if self.published else super().decimals  # specification §1.7
 
     @property
     def tasks(self):
@@ -71,8 +76,14 @@ class Recipe(base.Recipe):
         return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
 
     def initialise(self, model):
-        if self.params.options["initial"] == "pretrained":
+        if start := self.params.options["start_from"]:
+            initial.begin(model, self.weights_of(start))
+        elif self.params.options["initial"] == "pretrained":
             initial.pretrained(model)
+
+    def files(self):
+        start = self.params.options["start_from"]
+        return [self.weights_of(start)] if start else []
 
     def windows(self, trials, epoch=None):
         pieces = []
@@ -110,17 +121,26 @@ class Recipe(base.Recipe):
 
     def gather(self, windows, place):
         trials = {window.trial for window in windows}
-        if len(trials) > 1 or self.published or self.params.options["channels"] == 4:
+        if len(trials) > 1:
             return super().gather(windows, place)
         trial, frames = trials.pop(), np.array([window.first_target for window in windows])
         batch = {}
         if self.uses_video:   # each picture of these clips once, then as often as clips show it
             shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
-            pictures = torch.from_numpy(self._in_order(trial).read(shown)).to(place)
+            pictures = torch.from_numpy(self._pictures(self._in_order(trial), trial, shown)).to(place)
             batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)]
-        if self.uses_audio:   # near frames share their sound: it is turned into decibels once
+        if self.uses_audio and self.published:   # each frame has a spectrogram of its own: nothing can be shared
+            batch["mel"] = torch.from_numpy(np.stack([self._segment(trial, frame, None) for frame in frames])).to(place)
+        elif self.uses_audio:   # near frames share their sound: it is turned into decibels once
             batch["mel"] = self._segments(trial, frames, place)
         return batch
+
+    def _pictures(self, faces, trial, frames):
+        """(N, S, S, 3 or 4) uint8, with the mask where it is used."""
+        pictures = faces.read(frames)
+        if self.params.options["channels"] == 3:
+            return pictures
+        return np.concatenate([pictures, self._masks(trial, frames)[..., None]], axis=-1)
 
     def _in_order(self, trial):
         """Faces of a trial that is read frame after frame: what was decoded for the last clips serves the next."""
@@ -132,14 +152,13 @@ class Recipe(base.Recipe):
     def _clip(self, trial, frame, generator):
         frames, options = np.maximum(frame + CLIP, -1), self.params.options
         faces = self.faces(trial, self.params.face_size) if generator is not None else self._in_order(trial)
-        pictures = faces.read(frames)  # (8, S, S, 3)
+        if generator is None or not options["augment"]:
+            return self._pictures(faces, trial, frames)  # (8, S, S, 3 or 4)
         masks = self._masks(trial, frames) if options["channels"] == 4 else None
-        if generator is not None and options["augment"]:
-            return augmentation.clip(pictures, generator, masks, options["flip"], options["hsv"])
-        return pictures if masks is None else np.concatenate([pictures, masks[..., None]], axis=-1)
+        return augmentation.clip(faces.read(frames), generator, masks, options["flip"], options["hsv"])
 
     def _masks(self, trial, frames):
-        """(8, S, S) uint8, black before the first frame."""
+        """(N, S, S) uint8, black before the first frame."""
         size, drawn = self.params.face_size, self.read(trial, request("mask"))
         masks = np.stack([drawn[max(frame, 0)] * np.uint8(frame >= 0) for frame in frames])
         if masks.shape[1] == size:

@@ -63,6 +63,7 @@ def test_ids_that_lead_elsewhere_or_stand_in_two_lists_are_left_out(data, line, 
     ids = ego4d.look(data).ids
     assert ids["train"] == ["a"]
     assert ("b" in ids["val"]) == (line != "b")
+    assert "stands in no list" not in problems(data)  # that it stands in two is another fault
 
 
 @pytest.mark.parametrize(("spoil", "named"), [
@@ -70,6 +71,12 @@ def test_ids_that_lead_elsewhere_or_stand_in_two_lists_are_left_out(data, line, 
     (lambda d: (d / "video_imgs/a/img_00023.jpg").unlink(), "22 pictures for 23 annotated frames: img_00023.jpg"),
     (lambda d: (d / "wave/a.wav").unlink(), "no wav file"),
     (lambda d: (d / "video_imgs/stranger").mkdir(), "stranger: stands in no list"),
+    (lambda d: tiny.write_wav(d / "wave/stranger.wav", tiny.samples(2)), "stranger: stands in no list"),
+    (lambda d: tiny.write_annotations(d, {"val": [tiny.clip("b", 20), tiny.clip("c", 5)]}), "c: annotated, but stands"),
+    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(12)), "a: the sound ends 0.37 s before its 23 pictures"),
+    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(38)), "a: the sound goes on for 0.50 s after its 23 pic"),
+    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(23), rate=8000), "a wav file of 8000 Hz and 1 channels"),
+    (lambda d: (d / "wave/a.wav").write_bytes(b"RIFF"), "a: the wav file cannot be read"),
     (lambda d: (d / "video_imgs/a").rename(d / "elsewhere"), "neither pictures nor video"),
     (lambda d: tiny.write_annotations(d, {"train": []}), "in no annotation file"),
 ])

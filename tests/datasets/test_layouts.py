@@ -178,6 +178,16 @@ def test_splits_csv_says_who_is_where_and_its_faults_are_told(root):
     assert "not a row" in told(report)
 
 
+def test_splits_csv_names_persons_of_a_video_without_labels(root):
+    place = root("two.mp4", "crowd.mp4", "crowd_2.mp4")
+    text(place / "splits.csv", "trial,split\ntwo_left,test\ntwo_right,test\ncrowd_1,val\ncrowd_2,test\n")
+    table, report = folder.find(place)
+    found = {row.trial: (row.video, row.person, row.split) for row in table.itertuples()}
+    assert found == {"two_left": ("two", "left", "test"), "two_right": ("two", "right", "test"),
+                     "crowd_1": ("crowd", "1", "val"), "crowd_2": ("crowd_2", "", "test")}
+    assert report.problems == []
+
+
 def test_labels_of_a_csv_reach_the_store_frame_by_frame(root, tmp_path_factory):
     place = root("a.mp4")
     text(place / "a.csv", "img,V,A,frame_id\na/00002.jpg,0.1,0.2,00002\n")

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from lib import arrays, media
+from lib import arrays, media, published_rows
 from lib.datasets import affwild2, lfan_database
 from lib.datasets.report import Report
 from lib.errors import InputError
@@ -179,3 +179,19 @@ def test_an_array_that_would_run_code_or_is_cut_is_refused(root, read):
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(InputError, match="cannot be read"):
         read("test", request("mfcc39"))
+
+
+def test_features_are_those_of_the_database_where_it_or_the_store_has_them(root, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("processed"), "affwild2", root)
+    row = affwild2.find(root)[0].set_index("trial", drop=False).loc["train"].to_dict()
+    wanted, own = request("mfcc39"), request("mfcc39", database="train")
+    assert published_rows.resolve(row, wanted, store) == own
+    random = request("vggish", weights="random", width=0.0625, seed=0)
+    assert published_rows.resolve(row, random, store) == random
+    path = root / "npy_data/train/mfcc.npy"
+    kept = path.rename(root / "kept.npy")
+    assert published_rows.resolve(row, wanted, store) == wanted, "computed from the sound"
+    kept.rename(path)
+    arrays.make(row, wanted, store, pack=False)
+    path.unlink()
+    assert published_rows.resolve(row, wanted, store) == own, "a server that has only the processed folder"

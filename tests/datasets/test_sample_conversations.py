@@ -54,6 +54,13 @@ def test_for_every_face_most_of_the_voice_is_somebody_elses(plans):
         assert 0.20 <= alone.sum() / voiced.sum() <= 0.30
 
 
+def test_in_the_whole_set_every_face_speaks_a_third_of_the_time(plans):
+    for some in (plans[:40], plans[40:50]):
+        for face in sample_turns.FACES:
+            assert 0.25 <= np.mean([plan.speaking()[face].mean() for plan in some]) <= 0.35
+        assert 0.78 <= np.mean([plan.speaking().any(axis=0).mean() for plan in some]) <= 0.88
+
+
 def test_every_mouth_moves_without_a_voice_for_a_third_of_its_silence_and_mostly_not_chewing(plans):
     for plan in plans:
         silent = ~plan.speaking()[:2]

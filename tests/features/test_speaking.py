@@ -61,6 +61,22 @@ def test_the_published_averaging_cuts_into_pieces_of_each_duration():
     assert net.net.lengths == [25, 25, 10, 50, 10, 60, 60, 60, 60]
 
 
+def test_a_duration_that_is_given_twice_is_scored_once_and_weighs_twice():
+    """Frame 25 of 30 is the first of its piece of 1 s and lies in the middle of that of 2 s."""
+    class Place(Echo):
+        def forward(self, batch):
+            super().forward(batch)
+            place = torch.arange(batch["face"].shape[1])[None, :, None].float()
+            return {"speaking": place.expand(1, -1, 2)}
+
+    def found(*durations):
+        net = speaking.Detector(Place(), "place", "box", 4, 25.0, 30)
+        return speaking.score(net, faces, np.zeros(100_000), mfcc.starts(30, 25), durations)[25, 1], net.net.lengths
+
+    assert found(1, 2) == (pytest.approx((0 + 25) / 2), [25, 5, 30])
+    assert found(1, 1, 1, 2) == (pytest.approx((3 * 0 + 25) / 4), [25, 5, 30])
+
+
 @pytest.mark.parametrize("fps", [24, 25, 30000 / 1001, 60])
 def test_a_video_of_any_rate_is_seen_on_the_networks_own_grid(fps):
     times = 7.0 + np.arange(int(4 * fps)) / fps

@@ -149,8 +149,8 @@ def test_files_without_weights_and_absent_files_are_named(tmp_path):
         models.load_published("jca", saved(tmp_path / "a.pt", 3, "epoch"))
     with pytest.raises(InputError, match="not there"):
         models.load_published("jca", tmp_path / "b.pt")
-    with pytest.raises(InputError, match="no published weights are known of 'lfan'"):
-        models.load_published("lfan", tmp_path / "a.pt")
+    with pytest.raises(InputError, match="no published weights are known of 'resnet'"):
+        models.load_published("resnet", tmp_path / "a.pt")
     torch.save([1, 2], tmp_path / "c.pt")
     with pytest.raises(InputError, match="a file with one list"):
         models.load_published("jca", tmp_path / "c.pt")

@@ -95,6 +95,41 @@ def test_published_size_is_51_kb_a_frame(tiny):
     assert sum(method.bytes_a_frame().values()) == 51_200, "specification 4"
 
 
+def test_the_licence_of_an_authors_file_stands_beside_the_features_made_with_it(tiny, tmp_path):
+    network(tiny, "teacher", 1)
+    path = tmp_path / "theirs.pth.tar"
+    torch.save({"state_dict": models.create("tsav", width=0.0625, channels=3).state_dict()}, path)
+    methods = (tiny_set.create("jca", tiny, backbone_run=run) for run in ("teacher", str(path)))
+    mine, theirs = (costs.features(method, tiny_set.table(tiny), tiny)["licence"] for method in methods)
+    assert set(mine) == {""}
+    assert set(theirs) == {models.LICENCES["tsav"]}
+    assert "research only" in theirs[0]
+
+
+def test_features_of_a_trial_that_was_interrupted_are_made_again_and_the_others_kept(tiny, monkeypatch):
+    network(tiny, "teacher", 1)
+    rows, place = tiny_set.table(tiny).iloc[4:6].to_dict("records"), tiny_set.store(tiny)
+    wanted = [tiny_set.create("jca", tiny)._visual]
+    assert [row["state"] for row in arrays.make_all(rows[0], wanted, place)] == ["made"]
+    first = arrays.locate(rows[0], wanted[0], place).path
+    content = first.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone, "_chunks", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            arrays.make_all(rows[1], wanted, place)
+    with pytest.raises(InputError, match="is not there"):
+        arrays.read(rows[1], wanted[0], place)
+    again = [row["state"] for each in rows for row in arrays.make_all(each, wanted, place)]
+    assert again == ["there", "made"]
+    assert first.read_bytes() == content
+    assert np.isfinite(arrays.read(rows[1], wanted[0], place)).all()
+
+
+def stopped(n_frames, place):
+    yield slice(0, 2)
+    raise KeyboardInterrupt
+
+
 # ---- bad input
 
 def test_features_of_other_weights_are_never_taken(tiny):

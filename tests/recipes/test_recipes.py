@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import makers, recipes, training, trials
+from lib import faces, makers, recipes, training, trials
 from lib.errors import InputError
 from lib.features import mel
 from lib.recipes.base import WINDOW_COLUMNS
@@ -88,6 +88,8 @@ def test_one_modality_needs_no_array_of_the_other(tiny, name, modality, absent, 
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_the_network_of_one_modality_ignores_the_other(tiny, name, modality):
     both, one = tiny_set.create(name, tiny), tiny_set.create(name, tiny, modality=modality)
+    if len(both.modalities) == 1:
+        pytest.skip("there is no other")
     windows = one.windows(train_trials(tiny), 0)[:3]
     batch = batch_of(one, windows)
     more = {key: tensor for key, tensor in batch_of(both, windows).items() if key not in batch}
@@ -96,7 +98,7 @@ def test_the_network_of_one_modality_ignores_the_other(tiny, name, modality):
     model = one.model().eval()
     with torch.inference_mode():
         alone, beside = model(batch), model({**batch, **more})
-    assert all(torch.equal(alone[task], beside[task]) for task in one.tasks)
+    assert all(torch.equal(alone[name], beside[name]) for name in map(one.output, one.tasks))
 
 
 @every_recipe
@@ -175,7 +177,7 @@ def test_an_unlabelled_target_has_no_part_in_the_loss(tiny, name, va_loss):
         outputs = {task: torch.randn_like(values).requires_grad_() for task, values in outputs.items()}
         method.loss(outputs, batch)["total"].backward()
         for task in method.tasks:
-            gradient, labelled = outputs[task].grad.numpy(), known(batch[task])
+            gradient, labelled = outputs[method.output(task)].grad.numpy(), known(batch[task])
             labelled = labelled.reshape(*labelled.shape, *[1] * (gradient.ndim - labelled.ndim))
             labelled = np.broadcast_to(labelled, gradient.shape)
             assert not gradient[~labelled].any()
@@ -266,7 +268,7 @@ def test_network_and_loss_fit_the_batch_and_every_weight_in_use_learns(tiny, nam
     assert len({id(weight) for weight in grouped}) == len(grouped)
     assert {id(weight) for weight in grouped} <= {id(weight) for weight in model.parameters()}
     outputs = model(batch)
-    assert all(len(outputs[task]) == len(windows) for task in method.tasks)
+    assert all(len(outputs[method.output(task)]) == len(windows) for task in method.tasks)
     parts = method.loss(outputs, batch)
     assert "total" in parts
     assert all(part.ndim == 0 for part in parts.values())
@@ -288,14 +290,16 @@ def test_assembling_puts_every_output_at_its_frame(tiny, name):
     method = tiny_set.create(name, tiny)
     for trial in ("1_left", "short"):
         windows = method.windows(pd.DataFrame({"trial": [trial]}))
-        steps = max(int(windows["n_targets"].max()), 2)
+        first = [method.first_output(window) for window in rows(windows)]
+        steps = max(int((windows["n_targets"] + first).max()), 2)
         numbers = np.full((len(windows), steps), -7.0)  # what stands in filled-up steps must not appear
-        for row, window in enumerate(rows(windows)):
-            numbers[row, :window.n_targets] = targets(window)
+        for row, (window, begin) in enumerate(zip(rows(windows), first, strict=True)):
+            numbers[row, begin:begin + window.n_targets] = targets(window)
         outputs = numbers if (windows["n_targets"] > 1).any() else numbers[:, :1]
         outputs = np.repeat(outputs[..., None], 2, axis=-1)
         outputs = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-        assembled = method.assemble(windows, dict.fromkeys(method.tasks, outputs), method.n_frames(trial))
+        assembled = method.assemble(windows, dict.fromkeys(map(method.output, method.tasks), outputs),
+                                    method.n_frames(trial))
         for task in method.tasks:
             assert np.array_equal(assembled[task][:, 0], np.arange(method.n_frames(trial)))
             assert assembled[task].dtype == np.float32
@@ -305,9 +309,9 @@ def test_assembling_puts_every_output_at_its_frame(tiny, name):
 def test_a_frame_that_no_window_predicts_is_nan(tiny, name):
     method = tiny_set.create(name, tiny)
     windows = method.windows(pd.DataFrame({"trial": ["1_left"]}))[::2]
-    width = int(windows["n_targets"].max())
+    width = max(window.n_targets + method.first_output(window) for window in rows(windows))
     shape = (len(windows), 2) if width == 1 else (len(windows), width, 2)
-    assembled = method.assemble(windows, dict.fromkeys(method.tasks, np.zeros(shape)), 60)
+    assembled = method.assemble(windows, dict.fromkeys(map(method.output, method.tasks), np.zeros(shape)), 60)
     predicted = np.unique(np.concatenate([targets(window) for window in rows(windows)]))
     assert np.array_equal(np.flatnonzero(np.isfinite(assembled[method.tasks[0]][:, 0])), predicted)
     assert 0 < len(predicted) < 60
@@ -320,8 +324,8 @@ def test_a_prediction_does_not_depend_on_which_windows_share_its_batch(tiny, nam
     torch.manual_seed(0)
     model = method.model()
     found = [training.predict(model, method, windows, torch.device("cpu"), size) for size in (3, 50)]
-    for task in method.tasks:
-        np.testing.assert_allclose(found[0][task], found[1][task], atol=1e-5)
+    for output in map(method.output, method.tasks):
+        np.testing.assert_allclose(found[0][output], found[1][output], atol=1e-5)
 
 
 @every_recipe
@@ -459,6 +463,18 @@ def test_jca_reads_its_sizes_from_the_features(tiny):
     assert (model.visual_channels, model.visual_positions, model.audio_channels) == (32, 1, 32)
 
 
+@pytest.mark.parametrize("name", ["jca", "rjca", "dca", "jca_paper"])
+def test_a_network_of_one_modality_has_the_shape_that_it_has_with_both(tiny, name):
+    shapes = [{key: tuple(value.shape) for key, value in
+               tiny_set.create(name, tiny, modality=modality).model().state_dict().items()}
+              for modality in ("audiovisual", "audio", "video")]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_a_network_that_only_listens_still_has_the_positions_of_a_picture(tiny):
+    assert tiny_set.create("jca", tiny, modality="audio", features="positions").model().visual_positions == 4
+
+
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):
     with pytest.raises(InputError, match="backbone_run is empty") as told:
         tiny_set.create("jca", tiny, backbone_run="").arrays()
@@ -532,6 +548,33 @@ def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     assert {"clip", "mel", "visual", "audio"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("changes", [{"rules": "published"}, {"options": {"channels": 4}},
+                                     {"rules": "published", "options": {"channels": 4}}])
+def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one_by_one(tmp_path, monkeypatch, changes):
+    root, asked, read = tiny_set.make(tmp_path), [], faces.Faces.read
+
+    def counted(self, indices):
+        asked.extend(index for index in indices if index >= 0)
+        return read(self, indices)
+
+    place, generator = tiny_set.store(root), np.random.default_rng(0)
+    noise = (generator.normal(size=3 * 44_100) * 3000).astype(np.int16)
+    if "rules" in changes:   # the corrected rules' mel would be asked for as made from it
+        tiny_set.write(place, "seen", request("audio_44k", rate=44_100), noise, t0=0.02, rate=44_100)
+    masks = generator.integers(0, 256, (50, 112, 112)).astype(np.uint8)
+    method, plain = (tiny_set.create("tsav", root, **changes) for _ in range(2))
+    for each in (method, plain):   # masks come from landmarks, which this set does not have
+        each._opened["read", "seen", request("mask")] = masks
+    windows = list(method.windows(trials.select(tiny_set.table(root), ["seen"])).itertuples(index=False))[30:50]
+    one_by_one = plain.collate([plain.example(window) for window in windows])
+    monkeypatch.setattr(faces.Faces, "read", counted)
+    together = method.gather(windows, CPU)
+    assert together.keys() == {"clip", "mel"}
+    for key, values in together.items():
+        assert torch.equal(values, one_by_one[key])
+    assert sorted(asked) == list(range(50)), "each picture once"
 
 
 def test_windows_of_several_trials_make_a_batch_too(tiny):

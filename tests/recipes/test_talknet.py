@@ -23,11 +23,15 @@ OPTIONS = {"visual_width": 1 / 16, "shortest": 8, "frames": 32, "crop": "box"}
 def root(tmp_path_factory):
     place = tmp_path_factory.mktemp("speakers")
     tiny_clips.make(place / "clips", VIDEOS)
-    rows = [{"trial": f"{video}_{person}", "video": video, "person": person, "dataset": "tiny", "split": split,
-             "subject": video, "n_frames": 40, "fps": 25.0} for video, split in VIDEOS.items() for person in "12"]
-    rows.append({"trial": "nobody", "video": "d", "person": "9", "dataset": "tiny", "split": "val", "subject": "d"})
-    trials.write(trials.table(rows), store(place).trials_path)
+    trials.write(table_of(25), store(place).trials_path)
     return place
+
+
+def table_of(fps):
+    rows = [{"trial": f"{video}_{person}", "video": video, "person": person, "dataset": "tiny", "split": split,
+             "subject": video, "n_frames": 40, "fps": float(fps)} for video, split in VIDEOS.items() for person in "12"]
+    rows.append({"trial": "nobody", "video": "d", "person": "9", "dataset": "tiny", "split": "val", "subject": "d"})
+    return trials.table(rows)
 
 
 def store(root):
@@ -113,7 +117,7 @@ def test_wrong_sound_makes_a_clip_silent_of_its_face_and_says_whether_a_voice_is
         examples, _ = batch(recipe, root, generator)
         sounds = [example["sound"] for example in examples]
         labels = [{name: example[name] for name in ("speaking", "voice")} for example in examples]
-        heard, told = recipe._changed(examples, sounds, labels, generator)
+        heard, told = recipe._disturbed(examples, sounds, labels, generator)
         for old, new, before, after in zip(sounds, heard, labels, told, strict=True):
             if not np.array_equal(old, new):
                 assert (after["speaking"] <= 0).all()
@@ -129,7 +133,7 @@ def test_noise_comes_from_another_recording_and_leaves_the_labels(root):
     examples, _ = batch(recipe, root)
     sounds = [example["sound"] for example in examples]
     labels = [{name: example[name] for name in ("speaking", "voice")} for example in examples]
-    heard, told = recipe._changed(examples, sounds, labels, generator)
+    heard, told = recipe._disturbed(examples, sounds, labels, generator)
     assert all(not np.array_equal(old, new) for old, new in zip(sounds, heard, strict=True))
     for old, new in zip(labels, told, strict=True):
         np.testing.assert_array_equal(old["speaking"], new["speaking"])
@@ -199,6 +203,9 @@ def test_every_network_trains_resumes_and_predicts(root, tmp_path, changes, opti
     values = predictor.predict("c_2")
     shown = inference.prediction_table(predictor, "c_2", values)
     assert shown["speaking"].between(0, 1).all()
+    x1, y1, x2, y2 = tiny_clips.BOXES["2"]
+    assert shown[["x", "y", "width", "height"]].iloc[0].tolist() == [x1, y1, x2 - x1, y2 - y1]
+    assert shown["x"].isna().sum() == 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0])
     unseen = 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0]) * recipe.uses_video
     assert shown["valid"].sum() == 40 - unseen
     assert inference.prediction_table(predictor, "nobody", predictor.predict("nobody")).empty
@@ -231,3 +238,123 @@ def test_the_networks_options_reach_the_network(root):
     net = create(root, {"positions": "chunk", "cross_pairs": [8, 0, 0], "self_pairs": [16, 0, 0]}).model()
     assert net.cross_axes.tolist() == [0] * 8
     assert models.options("talknet_mrope")["layout"] == "axial"
+
+
+# ---- what every recipe promises (tests/recipes/test_recipes.py), on clips
+
+def rows(windows):
+    return list(windows.itertuples(index=False))
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(np.array_equal(np.asarray(first[key]), np.asarray(second[key]))
+                                                 for key in first)
+
+
+@pytest.mark.parametrize("options", [{}, {"piece": 7, "window": 7}, {"piece": -1, "window": -1}, {"piece": 13}])
+def test_evaluation_windows_have_every_frame_as_a_target_exactly_once_and_need_no_labels(root, options):
+    recipe = create(root, options)
+    recipe.labels = None
+    windows = recipe.windows(table(root))
+    for trial in ("a_1", "c_2"):
+        found = [np.arange(row.first_target, row.first_target + row.n_targets) for row in
+                 rows(windows[windows["trial"] == trial])]
+        np.testing.assert_array_equal(np.concatenate(found), np.arange(40))
+        assert (windows["start"] == windows["first_target"]).all()
+        assert (windows["stop"] - windows["start"] == windows["n_targets"]).all()
+    assert not (windows["trial"] == "nobody").any()
+
+
+def test_every_training_window_has_a_label_and_a_person_without_one_has_no_window(root, tmp_path):
+    recipe = create(root)
+    windows = recipe.windows(table(root, "train"), 0)
+    assert all((recipe.labels(str(row.trial))[row.start:row.stop] >= 0).any() for row in rows(windows))
+    nobody = table(root)[lambda some: some["trial"] == "nobody"]
+    assert recipe.windows(nobody, 0).empty
+    assert set(recipe.windows(nobody, 0).columns) == set(windows.columns)
+
+
+def test_another_seed_gives_other_windows_and_examples_are_random_only_through_their_generator(root):
+    recipe, other = create(root), create(root, seed=4)
+    windows = recipe.windows(table(root, "train"), 0)
+    assert not windows["start"].equals(other.windows(table(root, "train"), 0)["start"])
+    window, state = rows(windows)[0], torch.get_rng_state()
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    assert same(recipe.example(window), recipe.example(window))
+    random = [recipe.example(window, np.random.default_rng(seed)) for seed in (5, 5, 6, 7)]
+    assert same(random[0], random[1])
+    assert not (same(random[0], random[2]) and same(random[0], random[3]))
+    assert np.array_equal(before, np.random.get_state()[1])
+    assert torch.equal(state, torch.get_rng_state())
+    for name in ("speaking", "voice", "visible"):   # labels are never augmented
+        np.testing.assert_array_equal(random[0][name], recipe.example(window)[name])
+
+
+def test_an_unlabelled_frame_has_no_part_in_the_loss_of_its_face(root):
+    recipe = create(root, {"shortest": 20, "frames": 400, "audio_target": "asd"})
+    _, items = batch(recipe, root)
+    outputs = {name: values.detach().requires_grad_() for name, values in recipe.model().eval()(items).items()}
+    recipe.loss(outputs, items)["total"].backward()
+    unlabelled = items["speaking"] < 0
+    assert unlabelled.any()
+    for name in ("speaking", "speaking_audio", "speaking_visual"):
+        assert not outputs[name].grad[unlabelled].any()
+        assert outputs[name].grad[~unlabelled].any()
+
+
+@pytest.mark.parametrize(("modality", "absent"), [("audio", "face"), ("video", "mfcc")])
+def test_one_modality_needs_nothing_of_the_other_and_ignores_it(root, modality, absent):
+    _, both = batch(create(root), root)
+    recipe = create(root, modality=modality)
+    _, alone = batch(recipe, root)
+    assert absent in both
+    assert absent not in alone
+    model = recipe.model().eval()
+    with torch.inference_mode():
+        assert torch.equal(model(alone)["speaking"], model({**alone, absent: both[absent]})["speaking"])
+
+
+def test_statistics_are_numbers_that_a_checkpoint_may_hold(root, tmp_path):
+    recipe = create(root)
+    found = recipe.fit(recipe.windows(table(root, "train"), 0))
+    torch.save(found, tmp_path / "statistics.pt")
+    assert torch.load(tmp_path / "statistics.pt", weights_only=True) == found == {"fps": 25.0}
+
+
+def test_outputs_come_back_to_their_frames(root):
+    recipe = create(root)
+    windows = recipe.windows(table(root, "val"))
+    of_one = windows[windows["trial"] == "c_1"]
+    outputs = np.stack([np.arange(row.start, row.stop)[:, None] + [0.0, 0.5] for row in rows(of_one)])
+    found = recipe.assemble(of_one, {"speaking": outputs}, 40)["speaking"]
+    np.testing.assert_allclose(found, np.arange(40)[:, None] + [0.0, 0.5])
+
+
+def test_clips_of_two_frame_rates_are_not_trained_on_together(root, tmp_path):
+    tiny_clips.make(tmp_path / "clips", {"a": "train"})
+    tiny_clips.make(tmp_path / "other", {"b": "train"}, fps=30)
+    (tmp_path / "other" / "train" / "b").rename(tmp_path / "clips" / "train" / "b")
+    index = tmp_path / "clips" / "train.jsonl"
+    index.write_text(index.read_text() + (tmp_path / "other" / "train.jsonl").read_text())
+    trials.write(trials.read(store(root).trials_path), store(tmp_path).trials_path)
+    with pytest.raises(InputError, match=r"clips of \[25.0, 30.0\] frames a second") as told:
+        create(tmp_path).fit(None)
+    assert "one rate" in told.value.expected
+
+
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_clips_of_any_frame_rate_are_trained_on(tmp_path, fps):
+    tiny_clips.make(tmp_path / "clips", VIDEOS, fps=fps)
+    trials.write(table_of(fps), store(tmp_path).trials_path)
+    recipe = create(tmp_path)
+    _, found = batch(recipe, tmp_path, np.random.default_rng(0))
+    assert found["mfcc"].shape[1] == 4 * found["face"].shape[1]
+    torch.testing.assert_close(found["time"][0, 1], torch.tensor(1 / fps))
+    assert recipe.loss(recipe.model()(found), found)["total"].isfinite()
+
+
+def test_what_a_network_is_told_about_windows_of_attention_and_lengths_reaches_it(root):
+    net = create(root, {"attention_seconds": 8.0, "trained_frames": 450}).model()
+    assert (net.window, net.trained_frames) == (200.0, 450)
+    assert create(root).model().window == 0

@@ -1,0 +1,110 @@
+"""VGGish on the frame grid: row k is the sound of 0.96 s from frame k on (LFAN specification 1.7)."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lib import device as devices
+from lib import models, weights
+from lib.features.mfcc39 import HOP, RATE, WINDOW, between, grid, mel
+from lib.models.vggish import BANDS, ROWS, SIZE
+
+FFT = 512
+LOW, HIGH = 125.0, 7500.0   # Hz
+OFFSET = 0.01               # added before the logarithm
+FRAMES_AT_ONCE = 64         # bounds memory: about 300 MB of the widest activations, whatever the recording's length
+RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
+
+
+@cache
+def _filters() -> np.ndarray:
+    """(257, 64) triangles, linear in mel, peak 1; the zero frequency counts nowhere."""
+    edges = np.linspace(mel(LOW), mel(HIGH), BANDS + 2)
+    bins = mel(np.arange(FFT // 2 + 1) * RATE / FFT)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    found = np.maximum(np.minimum(rising, falling), 0)
+    found[0] = 0
+    return found
+
+
+def log_mel(samples: np.ndarray) -> np.ndarray:
+    """(n,) int16 at 16 kHz -> (1 + (n − 400) // 160, 64) float64: log of the magnitude mel spectrogram + 0.01."""
+    x = np.asarray(samples, np.float64) / 32768
+    if len(x) < WINDOW:
+        return np.zeros((0, BANDS))
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)  # periodic
+    frames = np.lib.stride_tricks.sliding_window_view(x, WINDOW)[::HOP]
+    return np.log(np.abs(np.fft.rfft(frames * hann, FFT)) @ _filters() + OFFSET)
+
+
+def examples(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(n, 64) log-mel rows -> (N, 96, 64), each from its start row on."""
+    return rows[np.asarray(starts)[:, None] + np.arange(ROWS)]
+
+
+def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
+    """(N, 96, 64) of a whole file, sample 0 at frame 0: its last sample is heard for one second more.
+
+    As many as fit; the published pipeline repeats the last one for later frames.
+    """
+    rows = log_mel(np.pad(np.asarray(samples), (0, RATE), mode="edge") if len(samples) else np.zeros(RATE, np.int16))
+    step = 100 / fps
+    return examples(rows, np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step).astype(np.int64))
+
+
+class Heard:
+    """A sound on the grid of a video's frames, one second of its last sample behind its end, silence elsewhere.
+
+    samples : (n,) int16 at 16 kHz, sample i at ``t0 + i / 16000`` s. times : (T,) s.
+    """
+
+    def __init__(self, samples: np.ndarray, t0: float, times: np.ndarray):
+        self.samples, self.starts = samples, grid(times)
+        self.first = round((times[0] - t0) * RATE) if len(times) else 0
+
+    def examples(self, frames: slice) -> np.ndarray:
+        """(N, 96, 64) of some neighbouring frames."""
+        starts = self.starts[frames]
+        low, high = int(starts.min()), int(starts.max()) + ROWS
+        start = self.first + low * HOP
+        stop = self.first + (high - 1) * HOP + WINDOW
+        heard = between(self.samples, start, stop)
+        end = len(self.samples)
+        if end and start < end + RATE and stop > end:
+            heard[max(end - start, 0):end + RATE - start] = self.samples[-1]
+        return examples(log_mel(heard), starts - low)
+
+
+@lru_cache(maxsize=1)
+def load(path: Path | None, place: torch.device, width: float = 1.0, seed: int = 0) -> torch.nn.Module:
+    """The network with the weights of a file, or with random ones (`path` None), in evaluation mode."""
+    if path is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = models.create("vggish", width=width)
+    else:
+        weights.verify(path)
+        net = models.load_published("vggish", path)
+    # Laid out with channels last it takes two thirds of the time on a CPU.
+    return net.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def make(inputs, parameters, create, device) -> None:
+    """Fill (T, 128) float32. See `lib.makers`; parameters: ``weights`` (published, random), ``width``, ``seed``."""
+    place = devices.pick(device)
+    random = parameters["weights"] == "random"
+    net = load(None if random else inputs["weights"], place, parameters.get("width", 1.0), parameters.get("seed", 0))
+    times = np.asarray(inputs["time"])
+    heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
+    with create((len(times), SIZE), np.float32, note=RANDOM_NOTE if random else "") as out:
+        for start in range(0, len(times), FRAMES_AT_ONCE):
+            frames = slice(start, min(start + FRAMES_AT_ONCE, len(times)))
+            logmel = torch.from_numpy(heard.examples(frames).astype(np.float32))[:, None].to(place)
+            logmel = logmel.contiguous(memory_format=torch.channels_last)
+            out[frames] = net({"logmel": logmel})["vggish"].cpu().numpy()
