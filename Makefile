@@ -1,12 +1,12 @@
-# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean,
-# test-browser, test-slurm, research.
+# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research,
+# test-browser, test-colab, test-slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test lint lab clean test-browser test-slurm research
+.PHONY: run test lint lab clean test-browser test-colab test-slurm research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -47,6 +47,10 @@ test-slurm: $(INSTALLED)
 # openSMILE, for eGeMAPS: its licence is for research only, so nothing installs it unasked.
 research: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[opensmile]"
+
+# COLAB_PYTHONS=/path/to/python3.12:/path/to/python3.13 names the interpreters
+test-colab: $(INSTALLED)
+	$(BIN)/python -m pytest tests/colab
 
 # Environment and caches only: data/, weights/ and runs/ are a person's to remove.
 clean:

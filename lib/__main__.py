@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | sweep | check | compare | merge | export-… | clips | store | weights``.
+"""The command line: ``python -m lib run | batch | sweep | check | report | compare | merge | export-… | clips | …``.
 
 Heavy packages are imported by what needs them.
 """
@@ -53,6 +53,33 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
     from lib import pipeline
 
     sys.exit(pipeline.run(list(files), dict(overrides), start, stop, _say))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--with", "overlays", multiple=True, type=click.Path(path_type=Path), metavar="OVERLAY",
+              help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.")
+@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter of all.")
+def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple) -> None:
+    """Execute several experiments, each FILE one: what fails is named at the end and does not stop the others.
+
+    Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost, 75, 130 as `run`.
+    """
+    from lib import pipeline
+
+    if "run" in dict(overrides):
+        raise InputError("-p run: all experiments would have one run folder", todo="give each file its own `run`")
+    sys.exit(pipeline.batch(list(files), list(overlays), dict(overrides), _say))
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(folders: tuple[Path, ...]) -> None:
+    """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in one file."""
+    from lib import report, runs
+
+    for folder in folders:
+        _say(f"written: {report.write(runs.Run(folder))}")
 
 
 @main.command()

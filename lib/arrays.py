@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import face_arrays, faces, store
+from lib import face_arrays, faces, label_arrays, store
 from lib.errors import InputError
 from lib.makers import MAKERS, Maker
 from lib.store import Request, Store, request
@@ -44,7 +44,8 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
 
     Raises InputError when an input is absent and no array, or more than one, fits by name, parameters and version.
     """
-    maker, wanted = maker_of(wanted), face_arrays.resolve(trial, wanted, place)
+    maker = maker_of(wanted)
+    wanted = label_arrays.resolve(trial, face_arrays.resolve(trial, wanted, place), place)
     remark = face_arrays.note(wanted, place)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     inputs, absent = _fingerprints(trial, wanted, maker, place)

@@ -90,6 +90,8 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
         rows.append((f"02, 03: features of {p.backbone_run}", frames.sum() / found.frames * cost["forward"],
                      frames.sum() * found.kept))
     found = recipe.sketch()
+    if found is None:
+        return _in_hours(rows, place)
     cost = _seconds(found, place, seconds / 2, ("forward",) if p.predict_run else ("forward", "training"))
     if not p.predict_run:
         learnt = frames.get("train", 0) / found.learnt * p.epochs
@@ -98,6 +100,10 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
                      2 * 3 * weights))  # best and last checkpoint, with both moments of the optimiser
     predicted = frames.reindex(p.splits).sum() / found.frames
     rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted * cost["forward"], 0))
+    return _in_hours(rows, place)
+
+
+def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
     return pd.DataFrame([(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
                         columns=["step", "hours", "GB needed"])
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, crops, labels, makers, media, published_faces, published_rows, weights
+from lib import arrays, crops, label_arrays, label_tables, labels, media, published_faces, published_rows, weights
 from lib.containers import STRETCH
 from lib.datasets import tree
 from lib.datasets.report import Report, traceback_of
 from lib.errors import InputError
 from lib.store import Store, request
+from lib.trials import label_files
 
 UNEVEN = 0.2   # of a frame: time stamps that are rounded to 1/1000 s move by less
 ROWS = 2       # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5     # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5    # s; the last picture may be shown for longer than all others, not for so long
-LONG = 40      # letters of a word that is broken in the report
 COLUMNS = ("trial", "split", "opens", "video", "audio", "width", "height", "pixel_aspect", "turned", "fps", "rate",
            "frames", "container", "labels", "crops", "audio_rate", "audio_late_ms", "longer_ms", "errors", "warnings")
 
@@ -66,7 +66,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
         row |= {"frames": len(times), **_rate(times, path, faults), **_sound(trial, info, times, faults)}
         _frames(info, times, faults)
     n_frames = None if times is None else len(times)
-    row |= {"labels": _labels(trial, place, n_frames, faults), "crops": _crops(trial, place, n_frames, faults)}
+    row |= {"labels": _labels(trial, place, times, faults), "crops": _crops(trial, place, n_frames, faults)}
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(fault["what"] for fault in faults.rows if fault["severity"] == severity)
     return row | {"faults": faults.rows}
@@ -135,15 +135,18 @@ def _sound(trial: Mapping, info: media.Info, times: np.ndarray, faults: Faults) 
     return row
 
 
-def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
+def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
     counts = []
     for kind in labels.KINDS:
-        if not (name := trial[f"{kind}_path"]):
-            continue
-        path = place.data_root / name
-        if n_frames is None and path.suffix != ".txt":
+        files = label_files(trial[f"{kind}_path"])[0]
+        if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
             continue  # such a file is read against the frames of its video, which does not decode
-        rows = faults.attempt(makers.read_annotation, path, kind, n_frames or 0)
+        path = place.data_root / files[0]
+        if len(files) > 1 or faults.attempt(label_tables.form, path) not in ("official", ""):
+            counts += _table(trial, kind, [place.data_root / file for file in files], place, times, faults)
+            continue
+        n_frames = None if times is None else len(times)
+        rows = faults.attempt(label_arrays.read_annotation, path, kind, n_frames or 0)
         if rows is not None:
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
@@ -151,6 +154,13 @@ def _labels(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) 
                            f"{kind}: {len(rows)} label rows, {n_frames} frames", "trimmed or filled up as unlabelled",
                            path, "one row a frame", "check that label file and video are of one release")
     return ", ".join(counts)
+
+
+def _table(trial: Mapping, kind: str, paths: list[Path], place: Store, times: np.ndarray, faults: Faults) -> list[str]:
+    """Labels in a form of one's own, read as notebook 04 will."""
+    told = label_arrays.resolve(trial, request(kind), place).parameters
+    found = faults.attempt(label_arrays.read, paths, kind, times, told)
+    return [] if found is None else [f"{kind} ({found[1]})"]
 
 
 def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
@@ -225,28 +235,3 @@ def tell(outcomes: list, report: Report) -> None:
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
                 report.problems.append(fault)
-
-
-def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
-    """One HTML page: a heading and a table (or a sentence) each; every text is escaped."""
-    style = ("body{font:15px sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
-             "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
-             "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}")
-    body = [f"<h1>{_escaped(title)}</h1>"]
-    for number, (heading, content) in enumerate(parts.items()):
-        text = _table(content, f"t{number}") if isinstance(content, pd.DataFrame) else f"<p>{_escaped(content)}</p>"
-        body += [f"<h2>{_escaped(heading)}</h2>", text]
-    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escaped(title)}</title>"
-            f"<style>{style}</style><body>{''.join(body)}</body></html>\n")
-
-
-def _table(rows: pd.DataFrame, name: str) -> str:
-    """A table; columns with check-sums, addresses or paths may break inside a word, so that it fits on the page."""
-    wide = [place for place, column in enumerate(rows, start=1)
-            if any(len(word) > LONG for value in rows[column] for word in str(value).split())]
-    style = "".join(f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide)
-    return f"<style>{style}</style>{rows.to_html(index=False, border=0, na_rep='', table_id=name)}"
-
-
-def _escaped(text: str) -> str:
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -13,7 +13,7 @@ import math
 import re
 import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lib.errors import InputError
@@ -238,7 +238,25 @@ def declared(notebook: str, folder: Path = ROOT / "notebooks") -> dict[str, Decl
     if not tagged:
         raise InputError("no cell tagged `parameters`", where=path,
                          todo="in JupyterLab: select the cell, Property Inspector, Add Tag")
-    return parse("".join(tagged[0]["source"]), path)
+    return _with_added(parse("".join(tagged[0]["source"]), path))
+
+
+def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict[str, Declaration]:
+    """A data set or recipe that somebody added as a file is a choice, too, without a change in six notebooks."""
+    for name, files in (("dataset", _data_sets(lib / "datasets")), ("recipe", recipes(lib / "recipes"))):
+        if name in found and found[name].choices:
+            choices = tuple(dict.fromkeys([*found[name].choices, *files]))
+            found[name] = replace(found[name], choices=choices)
+    return found
+
+
+def _data_sets(folder: Path) -> list[str]:
+    """Files with a function ``find(root, dataset, …)``."""
+    def finds(node: ast.stmt) -> bool:
+        return (isinstance(node, ast.FunctionDef) and node.name == "find"
+                and [one.arg for one in node.args.args[:2]] == ["root", "dataset"])
+    return [path.stem for path in sorted(Path(folder).glob("*.py"))
+            if any(map(finds, ast.parse(path.read_text(encoding="utf-8")).body))]
 
 
 def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:

@@ -38,10 +38,15 @@ def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
 
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left on device" into an InputError that says how much is free and what to do."""
+    """Turn "no space left on device", and a place that may not be written, into an InputError that says what to do."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise InputError(f"this place cannot be written ({error.strerror})", where=path,
+                             expected="a folder of yours", todo="set runs_root, processed_root "
+                             "and, for the sample set, data_root to folders that you may write, for example with "
+                             "-p runs_root /home/me/runs") from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())

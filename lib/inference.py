@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, declarations, device, media, people, recipes, runs, speakers, training, trials
+from lib import arrays, declarations, device, media, overlay, people, recipes, runs, speakers, training, trials
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.models import published
@@ -69,6 +69,39 @@ def note(checkpoint: Path) -> str:
     if is_published(checkpoint):
         return ""
     return trials.SYNTHETIC_NOTE if is_synthetic(training.load_checkpoint(checkpoint)["params"]["dataset"]) else ""
+
+
+def worth(checkpoint: Path) -> str:
+    """What a prediction is worth, to be said where it is shown: which run, which data set, its validation score.
+
+    The first line; the sentence about sample data is the second one, where it applies (`note`).
+    """
+    if is_published(checkpoint):
+        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+    saved, folder = training.load_checkpoint(checkpoint)["params"], Path(checkpoint).parents[1]
+    # A checkpoint that was moved out of its run folder has nobody's scores beside it.
+    found = runs.Run(folder).read_json("metrics.json", {}) if Path(checkpoint).parent.name == "checkpoints" else {}
+    name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
+    scores = _scores((found or {}).get("val", {}))
+    told = f"validation {scores}" if scores else "not validated (no metrics.json beside its checkpoint)"
+    return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", note(checkpoint)]))
+
+
+def _scores(val: Mapping) -> str:
+    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing was scored."""
+    found = []
+    va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
+    for label, key, some in (("CCC", "ccc", va), ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
+                             ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
+                             ("AP", "ap", [("who speaks", val.get("speaking", {}))])):
+        values = [f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}" for name, one in some
+                  if one.get(key) is not None]
+        found += [f"{label} {', '.join(values)}"] if values else []
+    return "; ".join(found)
+
+
+def _interval(ends: list | None) -> str:
+    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
 
 
 def is_published(path: Path) -> bool:
@@ -157,7 +190,8 @@ def begin(folder: Path, predictor: Predictor) -> None:
 
 
 def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid; note, if they have no meaning.
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's box (x, y, width,
+    height in px) where the recipe knows it; note, if the values have no meaning.
 
     Labels, where known, are added by `lib.evaluation`.
     """
@@ -180,6 +214,8 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
     table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
                       if recipe.uses_video else np.ones(len(times), int))
+    if (boxes := recipe.boxes(trial)) is not None:
+        table[["x", "y", "width", "height"]] = boxes.round(2)
     return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
 
 
@@ -238,6 +274,8 @@ def predict_video(path: Path, checkpoint: Path, params, folder: Path, crops_dir:
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
     table = speakers.with_column(table, speakers.column({**row, "person": person}, params, store, make=True))
+    table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
+    table["note"] = worth(checkpoint).replace("\n", "; ")
     write_csv(folder / f"{name}.csv", table)
     return predictor, table, name
 

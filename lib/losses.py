@@ -61,6 +61,10 @@ def va_loss(prediction: Tensor, target: Tensor, kind: str = "ccc", mask: Tensor 
     """
     if kind not in VA_LOSSES:
         raise InputError(f"va_loss {kind!r}", where="losses.va_loss", expected=" or ".join(VA_LOSSES))
+    if prediction.shape != target.shape:  # else they would be stretched to fit, without a word
+        raise InputError(f"the network's va is {tuple(prediction.shape)}, the labels are {tuple(target.shape)}",
+                         where="losses.va_loss", expected="one valence and arousal for each step of the labels",
+                         todo="mend the last layer of the network, or what its forward returns")
     total = _zero(prediction)
     for emotion in range(2):
         x, y = prediction[..., emotion], target[..., emotion]

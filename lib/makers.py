@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from lib import audio, face_arrays, labels, media, published_rows, speaking_arrays
+from lib import audio, face_arrays, feature_arrays, label_arrays, media, published_rows, speaking_arrays
 from lib.errors import InputError
 from lib.store import Request, request
 
@@ -68,13 +67,6 @@ def _for_face_map(trial, wanted):
             "time": request("time"), **wanted.files}
 
 
-def _from_annotation(column):
-    def sources(trial, wanted):
-        annotation = {"annotation": trial[column]} if trial[column] else {}
-        return {**annotation, "time": request("time")}
-    return sources
-
-
 def _time(inputs, parameters, create, device):
     times, claimed = media.frame_times(inputs["video"]), media.probe(inputs["video"]).n_frames
     note = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
@@ -102,35 +94,6 @@ def _mel(inputs, parameters, create, device):
     power = mel.power_mel(inputs["sound"], SOUND_RATE)  # (columns, 64)
     with create(power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP) as out:
         out[...] = power
-
-
-def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
-    """Labels of a file, whoever wrote it: an official one (its rows need not be as many as the frames), an
-    ``img,V,A,frame_id`` CSV, or LFAN's ``label.npy``."""
-    if path.suffix == ".csv":
-        return labels.read_csv(path, n_frames)
-    if path.suffix == published_rows.SUFFIX:
-        return published_rows.read_labels(path, n_frames)
-    return labels.read(path, kind)
-
-
-def _unlabelled(kind, n_frames):
-    if kind == "va":
-        return np.full((n_frames, 2), np.nan, np.float32)
-    # How many action units there are is not known without a file: none.
-    return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
-
-
-def _labels(kind):
-    def make_labels(inputs, parameters, create, device):
-        n_frames = len(inputs["time"])
-        rows, note = _unlabelled(kind, n_frames), "no label file"
-        if "annotation" in inputs:
-            rows = read_annotation(inputs["annotation"], kind, n_frames)
-            rows, note = labels.fit_rows(rows, n_frames, parameters["mismatch"], inputs["annotation"])
-        with create(rows.shape, rows.dtype, note=note) as out:
-            out[...] = rows
-    return make_labels
 
 
 def _or_published(name, compute):
@@ -224,9 +187,13 @@ MAKERS = {maker.name: maker for maker in (
     Maker("egemaps", "audio", "video", 1, _of_speech_and_time, _egemaps),
     Maker("egemaps88", "audio", "video", 1, _of_speech_and_time, _functionals),
     Maker("face_map", "visual", "trial", 1, _for_face_map, _face_map),
-    Maker("va", "labels", "trial", 1, _from_annotation("va_path"), _labels("va")),
-    Maker("expression", "labels", "trial", 1, _from_annotation("expression_path"), _labels("expression")),
-    Maker("action_units", "labels", "trial", 1, _from_annotation("action_units_path"), _labels("action_units")),
+    *(Maker(kind, "labels", "trial", 1, label_arrays.sources, label_arrays.maker(kind)) for kind in label_arrays.KINDS),
+    Maker("feature", "visual", "trial", feature_arrays.VERSIONS["feature"], feature_arrays.sources_of_file,
+          feature_arrays.make_from_file),
+    Maker("mel_statistics", "audio", "video", feature_arrays.VERSIONS["mel_statistics"],
+          feature_arrays.sources_of_statistics, feature_arrays.make_statistics),
+    Maker("frame_features", "visual", "trial", feature_arrays.VERSIONS["frame_features"],
+          feature_arrays.sources_of_network, feature_arrays.make_of_network),
     Maker("backbone_visual", "visual", "trial", 1, _for_backbone_visual, _backbone("visual")),
     Maker("backbone_audio", "audio", "video", 1, _for_backbone_audio, _backbone("sound")),
     Maker("backbone_blank", "visual", "video", 1, _for_blank, _backbone("blank_visual")),

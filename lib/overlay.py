@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from lib import labels, media, speaker_video
+from lib import affect_panel, arrays, labels, media, people, speaker_video
+from lib.affect_panel import COLOURS
 from lib.errors import InputError
-from lib.store import Store
+from lib.store import Store, request
 
-# Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
-COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+BOX = ("x", "y", "width", "height")  # columns of a prediction table: a face in px of the picture, NaN where not seen
 SOUND_RATE = 44_100
 NO_FACE = "no face found"  # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
 
 
 def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", progress: Callable | None = None) -> Path:
-    """Write `out` (mp4): the video with a bar and a number for valence and arousal in every frame, sound kept.
+    """Write `out` (mp4): the video with valence and arousal of every frame drawn in, sound kept.
+
+    Below the picture stand the circumplex with a dot, the curves with a cursor, bars and numbers; in it a box round the
+    face whose values they are.
 
     Arguments
     ---------
     video : any file that `media.frames` reads.
     predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1 become bars, the
         expressions and action units that were decided for a line of words.
-        Where `valid` is 0 there stands that no face was found. A table with a column `face` (`lib.speakers.table`)
-        becomes boxes round all faces instead: green for who speaks.
-    note : a sentence at the lower edge, for example that the numbers have no meaning.
+        Where `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking` (probability that
+        this person is heard) the box is green and thick, and says so, while she or he speaks. A table with a column
+        `face` (`lib.speakers.table`) becomes boxes round all faces instead: green for who speaks.
+    note : lines at the lower edge: what the values are worth, for example that they have no meaning.
 
     Raises InputError when the predictions are not of this video.
     """
@@ -38,7 +42,7 @@ def write(video: Path, predictions: pd.DataFrame, out: Path, note: str = "", pro
     if "face" in predictions:  # of all faces of the video: who speaks
         pictures = speaker_video.frames(video, predictions, note)
     elif len(predictions) == len(times):
-        pictures = _drawn(video, predictions, note)
+        pictures = _drawn(video, predictions, times, note)
     else:
         raise InputError(f"{len(predictions)} predictions for a video of {len(times)} frames", where=video,
                          expected="one row a frame", todo="predict this video again")
@@ -55,10 +59,27 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        who = f"person: {trial['person']}" if trial["person"] else ""
-        write(store.data_root / trial["video_path"], pd.read_csv(table, comment="#"), target,
-              "; ".join(filter(None, [who, note])))
+        values, words = pd.read_csv(table, comment="#"), [f"person: {trial['person']}"] if trial["person"] else []
+        if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video
+            values, words = speaker_video.of_trials(trial, store, predictions), []
+        else:
+            values = with_boxes(values, trial, store)
+        write(store.data_root / trial["video_path"], values, target, "; ".join(filter(None, [*words, note])))
     return target
+
+
+def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.DataFrame:
+    """The predictions with the columns `BOX`, where the trial's face was found in the picture (not read from crops)."""
+    try:
+        face = arrays.locate(trial, request("face_valid"), store)
+        if face.request.parameters.get("faces") != "detect":
+            return predictions
+        tracks = np.asarray(arrays.read(trial, request("tracks"), store))
+        width = arrays.facts(trial, request("tracks"), store)["width"]
+    except InputError:  # not computed: the network only listens
+        return predictions
+    person = people.choose(people.find(tracks), trial["person"], width)
+    return predictions.assign(**dict(zip(BOX, people.boxes(tracks, person, len(predictions)).T, strict=True)))
 
 
 def increasing(times: np.ndarray) -> np.ndarray:
@@ -70,8 +91,11 @@ def increasing(times: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(times - ticks) + ticks
 
 
-def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.ndarray]:
+def _drawn(video: Path, predictions: pd.DataFrame, times: np.ndarray, note: str) -> Iterator[np.ndarray]:
     bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
+    places = predictions[list(BOX)].to_numpy(float) if set(BOX) <= set(predictions) else None
+    speaks = predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
+    panel = None
     classes = labels.decided(predictions)
     seen = predictions["valid"].to_numpy() > 0 if "valid" in predictions else np.ones(len(predictions), bool)
     for index, (_, picture) in enumerate(media.frames(video)):
@@ -79,21 +103,33 @@ def _drawn(video: Path, predictions: pd.DataFrame, note: str) -> Iterator[np.nda
         if classes:
             words = ", ".join(name for name, rows in classes.items() if rows[index])
             values["decided"] = (words or "none") if seen[index] else NO_FACE
-        yield draw(media.fitted(picture), values, note)
+        shown = media.fitted(picture)
+        row = max(16, shown.shape[0] // 16)
+        if places is not None:
+            shown = shown.copy() if shown is picture else shown
+            scale = shown.shape[1] / picture.shape[1]
+            affect_panel.box(shown, places[index] * scale, None if speaks is None else bool(speaks[index]))
+        if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= affect_panel.LEAST:
+            panel = panel or affect_panel.Panel(times, predictions, shown.shape[1], shown.shape[0] // 4)
+            shown = np.concatenate([shown, panel.draw(index)])
+        yield draw(shown, values, note, row)
 
 
-def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "") -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number, or words."""
+def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "", row: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a number, or words.
+
+    note : lines below them. row : height of a line in px, by default a sixteenth of the picture's.
+    """
     height, width = picture.shape[:2]
-    row = max(16, height // 16)
-    panel = np.full((row * (len(values) + bool(note)) // 2 * 2 + row, width, 3), 255, np.uint8)
+    row, lines = row or max(16, height // 16), note.splitlines()
+    panel = np.full((row * (len(values) + len(lines)) // 2 * 2 + row, width, 3), 255, np.uint8)
     for line, (name, value) in enumerate(values.items()):
         if isinstance(value, str):
             _text(panel, f"{name}: {value}", (4, line * row + row // 4 + row - 5), row, width - 8)
         else:
             _bar(panel, name, value, line * row + row // 4, row)
-    if note:
-        _text(panel, note, (4, len(values) * row + row), row, width - 8)
+    for line, text in enumerate(lines, len(values) + 1):
+        _text(panel, text, (4, line * row), int(0.75 * row), width - 8)
     return np.concatenate([picture, panel[:panel.shape[0] // 2 * 2]])
 
 

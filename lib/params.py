@@ -104,12 +104,21 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
         if not path.is_file():
             near = _nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
             raise InputError(f"no such parameter file{near}", where=path)
-        values = _yaml(path.read_text(encoding="utf-8"), path)
+        values = _yaml(_text(path), path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         merged = _merge(merged, {str(name): value for name, value in (values or {}).items()})
     read = {name: _yaml(text, f"-p {name}") for name, text in (overrides or {}).items()}
     return _merge(merged, {name: "" if value is None else value for name, value in read.items()})
+
+
+def _text(path: Path) -> str:
+    """A parameter file's text, also as Windows writes it: its line ends, its mark at the beginning."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"this file cannot be read as text: {error}", where=path, expected="YAML in UTF-8",
+                         todo="save it in UTF-8 (not in UTF-16, as `>` of an old PowerShell writes)") from error
 
 
 def _merge(below: dict, above: dict) -> dict:

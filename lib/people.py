@@ -117,11 +117,20 @@ def choose(people: list[Person], name: str, width: float) -> Person | None:
 
 def landmarks(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
     """Five landmarks of one person in every frame, (T, 5, 2) float32 px of the picture; NaN where not seen."""
-    points = np.full((n_frames, 5, 2), np.nan, np.float32)
+    return _of_frames(tracks, person, n_frames, LANDMARKS).reshape(-1, 5, 2)
+
+
+def boxes(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
+    """x, y, width, height of one person's face in every frame, (T, 4) float32 px of the picture; NaN where not seen."""
+    return _of_frames(tracks, person, n_frames, BOX)
+
+
+def _of_frames(tracks: np.ndarray, person: Person | None, n_frames: int, columns: slice) -> np.ndarray:
+    found = np.full((n_frames, columns.stop - columns.start), np.nan, np.float32)
     if person is not None:
         rows = tracks[np.isin(tracks[:, 1], person.tracks)]
         # Two tracks of one person in one frame: the longer one counts, so it is written last.
         lengths = dict(zip(*np.unique(rows[:, 1], return_counts=True), strict=True))
         rows = rows[np.argsort([lengths[name] for name in rows[:, 1]], kind="stable")]
-        points[rows[:, 0].astype(int)] = rows[:, LANDMARKS].reshape(-1, 5, 2)
-    return points
+        found[rows[:, 0].astype(int)] = rows[:, columns]
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lib import crews, experiments, runs
+from lib import crews, experiments, report, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.execution import NotebookFailed, Terminated, execute
@@ -36,17 +36,23 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
 
     Returns the exit status of DESIGN.md §4.
     """
+    return _run(files, overrides, start, stop, say, notebooks, library)[0]
+
+
+def _run(files, overrides=None, start="", stop="", say=lambda line: None, notebooks=ROOT / "notebooks",
+         library=ROOT / "params") -> tuple[int, str]:
+    """`run` with the cause of `carry_out`."""
     try:
         planned = experiments.plan(files, overrides or {}, notebooks, library)
     except InputError as error:
         say(f"nothing was started: {error}")
-        return WRONG
+        return WRONG, ""
     crew = crews.current()
     crew.has_planned()
     if crew.follows:
-        return _follow(crew, planned, say)
+        return _follow(crew, planned, say), ""
     try:
-        return carry_out(planned, start, stop, say)[0]
+        return carry_out(planned, start, stop, say)
     finally:
         crew.ends()
 
@@ -66,7 +72,8 @@ def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
               say: Callable[[str], None] = lambda line: None) -> tuple[int, str]:
     """Run what `experiments.plan` found: those that the last one builds on, then the last one itself.
 
-    Returns the exit status and, where it is FAILED, whether the machine was at fault: "memory", "disk", "died", or "".
+    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault ("memory", "disk",
+    "died", or ""); where it is CONTINUE, "terminated" after SIGTERM.
     SIGTERM, while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
     """
     try:
@@ -89,7 +96,28 @@ def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
             "from there")
         if str(error):
             say(f"  {error}")
-        return (CONTINUE if ended else INTERRUPTED), ""
+        return (CONTINUE, "terminated") if ended else (INTERRUPTED, "")
+
+
+def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
+          say: Callable[[str], None] = lambda line: None, **places) -> int:
+    """Execute one experiment after the other, each with the same overlays; one that fails does not stop the others.
+
+    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED when one failed or
+    could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
+    """
+    told = {}
+    for file in files:
+        told[file], cause = _run([file, *overlays], overrides, say=say, **places)
+        if told[file] == INTERRUPTED or cause == "terminated":
+            return told[file]
+    words = {DONE: "done", FAILED: "FAILED", WRONG: "NOT STARTED", LOST: "done, but something was lost",
+             CONTINUE: "to be continued"}
+    good = sum(status in (DONE, LOST) for status in told.values())
+    say(f"{good} of {len(files)} experiments are done")
+    for file, status in told.items():
+        say(f"  {_short(file)}: {words[status]}")
+    return FAILED if {FAILED, WRONG} & set(told.values()) else max(told.values(), default=DONE)
 
 
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
@@ -119,22 +147,23 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     say(f"{run.name}  ({', '.join(map(_short, experiment.files))})")
     if TRAIN in steps and (reason := experiments.other_training(experiment)):
         _set_aside(experiment, reason, say)
-    for number, step in enumerate(steps, 1):
-        _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
+    done = [_one(experiment, step, f"  {number}/{len(steps)} {step}", say) for number, step in enumerate(steps, 1)]
+    if any(done):
+        say(f"  report: {_short(report.write(run))}")
     say(f"  all in {clock(time.monotonic() - began)}: {_short(run.folder)}")
     return _lost(run, say)
 
 
-def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
-    """Skip, take over or execute one notebook."""
+def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
+    """Skip, take over or execute one notebook; did that change the run folder's results?"""
     run = experiment.run
     if step == PREDICT and experiment.video:
         _predict_video(experiment, label, say)
-        return
+        return False
     reason = experiments.outdated(experiment, step, run)
     if not reason:
         say(f"{label}: skipped, nothing changed")
-        return
+        return False
     if step == TRAIN and reason.startswith("inputs") and (run.folder / "checkpoints").is_dir():
         _set_aside(experiment, reason, say)
         for earlier in PREPARATION:
@@ -142,9 +171,10 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> None:
     _write_start(experiment)
     if step in PREPARATION and (other := experiments.take_over(experiment, step)):
         say(f"{label}: taken over from {other}")
-        return
+        return True
     say(f"{label}: {reason}")
     _execute(experiment, step, label, say)
+    return True
 
 
 def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:

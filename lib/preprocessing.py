@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import arrays, audio, face_arrays, labels, plots, viewer
+from lib import arrays, audio, face_arrays, feature_arrays, labels, plots, viewer
 from lib.errors import InputError
 from lib.makers import SOUND_RATE
+from lib.metrics import EMOTIONS
 from lib.store import Request, Store, request
-from lib.trials import select
+from lib.trials import LABELS, label_files, select
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
@@ -112,9 +113,12 @@ def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) ->
 
 def sources(table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: Iterable[Request]) -> list[Path]:
     """What the arrays are made from: files and folders that the trial table names in `columns`, and checkpoints."""
-    named = {value for column in columns for value in table[column] if value}
+    named = {file for column in columns for value in table[column]
+             for file in (label_files(value)[0] if column in LABELS else [value]) if file}
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = face_arrays.detector(table, store) if "crops_dir" in columns else []
+    named |= {source for item in wanted if item.name == "feature" for trial in table.to_dict("records")
+              for source in feature_arrays.sources_of_file(trial, item).values() if isinstance(source, str)}
     return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]
 
 
@@ -161,12 +165,17 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     wanted = request("audio_44k", rate=SOUND_RATE)
     samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
     times = np.asarray(arrays.read(trial, request("time"), store))
-    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
-    decibels = 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+    levels = decibels(trial, store)
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
-    return plots.sound_view(audio.as_float(samples), SOUND_RATE, facts["t0"], decibels, times,
+    return plots.sound_view(audio.as_float(samples), SOUND_RATE, facts["t0"], levels, times,
                             span=(start, stop), title=f"trial {name}", note=note)
+
+
+def decibels(trial: dict, store: Store) -> np.ndarray:
+    """(64, columns) mel spectrogram in dB, 80 dB deep."""
+    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
+    return 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -201,6 +210,18 @@ def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) 
                 row["most frequent"] = Counter(np.concatenate(values).tolist()).most_common(1)[0][0]
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.DataFrame:
+    """Mean pairwise CCC of the annotators of each trial that has several: trial, annotators, valence, arousal."""
+    rows = []
+    for trial in table[table["va_path"] != ""].to_dict("records"):
+        facts = arrays.facts(trial, request("va", mismatch=mismatch), store)
+        if "annotators" in facts:
+            rows.append({"trial": trial["trial"], **{name: facts[name] for name in ("annotators", *EMOTIONS)}})
+    found = pd.DataFrame(rows, columns=["trial", "annotators", *EMOTIONS])
+    mean = {"trial": "mean of all", "annotators": "", **{emotion: found[emotion].mean() for emotion in EMOTIONS}}
+    return pd.concat([found, pd.DataFrame([mean])]) if len(found) > 1 else found
 
 
 def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):

@@ -42,6 +42,7 @@ class Progress:
         self.label, self.stream = label, stream or sys.stdout
         self.live = has_front_end() if live is None else live
         self.started = self.written = time.monotonic()
+        self.wide = 0  # characters of the line that is overwritten: a shorter one must cover it
 
     def __call__(self, done: int, total: int, item: object = None) -> None:
         now = time.monotonic()
@@ -52,7 +53,9 @@ class Progress:
         line = f"{self.label} {self._bar(done, total)}{done}/{total}{_share(done, total)}"
         line += f" {trial}" if trial else ""
         line += f" {_span(now - self.started)}{_left(done, total, now - self.started)}"
-        self.stream.write(f"\r{line}" if self.live and done < total else f"{chr(13) * self.live}{line}\n")
+        if self.live:
+            line, self.wide = f"\r{line.ljust(self.wide)}", len(line)
+        self.stream.write(line if self.live and done < total else f"{line}\n")
         self.stream.flush()
 
     def _bar(self, done: int, total: int) -> str:

@@ -7,6 +7,7 @@ annotation file: without it rows can be placed only where there are as many as f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def sources(trial: Mapping, name: str) -> dict:
 
 def annotation(trial: Mapping) -> dict:
     """The official annotation file as an input, if the trial has one."""
-    return {"annotation": trial["va_path"]} if trial["va_path"].endswith(".txt") else {}
+    return {"annotation": trial["va_path"]} if re.fullmatch(r"[^|]*\.txt", trial["va_path"]) else {}
 
 
 def read(path: Path, columns: tuple[int, ...]) -> np.ndarray:

@@ -26,7 +26,7 @@ from lib import declarations, sources, store
 from lib.errors import InputError
 
 # Parameters that change how fast or under which name something is made, but not what.
-WITHOUT_EFFECT = frozenset(["run", "workers", "parallel", "device", "runs_root"])
+WITHOUT_EFFECT = frozenset(["run", "workers", "parallel", "device", "runs_root", "drive"])
 NOTEBOOKS = declarations.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from lib import media
+from lib import media, trials
+from lib.store import Store
 
+SPEAKS = 0.5    # probability from which a face counts as speaking
 GREEN, RED = (0, 170, 60), (214, 39, 40)
 
 
@@ -19,6 +21,22 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
     of_frame = dict(list(values.groupby("frame")))
     for index, (_, picture) in enumerate(media.frames(video), 1):
         yield draw(picture, of_frame.get(index, values[:0]), note)
+
+
+def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
+    """What `frames` draws of a data set's video: the prediction files of all its persons that were predicted.
+
+    trial : one of them. The files have the face's boxes (`lib.inference.prediction_table`).
+    """
+    everyone = trials.read(store.trials_path)
+    parts = []
+    for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
+        path = Path(predictions) / f"{row['trial']}.csv"
+        if path.is_file():
+            values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
+            parts.append(values.assign(face=row["person"] or row["trial"], smoothed=values["speaking"],
+                                       speaking=(values["speaking"] > SPEAKS).astype(int)))
+    return pd.concat(parts, ignore_index=True)
 
 
 def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray:
@@ -33,12 +51,15 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
         right, bottom = round((face.x + face.width) * scale), round((face.y + face.height) * scale)
         cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
         _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
-    if note:
-        _text(out, note, (4, len(out) - 6), (255, 255, 255))
+    lines = note.splitlines()
+    for line, text in enumerate(lines, 1):
+        _text(out, text, (4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)), (0, 0, 0))
     return out
 
 
-def _text(picture: np.ndarray, text: str, place: tuple[int, int], colour: tuple) -> None:
-    size = max(0.4, picture.shape[0] / 900)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+def _text(picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple) -> None:
+    """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and covers them."""
+    size, (x, y) = max(0.4, picture.shape[0] / 900), place
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)

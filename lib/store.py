@@ -225,7 +225,8 @@ class Store:
     """The arrays of one data set. `data_root` is where the trial table's relative paths start.
 
     `faces` is what a request for a face means (auto, crops, detect, centre; see `lib.face_arrays`), `weights_root`
-    where the face detector lies; None: there is none.
+    where the face detector lies; None: there is none. `label_delay` (s), `label_resample` and `label_rate` (Hz) say
+    what a request for labels means (`lib.label_arrays`).
     """
 
     processed_root: Path
@@ -233,6 +234,9 @@ class Store:
     data_root: Path
     faces: str = "auto"
     weights_root: Path | None = None
+    label_delay: float = 0.0
+    label_resample: str = "linear"
+    label_rate: float = 0.0
 
     @property
     def folder(self) -> Path:

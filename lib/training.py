@@ -28,7 +28,8 @@ from lib.store import explain_full_disk
 from lib.trials import select
 
 # What may differ between a run and its continuation: where things lie, how fast it goes, how long it takes.
-FREE = {"epochs", "device", "workers", "parallel", "run", "data_root", "processed_root", "runs_root", "weights_root"}
+FREE = {"epochs", "device", "workers", "parallel", "run", "data_root", "processed_root", "runs_root", "weights_root",
+        "drive"}
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3  # shares; sample specification §5 for the rise
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5  # epochs without a better score; JCA's published factor (§2.8)
 

@@ -14,7 +14,19 @@ SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 SPLITS = ("train", "val", "test")
 TEXT = ("trial", "video", "person", "dataset", "split", "subject",
         "video_path", "audio_path", "crops_dir", "va_path", "expression_path", "action_units_path")
+LABELS = ("va_path", "expression_path", "action_units_path")
 COLUMNS = {**dict.fromkeys(TEXT, "str"), "fold": "int64", "n_frames": "int64", "fps": "float64", "duration": "float64"}
+
+JOINED, ROWS = "|", "::"  # in a label column: between the files of several annotators; before the rows of a table
+
+
+def label_files(text: str) -> tuple[list[str], str]:
+    """What a label column names: files relative to the data root, and which rows of a table of many recordings.
+
+    ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and "a/utterance_1".
+    """
+    files, _, rows = text.partition(ROWS)
+    return [file for file in files.split(JOINED) if file], rows
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -50,7 +62,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
             raise InputError(f"a {column} is called {unsafe[0]!r}", where="the trial table",
                              expected="a name that can be a folder's", todo="rename its files")
     for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-        outside = [path for path in trials[column] if _leaves_root(path, column)]
+        outside = [path for path in trials[column] if any(_leaves_root(part, column) for part in _parts(path, column))]
         if outside:
             raise InputError(f"{column} leaves the data root: {outside[0]!r}", where="the trial table",
                              expected="a path relative to the data root",
@@ -59,6 +71,10 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
     return trials
+
+
+def _parts(path: str, column: str) -> list[str]:
+    return label_files(path)[0] if column in LABELS else [path]
 
 
 def _leaves_root(path: str, column: str) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import pandas as pd
 
-from lib import plots
+from lib import media, plots
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.progress import has_front_end
+
+PLAY_MS = 200  # between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser more
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
@@ -38,22 +42,94 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
     """The ipywidgets box of `browse`: previous, next, list of trials, picture."""
     import ipywidgets
 
+    picture = _image("png")
+
+    def draw(name: str):
+        picture.value = plots.png(show(name))
+
+    return ipywidgets.VBox([_chooser(trials, draw), picture])
+
+
+def _image(form: str):
+    """An Image holds bytes: unlike captured output it needs no running cell and is never drawn twice."""
+    import ipywidgets
+
+    return ipywidgets.Image(format=form, layout={"max_width": "100%", "object_fit": "contain"})
+
+
+def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
+    """Two buttons and a list; `chosen` is called with the first trial, and with every one that is chosen later."""
+    import ipywidgets
+
     names = ipywidgets.Dropdown(options=trials, value=trials[0], description="trial")
     back, forth = (ipywidgets.Button(description=text, layout={"width": "6em"}) for text in ("previous", "next"))
-    # An Image holds bytes: unlike captured output it needs no running cell and is never drawn twice.
-    picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
-
-    def draw(_change=None):
-        picture.value = plots.png(show(names.value))
 
     def step(by: int):
         names.value = trials[(trials.index(names.value) + by) % len(trials)]
 
-    names.observe(draw, names="value")
+    names.observe(lambda _: chosen(names.value), names="value")
     back.on_click(lambda _: step(-1))
     forth.on_click(lambda _: step(1))
-    draw()
-    return ipywidgets.VBox([ipywidgets.HBox([back, forth, names]), picture])
+    chosen(names.value)
+    return ipywidgets.HBox([back, forth, names])
+
+
+def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: int = 1) -> None:
+    """Show a trial moment by moment: face, sound, spectrogram, labels and predictions with a time cursor.
+
+    trials, static : as in `browse`; where nobody can choose, the moment is the middle one. load : function of a
+    trial's name that returns what there is of it. Returns nothing. Raises InputError when there is no trial.
+    """
+    from IPython.display import display
+
+    trials = list(trials)
+    if not trials:
+        raise InputError("there is no trial to show", expected="at least one",
+                         todo="correct the parameter `trials`, or run notebook 01_download_check again")
+    if has_front_end():
+        display(explorer(trials, load))
+        return
+    for name in trials[:static]:
+        moments = plots.Moments(load(name))
+        display({"image/png": encoded(moments.picture(len(moments.x) // 2), ".png"), "text/plain": f"trial {name}"},
+                raw=True)
+
+
+def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
+    """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the picture."""
+    import ipywidgets
+
+    moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})
+    play = ipywidgets.Play(min=1, interval=PLAY_MS, step=1)
+    ipywidgets.jslink((play, "value"), (moment, "value"))
+    hear, sound = ipywidgets.Button(description="hear 2 s"), ipywidgets.Audio(format="wav", autoplay=True, loop=False)
+    picture, shown = _image("jpeg"), {}
+
+    def draw(_change=None):
+        picture.value = encoded(shown["moments"].picture(moment.value - 1), ".jpg")
+
+    def choose(name: str):
+        shown["moments"] = moments = plots.Moments(load(name))
+        count = len(moments.x)
+        play.max = moment.max = count
+        play.step = max(1, round(PLAY_MS / 1000 * count / max(1e-3, np.ptp(moments.trial.times))))
+        hear.disabled = moments.trial.sound is None
+        moment.value = (count + 1) // 2
+        draw()
+
+    moment.observe(draw, names="value")
+    hear.on_click(lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value - 1))))
+    chooser = _chooser(trials, choose)
+    return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
+
+
+def _wav(sound: np.ndarray, rate: int) -> bytes:
+    return media.wav(np.clip(sound, -1, 1) * 32767, rate)
+
+
+def encoded(picture: np.ndarray, form: str) -> bytes:
+    """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
+    return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
 
 
 @dataclass(frozen=True)

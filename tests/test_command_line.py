@@ -46,6 +46,24 @@ def test_run_hands_files_overrides_and_limits_on_and_ends_with_the_status(monkey
                      "start": "03", "stop": "05"}
 
 
+def test_batch_hands_files_overlays_and_overrides_on_and_refuses_one_name_for_all(monkeypatch, tmp_path):
+    given = {}
+    monkeypatch.setattr(pipeline, "batch", lambda *words: given.update(words=words[:3]) or 3)
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    assert call("batch", *files, "--with", tmp_path / "gpu.yaml", "-p", "epochs", "3").exit_code == 3
+    assert given["words"] == (files, [tmp_path / "gpu.yaml"], {"epochs": "3"})
+    done = call("batch", *files, "-p", "run", "x")
+    assert done.exit_code == 2
+    assert "one run folder" in done.output
+
+
+def test_a_report_is_written_anew_by_a_command(tmp_path):
+    runs.Run(tmp_path / "a").write_text("params.yaml", "dataset: folder\nrecipe: tsav\n")
+    assert call("report", tmp_path / "a").exit_code == 0
+    assert "Run a" in (tmp_path / "a" / "report.html").read_text()
+    assert call("report", tmp_path).exit_code == 2
+
+
 def test_a_wrong_command_ends_with_status_2():
     assert call("rum").exit_code == 2
     assert call("run").exit_code == 2

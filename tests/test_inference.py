@@ -105,6 +105,22 @@ def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does
     assert "note" not in inference.prediction_table(found, "short", found.predict("short"))
 
 
+def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(tiny, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
+    best = folder / "checkpoints" / "best.pt"
+    assert inference.worth(best).splitlines()[0].endswith("not validated (no metrics.json beside its checkpoint)")
+    scores = {"valence": {"ccc": 0.834, "ci95": [0.79, 0.875]}, "arousal": {"ccc": 0.881, "ci95": None},
+              "expression": {"f1_macro": 0.5}}
+    (folder / "metrics.json").write_text(json.dumps({"val": scores}))
+    assert inference.worth(best).splitlines() == [
+        "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 expression 0.50",
+        SENTENCE]
+    shutil.copy(best, tmp_path / "moved.pt")
+    (tmp_path / "metrics.json").write_text(json.dumps({"val": scores}))
+    assert "not validated" in inference.worth(tmp_path / "moved.pt"), "those are the scores of another network"
+
+
 # ---- trials
 
 @every_recipe
@@ -286,7 +302,7 @@ def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(tiny
     written = pd.read_csv(folder / "film.csv")
     assert list(written) == list(table)
     assert written["valence"].to_numpy() == pytest.approx(table["valence"].to_numpy(), rel=1e-4, abs=1e-6)
-    assert set(written["note"]) == {SENTENCE}
+    assert {note.startswith(f"run {run}, trained on") and note.endswith(SENTENCE) for note in written["note"]} == {True}
 
 
 def test_crops_and_picture_are_different_inputs_of_the_same_video(tiny, videos, tmp_path):
@@ -369,6 +385,8 @@ def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_p
     assert "left (25 frames)" in said
     assert "right (25 frames)" in said
     assert said.endswith("the values are of: left")
+    assert (left["x"] + left["width"] / 2).max() < frames[0].shape[1] / 2, "the box is round the face on the left"
+    assert (left[["width", "height"]] > 20).all(axis=None)
     assert not np.allclose(left["valence_raw"], predict("right")[1]["valence_raw"])
     assert predict("")[2] == "talk"
     with pytest.raises(InputError, match="no person called 3"):

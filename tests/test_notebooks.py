@@ -233,7 +233,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    one = World(tmp_path_factory.mktemp("world"))
+    one = World(tmp_path_factory.mktemp("a world ü"))  # paths with blanks and letters that are not ASCII
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # networks this small only wait for a second thread
         one.first = one.run("sample_rjca")
@@ -272,6 +272,10 @@ def test_a_run_folder_holds_what_is_needed_to_repeat_and_to_judge_it(world, name
         assert (folder / part).is_file(), part
     assert list(folder.glob("figures/traces_*.png"))
     assert not (folder / "failures.csv").is_file()
+    page = (folder / "report.html").read_text()
+    assert trials.SYNTHETIC_NOTE in page
+    assert page.count("data:image/png;base64,") >= 12, "figures of the run, and those of the six notebooks"
+    assert not re.search(r"""(src|href)=["']?(?!data:)""", page), "nothing is fetched"
     complete = params.load([folder / "params.yaml"])
     assert params.validate(complete) == []
     assert complete["epochs"] == 2
@@ -321,7 +325,7 @@ def test_the_last_notebook_shows_the_other_runs_beside_this_one(world):
     cells = nbformat.read(world.folder("sample_rjca") / "06_inference.ipynb", as_version=4).cells
     cell = next(cell for cell in cells if cell.get("id") == "06-compare")
     shown = "".join(str(output) for output in cell.outputs)
-    for part in ("sample_tsav", "sample_rjca", "ridge 8x8", "parameters", "s/epoch", "CCC on val"):
+    for part in ("sample_tsav", "sample_rjca", "ridge 8×8", "parameters", "s/epoch", "CCC on val"):
         assert part in shown
 
 
@@ -361,11 +365,12 @@ def test_papermill_by_hand_works_from_any_folder(world, tmp_path):
     assert [row["epoch"] for row in rows] == ["1"]
 
 
-def test_a_typo_is_refused_by_the_check_cell_with_the_name_that_was_meant(world, tmp_path):
-    done = by_hand(world, tmp_path, "05_train", "-p", "epoch", "1")
+def test_a_typo_and_a_wrong_type_are_refused_by_the_check_cell_with_what_was_meant(world, tmp_path):
+    done = by_hand(world, tmp_path, "05_train", "-p", "epoch", "1", "-r", "lr", "1e-4")
     assert done.returncode != 0
     told = done.stderr + done.stdout
     assert "epoch: no such parameter; did you mean epochs?" in told
+    assert 'lr: "1e-4" is text where a number belongs: write 1.0e-4' in told
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
     assert sum(count is not None for count in counts) <= 4, "set-up, parameters, injected, check; nothing after it"

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import media, overlay
+from lib import media, overlay, trials
 from lib.errors import InputError
 from lib.store import Store
 from tests.films import X264, encode, ramp
@@ -152,10 +152,10 @@ def test_expressions_and_action_units_are_written_in_words_and_need_no_valence(f
 
 def test_the_words_are_those_of_the_frame(film, monkeypatch):
     seen = []
-    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note, row: seen.append(values) or picture)
     classes = pd.DataFrame({"valence": np.linspace(-1, 1, 8), "arousal": 0.0, "expression": [0, 6] * 4,
                             **{f"expression_{k}": 0.0 for k in range(7)}, "action_unit_0": [0, 0, 1, 1] * 2})
-    list(overlay._drawn(film, classes, ""))
+    list(overlay._drawn(film, classes, TIMES, ""))
     assert [each["decided"] for each in seen[:4]] == ["Neutral", "Surprise", "Neutral, action_units 0",
                                                       "Surprise, action_units 0"]
     assert seen[0]["valence"] == -1
@@ -163,8 +163,8 @@ def test_the_words_are_those_of_the_frame(film, monkeypatch):
 
 def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
     seen = []
-    monkeypatch.setattr(overlay, "draw", lambda picture, values, note: seen.append(values) or picture)
-    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), ""))
+    monkeypatch.setattr(overlay, "draw", lambda picture, values, note, row: seen.append(values) or picture)
+    list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), TIMES, ""))
     assert [each["valence"] for each in seen[:2]] == [-1, "no face found"]
     monkeypatch.undo()
     sizes = {overlay.draw(picture(), each).shape for each in seen}
@@ -175,7 +175,9 @@ def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeyp
     told = []
     monkeypatch.setattr(overlay, "write", lambda video, table, target, note: told.append(note))
     values().to_csv(tmp_path / "film_left.csv")
-    trial = {"trial": "film_left", "person": "left", "video_path": film.name}
+    trial = trials.table([{"trial": "film_left", "person": "left", "video": "film", "dataset": "folder", "split": "val",
+                           "subject": "film", "video_path": film.name, "n_frames": 8, "fps": 25.0, "duration": 0.5}])
+    trial = trial.iloc[0].to_dict()
     overlay.write_trial(trial, Store(tmp_path, "folder", film.parent), tmp_path, tmp_path / "out", SENTENCE)
     assert told == [f"person: left; {SENTENCE}"]
 
@@ -191,3 +193,21 @@ def test_a_video_whose_stamps_go_back_is_drawn_frame_by_frame(tmp_path):
     table = pd.DataFrame({"valence": np.linspace(-1, 1, 6), "arousal": 0.0})
     times = media.frame_times(overlay.write(video, table, tmp_path / "out.mp4"))
     assert times == pytest.approx(np.array([9, 10, 11, 11.025, 11.05, 12]) / 25, abs=1e-4)
+
+
+def test_a_trial_whose_face_was_found_in_the_picture_gets_its_box_and_one_of_crops_does_not(tmp_path, monkeypatch):
+    """Tracks of two people; the trial is the one on the right."""
+    rows = np.zeros((6, 18), np.float32)
+    rows[:, 0] = [0, 0, 1, 1, 2, 2]
+    rows[:, 1] = [1, 2] * 3
+    rows[:, 2:6] = [[10, 5, 20, 30], [60, 5, 20, 30]] * 3
+    faces = {"faces": "detect"}
+    located = type("Located", (), {"request": type("Request", (), {"parameters": faces})})
+    monkeypatch.setattr(overlay.arrays, "locate", lambda *_: located)
+    monkeypatch.setattr(overlay.arrays, "read", lambda *_: rows)
+    monkeypatch.setattr(overlay.arrays, "facts", lambda *_: {"width": 96})
+    found = overlay.with_boxes(values(4), {"person": "right"}, None)
+    assert found.loc[:2, list(overlay.BOX)].to_numpy().tolist() == [[60, 5, 20, 30]] * 3
+    assert found.loc[3, list(overlay.BOX)].isna().all(), "where nobody was seen there is no box"
+    faces["faces"] = "crops"
+    assert list(overlay.with_boxes(values(4), {"person": "right"}, None)) == list(values(4))

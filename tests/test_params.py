@@ -361,3 +361,18 @@ def test_no_cell_gives_a_parameter_another_value_in(notebook):
             stored = {node.id for node in ast.walk(ast.parse("".join(cell["source"])))
                       if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
             assert not stored & names
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+def test_a_file_written_on_windows_is_read(tmp_path, before):
+    """Line ends of two characters, and Notepad's mark at the beginning."""
+    path = tmp_path / "windows.yaml"
+    path.write_bytes(before + "# Prüfung\r\nrecipe: tsav\r\nlr: 1.0e-3\r\noptions:\r\n  frame_step: 4\r\n".encode())
+    assert params.load([path]) == {"recipe": "tsav", "lr": 1e-3, "options": {"frame_step": 4}}
+
+
+def test_a_file_that_is_no_utf_8_is_named(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_bytes("recipe: tsav".encode("utf-16"))
+    with pytest.raises(InputError, match=r"(?s)other.yaml.*UTF-8"):
+        params.load([path])

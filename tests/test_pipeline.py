@@ -298,6 +298,45 @@ def test_a_notebook_that_stops_in_time_gives_status_75_and_goes_on(world):
     assert "goes on where it stopped" in world.text
 
 
+def batch(world, files, **overrides):
+    world.said.clear()
+    return pipeline.batch(files, [], overrides, world.said.append, notebooks=world.notebooks, library=world.library)
+
+
+def test_a_batch_of_ten_with_a_broken_one_finishes_nine_and_says_which_failed(world, monkeypatch):
+    files = [world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\n") for number in range(10)]
+    files[4].write_bytes("recipe: tsav\n".encode("utf-16"))
+    assert batch(world, files) == pipeline.FAILED
+    assert "9 of 10 experiments are done" in world.said
+    assert [line.split("/")[-1] for line in world.said if line.endswith("NOT STARTED")] == ["e4.yaml: NOT STARTED"]
+    trained = [place.parents[1].name for place in world.runs.glob("*/checkpoints/best.pt")]
+    assert sorted(trained) == [f"e{number}" for number in range(10) if number != 4]
+    assert all((world.runs / name / "report.html").is_file() for name in trained)
+
+
+def test_a_notebook_that_fails_does_not_stop_a_batch(world, monkeypatch):
+    """One of three dies in its training, another one has lost a trial."""
+    def work(notebook, target, values, say):
+        if values["run"] == "e1" and notebook.stem == NOTEBOOKS[4]:
+            raise execution.NotebookFailed("05_train stopped in cell 4")
+        world.lost = [("7", InputError("damaged"))] if values["run"] == "e2" else []
+        world.work(notebook, target, values, say)
+    monkeypatch.setattr(pipeline, "execute", work)
+    files = [world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\nsample_trials: {number + 2}\n")
+             for number in range(3)]
+    assert batch(world, files) == pipeline.FAILED
+    assert [line.rpartition(": ")[2] for line in world.said[-3:]] == ["done", "FAILED", "done, but something was lost"]
+    assert batch(world, [files[0], files[2]]) == pipeline.LOST
+
+
+def test_an_interrupt_ends_a_batch(world, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(pipeline, "execute", interrupted)
+    assert batch(world, [world.file("e0", "recipe: tsav\n"), world.file("e1", "recipe: tsav\n")]) == 130
+    assert not (world.runs / "e1").exists()
+
+
 def test_printed_lines_come_whole_and_an_overwritten_line_in_its_last_state():
     said = []
     lines = execution._Lines(said.append)
@@ -353,6 +392,19 @@ def test_sigterm_is_to_be_continued_and_ctrl_c_is_not(world, monkeypatch):
         monkeypatch.setattr(pipeline, "execute", interrupt)
         assert world.run("sample_tsav") == status
         assert str(error) in world.text
+
+
+@pytest.mark.parametrize(("error", "status"), [(execution.Terminated(), 75), (KeyboardInterrupt(), 130)])
+def test_what_ends_one_experiment_from_outside_starts_no_further_one(world, monkeypatch, error, status):
+    started = []
+
+    def end(*_):
+        started.append(1)
+        raise error
+    monkeypatch.setattr(pipeline, "execute", end)
+    files = [world.file(name, "recipe: tsav\n") for name in ("one", "two")]
+    assert pipeline.batch(files, [], {}, notebooks=world.notebooks, library=world.library) == status
+    assert len(started) == 1
 
 
 # ---- with papermill

@@ -1,5 +1,6 @@
 import io
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +50,15 @@ def test_a_live_line_has_a_bar_is_written_over_itself_and_ends_with_a_line_end(c
     assert text == ("\rtrials [#####...............] 1/4 (25 %) 1 s, 1/s, 3 s left"
                     "\rtrials [##########..........] 2/4 (50 %) 2 s, 1/s, 2 s left"
                     "\rtrials [###############.....] 3/4 (75 %) 3 s, 1/s, 1 s left"
-                    "\rtrials [####################] 4/4 (100 %) 4 s\n")
+                    "\rtrials [####################] 4/4 (100 %) 4 s" + 14 * " " + "\n")
+
+
+def test_of_a_longer_line_no_letter_is_left_behind(clock):
+    """120 s, 99 s: the line gets shorter while it moves, and again at its end."""
+    states = told(clock, live=True, step=60.0, total=5).rstrip("\n").split("\r")[1:]
+    words = [state.rstrip() for state in states]
+    assert any(len(after) < len(before) for before, after in pairwise(words))
+    assert all(len(after) >= len(before.rstrip()) for before, after in pairwise(states))
 
 
 def test_a_log_has_a_line_for_each_trial_and_says_which_were_lost(clock):

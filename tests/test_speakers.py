@@ -212,6 +212,28 @@ def test_a_video_without_sound_and_with_stamps_that_stand_still_is_drawn(found, 
     assert (info.n_frames, info.audio_codec) == (FRAMES, "")
 
 
+def test_a_video_of_a_data_set_has_boxes_round_all_persons_that_were_predicted(tmp_path):
+    film = media.write_video(tmp_path / "v.mp4", iter(np.zeros((12, 96, 160, 3), np.uint8)), np.arange(12) / FPS)
+    place = Store(tmp_path / "processed", "set", tmp_path)
+    named = [{"trial": f"v_{person}", "person": person, "video": "v", "dataset": "set", "split": "val", "subject": "v",
+              "video_path": film.name} for person in ("1", "2", "3")]
+    trials.write(trials.table(named), place.trials_path)
+    frames = np.arange(12)
+    for person, x, speaks in (("1", 20.0, frames < 6), ("2", 100.0, frames >= 6)):
+        rows = pd.DataFrame({"frame": frames + 1, "time": frames / FPS, "speaking": np.where(speaks, 0.9, 0.1),
+                             "valid": 1, "x": x, "y": 30.0, "width": 40.0, "height": 40.0})
+        rows.loc[frames == 11, ["x", "y", "width", "height"]] = np.nan
+        inference.write_csv(tmp_path / f"v_{person}.csv", rows)
+    drawn = overlay.write_trial(named[0], place, tmp_path, tmp_path / "out", "a note")
+    pictures = [picture.astype(int) for _, picture in media.frames(drawn)]
+    assert drawn.name == "v_1.mp4"
+    assert len(pictures) == 12
+    for frame, x, colour in ((2, 20, "green"), (2, 100, "red"), (9, 20, "red"), (9, 100, "green"), (11, 20, "none")):
+        red, green, _ = pictures[frame][30:70, x - 1:x + 3].mean((0, 1))
+        assert (colour == "green") == (green > red + 20)
+        assert (colour == "red") == (red > green + 20)
+
+
 def test_curves_of_all_faces_and_a_time_line_are_drawn(found):
     axes = plots.of_video(speakers.table(found, smooth=0))
     assert [ax.get_ylabel() for ax in axes[:2]] == ["p(left speaks)", "p(right speaks)"]

@@ -63,10 +63,10 @@ def test_a_face_for_a_few_frames_has_finite_scores(monkeypatch, name, frames):
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_where_the_sound_ends_before_the_picture_silence_is_heard(monkeypatch, name):
     sound = noise(0.8)
+    sound[-1] = 0   # else pre-emphasis would be heard one sample longer
     short = scores(monkeypatch, detector(name), 50, 25, sound)
     padded = scores(monkeypatch, detector(name), 50, 25, np.concatenate([sound, np.zeros(3 * mfcc.RATE)]))
-    # But for the one sample in which pre-emphasis ends.
-    np.testing.assert_allclose(short, padded, atol=1e-3)
+    np.testing.assert_allclose(short, padded, atol=1e-5)
     assert np.isfinite(scores(monkeypatch, detector(name), 50, 25, np.zeros(0))).all()
 
 
@@ -81,7 +81,9 @@ def test_a_video_of_any_frame_rate_has_a_score_for_each_of_its_frames(monkeypatc
 
 def test_a_track_of_ten_minutes_is_never_taken_in_one_piece():
     class Blind(torch.nn.Module):
-        weight = torch.nn.Parameter(torch.zeros(1))
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, batch):
             return {"speaking": torch.zeros(*batch["face"].shape[:2], 2)}

@@ -104,6 +104,17 @@ def test_ap_by_size_and_by_number_of_faces_splits_all_faces():
     assert dict(zip(faces["faces a frame"], faces["ap"], strict=True)) == {1: 0.5, 2: 1.0}
 
 
+def test_the_breakdown_of_trials_counts_faces_of_one_frame_and_one_recording_together():
+    boxes = {name: np.full((2, 4), width) for name, width in (("a_1", 40.0), ("a_2", 40.0), ("b_1", 300.0))}
+    labels = {"a_1": np.array([1, 0]), "a_2": np.array([0, -1]), "b_1": np.array([0, 0])}
+    scores = {"a_1": np.array([0.9, 0.1]), "a_2": np.array([0.95, 0.1]), "b_1": np.array([0.5, 0.5])}
+    found = speaking.breakdown(labels, scores, boxes, {"a_1": "a", "a_2": "a", "b_1": "b"})
+    assert [row["faces"] for row in found["by_size"]] == [3, 2]
+    assert found["by_size"][1]["ap"] is None
+    assert {row["faces a frame"]: row["faces"] for row in found["by_faces"]} == {1: 3, 2: 2}
+    assert found["by_faces"][1]["ap"] == 0.5
+
+
 # ---- Ego4D's
 
 FACE = [0, 0, 9, 9]

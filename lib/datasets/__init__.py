@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,8 @@ def store(params) -> Store:
     name, root = locate(params)
     weights_root = params.get("weights_root")
     return Store(Path(params.processed_root), name, root, params.get("faces", "auto"),
-                 Path(weights_root) if weights_root else None)
+                 Path(weights_root) if weights_root else None, params.get("label_delay", 0.0),
+                 params.get("label_resample", "linear"), params.get("label_rate", 0.0))
 
 
 def prepare(params, progress: Callable | None = None) -> Path:
@@ -53,6 +55,8 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     name, root = locate(params)
     if params.dataset == "folder":
         return folder.find(root, name, progress)
+    if params.dataset not in (*SPEAKING, "sample", "affwild2"):  # a file that somebody added: docs/add_a_dataset.md
+        return import_module(f"{__name__}.{params.dataset}").find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
     return layout.find(root, name, expected(params), progress)
 

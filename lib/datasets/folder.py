@@ -1,7 +1,8 @@
 """Any directory of videos as a data set, with or without labels.
 
 Videos may lie in sub-folders. Labels are found by name, beside the video or in a folder `labels`: ``<trial>.txt`` in
-the official form (the header tells the task) or ``<trial>.csv`` with ``img,V,A,frame_id``; ``<video>_left`` and
+the official form (the header tells the task) or ``<trial>.csv``, with ``img,V,A,frame_id`` or in a form of one's own
+(`lib.label_tables`; ``labels/<annotator>/<trial>.csv``: one file an annotator); ``<video>_left`` and
 ``<video>_right`` are two persons of one video. Crops: ``cropped_aligned/<trial>/`` or OpenFace's folders.
 ``splits.csv`` (columns trial, split and, if you like, subject) says who is in train, val and test; without it
 what is unlabelled is test, and every fifth subject of the labelled ones is val. A line ``<video>_left``, ``_right`` or
@@ -20,12 +21,11 @@ from pathlib import Path
 import pandas as pd
 
 from lib import labels, trials
-from lib.datasets import affwild2, crop_folders, tree
+from lib.datasets import affwild2, crop_folders, folder_labels, tree
 from lib.datasets.report import Report
 from lib.errors import InputError
 
 SPLITS = "splits.csv"
-LABEL_FOLDERS = ("labels", "annotations", "va_set", "preprocessed_va_annotations")
 VAL_SHARE = 0.2  # of the labelled subjects
 
 
@@ -34,7 +34,7 @@ def find(root: Path, dataset: str = "folder", progress: Callable | None = None) 
     root, report = Path(root), Report()
     videos = _videos(root)
     infos = affwild2.probe(videos, report, progress)
-    annotations = _annotations(root, videos, report)
+    annotations = folder_labels.find(root, videos, {video: _persons(video) for video in videos}, report)
     pictures = crop_folders.find(root, report)
     told = _told(root / SPLITS, report) if (root / SPLITS).is_file() else {}
     rows = []
@@ -45,7 +45,7 @@ def find(root: Path, dataset: str = "folder", progress: Callable | None = None) 
             row = affwild2.video_row(trial, info, person) | {"video": video, "subject": video}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
     rows = _split(rows, told, root / SPLITS, report)
-    table = trials.table([{**row, "dataset": dataset, **affwild2.relative(row, root)} for row in rows])
+    table = trials.table([{**row, "dataset": dataset, **affwild2.relative(_without_labels(row), root)} for row in rows])
     affwild2.count(report, table, len(videos), {"": ()})
     return table, report
 
@@ -75,44 +75,19 @@ def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple
             if trial != person and (person in affwild2.PERSONS or person.isdecimal())]
 
 
-def _annotations(root: Path, videos: dict[str, Path], report: Report) -> dict[str, dict]:
-    """trial -> {"va_path": …} of every label file that bears a video's or a person's name."""
-    found: dict[str, dict] = {}
-    elsewhere = tree.named([root], LABEL_FOLDERS)
-    for video, path in videos.items():
-        for trial, _ in _persons(video):
-            for folder, suffix in ((f, s) for f in (path.parent, *elsewhere) for s in (".txt", ".csv")):
-                label = folder / f"{trial}{suffix}"
-                if label.is_file() and (kind := _kind(label, trial, report)):
-                    found.setdefault(trial, {}).setdefault(f"{kind}_path", label)
-    return found
-
-
-def _kind(path: Path, trial: str, report: Report) -> str:
-    """Which labels a file holds; "" for a table of another program and, reported, for what cannot be read."""
-    try:
-        if path.suffix == ".csv":
-            first = labels.read_text(path).split("\n", 1)[0].split(",")
-            return "va" if {"img", "V", "A"} <= set(first) else ""
-        kind = next((kind for kind in labels.KINDS if labels.has_header(path, kind)), "va")
-        labels.read(path, kind)
-    except InputError as error:
-        report.fault(trial, error, "this label file is left out")
-        return ""
-    return kind
-
-
 def _split(rows: list[dict], told: dict[str, dict], path: Path, report: Report) -> list[dict]:
     """Give every row its split: from the file, else test without labels, else train or val by subject."""
     names = {row["trial"] for row in rows}
     for name in sorted(set(told) - names):
         report.warning(name, f"stands in {path.name}, but there is no such trial", "left out", where=str(path))
     rows = [row | {"subject": told.get(row["trial"], {}).get("subject") or row["subject"]} for row in rows]
-    free = [row for row in rows if row["trial"] not in told and any(name in row for name in _PATHS)]
+    free = [row for row in rows if row["trial"] not in told and not row.get("split")
+            and any(name in row for name in _PATHS)]
     val = val_subjects({row["subject"] for row in free})
     for row in rows:
         labelled = any(name in row for name in _PATHS)
         drawn = "test" if not labelled else "val" if row["subject"] in val else "train"
+        drawn = row.get("split") or drawn  # a table of utterances is of one split
         row["split"] = told.get(row["trial"], {}).get("split", drawn)
     shared = {row["subject"] for row in rows if row["split"] == "train"} & {
         row["subject"] for row in rows if row["split"] == "val"}
@@ -122,6 +97,11 @@ def _split(rows: list[dict], told: dict[str, dict], path: Path, report: Report) 
 
 
 _PATHS = tuple(f"{kind}_path" for kind in labels.KINDS)
+
+
+def _without_labels(row: dict) -> dict:
+    """Label columns name files relative to the root already, several of them or rows of one."""
+    return {name: value for name, value in row.items() if name not in _PATHS}
 
 
 def val_subjects(subjects: set[str]) -> set[str]:

@@ -10,13 +10,12 @@ columns, filled up with zeros, however far it reaches outside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 import torch
-from torchaudio.functional import amplitude_to_DB
-from torchaudio.transforms import MelSpectrogram
 
 from lib import audio
 from lib.errors import InputError
@@ -170,26 +169,40 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
     wanted = columns(seconds)
     power = torch.zeros(BANDS, wanted)
     if read.numel() > FFT // 2:   # reflection needs more samples than it adds
-        found = _transform(center=True)(read)
+        found = _transform(read, center=True)
         power[:, wanted - found.shape[1]:] = found
     return _published_decibels(power).unsqueeze(0).numpy()
 
 
 def published_input(waveform: torch.Tensor) -> np.ndarray:
     """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised (specification 2.3)."""
-    return _published_decibels(_transform(center=True)(waveform)).numpy()
+    return _published_decibels(_transform(waveform, center=True)).numpy()
+
+
+def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
+    """(n,) samples -> (64, columns) power, to the last bit what torchaudio's MelSpectrogram gives (a test).
+
+    In PyTorch alone: a torchaudio that does not fit the installed PyTorch cannot be imported at all.
+    """
+    spectrum = torch.stft(sound, FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=center, return_complex=True)
+    return torch.matmul(spectrum.abs().pow(2).T, _bands()).T
 
 
 @cache
-def _transform(center: bool) -> MelSpectrogram:
-    return MelSpectrogram(RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=BANDS, center=center)
+def _bands() -> torch.Tensor:
+    """(513, 64) weights of the triangular HTK mel bands: mel(f) = 2595 · log10(1 + f / 700), from 0 to 22.05 kHz."""
+    hertz = torch.linspace(0, RATE // 2, FFT // 2 + 1)[:, None]
+    corners = 700 * (10 ** (torch.linspace(0, 2595 * math.log10(1 + RATE / 2 / 700), BANDS + 2) / 2595) - 1)
+    steps = corners.diff()
+    rising, falling = (hertz - corners[:-2]) / steps[:-1], (corners[2:] - hertz) / steps[1:]
+    return torch.minimum(rising, falling).clamp_min(0)
 
 
 def _power_between(waveform: np.ndarray, start: int, columns: int) -> np.ndarray:
     """(columns, 64) power of columns start… of the zero-extended waveform."""
     first = start * HOP - FFT // 2
     sound = _extended(waveform, first, first + (columns - 1) * HOP + FFT)
-    return _transform(center=False)(torch.from_numpy(sound)).T.contiguous().numpy()
+    return _transform(torch.from_numpy(sound), center=False).T.contiguous().numpy()
 
 
 def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -208,8 +221,9 @@ def _decibels(power: torch.Tensor) -> torch.Tensor:
 
 
 def _published_decibels(power: torch.Tensor) -> torch.Tensor:
-    """(64, columns) power to the network's input with torchaudio's own decibel function."""
-    return (amplitude_to_DB(power[None], 10.0, SMALLEST, 0.0, FLOOR)[0] - MEAN) / SPREAD
+    """(64, columns) power to the network's input, the floor below the loudest value of all of it."""
+    levels = _decibels(power)
+    return (torch.maximum(levels, levels.max() - FLOOR) - MEAN) / SPREAD
 
 
 def _checked(waveform: np.ndarray, rate: int) -> np.ndarray:

@@ -44,6 +44,27 @@ def mae(prediction: np.ndarray, label: np.ndarray) -> float:
     return _score("mae", prediction, label)
 
 
+def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """What a CCC is made of (Lin 1989): ccc = correlation · accuracy, accuracy = 2 / (scale + 1 / scale + shift²).
+
+    prediction, label : (n,); frames whose label is NaN are left out. Returns ccc, correlation (−1…1), scale (standard
+    deviation of the prediction over that of the label; 1 is right), shift (difference of means over the geometric mean
+    of both standard deviations; 0 is right), accuracy (0…1), and in the label's units bias (mean prediction − label),
+    sd_prediction, sd_label. What is undefined, as the scale of a constant, is NaN; then ccc is 0 as in `ccc`.
+    """
+    prediction, label = np.asarray(prediction, np.float64), np.asarray(label, np.float64)
+    found = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
+    known = labelled(label)
+    x, y = prediction[known], label[known]
+    nothing = float("nan")
+    sd_x, sd_y = (float(values.std()) if len(values) and np.ptp(values) > 0 else 0.0 for values in (x, y))
+    bias = float(x.mean() - y.mean()) if len(x) else nothing
+    scale, shift = (sd_x / sd_y, bias / np.sqrt(sd_x * sd_y)) if sd_x and sd_y else (nothing, nothing)
+    accuracy = 2 / (scale + 1 / scale + shift**2) if scale == scale else nothing
+    return found | {"scale": scale, "shift": shift, "accuracy": accuracy, "bias": bias,
+                    "sd_prediction": sd_x if len(x) else nothing, "sd_label": sd_y if len(x) else nothing}
+
+
 def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
     """Mean F1 of the expressions, 0…1: the expression score of the ABAW challenges.
 

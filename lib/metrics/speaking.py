@@ -147,6 +147,22 @@ def ap_by_faces(scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, fram
     return ap_by(scores, labels, counts, "faces a frame")
 
 
+def breakdown(labels: Mapping[str, np.ndarray], predictions: Mapping[str, np.ndarray],
+              boxes: Mapping[str, np.ndarray], videos: Mapping[str, str]) -> dict[str, list[dict]]:
+    """`ap_by_size` and `ap_by_faces` of trials as rows for JSON: {"by_size": […], "by_faces": […]}, None for no AP.
+
+    labels, predictions : as in `speaking_scores`. boxes : {trial: (T, 4)} x, y, width, height in px.
+    """
+    parts = [pd.DataFrame({"video": videos[name], "frame": np.arange(len(values)), "label": _as_labels(values),
+                           "score": predictions[name], "width": boxes[name][:, 2]}) for name, values in labels.items()]
+    faces = pd.concat([*parts, pd.DataFrame(columns=["video", "frame", "label", "score", "width"])])
+    faces = faces[faces["label"] >= 0].astype({"label": int, "score": float, "width": float})
+    score, label = faces["score"].to_numpy(), faces["label"].to_numpy()
+    tables = {"by_size": ap_by_size(score, label, faces["width"].to_numpy()),
+              "by_faces": ap_by_faces(score, label, faces["video"].to_numpy(), faces["frame"].to_numpy())}
+    return {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
+
+
 # ---- faces that are found: Ego4D's
 
 def ego4d_map(detections: Mapping[str, np.ndarray], speakers: Mapping[str, np.ndarray], iou: float = IOU) -> float:

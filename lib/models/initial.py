@@ -5,12 +5,14 @@ They are torchvision's, fetched by its own enums when a person asks for them (`i
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
 from lib.errors import InputError
+from lib.models import published
 from lib.models.r2plus1d import PLANES
 
 
@@ -29,7 +31,7 @@ def pretrained(net: nn.Module) -> nn.Module:
         raise InputError(f"a network with {audio.conv1.out_channels} channels in its first stage", where="initial",
                          expected=f"{PLANES}: pretrained weights exist for width 1 only",
                          todo="set `width: 1.0`, or `initial: random`")
-    seen, heard = _fetch(R2Plus1D_18_Weights.KINETICS400_V1), _fetch(ResNet18_Weights.IMAGENET1K_V1)
+    seen, heard = fetch(R2Plus1D_18_Weights.KINETICS400_V1), fetch(ResNet18_Weights.IMAGENET1K_V1)
     stem = video.stem[0].weight.detach().clone()
     stem[:, :3] = seen["stem.0.weight"]
     _fill(video, {**seen, "stem.0.weight": stem})
@@ -37,7 +39,8 @@ def pretrained(net: nn.Module) -> nn.Module:
     return net
 
 
-def _fetch(weights) -> dict[str, Tensor]:
+def fetch(weights) -> dict[str, Tensor]:
+    """The published weights that an enum of torchvision names. Raises InputError when they cannot be had."""
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:   # the last: its check-sum is wrong
@@ -48,3 +51,23 @@ def _fetch(weights) -> dict[str, Tensor]:
 
 def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
     net.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+
+
+def begin(net: nn.Module, path: Path) -> nn.Module:
+    """Give a network the weights of a checkpoint of ours, or of a file as its authors published it, to train on.
+
+    Of a first layer for four channels the mask's weights are cut off where the network has three. Raises InputError
+    where a weight is missing, too many, or of another shape.
+    """
+    found, mine = published.read(path), net.state_dict()
+    its = found["model"] if "model" in found else published.weights_in(found, path)
+    if published.STEM in mine and published.STEM in its:
+        its = {**its, published.STEM: its[published.STEM][:, :mine[published.STEM].shape[1]]}
+    wrong = sorted(name for name in {*mine, *its} if name not in mine or name not in its
+                   or mine[name].shape != its[name].shape)
+    if wrong:
+        raise InputError(f"{len(wrong)} of {len(mine)} weights do not fit this network, the first is {wrong[0]}",
+                         where=path, expected="weights of the same network in the same sizes",
+                         todo="set recipe, width, face_size and options as in the params.yaml of that run")
+    net.load_state_dict(its)
+    return net

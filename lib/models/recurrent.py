@@ -33,14 +33,18 @@ class ResidualLSTM(nn.Module):
         """
         start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
         state = start.chunk(2)                                              # h0, c0: (2·layers, B, hidden)
-        output = self.rnn(x, state)[0] if valid is None else self._over_valid(x, state, valid)
+        output = self.rnn(x, state)[0] if valid is None else over_valid(self.rnn, x, valid, state)
         return functional.normalize(self.linear(torch.cat([x, output], dim=-1)), dim=-1)
 
-    def _over_valid(self, x: Tensor, state: tuple[Tensor, Tensor], valid: Tensor) -> Tensor:
-        """The LSTM's output over the valid steps only; rows of the others hold zeros."""
-        order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)   # valid steps first, in order
-        length = valid.sum(dim=1).clamp(min=1)                              # an empty row needs one, too
-        packed = pack_padded_sequence(x.gather(1, order.expand_as(x)), length.cpu(), batch_first=True,
-                                      enforce_sorted=False)
-        output = pad_packed_sequence(self.rnn(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
-        return torch.zeros_like(output).scatter(1, order.expand_as(output), output)
+
+def over_valid(rnn: nn.Module, x: Tensor, valid: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """A recurrent network's output over the valid steps only; rows of the others hold zeros.
+
+    x (B, L, k), valid (B, L) bool; `state` is the initial one, None for zeros.
+    """
+    order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)       # valid steps first, in order
+    length = valid.sum(dim=1).clamp(min=1)                                  # an empty row needs one, too
+    packed = pack_padded_sequence(x.gather(1, order.expand_as(x)), length.cpu(), batch_first=True,
+                                  enforce_sorted=False)
+    output = pad_packed_sequence(rnn(packed, state)[0], batch_first=True, total_length=x.shape[1])[0]
+    return torch.zeros_like(output).scatter(1, order.expand_as(output), output)

@@ -16,6 +16,7 @@ import torch
 
 from lib import arrays, folds, metrics
 from lib import trials as trial_table
+from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models import published
 from lib.models.base import MODALITIES
@@ -138,6 +139,10 @@ class Recipe:
         """Labels of a trial: "va" (T, 2) float32, NaN = unlabelled."""
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
+    def boxes(self, trial: str) -> np.ndarray | None:
+        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen; None: not known here."""
+        return None
+
     def label_requests(self) -> list[Request]:
         return [request(task, mismatch=self.params.label_mismatch) for task in self.tasks]
 
@@ -194,8 +199,11 @@ class Recipe:
         """The network, with sizes read from the arrays."""
         raise NotImplementedError
 
-    def sketch(self) -> Sketch:
-        """What will be trained, in the sizes of the parameters: for a method of one frame, built from these alone."""
+    def sketch(self) -> Sketch | None:
+        """What will be trained, in the sizes of the parameters: for a method of one frame, built from these alone.
+
+        None where the sizes are those of arrays that are not there yet.
+        """
         model = self.model()
         return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
 
@@ -205,6 +213,14 @@ class Recipe:
 
     def initialise(self, model: torch.nn.Module) -> None:
         """Give a new network the weights that its training begins with; called by the trainer only."""
+
+    def weights_of(self, text: str) -> Path:
+        """The weights that an option names: a run's best checkpoint, or a file. Raises InputError where neither is."""
+        run = Path(self.params.runs_root) / text / "checkpoints" / "best.pt"
+        found = [path for path in (run, ROOT / Path(text).expanduser()) if path.is_file()]
+        self.require(bool(found), f"there is neither a trained run nor a weights file called {text}", str(run),
+                     f"train it first (`python -m lib run params/{text}.yaml`), or correct the name")
+        return found[0]
 
     def bytes_a_frame(self) -> dict[str, int]:
         """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""
@@ -259,14 +275,26 @@ class Recipe:
         """
         assembled = {}
         for task in self.tasks:
-            values = np.asarray(outputs[self.output(task)], np.float32)
-            values = values[:, None] if values.ndim == 2 else values
+            values = self._checked(outputs, task, windows)
             steps = np.arange(values.shape[1])
             frames = windows["first_target"].to_numpy()[:, None] + windows["target_step"].to_numpy()[:, None] * steps
             kept = steps < windows["n_targets"].to_numpy()[:, None]
             assembled[task] = np.full((n_frames, values.shape[2]), np.nan, np.float32)
             assembled[task][frames[kept]] = values[kept]
         return assembled
+
+    def _checked(self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame) -> np.ndarray:
+        """(N, L, k) outputs of a task. Raises InputError where a network returns something of another shape."""
+        name = self.output(task)
+        values = np.asarray(outputs[name], np.float32) if name in outputs else np.zeros((0,))
+        values = values[:, None] if values.ndim == 2 else values
+        needed, columns = int(windows["n_targets"].max()) if len(windows) else 0, OUTPUT_SIZES.get(task)
+        fits = (values.ndim == 3 and len(values) == len(windows) and values.shape[1] >= needed
+                and columns in (None, values.shape[2]))
+        found = f"{name} {values.shape}" if name in outputs else f"{', '.join(outputs) or 'nothing'}, and no {name}"
+        self.require(fits, f"the network returned {found}", f"{name} ({len(windows)}, {needed}, {columns or 'k'}): "
+                     "windows, targets of a window, values", "mend the network's forward (docs/add_a_model.md)")
+        return values
 
     def metrics(self, labels: Mapping[str, Mapping[str, np.ndarray]],
                 predictions: Mapping[str, Mapping[str, np.ndarray]], bootstrap: int = 1000) -> dict:

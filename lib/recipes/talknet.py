@@ -13,7 +13,7 @@ from lib import asd_clips, asd_windows, speaking_losses
 from lib.asd_crops import FILL
 from lib.declarations import ROOT
 from lib.features import mfcc, speaking
-from lib.metrics.speaking import speaking_scores
+from lib.metrics.speaking import breakdown, speaking_scores
 from lib.models import published
 from lib.recipes import base
 
@@ -107,6 +107,12 @@ class Recipe(base.Recipe):
         if key not in self._opened:
             self._opened[key] = asd_clips.labels(self.units(trial))
         return self._opened[key]
+
+    def boxes(self, trial):
+        out = np.full((self.n_frames(trial), 4), np.nan)
+        for unit in self.units(trial):
+            out[unit.start:unit.start + unit.n_frames] = unit.boxes()
+        return out
 
     def read(self, trial, wanted):
         """Time and validity of a trial's frames come from its clips: no video is needed."""
@@ -286,7 +292,11 @@ class Recipe(base.Recipe):
         chosen = {trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()}
         videos = {trial: self._trials[str(trial)]["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
-        return {"speaking": speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)}
+        found = speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)
+        if bootstrap > 1:
+            boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
+            found |= breakdown(labels["speaking"], chosen, boxes, videos)
+        return {"speaking": found}
 
 
 def _filled(rows: list[np.ndarray], length: int, value: float) -> np.ndarray:

@@ -37,6 +37,7 @@ class Recipe(base.Recipe):
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
         pseudo: bool = False  # in training, guess valence and arousal from expressions and back where one lacks
+        start_from: str = ""  # run or weights file whose network the training starts from, empty for `initial`
         initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
 
     @property
@@ -75,8 +76,14 @@ class Recipe(base.Recipe):
         return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
 
     def initialise(self, model):
-        if self.params.options["initial"] == "pretrained":
+        if start := self.params.options["start_from"]:
+            initial.begin(model, self.weights_of(start))
+        elif self.params.options["initial"] == "pretrained":
             initial.pretrained(model)
+
+    def files(self):
+        start = self.params.options["start_from"]
+        return [self.weights_of(start)] if start else []
 
     def windows(self, trials, epoch=None):
         pieces = []

@@ -39,14 +39,20 @@ def copy_notebooks(folder: Path, values: dict) -> Path:
     """Copy the repository's notebooks, with `values` set in their parameters cells as a person would type them."""
     folder.mkdir(parents=True)
     for step in NOTEBOOKS:
-        book = nbformat.read(ROOT / "notebooks" / f"{step}.ipynb", as_version=4)
-        cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
-        for name, declaration in declared(step).items():
-            if name in values:
-                line = f"{name}: {declaration.type} = {values[name]!r}"
-                cell.source = re.sub(rf"^{name}:.*?(?=  #|$)", lambda _, line=line: line, cell.source, flags=re.M)
-        nbformat.write(book, folder / f"{step}.ipynb")
+        copy_notebook(step, folder / f"{step}.ipynb", values)
     return folder
+
+
+def copy_notebook(step: str, target: Path, values: dict) -> Path:
+    """Copy one notebook, with `values` set in its parameters cell."""
+    book = nbformat.read(ROOT / "notebooks" / f"{step}.ipynb", as_version=4)
+    cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+    for name, declaration in declared(step).items():
+        if name in values:
+            line = f"{name}: {declaration.type} = {values[name]!r}"
+            cell.source = re.sub(rf"^{name}:.*?(?=  #|$)", lambda _, line=line: line, cell.source, flags=re.M)
+    nbformat.write(book, target)
+    return target
 
 
 @contextmanager
@@ -134,10 +140,36 @@ class Notebook:
 
     def run_all(self, seconds: float) -> None:
         """Choose *Run → Run All Cells* in the menu, and wait until no cell is waiting and the kernel is idle."""
-        self._click("//div[contains(@class, 'lm-MenuBar-itemLabel') and text()='Run']")
-        self._click("//li[@data-command='runmenu:run-all']")
-        self.wait(START_S, lambda: any(prompt != "[ ]:" for prompt in self.prompts()))
+        self.start_all()
+        self.wait_until_idle(seconds)
+
+    def start_all(self) -> None:
+        """Choose *Run → Run All Cells* in the menu."""
+        self._menu("Run", "runmenu:run-all")
+        self.wait(START_S, lambda: "[*]:" in self.prompts() or all(map(NUMBERED.fullmatch, self.prompts())))
+
+    def wait_until_idle(self, seconds: float) -> None:
+        """Wait until no cell is waiting and the kernel is idle."""
         self.wait(seconds, lambda: "[*]:" not in self.prompts() and self.status() == "idle")
+
+    def interrupt(self) -> None:
+        """Choose *Kernel → Interrupt Kernel* in the menu."""
+        self._menu("Kernel", "kernelmenu:interrupt")
+
+    def _menu(self, name: str, command: str) -> None:
+        self._click(f"//div[contains(@class, 'lm-MenuBar-itemLabel') and text()='{name}']")
+        self._click(f"//li[@data-command='{command}']")
+
+    def pictures_change(self, times: int, seconds: float) -> bool:
+        """Wait, while cells run, until the last picture below them has been another one `times` times."""
+        seen = set()
+
+        def looked() -> bool:
+            seen.update(image.get_attribute("src") for image in self.find(".jp-OutputArea-output img")[-1:])
+            return len(seen) >= times
+
+        self.wait(seconds, looked)
+        return "[*]:" in self.prompts()
 
     def _click(self, xpath: str) -> None:
         self.wait(START_S, lambda: self.window.find_elements(By.XPATH, xpath))
@@ -148,7 +180,7 @@ class Notebook:
         return [place for place, prompt in enumerate(self.prompts()) if not NUMBERED.fullmatch(prompt)]
 
     def errors(self) -> list[str]:
-        """Text of the error outputs that the page shows."""
+        """Text of the error outputs that the page shows; JupyterLab 4.6 shows tracebacks as `warnings`."""
         return [e.get_attribute("textContent") for e in
                 self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")]
 
@@ -162,15 +194,23 @@ class Notebook:
         drawn = "return arguments[0].complete && arguments[0].naturalWidth > 200"
         return [image for image in self.find(".jp-OutputArea-output img") if self.window.execute_script(drawn, image)]
 
-    def press(self, button: str, seconds: float = 60.0) -> bool:
-        """Press a button of the trial picker (an ipywidget); does its picture change?"""
+    def press(self, button: str, seconds: float = 60.0) -> float:
+        """Press a button of the trial picker (an ipywidget); returns after how many s its picture is another one."""
+        return self._changes(next(b for b in self.find("button.jupyter-button") if b.text == button).click, seconds)
+
+    def move_slider(self, seconds: float = 60.0) -> float:
+        """One step to the right with the arrow key; returns after how many s the picture is another one."""
+        handle = self.find(".widget-slider .noUi-handle")[0]
+        return self._changes(lambda: handle.send_keys(Keys.ARROW_RIGHT), seconds)
+
+    def _changes(self, act, seconds: float) -> float:
         def source() -> str:
             return self.find("img.widget-image")[0].get_attribute("src")
 
-        before = source()
-        next(b for b in self.find("button.jupyter-button") if b.text == button).click()
-        self.wait(seconds, lambda: source() != before)
-        return True
+        before, began = source(), time.monotonic()
+        act()
+        WebDriverWait(self.window, seconds, poll_frequency=0.005).until(lambda _: source() != before)
+        return time.monotonic() - began
 
     def take_picture(self, target: Path) -> None:
         """Save a picture of the whole notebook, as long as it is."""

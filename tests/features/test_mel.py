@@ -19,6 +19,14 @@ def sound():
     return (noise * np.logspace(-6, -1, noise.size)).astype(np.float32)
 
 
+@pytest.mark.parametrize("center", [False, True])
+def test_the_transform_is_that_of_torchaudio_to_the_last_bit(center):
+    transforms = pytest.importorskip("torchaudio.transforms")
+    sound = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32))
+    wanted = transforms.MelSpectrogram(44_100, n_fft=1024, win_length=882, hop_length=441, n_mels=64, center=center)
+    assert torch.equal(mel._transform(sound, center), wanted(sound))
+
+
 def test_the_published_spectrogram_equals_the_golden_numbers():
     golden = json.loads(shared("specs/goldens_tsav_jca.json").read_text())["audio_norm_spec"]
     t = np.arange(15 * mel.RATE) / mel.RATE

@@ -203,6 +203,9 @@ def test_every_network_trains_resumes_and_predicts(root, tmp_path, changes, opti
     values = predictor.predict("c_2")
     shown = inference.prediction_table(predictor, "c_2", values)
     assert shown["speaking"].between(0, 1).all()
+    x1, y1, x2, y2 = tiny_clips.BOXES["2"]
+    assert shown[["x", "y", "width", "height"]].iloc[0].tolist() == [x1, y1, x2 - x1, y2 - y1]
+    assert shown["x"].isna().sum() == 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0])
     unseen = 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0]) * recipe.uses_video
     assert shown["valid"].sum() == 40 - unseen
     assert inference.prediction_table(predictor, "nobody", predictor.predict("nobody")).empty
@@ -289,7 +292,7 @@ def test_another_seed_gives_other_windows_and_examples_are_random_only_through_t
 
 
 def test_an_unlabelled_frame_has_no_part_in_the_loss_of_its_face(root):
-    recipe = create(root, {"shortest": 20, "audio_target": "asd"})
+    recipe = create(root, {"shortest": 20, "frames": 400, "audio_target": "asd"})
     _, items = batch(recipe, root)
     outputs = {name: values.detach().requires_grad_() for name, values in recipe.model().eval()(items).items()}
     recipe.loss(outputs, items)["total"].backward()

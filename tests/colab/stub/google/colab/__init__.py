@@ -1,0 +1,1 @@
+"""What stands in for Google's package in a kernel that plays Colab's."""
