@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -222,6 +224,7 @@ def _queued(kind: str, jobs: list[str]) -> set[str]:
 
 
 def _class(spec: Params):
+    before = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ModuleNotFoundError as error:
@@ -229,6 +232,9 @@ def _class(spec: Params):
             raise
         raise InputError(f"the package {error.name} is not installed", where=f"--cluster {spec.kind}",
                          todo='pip install -e ".[cluster]"') from error
+    # The package (0.9) makes Ctrl-C leave the program at once, as soon as it is imported.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
     return dask_jobqueue.SLURMCluster if spec.kind == "slurm" else dask_jobqueue.PBSCluster
 
 

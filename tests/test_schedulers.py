@@ -125,6 +125,14 @@ def test_scripts_name_queue_account_time_memory_gpus_and_set_up(tmp_path):
         assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
 
 
+def test_ctrl_c_means_the_same_as_before_the_package_was_imported():
+    """It is imported in a process of its own: dask-jobqueue 0.9 takes the signal at its import."""
+    code = ("import signal; before = signal.getsignal(signal.SIGINT); from lib import schedulers; "
+            "schedulers.script(schedulers.read('slurm')); import sys; "
+            "sys.exit(signal.getsignal(signal.SIGINT) is not before)")
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_a_container_stands_before_the_worker(tmp_path):
     text = schedulers.script(spec(tmp_path, container="lab.sif"))
     assert f"apptainer exec --nv --bind {ROOT} lab.sif python -m distributed.cli.dask_worker" in text
