@@ -128,7 +128,9 @@ class _Dispatcher:
             self.jobs.release([facts["name"] for address, facts in living.items() if address not in taken])
             return
         try:
-            self.jobs.keep(len(self.waiting) + len(self.busy), {facts["name"] for facts in living.values()})
+            # Not for what cannot start yet: processors would stand idle while arrays are made.
+            ready = sum(self._is_ready(name) for name in self.waiting)
+            self.jobs.keep(ready + len(self.busy), {facts["name"] for facts in living.values()})
         except InputError:
             # At the very start it is a person's to mend; later a scheduler may be down for an hour.
             if not self.last:

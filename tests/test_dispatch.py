@@ -135,6 +135,18 @@ def test_jobs_are_kept_while_something_waits_and_idle_ones_are_given_back(monkey
     assert jobs.released == ["w2"]
 
 
+def test_no_job_is_asked_for_what_cannot_start_yet(monkeypatch):
+    monkeypatch.setattr(dispatch, "RESCALE", -1.0)
+    jobs = Jobs()
+    one = made([Task("arrays", {}), *(Task(name, {}, needs=("arrays",)) for name in "abc")], {}, jobs)
+    one._rescale({})
+    assert jobs.kept == [(1, set())]
+    one.waiting.remove("arrays")
+    one._end(one.tasks["arrays"], dispatch.FINISHED)
+    one._rescale({})
+    assert jobs.kept[-1] == (3, set())
+
+
 def test_a_refused_job_stops_a_sweep_at_its_start_only(monkeypatch):
     monkeypatch.setattr(dispatch, "RESCALE", -1.0)
     one = made([Task("a", {}), Task("b", {})], {}, Jobs(refuse=True))
