@@ -20,14 +20,11 @@ class Future:
 
 class Client:
     def __init__(self, workers):
-        self.workers, self.retired, self.submitted = workers, [], []
+        self.workers, self.submitted = workers, []
 
     def scheduler_info(self, n_workers):
         assert n_workers == -1, "the default would show five workers only"
         return {"workers": self.workers}
-
-    def retire_workers(self, addresses, **_):
-        self.retired += addresses
 
     def submit(self, work, payload, **options):
         self.submitted.append((payload, options["workers"]))
@@ -116,10 +113,11 @@ def test_where_it_died_a_task_goes_only_if_there_is_no_other_worker():
 
 
 def test_a_worker_whose_time_is_over_is_sent_away_and_gets_nothing_more():
-    one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1")})
+    jobs = Jobs()
+    one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1")}, jobs)
     start(one)
     one._send_away("tcp://1")
-    assert one.client.retired == ["tcp://1"]
+    assert jobs.released == ["w1"], "its job is ended, it does not stand idle to the end of its walltime"
     assert one._living() == {}
 
 
