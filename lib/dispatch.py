@@ -85,6 +85,7 @@ class _Dispatcher:
         self.waiting = list(self.tasks)
         self.busy: dict = {}                  # future → (name, worker's address)
         self.slots: dict[str, int] = {}       # address → number on its machine
+        self.names: dict[str, str] = {}       # address → name, by which the cluster knows its job
         self.missing: dict[str, float] = {}   # address → since when
         self.sent_away: set[str] = set()
         self.last: dict[str, Event] = {}
@@ -111,6 +112,7 @@ class _Dispatcher:
 
     def _living(self) -> dict[str, Mapping]:
         found = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.names |= {address: facts.get("name", address) for address, facts in found.items()}
         self.slots = {address: slot for address, slot in self.slots.items() if address in found}
         for address in sorted(found, key=lambda one: str(found[one].get("name", one))):
             if address not in self.slots:
@@ -128,7 +130,9 @@ class _Dispatcher:
             self.jobs.release([facts["name"] for address, facts in living.items() if address not in taken])
             return
         try:
-            self.jobs.keep(len(self.waiting) + len(self.busy), {facts["name"] for facts in living.values()})
+            # Not for what cannot start yet: processors would stand idle while arrays are made.
+            ready = sum(self._is_ready(name) for name in self.waiting)
+            self.jobs.keep(ready + len(self.busy), {facts["name"] for facts in living.values()})
         except InputError:
             # At the very start it is a person's to mend; later a scheduler may be down for an hour.
             if not self.last:
@@ -212,8 +216,10 @@ class _Dispatcher:
         self._say(task, "waiting", **facts)
 
     def _send_away(self, address: str) -> None:
+        """End the job of a worker whose time is over, instead of letting it stand idle to its end."""
         self.sent_away.add(address)
-        self.client.retire_workers([address], close_workers=True, remove=True)
+        if self.jobs is not None and address in self.names:
+            self.jobs.release([self.names[address]])
 
     def _drop_lost(self, living: Mapping) -> None:
         """A worker that left in order does not end its task: it would wait for that very worker for ever."""

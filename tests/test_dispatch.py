@@ -20,14 +20,11 @@ class Future:
 
 class Client:
     def __init__(self, workers):
-        self.workers, self.retired, self.submitted = workers, [], []
+        self.workers, self.submitted = workers, []
 
     def scheduler_info(self, n_workers):
         assert n_workers == -1, "the default would show five workers only"
         return {"workers": self.workers}
-
-    def retire_workers(self, addresses, **_):
-        self.retired += addresses
 
     def submit(self, work, payload, **options):
         self.submitted.append((payload, options["workers"]))
@@ -116,10 +113,11 @@ def test_where_it_died_a_task_goes_only_if_there_is_no_other_worker():
 
 
 def test_a_worker_whose_time_is_over_is_sent_away_and_gets_nothing_more():
-    one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1")})
+    jobs = Jobs()
+    one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1")}, jobs)
     start(one)
     one._send_away("tcp://1")
-    assert one.client.retired == ["tcp://1"]
+    assert jobs.released == ["w1"], "its job is ended, it does not stand idle to the end of its walltime"
     assert one._living() == {}
 
 
@@ -133,6 +131,18 @@ def test_jobs_are_kept_while_something_waits_and_idle_ones_are_given_back(monkey
     one.busy.popitem()
     one._rescale(one._living())
     assert jobs.released == ["w2"]
+
+
+def test_no_job_is_asked_for_what_cannot_start_yet(monkeypatch):
+    monkeypatch.setattr(dispatch, "RESCALE", -1.0)
+    jobs = Jobs()
+    one = made([Task("arrays", {}), *(Task(name, {}, needs=("arrays",)) for name in "abc")], {}, jobs)
+    one._rescale({})
+    assert jobs.kept == [(1, set())]
+    one.waiting.remove("arrays")
+    one._end(one.tasks["arrays"], dispatch.FINISHED)
+    one._rescale({})
+    assert jobs.kept[-1] == (3, set())
 
 
 def test_a_refused_job_stops_a_sweep_at_its_start_only(monkeypatch):

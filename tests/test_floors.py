@@ -27,7 +27,8 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
-TORCH_FREE = {"params", "runs", "cluster", "pipeline", "execution", "experiments", "__main__", "store", "labels"}
+TORCH_FREE = {"params", "runs", "cluster", "sweeps", "sweep_table", "pipeline", "execution", "experiments", "__main__",
+              "store", "labels"}
 
 
 def module(file):
