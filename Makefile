@@ -1,12 +1,12 @@
 # make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research,
-# test-browser, test-colab.
+# test-browser, test-colab, test-slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test lint lab clean test-browser test-colab research
+.PHONY: run test lint lab clean test-browser test-colab test-slurm research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -38,6 +38,11 @@ lab: $(INSTALLED)
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 	$(BIN)/python -m pytest tests/browser
+
+# As root, on a machine with Debian's slurm-wlm and munge: a scheduler of one node is set up for the test and taken down.
+test-slurm: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]"
+	$(BIN)/python -m pytest tests/cluster
 
 # openSMILE, for eGeMAPS: its licence is for research only, so nothing installs it unasked.
 research: $(INSTALLED)

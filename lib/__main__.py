@@ -1,4 +1,4 @@
-"""The command line: ``python -m lib run | batch | check | report | compare | merge | export-… | clips | store | …``.
+"""The command line: ``python -m lib run | batch | sweep | check | report | compare | merge | export-… | clips | …``.
 
 Heavy packages are imported by what needs them.
 """
@@ -13,6 +13,7 @@ import click
 from lib.clip_commands import clips
 from lib.declarations import ROOT
 from lib.errors import InputError
+from lib.sweep_commands import sweep
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 
@@ -84,14 +85,16 @@ def report(folders: tuple[Path, ...]) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial."""
-    from lib import params
+    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster` is for sweeps."""
+    from lib import params, schedulers
 
     wrong = 0
     for file in files:
+        kind = file.resolve().parent.name
         try:
             values = params.load([file])
-            problems = params.validate(values, partial=file.resolve().parent.name == "overlays")
+            problems = params.validate(values, partial=kind == "overlays") if kind != "cluster" \
+                else schedulers.problems_of(values)
         except InputError as error:
             problems = [str(error)]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
@@ -215,6 +218,7 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
 
 
 main.add_command(clips)
+main.add_command(sweep)
 
 
 @main.group()

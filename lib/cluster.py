@@ -67,14 +67,20 @@ def _workers(parallel: object) -> Callable:
     """`processes.each`, or what does the same with Dask."""
     if parallel == "processes":
         return processes.each
+    dask_workers = with_dask("parallel: dask")
+    return dask_workers.each if parallel == "dask" else partial(dask_workers.each, cluster=parallel)
+
+
+def with_dask(asked_by: str):
+    """The module `lib.dask_workers`: Dask is large, and need not be there. Raises InputError where it is not."""
     try:
-        from lib import dask_workers  # only here: Dask is large, and need not be there
+        from lib import dask_workers
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("dask", "distributed"):
             raise
-        raise InputError(f"the package {error.name} is not installed", where="parallel: dask",
+        raise InputError(f"the package {error.name} is not installed", where=asked_by,
                          todo='pip install -e ".[cluster]", or use `parallel: processes`') from error
-    return dask_workers.each if parallel == "dask" else partial(dask_workers.each, cluster=parallel)
+    return dask_workers
 
 
 def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable) -> Outcome:

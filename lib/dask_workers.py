@@ -39,7 +39,7 @@ def each(function: Callable, items: list, workers: int, cluster: object = None) 
     with contextlib.ExitStack() as stack:
         cluster = cluster or stack.enter_context(local(min(workers, len(items))))
         client = stack.enter_context(Client(cluster, set_as_default=False))
-        client.register_plugin(_Manners())
+        client.register_plugin(Manners())
         yield from _hand_out(client, function, items)
 
 
@@ -100,7 +100,7 @@ def _receive(future) -> object:
     return value
 
 
-class _Manners(WorkerPlugin):
+class Manners(WorkerPlugin):
     """What a worker does at its start and its end, wherever it runs."""
 
     name = "manners"

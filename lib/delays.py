@@ -1,7 +1,7 @@
 """Which annotation delay fits: what a simple regression learns of the training labels, shifted by each of some delays.
 
-People who move a slider react late, by 1 to 6 s (Mariooryad & Busso 2015 find about 2 to 3 s). Where the labels are
-shifted back by the right delay, they follow best from what is seen and heard in the same frame.
+People who move a slider while they watch react late, by some seconds (Mariooryad & Busso, IEEE Transactions on
+Affective Computing 2015). Shifted back by the right delay, labels follow best from what is seen and heard then.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lib import arrays, evaluation, metrics, plots, trials
-from lib.data_check import page
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
+from lib.report import page
 from lib.store import Store, request, write_text
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial

@@ -23,7 +23,18 @@ SHUTDOWN_SECONDS = 30.0
 
 
 class NotebookFailed(Exception):
-    """A notebook stopped at an error; `str` says where, what and which file shows more."""
+    """A notebook stopped at an error; `str` says where, what and which file shows more.
+
+    cause : "memory", "disk" or "died" where the machine was at fault, and another try (elsewhere) may succeed.
+    """
+
+    def __init__(self, text: str, cause: str = ""):
+        super().__init__(text)
+        self.cause = cause
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, a batch system's wish: what runs was ended as by Ctrl-C, and is to be continued."""
 
 
 class _Lines:
@@ -46,7 +57,7 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     """Execute `notebook` with parameters `values` in the repository's root; the executed copy is `target`.
 
     say : called with each line that the notebook prints, while it runs.
-    Raises NotebookFailed, InputError (kernel cannot start, disk full) or KeyboardInterrupt.
+    Raises NotebookFailed, InputError (kernel cannot start, disk full), Terminated or KeyboardInterrupt.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -66,21 +77,25 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt(error.evalue) from error
-        raise NotebookFailed(_told(error, notebook, target)) from error
+        raise NotebookFailed(_told(error, notebook, target), _cause(error)) from error
     except DeadKernelError as error:
         text = (f"{notebook.stem} stopped: its Python process died (most often: not enough memory)\n"
                 f"  what to do: close other programs, smaller batch_size or workers, then run again\n"
                 f"  executed notebook: {_short(target)}")
-        raise NotebookFailed(text) from error
+        raise NotebookFailed(text, "died") from error
     finally:
         lines.write("\n")  # a last line that was printed without an end
 
 
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, instead of leaving it behind."""
+    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, and is told as Terminated."""
+    came = []
+
     def interrupt(*_):
-        raise KeyboardInterrupt
+        came.append(True)
+        if len(came) == 1:  # a second one must not stop the kernel's own end
+            raise Terminated
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
     except ValueError:  # not in the main thread: whoever runs us there handles signals
@@ -88,8 +103,27 @@ def _terminate_as_interrupt() -> Iterator[None]:
         return
     try:
         yield
+    except _interrupted_errors() as error:
+        if not came:
+            raise
+        raise Terminated(getattr(error, "evalue", "")) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted_errors() -> tuple[type[BaseException], ...]:
+    """How a kernel that was interrupted can end."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    return KeyboardInterrupt, papermill.PapermillExecutionError, DeadKernelError
+
+
+def _cause(error) -> str:
+    """Whether the machine was at fault: no memory (this machine's or the GPU's), or a full disk."""
+    if error.ename in ("MemoryError", "OutOfMemoryError"):
+        return "memory"
+    return "disk" if re.search("no space left on (the )?device", error.evalue.lower()) else ""
 
 
 def _told(error, notebook: Path, target: Path) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from lib import experiments, report, runs
+from lib import crews, experiments, report, runs
 from lib.declarations import ROOT
 from lib.errors import InputError
-from lib.execution import NotebookFailed, execute
+from lib.execution import NotebookFailed, Terminated, execute
 from lib.experiments import PREDICT, PREPARATION, TRAIN, Experiment
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued, interrupted.
@@ -36,25 +36,67 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
 
     Returns the exit status of DESIGN.md §4.
     """
+    return _run(files, overrides, start, stop, say, notebooks, library)[0]
+
+
+def _run(files, overrides=None, start="", stop="", say=lambda line: None, notebooks=ROOT / "notebooks",
+         library=ROOT / "params") -> tuple[int, str]:
+    """`run` with the cause of `carry_out`."""
     try:
         planned = experiments.plan(files, overrides or {}, notebooks, library)
+    except InputError as error:
+        say(f"nothing was started: {error}")
+        return WRONG, ""
+    crew = crews.current()
+    crew.has_planned()
+    if crew.follows:
+        return _follow(crew, planned, say), ""
+    try:
+        return carry_out(planned, start, stop, say)
+    finally:
+        crew.ends()
+
+
+def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
+    """What processes after the first one do under torchrun."""
+    try:
+        return crew.follow(planned)
+    except KeyboardInterrupt as error:
+        return CONTINUE if isinstance(error, Terminated) else INTERRUPTED
+    except (NotebookFailed, InputError) as error:
+        say(f"process {crew.rank}: {error}")
+        return FAILED
+
+
+def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
+              say: Callable[[str], None] = lambda line: None) -> tuple[int, str]:
+    """Run what `experiments.plan` found: those that the last one builds on, then the last one itself.
+
+    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault ("memory", "disk",
+    "died", or ""); where it is CONTINUE, "terminated" after SIGTERM.
+    SIGTERM, while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
+    """
+    try:
         _check_folders(planned, start, stop)
     except InputError as error:
         say(f"nothing was started: {error}")
-        return WRONG
+        return WRONG, ""
     try:
-        return _in_turn(planned, start, stop, say)
+        return _in_turn(planned, start, stop, say), ""
     except (NotebookFailed, InputError) as error:
         say(str(error))
-        return FAILED
+        full = "no space left" in str(error) and isinstance(error, InputError)
+        return FAILED, "disk" if full else getattr(error, "cause", "")
     except Unfinished as error:
         say(str(error))
-        return CONTINUE
+        return CONTINUE, ""
     except KeyboardInterrupt as error:
-        say("interrupted: what was finished is kept, the same command goes on from there")
+        ended = isinstance(error, Terminated)
+        say(f"{'ended by SIGTERM' if ended else 'interrupted'}: what was finished is kept, the same command goes on "
+            "from there")
         if str(error):
             say(f"  {error}")
-        return INTERRUPTED
+        return (CONTINUE, "terminated") if ended else (INTERRUPTED, "")
 
 
 def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
@@ -62,13 +104,13 @@ def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
     """Execute one experiment after the other, each with the same overlays; one that fails does not stop the others.
 
     places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED when one failed or
-    could not be started; else the highest status of all; INTERRUPTED stops at once.
+    could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
     """
     told = {}
     for file in files:
-        told[file] = run([file, *overlays], overrides, say=say, **places)
-        if told[file] == INTERRUPTED:
-            return INTERRUPTED
+        told[file], cause = _run([file, *overlays], overrides, say=say, **places)
+        if told[file] == INTERRUPTED or cause == "terminated":
+            return told[file]
     words = {DONE: "done", FAILED: "FAILED", WRONG: "NOT STARTED", LOST: "done, but something was lost",
              CONTINUE: "to be continued"}
     good = sum(status in (DONE, LOST) for status in told.values())
@@ -153,6 +195,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         run.write_json(record, {**before, "started_again": True})
     if step == TRAIN:
         run.write_json("steps/training.json", experiments.training_parameters(experiment))
+        crews.current().trains(experiment)
     execute(experiment.notebooks / f"{step}.ipynb", run.folder / f"{step}.ipynb", experiment.declared(step),
             lambda line: say(f"      {line}"))
     unfinished = run.read_json(record, {}).get("unfinished")

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import pickle
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import declarations, device, folds, release
+from lib import checkpoints, declarations, device, folds, forward, ranks, release
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -87,7 +84,8 @@ class Trainer:
 
     def __init__(self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()):
         self.recipe, self.params, self.folder, self.on_epoch = recipe, recipe.params, Path(folder), on_epoch
-        self.device = device.pick(self.params.device)
+        self.ranks = ranks.Ranks()
+        self.device = self.ranks.device(device.pick(self.params.device))
         trials = recipe.split(trials)
         self.notes = _apart(recipe, trials)
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
@@ -100,7 +98,7 @@ class Trainer:
         torch.manual_seed(self.params.seed)
         self.model = recipe.model()
         recipe.initialise(self.model)
-        self.model = channels_last(self.model.to(self.device))
+        self.model = forward.channels_last(self.model.to(self.device))
         self.forward = torch.compile(self.model) if self.params.compiled else self.model  # the same weights
         self.course = recipe.course()
         self._new_optimizer()
@@ -124,13 +122,14 @@ class Trainer:
         """Train until `epochs` or until `patience` epochs brought nothing better; returns the history.
 
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as KeyboardInterrupt.
+        Under torchrun each process computes its part of each batch, and only the first one writes (`lib.ranks`).
         """
         self.resume()
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, self.ranks.joined(self.device):
             while self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on():
                 self._train_epoch(interrupts)
                 self._close_epoch()
-                if interrupts.asked:  # during validation or a report
+                if self.ranks.any(interrupts.asked, self.device):  # during validation or a report
                     raise KeyboardInterrupt(f"stopped after epoch {self.state.epoch} of {self.params.epochs}; "
                                             "start again to go on from there")
         return pd.DataFrame(self.state.history)
@@ -140,8 +139,8 @@ class Trainer:
         path = self.folder / "checkpoints" / "last.pt"
         if not path.is_file():
             return
-        saved = load_checkpoint(path)
-        mine = plain(self.params)
+        saved = checkpoints.load(path)
+        mine = checkpoints.plain(self.params)
         came_later = declarations.defaults(declarations.all_declared())
         its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
         differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
@@ -179,7 +178,7 @@ class Trainer:
     def _reload_best(self) -> None:
         path = self.folder / "checkpoints" / "best.pt"
         if self.state.best_epoch >= 0 and path.is_file():
-            self.model.load_state_dict(load_checkpoint(path)["model"])
+            self.model.load_state_dict(checkpoints.load(path)["model"])
 
     def _is_stale(self) -> bool:
         waited = self.state.epoch - 1 - self.state.best_epoch
@@ -200,7 +199,7 @@ class Trainer:
         for batch in loader(batches, state.batch, workers):
             self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
             state.batch += 1
-            if interrupts.asked:
+            if self.ranks.any(interrupts.asked, self.device):
                 state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
                 self.save("last")
                 raise KeyboardInterrupt(f"stopped in epoch {epoch + 1} after batch {state.batch} of {len(batches)}; "
@@ -215,14 +214,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         # Dropout must not depend on how the training came to this batch.
-        torch.manual_seed(int(np.random.SeedSequence([self.params.seed, self.state.epoch, self.state.batch])
-                              .generate_state(1)[0]))
+        numbers = [self.params.seed, self.state.epoch, self.state.batch, *([self.ranks.rank] * (self.ranks.rank > 0))]
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         self.optimizer.zero_grad(set_to_none=True)
         parts: dict[str, float] = {}
         for share, piece in self.recipe.pieces(batch):
             for name, value in self._backward(share, piece).items():
                 parts[name] = parts.get(name, 0.0) + share * value
+        self.ranks.add_gradients(self.model)
         self.scaler.unscale_(self.optimizer)
         if self.params.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
@@ -233,8 +233,10 @@ class Trainer:
 
     def _backward(self, share: float, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
         """Add the gradient of `share` of a batch's loss; returns its parts."""
+        number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
         with torch.autocast(**self.autocast):
-            outputs = self.forward(batch)
+            outputs = self.forward(self.ranks.part(batch, number))
+        outputs = self.ranks.whole(outputs, number)
         parts = self.recipe.loss(outputs, batch)
         if not torch.isfinite(parts["total"]):
             raise InputError(f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
@@ -251,7 +253,7 @@ class Trainer:
                "lr": self.optimizer.param_groups[0]["lr"], "batches": n_batches, "seconds": round(seconds, 2)}
         row |= {} if self.course is None else {"released": state.released}
         if not self.val_trials.empty:
-            row |= self._validate()
+            row |= self.ranks.from_first(self._validate)
         score = row.get("score", -row["loss"])
         state.history.append(row)
         if score > state.best_score:
@@ -268,7 +270,9 @@ class Trainer:
             self._reload_best()
         self.save("last")
         history = pd.DataFrame(state.history)
-        history.to_csv(self.folder / "history.csv", index=False)
+        if self.ranks.is_first:
+            history.to_csv(self.folder / "history.csv", index=False)
+        self.ranks.wait()  # a checkpoint that was just written can be read by all
         for report in self.on_epoch:
             report(history)
 
@@ -277,7 +281,7 @@ class Trainer:
         labels, predictions = {}, {}
         for trial in self.val_trials["trial"]:
             windows = self.recipe.windows(select(self.val_trials, [trial]))[::self.params.val_every]
-            outputs = predict(self.model, self.recipe, windows, self.device)
+            outputs = forward.predict(self.model, self.recipe, windows, self.device)
             rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
             for task, values in rows.items():
                 predictions.setdefault(task, {})[trial] = values
@@ -292,10 +296,12 @@ class Trainer:
     def save(self, name: str) -> Path:
         """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name first."""
         path = self.folder / "checkpoints" / f"{name}.pt"
+        if not self.ranks.is_first:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
-                   "params": plain(self.params), "statistics": self.recipe.statistics,
+                   "params": checkpoints.plain(self.params), "statistics": self.recipe.statistics,
                    "trained_on": [str(trial) for trial in self.train_trials["trial"]],
                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}
         temporary = path.with_suffix(".part")
@@ -320,23 +326,6 @@ def require_variety(recipe, trials: pd.DataFrame) -> None:
             raise InputError(f"all labels of {emotion} are {known[0]:g}, in {len(known)} frames",
                              where="the train trials", expected="labels that differ",
                              todo="look at 04_preprocess_labels, or train on other trials")
-
-
-def channels_last(model: torch.nn.Module) -> torch.nn.Module:
-    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as it is.
-
-    On a CPU that layout was six times slower in training.
-    """
-    for weight in model.parameters():
-        if weight.is_cuda and weight.ndim == 5:
-            weight.data = weight.data.to(memory_format=torch.channels_last_3d)
-    return model
-
-
-def ready(model: torch.nn.Module, precision: str = "auto", compiled: bool = False) -> torch.nn.Module:
-    """The network in the form that predicts fastest, outputs the same to rounding (not with precision "bfloat16")."""
-    found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
-    return torch.compile(found) if compiled else found
 
 
 def schedule(kind: str, progress: float) -> float:
@@ -365,60 +354,6 @@ def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     rows = missing if missing.shape == labels.shape else missing.reshape(len(missing), -1).any(axis=1)
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels
-
-
-@torch.inference_mode()
-def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device,
-            batch_size: int = 0) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of shorter windows."""
-    model.eval()
-    size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
-    batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
-    joined: dict[str, list] = {}
-    for batch in ahead(batches):
-        outputs = model(batch)
-        for name, values in outputs.items():   # left on the device: fetching them would wait for it
-            joined.setdefault(name, []).append(values.float())
-    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
-
-
-def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Pieces (N, L, …) filled up with zeros to the longest L."""
-    longest = max(piece.shape[1] if piece.ndim > 1 else 0 for piece in pieces)
-    return [piece if piece.ndim < 2 or piece.shape[1] == longest else
-            torch.nn.functional.pad(piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]])
-            for piece in pieces]
-
-
-def ahead(batches: Iterator) -> Iterator:
-    """The same batches, the next one prepared by a thread while the last one is computed with."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = pool.submit(next, batches, None)
-            yield batch
-
-
-def plain(params: Mapping) -> dict:
-    """Parameters as numbers and text, as a checkpoint may hold them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in dict(params).items()}
-
-
-def load_checkpoint(path: Path) -> dict:
-    """A checkpoint of ours. Raises InputError when it is missing or no such file."""
-    if not Path(path).is_file():
-        raise InputError("the checkpoint is not there", where=path,
-                         todo="train first (notebook 05_train), or correct the run's name")
-    try:
-        # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
-        saved = torch.load(path, map_location="cpu", weights_only=True) if zipfile.is_zipfile(path) else None
-    except (pickle.UnpicklingError, RuntimeError) as error:  # code in it, or a damaged archive
-        raise InputError("a checkpoint that is damaged or holds more than numbers and text", where=path,
-                         expected="a file as 05_train writes it", todo="copy it again, or train again") from error
-    if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
-        raise InputError("a file that is not a checkpoint of this project", where=path,
-                         expected="model, params, state, … as 05_train writes them")
-    return saved
 
 
 def tensorboard(folder: Path) -> list[Callable]:

@@ -9,24 +9,26 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources", "colab"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pictures", "pickles", "folds", "release", "published_rows", "pseudo_labels",
-     "asd_crops", "asd_augmentation", "speaking_losses", "annotators", "label_tables"},
+     "device", "processes", "crops", "pictures", "pickles", "folds", "ranks", "release", "published_rows",
+     "pseudo_labels", "asd_crops", "asd_augmentation", "speaking_losses", "annotators", "label_tables"},
     {"datasets"},
     {"models"},
     {"features", "faces", "published_faces", "face_arrays", "alignment", "detection", "tracking", "people", "audio",
      "audio_export", "clips", "weights", "makers", "arrays", "asd_clips", "asd_windows", "speaking_arrays",
      "label_arrays", "feature_arrays"},
     {"recipes"},
-    {"training", "inference", "submission", "plots", "viewer", "overlay", "affect_panel", "evaluation",
-     "preprocessing", "runs", "data_check", "costs", "ensemble", "report", "clip_views", "speakers",
+    {"training", "forward", "checkpoints", "inference", "submission", "plots", "viewer", "overlay", "affect_panel",
+     "evaluation", "preprocessing", "runs", "data_check", "costs", "ensemble", "report", "clip_views", "speakers",
      "speaker_video", "roles", "delays", "errors_of_trials"},
-    {"cluster", "dask_workers"},
-    {"execution", "experiments", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
-     "clip_commands", "__main__"},
+    {"cluster", "dask_workers", "dispatch", "schedulers"},
+    {"execution", "experiments", "crews", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
+     "clip_commands", "sweep_grid", "sweep_point", "sweep_book", "sweeps", "sweep_table", "sweep_results",
+     "sweep_commands", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
-TORCH_FREE = {"params", "runs", "cluster", "pipeline", "execution", "experiments", "__main__", "store", "labels"}
+TORCH_FREE = {"params", "runs", "cluster", "sweeps", "sweep_table", "pipeline", "execution", "experiments", "__main__",
+              "store", "labels"}
 
 
 def module(file):

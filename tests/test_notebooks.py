@@ -325,7 +325,7 @@ def test_the_last_notebook_shows_the_other_runs_beside_this_one(world):
     cells = nbformat.read(world.folder("sample_rjca") / "06_inference.ipynb", as_version=4).cells
     cell = next(cell for cell in cells if cell.get("id") == "06-compare")
     shown = "".join(str(output) for output in cell.outputs)
-    for part in ("sample_tsav", "sample_rjca", "ridge 8x8", "parameters", "s/epoch", "CCC on val"):
+    for part in ("sample_tsav", "sample_rjca", "ridge 8×8", "parameters", "s/epoch", "CCC on val"):
         assert part in shown
 
 

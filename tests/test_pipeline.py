@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import yaml
 
-from lib import execution, pipeline, runs, store
+from lib import execution, experiments, pipeline, runs, store
 from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError
 from lib.params import Params, resolve
@@ -362,6 +362,49 @@ def test_a_full_disk_is_told_in_one_message(world, monkeypatch):
     monkeypatch.setattr(pipeline, "execute", execution.execute)
     assert world.run("sample_tsav", stop="01") == 1
     assert "no space left on the device" in world.text
+
+
+@pytest.mark.parametrize(("raised", "cause"), [
+    (execution.NotebookFailed("05_train stopped", "memory"), "memory"), (execution.NotebookFailed("a mistake"), ""),
+    (InputError("no space left on the device (0.0 GB free)"), "disk"), (InputError("no label file"), "")])
+def test_whether_the_machine_was_at_fault_is_told_beside_the_status(world, monkeypatch, raised, cause):
+    def fail(*_):
+        raise raised
+    monkeypatch.setattr(pipeline, "execute", fail)
+    planned = experiments.plan([world.library / "sample_tsav.yaml"], {}, world.notebooks, world.library)
+    assert pipeline.carry_out(planned, say=world.said.append) == (1, cause)
+
+
+@pytest.mark.parametrize(("name", "value", "cause"), [
+    ("MemoryError", "", "memory"), ("OutOfMemoryError", "CUDA out of memory", "memory"), ("ValueError", "x", ""),
+    ("InputError", "no space left on the device (0.0 GB free)", "disk"),
+    ("OSError", "[Errno 28] No space left on device", "disk"), ("KeyError", "disk", "")])
+def test_the_cause_of_an_error_in_a_notebook_is_known_by_its_name(name, value, cause):
+    class Error:
+        ename, evalue = name, value
+    assert execution._cause(Error()) == cause
+
+
+def test_sigterm_is_to_be_continued_and_ctrl_c_is_not(world, monkeypatch):
+    for error, status in ((execution.Terminated("stopped in epoch 2"), 75), (KeyboardInterrupt("by hand"), 130)):
+        def interrupt(*_, error=error):
+            raise error
+        monkeypatch.setattr(pipeline, "execute", interrupt)
+        assert world.run("sample_tsav") == status
+        assert str(error) in world.text
+
+
+@pytest.mark.parametrize(("error", "status"), [(execution.Terminated(), 75), (KeyboardInterrupt(), 130)])
+def test_what_ends_one_experiment_from_outside_starts_no_further_one(world, monkeypatch, error, status):
+    started = []
+
+    def end(*_):
+        started.append(1)
+        raise error
+    monkeypatch.setattr(pipeline, "execute", end)
+    files = [world.file(name, "recipe: tsav\n") for name in ("one", "two")]
+    assert pipeline.batch(files, [], {}, notebooks=world.notebooks, library=world.library) == status
+    assert len(started) == 1
 
 
 # ---- with papermill

@@ -15,10 +15,11 @@ from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, predic
 from lib.plots.speakers import of_video, speaking_traces, time_line
 from lib.plots.speaking import clip_distribution, clip_timeline, speaking_strip
 from lib.plots.style import png, save, theme
+from lib.plots.sweeps import grid_heat, grid_line
 from lib.plots.training import LiveCurves, training_curves
 
 __all__ = ["LiveCurves", "Moments", "Trial", "ccc_parts", "ccc_table_plot", "circumplex", "clip_distribution",
            "clip_timeline", "delay_curve", "error_by_trial", "face_strip", "folds_plot", "found_against_expected",
-           "label_plane", "of_video", "png", "predicted", "prediction_traces", "save", "sound_view", "speaking_strip",
-           "speaking_traces", "theme", "time_line", "training_curves", "trial_lines", "va_traces", "with_interval",
-           "worst_stretches"]
+           "grid_heat", "grid_line", "label_plane", "of_video", "png", "predicted", "prediction_traces", "save",
+           "sound_view", "speaking_strip", "speaking_traces", "theme", "time_line", "training_curves", "trial_lines",
+           "va_traces", "with_interval", "worst_stretches"]
