@@ -26,7 +26,7 @@ from report import publish  # noqa: E402
 from lib import faces, models, windows  # noqa: E402
 from lib.features import mel  # noqa: E402
 from lib.features.recent import Recent  # noqa: E402
-from lib.training import ahead, channels_last  # noqa: E402
+from lib.forward import ahead, channels_last  # noqa: E402
 
 FLOP = {"tsav": 40.5e9 + 4.48e9, "features": 40.5e9 + 0.5e9}  # of a frame: clip and sound (tsav_jca.md §1.5)
 SECONDS = {"tsav": 10.0, "features": 32 / 30}

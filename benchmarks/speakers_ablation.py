@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import RESULTS, publish  # noqa: E402
 
-from lib import datasets, declarations, params, plots, recipes, training  # noqa: E402
+from lib import datasets, declarations, forward, params, plots, recipes, training  # noqa: E402
 from lib import trials as trial_table  # noqa: E402
 from lib.plots import style  # noqa: E402
 from lib.store import Store  # noqa: E402
@@ -61,7 +61,7 @@ def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:
     labels, predictions = {"speaking": {}}, {"speaking": {}}
     for trial in table["trial"]:
         windows = recipe.windows(trial_table.select(table, [trial]))
-        outputs = training.predict(model, recipe, windows, device, 2)
+        outputs = forward.predict(model, recipe, windows, device, 2)
         rows = recipe.assemble(windows, outputs, recipe.n_frames(trial))["speaking"]
         predictions["speaking"][trial] = rows
         labels["speaking"][trial] = training.hide(recipe.labels(trial), np.isnan(rows).any(axis=1))

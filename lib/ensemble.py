@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import evaluation, inference, runs, trials
+from lib import declarations, evaluation, inference, runs, trials
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.params import Params
 from lib.recipes import base
 from lib.store import fingerprint
 
-SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "label_mismatch")  # of all runs
+SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "label_mismatch", "label_delay",
+        "label_resample", "label_rate")  # of all runs
 
 
 class Recipe(base.Recipe):
@@ -89,8 +90,9 @@ def load(folders: list[Path]) -> Ensemble:
             raise InputError("no metrics.json", where=folder, expected="an evaluated run",
                              todo="python -m lib run params/<name>.yaml, up to 06_inference")
     known = [runs.parameters(folder) for folder in folders]
+    came_later = declarations.defaults(declarations.all_declared())
     for name in SAME:
-        values = [p.get(name) for p in known]
+        values = [p.get(name, came_later.get(name)) for p in known]
         if any(value != values[0] for value in values):
             raise InputError(f"runs of different {name}: {', '.join(map(str, values))}",
                              where=", ".join(map(str, folders)), expected="runs on the same data")

@@ -13,7 +13,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, declarations, device, media, overlay, people, recipes, runs, speakers, training, trials
+from lib import (
+    arrays,
+    checkpoints,
+    declarations,
+    device,
+    forward,
+    media,
+    overlay,
+    people,
+    recipes,
+    runs,
+    speakers,
+    trials,
+)
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.models import published
@@ -45,7 +58,7 @@ class Predictor:
 
     @cached_property
     def _ready(self) -> torch.nn.Module:
-        return training.ready(self.model, self.precision, self.compiled)
+        return forward.ready(self.model, self.precision, self.compiled)
 
     @property
     def n_weights(self) -> int | None:
@@ -55,7 +68,7 @@ class Predictor:
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
         windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
-        outputs = training.predict(self._ready, self.recipe, windows, self.device)
+        outputs = forward.predict(self._ready, self.recipe, windows, self.device)
         return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
 
 
@@ -68,7 +81,7 @@ def note(checkpoint: Path) -> str:
     """The sentence that must stand wherever this network's values are shown; "" for one trained on real data."""
     if is_published(checkpoint):
         return ""
-    return trials.SYNTHETIC_NOTE if is_synthetic(training.load_checkpoint(checkpoint)["params"]["dataset"]) else ""
+    return trials.SYNTHETIC_NOTE if is_synthetic(checkpoints.load(checkpoint)["params"]["dataset"]) else ""
 
 
 def worth(checkpoint: Path) -> str:
@@ -78,7 +91,7 @@ def worth(checkpoint: Path) -> str:
     """
     if is_published(checkpoint):
         return f"weights as their authors published them ({checkpoint.name}); not validated here"
-    saved, folder = training.load_checkpoint(checkpoint)["params"], Path(checkpoint).parents[1]
+    saved, folder = checkpoints.load(checkpoint)["params"], Path(checkpoint).parents[1]
     # A checkpoint that was moved out of its run folder has nobody's scores beside it.
     found = runs.Run(folder).read_json("metrics.json", {}) if Path(checkpoint).parent.name == "checkpoints" else {}
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
@@ -124,9 +137,9 @@ def open_checkpoint(path: Path, params) -> dict:
     An authors' file has no parameters: they are those of the run folder that it is used in, with published rules.
     """
     if not is_published(path):
-        return {"licence": "", **training.load_checkpoint(path)}
+        return {"licence": "", **checkpoints.load(path)}
     # What notebook 06 does not declare itself, the earlier ones have left in the run folder.
-    given = {**runs.parameters(Path(params.runs_root) / params.run), **training.plain(params)}
+    given = {**runs.parameters(Path(params.runs_root) / params.run), **checkpoints.plain(params)}
     names = declarations.all_declared()
     full = complete({name: value for name, value in given.items() if name in names})
     if full["rules"] != "published":

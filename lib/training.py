@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import pickle
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import declarations, device, folds, ranks, release
+from lib import checkpoints, declarations, device, folds, forward, ranks, release
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -101,7 +98,7 @@ class Trainer:
         torch.manual_seed(self.params.seed)
         self.model = recipe.model()
         recipe.initialise(self.model)
-        self.model = channels_last(self.model.to(self.device))
+        self.model = forward.channels_last(self.model.to(self.device))
         self.forward = torch.compile(self.model) if self.params.compiled else self.model  # the same weights
         self.course = recipe.course()
         self._new_optimizer()
@@ -142,8 +139,8 @@ class Trainer:
         path = self.folder / "checkpoints" / "last.pt"
         if not path.is_file():
             return
-        saved = load_checkpoint(path)
-        mine = plain(self.params)
+        saved = checkpoints.load(path)
+        mine = checkpoints.plain(self.params)
         came_later = declarations.defaults(declarations.all_declared())
         its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
         differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
@@ -181,7 +178,7 @@ class Trainer:
     def _reload_best(self) -> None:
         path = self.folder / "checkpoints" / "best.pt"
         if self.state.best_epoch >= 0 and path.is_file():
-            self.model.load_state_dict(load_checkpoint(path)["model"])
+            self.model.load_state_dict(checkpoints.load(path)["model"])
 
     def _is_stale(self) -> bool:
         waited = self.state.epoch - 1 - self.state.best_epoch
@@ -284,7 +281,7 @@ class Trainer:
         labels, predictions = {}, {}
         for trial in self.val_trials["trial"]:
             windows = self.recipe.windows(select(self.val_trials, [trial]))[::self.params.val_every]
-            outputs = predict(self.model, self.recipe, windows, self.device)
+            outputs = forward.predict(self.model, self.recipe, windows, self.device)
             rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
             for task, values in rows.items():
                 predictions.setdefault(task, {})[trial] = values
@@ -304,7 +301,7 @@ class Trainer:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
-                   "params": plain(self.params), "statistics": self.recipe.statistics,
+                   "params": checkpoints.plain(self.params), "statistics": self.recipe.statistics,
                    "trained_on": [str(trial) for trial in self.train_trials["trial"]],
                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}
         temporary = path.with_suffix(".part")
@@ -329,23 +326,6 @@ def require_variety(recipe, trials: pd.DataFrame) -> None:
             raise InputError(f"all labels of {emotion} are {known[0]:g}, in {len(known)} frames",
                              where="the train trials", expected="labels that differ",
                              todo="look at 04_preprocess_labels, or train on other trials")
-
-
-def channels_last(model: torch.nn.Module) -> torch.nn.Module:
-    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as it is.
-
-    On a CPU that layout was six times slower in training.
-    """
-    for weight in model.parameters():
-        if weight.is_cuda and weight.ndim == 5:
-            weight.data = weight.data.to(memory_format=torch.channels_last_3d)
-    return model
-
-
-def ready(model: torch.nn.Module, precision: str = "auto", compiled: bool = False) -> torch.nn.Module:
-    """The network in the form that predicts fastest, outputs the same to rounding (not with precision "bfloat16")."""
-    found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
-    return torch.compile(found) if compiled else found
 
 
 def schedule(kind: str, progress: float) -> float:
@@ -374,60 +354,6 @@ def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     rows = missing if missing.shape == labels.shape else missing.reshape(len(missing), -1).any(axis=1)
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels
-
-
-@torch.inference_mode()
-def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device,
-            batch_size: int = 0) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of shorter windows."""
-    model.eval()
-    size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
-    batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
-    joined: dict[str, list] = {}
-    for batch in ahead(batches):
-        outputs = model(batch)
-        for name, values in outputs.items():   # left on the device: fetching them would wait for it
-            joined.setdefault(name, []).append(values.float())
-    return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
-
-
-def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Pieces (N, L, …) filled up with zeros to the longest L."""
-    longest = max(piece.shape[1] if piece.ndim > 1 else 0 for piece in pieces)
-    return [piece if piece.ndim < 2 or piece.shape[1] == longest else
-            torch.nn.functional.pad(piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]])
-            for piece in pieces]
-
-
-def ahead(batches: Iterator) -> Iterator:
-    """The same batches, the next one prepared by a thread while the last one is computed with."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = pool.submit(next, batches, None)
-            yield batch
-
-
-def plain(params: Mapping) -> dict:
-    """Parameters as numbers and text, as a checkpoint may hold them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in dict(params).items()}
-
-
-def load_checkpoint(path: Path) -> dict:
-    """A checkpoint of ours. Raises InputError when it is missing or no such file."""
-    if not Path(path).is_file():
-        raise InputError("the checkpoint is not there", where=path,
-                         todo="train first (notebook 05_train), or correct the run's name")
-    try:
-        # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
-        saved = torch.load(path, map_location="cpu", weights_only=True) if zipfile.is_zipfile(path) else None
-    except (pickle.UnpicklingError, RuntimeError) as error:  # code in it, or a damaged archive
-        raise InputError("a checkpoint that is damaged or holds more than numbers and text", where=path,
-                         expected="a file as 05_train writes it", todo="copy it again, or train again") from error
-    if not isinstance(saved, dict) or not {"model", "params"} <= set(saved):
-        raise InputError("a file that is not a checkpoint of this project", where=path,
-                         expected="model, params, state, … as 05_train writes them")
-    return saved
 
 
 def tensorboard(folder: Path) -> list[Callable]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import inference, training
+from lib import checkpoints, inference, training
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -46,4 +46,4 @@ def test_a_checkpoint_of_a_compiled_training_goes_on_without(tiny, tmp_path):
     compiled, plain = (tiny_set.create("jca", tiny, epochs=1, compiled=compiled) for compiled in (True, False))
     path = training.Trainer(compiled, tiny_set.table(tiny), tmp_path).save("last")
     model = plain.model()
-    model.load_state_dict(training.load_checkpoint(path)["model"])  # strict: every key and no other
+    model.load_state_dict(checkpoints.load(path)["model"])  # strict: every key and no other

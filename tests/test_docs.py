@@ -9,7 +9,20 @@ import pytest
 import torch
 import yaml
 
-from lib import arrays, cluster, datasets, declarations, inference, media, models, params, recipes, training, weights
+from lib import (
+    arrays,
+    checkpoints,
+    cluster,
+    datasets,
+    declarations,
+    inference,
+    media,
+    models,
+    params,
+    recipes,
+    training,
+    weights,
+)
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models.base import REGISTRY
@@ -128,7 +141,7 @@ def test_fine_tuning_starts_from_another_run_and_is_one_parameter_file(tmp_path)
     training.Trainer(first, tiny_set.table(root), root / "runs" / "first").fit()
     tuned = tiny_set.create("tsav", root, epochs=1, options={"tasks": ["va"], "start_from": "first"})
     begun = training.Trainer(tuned, tiny_set.table(root), tmp_path / "tuned").model
-    saved = training.load_checkpoint(root / "runs/first/checkpoints/best.pt")["model"]
+    saved = checkpoints.load(root / "runs/first/checkpoints/best.pt")["model"]
     assert all(torch.equal(value, saved[name]) for name, value in begun.state_dict().items())
     assert all(weight.requires_grad for weight in begun.parameters())
     assert tuned.files() == [root / "runs/first/checkpoints/best.pt"]

@@ -59,6 +59,9 @@ def test_runs_that_do_not_fit_together_are_refused_in_words(tiny, tmp_path):
     one, other = a_run(tiny, tmp_path / "one", 0), a_run(tiny, tmp_path / "other", 1, dataset="elsewhere")
     with pytest.raises(InputError, match="runs of different dataset: tiny, elsewhere"):
         ensemble.load([one, other])
+    late = a_run(tiny, tmp_path / "late", 1, label_delay=0.5)
+    with pytest.raises(InputError, match="runs of different label_delay: 0.0, 0.5"):
+        ensemble.load([one, late])
     fewer = a_run(tiny, tmp_path / "fewer", 1, splits=("val",))
     with pytest.raises(InputError, match="fewer lacks 1: hidden"):
         ensemble.merge([one, fewer], tmp_path / "out", tiny_set.table(tiny), [1], 20)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, inference, media, models, speaking_arrays, store, training, trials
+from lib import arrays, checkpoints, inference, media, models, speaking_arrays, store, training, trials
 from lib.errors import InputError
 from lib.store import request
 from tests import tiny_set
@@ -67,7 +67,7 @@ def state(folder):
 def test_a_network_is_loaded_as_it_was_trained_whatever_the_notebooks_parameters_say(tiny, name):
     run = RUNS.get(name, name)
     found = predictor(tiny, run, width=1.0, face_size=112, seed=99, options={"augment": False})
-    saved = training.load_checkpoint(tiny / "runs" / run / "checkpoints" / "best.pt")
+    saved = checkpoints.load(tiny / "runs" / run / "checkpoints" / "best.pt")
     assert found.recipe.params.recipe == name
     assert found.recipe.params.width == 0.0625
     assert not found.model.training
@@ -96,7 +96,7 @@ def test_predict_run_takes_a_run_or_a_file(tiny):
 def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does_not(tiny, tmp_path):
     best = tiny / "runs" / "jca" / "checkpoints" / "best.pt"
     assert inference.note(best) == trials.SYNTHETIC_NOTE == SENTENCE
-    saved = training.load_checkpoint(best)
+    saved = checkpoints.load(best)
     saved["params"]["dataset"] = "affwild2"
     torch.save(saved, tmp_path / "real.pt")
     assert inference.note(tmp_path / "real.pt") == ""

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import device, params, training
+from lib import checkpoints, device, forward, params, training
 from lib.errors import InputError
 from lib.training import Trainer, schedule
 from tests import tiny_set
@@ -36,7 +36,7 @@ def trainer(root, folder, name="jca", on_epoch=(), trials=None, **changes):
 
 
 def weights(folder, name="last"):
-    return training.load_checkpoint(folder / "checkpoints" / f"{name}.pt")
+    return checkpoints.load(folder / "checkpoints" / f"{name}.pt")
 
 
 def equal(first, second):
@@ -366,7 +366,7 @@ def only_plain(value):
 
 def test_a_checkpoint_says_what_it_was_trained_with(tiny, whole):
     saved = weights(whole("tsav"))["params"]
-    expected = training.plain(tiny_set.parameters("tsav", tiny, epochs=EPOCHS, **COURSE["tsav"]))
+    expected = checkpoints.plain(tiny_set.parameters("tsav", tiny, epochs=EPOCHS, **COURSE["tsav"]))
     assert saved == expected
     assert saved["options"]["frame_step"] == 5
 
@@ -402,7 +402,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_its_name(tmp_path, content
     elif content:
         torch.save(content, path)
     with pytest.raises(InputError, match="checkpoint") as told:
-        training.load_checkpoint(path)
+        checkpoints.load(path)
     assert str(path) in str(told.value)
 
 
@@ -413,7 +413,7 @@ def test_a_checkpoint_with_code_in_it_is_refused(tmp_path):
 
     torch.save({"model": Harmful(), "params": {}}, tmp_path / "stranger.pt")
     with pytest.raises(InputError, match="checkpoint"):
-        training.load_checkpoint(tmp_path / "stranger.pt")
+        checkpoints.load(tmp_path / "stranger.pt")
     assert not (tmp_path / "harm").exists()
 
 
@@ -511,7 +511,7 @@ def test_outputs_come_in_the_order_of_the_windows_whatever_the_batch_size(tiny, 
     method = tiny_set.create(name, tiny)
     windows = method.windows(tiny_set.table(tiny).query("trial == 'seen'"))
     model = method.model()
-    by = [training.predict(model, method, windows[::step], torch.device("cpu"), 16) for step in (1, 3)]
+    by = [forward.predict(model, method, windows[::step], torch.device("cpu"), 16) for step in (1, 3)]
     by = [found[method.output(method.tasks[0])] for found in by]
     assert len(by[0]) == len(windows)
     every, some = by[0][::3], by[1]
@@ -529,7 +529,7 @@ def test_hidden_rows_count_as_unlabelled_and_the_labels_stay():
 
 
 def test_parameters_become_numbers_and_text():
-    found = training.plain(params.Params({"lr": 0.1, "data_root": Path("/data")}))
+    found = checkpoints.plain(params.Params({"lr": 0.1, "data_root": Path("/data")}))
     assert found == {"lr": 0.1, "data_root": "/data"}
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib import models, training
+from lib import forward, models
 
 
 def stirred(net):
@@ -62,7 +62,7 @@ def test_a_network_in_training_cannot_be_folded():
 
 def test_a_network_without_encoders_is_its_own_fast_form():
     net = models.create("jca", width=0.0625, steps=4).eval()
-    assert training.ready(net) is net
+    assert forward.ready(net) is net
 
 
 def test_half_precision_inside_gives_full_precision_outputs_near_the_same():
@@ -70,7 +70,7 @@ def test_half_precision_inside_gives_full_precision_outputs_near_the_same():
     net = stirred(models.create("tsav", width=0.125, face_size=32))
     given = batch(4, 32)
     with torch.inference_mode():
-        expected, found = net(given)["va"], training.ready(net, "bfloat16")(given)["va"]
+        expected, found = net(given)["va"], forward.ready(net, "bfloat16")(given)["va"]
     assert found.dtype == torch.float32
     apart = (found - expected).abs().max()
     assert 0 < apart < 0.1 * expected.abs().max()

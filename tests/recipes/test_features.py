@@ -6,7 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from lib import arrays, cluster, costs, evaluation, feature_arrays, inference, models, params, preprocessing, training
+from lib import (
+    arrays,
+    checkpoints,
+    cluster,
+    costs,
+    evaluation,
+    feature_arrays,
+    forward,
+    inference,
+    models,
+    params,
+    preprocessing,
+    training,
+)
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models.base import REGISTRY, Model
@@ -197,7 +210,7 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
     with pytest.raises(InputError, match=what):
         training.Trainer(method, table, tmp_path / "run").fit()
     windows = method.windows(table[:1])
-    outputs = training.predict(fitted(method, table, net()), method, windows, torch.device("cpu"))
+    outputs = forward.predict(fitted(method, table, net()), method, windows, torch.device("cpu"))
     with pytest.raises(InputError, match="the network returned") as caught:
         method.assemble(windows, outputs, 60)
     assert "docs/add_a_model.md" in caught.value.todo
@@ -214,7 +227,7 @@ def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, features, o
 
 
 def test_the_first_notebook_forecasts_no_costs_of_a_network_whose_sizes_are_not_known(tiny):
-    values = training.plain(recipe(tiny).params)
+    values = checkpoints.plain(recipe(tiny).params)
     assert costs.measure_networks(tiny_set.table(tiny), values, 0.1).empty
 
 
@@ -224,7 +237,7 @@ def test_a_training_starts_from_the_weights_of_another_run(tiny, tmp_path):
     training.Trainer(method, table, tiny / "runs" / "first").fit()
     second = recipe(tiny, ["pixels"], options={"start_from": "first"})
     begun = training.Trainer(second, table, tmp_path / "second").model.state_dict()
-    saved = training.load_checkpoint(tiny / "runs/first/checkpoints/best.pt")["model"]
+    saved = checkpoints.load(tiny / "runs/first/checkpoints/best.pt")["model"]
     assert all(torch.equal(begun[name], saved[name]) for name in saved)
     with pytest.raises(InputError, match="weights do not fit"):
         training.Trainer(recipe(tiny, ["loudness"], options={"start_from": "first"}), table, tmp_path / "third")

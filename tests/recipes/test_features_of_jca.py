@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, costs, evaluation, inference, models, store, training, trials
+from lib import arrays, costs, evaluation, forward, inference, models, store, training, trials
 from lib.errors import InputError
 from lib.features import backbone
 from lib.store import request
@@ -161,7 +161,7 @@ def test_features_that_are_no_numbers_are_named_with_trial_and_frame(tiny, value
     method = tiny_set.create("jca", tiny)
     windows = method.windows(trials.select(tiny_set.table(tiny), ["seen"]))
     with pytest.raises(InputError, match=r"backbone_visual hold what is no number\s+where: trial seen, frame 4"):
-        training.predict(method.model(), method, windows, torch.device("cpu"))
+        forward.predict(method.model(), method, windows, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["tsav", "jca", "rjca", "dca", "jca_paper"])

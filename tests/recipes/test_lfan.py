@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, datasets, inference, models, params, recipes, training, trials
+from lib import arrays, checkpoints, datasets, forward, inference, models, params, recipes, training, trials
 from lib.errors import InputError
 from lib.features import face_maps
 from lib.models import lfan_backbone
@@ -183,7 +183,7 @@ def test_pieces_with_history_give_what_one_pass_gives(tiny):
     found = []
     for method in (short, whole):
         windows = method.windows(trial)
-        outputs = training.predict(model, method, windows, CPU, 2)
+        outputs = forward.predict(model, method, windows, CPU, 2)
         found.append(method.assemble(windows, outputs, 60)["va"])
     assert len(short.windows(trial)) == 9
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
@@ -241,7 +241,7 @@ def test_the_face_network_begins_with_the_weights_of_its_run_and_a_trained_one_n
         assert torch.equal(one, other)
         assert not one.requires_grad
     trainer.fit()
-    saved = training.load_checkpoint(tmp_path / "checkpoints" / "best.pt")
+    saved = checkpoints.load(tmp_path / "checkpoints" / "best.pt")
     assert saved["trained_on"] == ["1_left", "1_right", "171", "quiet"]
     elsewhere = recipes.create("lfan", tiny_set.parameters("lfan", tiny, runs_root=str(tmp_path / "nowhere"),
                                                            options={"cache": True}), method.store)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import faces, makers, recipes, training, trials
+from lib import faces, forward, makers, recipes, trials
 from lib.errors import InputError
 from lib.features import mel
 from lib.recipes.base import WINDOW_COLUMNS
@@ -323,7 +323,7 @@ def test_a_prediction_does_not_depend_on_which_windows_share_its_batch(tiny, nam
     windows = method.windows(pd.DataFrame({"trial": ["seen"]}))
     torch.manual_seed(0)
     model = method.model()
-    found = [training.predict(model, method, windows, torch.device("cpu"), size) for size in (3, 50)]
+    found = [forward.predict(model, method, windows, torch.device("cpu"), size) for size in (3, 50)]
     for output in map(method.output, method.tasks):
         np.testing.assert_allclose(found[0][output], found[1][output], atol=1e-5)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import asd_crops, inference, models, params, recipes, training, trials
+from lib import asd_crops, forward, inference, models, params, recipes, training, trials
 from lib.errors import InputError
 from lib.store import Store, request
 from tests import tiny_clips
@@ -181,7 +181,7 @@ def test_long_pieces_are_evaluated_in_overlapping_windows_and_every_frame_gets_a
     of_one = windows[windows["trial"] == "c_1"]
     assert of_one["start"].tolist() == [0, 8, 16, 24, 28]
     assert (of_one["n_targets"] == 12).all()
-    outputs = training.predict(recipe.model(), recipe, of_one, torch.device("cpu"))
+    outputs = forward.predict(recipe.model(), recipe, of_one, torch.device("cpu"))
     assert outputs["speaking"].shape == (5, 12, 2)
     assert np.isfinite(recipe.assemble(of_one, outputs, 40)["speaking"]).all()
     whole = create(root, {"piece": -1, "window": -1}).windows(table(root, "val"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import faces, inference, training, trials
+from lib import checkpoints, faces, forward, inference, training, trials
 from lib.errors import InputError
 from lib.models import initial
 from tests import tiny_set
@@ -44,7 +44,7 @@ def test_missing_labels_are_guessed_in_training_only_and_only_when_asked_for(tin
 def test_a_training_with_guessed_labels_runs_and_its_checkpoint_loads(tiny, tmp_path):
     method = tiny_set.create("tsav", tiny, epochs=1, val_every=50, options={"pseudo": True, "frame_step": 10})
     training.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
-    saved = training.load_checkpoint(tmp_path / "checkpoints" / "last.pt")
+    saved = checkpoints.load(tmp_path / "checkpoints" / "last.pt")
     assert len(saved["statistics"]["pseudo"]["va"]) == 7
 
 
@@ -74,5 +74,5 @@ def test_prediction_reads_every_picture_of_a_trial_once(tiny, monkeypatch):
         return read(self, indices)
     monkeypatch.setattr(faces.Faces, "read", counted)
     windows = method.windows(trials.select(tiny_set.table(tiny), ["seen"]))
-    training.predict(method.model(), method, windows, torch.device("cpu"))
+    forward.predict(method.model(), method, windows, torch.device("cpu"))
     assert sorted(asked) == list(range(50))
