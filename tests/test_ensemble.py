@@ -60,7 +60,7 @@ def test_runs_that_do_not_fit_together_are_refused_in_words(tiny, tmp_path):
     with pytest.raises(InputError, match="runs of different dataset: tiny, elsewhere"):
         ensemble.load([one, other])
     late = a_run(tiny, tmp_path / "late", 1, label_delay=0.5)
-    with pytest.raises(InputError, match="runs of different label_delay: 0.0, 0.5"):
+    with pytest.raises(InputError, match=r"runs of different label_delay: 0\.0, 0\.5"):
         ensemble.load([one, late])
     fewer = a_run(tiny, tmp_path / "fewer", 1, splits=("val",))
     with pytest.raises(InputError, match="fewer lacks 1: hidden"):
