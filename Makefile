@@ -1,12 +1,12 @@
 # make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research,
-# test-browser, test-colab, test-slurm.
+# test-slow, test-browser, test-colab, test-slurm.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test lint lab clean test-browser test-colab test-slurm research
+.PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -28,6 +28,9 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
