@@ -161,7 +161,7 @@ def load(path: Path, params, store: Store) -> Predictor:
     if saved["licence"]:
         published.fill(model, path)
     else:
-        model.load_state_dict(saved["model"])
+        checkpoints.fill(model, saved, path)
     return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
                      is_synthetic(saved["params"]["dataset"]) and not saved["licence"], saved["licence"],
                      params.get("precision", "auto"), params.get("compiled", False))

@@ -154,7 +154,7 @@ class Trainer:
                              f"fold ({len(other)} differ, first: {other[0]})", where=self.folder,
                              todo="give this experiment another name with `run`, or bring the fold file back")
         self.state = State(**saved["state"])
-        self.model.load_state_dict(saved["model"])
+        checkpoints.fill(self.model, saved, path)
         if self.state.released:
             self._let_go()
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -178,7 +178,7 @@ class Trainer:
     def _reload_best(self) -> None:
         path = self.folder / "checkpoints" / "best.pt"
         if self.state.best_epoch >= 0 and path.is_file():
-            self.model.load_state_dict(checkpoints.load(path)["model"])
+            checkpoints.fill(self.model, checkpoints.load(path), path)
 
     def _is_stale(self) -> bool:
         waited = self.state.epoch - 1 - self.state.best_epoch

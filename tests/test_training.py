@@ -417,6 +417,18 @@ def test_a_checkpoint_with_code_in_it_is_refused(tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_checkpoint_of_a_network_of_other_sizes_is_refused_in_words(tiny, tmp_path):
+    trainer(tiny, tmp_path, epochs=1).fit()
+    path = tmp_path / "checkpoints" / "last.pt"
+    saved = torch.load(path, weights_only=True)
+    name = next(name for name, weight in saved["model"].items() if weight.ndim == 2)
+    saved["model"][name] = saved["model"][name][:, :-1]
+    torch.save(saved, path)
+    with pytest.raises(InputError, match="another form: 1 differ") as told:
+        trainer(tiny, tmp_path, epochs=2).resume()
+    assert name in str(told.value)
+
+
 # ---- when it goes wrong
 
 def test_a_loss_that_is_no_number_stops_with_a_message_and_a_whole_checkpoint(tiny, tmp_path):
