@@ -12,6 +12,7 @@ import pytest
 
 from lib import cluster, processes
 from lib.errors import InputError
+from tests.waiting import alive, until
 
 
 def square(x):
@@ -158,31 +159,12 @@ def test_an_interrupted_or_killed_map_leaves_no_worker_behind(tmp_path, sign):
     parent = subprocess.Popen([sys.executable, script, folder, tmp_path], cwd=root, stderr=subprocess.PIPE,
                               env={**os.environ, "PYTHONPATH": root})
     marks = [tmp_path / "a", tmp_path / "b"]
-    assert wait_until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
+    assert until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
     workers = [int(mark.read_text()) for mark in marks]
     parent.send_signal(sign)
     parent.wait(15)
-    assert wait_until(lambda: not any(alive(pid) for pid in workers))
+    assert until(lambda: not any(alive(pid) for pid in workers))
     if sign == signal.SIGINT:
         assert b"KeyboardInterrupt" in parent.stderr.read()
         assert not any(mark.exists() for mark in marks)  # the workers' `finally` ran
     parent.stderr.close()
-
-
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A process that has ended, but that nobody has waited for, is not alive.
-    with open(f"/proc/{pid}/stat") as stream:
-        return stream.read().rpartition(")")[2].split()[0] != "Z"

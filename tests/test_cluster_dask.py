@@ -13,6 +13,7 @@ import pytest
 from lib import cluster, dask_workers
 from lib.declarations import ROOT
 from lib.errors import InputError
+from tests.waiting import alive, until
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +155,11 @@ def test_ctrl_c_leaves_no_worker_and_no_unfinished_file_behind(tmp_path):
     parent = subprocess.Popen([sys.executable, script, ROOT / "tests", tmp_path], cwd=ROOT, stderr=subprocess.PIPE,
                               env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
     with parent:
-        assert wait_until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
+        assert until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
         workers = [int(mark.read_text()) for mark in marks]
         os.killpg(parent.pid, signal.SIGINT)  # as a terminal does it: the workers get it, too
         assert b"KeyboardInterrupt" in parent.stderr.read()
-    assert wait_until(lambda: not any(alive(pid) for pid in workers))
+    assert until(lambda: not any(alive(pid) for pid in workers))
     assert not any(mark.exists() for mark in marks)  # the workers' `finally` ran
 
 
@@ -177,20 +178,3 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch, abs
     with pytest.raises(InputError, match="not installed") as caught:
         cluster.map(half, range(2), 2, parallel="dask")
     assert 'pip install -e ".[cluster]"' in str(caught.value)
-
-
-def wait_until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stream:
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from lib import cluster, schedulers
 from lib.declarations import ROOT
 from lib.errors import InputError
+from tests.waiting import alive, until
 
 # A scheduler in twenty lines: runs what is submitted at once, knows which jobs live, can end them.
 SUBMIT = """#!/usr/bin/env bash
@@ -224,20 +224,3 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch, tmp_path):
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert schedulers.gpus() == ["0", "1"]
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stream:
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

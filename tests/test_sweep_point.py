@@ -15,6 +15,7 @@ from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError
 from lib.experiments import read
 from tests.test_pipeline import CHECK, OWN, SHARED, SLEEPER, World
+from tests.waiting import until
 
 
 def task(world, name="sample_tsav", **changes):
@@ -164,15 +165,6 @@ def test_a_lock_is_held_by_one_names_its_holder_and_ends_with_a_killed_process(t
 def test_the_digest_of_the_code_is_of_lib_and_notebooks():
     assert sweep_point.code_digest() == sweep_point.code_digest.__wrapped__()
     assert len(sweep_point.code_digest()) == 16
-
-
-def until(condition, seconds=120.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_the_last_lines_of_a_log_are_told_without_headers(tmp_path):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,9 @@ import pytest
 import yaml
 
 from lib.declarations import ROOT
+from tests.waiting import until
 
+in_the_end = partial(until, seconds=1800.0, pause=0.2)  # jobs wait for the scheduler
 NODE = Path(__file__).with_name("slurm_node.sh")
 GRID = ["--grid", "seed=0..1", "modality=audio,video"]
 FILES = [str(ROOT / "params" / "sample_jca.yaml"), str(ROOT / "params" / "overlays" / "smoke.yaml")]
@@ -82,15 +84,6 @@ def state(place, name):
     return {run: one["state"] for run, one in json.loads(file.read_text())["runs"].items()} if file.is_file() else {}
 
 
-def until(condition, seconds=1800.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
-
-
 def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_machine(place, local, slurm):
     running = sweep(place, "slurm", "--cluster", spec(place, "slurm"), "--workers", "2", env=slurm)
     victim = "sample_jca_seed0_video"
@@ -98,7 +91,7 @@ def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_
 
     def kill():
         # In the middle of its training: the worker and all that it started, as when a node is lost.
-        if until(lambda: log.is_file() and "05_train: not done yet" in log.read_text()):
+        if in_the_end(lambda: log.is_file() and "05_train: not done yet" in log.read_text()):
             beat = json.loads((log.parents[1] / "points" / f"{victim}.json").read_text())
             job = subprocess.run(f"tr '\\0' '\\n' < /proc/{beat['pid']}/environ | sed -n s/^SLURM_JOB_ID=//p",
                                  shell=True, capture_output=True, text=True).stdout.strip()
@@ -114,7 +107,7 @@ def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_
     assert found["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
     # Its scheduler has nothing left.
     listed = subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True, text=True).stdout
-    assert until(lambda: not listed.strip() or not subprocess.run(
+    assert in_the_end(lambda: not listed.strip() or not subprocess.run(
         ["squeue", "--noheader"], env=slurm, capture_output=True, text=True).stdout.strip(), 60)
 
 
@@ -140,10 +133,10 @@ def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, l
 def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_again(place, local, slurm):
     import signal
     running = sweep(place, "stopped", "--cluster", spec(place, "stopped"), "--workers", "2", env=slurm)
-    assert until(lambda: list(state(place, "stopped").values()).count("finished") >= 2)
+    assert in_the_end(lambda: list(state(place, "stopped").values()).count("finished") >= 2)
     running.send_signal(signal.SIGINT)
     assert running.wait() == 130
-    assert until(lambda: not subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True,
+    assert in_the_end(lambda: not subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True,
                                             text=True).stdout.strip(), 60)
     assert sweep(place, "stopped", "--cluster", spec(place, "stopped"), env=slurm).wait() == 0
     assert table(place, "stopped")["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
