@@ -14,6 +14,7 @@ import re
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from lib.errors import InputError
@@ -152,22 +153,33 @@ def options(path: Path) -> dict[str, Declaration] | None:
     A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class Recipe(jca.Recipe)`` has
     the options of ``jca.py`` beside it too.
     """
-    source = Path(path).read_text(encoding="utf-8")
+    path = Path(path)
+    if (read := _recipe(path, _stamp(path))) is None:
+        return None
+    own, bases = read
+    found: dict[str, Declaration] = {}
+    for file in map(path.with_name, bases):
+        found |= (options(file) or {}) if file.is_file() else {}
+    return found | own
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file: everything that reads sources does so once for each, and is asked many times."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1024)
+def _recipe(path: Path, _changed: tuple[int, int]) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
+    """A recipe's own options, and the files of the recipes that it inherits from; None where there is no recipe."""
+    source = path.read_text(encoding="utf-8")
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     recipe = next((node for node in classes if node.name == "Recipe" and node.bases), None)
     if recipe is None:
         return None
     inside = [node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"]
     own = _declarations(inside[0].body, _comments(source), path) if inside else {}
-    return {**_inherited(recipe, Path(path)), **own}
-
-
-def _inherited(recipe: ast.ClassDef, path: Path) -> dict[str, Declaration]:
-    found: dict[str, Declaration] = {}
-    for base in recipe.bases:
-        file = path.with_name(f"{ast.unparse(base.value)}.py" if isinstance(base, ast.Attribute) else "")
-        found |= (options(file) or {}) if file.is_file() else {}
-    return found
+    return own, tuple(f"{ast.unparse(base.value)}.py" for base in recipe.bases if isinstance(base, ast.Attribute))
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -233,16 +245,22 @@ def declared(notebook: str, folder: Path = ROOT / "notebooks") -> dict[str, Decl
     path = Path(folder) / f"{notebook}.ipynb"
     if not path.is_file():
         raise InputError("the notebook is not there", where=path, expected=f"one of {', '.join(NOTEBOOKS)}")
+    return _with_added(_in_notebook(path, _stamp(path)))
+
+
+@lru_cache(maxsize=1024)
+def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration]:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     if not tagged:
         raise InputError("no cell tagged `parameters`", where=path,
                          todo="in JupyterLab: select the cell, Property Inspector, Add Tag")
-    return _with_added(parse("".join(tagged[0]["source"]), path))
+    return parse("".join(tagged[0]["source"]), path)
 
 
 def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict[str, Declaration]:
     """A data set or recipe that somebody added as a file is a choice, too, without a change in six notebooks."""
+    found = dict(found)
     for name, files in (("dataset", _data_sets(lib / "datasets")), ("recipe", recipes(lib / "recipes"))):
         if name in found and found[name].choices:
             choices = tuple(dict.fromkeys([*found[name].choices, *files]))
@@ -251,12 +269,15 @@ def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict
 
 
 def _data_sets(folder: Path) -> list[str]:
-    """Files with a function ``find(root, dataset, …)``."""
-    def finds(node: ast.stmt) -> bool:
-        return (isinstance(node, ast.FunctionDef) and node.name == "find"
-                and [one.arg for one in node.args.args[:2]] == ["root", "dataset"])
-    return [path.stem for path in sorted(Path(folder).glob("*.py"))
-            if any(map(finds, ast.parse(path.read_text(encoding="utf-8")).body))]
+    return [path.stem for path in sorted(Path(folder).glob("*.py")) if _finds(path, _stamp(path))]
+
+
+@lru_cache(maxsize=1024)
+def _finds(path: Path, _changed: tuple[int, int]) -> bool:
+    """Whether a file has a function ``find(root, dataset, …)``."""
+    functions = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    return any(node.name == "find" and [one.arg for one in node.args.args[:2]] == ["root", "dataset"]
+               for node in functions)
 
 
 def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
