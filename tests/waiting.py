@@ -1,0 +1,22 @@
+"""Waiting for other processes in tests."""
+
+import time
+
+
+def until(condition, seconds=120.0, pause=0.05):
+    """Whether the condition came true within `seconds`; it is asked again after each pause."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(pause)
+    return False
+
+
+def alive(pid):
+    """Whether a process runs. One that has ended, but that nobody has waited for, does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
