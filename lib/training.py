@@ -351,7 +351,7 @@ def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     Labels with as many columns hide one by one, others where anything of the frame is missing.
     """
     labels = np.array(labels)
-    rows = missing if missing.shape == labels.shape else missing.reshape(len(missing), -1).any(axis=1)
+    rows = missing if missing.shape == labels.shape else missing.any(axis=tuple(range(1, missing.ndim)))
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels
 

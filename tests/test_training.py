@@ -537,6 +537,8 @@ def test_hidden_rows_count_as_unlabelled_and_the_labels_stay():
     rows = np.array([False, True, False])
     assert np.isnan(training.hide(va, rows)[1]).all()
     assert training.hide(classes, rows).tolist() == [0, -1, 0]
+    assert training.hide(classes, np.repeat(rows[:, None], 2, axis=1)).tolist() == [0, -1, 0]
+    assert training.hide(classes[:0], np.zeros((0, 2), bool)).shape == (0,), "a trial without a single prediction"
     assert not va.any()
 
 

@@ -545,7 +545,7 @@ def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     method = tiny_set.create(name, tiny)
     windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
     one_by_one, together = method.collate([method.example(window) for window in windows]), method.gather(windows, CPU)
-    assert {"clip", "mel", "visual", "audio"} & together.keys()
+    assert {"clip", "mel", "visual", "audio", "frame"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
 
