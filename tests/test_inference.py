@@ -39,14 +39,14 @@ def tiny(tmp_path_factory):
     root = tiny_set.make(tmp_path_factory.mktemp("tiny"))
     train(root, "teacher", "tsav", options={"frame_step": 20})
     train(root, "seen_only", "tsav", modality="video", options={"frame_step": 20, "tasks": ["va"]})
-    for name in FUSION:
+    for name in OTHERS:
         train(root, name, name)
     train(root, "listening", "jca", modality="audio", audio_seconds=0.0)
     return root
 
 
-FUSION = ["jca", "rjca", "dca", "jca_paper"]
-RUNS = {"tsav": "teacher", **{name: name for name in FUSION}}
+OTHERS = [name for name in tiny_set.RECIPES if name != "tsav"]
+RUNS = {"tsav": "teacher", **{name: name for name in OTHERS}}
 
 
 def predictor(root, run, **changes):
@@ -216,7 +216,7 @@ def test_predictions_of_another_checkpoint_are_renewed_all_of_them(tiny, tmp_pat
 def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_path):
     """With `predict_run` the checkpoint stays while the data change: another sample set, faces cropped anew."""
     root = tiny_set.make(tmp_path)
-    for name in FUSION:
+    for name in OTHERS:
         train(root, name, name)
     folder, found = tmp_path / "predictions", predictor(root, "jca")
     for trial in ("seen", "short"):

@@ -201,7 +201,8 @@ def test_every_step_is_introduced_by_a_sentence(name):
     assert kinds.count("m") >= 5
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "params").rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", [file for folder in (".", "overlays") for file in sorted((ROOT / "params" / folder)
+                                  .glob("*.yaml"))], ids=lambda path: path.stem)
 def test_every_parameter_file_fits_the_notebooks(file):
     assert params.validate(params.load([file]), partial=file.parent.name == "overlays") == []
 
