@@ -37,11 +37,14 @@ def load(path: Path) -> dict:
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
     """Give a network the weights of a checkpoint. Raises InputError where they are those of a network of another form,
     as after an upgrade that changed the method's sizes."""
-    mine, its = model.state_dict(), saved["model"]
-    odd = sorted(name for name in {*mine, *its} if name not in mine or name not in its
-                 or mine[name].shape != its[name].shape)
-    if odd:
+    if odd := misfits(model.state_dict(), saved["model"]):
         raise InputError(f"weights of a network of another form: {len(odd)} differ in name or size, first {odd[0]}",
                          where=path, expected="weights that this version of the method has trained",
                          todo="give this experiment another name with `run`, or rename the old folder, and train again")
-    model.load_state_dict(its)
+    model.load_state_dict(saved["model"])
+
+
+def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names of weights that only one of two state dicts has, or that differ in shape."""
+    return sorted(name for name in {*mine, *its} if name not in mine or name not in its
+                  or mine[name].shape != its[name].shape)

@@ -81,7 +81,11 @@ def note(checkpoint: Path) -> str:
     """The sentence that must stand wherever this network's values are shown; "" for one trained on real data."""
     if is_published(checkpoint):
         return ""
-    return trials.SYNTHETIC_NOTE if is_synthetic(checkpoints.load(checkpoint)["params"]["dataset"]) else ""
+    return _synthetic_note(checkpoints.load(checkpoint)["params"])
+
+
+def _synthetic_note(params: Mapping) -> str:
+    return trials.SYNTHETIC_NOTE if is_synthetic(params["dataset"]) else ""
 
 
 def worth(checkpoint: Path) -> str:
@@ -97,7 +101,7 @@ def worth(checkpoint: Path) -> str:
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
     scores = _scores((found or {}).get("val", {}))
     told = f"validation {scores}" if scores else "not validated (no metrics.json beside its checkpoint)"
-    return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", note(checkpoint)]))
+    return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)]))
 
 
 def _scores(val: Mapping) -> str:

@@ -11,6 +11,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoints import misfits
 from lib.errors import InputError
 from lib.models import published
 from lib.models.r2plus1d import PLANES
@@ -63,9 +64,7 @@ def begin(net: nn.Module, path: Path) -> nn.Module:
     its = found["model"] if "model" in found else published.weights_in(found, path)
     if published.STEM in mine and published.STEM in its:
         its = {**its, published.STEM: its[published.STEM][:, :mine[published.STEM].shape[1]]}
-    wrong = sorted(name for name in {*mine, *its} if name not in mine or name not in its
-                   or mine[name].shape != its[name].shape)
-    if wrong:
+    if wrong := misfits(mine, its):
         raise InputError(f"{len(wrong)} of {len(mine)} weights do not fit this network, the first is {wrong[0]}",
                          where=path, expected="weights of the same network in the same sizes",
                          todo="set recipe, width, face_size and options as in the params.yaml of that run")
