@@ -79,11 +79,12 @@ def visual(inputs, parameters, create, name) -> None:
     with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
         for rows in _chunks(len(clips), place):
             shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
-            pictures = torch.from_numpy(faces.read(shown)).to(place)
-            shows = pictures[torch.from_numpy(where.reshape(clips[rows].shape)).to(place)]  # (N, 8, S, S, 3)
-            if parameters.get("jitter"):
-                shows = jittered(shows, np.random.default_rng([parameters["jitter"], rows.start]))
-            out[rows] = network({"clip": shows})["visual"].half().cpu().numpy()
+            batch = {"pictures": torch.from_numpy(faces.read(shown)).to(place),
+                     "shown": torch.from_numpy(where.reshape(clips[rows].shape)).to(place)}
+            if parameters.get("jitter"):   # each clip has a draw of its own: nothing can be shared
+                batch = {"clip": jittered(batch["pictures"][batch["shown"]],
+                                          np.random.default_rng([parameters["jitter"], rows.start]))}
+            out[rows] = network(batch)["visual"].half().cpu().numpy()
 
 
 @torch.inference_mode()

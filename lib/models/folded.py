@@ -3,20 +3,25 @@
 Outputs are the same to rounding. The convolutions of R(2+1)D reach either over the picture, (1, k, k), or over time,
 (k, 1, 1). With the channels last, the same memory is a batch of pictures for the one and a batch of (time, places)
 for the other, so that both run as two-dimensional convolutions without a copy between them. On a CPU these are faster
-than three-dimensional ones; a batch norm with the channels last is much slower, which is why it goes first.
+than three-dimensional ones; a batch norm with the channels last is much slower, which is why it goes first. There the
+clips of neighbouring frames share what they have in common, too (`lib.models.overlap`).
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from lib.models import overlap
+
 MULTIPLE = 16   # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
 WORTH = 32      # with fewer channels than this, filling up costs more than it gives
+LARGE = 4       # blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many clips
 
 
 def folded(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -71,7 +76,27 @@ class FoldedR2Plus1D(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16) float32."""
         x = clip.to(self.stem.spatial.weight.dtype).permute(0, 2, 3, 4, 1)      # (B, T, H, W, C) from here on
-        return self.blocks(self.stem(x).relu_()).permute(0, 4, 1, 2, 3).float()
+        return self._rest((self.stem(part).relu_() for part in (x.split(1) if _alone(x) else [x])), 0)
+
+    def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
+        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b, t], (B, T) long.
+
+        Clips of neighbouring frames show mostly the same pictures; a processor works on these once (a GPU as ever).
+        """
+        if not _alone(pictures):
+            return self(pictures[shown].permute(0, 4, 1, 2, 3))
+        x, shown, first = overlap.begin(self, pictures.to(self.stem.spatial.weight.dtype), shown)
+        return self._rest((x[rows][None] for rows in shown), first)
+
+    def _rest(self, clips: Iterable[Tensor], first: int) -> Tensor:
+        """From block `first` on; (b, T, H, W, C) each."""
+        large = torch.cat([self.blocks[first:LARGE](clip) for clip in clips])
+        return self.blocks[LARGE:](large).permute(0, 4, 1, 2, 3).float()
+
+
+def _alone(x: Tensor) -> bool:
+    """Whether clips are worked on one by one at first: not on a GPU, nor where loops and row numbers are compiled."""
+    return not (x.is_cuda or torch.compiler.is_compiling())
 
 
 class _FactoredBlock(nn.Module):

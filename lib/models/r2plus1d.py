@@ -40,6 +40,11 @@ class R2Plus1D18(nn.Module):
         x = self.stem(clip)
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
+    def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
+        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b, t], (B, T) long."""
+        clip = pictures[shown].permute(0, 4, 1, 2, 3)
+        return self(clip if clip.is_cuda else clip.contiguous())   # as `lib.models.tsav.normalise_clip` lays it out
+
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:
     shortcut = None

@@ -27,10 +27,26 @@ def normalise_clip(clip: Tensor) -> Tensor:
 
     Returns (B, C, T, H, W) float32: value / 255, minus the channel's mean, divided by its standard deviation.
     """
-    channels = clip.shape[-1]
-    mean, std = (torch.tensor(x[:channels], device=clip.device) for x in (CLIP_MEAN, CLIP_STD))
-    found = ((clip.float() / 255 - mean) / std).permute(0, 4, 1, 2, 3)
+    found = _normalise(clip).permute(0, 4, 1, 2, 3)
     return found if found.is_cuda else found.contiguous()  # a GPU is faster with the channels last in memory
+
+
+def _normalise(pictures: Tensor) -> Tensor:
+    mean, std = (torch.tensor(x[:pictures.shape[-1]], device=pictures.device) for x in (CLIP_MEAN, CLIP_STD))
+    return (pictures.float() / 255 - mean) / std
+
+
+def video_maps(encoder: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """(B, C, T', H', W') of a batch's clips, given as `clip` or, where clips overlap, as `pictures` and `shown`.
+
+    Arguments
+    ---------
+    encoder : `lib.models.r2plus1d.R2Plus1D18` or its folded form.
+    pictures : (N, S, S, channels) uint8, each once. shown : (B, 8) long, which of them each clip shows.
+    """
+    if "pictures" in batch:
+        return encoder.of_pictures(_normalise(batch["pictures"]), batch["shown"])
+    return encoder(as_clip(batch["clip"]))
 
 
 class TSAV(Model, name="tsav"):
@@ -53,7 +69,8 @@ class TSAV(Model, name="tsav"):
         features set to zero, for an auxiliary loss (sample specification 5). Only with both modalities.
 
     `clip` is float and normalised as by `normalise_clip`; a uint8 clip (B, 8, S, S, C) is normalised here, so
-    that a quarter of the bytes travels to the device. Outputs are raw: no softmax, tanh or sigmoid.
+    that a quarter of the bytes travels to the device. Clips that overlap can be given as `pictures` and `shown`
+    instead (`video_maps`). Outputs are raw: no softmax, tanh or sigmoid.
     """
 
     def __init__(self, compat: bool = False, *, width: float = 1.0, face_size: int = 112,
@@ -90,8 +107,9 @@ class TSAV(Model, name="tsav"):
         return outputs
 
     def _video(self, batch: Mapping[str, Tensor]) -> Tensor:
-        maps = self.video_model["r2plus1d"](as_clip(self.take(batch, "clip")))
-        return maps.mean(dim=(2, 3, 4))
+        if "pictures" not in batch:
+            self.take(batch, "clip")
+        return video_maps(self.video_model["r2plus1d"], batch).mean(dim=(2, 3, 4))
 
     def _head(self, audio: Tensor, video: Tensor) -> dict[str, Tensor]:
         columns = self.fc(torch.cat([audio, video], dim=1))             # (B, E + 2 + U)

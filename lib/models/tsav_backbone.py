@@ -11,13 +11,13 @@ from lib.errors import InputError
 from lib.models.base import Model
 from lib.models.folded import folded
 from lib.models.r2plus1d import PLANES
-from lib.models.tsav import as_clip, encoders, scaled_planes
+from lib.models.tsav import encoders, scaled_planes, video_maps
 
 STEM = "video_model.r2plus1d.stem.0.weight"
 
 
 class TSAVBackbone(Model, name="tsav_backbone"):
-    """Features of the two TSAV streams, each computed only when its input is in the batch.
+    """Features of the two TSAV streams, each computed only when its input (`lib.models.tsav`) is in the batch.
 
     The published network and the corrected one are the same; the published forward also fed `fc` with
     features of a wrong width and died there (specification 3.1 no. 1), which `compat` does not repeat. `fc`
@@ -52,12 +52,12 @@ class TSAVBackbone(Model, name="tsav_backbone"):
         return folded(self, dtype)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if "clip" not in batch and "mel" not in batch:
+        if not {"clip", "pictures", "mel"} & batch.keys():
             raise InputError("neither clip nor mel in the batch", where="model tsav_backbone",
                              expected="at least one of them")
         outputs = {}
-        if "clip" in batch:
-            maps = self.video_model["r2plus1d"](as_clip(batch["clip"]))     # (B, C, 1, S/16, S/16)
+        if {"clip", "pictures"} & batch.keys():
+            maps = video_maps(self.video_model["r2plus1d"], batch)          # (B, C, 1, S/16, S/16)
             outputs["visual"] = maps.mean(dim=(2, 3, 4)) if self.pooled else maps.flatten(1)
         if "mel" in batch:
             outputs["audio"] = self.audio_model["resnet"](batch["mel"])

@@ -127,8 +127,8 @@ class Recipe(base.Recipe):
         batch = {}
         if self.uses_video:   # each picture of these clips once, then as often as clips show it
             shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
-            pictures = torch.from_numpy(self._pictures(self._in_order(trial), trial, shown)).to(place)
-            batch["clip"] = pictures[torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)]
+            batch["pictures"] = torch.from_numpy(self._pictures(self._in_order(trial), trial, shown)).to(place)
+            batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)
         if self.uses_audio and self.published:   # each frame has a spectrogram of its own: nothing can be shared
             batch["mel"] = torch.from_numpy(np.stack([self._segment(trial, frame, None) for frame in frames])).to(place)
         elif self.uses_audio:   # near frames share their sound: it is turned into decibels once

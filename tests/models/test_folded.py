@@ -1,9 +1,11 @@
 """Networks in the form that predicts: batch norms folded, clips as pictures and rows of time; outputs stay."""
 
+import numpy as np
 import pytest
 import torch
 
-from lib import forward, models
+from lib import forward, models, windows
+from lib.models import overlap
 
 
 def stirred(net):
@@ -53,6 +55,38 @@ def test_folding_leaves_the_network_itself_as_it_was():
     after = net.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("frames", [range(60, 92), range(5), range(70, 71), [100, 3, 50, 9]], ids=str)
+@pytest.mark.parametrize(("name", "channels"), [("tsav", 4), ("tsav_backbone", 3)])
+def test_clips_that_share_pictures_give_what_each_gives_alone(name, channels, frames):
+    torch.manual_seed(1)
+    net = stirred(models.create(name, width=0.125, face_size=32, channels=channels))
+    wanted = windows.clips(110)[list(frames)]   # those of early frames begin in black
+    numbers, where = np.unique(wanted, return_inverse=True)
+    pictures = torch.randint(0, 256, (len(numbers), 32, 32, channels), dtype=torch.uint8)
+    given = {"pictures": pictures, "shown": torch.from_numpy(where.reshape(wanted.shape)),
+             "mel": torch.randn(len(wanted), 1, 64, 51)}
+    alone = {"clip": pictures[given["shown"]], "mel": given["mel"]}
+    with torch.inference_mode():
+        expected, found, plain = net(alone), net.folded()(given), net(given)
+    for key in expected:
+        assert expected[key].std() > 1e-3, "a constant would prove nothing"
+        torch.testing.assert_close(found[key], expected[key], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(plain[key], expected[key], atol=0, rtol=0)
+
+
+def test_what_neighbouring_clips_share_is_computed_once(monkeypatch):
+    pictures = []
+    factored = overlap.factored
+    monkeypatch.setattr(overlap, "factored", lambda conv, x, *more: pictures.append(len(x)) or factored(conv, x, *more))
+    net = models.create("tsav", width=0.0625, face_size=32, channels=3, modality="video").eval().folded()
+    shown = torch.from_numpy(windows.clips(200)[100:132] - 58)   # 32 clips of 74 pictures
+    with torch.inference_mode():
+        net({"pictures": torch.zeros(74, 32, 32, 3, dtype=torch.uint8), "shown": shown.long()})
+    # Of 256 places: every picture; then what has both neighbours, and the first and the last of each clip; then the
+    # first two and the last two.
+    assert pictures == [74, (74 - 12) + 2 * 32, (74 - 24) + 4 * 32]
 
 
 def test_a_network_in_training_cannot_be_folded():

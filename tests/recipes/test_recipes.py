@@ -540,11 +540,20 @@ def test_eight_expressions_and_twelve_units_learn_from_any_mix_of_labels(tiny, g
     assert {name for name, place in columns.items() if changed[place].any()} == set(given)
 
 
+def with_clips(batch):
+    """A batch whose clips are written out, where it says which pictures they show."""
+    if "pictures" not in batch:
+        return batch
+    rest = {name: values for name, values in batch.items() if name not in ("pictures", "shown")}
+    return {**rest, "clip": batch["pictures"][batch["shown"]]}
+
+
 @every_recipe
 def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     method = tiny_set.create(name, tiny)
     windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
     one_by_one, together = method.collate([method.example(window) for window in windows]), method.gather(windows, CPU)
+    together = with_clips(together)
     assert {"clip", "mel", "visual", "audio", "frame"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
@@ -570,7 +579,7 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
     windows = list(method.windows(trials.select(tiny_set.table(root), ["seen"])).itertuples(index=False))[30:50]
     one_by_one = plain.collate([plain.example(window) for window in windows])
     monkeypatch.setattr(faces.Faces, "read", counted)
-    together = method.gather(windows, CPU)
+    together = with_clips(method.gather(windows, CPU))
     assert together.keys() == {"clip", "mel"}
     for key, values in together.items():
         assert torch.equal(values, one_by_one[key])
