@@ -30,7 +30,7 @@ from lib import (
 from lib.datasets import is_synthetic
 from lib.errors import InputError
 from lib.models import published
-from lib.params import Params, complete
+from lib.params import Params, checkpoint, complete
 from lib.store import Store, fingerprint, request, write_text
 
 HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel", "speaker_run",
@@ -74,7 +74,7 @@ class Predictor:
 
 def checkpoint_path(params) -> Path:
     """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's own best one."""
-    return runs.checkpoint(params.predict_run or params.run, params.runs_root)
+    return checkpoint(params.predict_run or params.run, params.runs_root)
 
 
 def note(checkpoint: Path) -> str:

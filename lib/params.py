@@ -241,6 +241,25 @@ def placed(values: Mapping) -> Params:
     return Params({name: _absolute(name, value) for name, value in complete(values).items()})
 
 
+def weights_file(text: str, runs_root: Path) -> Path:
+    """The file that a parameter such as `backbone_run` names: a run's best checkpoint, or a weights file as it is.
+
+    Only what is there can tell which: a run may be called tsav_lr1.5. Where neither is, the place of the run's one.
+    """
+    best = Path(runs_root) / text / "checkpoints" / "best.pt"
+    file = ROOT / Path(text).expanduser()
+    return file if file.is_file() and not best.is_file() else best
+
+
+def checkpoint(text: str, runs_root: Path) -> Path:
+    """The same. Raises InputError when neither is there."""
+    place = weights_file(text, runs_root)
+    if not place.is_file():
+        raise InputError(f"there is neither a trained run nor a weights file called {text}", where=place,
+                         todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name")
+    return place
+
+
 def _absolute(name: str, value: object) -> object:
     return resolve(value) if name.endswith(("_root", "_path")) and value else value
 

@@ -165,19 +165,6 @@ def refuse_other(folder: Path, values: Mapping) -> None:
                              where=folder, todo="give this run another name (`run: …`), or move that folder")
 
 
-def checkpoint(text: str, runs_root: Path) -> Path:
-    """The weights that `backbone_run` or `predict_run` name: a run's best checkpoint, or a file as it is.
-
-    Raises InputError when neither is there.
-    """
-    best = Path(runs_root) / text / "checkpoints" / "best.pt"
-    for place in (best, declarations.ROOT / Path(text).expanduser()):
-        if place.is_file():
-            return place
-    raise InputError(f"there is neither a trained run nor a weights file called {text}", where=best,
-                     todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name")
-
-
 def fingerprint(path: Path) -> dict:
     """`store.fingerprint`; of an array of the store that of its JSON, which says what it was made from."""
     sidecar = Path(path).with_suffix(".json")

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from lib import asd_crops, media, people, tracking, weights
-from lib.declarations import ROOT
 from lib.features import mfcc
+from lib.params import weights_file
 from lib.store import Request, request
 
 WEIGHTS = "light_asd_ava"     # the published network that is taken where it is there
@@ -29,8 +29,7 @@ def network_file(named: str, weights_root: Path | None, runs_root: Path | None =
     if not named:
         place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
         return place if place is not None and place.is_file() else None
-    run = Path(runs_root or "runs") / named / "checkpoints" / "best.pt"
-    return run if run.is_file() else ROOT / Path(named).expanduser()
+    return weights_file(named, Path(runs_root or "runs"))
 
 
 def wanted(file: Path, crop: str, size: int, durations: Sequence[float] = (), name: str = "speaking") -> Request:

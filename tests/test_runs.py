@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import cluster, declarations, runs, sources, store
+from lib import cluster, declarations, params, runs, sources, store
 from lib.datasets.report import Report
 from lib.errors import InputError
 
@@ -160,10 +160,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 def test_a_checkpoint_is_found_by_the_name_of_its_run_or_of_its_file(run, tmp_path):
     best = run.path("checkpoints", "best.pt")
     with pytest.raises(InputError, match="neither a trained run nor a weights file called one"):
-        runs.checkpoint("one", tmp_path / "runs")
+        params.checkpoint("one", tmp_path / "runs")
     best.write_bytes(b"")
-    assert runs.checkpoint("one", tmp_path / "runs") == best
-    assert runs.checkpoint(str(best), tmp_path / "elsewhere") == best
+    assert params.checkpoint("one", tmp_path / "runs") == best
+    assert params.checkpoint(str(best), tmp_path / "elsewhere") == best
 
 
 def test_paths_inside_the_repository_are_kept_relative_to_it(run):

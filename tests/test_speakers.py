@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,7 +6,6 @@ import pytest
 import torch
 
 from lib import arrays, inference, media, overlay, people, plots, speaker_video, speakers, speaking_arrays, trials
-from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import speaking
 from lib.metrics.speaking import ava_ap
@@ -169,8 +167,9 @@ def test_a_network_is_light_asds_where_it_is_there_a_run_or_a_file(tmp_path):
     run.parent.mkdir(parents=True)
     run.touch()
     assert speaking_arrays.network_file("mine", None, tmp_path) == run
-    assert speaking_arrays.network_file("a/b.pt", None, tmp_path) == ROOT / "a/b.pt"
-    assert speaking_arrays.network_file("/a/b.pt", None, tmp_path) == Path("/a/b.pt")
+    (tmp_path / "b.pt").touch()
+    assert speaking_arrays.network_file(str(tmp_path / "b.pt"), None, tmp_path / "runs") == tmp_path / "b.pt"
+    assert speaking_arrays.network_file("theirs", None, tmp_path) == tmp_path / "theirs" / "checkpoints" / "best.pt"
 
 
 def test_without_a_network_a_prediction_table_stays_as_it_is(found):

@@ -16,10 +16,10 @@ import torch
 
 from lib import arrays, folds, metrics
 from lib import trials as trial_table
-from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models import published
 from lib.models.base import MODALITIES
+from lib.params import weights_file
 from lib.release import Course
 from lib.store import Request, Store, request
 
@@ -93,7 +93,7 @@ class Recipe:
     def learnt_from(self) -> list[str]:
         """Trials that the network learnt from that this one builds on; [] where none is known (published ones)."""
         run = self.params.get("backbone_run", "")
-        path = self.params.runs_root / run / "checkpoints" / "best.pt"
+        path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
 
     def arrays(self) -> list[Request]:
@@ -213,14 +213,6 @@ class Recipe:
 
     def initialise(self, model: torch.nn.Module) -> None:
         """Give a new network the weights that its training begins with; called by the trainer only."""
-
-    def weights_of(self, text: str) -> Path:
-        """The weights that an option names: a run's best checkpoint, or a file. Raises InputError where neither is."""
-        run = Path(self.params.runs_root) / text / "checkpoints" / "best.pt"
-        found = [path for path in (run, ROOT / Path(text).expanduser()) if path.is_file()]
-        self.require(bool(found), f"there is neither a trained run nor a weights file called {text}", str(run),
-                     f"train it first (`python -m lib run params/{text}.yaml`), or correct the name")
-        return found[0]
 
     def bytes_a_frame(self) -> dict[str, int]:
         """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""

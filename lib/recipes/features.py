@@ -12,6 +12,7 @@ from torchvision.models import list_models
 from lib import arrays, losses, models, windows
 from lib.models import initial
 from lib.models.window import WindowModel
+from lib.params import checkpoint, weights_file
 from lib.recipes import base
 from lib.store import Request, request
 
@@ -57,7 +58,7 @@ class Recipe(base.Recipe):
 
     def files(self):
         start = self.params.options["start_from"]
-        return [self.weights_of(start)] if start else []
+        return [checkpoint(start, self.params.runs_root)] if start else []
 
     def sketch(self):
         return None  # how wide the arrays are is known when they are there
@@ -96,7 +97,7 @@ class Recipe(base.Recipe):
     def _of_backbone(self, name: str) -> Request:
         self.require(bool(self.params.backbone_run), "backbone_run is empty", "the run that gives the features",
                      "set backbone_run in the parameter file")
-        files = {"weights": self.params.runs_root / self.params.backbone_run / "checkpoints" / "best.pt"}
+        files = {"weights": weights_file(self.params.backbone_run, self.params.runs_root)}
         if name == "backbone_audio":
             return request(name, files, seconds=self.params.audio_seconds, anchor="centre")
         return request(name, files, size=self.params.face_size, clip="dilated", pooled=self.params.features == "pooled")
@@ -190,7 +191,7 @@ class Recipe(base.Recipe):
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, self.weights_of(start))
+            initial.begin(model, checkpoint(start, self.params.runs_root))
 
     def loss(self, outputs, batch):
         self.require("va" in outputs, f"the network returned {', '.join(outputs) or 'nothing'}", "va (B, L, 2)",

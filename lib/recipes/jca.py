@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from lib import losses, models, smoothing, windows
-from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import backbone, mel
 from lib.models.tsav import scaled_planes
 from lib.models.tsav_backbone import positions
+from lib.params import weights_file
 from lib.recipes import base
 from lib.store import request
 
@@ -56,10 +54,7 @@ class Recipe(base.Recipe):
 
     @property
     def _files(self):
-        """A run's best checkpoint, or a weights file; only what is there can tell: a run may be called tsav_lr1.5."""
-        run = self.params.runs_root / self.params.backbone_run / "checkpoints" / "best.pt"
-        file = ROOT / Path(self.params.backbone_run).expanduser()
-        return {"weights": file if file.is_file() and not run.is_file() else run}
+        return {"weights": weights_file(self.params.backbone_run, self.params.runs_root)}
 
     @property
     def _visual(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from lib.features import face_maps, statistics
 from lib.models import lfan_backbone
 from lib.models.ir50 import CHANNELS, IR50, RELEASE_ORDER
 from lib.models.sequence import SOUNDS
+from lib.params import weights_file
 from lib.recipes import base
 from lib.release import Course
 from lib.store import request
@@ -97,9 +97,7 @@ class Recipe(base.Recipe):
     def _file(self):
         self.require(bool(self.params.backbone_run), "backbone_run is empty",
                      "a run of the recipe lfan_backbone, or weights/res50_ir_0.887.pth", "set backbone_run")
-        run = self.params.runs_root / self.params.backbone_run / "checkpoints" / "best.pt"
-        file = ROOT / Path(self.params.backbone_run).expanduser()
-        return file if file.is_file() and not run.is_file() else run
+        return weights_file(self.params.backbone_run, self.params.runs_root)
 
     # ---- the frozen part's output
 

@@ -10,6 +10,7 @@ from lib import audio, losses, models, pseudo_labels
 from lib.features import mel, published_sound
 from lib.features.recent import Recent
 from lib.models import initial
+from lib.params import checkpoint
 from lib.recipes import augmentation, base
 from lib.store import request
 
@@ -77,13 +78,13 @@ class Recipe(base.Recipe):
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, self.weights_of(start))
+            initial.begin(model, checkpoint(start, self.params.runs_root))
         elif self.params.options["initial"] == "pretrained":
             initial.pretrained(model)
 
     def files(self):
         start = self.params.options["start_from"]
-        return [self.weights_of(start)] if start else []
+        return [checkpoint(start, self.params.runs_root)] if start else []
 
     def windows(self, trials, epoch=None):
         pieces = []
