@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lib import processes
-from lib.errors import InputError
+from lib.errors import InputError, full_disk
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -102,8 +102,7 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
         return Outcome(None, function(item), None, time.perf_counter() - start)
     except (OSError, *catch) as error:
         if _is_full_disk(error) and not isinstance(error, InputError):
-            raise InputError("no space left on the device", where=getattr(error, "filename", None) or "",
-                             todo="free some space and start again: what was finished is kept") from error
+            raise full_disk(getattr(error, "filename", None) or "") from error
         if _is_full_disk(error) or not isinstance(error, catch):
             raise
         return Outcome(None, None, _explained(error), time.perf_counter() - start)

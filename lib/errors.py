@@ -21,6 +21,7 @@ class InputError(ValueError):
     def __init__(self, what: str, *, where: object = "", expected: str = "", todo: str = ""):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
         self.traceback = ""  # as text, for failures.csv: `cluster.map` fills it where the error was raised
+        self.cause = ""  # "disk" where the machine is at fault and not the input (`full_disk`)
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -34,6 +35,15 @@ class InputError(ValueError):
 
 def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
     return InputError(what, where=where, expected=expected, todo=todo)
+
+
+def full_disk(where: object = "", free: str = "") -> InputError:
+    """The error of a full disk, for every place that can meet one: a sweep tries such a point again."""
+    error = InputError(f"no space left on the device{free}", where=where,
+                       todo="free some space (`python -m lib store ls` shows what lies in the store) and start again: "
+                            "what was finished is kept")
+    error.cause = "disk"
+    return error
 
 
 @contextlib.contextmanager
@@ -51,6 +61,4 @@ def explain_full_disk(path: Path) -> Iterator[None]:
             raise
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
         free = shutil.disk_usage(place).free / 1e9
-        raise InputError(f"no space left on the device ({free:.1f} GB free)", where=path,
-                         todo="free some space (`python -m lib store ls` shows what lies in the store) and start "
-                              "again: what was finished is kept") from error
+        raise full_disk(path, f" ({free:.1f} GB free)") from error

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from lib import containers, pictures
-from lib.errors import InputError
+from lib.errors import InputError, full_disk
 
 if TYPE_CHECKING:
     import av
@@ -229,8 +229,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], times: np.ndarray, sou
     except OSError as error:
         if error.errno != ENOSPC:
             raise
-        raise InputError("no space left on the disk", where=path, expected="room for the recording",
-                         todo="free some space, then run the same command again") from error
+        raise full_disk(path) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -85,8 +85,7 @@ def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
         return _in_turn(planned, start, stop, say), ""
     except (NotebookFailed, InputError) as error:
         say(str(error))
-        full = "no space left" in str(error) and isinstance(error, InputError)
-        return FAILED, "disk" if full else getattr(error, "cause", "")
+        return FAILED, error.cause
     except Unfinished as error:
         say(str(error))
         return CONTINUE, ""

@@ -15,7 +15,7 @@ import yaml
 
 from lib import execution, experiments, pipeline, runs, store
 from lib.declarations import NOTEBOOKS, ROOT
-from lib.errors import InputError
+from lib.errors import InputError, full_disk
 from lib.params import Params, resolve
 
 SHARED = '''run: str = ""           # run folder
@@ -366,7 +366,7 @@ def test_a_full_disk_is_told_in_one_message(world, monkeypatch):
 
 @pytest.mark.parametrize(("raised", "cause"), [
     (execution.NotebookFailed("05_train stopped", "memory"), "memory"), (execution.NotebookFailed("a mistake"), ""),
-    (InputError("no space left on the device (0.0 GB free)"), "disk"), (InputError("no label file"), "")])
+    (full_disk("/data"), "disk"), (InputError("no label file"), "")])
 def test_whether_the_machine_was_at_fault_is_told_beside_the_status(world, monkeypatch, raised, cause):
     def fail(*_):
         raise raised
