@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from lib import runs
 from lib.declarations import all_declared
 from lib.errors import InputError
 from lib.metrics import EMOTIONS, ccc_table
+from lib.report import Html, page
 from lib.trials import SYNTHETIC_NOTE
 
 
@@ -224,9 +226,6 @@ def _write(table: pd.DataFrame, plotted: pd.DataFrame, notes: list[str], target:
     picture = folder.path("comparison.png")
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")
-    body = _tables(table)
-    lines = "".join(f"<p>{note}</p>" for note in notes)
-    page = (f'<!doctype html><meta charset="utf-8"><title>Comparison of runs</title>'
-            f'<style>body{{font:15px sans-serif;margin:2em}}td,th{{padding:.2em .7em;text-align:right}}</style>'
-            f'<h1>Comparison of runs</h1>{body}{lines}<img src="{picture.name}" width="800" alt="CCC of the runs">')
-    return [*files, folder.write_text("comparison.html", page), picture]
+    lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    shown = f'{_tables(table)}{lines}<img src="{picture.name}" width="800" alt="CCC of the runs">'
+    return [*files, folder.write_text("comparison.html", page("Comparison of runs", {"": Html(shown)})), picture]

@@ -34,12 +34,17 @@ class Html(str):
     """Text that is HTML already; any other text is escaped."""
 
 
-def page(title: str, parts: Mapping[str, pd.DataFrame | str]) -> str:
-    """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped."""
+def page(title: str, parts: Mapping[str, pd.DataFrame | str], reload: float = 0) -> str:
+    """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
+
+    reload : s after which a browser loads it again, 0 for never.
+    """
+    again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
     body = [f"<h1>{html.escape(title)}</h1>"]
     for number, (heading, content) in enumerate(parts.items()):
         body += [f"<h2>{html.escape(heading)}</h2>" if heading else "", _part(content, f"t{number}")]
-    return (f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(title)}</title>"
+    return (f"<!doctype html><html lang='en'><meta charset='utf-8'>{again}"
+            f"<title>{html.escape(title)}</title>"
             f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n")
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from lib import runs
+from lib import report, runs
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.trials import SYNTHETIC_NOTE
@@ -111,15 +111,12 @@ def write(folder: Path) -> pd.DataFrame:
 def page(folder: Path, table: pd.DataFrame) -> str:
     """sweep.html: the table, and at the end the merged results and pictures. It reloads itself while it runs."""
     facts = runs.Run(folder).read_json("sweep.json")
-    reload = "" if facts["ended"] else f'<meta http-equiv="refresh" content="{REFRESH}">'
     said = f"started {facts['started']}, " + (f"ended {facts['ended']}" if facts["ended"] else "running")
     results = folder / "results.html"
     more = results.read_text(encoding="utf-8") if facts["ended"] and results.is_file() else ""
-    return (f'<!doctype html><meta charset="utf-8">{reload}<title>{html.escape(folder.name)}</title>'
-            "<style>body{font:15px sans-serif;margin:2em}td,th{padding:.2em .7em;text-align:right}"
-            "td:first-child,th:first-child{text-align:left}table{border-collapse:collapse}</style>"
-            f"<h1>{html.escape(folder.name)}</h1><p>{said}; files: {html.escape(', '.join(facts['files']))}; "
-            f"workers: {facts['cluster']}</p>{as_html(table)}{more}")
+    told = html.escape(f"{said}; files: {', '.join(facts['files'])}; workers: {facts['cluster']}")
+    return report.page(folder.name, {"": report.Html(f"<p>{told}</p>{as_html(table)}{more}")},
+                       reload=0 if facts["ended"] else REFRESH)
 
 
 def as_html(table: pd.DataFrame) -> str:
