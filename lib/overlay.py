@@ -121,7 +121,8 @@ def draw(picture: np.ndarray, values: dict[str, float | str], note: str = "", ro
     note : lines below them. row : height of a line in px, by default a sixteenth of the picture's.
     """
     height, width = picture.shape[:2]
-    row, lines = row or max(16, height // 16), note.splitlines()
+    row = row or max(16, height // 16)
+    lines = speaker_video.broken(note, width - 8, int(0.75 * row) / 30)
     panel = np.full((row * (len(values) + len(lines)) // 2 * 2 + row, width, 3), 255, np.uint8)
     for line, (name, value) in enumerate(values.items()):
         if isinstance(value, str):
@@ -145,7 +146,5 @@ def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int) -> None
 
 def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
     """Text as high as a row, smaller where the room (px) asks for it."""
-    scale = row / 30
-    wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
-    cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, min(scale, scale * room / wide), (30, 30, 30), 1,
-                cv2.LINE_AA)
+    cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, speaker_video.fitting(text, room, row / 30),
+                (30, 30, 30), 1, cv2.LINE_AA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from lib.store import Store
 
 SPEAKS = 0.5    # probability from which a face counts as speaking
 GREEN, RED = (0, 170, 60), (214, 39, 40)
+MOST = 3        # lines of one sentence in a narrow picture; a longer one has smaller letters
 
 
 def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
@@ -51,15 +54,39 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
         right, bottom = round((face.x + face.width) * scale), round((face.y + face.height) * scale)
         cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
         _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
-    lines = note.splitlines()
+    room = out.shape[1] - 8
+    lines = broken(note, room, _size(out))
     for line, text in enumerate(lines, 1):
-        _text(out, text, (4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)), (0, 0, 0))
+        place = 4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)
+        _text(out, text, place, (0, 0, 0), fitting(text, room, _size(out)))
     return out
 
 
-def _text(picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple) -> None:
+def broken(note: str, room: int, size: float) -> list[str]:
+    """The lines of a note, each broken into up to three where it is wider than the room (px) at this size."""
+    found = []
+    for text in note.splitlines():
+        parts = min(MOST, math.ceil(_wide(text, size) / room))
+        found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
+    return found
+
+
+def fitting(text: str, room: int, size: float) -> float:
+    """The size of letters at which a text has room (px), at most `size`."""
+    return min(size, size * room / max(_wide(text, size), 1))
+
+
+def _wide(text: str, size: float) -> float:
+    return 1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]  # OpenCV 5 says a little too few
+
+
+def _size(picture: np.ndarray) -> float:
+    return max(0.4, picture.shape[0] / 900)
+
+
+def _text(picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0) -> None:
     """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and covers them."""
-    size, (x, y) = max(0.4, picture.shape[0] / 900), place
+    size, (x, y) = size or _size(picture), place
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
     cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import media, overlay, trials
+from lib import media, overlay, speaker_video, trials
 from lib.errors import InputError
 from lib.store import Store
 from tests.films import X264, encode, ramp
@@ -130,6 +130,23 @@ def test_the_sentence_is_drawn_inside_the_picture(size):
     assert columns[0] > 0
     assert columns[-1] < size[1] - 1, "the last column is free: nothing is cut off"
     assert columns[-1] - columns[0] > 0.4 * size[1] or size[1] > 1000
+
+
+@pytest.mark.parametrize("width", [200, 320, 480, 640, 1280])
+def test_a_long_note_is_broken_into_lines_that_keep_inside_the_picture(width):
+    note = "run sample_asd, trained on sample_conversations: validation AP who speaks 0.95 [0.93, 0.96]; person: 1"
+    boxes = pd.DataFrame(columns=["face", "smoothed", "speaking", "x", "y", "width", "height"])
+    below = panel(0.1, 0.1, note, (240, width))[-48:]
+    assert (below[:, -2:] > 200).all(), "the last columns are free: nothing is cut off"
+    assert (below < 100).any()
+    over = speaker_video.draw(np.full((240, width, 3), 90, np.uint8), boxes, note)
+    assert (over[:, -2:] == 90).all()
+    size = 0.4
+    lines = speaker_video.broken(note, width - 8, size)
+    assert " ".join(lines) == note
+    assert len(lines) <= 3
+    assert len(lines) == 1 or width < 1280
+    assert all(speaker_video.fitting(line, width - 8, size) > 0.8 * size for line in lines) or width < 320
 
 
 def test_the_number_is_written_as_well():

@@ -29,6 +29,8 @@ def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") 
         ax.axhline(len(table) - 2.5, color="0.7", linewidth=0.8)
         ax.set(xlabel=f"{emotion}: CCC, 95 % interval over trials", yticks=places, ylim=(len(table) - 0.5, -0.5))
         ax.set_yticklabels(table["run"])
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)
+    style.legend_beside(axes[-1])
+    for handle in axes[-1].get_legend().legend_handles if axes[-1].get_legend() else []:
+        handle.set_color(style.LABEL)   # validation has another colour in each panel: shapes tell
     style.finish(axes, title, note)
     return np.asarray(axes)
