@@ -84,7 +84,7 @@ def ap(good: list[np.ndarray], bad: list[np.ndarray]) -> float:
 
 
 def recordings(names: list[str], detector, place: Path) -> list[list]:
-    """Rows: recording, AP of real against muted by each reading, by words, AP of real against mismatched sound."""
+    """Rows: all together, their mean, each: AP of real against muted by each reading, by words, AP of real against mismatched sound."""
     ones = [prepared(name, detector, place) for name in names]
     real = [scored(one, one["sound"], detector) for one in ones]
     muted = [scored(one, np.zeros_like(one["sound"]), detector) for one in ones]
@@ -99,7 +99,9 @@ def recordings(names: list[str], detector, place: Path) -> list[list]:
 
     each = [row(Path(name).stem, [k], f"{by_words(ones[k], real[k], muted[k]):.3f}" if ALIGNED in name else "")
             for k, name in enumerate(names)]
-    return [row("all together", list(range(len(names))), ""), *each]
+    mean = ["mean of the recordings", *(f"{np.mean([float(one[k]) for one in each]):.3f}" for k in range(1, 4)), "",
+            f"{np.mean([float(one[-1]) for one in each]):.3f}"]
+    return [row("all together", list(range(len(names))), ""), mean, *each]
 
 
 def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:
