@@ -84,7 +84,8 @@ def ap(good: list[np.ndarray], bad: list[np.ndarray]) -> float:
 
 
 def recordings(names: list[str], detector, place: Path) -> list[list]:
-    """Rows: all together, their mean, each: AP of real against muted by each reading, by words, AP of real against mismatched sound."""
+    """Rows: all together, their mean, each recording. AP of real against muted by each reading and by words; of real
+    against mismatched sound."""
     ones = [prepared(name, detector, place) for name in names]
     real = [scored(one, one["sound"], detector) for one in ones]
     muted = [scored(one, np.zeros_like(one["sound"]), detector) for one in ones]
