@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import asd_crops, models
+from lib import asd_crops, checkpoints, models
 from lib.errors import InputError
 from lib.features import mfcc
 from lib.models import published
@@ -77,7 +77,7 @@ def _of_run(found: Mapping, path: Path, device: str) -> Detector:
         raise InputError(f"a run of the recipe {params['recipe']}", where=path, expected="one of the recipe talknet",
                          todo="name a run that learnt who is speaking")
     net = network(params)
-    net.load_state_dict(found["model"])
+    checkpoints.fill(net, found, path)
     net.requires_grad_(False)
     fps = float(found.get("statistics", {}).get("fps", PUBLISHED_FPS))
     return Detector(net.eval().to(device), params["options"]["network"], params["options"]["crop"],
