@@ -5,6 +5,7 @@ The experiment is sample_jca at the size of a test. Its arrays and its backbone 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -72,6 +73,12 @@ def table(place, name):
     return found[found["run"].str.startswith("sample_jca")].set_index("run").sort_index()
 
 
+def queued(slurm):
+    """What the scheduler still has."""
+    listed = subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True, text=True, check=True)
+    return listed.stdout.strip()
+
+
 def spec(place, name, **changes):
     file = place / f"{name}.yaml"
     logs = str(place / f"logs_{name}")
@@ -106,9 +113,7 @@ def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_
     assert found.loc[victim, "tries"] == 1
     assert found["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
     # Its scheduler has nothing left.
-    listed = subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True, text=True).stdout
-    assert in_the_end(lambda: not listed.strip() or not subprocess.run(
-        ["squeue", "--noheader"], env=slurm, capture_output=True, text=True).stdout.strip(), 60)
+    assert in_the_end(lambda: not queued(slurm), 60)
 
 
 def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, local, slurm):
@@ -128,15 +133,11 @@ def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, l
     pd.testing.assert_frame_equal(short, long)
 
 
-
-
 def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_again(place, local, slurm):
-    import signal
     running = sweep(place, "stopped", "--cluster", spec(place, "stopped"), "--workers", "2", env=slurm)
     assert in_the_end(lambda: list(state(place, "stopped").values()).count("finished") >= 2)
     running.send_signal(signal.SIGINT)
     assert running.wait() == 130
-    assert in_the_end(lambda: not subprocess.run(["squeue", "--noheader"], env=slurm, capture_output=True,
-                                            text=True).stdout.strip(), 60)
+    assert in_the_end(lambda: not queued(slurm), 60)
     assert sweep(place, "stopped", "--cluster", spec(place, "stopped"), env=slurm).wait() == 0
     assert table(place, "stopped")["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
