@@ -97,20 +97,34 @@ def one(name: str, changes: dict, seed: int, options) -> list[list]:
     return rows
 
 
+def over_seeds(rows: list[list]) -> list[str]:
+    """Mean, lowest and highest AP of the seeds at the clip's own length, a line a variant; none with one seed."""
+    own, told = 450, []
+    for name in dict.fromkeys(row[0] for row in rows):
+        values = [row[6] for row in rows if row[0] == name and row[4] == own]
+        told += [f"{name}: {np.mean(values):.3f} at {own} frames, mean of {len(values)} seeds "
+                 f"({min(values):.3f} to {max(values):.3f})."] if len(values) > 1 else []
+    return ["\n".join(["", *told])] if told else []
+
+
 def picture(rows: list[list], place: Path, title: str) -> None:
-    """AP over length: a line a variant (mean over seeds), dashed where it was not windowed, points for seeds."""
+    """AP over length: a line a variant, dashed where it was not windowed; the mean of the seeds that were scored at all
+    lengths, and a point for every seed."""
     style.theme()
     ax = style.new_axes(size=(7, 4))
     for number, name in enumerate(dict.fromkeys(row[0] for row in rows)):
         colour = style.PALETTE[number]
         for windowed, dashes in (("no", "--"), ("yes", "-")):
             of_windows = {row[4] for row in rows if row[5] == "yes"}
-            some = [(row[4], row[6]) for row in rows
+            some = [(row[4], row[6], row[1]) for row in rows
                     if row[0] == name and (row[5] == windowed or row[4] not in of_windows)]
-            lengths = sorted({length for length, _ in some})
-            means = [np.mean([ap for at, ap in some if at == length]) for length in lengths]
+            lengths = sorted({length for length, *_ in some})
+            whole = [seed for seed in {seed for *_, seed in some}
+                     if {at for at, _, its in some if its == seed} == set(lengths)]
+            means = [np.mean([ap for at, ap, seed in some if at == length and seed in whole]) for length in lengths]
             ax.plot(lengths, means, dashes, color=colour, label=f"{name}{', windows' * (windowed == 'yes')}")
-            ax.plot(*zip(*some, strict=True), ".", color=colour, alpha=0.5)
+            ax.plot([at for at, *_ in some], [ap for _, ap, _ in some], "dxo"[number], color=colour, alpha=0.6,
+                    markersize=4.5)
     ax.set(xlabel="frames scored together", ylabel="AP (AVA-style)", title=title)
     style.legend_beside(ax)
     plots.save(ax, place, close=True)
@@ -139,7 +153,8 @@ def main() -> None:
     title = f"speakers_{options.variants}"
     publish(title, ("variant", "seed", "steps", "s of training", "frames scored together", "in windows", "AP",
                     "95 %", "faces"), shown, ("torch", "numpy"),
-            [f"{options.share:.0%} of the steps of params/sample_asd.yaml. Intervals: over conversations, not seeds."])
+            [f"{options.share:.0%} of the steps of params/sample_asd.yaml. Intervals: over conversations, not seeds.",
+             *over_seeds(rows)])
     picture(rows, RESULTS / f"{time.strftime('%Y-%m-%d')}_{title}.png", f"{options.share:.0%} of the steps")
 
 

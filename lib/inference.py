@@ -100,7 +100,7 @@ def worth(checkpoint: Path) -> str:
     found = runs.Run(folder).read_json("metrics.json", {}) if Path(checkpoint).parent.name == "checkpoints" else {}
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
     scores = _scores((found or {}).get("val", {}))
-    told = f"validation {scores}" if scores else "not validated (no metrics.json beside its checkpoint)"
+    told = f"validation {scores}" if scores else "not validated yet (no metrics.json beside its checkpoint)"
     return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)]))
 
 

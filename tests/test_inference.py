@@ -109,7 +109,7 @@ def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(tiny
     folder = tmp_path / "mine"
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     best = folder / "checkpoints" / "best.pt"
-    assert inference.worth(best).splitlines()[0].endswith("not validated (no metrics.json beside its checkpoint)")
+    assert inference.worth(best).splitlines()[0].endswith("not validated yet (no metrics.json beside its checkpoint)")
     scores = {"valence": {"ccc": 0.834, "ci95": [0.79, 0.875]}, "arousal": {"ccc": 0.881, "ci95": None},
               "expression": {"f1_macro": 0.5}}
     (folder / "metrics.json").write_text(json.dumps({"val": scores}))

@@ -33,5 +33,5 @@ def test_a_video_is_predicted_and_drawn_without_the_task_va(tmp_path):
     shown = overlay.write(film, values, folder / f"{name}.mp4")
     assert len(media.frame_times(shown)) == 8
     assert predictor.synthetic
-    told = f"run classes, trained on sample: not validated (no metrics.json beside its checkpoint); {SENTENCE}"
+    told = f"run classes, trained on sample: not validated yet (no metrics.json beside its checkpoint); {SENTENCE}"
     assert set(values["note"]) == {told}
