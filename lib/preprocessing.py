@@ -208,8 +208,9 @@ def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) 
                 row |= dict(zip(("mean valence", "mean arousal"), every.mean(0).round(2), strict=True))
                 row |= dict(zip(("sd valence", "sd arousal"), every.std(0).round(2), strict=True))
                 row["correlation"] = round(float(np.corrcoef(every.T)[0, 1]), 2)
-            elif item.name == "expression":
-                row["most frequent"] = Counter(np.concatenate(values).tolist()).most_common(1)[0][0]
+            elif item.name == "expression" and any(k.any() for k in known):
+                every = np.concatenate([v[k] for v, k in zip(values, known, strict=True)])
+                row["most frequent"] = Counter(every.tolist()).most_common(1)[0][0]
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -142,6 +142,8 @@ def test_labels_are_summed_up_by_split(made):
     assert found.loc[("train", "va"), ["trials", "frames"]].tolist() == [3, 47 + 60 + 60]
     assert found.loc[("test", "va"), "labelled"] == "0.0%"
     train = np.concatenate([made.read(name, VA) for name in made.table.query("split == 'train'")["trial"]])
+    assert found.loc[("train", "expression"), "most frequent"] >= 0
+    assert np.isnan(found.loc[("test", "expression"), "most frequent"]), "not labelled is no class"
     assert found.loc[("train", "va"), "mean valence"] == pytest.approx(np.nanmean(train[:, 0]), abs=0.006)
 
 
