@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no training after so many, 0: no limit")
     asked = parser.parse_args()
     asked.until = time.time() + 60 * asked.minutes if asked.minutes else float("inf")
+    asked.runs, asked.data, asked.processed = (each.resolve() for each in (asked.runs, asked.data, asked.processed))
     asked.work.mkdir(parents=True, exist_ok=True)
     forms = [(method, {"modality": modality}) for method in asked.methods for modality in MODALITIES]
     means = table("family", asked, forms, ["method", "modality"])
