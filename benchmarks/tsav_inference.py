@@ -111,12 +111,13 @@ def ours(net, crops: Path, sound: np.ndarray, size: int, some: int = 0) -> tuple
     began = time.perf_counter()
     source = Recent(faces.Faces(valid(crops), 112, crops_dir=crops))
     clips, columns, power = windows.clips(some or len(source.faces)), mel.columns(SECONDS), mel.power_mel(sound)
-    starts, outputs = mel.start_column(np.arange(len(clips)) / FPS, 0.0, SECONDS), []
-    for start in range(0, len(clips), size):
-        shown, where = np.unique(clips[start:start + size], return_inverse=True)
-        outputs.append(called(net, mel.segments(power, starts[start:start + size], columns),
-                              pictures=source.read(shown), shown=where.reshape(-1, 8)))
-    return time.perf_counter() - began, np.concatenate(outputs)
+    starts, order = mel.start_column(np.arange(len(clips)) / FPS, 0.0, SECONDS), windows.together(len(clips), size=size)
+    outputs = np.zeros((len(clips), 17), np.float32)
+    for rows in (order[start:start + size] for start in range(0, len(clips), size)):
+        shown, where = np.unique(clips[rows], return_inverse=True)
+        outputs[rows] = called(net, mel.segments(power, starts[rows], columns),
+                               pictures=source.read(shown), shown=where.reshape(-1, 8))
+    return time.perf_counter() - began, outputs
 
 
 def valid(crops: Path) -> np.ndarray:

@@ -35,6 +35,19 @@ def clips(n_frames: int, length: int = 8, dilation: int = 6) -> np.ndarray:
     return np.where(frames < 0, -1, frames).astype(np.int32)
 
 
+def together(n_frames: int, dilation: int = 6, size: int = 32) -> np.ndarray:
+    """Order of the target frames in which `size` neighbours share the most pictures: (n_frames,) int32.
+
+    The clip of frame t has 7 of its 8 pictures in common with that of t + dilation, and none with that of t + 1. So of
+    each block of dilation · size frames come first the frames 0, dilation, 2 · dilation … of it, then 1, dilation + 1 …
+
+    dilation : frames from one picture of a clip to the next, >= 1. size : clips that are worked on at once, >= 1.
+    """
+    _at_least(1, dilation=dilation, size=size)
+    frames = np.arange(n_frames, dtype=np.int32)
+    return frames[np.lexsort((frames, frames % dilation, frames // (dilation * size)))]
+
+
 def look_back(present: np.ndarray, span: int = 32, length: int = 8) -> np.ndarray:
     """Choose `length` of the existing frames among the last `span` ones, for each target (JCA, section 2.4).
 

@@ -111,3 +111,16 @@ def test_pieces_with_history_have_every_frame_as_a_target_once_with_all_its_past
     targets = [frame for a, b in zip(first, stop, strict=True) for frame in range(a, b)]
     assert targets == list(range(n_frames))
     assert (start == np.maximum(first - 24, 0)).all()
+
+
+@pytest.mark.parametrize(("n_frames", "dilation", "size"),
+                         [(0, 6, 32), (1, 6, 32), (100, 6, 32), (401, 6, 32), (50, 4, 8)])
+def test_frames_whose_clips_share_most_stand_together_and_none_is_lost(n_frames, dilation, size):
+    order = windows.together(n_frames, dilation, size)
+    assert sorted(order.tolist()) == list(range(n_frames))
+    block = dilation * size
+    whole = [order[start:start + size] for start in range(0, n_frames // block * block, size)]
+    assert all((np.diff(some) == dilation).all() for some in whole)
+    clips = windows.clips(n_frames, dilation=dilation)
+    assert all(len(np.unique(clips[some])) <= size + 7 + 1 for some in whole), "a picture more a clip, and black"
+    assert all(abs(place - frame) < block for place, frame in enumerate(order)), "a recording is read block by block"

@@ -17,6 +17,7 @@ from lib.models.tsav_backbone import backbone_from_tsav
 
 # Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
+DILATION = {"dilated": 6, "look_back": 4}  # frames from one picture of a clip to the next, where no face is missing
 
 
 CHANNELS = 512  # of each stream at width 1
@@ -55,8 +56,12 @@ def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) 
     return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
+def _at_once(place: torch.device) -> int:
+    return FRAMES_AT_ONCE.get(place.type, FRAMES_AT_ONCE["cpu"])
+
+
 def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
-    size = FRAMES_AT_ONCE.get(place.type, FRAMES_AT_ONCE["cpu"])
+    size = _at_once(place)
     return (slice(start, min(start + size, n_frames)) for start in range(0, n_frames, size))
 
 
@@ -77,13 +82,15 @@ def visual(inputs, parameters, create, name) -> None:
     faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
     with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
-        for rows in _chunks(len(clips), place):
+        order = windows.together(len(clips), DILATION[parameters["clip"]], _at_once(place))
+        for chunk in _chunks(len(clips), place):
+            rows = order[chunk]
             shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
             batch = {"pictures": torch.from_numpy(faces.read(shown)).to(place),
                      "shown": torch.from_numpy(where.reshape(clips[rows].shape)).to(place)}
             if parameters.get("jitter"):   # each clip has a draw of its own: nothing can be shared
                 batch = {"clip": jittered(batch["pictures"][batch["shown"]],
-                                          np.random.default_rng([parameters["jitter"], rows.start]))}
+                                          np.random.default_rng([parameters["jitter"], chunk.start]))}
             out[rows] = network(batch)["visual"].half().cpu().numpy()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-KEEP = 128  # frames; a chunk of 32 targets reaches back 42 more (`windows.clips`), and 112 pixels are 38 kB
+KEEP = 256  # frames; a block of 192 targets (`windows.together`) reaches back 42 more, and 112 pixels are 38 kB
 
 
 class Recent:

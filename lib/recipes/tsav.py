@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from lib import audio, losses, models, pseudo_labels
+from lib import audio, losses, models, pseudo_labels, windows
 from lib.features import mel, published_sound
 from lib.features.recent import Recent
 from lib.models import initial
@@ -89,7 +89,7 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = np.arange(self.n_frames(trial), dtype=np.int32)  # as the table: an index of all data is large
+            frames = windows.together(self.n_frames(trial))  # int32 as the table: an index of all data is large
             if epoch is not None:
                 frames = self._training_frames(trial, index, epoch)
             ones = np.ones_like(frames)

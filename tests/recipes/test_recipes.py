@@ -350,7 +350,7 @@ def test_decisions_clip_affect_take_the_largest_class_and_the_sign_of_a_unit(tin
 def test_tsav_sees_eight_pictures_six_frames_apart_that_end_at_the_target(tiny):
     method = tiny_set.create("tsav", tiny)
     pictures = method.read("1_left", request("face", size=32))
-    windows = rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))
+    windows = {window.first_target: window for window in rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))}
     assert np.array_equal(method.example(windows[50])["clip"], pictures[[8, 14, 20, 26, 32, 38, 44, 50]])
     clip = method.example(windows[13])["clip"]
     assert not clip[:5].any(), "before the first frame it is black"
@@ -359,7 +359,7 @@ def test_tsav_sees_eight_pictures_six_frames_apart_that_end_at_the_target(tiny):
 
 def test_tsav_hears_the_sound_around_the_target_on_the_containers_clock(tiny):
     method = tiny_set.create("tsav", tiny)
-    window = rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))[30]
+    window = next(one for one in rows(method.windows(pd.DataFrame({"trial": ["1_left"]}))) if one.first_target == 30)
     power, time = method.read("1_left", request("mel")), 30 / 25
     start = round((time - 0.25 - 0.02) * 100)  # half a second around it; the sound starts at 0.02 s
     found = method.example(window)["mel"]
@@ -576,7 +576,8 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
     method, plain = (tiny_set.create("tsav", root, **changes) for _ in range(2))
     for each in (method, plain):   # masks come from landmarks, which this set does not have
         each._opened["read", "seen", request("mask")] = masks
-    windows = list(method.windows(trials.select(tiny_set.table(root), ["seen"])).itertuples(index=False))[30:50]
+    windows = method.windows(trials.select(tiny_set.table(root), ["seen"])).sort_values("first_target")
+    windows = list(windows.itertuples(index=False))[30:50]
     one_by_one = plain.collate([plain.example(window) for window in windows])
     monkeypatch.setattr(faces.Faces, "read", counted)
     together = with_clips(method.gather(windows, CPU))
