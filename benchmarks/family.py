@@ -152,4 +152,5 @@ def trained(p: Params, folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    import family  # other processes cannot import what is defined in __main__
+    family.main()
