@@ -7,9 +7,9 @@ published way calls the backbone for one window of 16 clips at a time, in every 
 frame, ever, and keeps the features as float16. What is measured on little data is extrapolated to Aff-Wild2 with the
 arithmetic shown.
 
-The losses of the first steps are compared too, with the published 64 windows a step: with features of float32 they are
-the same (1e-7), so what is left is float16's rounding, which training makes grow from step to step, more so with fewer
-windows a step. Nearly all of it is that of the sound's features: those of a picture are averaged over 49 positions.
+The losses of the first steps are compared too, with the published 64 windows a step: of float16, and of float32, where
+only the folded network's rounding is left. Training makes rounding grow from step to step, more so with fewer windows a
+step; most of float16's is that of the sound's features: those of a picture are averaged over 49 positions.
 
 Exit status 1 when a promise (80 times, 1e-3 of the loss) is not kept.
 """
