@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import experiments, folds
+from lib import experiments, folds, params
 from lib.declarations import ROOT
 from lib.errors import InputError
 
@@ -146,3 +146,13 @@ def test_a_fold_builds_on_the_run_of_its_own_fold(tmp_path):
     assert planned[1].values["backbone_run"] == "sample_lfan_backbone_fold2"
     plain = experiments.plan([library / "sample_lfan.yaml"], {"runs_root": str(tmp_path)}, ROOT / "notebooks", library)
     assert [each.values["run"] for each in plain] == ["sample_lfan_backbone", "sample_lfan"]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "params").glob("*lfan*.yaml")), ids=lambda file: file.stem)
+def test_a_fold_of_lfan_needs_nothing_but_its_number(file, tmp_path):
+    """`sweep params/sample_lfan.yaml --grid fold=0..2` on fresh data: no fold file has been made before."""
+    values = params.complete(params.load([file]))
+    assert values["fold"] == -1, "alone it is the official split"
+    for fold in (0, 5):
+        found = folds.split(of_sizes(14, 8), tmp_path, fold, values["fold_rule"])
+        assert set(found["split"]) == {"train", "val", "test"}
