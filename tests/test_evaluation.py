@@ -402,6 +402,7 @@ def test_the_majority_class_stands_beside_the_network_that_learns_classes(tiny):
     found = predictor(tiny, "tsav")
     table = tiny_set.table(tiny)
     trivial = evaluation.majority(table, found.recipe)["majority class"]
+    assert not any("ci95" in scores for scores in trivial.values()), "one draw of trials is no interval"
     rows = {trial: np.asarray(found.recipe.labels(trial, "expression")) for trial in ("seen", "short")}
     train = np.concatenate([np.asarray(found.recipe.labels(trial, "expression"))
                             for trial in table["trial"][table["split"] == "train"]])
