@@ -89,9 +89,8 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = windows.together(self.n_frames(trial))  # int32 as the table: an index of all data is large
-            if epoch is not None:
-                frames = self._training_frames(trial, index, epoch)
+            frames = (windows.together(self.n_frames(trial)) if epoch is None  # int32: an index of all data is large
+                      else self._training_frames(trial, index, epoch))
             ones = np.ones_like(frames)
             pieces.append((trial, {"start": np.maximum(frames + CLIP[0], 0), "stop": frames + 1, "first_target": frames,
                                    "target_step": ones, "n_targets": ones}))
