@@ -89,7 +89,7 @@ def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
     names = [name for name in p if name == "fold" or (name.startswith("sample_") and dataset.startswith("sample"))]
     dataset += "".join(f", {name} {p[name]}" for name in sorted(names) if p[name] != default.get(name))
     counts = {(scores.get("n_frames"), scores.get("n_trials")) for name, scores in metrics[split].items()
-              if name in EMOTIONS}
+              if name in EMOTIONS and scores.get("n_frames") != 0}  # 0: an emotion that was not learnt
     told = ", ".join(f"{frames} labelled frames of {trials} trials" for frames, trials in sorted(counts, key=str))
     return f"{dataset}, {split}: {told or 'no valence and arousal'}"
 

@@ -25,7 +25,7 @@ WORDS = {"correlation": "follows the label (1 is right)", "scale": "SD of the pr
 
 
 def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """One row a labelled val trial and emotion, worst trials first: `COLUMNS`; see `metrics.ccc_parts`.
+    """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see `metrics.ccc_parts`.
 
     table : trial table. folder : of the prediction files.
     """
@@ -33,7 +33,7 @@ def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     for trial in table["trial"][table["split"] == "val"]:
         values, known = evaluation.read_pairs(folder, trial)
         for k, emotion in enumerate(EMOTIONS):
-            if np.isfinite(known[:, k]).any():
+            if np.isfinite(known[:, k]).any() and np.isfinite(values[:, k]).any():
                 frames = int(np.isfinite(known[:, k]).sum())
                 found = metrics.ccc_parts(values[:, k], known[:, k])
                 rows.append({"trial": trial, "emotion": emotion, "frames": frames, **found})
@@ -51,10 +51,13 @@ def stretches(time: np.ndarray, prediction: np.ndarray, label: np.ndarray, secon
               most: int = MOST) -> list[tuple[int, int, float]]:
     """Where prediction and label are furthest apart: (first frame, frame after the last, RMSE), the worst first.
 
-    time : (T,) s. prediction, label : (T, 2); frames with a NaN in one of them do not count. Stretches of `seconds` s
-    (a shorter trial is one) do not overlap, and half of the frames of each count at least.
+    time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was not learnt) is left
+    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do not overlap, and half
+    of the frames of each count at least.
     """
-    squared = np.square(np.asarray(prediction, np.float64) - label).mean(axis=1)
+    squared = np.square(np.asarray(prediction, np.float64) - label)
+    told = np.isfinite(squared).any(axis=0)
+    squared = squared[:, told].mean(axis=1) if told.any() else np.full(len(squared), np.nan)
     known = np.isfinite(squared)
     sums, counts = (np.concatenate([[0.0], np.cumsum(values)]) for values in (np.where(known, squared, 0), known))
     stop = np.searchsorted(time, np.asarray(time) + seconds - 1e-9)

@@ -1,8 +1,9 @@
 """Computed arrays on disk: memory-mapped, written atomically, variants side by side, independent of paths and times.
 
 ``<processed>/<dataset>/trials/<trial>/`` holds the arrays of one person, ``…/videos/<video>/`` what two people in one
-video share. An array is ``<name>-<8 hex digits>.npy`` with a JSON of the same stem beside it. The digits are the hash
-of ``made_from``: the array's name, its parameters, the version of its function and the fingerprints of its inputs.
+video share, ``…/statistics/<rule>/`` means and deviations over many trials. An array is ``<name>-<8 hex digits>.npy``
+with a JSON of the same stem beside it. The digits are the hash of ``made_from``: the array's name, its parameters, the
+version of its function and the fingerprints of its inputs.
 """
 
 from __future__ import annotations
@@ -247,7 +248,7 @@ class Store:
         return self.folder / "trials.parquet"
 
     def shelf(self, owner: str, name: str) -> Shelf:
-        """`owner` is "trial" or "video"."""
+        """`owner` is "trial", "video" or, of what is taken over many trials, "statistic"."""
         return Shelf(self.folder / f"{owner}s" / name)
 
 

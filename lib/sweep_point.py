@@ -24,6 +24,7 @@ from pathlib import Path
 from lib import runs
 from lib.declarations import ROOT
 from lib.errors import InputError
+from lib.locks import locked
 
 LOOK = 0.2      # s between two looks at the process
 GRACE = 120.0   # s that a run has to write its checkpoint after SIGTERM
@@ -164,7 +165,7 @@ def serve() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     experiment = task["experiment"]
     try:
-        with locked(experiment.run.folder):
+        with locked(experiment.run.folder, LOCK_WAIT):
             status, cause = pipeline.carry_out([experiment], "", task["stop"], _say)
     except InputError as error:
         _say(str(error))
@@ -185,35 +186,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def locked(folder: Path, wait: float = LOCK_WAIT) -> Iterator[None]:
-    """Hold the lock on a folder; it is given back when this process ends, however it ends.
-
-    Raises InputError, naming who holds it, when it is not free after `wait` s. Where a file system has no locks there
-    is none.
-    """
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as stream:
-        end = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    stream.seek(0)
-                    raise InputError(f"another process works here: {stream.read().strip() or 'unknown'}", where=folder,
-                                     todo="wait for it, or stop it") from error
-                time.sleep(LOOK)
-            except OSError:  # ENOLCK, ENOTSUP
-                break
-        stream.seek(0)
-        stream.truncate()
-        stream.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(),
-                                 "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
-        stream.flush()
-        yield

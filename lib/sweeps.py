@@ -20,6 +20,7 @@ from lib import declarations, experiments, params, runs, schedulers, sweep_grid,
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.experiments import PREPARATION, Experiment
+from lib.locks import locked
 from lib.pipeline import CONTINUE, INTERRUPTED
 from lib.sweep_book import PREPARE, Book
 from lib.sweep_grid import Point
@@ -208,7 +209,7 @@ def progress(experiment: Experiment, makes_arrays: bool = False) -> tuple:
 def _alone(folder: Path) -> Iterator[None]:
     """Raise InputError when another sweep works in this folder."""
     try:
-        with sweep_point.locked(folder, wait=0):
+        with locked(folder, wait=0):
             yield
     except InputError as error:
         if not error.what.startswith("another process works here"):

@@ -66,6 +66,16 @@ def test_unlabelled_stretches_are_not_the_worst_and_a_short_trial_is_one_stretch
     assert errors_of_trials.stretches(TIME, prediction, np.full((200, 2), np.nan)) == []
 
 
+def test_a_network_of_one_emotion_is_judged_by_that_one():
+    label, prediction = np.zeros((200, 2)), np.full((200, 2), np.nan)
+    prediction[:, 0] = np.where(np.arange(200) < 100, 0.1, 0.9)
+    first, last, error = errors_of_trials.stretches(TIME, prediction, label)[0]
+    assert first >= 100
+    assert error == pytest.approx(0.9)
+    label[:, 1] = np.nan  # as the recipe gives the labels of what is not learnt
+    assert errors_of_trials.stretches(TIME, prediction, label)[0] == (first, last, error)
+
+
 # ---- pages
 
 @pytest.fixture

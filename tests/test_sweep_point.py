@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import sweep_point
+from lib import locks, sweep_point
 from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError
 from lib.experiments import read
@@ -73,7 +73,7 @@ def test_the_process_of_a_point_ends_when_its_worker_is_killed(tmp_path):
     end = world.runs / "sweep" / "points" / "sample_tsav.end.json"
     assert until(end.exists)
     assert json.loads(end.read_text())["status"] == 75
-    with sweep_point.locked(world.runs / "sample_tsav", wait=60):
+    with locks.locked(world.runs / "sample_tsav", wait=60):
         pass
 
 
@@ -101,7 +101,7 @@ def test_a_sweep_that_is_killed_leaves_no_process_behind_and_is_taken_up(tmp_pat
     sweep.kill()
     sweep.wait()
     assert until(lambda: not mark.exists()), "the notebook's own `finally` ran"
-    with sweep_point.locked(world.runs / "sample_tsav_lr0.1", wait=60):
+    with locks.locked(world.runs / "sample_tsav_lr0.1", wait=60):
         pass
     for step in OWN:
         cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + OWN[step]
@@ -144,8 +144,8 @@ def test_each_worker_of_a_machine_sees_one_gpu_of_its_own(monkeypatch):
 LOCK = """
 import sys, time
 from pathlib import Path
-from lib import sweep_point
-with sweep_point.locked(Path(sys.argv[1])):
+from lib import locks
+with locks.locked(Path(sys.argv[1]), 0):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -154,11 +154,11 @@ with sweep_point.locked(Path(sys.argv[1])):
 def test_a_lock_is_held_by_one_names_its_holder_and_ends_with_a_killed_process(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", LOCK, tmp_path], cwd=ROOT, stdout=subprocess.PIPE)
     assert other.stdout.readline()
-    with pytest.raises(InputError, match=f'"pid": {other.pid}'), sweep_point.locked(tmp_path, wait=0):
+    with pytest.raises(InputError, match=f'"pid": {other.pid}'), locks.locked(tmp_path, wait=0):
         pass
     other.kill()
     other.wait()
-    with sweep_point.locked(tmp_path, wait=0):
+    with locks.locked(tmp_path, wait=0):
         assert str(os.getpid()) in (tmp_path / ".lock").read_text()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from lib import dask_workers, schedulers, sweep_point, sweep_table, sweeps
+from lib import dask_workers, locks, schedulers, sweep_point, sweep_table, sweeps
 from lib.errors import InputError
 from tests import sweep_world
 from tests.test_pipeline import World
@@ -228,7 +228,7 @@ def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(wor
 
 def test_two_sweeps_into_the_same_folder_are_refused(world):
     planned = world.plan()
-    with sweep_point.locked(planned.folder), pytest.raises(InputError, match="another sweep works here") as caught:
+    with locks.locked(planned.folder, 0), pytest.raises(InputError, match="another sweep works here") as caught:
         world.sweep(planned)
     assert str(os.getpid()) in str(caught.value)
     assert world.calls() == [0, 0, 0, 0]

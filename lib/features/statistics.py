@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
+from lib import store
 from lib.errors import InputError
+from lib.locks import locked
+from lib.store import Shelf
+
+VERSION = 1  # of the rules: another one leaves what is kept aside
 
 
 def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
@@ -15,29 +23,61 @@ def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     A column that never changes gets the deviation 1: it becomes 0 and says nothing, instead of becoming infinite.
     Rows with NaN, of frames that the published LFAN database lacks, do not count. Raises InputError without any row.
     """
-    count, total, squares = 0, 0.0, 0.0
-    arrays = [np.asarray(each) for each in arrays]
-    arrays = [each[np.isfinite(each).all(axis=1)] for each in arrays]
-    shift = next((each[0].astype(np.float64) for each in arrays if len(each)), None)
-    if shift is None:
+    rows = (each[np.isfinite(each).all(axis=1)] for each in map(np.asarray, arrays))
+    count, mean, squares = _moments(rows)
+    if not count:
         raise InputError("no row to take statistics of", where="features.statistics",
                          expected="training trials with sound")
-    for each in arrays:   # shifted by a row of theirs, so that large means cost no digits
-        rows = each.astype(np.float64) - shift
-        count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
-    mean = total / count
-    spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean + shift), 1e-6), spread, 1.0)
-    return {"mean": (mean + shift).tolist(), "std": spread.tolist()}
+    spread = np.sqrt(squares / count)
+    spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, 1.0)
+    return {"mean": mean.tolist(), "std": spread.tolist()}
 
 
 def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     """One mean and one deviation of all numbers together (LFAN specification 1.10): the published rule."""
-    values = np.concatenate([np.asarray(each, np.float64).ravel() for each in arrays] or [np.zeros(0)])
-    values = values[np.isfinite(values)]
-    if values.size < 2 or not values.std() > 0:
-        return {"mean": [float(values.mean()) if values.size else 0.0], "std": [1.0]}
-    return {"mean": [float(values.mean())], "std": [float(values.std(ddof=1))]}
+    count, mean, squares = _moments(each[np.isfinite(each)][:, None] for each in map(np.asarray, arrays))
+    if count < 2 or not squares[0] > 0:
+        return {"mean": [float(mean[0]) if count else 0.0], "std": [1.0]}
+    return {"mean": [float(mean[0])], "std": [float(np.sqrt(squares[0] / (count - 1)))]}
+
+
+def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Rows, mean (k,) and squared distances from it (k,), one array in memory at a time."""
+    count, shift, total, squares = 0, None, np.zeros(1), np.zeros(1)
+    for each in arrays:
+        if not len(each):
+            continue
+        shift = each[0].astype(np.float64) if shift is None else shift
+        rows = each.astype(np.float64) - shift  # so that large means cost no digits
+        count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
+    if not count:
+        return 0, total, squares
+    return count, total / count + shift, np.maximum(squares - total**2 / count, 0)
+
+
+def kept(shelf: Shelf, made_from: Mapping, compute: Callable[[], Mapping[str, list[float]]]
+         ) -> dict[str, list[float]]:
+    """Statistics that lie on a shelf as an array (2, k), mean and deviation; computed by the first who wants them.
+
+    Others that want the same ones at the same time wait for it. On a shelf that cannot be written nothing is kept.
+    """
+    path = shelf.path(made_from)
+    if not path.with_suffix(".json").is_file() and not _writable(shelf.folder):
+        return dict(compute())
+    if not path.with_suffix(".json").is_file():
+        with locked(shelf.folder, wait=math.inf):
+            if not path.with_suffix(".json").is_file():
+                found = compute()
+                rows = np.array([found["mean"], found["std"]])
+                with shelf.creating(made_from, rows.shape, rows.dtype) as array:
+                    array[:] = rows
+    mean, std = store.read(path).tolist()
+    return {"mean": mean, "std": std}
+
+
+def _writable(folder: Path) -> bool:
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())
+    return os.access(there, os.W_OK)
 
 
 def normalised(rows: np.ndarray, statistics: dict[str, list[float]]) -> np.ndarray:

@@ -77,7 +77,8 @@ def ccc_parts(table: pd.DataFrame, axes: Sequence[Axes] | None = None, most: int
     if axes is None:
         axes = style.new_axes(1, len(_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True)
     for ax, (part, (words, right)) in zip(axes, _PARTS.items(), strict=True):
-        for emotion, marker in zip(EMOTIONS, "oD", strict=True):
+        learnt = [pair for pair in zip(EMOTIONS, "oD", strict=True) if pair[0] in set(table["emotion"])]
+        for emotion, marker in learnt:
             own = table[table["emotion"] == emotion].set_index("trial")[part].reindex(names)
             ax.plot(own, range(len(names)), marker, color=style.COLOURS[emotion], label=emotion)
         ax.axvline(right, color=style.LABEL, linewidth=1)

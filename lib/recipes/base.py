@@ -5,7 +5,7 @@ Notebooks, trainer and inference call only what is defined here, so none of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from lib import arrays, folds, metrics
 from lib import trials as trial_table
 from lib.errors import InputError
+from lib.features import statistics
 from lib.models import published
 from lib.models.base import MODALITIES
 from lib.params import weights_file
@@ -130,6 +131,29 @@ class Recipe:
         """What identifies the arrays, labels aside, that a prediction of this trial is made from."""
         wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
         return {str(item): arrays.locate(self._trials[str(trial)], item, self.store).digits for item in wanted}
+
+    def statistics_of(self, wanted: Request, trials: Sequence[str],
+                      rule: Callable = statistics.of_dimensions) -> dict[str, list[float]]:
+        """Mean and deviation of an array over all frames of some trials, by a rule of `lib.features.statistics`.
+
+        Computed once: the store keeps it for all runs that learn from the same trials (the points of a sweep).
+        """
+        inputs = {trial: arrays.locate(self._trials[trial], wanted, self.store).digits for trial in trials}
+        made_from = {"name": wanted.name, "parameters": {**wanted.parameters, "rule": rule.__name__},
+                     "version": statistics.VERSION, "inputs": inputs}
+        return statistics.kept(self.store.shelf("statistic", rule.__name__), made_from,
+                               lambda: rule(self._alike(wanted, trials)))
+
+    def _alike(self, wanted: Request, trials: Sequence[str]) -> Iterator[np.ndarray]:
+        """(T, k) of each trial. Raises InputError for a trial of another k than the first one's."""
+        columns = 0
+        for trial in trials:
+            rows = np.asarray(self.read(trial, wanted))
+            rows = rows.reshape(len(rows), -1)
+            columns = columns or rows.shape[1]
+            self.require(rows.shape[1] == columns, f"{wanted} has {rows.shape[1]} columns in {trial}",
+                         f"{columns}, as in {trials[0]}", "compute the features of all trials alike")
+            yield rows
 
     def n_frames(self, trial: str) -> int:
         """Frames of a trial, counted when its time stamps were read."""

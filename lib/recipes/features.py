@@ -10,6 +10,7 @@ from torchvision import models as networks
 from torchvision.models import list_models
 
 from lib import arrays, losses, models, windows
+from lib.features import statistics
 from lib.models import initial
 from lib.models.window import WindowModel
 from lib.params import checkpoint, weights_file
@@ -17,7 +18,6 @@ from lib.recipes import base
 from lib.store import Request, request
 
 SEEN, HEARD = ("pixels", "backbone_visual"), ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio")
-BRIGHT = 255.0  # of a pixel
 
 
 class Recipe(base.Recipe):
@@ -103,9 +103,9 @@ class Recipe(base.Recipe):
         return request(name, files, size=self.params.face_size, clip="dilated", pooled=self.params.features == "pooled")
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) float32 of some frames."""
-        rows = np.asarray(self.read(trial, item)[frames], np.float32)
-        return rows.reshape(len(rows), -1) / (BRIGHT if item.name == "pixels" else 1.0)
+        """(n, k) of some frames."""
+        rows = np.asarray(self.read(trial, item)[frames])
+        return rows.reshape(len(rows), -1)
 
     # ---- windows
 
@@ -131,16 +131,10 @@ class Recipe(base.Recipe):
         return targets
 
     def fit(self, windows):
-        """Mean and standard deviation of every number over the training trials: {array: {"mean": […], "sd": […]}}."""
+        """Mean and standard deviation of every number over the training trials: {array: {"mean": […], "std": […]}}."""
         self._refuse_copies()
-        trials, found = list(dict.fromkeys(windows["trial"].astype(str))), {}
-        for item in self._items:
-            n = sum(self.n_frames(trial) for trial in trials)
-            mean = sum(self._rows(trial, item).sum(axis=0, dtype=np.float64) for trial in trials) / n
-            square = sum(((self._rows(trial, item) - mean)**2).sum(axis=0, dtype=np.float64) for trial in trials) / n
-            sd = np.sqrt(square)
-            found[str(item)] = {"mean": mean.tolist(), "sd": np.where(sd > 1e-6, sd, 1.0).tolist()}
-        return found
+        trials = list(dict.fromkeys(windows["trial"].astype(str)))
+        return {str(item): self.statistics_of(item, trials) for item in self._items}
 
     def _refuse_copies(self) -> None:
         """Raise InputError where one file of features serves two trials of different recordings."""
@@ -162,7 +156,7 @@ class Recipe(base.Recipe):
             rows = self._rows(window.trial, item, frames)
             self.require(rows.shape[1] == len(told["mean"]), f"{item} has {rows.shape[1]} columns in {window.trial}",
                          f"{len(told['mean'])}, as in training", "compute the features of all trials alike")
-            parts.append((rows - np.float32(told["mean"])) / np.float32(told["sd"]))
+            parts.append(statistics.normalised(rows, told))
         item = {"valid": np.arange(steps) < window.n_targets,
                 "va": _filled(np.asarray(self.labels(window.trial, "va")[frames]), steps, np.nan)}
         named = dict(zip(("audio", "visual"), parts, strict=True)) if self._fuses else {

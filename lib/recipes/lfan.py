@@ -223,7 +223,7 @@ class Recipe(base.Recipe):
             if self.published:
                 parts = {split: [t for t in self._splits if self._splits[t] == split]
                          for split in ("train", "val", "test")}
-            found |= {f"{name}{split and f'_{split}'}": rule([self.read(t, self._sound(name)) for t in some])
+            found |= {f"{name}{split and f'_{split}'}": self.statistics_of(self._sound(name), some, rule)
                       for split, some in parts.items()}
         return found
 

@@ -133,10 +133,20 @@ def test_inputs_are_standardised_by_the_training_trials_only(tiny):
     every = np.concatenate([method._rows(trial, method._items[0]) for trial in train["trial"]
                             if trial != "quiet"])  # has no labels, so no window
     assert told["mean"] == pytest.approx(every.mean(0).tolist(), rel=1e-5)
-    assert told["sd"] == pytest.approx(every.std(0).tolist(), rel=1e-4)
-    method.statistics = {"loudness": {"mean": [1.0], "sd": [2.0]}}
+    assert told["std"] == pytest.approx(every.std(0).tolist(), rel=1e-4)
+    method.statistics = {"loudness": {"mean": [1.0], "std": [2.0]}}
     window = next(method.windows(table[:1]).itertuples(index=False))
     assert method.example(window)["features"][0, 0] == pytest.approx((every[0, 0] - 1) / 2, rel=1e-5)
+
+
+def test_training_trials_with_another_number_of_columns_are_named(tiny):
+    own_files(tiny, lambda trial, rows: rows[:, :4] if trial == "171" else rows)
+    method = recipe(tiny, ["mine.npy"])
+    table, lost = prepared(tiny, method)
+    assert not lost
+    with pytest.raises(InputError, match=r"feature\(file=mine.npy\) has 4 columns in 171") as caught:
+        method.fit(method.windows(table[table["split"] == "train"], 0))
+    assert caught.value.expected.startswith("5, as in")
 
 
 def test_every_frame_is_a_target_once(tiny):

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,9 @@ import torch
 
 from lib import arrays, checkpoints, datasets, forward, inference, models, params, recipes, training, trials
 from lib.errors import InputError
-from lib.features import face_maps
+from lib.features import face_maps, statistics
 from lib.models import lfan_backbone
-from lib.store import request
+from lib.store import listing, request
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -279,6 +280,18 @@ def test_statistics_are_of_training_trials_only_and_per_dimension(tiny):
     rows = np.concatenate([method.read(trial, request("mfcc39")) for trial in ("1_left", "1_right", "171")])
     np.testing.assert_allclose(method.statistics["mfcc"]["mean"], rows.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(method.statistics["mfcc"]["std"], rows.std(axis=0), rtol=1e-3)
+
+
+def test_runs_that_learn_from_the_same_trials_share_their_statistics(tiny, monkeypatch):
+    told = tiny_set.create("lfan", tiny, emotion="valence").statistics
+    shown = pd.DataFrame({"trial": ["1_left", "1_right", "171"]})
+    monkeypatch.setattr(statistics, "of_dimensions", recomputed := partial(pytest.fail, "computed again"))
+    recomputed.__name__ = "of_dimensions"
+    other = tiny_set.create("lfan", tiny, emotion="arousal")
+    assert other.statistics["mfcc"] == told["mfcc"]
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        other.fit(other.windows(shown[1:], 0))
+    assert {item["owner"] for item in listing(other.store.processed_root)} >= {"of_dimensions"}
 
 
 def test_by_the_published_rules_labelled_frames_are_joined_and_each_split_has_one_scalar(tiny):
