@@ -49,7 +49,7 @@ def _results(folder: Path) -> None:
 
     table = sweep_table.read(folder)
     click.echo(sweep_table.text(table))
-    if table["ccc"].notna().any():
+    if table["score"].notna().any():
         click.echo(sweep_results.finish(folder).text)
 
 

@@ -20,14 +20,17 @@ from lib.trials import SYNTHETIC_NOTE
 COLOURS = {"finished": "#cfe8cf", "running": "#fff3c4", "preparing": "#fff3c4", "failed": "#f4c7c3",
            "gave up": "#f4c7c3", "blocked": "#f4c7c3"}
 OPEN = ("waiting", "running", "preparing")
+# Of metrics.json, the first that is there counts: name of the entry -> what it is called, its key.
+MEASURES = {**dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")), "speaking": ("AP", "ap"),
+            "expression": ("macro-F1", "f1_macro"), "action_units": ("mean F1", "f1_mean")}
 REFRESH = 5  # s between two looks of a browser at the page
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """One row a run: point, the grid's parameters, state, epoch, best_ccc, ccc with low and high, seconds, host, ….
+    """One row a run: point, the grid's parameters, state, epoch, best, measure, score, low, high, seconds, host, ….
 
-    best_ccc : of all epochs, on the validation windows of training; ccc : of notebook 06, every labelled frame, mean
-    of both emotions or of the one that was learnt, with its 95 % interval.
+    best : of all epochs, on the validation windows of training; score : of notebook 06, every labelled frame, with its
+    95 % interval; measure : what both are, see `score`.
     Raises InputError when there is no sweep in that folder.
     """
     found = runs.Run(folder).read_json("sweep.json")
@@ -44,8 +47,8 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     since = time.time() - beat["started"] if running and "started" in beat else 0.0
     epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
     row = {"run": name, **{key: one["values"].get(key, "") for key in grid}, "state": one["state"],
-           "epoch": f"{epoch}/{one['epochs']}" if epoch else "", "best_ccc": best}
-    row |= dict(zip(("ccc", "low", "high"), score(_metrics(place) if ended else {}), strict=True))
+           "epoch": f"{epoch}/{one['epochs']}" if epoch else "", "best": best}
+    row |= dict(zip(("measure", "score", "low", "high"), score(_metrics(place) if ended else {}), strict=True))
     return row | {"seconds": round(one["seconds"] + since, 1), "tries": one["tries"],
                   "host": (beat.get("host", "") if running else one["host"]) or one["host"], "why": one["why"]}
 
@@ -64,13 +67,22 @@ def _metrics(place: Path) -> dict:
     return runs.Run(place).read_json("metrics.json", {})
 
 
-def score(metrics: Mapping) -> tuple[float | None, float | None, float | None]:
-    """CCC on val with its interval: the mean of both emotions, or the only one; None where there is none."""
+def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
+    """What is measured, its value on val, and the interval's bounds; "" and None where there is none.
+
+    The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean F1 (`MEASURES`).
+    """
     val = metrics.get("val") or {}
-    entry = val.get("mean") or next((val[name] for name in EMOTIONS if (val.get(name) or {}).get("ccc") is not None),
-                                    {})
-    low, high = entry.get("ci95") or (None, None)
-    return entry.get("ccc"), low, high
+    for name, (measure, key) in MEASURES.items():
+        entry = val.get(name) or {}
+        if entry.get(key) is not None:
+            return measure, entry[key], *(entry.get("ci95") or (None, None))
+    return "", None, None, None
+
+
+def measure(table: pd.DataFrame) -> str:
+    """What the scores of a table are; "score" while none is known."""
+    return next((name for name in table["measure"] if name), "score")
 
 
 # ---- for people
@@ -78,16 +90,21 @@ def score(metrics: Mapping) -> tuple[float | None, float | None, float | None]:
 def text(table: pd.DataFrame) -> str:
     """The table for a terminal."""
     shown = table.copy()
-    shown["ccc"] = [interval(row) for row in table.to_dict("records")]
-    shown["best_ccc"] = [_number(value) for value in table["best_ccc"]]
+    shown["score"] = [interval(row) for row in table.to_dict("records")]
+    shown["best"] = [_number(value) for value in table["best"]]
     shown["seconds"] = [f"{value:.0f}" if value else "" for value in table["seconds"]]
     shown["tries"] = [str(value) if value else "" for value in table["tries"]]
     shown["why"] = [str(value)[:60] for value in table["why"]]
-    shown = shown.drop(columns=["low", "high"])
-    empty = [name for name in ("why", "tries", "host", "ccc") if not any(shown[name])]
+    empty = [name for name in ("why", "tries", "host", "score") if not any(shown[name])]
     counts = table["state"].value_counts()
-    return (shown.drop(columns=empty).to_string(index=False) + "\n"
+    return (_headed(shown.drop(columns=empty)).to_string(index=False) + "\n"
             + ", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _headed(shown: pd.DataFrame) -> pd.DataFrame:
+    """With what is measured in the place of `best` and `score`."""
+    name = measure(shown)
+    return shown.drop(columns=["measure", "low", "high"]).rename(columns={"best": f"best {name}", "score": name})
 
 
 def _number(value: object) -> str:
@@ -95,9 +112,9 @@ def _number(value: object) -> str:
 
 
 def interval(row: Mapping) -> str:
-    """``0.431 [0.300, 0.512]`` of a row with ccc, low and high."""
+    """``0.431 [0.300, 0.512]`` of a row with score, low and high."""
     bounds = "" if row["low"] is None or pd.isna(row["low"]) else f" [{_number(row['low'])}, {_number(row['high'])}]"
-    return _number(row["ccc"]) + bounds
+    return _number(row["score"]) + bounds
 
 
 def write(folder: Path) -> pd.DataFrame:
@@ -121,8 +138,8 @@ def page(folder: Path, table: pd.DataFrame) -> str:
 
 def as_html(table: pd.DataFrame) -> str:
     """The table with its states in colour."""
-    shown = table.assign(ccc=[interval(row) for row in table.to_dict("records")],
-                         best_ccc=[_number(value) for value in table["best_ccc"]]).drop(columns=["low", "high"])
+    shown = _headed(table.assign(score=[interval(row) for row in table.to_dict("records")],
+                                 best=[_number(value) for value in table["best"]]))
     head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
     rows = "".join(f'<tr style="background:{COLOURS.get(row["state"], "none")}">'
                    + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"

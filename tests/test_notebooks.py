@@ -210,7 +210,8 @@ def test_every_parameter_file_fits_the_notebooks(file):
 # ---- one run of everything
 
 SMOKE = ROOT / "params" / "overlays" / "smoke.yaml"
-FILES = {name: [ROOT / "params" / f"{name}.yaml", SMOKE] for name in ("sample_tsav", "sample_rjca")}
+BOTH = ("sample_tsav", "sample_rjca")  # emotions; the second builds on the first
+FILES = {name: [ROOT / "params" / f"{name}.yaml", SMOKE] for name in (*BOTH, "sample_lfan")}
 
 
 class World:
@@ -247,7 +248,7 @@ def test_one_command_in_an_empty_folder_makes_the_run_it_builds_on_and_then_itse
     assert "sample_tsav is not there yet and is made first: sample_rjca builds on it" in said
     for name in NOTEBOOKS:
         assert re.search(rf"{name}: done in", said)
-        assert all((world.folder(run) / f"{name}.ipynb").is_file() for run in FILES)
+        assert all((world.folder(run) / f"{name}.ipynb").is_file() for run in BOTH)
 
 
 def test_a_second_method_takes_over_the_notebook_that_would_be_equal(world):
@@ -264,7 +265,7 @@ def test_a_second_method_uses_the_arrays_of_the_first(world):
     assert {tuple(one["shape"][1:]) for one in shapes} == {(32, 32, 3)}
 
 
-@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("name", BOTH)
 def test_a_run_folder_holds_what_is_needed_to_repeat_and_to_judge_it(world, name):
     folder = world.folder(name)
     for part in ("params.yaml", "environment.json", "history.csv", "metrics.json", "checkpoints/best.pt",
@@ -284,7 +285,7 @@ def test_a_run_folder_holds_what_is_needed_to_repeat_and_to_judge_it(world, name
     assert json.loads((folder / "environment.json").read_text())["versions"]["torch"]
 
 
-@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("name", BOTH)
 def test_scores_stand_raw_and_smoothed_beside_the_trivial_predictors(world, name):
     found = world.metrics(name)
     assert {"val", "val_smoothed", "baselines", "smoothing", "epoch", "rules", "synthetic"} <= found.keys()
@@ -298,7 +299,7 @@ def test_scores_stand_raw_and_smoothed_beside_the_trivial_predictors(world, name
     assert "test" not in found, "hidden labels are not read unless they are named"
 
 
-@pytest.mark.parametrize("name", list(FILES))
+@pytest.mark.parametrize("name", BOTH)
 def test_every_frame_of_val_and_test_is_predicted_and_ready_to_be_sent(world, name):
     folder = world.folder(name)
     table = trials.read(next((world.place / "processed").glob("sample-*/trials.parquet")))
@@ -317,9 +318,24 @@ def test_every_frame_of_val_and_test_is_predicted_and_ready_to_be_sent(world, na
 
 def test_executed_notebooks_carry_the_sentence_about_sample_networks(world):
     """In the printed text; pictures have it drawn in, which other tests look at."""
-    for name in FILES:
+    for name in BOTH:
         executed = (world.folder(name) / "06_inference.ipynb").read_text()
         assert trials.SYNTHETIC_NOTE in executed
+
+
+def test_a_run_that_learns_one_emotion_says_so_and_leaves_the_other_out(world):
+    status, said = world.run("sample_lfan", emotion="valence")
+    assert status == 0, said
+    found = world.metrics("sample_lfan")["val"]
+    assert found["valence"]["n_frames"] > 0
+    assert found["arousal"]["ccc"] is None
+    assert "no submission: arousal was not learnt" in said
+    page = (world.folder("sample_lfan") / "06_inference.ipynb").read_text()
+    assert "no frame has both emotions" in page
+    assert len(list((world.folder("sample_lfan") / "errors").glob("*.html"))) > 1
+    worst = (world.folder("sample_lfan") / "errors" / "index.html").read_text()
+    assert "<td>valence</td>" in worst
+    assert "<td>arousal</td>" not in worst
 
 
 def test_the_last_notebook_shows_the_other_runs_beside_this_one(world):

@@ -30,7 +30,7 @@ def sweep(place, grid, rows):
 
 def table(values):
     """Points over lr and fold with these CCC."""
-    rows = [{"run": f"r{k}", "lr": lr, "fold": fold, "state": "finished", "ccc": ccc}
+    rows = [{"run": f"r{k}", "lr": lr, "fold": fold, "state": "finished", "measure": "CCC", "score": ccc}
             for k, (lr, fold, ccc) in enumerate(values)]
     return pd.DataFrame(rows)
 
@@ -150,11 +150,33 @@ def test_a_line_goes_through_the_means_in_the_order_of_numbers_and_rates_stand_o
 
 
 @pytest.mark.parametrize(("val", "expected"), [
-    ({"valence": {"ccc": 0.1}, "arousal": {"ccc": 0.3}, "mean": {"ccc": 0.2, "ci95": [0.1, 0.3]}}, (0.2, 0.1, 0.3)),
-    ({"arousal": {"ccc": 0.3, "ci95": None}}, (0.3, None, None)),
-    ({"expression": {"f1_macro": 0.5}}, (None, None, None)), ({}, (None, None, None))])
-def test_the_score_of_a_run_is_the_mean_of_both_emotions_or_the_one_it_learnt(val, expected):
+    ({"valence": {"ccc": 0.1}, "arousal": {"ccc": 0.3}, "mean": {"ccc": 0.2, "ci95": [0.1, 0.3]}},
+     ("CCC", 0.2, 0.1, 0.3)),
+    ({"arousal": {"ccc": 0.3, "ci95": None}, "mean": {"ccc": None}}, ("CCC", 0.3, None, None)),
+    ({"speaking": {"ap": 0.9, "ci95": [0.8, 0.95]}}, ("AP", 0.9, 0.8, 0.95)),
+    ({"expression": {"f1_macro": 0.5}}, ("macro-F1", 0.5, None, None)), ({}, ("", None, None, None))])
+def test_the_score_of_a_run_is_the_mean_of_both_emotions_the_one_it_learnt_or_of_another_task(val, expected):
     assert sweep_table.score({"val": val}) == expected
+
+
+def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path):
+    known = {}
+    for lr, seed, ap in ((0.1, 0, 0.8), (0.1, 1, 0.9), (0.2, 0, 0.6)):
+        run = runs.Run(tmp_path / f"asd_{lr}_{seed}")
+        run.write_json("metrics.json", {"val": {"speaking": {"ap": ap, "ci95": [ap - 0.1, ap + 0.1]}}})
+        known[run.folder.name] = {"values": {"lr": lr, "seed": seed}, "folder": str(run.folder), "state": "finished",
+                                  "epochs": 1, "host": "here", "seconds": 1.0, "tries": 0, "why": ""}
+    folder = tmp_path / "asd_sweep"
+    runs.Run(folder).write_json("sweep.json", {"grid": {"lr": [0.1, 0.2], "seed": [0, 1]}, "files": [], "ended": "now",
+                                               "started": "now", "cluster": "local", "runs": known})
+    found = sweep_results.finish(folder)
+    rows = found.merged.set_index("lr")["speaking"]
+    assert rows.to_dict() == {0.1: pytest.approx(0.85), 0.2: 0.6}
+    assert list(found.merged["why"].fillna("")) == ["mean of the runs", ""]
+    assert "0.600 [0.500, 0.700]" in found.text
+    assert "merged: AP on val" in found.text
+    assert "<th>best AP</th><th>AP</th>" in (folder / "sweep.html").read_text()
+    assert found.mattered["parameter"][0] == "lr"
 
 
 def test_a_sweep_that_is_not_there_is_told(tmp_path):

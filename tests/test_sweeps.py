@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from lib import dask_workers, locks, schedulers, sweep_point, sweep_table, sweeps
+from lib import dask_workers, locks, schedulers, sweep_table, sweeps
 from lib.errors import InputError
 from tests import sweep_world
 from tests.test_pipeline import World
@@ -223,7 +223,7 @@ def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(wor
     stopped = world.table
     assert list(stopped["state"]) == ["finished"] * 4
     assert world.calls()[0] == 1, "what was finished is not run again"
-    assert list(stopped["ccc"]) == [0.5, 0.52, 0.3, 0.32]
+    assert list(stopped["score"]) == [0.5, 0.52, 0.3, 0.32]
 
 
 def test_two_sweeps_into_the_same_folder_are_refused(world):
@@ -244,9 +244,9 @@ def test_the_table_stands_in_csv_html_and_text_with_epoch_scores_and_host(world)
     written = pd.read_csv(folder / "sweep.csv")
     assert list(written["lr"]) == [0.1, 0.1, 0.2, 0.2]
     first = written.iloc[0]
-    assert (first["state"], first["epoch"], first["best_ccc"], first["ccc"], first["low"], first["high"],
+    assert (first["state"], first["epoch"], first["best"], first["score"], first["low"], first["high"],
             first["host"], first["seconds"]) == ("finished", "3/3", 0.5, 0.5, 0.4, 0.6, "here", 1.0)
-    assert pd.isna(written["ccc"].iloc[1])
+    assert pd.isna(written["score"].iloc[1])
     page = (folder / "sweep.html").read_text()
     assert "0.500 [0.400, 0.600]" in page
     assert "refresh" not in page, "it has ended"
