@@ -6,6 +6,7 @@ ones "whose sound is within 40 dB of its maximum". Three readings of that: a fra
 frame's, like beside like, which is taken; its largest sample beside the clip's; its level beside the clip's largest
 sample, which asks for most. All of them count noise before and after the sentence, where nobody speaks; so the frames
 of words stand beside them for the one recording that has an alignment. Mismatched: with the sound of the next one.
+Running means of the scores bring back what silence costs: rows of their own.
 Every length of video is worked on by a process of its own. Needs ../shared/media and ../shared/weights.
 """
 
@@ -42,6 +43,7 @@ ALIGNED, TICK = "grid_swwp2s", 25_000   # the recording with an alignment of its
 READINGS = {"frame's level by the loudest frame's": ("level", "level"),
             "frame's largest sample by the clip's": ("peak", "peak"),
             "frame's level by the clip's largest sample": ("level", "peak")}
+RADII = (2, 12)  # frames to either side: what `speakers.table` does by default, and a second in all
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
 
@@ -93,16 +95,18 @@ def recordings(names: list[str], detector, place: Path) -> list[list]:
              for one, other in zip(ones, ones[1:] + ones[:1], strict=True)]
     masks = [loud(one) for one in ones]
 
-    def row(name: str, chosen: list[int], words: str) -> list:
-        found = [[real[k][masks[k][reading]] for k in chosen] for reading in READINGS]
-        return [name, *(f"{ap(good, [muted[k] for k in chosen]):.3f}" for good in found), words,
-                f"{ap(found[0], [wrong[k] for k in chosen]):.3f}"]
+    def row(name: str, chosen: list[int], words: str = "", radius: int = 0) -> list:
+        goods, mutes, wrongs = ([speaking.smooth(each[k], radius) for k in chosen] for each in (real, muted, wrong))
+        found = [[good[masks[k][reading]] for good, k in zip(goods, chosen, strict=True)] for reading in READINGS]
+        return [name, *(f"{ap(good, mutes):.3f}" for good in found), words, f"{ap(found[0], wrongs):.3f}"]
 
     each = [row(Path(name).stem, [k], f"{by_words(ones[k], real[k], muted[k]):.3f}" if ALIGNED in name else "")
             for k, name in enumerate(names)]
     mean = ["mean of the recordings", *(f"{np.mean([float(one[k]) for one in each]):.3f}" for k in range(1, 4)), "",
             f"{np.mean([float(one[-1]) for one in each]):.3f}"]
-    return [row("all together", list(range(len(names))), ""), mean, *each]
+    every = list(range(len(names)))
+    smoothed = [row(f"all together, running mean of {2 * radius + 1} frames", every, radius=radius) for radius in RADII]
+    return [row("all together", every), *smoothed, mean, *each]
 
 
 def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:

@@ -1,18 +1,24 @@
 """Sweeps: what one costs beside its points, how busy two workers are, and the papers' 24 trainings on 1, 4 and 24 GPUs.
 
-    python benchmarks/sweeps.py [--parts overhead workers paper] [--points 24] [--keep FOLDER] [--seconds 10]
+    python benchmarks/sweeps.py [--parts overhead workers killed paper] [--points 24] [--keep FOLDER] [--seconds 10]
 
 overhead: 12 points whose function returns at once. workers: so many points of sample_jca at the size of a test, real
-notebooks, on two local workers; arrays and backbone are made first and counted by themselves. paper: seconds of a
+notebooks, on two local workers; arrays and backbone are made first and counted by themselves. killed: sample_tsav with
+three epochs, undisturbed, and killed (training and worker, SIGKILL) half an epoch after the first. paper: seconds of a
 training step at the published size, measured on this machine's GPU (or CPU), times the steps of Aff-Wild2.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import os
+import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -47,13 +53,16 @@ class Watch:
         return next(when for when, line in reversed(self.lines) if last in line) - start
 
 
-def swept(files: list[str], grid: list[str], place: Path, workers: int, **more):
-    """Run a sweep; returns its lines with times and the rows of its book."""
+def swept(files: list[str], grid: list[str], place: Path, workers: int, changes=None, before=lambda planned: None,
+          **more):
+    """Run a sweep; returns its lines with times and the rows of its book. `before` is called with the plan."""
     from lib import runs, schedulers, sweep_table, sweeps
 
     places = {f"{name}_root": str(place / name) for name in ("data", "processed", "runs")}
-    planned = sweeps.plan([ROOT / "params" / file for file in files], grid, {**places, "workers": "1"})
+    planned = sweeps.plan([ROOT / "params" / file for file in files], grid,
+                          {**places, "workers": "1", **(changes or {})})
     watch = Watch()
+    before(planned)
     status = sweeps.run(planned, schedulers.read("local"), workers, watch, sweep_table.write, **more)
     return status, watch, planned, runs.Run(planned.folder).read_json("sweep.json")["runs"]
 
@@ -83,6 +92,63 @@ def workers_rows(asked) -> list[list]:
              f"{own:.0f} s of points in {workers} × {wall:.0f} s: {own / wall / workers:.0%}",
              f"at least {MOST['workers']:.0%}"],
             ["the same with arrays, backbone and start", f"{whole:.0f} s in all", ""]]
+
+
+def killed_rows(asked) -> list[list]:
+    files, grid, short = ["sample_tsav.yaml"], ["seed=0"], {"epochs": "3", "error_pages": "0"}
+    with tempfile.TemporaryDirectory() as place:
+        _, _, planned, rows = swept(files, grid, Path(place), 1, short)
+        whole, undisturbed = rows[planned.points[0].name]["ran"], history(planned)
+        seconds = undisturbed["seconds"].mean()
+        killer = Killer(seconds / 2)
+        status, _, again, rows = swept(files, grid, Path(place), 1, {**short, "run": "again"}, killer.watch)
+        killer.join()
+        found = history(again)
+        log = (again.folder / "logs" / f"{again.points[0].name}.log").read_text()
+    one = rows[again.points[0].name]
+    ended = len(re.findall(r"^ *epoch +\d+ ", log, re.MULTILINE))
+    same = found.drop(columns="seconds").equals(undisturbed.drop(columns="seconds"))
+    return [[f"training and worker killed {killer.into:.1f} s after a checkpoint, an epoch takes {seconds:.1f} s "
+             f"(exit status {status}, tries {one['tries'] + 1})",
+             f"{killer.into / seconds:.2f} of an epoch in vain; {ended} epochs ended in all tries, of {len(found)}",
+             "at most its epoch"],
+            ["loss and scores of all epochs", "as undisturbed, to the last digit" if same else "OTHERS", "the same"],
+            ["seconds of the point, undisturbed and killed",
+             f"{whole:.0f}, {killer.lived:.0f} before it and {one['ran']:.0f} after it", ""]]
+
+
+class Killer(threading.Thread):
+    """Kills the training of a sweep's first point, and the worker that watches over it, some time after an epoch.
+
+    into : s since the last checkpoint, lived : s since the point began, both when it was killed.
+    """
+
+    def __init__(self, after: float):
+        super().__init__(daemon=True)
+        self.after, self.into, self.lived = after, math.nan, math.nan
+
+    def watch(self, planned) -> None:
+        self.run_folder = planned.experiments[planned.points[0].name].run.folder
+        self.beat = planned.folder / "points" / f"{planned.points[0].name}.json"
+        self.start()
+
+    def run(self) -> None:
+        last = self.run_folder / "checkpoints" / "last.pt"
+        while not last.is_file():
+            time.sleep(0.05)
+        time.sleep(self.after)
+        beat = json.loads(self.beat.read_text())
+        training = json.loads((self.run_folder / ".lock").read_text())["pid"]
+        for pid in (training, beat["pid"]):
+            os.kill(pid, signal.SIGKILL)
+        self.into, self.lived = time.time() - last.stat().st_mtime, time.time() - beat["started"]
+
+
+def history(planned):
+    """history.csv of a sweep's first point."""
+    import pandas as pd
+
+    return pd.read_csv(planned.experiments[planned.points[0].name].run.folder / "history.csv")
 
 
 def paper_rows(asked) -> list[list]:
@@ -137,17 +203,18 @@ def lfan_step() -> float:
     return gpu.seconds(step)
 
 
+RULES = {"overhead": overhead_rows, "workers": workers_rows, "killed": killed_rows, "paper": paper_rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["overhead", "workers", "paper"],
-                        choices=["overhead", "workers", "paper"])
+    parser.add_argument("--parts", nargs="+", default=list(RULES), choices=RULES)
     parser.add_argument("--points", type=int, default=24)
     parser.add_argument("--keep", type=Path, default=None, help="folder that keeps data and runs of the workers' part")
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring a training step")
     asked = parser.parse_args()
-    rules = {"overhead": overhead_rows, "workers": workers_rows, "paper": paper_rows}
-    rows = [row for part in asked.parts for row in rules[part](asked)]
-    report.publish("sweeps" + ("" if len(asked.parts) == len(rules) else "_" + "_".join(asked.parts)),
+    rows = [row for part in asked.parts for row in RULES[part](asked)]
+    report.publish("sweeps" + ("" if len(asked.parts) == len(RULES) else "_" + "_".join(asked.parts)),
                    ["what", "measured", "asked for"], rows, ["distributed", "torch", "papermill"],
                    [f"Epochs are the most that the recipe allows (it stops earlier by `patience`); validation is not "
                     f"counted; {FRAMES:,} frames, {FOLDS - 1} folds of {FOLDS}."])
