@@ -217,7 +217,7 @@ def main() -> None:
     report.publish("sweeps" + ("" if len(asked.parts) == len(RULES) else "_" + "_".join(asked.parts)),
                    ["what", "measured", "asked for"], rows, ["distributed", "torch", "papermill"],
                    [f"Epochs are the most that the recipe allows (it stops earlier by `patience`); validation is not "
-                    f"counted; {FRAMES:,} frames, {FOLDS - 1} folds of {FOLDS}."])
+                    f"counted; {FRAMES:,} frames, {FOLDS - 1} folds of {FOLDS}."] if "paper" in asked.parts else [])
 
 
 if __name__ == "__main__":
