@@ -13,7 +13,7 @@ import click
 from lib.clip_commands import clips
 from lib.declarations import ROOT
 from lib.errors import InputError
-from lib.sweep_commands import sweep
+from lib.sweeps.commands import sweep
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 

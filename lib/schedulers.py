@@ -47,7 +47,7 @@ QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["q
 PATIENCE = 30.0  # s for a scheduler to answer
 SETTLE = 120.0   # s for it to accept jobs
 MOST_EARLY_ENDS = 3  # jobs that end before their worker stood, one after the other: then something is wrong
-# The clock of a job: `sweep_point` reads it to know when the walltime ends.
+# The clock of a job: `lib.sweeps.point` reads it to know when the walltime ends.
 CLOCK = 'export SWEEP_JOB_STARTED=$(date +%s)'
 
 

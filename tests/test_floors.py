@@ -9,7 +9,7 @@ from lib.declarations import ROOT
 FLOORS = [
     {"errors", "trials", "params", "declarations", "sources", "colab"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
-     "device", "processes", "crops", "pictures", "pickles", "folds", "ranks", "release", "published_rows",
+     "device", "processes", "locks", "crops", "pictures", "pickles", "folds", "ranks", "release", "published_rows",
      "pseudo_labels", "checkpoints", "asd_crops", "asd_augmentation", "speaking_losses", "annotators", "label_tables"},
     {"datasets"},
     {"models"},
@@ -22,12 +22,11 @@ FLOORS = [
      "speaker_video", "roles", "delays", "errors_of_trials"},
     {"cluster", "dask_workers", "dispatch", "schedulers"},
     {"execution", "experiments", "crews", "pipeline", "comparison", "merging", "merging_folds", "clip_jobs",
-     "clip_commands", "sweep_grid", "sweep_point", "sweep_book", "sweeps", "sweep_table", "sweep_results",
-     "sweep_commands", "__main__"},
+     "clip_commands", "sweeps", "__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
-TORCH_FREE = {"params", "runs", "cluster", "sweeps", "sweep_table", "pipeline", "execution", "experiments", "__main__",
+TORCH_FREE = {"params", "runs", "cluster", "sweeps", "pipeline", "execution", "experiments", "__main__",
               "store", "labels"}
 
 

@@ -111,7 +111,7 @@ def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_
     found = table(place, "slurm")
     assert list(found["state"]) == ["finished"] * 4
     assert found.loc[victim, "tries"] == 1
-    assert found["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
+    assert found["score"].to_list() == pytest.approx(local["score"].to_list(), abs=1e-9)
     # Its scheduler has nothing left.
     assert in_the_end(lambda: not queued(slurm), seconds=60)
 
@@ -142,4 +142,4 @@ def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_aga
     assert running.wait() == 130
     assert in_the_end(lambda: not queued(slurm), seconds=60)
     assert sweep(place, "stopped", "--cluster", spec(place, "stopped"), env=slurm).wait() == 0
-    assert table(place, "stopped")["ccc"].to_list() == pytest.approx(local["ccc"].to_list(), abs=1e-9)
+    assert table(place, "stopped")["score"].to_list() == pytest.approx(local["score"].to_list(), abs=1e-9)

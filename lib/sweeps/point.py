@@ -124,7 +124,7 @@ def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
     if gpu := visible_gpu(task["slot"]):
         environment["CUDA_VISIBLE_DEVICES"] = gpu
     environment |= {f"{name}_NUM_THREADS": str(task["threads"]) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
-    child = subprocess.Popen([sys.executable, "-c", "from lib.sweep_point import serve; serve()"], cwd=ROOT,
+    child = subprocess.Popen([sys.executable, "-c", "from lib.sweeps.point import serve; serve()"], cwd=ROOT,
                              env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT,
                              start_new_session=True)
     try:

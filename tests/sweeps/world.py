@@ -11,13 +11,14 @@ import signal
 import time
 from pathlib import Path
 
-from lib import runs, sweep_point
+from lib import runs
+from lib.sweeps import point
 
 CCC = {"lr": {0.1: 0.5, 0.2: 0.3}, "sample_trials": {6: 0.0, 7: 0.02}}
 
 
 def quick(task):
-    """Everything that `sweep_point.work` promises, without a notebook."""
+    """Everything that `point.work` promises, without a notebook."""
     run, name = task["experiment"].run, task["name"] + (".prepare" if task["stop"] else "")
     calls = run.folder.parent / "calls" / name
     calls.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,7 @@ def answer(task, run, what):
     if what == "kill the worker":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "wait for stop":
-        while not sweep_point.why_stop({"walltime": 0, **task}):
+        while not point.why_stop({"walltime": 0, **task}):
             time.sleep(0.02)
         return {"end": "continue", "status": 75, "why": "stopped", **common}
     if what == "step forward":

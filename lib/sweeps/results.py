@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import runs, sweep_table
+from lib import runs
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
+from lib.sweeps import table as tables
 
 REPEATS = ("fold", "seed")  # runs that differ in these only are parts of one result
 GOOD = ("finished",)
-NAMES = (*EMOTIONS, *(name for name in sweep_table.MEASURES if name not in EMOTIONS))
+NAMES = (*EMOTIONS, *(name for name in tables.MEASURES if name not in EMOTIONS))
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Results:
 
 def finish(folder: Path, bootstrap: int = 1000) -> Results:
     """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw its page anew."""
-    run, table = runs.Run(folder), sweep_table.read(folder)
+    run, table = runs.Run(folder), tables.read(folder)
     grid = run.read_json("sweep.json")["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
     found = merged(folder, points, grid, bootstrap)
-    causes, note = mattered(points, grid), sweep_table.note(folder)
+    causes, note = mattered(points, grid), tables.note(folder)
     files = [run.write_text("results.csv", found.to_csv(index=False)),
              run.write_text("mattered.csv", causes.to_csv(index=False)), *draw(folder, points, grid, causes, note)]
     run.write_text("results.html", _page(found, causes, files, folder, note))
-    sweep_table.write(folder)
-    return Results(found, causes, _text(found, causes, note, sweep_table.measure(table)), files)
+    tables.write(folder)
+    return Results(found, causes, _text(found, causes, note, tables.measure(table)), files)
 
 
 def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
@@ -90,7 +91,7 @@ def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -
 def _scores(metrics: Mapping) -> dict:
     found = {}
     for name in NAMES:
-        entry, key = (metrics.get("val") or {}).get(name) or {}, sweep_table.MEASURES[name][1]
+        entry, key = (metrics.get("val") or {}).get(name) or {}, tables.MEASURES[name][1]
         if entry.get(key) is not None:
             low, high = entry.get("ci95") or (None, None)
             found |= {name: entry[key], f"{name}_low": low, f"{name}_high": high}
@@ -134,7 +135,7 @@ def draw(folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], cause
     """A line plot (one parameter varies) or a heat map of the two that mattered most."""
     from lib import plots
 
-    names, measure = list(causes["parameter"]), sweep_table.measure(points)
+    names, measure = list(causes["parameter"]), tables.measure(points)
     if not names:
         return []
     plots.theme()
@@ -163,7 +164,7 @@ def _readable(found: pd.DataFrame) -> pd.DataFrame:
     for name in NAMES:
         if name in found:
             rows = found.rename(columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"})
-            shown[name] = [sweep_table.interval(row) for row in rows.to_dict("records")]
+            shown[name] = [tables.interval(row) for row in rows.to_dict("records")]
     return shown.drop(columns=[name for name in shown if name.endswith(("_low", "_high"))]).fillna("")
 
 

@@ -148,7 +148,7 @@ def as_html(table: pd.DataFrame) -> str:
 
 
 def show(folder: Path, follow: bool = False, interval: float = 2.0):
-    """For a notebook cell: ``sweep_table.show("runs/sample_jca_sweep")``; the last expression of the cell shows it.
+    """For a notebook cell: ``table.show("runs/sample_jca_sweep")``; the last expression of the cell shows it.
 
     follow : stay, and draw the table anew every `interval` s until the sweep has ended (interrupt the kernel to leave).
     """

@@ -27,17 +27,18 @@ def sweep(words: tuple[str, ...], grid: tuple[str, ...], overrides: tuple, clust
     command again takes up where it was stopped. Exit status: 0 all finished, 1 some failed, 2 wrong command and nothing
     started, 3 finished but something was lost, 75 to be continued, 130 interrupted.
     """
-    from lib import schedulers, sweep_table, sweeps
+    from lib import schedulers
+    from lib.sweeps import planning, running, table
 
     # click hands only the first word behind --grid to it; the others are known by their equals sign.
     files = [Path(word) for word in words if "=" not in word]
     spec = schedulers.read(cluster)
-    planned = sweeps.plan(files, [*grid, *(word for word in words if "=" in word)], dict(overrides))
+    planned = planning.plan(files, [*grid, *(word for word in words if "=" in word)], dict(overrides))
     if print_jobs:
         click.echo("\n".join(job_lines(planned, spec)))
         return
-    screen = sweep_table.Screen()
-    status = sweeps.run(planned, spec, workers, screen.tell, screen)
+    screen = table.Screen()
+    status = running.run(planned, spec, workers, screen.tell, screen)
     if status in (0, 1, 3):
         _results(planned.folder)
     click.echo(f"table: {planned.folder / 'sweep.html'}")
@@ -45,12 +46,13 @@ def sweep(words: tuple[str, ...], grid: tuple[str, ...], overrides: tuple, clust
 
 
 def _results(folder: Path) -> None:
-    from lib import sweep_results, sweep_table
+    from lib.sweeps import results
+    from lib.sweeps import table as tables
 
-    table = sweep_table.read(folder)
-    click.echo(sweep_table.text(table))
+    table = tables.read(folder)
+    click.echo(tables.text(table))
     if table["score"].notna().any():
-        click.echo(sweep_results.finish(folder).text)
+        click.echo(results.finish(folder).text)
 
 
 def job_lines(planned, spec) -> list[str]:

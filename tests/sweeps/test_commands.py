@@ -3,8 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
-from lib import schedulers, sweep_commands, sweeps
+from lib import schedulers
 from lib.__main__ import main
+from lib.sweeps import commands, planning, running
 
 FILES = ["params/sample_jca.yaml", "params/overlays/smoke.yaml"]
 
@@ -20,7 +21,7 @@ def sweep(*words):
 
 
 def test_print_jobs_shows_the_script_and_every_point_and_starts_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(sweeps, "run", None)
+    monkeypatch.setattr(running, "run", None)
     done = sweep(*FILES, "--grid", "seed=0..1", "modality=audio,video", "--cluster", "slurm", "--print-jobs",
                  "-p", "runs_root", str(tmp_path / "runs"), "-p", "lr", "0.01")
     assert done.exit_code == 0, done.output
@@ -56,16 +57,16 @@ def test_without_a_scheduler_it_ends_with_status_2(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("status", "results"), [(0, True), (1, True), (3, True), (75, False), (130, False)])
 def test_the_exit_status_is_handed_on_and_results_are_told_at_the_end(monkeypatch, tmp_path, status, results):
     called = []
-    monkeypatch.setattr(sweeps, "run", lambda planned, spec, workers, *more: called.append(workers) or status)
-    monkeypatch.setattr(sweep_commands, "_results", lambda folder: called.append(folder.name))
+    monkeypatch.setattr(running, "run", lambda planned, spec, workers, *more: called.append(workers) or status)
+    monkeypatch.setattr(commands, "_results", lambda folder: called.append(folder.name))
     done = sweep(*FILES, "--grid", "seed=0", "--workers", "3", "-p", "runs_root", str(tmp_path))
     assert done.exit_code == status
     assert called == [3, "sample_jca_sweep"][:1 + results]
 
 
 def test_the_points_of_print_jobs_are_those_that_are_run(tmp_path):
-    planned = sweeps.plan([*FILES], ["options.dropout=0.1,0.2"], {"runs_root": str(tmp_path)})
-    lines = sweep_commands.job_lines(planned, schedulers.read("local"))
+    planned = planning.plan([*FILES], ["options.dropout=0.1,0.2"], {"runs_root": str(tmp_path)})
+    lines = commands.job_lines(planned, schedulers.read("local"))
     assert [line for line in lines if "-p options '{dropout: 0.2}'" in line]
     assert [one.values["options"]["dropout"] for name, one in planned.experiments.items() if "dropout" in name] == [
         0.1, 0.2]

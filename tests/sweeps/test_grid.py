@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from lib import declarations, params, sweep_grid
+from lib import declarations, params
 from lib.errors import InputError
+from lib.sweeps import grid as grids
 
 KNOWN = declarations.parse('''
 fold: int = -1  # part; from -1 to 100
@@ -19,7 +20,7 @@ OPTIONS = declarations.parse("dropout: float = 0.1  # share; from 0.0 to 1.0", "
 
 
 def parse(*words):
-    return sweep_grid.parse(words, KNOWN, OPTIONS)
+    return grids.parse(words, KNOWN, OPTIONS)
 
 
 def test_ranges_hold_both_ends_and_lists_keep_their_order_and_types():
@@ -70,7 +71,7 @@ def test_a_grid_of_too_many_points_is_a_slip_of_the_finger():
 
 
 def test_points_are_all_combinations_named_by_what_differs():
-    found = sweep_grid.points(parse("fold=0..1", "emotion=valence,arousal", "options.dropout=0.1,0.5"), "lfan")
+    found = grids.points(parse("fold=0..1", "emotion=valence,arousal", "options.dropout=0.1,0.5"), "lfan")
     assert len(found) == 8
     assert [found[0].name, found[-1].name] == ["lfan_fold0_valence_dropout0.1", "lfan_fold1_arousal_dropout0.5"]
     assert found[1].values == {"fold": 0, "emotion": "valence", "options.dropout": 0.5}
@@ -78,15 +79,15 @@ def test_points_are_all_combinations_named_by_what_differs():
 
 def test_names_are_names_of_folders_and_differ():
     grid = parse("backbone_run=weights/a.pth,runs b", "compiled=true,false")
-    assert [point.name for point in sweep_grid.points(grid, "x")] == [
+    assert [point.name for point in grids.points(grid, "x")] == [
         "x_weights-a.pth_compiled", "x_weights-a.pth_no-compiled", "x_runs-b_compiled", "x_runs-b_no-compiled"]
     with pytest.raises(InputError, match="two points would have the same run folder: x_a-b"):
-        sweep_grid.points(parse("backbone_run=a/b,a b"), "x")
+        grids.points(parse("backbone_run=a/b,a b"), "x")
 
 
 def test_overrides_are_read_back_as_the_same_values():
     grid = parse("lr=1.0e-5,0.5", "compiled=true", "backbone_run=no", "options.dropout=0.25")
-    point = sweep_grid.points(grid, "x")[0]
+    point = grids.points(grid, "x")[0]
     read = params.load([], point.overrides())
     assert read == {"lr": 1e-5, "compiled": True, "backbone_run": "no", "options": {"dropout": 0.25}}
     assert all(yaml.safe_load(text) is not None for text in point.overrides().values())

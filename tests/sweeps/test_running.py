@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from lib import dask_workers, locks, schedulers, sweep_table, sweeps
+from lib import dask_workers, locks, schedulers
 from lib.errors import InputError
-from tests import sweep_world
+from lib.sweeps import planning, running
+from lib.sweeps import table as tables
+from tests.sweeps import world as points
 from tests.test_pipeline import World
 
 GRID = ["lr=0.1,0.2", "sample_trials=6,7"]
@@ -29,25 +31,25 @@ class Swept(World):
 
     def plan(self, *grid, name="sample_tsav", **overrides):
         texts = {key: str(value) for key, value in overrides.items()}
-        return sweeps.plan([self.library / f"{name}.yaml"], list(grid or GRID), texts, self.notebooks, self.library)
+        return planning.plan([self.library / f"{name}.yaml"], list(grid or GRID), texts, self.notebooks, self.library)
 
     def behave(self, **plans):
         self.runs.mkdir(exist_ok=True)
         (self.runs / "behave.json").write_text(json.dumps({NAMES[int(name[1:])]: one for name, one in plans.items()}))
 
-    def sweep(self, planned=None, tell=None, work=sweep_world.quick, **changes):
+    def sweep(self, planned=None, tell=None, work=points.quick, **changes):
         self.said.clear()
         spec = schedulers.Params({**schedulers.read("local"), **changes})
-        return sweeps.run(planned or self.plan(), spec, 0, tell or self.said.append, sweep_table.write, work)
+        return running.run(planned or self.plan(), spec, 0, tell or self.said.append, tables.write, work)
 
     def calls(self, name=None):
         names = [name] if name else NAMES
-        found = [sweep_world.calls(self.runs, one) for one in names]
+        found = [points.calls(self.runs, one) for one in names]
         return found[0] if name else found
 
     @property
     def table(self):
-        return sweep_table.read(self.runs / "sample_tsav_sweep").set_index("run")
+        return tables.read(self.runs / "sample_tsav_sweep").set_index("run")
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_points_that_cannot_be_run_are_named_before_anything_starts(world):
 def test_missing_runs_that_points_build_on_are_made_once_and_first(world):
     planned = world.plan("lr=0.1,0.2", name="sample_jca")
     assert planned.bases == ["sample_tsav"]
-    found = {task.name: task for task in sweeps.tasks(planned, list(planned.experiments), lambda name, stop: {})}
+    found = {task.name: task for task in planning.tasks(planned, list(planned.experiments), lambda name, stop: {})}
     assert list(found) == ["sample_tsav.prepare", "sample_tsav", "sample_jca_lr0.1", "sample_jca_lr0.2"]
     assert found["sample_tsav"].needs == ("sample_tsav.prepare",)
     assert found["sample_jca_lr0.2"].needs == ("sample_tsav", "sample_tsav.prepare"), "both have the same 01 and 04"
@@ -94,7 +96,7 @@ def test_missing_runs_that_points_build_on_are_made_once_and_first(world):
 
 def test_equal_preparation_is_one_task_and_unequal_ones_follow_each_other(world):
     planned = world.plan()
-    found = {task.name: task for task in sweeps.tasks(planned, NAMES, lambda name, stop: {"stop": stop})}
+    found = {task.name: task for task in planning.tasks(planned, NAMES, lambda name, stop: {"stop": stop})}
     prepared = [task for task in found.values() if task.name.endswith(".prepare")]
     assert [(task.name, task.payload["stop"], task.after) for task in prepared] == [
         (f"{NAMES[0]}.prepare", "04", ()), (f"{NAMES[1]}.prepare", "04", (f"{NAMES[0]}.prepare",))]
@@ -107,7 +109,7 @@ def test_preparations_that_differ_in_the_run_below_only_do_not_wait_for_each_oth
     for name in ("one", "two", "three"):
         world.file(name, "recipe: tsav\n")
     planned = world.plan("backbone_run=one,two,three")
-    found = {task.name: task for task in sweeps.tasks(planned, [name for name in planned.experiments if "_" in name],
+    found = {task.name: task for task in planning.tasks(planned, [name for name in planned.experiments if "_" in name],
                                                       lambda name, stop: {})}
     first = "sample_tsav_one.prepare"
     assert [found[f"sample_tsav_{name}.prepare"].after for name in ("one", "two", "three")] == [
@@ -195,7 +197,7 @@ def test_what_needs_a_run_that_failed_is_not_started(world, tmp_path):
     world.runs.mkdir(exist_ok=True)
     (world.runs / "behave.json").write_text(json.dumps({"sample_tsav": ["fail"]}))
     assert world.sweep(planned) == 1
-    table = sweep_table.read(planned.folder).set_index("run")
+    table = tables.read(planned.folder).set_index("run")
     assert list(table["state"]) == ["failed", "blocked", "blocked"]
     assert table["why"].iloc[1] == "needs sample_tsav"
     assert world.calls("sample_jca_lr0.1") == 0
@@ -250,9 +252,9 @@ def test_the_table_stands_in_csv_html_and_text_with_epoch_scores_and_host(world)
     page = (folder / "sweep.html").read_text()
     assert "0.500 [0.400, 0.600]" in page
     assert "refresh" not in page, "it has ended"
-    shown = sweep_table.text(sweep_table.read(folder))
+    shown = tables.text(tables.read(folder))
     assert "3 finished, 1 failed" in shown
-    assert sweep_table.show(folder).data.count("<tr") == 5
+    assert tables.show(folder).data.count("<tr") == 5
 
 
 def test_while_it_runs_the_page_reloads_itself_and_says_what_runs(world):
@@ -270,7 +272,7 @@ def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
     world.sweep()
     for live in (True, False):
         stream = io.StringIO()
-        screen = sweep_table.Screen(stream, live)
+        screen = tables.Screen(stream, live)
         screen(world.runs / "sample_tsav_sweep")
         screen.tell("a point: finished")
         assert ("\x1b[" in stream.getvalue()) == live
@@ -280,7 +282,7 @@ def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
 
 def test_a_folder_without_a_sweep_is_told(tmp_path):
     with pytest.raises(InputError, match=r"no sweep\.json"):
-        sweep_table.read(tmp_path)
+        tables.read(tmp_path)
 
 
 def test_a_parameter_that_came_after_a_run_had_its_default_then(world):

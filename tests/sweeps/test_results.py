@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import merging, plots, runs, sweep_results, sweep_table
+from lib import merging, plots, runs
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
+from lib.sweeps import results
+from lib.sweeps import table as tables
 from tests import tiny_set
 from tests.test_ensemble import a_run
 from tests.test_merging_folds import VAL, make_run
@@ -50,7 +52,7 @@ def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(
             a_run(tiny, tmp_path / name, seed + 10 * (modality == "video"))
             rows.append((name, {"modality": modality, "seed": seed}, "finished"))
     folder = sweep(tmp_path, {"modality": ["audio", "video"], "seed": [0, 1, 2]}, rows)
-    found = sweep_results.finish(folder, 20)
+    found = results.finish(folder, 20)
     assert list(found.merged["modality"]) == ["audio", "video"]
     assert list(found.merged["runs"]) == ["3 of 3", "3 of 3"]
     for row in found.merged.itertuples():
@@ -73,7 +75,7 @@ def test_runs_that_are_missing_in_a_result_are_told(tiny, tmp_path, tiny_data):
     grid = {"seed": [0, 1, 2], "lr": [0.1, 0.2]}
     rows = [(f"x_seed{seed}", {"seed": seed, "lr": 0.1}, state) for seed, state in
             ((0, "finished"), (1, "finished"), (2, "failed"))]
-    found = sweep_results.finish(sweep(tmp_path, grid, [*rows, ("x_other", {"seed": 0, "lr": 0.2}, "failed")]), 20)
+    found = results.finish(sweep(tmp_path, grid, [*rows, ("x_other", {"seed": 0, "lr": 0.2}, "failed")]), 20)
     assert list(found.merged["runs"]) == ["2 of 3", "0 of 1"]
     assert found.merged["why"].iloc[1] == "no run is finished"
 
@@ -82,7 +84,7 @@ def test_runs_that_do_not_fit_are_told_and_stop_nothing(tiny, tmp_path, tiny_dat
     a_run(tiny, tmp_path / "x_seed0", 0)
     a_run(tiny, tmp_path / "x_seed1", 1, splits=("val",))
     rows = [(f"x_seed{seed}", {"seed": seed}, "finished") for seed in (0, 1)]
-    found = sweep_results.finish(sweep(tmp_path, {"seed": [0, 1]}, rows), 20)
+    found = results.finish(sweep(tmp_path, {"seed": [0, 1]}, rows), 20)
     assert "different trials" in found.merged["why"].iloc[0]
 
 
@@ -93,7 +95,7 @@ def test_folds_are_joined_out_of_fold_for_each_emotion(tmp_path):
             name = f"x_fold{fold}_{emotion}"
             make_run(tmp_path / name, fold, emotion)
             rows.append((name, {"fold": fold, "emotion": emotion}, "finished"))
-    found = sweep_results.finish(sweep(tmp_path, {"fold": [0, 1], "emotion": list(EMOTIONS)}, rows), 20)
+    found = results.finish(sweep(tmp_path, {"fold": [0, 1], "emotion": list(EMOTIONS)}, rows), 20)
     assert list(found.merged["emotion"]) == list(EMOTIONS)
     for emotion in EMOTIONS:
         row = found.merged.set_index("emotion").loc[emotion]
@@ -106,7 +108,7 @@ def test_folds_are_joined_out_of_fold_for_each_emotion(tmp_path):
 def test_a_single_run_keeps_its_own_scores(tiny, tmp_path):
     a_run(tiny, tmp_path / "x_lr0.1", 0)
     folder = sweep(tmp_path, {"lr": [0.1]}, [("x_lr0.1", {"lr": 0.1}, "finished")])
-    found = sweep_results.finish(folder, 20)
+    found = results.finish(folder, 20)
     own = runs.Run(tmp_path / "x_lr0.1").read_json("metrics.json")["val"]
     assert found.merged["arousal"].iloc[0] == own["arousal"]["ccc"]
     assert found.mattered.empty
@@ -115,7 +117,7 @@ def test_a_single_run_keeps_its_own_scores(tiny, tmp_path):
 
 def test_the_parameter_that_explains_the_scores_stands_first():
     points = table([(0.1, 0, 0.50), (0.1, 1, 0.54), (0.2, 0, 0.10), (0.2, 1, 0.14)])
-    found = sweep_results.mattered(points, {"fold": [0, 1], "lr": [0.1, 0.2]})
+    found = results.mattered(points, {"fold": [0, 1], "lr": [0.1, 0.2]})
     assert list(found["parameter"]) == ["lr", "fold"]
     assert found["best"].to_list() == [0.1, 1]
     assert found["spread"].to_list() == pytest.approx([0.4, 0.04])
@@ -125,9 +127,9 @@ def test_the_parameter_that_explains_the_scores_stands_first():
 
 def test_equal_scores_have_no_cause_and_missing_ones_are_left_out():
     points = table([(0.1, 0, 0.5), (0.1, 1, 0.5), (0.2, 0, 0.5), (0.2, 1, float("nan"))])
-    found = sweep_results.mattered(points, {"lr": [0.1, 0.2], "fold": [0, 1]})
+    found = results.mattered(points, {"lr": [0.1, 0.2], "fold": [0, 1]})
     assert found["share"].to_list() == [0.0, 0.0]
-    assert sweep_results.mattered(points[:0], {"lr": [0.1, 0.2]}).empty
+    assert results.mattered(points[:0], {"lr": [0.1, 0.2]}).empty
 
 
 def test_a_heat_map_holds_the_mean_of_each_cell_and_leaves_missing_ones_grey():
@@ -156,7 +158,7 @@ def test_a_line_goes_through_the_means_in_the_order_of_numbers_and_rates_stand_o
     ({"speaking": {"ap": 0.9, "ci95": [0.8, 0.95]}}, ("AP", 0.9, 0.8, 0.95)),
     ({"expression": {"f1_macro": 0.5}}, ("macro-F1", 0.5, None, None)), ({}, ("", None, None, None))])
 def test_the_score_of_a_run_is_the_mean_of_both_emotions_the_one_it_learnt_or_of_another_task(val, expected):
-    assert sweep_table.score({"val": val}) == expected
+    assert tables.score({"val": val}) == expected
 
 
 def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path):
@@ -169,7 +171,7 @@ def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path)
     folder = tmp_path / "asd_sweep"
     runs.Run(folder).write_json("sweep.json", {"grid": {"lr": [0.1, 0.2], "seed": [0, 1]}, "files": [], "ended": "now",
                                                "started": "now", "cluster": "local", "runs": known})
-    found = sweep_results.finish(folder)
+    found = results.finish(folder)
     rows = found.merged.set_index("lr")["speaking"]
     assert rows.to_dict() == {0.1: pytest.approx(0.85), 0.2: 0.6}
     assert list(found.merged["why"].fillna("")) == ["mean of the runs", ""]
@@ -181,4 +183,4 @@ def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path)
 
 def test_a_sweep_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError):
-        sweep_results.finish(tmp_path)
+        results.finish(tmp_path)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lib import locks, sweep_point
+from lib import locks
 from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError
 from lib.experiments import read
+from lib.sweeps import point
 from tests.test_pipeline import CHECK, OWN, SHARED, SLEEPER, World
 from tests.waiting import until
 
@@ -21,7 +22,7 @@ from tests.waiting import until
 def task(world, name="sample_tsav", **changes):
     experiment = read([world.library / "sample_tsav.yaml"], {"run": name}, world.notebooks)
     return {"name": name, "folder": str(world.runs / "sweep"), "experiment": experiment, "stop": "01", "slot": 0,
-            "code": sweep_point.code_digest(), "threads": 1, "walltime": 0, "stop_before": 10, **changes}
+            "code": point.code_digest(), "threads": 1, "walltime": 0, "stop_before": 10, **changes}
 
 
 @pytest.mark.parametrize(("status", "cause", "reason", "end"), [
@@ -30,7 +31,7 @@ def task(world, name="sample_tsav", **changes):
     (2, "", "", "failed"), (-9, "", "", "died"), (1, "memory", "", "died"), (1, "disk", "", "died"),
     (1, "died", "", "died")])
 def test_the_end_of_a_run_is_judged_by_status_cause_and_who_ended_it(status, cause, reason, end):
-    assert sweep_point.judged(status, cause, reason, "told")["end"] == end
+    assert point.judged(status, cause, reason, "told")["end"] == end
 
 
 def test_a_real_point_that_is_asked_to_stop_ends_its_notebook_in_order_and_is_to_be_continued(tmp_path):
@@ -39,14 +40,14 @@ def test_a_real_point_that_is_asked_to_stop_ends_its_notebook_in_order_and_is_to
                    CHECK.format(folder=world.notebooks, step=one), SLEEPER.format(mark=mark))
     given = task(world)
     script = tmp_path / "point.py"
-    script.write_text("import pickle, sys\nfrom lib import sweep_point\n"
-                      "print(sweep_point.work(pickle.load(open(sys.argv[1], 'rb'))))")
+    script.write_text("import pickle, sys\nfrom lib.sweeps import point\n"
+                      "print(point.work(pickle.load(open(sys.argv[1], 'rb'))))")
     import pickle
     (tmp_path / "task").write_bytes(pickle.dumps(given))
     parent = subprocess.Popen([sys.executable, script, tmp_path / "task"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert until(mark.exists)
-    (world.runs / "sweep" / sweep_point.STOP).touch()
+    (world.runs / "sweep" / point.STOP).touch()
     told = parent.communicate(timeout=120)[0]
     assert "'end': 'continue'" in told
     assert "'status': 75" in told
@@ -62,8 +63,8 @@ def test_the_process_of_a_point_ends_when_its_worker_is_killed(tmp_path):
     import pickle
     (tmp_path / "task").write_bytes(pickle.dumps(task(world)))
     script = tmp_path / "point.py"
-    script.write_text("import pickle, sys\nfrom lib import sweep_point\n"
-                      "sweep_point.work(pickle.load(open(sys.argv[1], 'rb')))")
+    script.write_text("import pickle, sys\nfrom lib.sweeps import point\n"
+                      "point.work(pickle.load(open(sys.argv[1], 'rb')))")
     parent = subprocess.Popen([sys.executable, script, tmp_path / "task"], cwd=ROOT,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert until(mark.exists)
@@ -79,11 +80,12 @@ def test_the_process_of_a_point_ends_when_its_worker_is_killed(tmp_path):
 
 KILLED = """import sys
 from pathlib import Path
-from lib import schedulers, sweeps
+from lib import schedulers
+from lib.sweeps import planning, running
 place = Path(sys.argv[1])
 if __name__ == "__main__":
-    planned = sweeps.plan([place / "params/sample_tsav.yaml"], ["lr=0.1"], {}, place / "notebooks", place / "params")
-    sys.exit(sweeps.run(planned, schedulers.read("local"), 1))
+    planned = planning.plan([place / "params/sample_tsav.yaml"], ["lr=0.1"], {}, place / "notebooks", place / "params")
+    sys.exit(running.run(planned, schedulers.read("local"), 1))
 """
 
 
@@ -113,7 +115,7 @@ def test_a_sweep_that_is_killed_leaves_no_process_behind_and_is_taken_up(tmp_pat
 
 def test_a_worker_of_another_version_of_the_code_runs_nothing(tmp_path):
     world = World(tmp_path)
-    found = sweep_point.work(task(world, code="0" * 16))
+    found = point.work(task(world, code="0" * 16))
     assert found["end"] == "died"
     assert "another version of the code" in found["why"]
     assert not world.runs.exists()
@@ -123,22 +125,22 @@ def test_a_job_stops_its_runs_before_its_walltime_ends_and_starts_none_that_is_n
     world = World(tmp_path)
     limited = task(world, walltime=3600, stop_before=100)
     monkeypatch.delenv("SWEEP_JOB_STARTED", raising=False)
-    assert sweep_point.why_stop(limited) == "", "not in a job"
+    assert point.why_stop(limited) == "", "not in a job"
     monkeypatch.setenv("SWEEP_JOB_STARTED", str(int(time.time()) - 3000))
-    assert (sweep_point.why_stop(limited), sweep_point.too_late(limited)) == ("", False)
+    assert (point.why_stop(limited), point.too_late(limited)) == ("", False)
     monkeypatch.setenv("SWEEP_JOB_STARTED", str(int(time.time()) - 3450))
-    assert (sweep_point.why_stop(limited), sweep_point.too_late(limited)) == ("", True)
-    assert sweep_point.work(limited).items() >= {"end": "continue", "leave": True, "not_started": True}.items()
+    assert (point.why_stop(limited), point.too_late(limited)) == ("", True)
+    assert point.work(limited).items() >= {"end": "continue", "leave": True, "not_started": True}.items()
     monkeypatch.setenv("SWEEP_JOB_STARTED", str(int(time.time()) - 3501))
-    assert sweep_point.why_stop(limited) == "walltime"
-    assert not sweep_point.too_late({**limited, "walltime": 0})
+    assert point.why_stop(limited) == "walltime"
+    assert not point.too_late({**limited, "walltime": 0})
 
 
 def test_each_worker_of_a_machine_sees_one_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert [sweep_point.visible_gpu(slot) for slot in range(3)] == ["3", "5", "3"]
+    assert [point.visible_gpu(slot) for slot in range(3)] == ["3", "5", "3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert sweep_point.visible_gpu(0) == ""
+    assert point.visible_gpu(0) == ""
 
 
 LOCK = """
@@ -163,11 +165,11 @@ def test_a_lock_is_held_by_one_names_its_holder_and_ends_with_a_killed_process(t
 
 
 def test_the_digest_of_the_code_is_of_lib_and_notebooks():
-    assert sweep_point.code_digest() == sweep_point.code_digest.__wrapped__()
-    assert len(sweep_point.code_digest()) == 16
+    assert point.code_digest() == point.code_digest.__wrapped__()
+    assert len(point.code_digest()) == 16
 
 
 def test_the_last_lines_of_a_log_are_told_without_headers(tmp_path):
     log = Path(tmp_path / "log")
     log.write_text("--- 2026 on here\nfirst\n05_train stopped in cell 4\n  no label\n  executed notebook: x\n\n")
-    assert sweep_point.last_lines(log) == "first | 05_train stopped in cell 4 | no label"
+    assert point.last_lines(log) == "first | 05_train stopped in cell 4 | no label"
