@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from lib.datasets import affwild2, sample
 from lib.datasets.report import Report
 from lib.makers import SOUND_RATE
 from lib.store import Store, request
+
+# A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it: `make test &` too
+# must be able to interrupt what it tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Trials 1 (uneven frame times), 2-25-640x240_left and _right (one video), 3 (sound 80 ms late), 4, 5 (test).
 SAMPLE = {"trials": 6, "seconds": 2.0}
