@@ -81,8 +81,9 @@ def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | No
 
 
 def measure(table: pd.DataFrame) -> str:
-    """What the scores of a table are; "score" while none is known."""
-    return next((name for name in table["measure"] if name), "score")
+    """What the scores of a table are; "score" while none is known, and where runs differ in it."""
+    found = {name for name in table["measure"] if name}
+    return found.pop() if len(found) == 1 else "score"
 
 
 # ---- for people
@@ -102,9 +103,10 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _headed(shown: pd.DataFrame) -> pd.DataFrame:
-    """With what is measured in the place of `best` and `score`."""
-    name = measure(shown)
-    return shown.drop(columns=["measure", "low", "high"]).rename(columns={"best": f"best {name}", "score": name})
+    """With what is measured in the place of `best` and `score`; where runs differ in it, it keeps its column."""
+    name, differ = measure(shown), shown["measure"].replace("", pd.NA).nunique() > 1
+    return shown.drop(columns=["low", "high"] if differ else ["measure", "low", "high"]).rename(
+        columns={"best": f"best {name}", "score": name})
 
 
 def _number(value: object) -> str:

@@ -179,6 +179,11 @@ def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path)
     assert "merged: AP on val" in found.text
     assert "<th>best AP</th><th>AP</th>" in (folder / "sweep.html").read_text()
     assert found.mattered["parameter"][0] == "lr"
+    runs.Run(tmp_path / "asd_0.2_0").write_json("metrics.json", {"val": {"valence": {"ccc": 0.3}}})
+    mixed = tables.text(tables.read(folder))
+    assert "best score measure" in " ".join(mixed.split())
+    assert "AP" in mixed
+    assert "CCC" in mixed
 
 
 def test_a_sweep_that_is_not_there_is_told(tmp_path):
