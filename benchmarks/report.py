@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from importlib import metadata
@@ -36,6 +37,24 @@ def memory(name: str) -> float:
     except OSError:
         return float("nan")
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
+
+
+class Watch:
+    """`most`: the largest RssAnon of this process, in MB, seen while the block runs."""
+
+    def __enter__(self) -> Watch:
+        self.most, self._done = memory("RssAnon"), threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._done.wait(0.05):
+            self.most = max(self.most, memory("RssAnon"))
+
+    def __exit__(self, *_) -> None:
+        self._done.set()
+        self._thread.join()
 
 
 def publish(name: str, columns: Sequence[str], rows: Iterable[Sequence], packages: Sequence[str],

@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import wave
 from pathlib import Path
@@ -31,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from faces import CLIP, SHARED, film  # noqa: E402
-from report import memory, publish  # noqa: E402
+from report import Watch, memory, publish  # noqa: E402
 
 from lib import arrays, media, speakers, weights  # noqa: E402
 from lib.features import mfcc, speaking  # noqa: E402
@@ -147,32 +146,14 @@ def work(video: Path, folder: Path) -> dict:
     store = Store(folder, "films", video.parent, "detect", SHARED / "weights")
     row = {**speakers.video_row(video, media.probe(video)), "audio_path": sound.name if sound.is_file() else video.name}
     wanted = request("track_speaking", {"network": weights.path(WEIGHTS[0], SHARED / "weights")}, crop="box", size=112)
-    anonymous = Peak("RssAnon")
     started, worked = time.perf_counter(), time.process_time()
-    rows = arrays.make_all(row, [request("time"), request("tracks"), wanted], store)
+    with Watch() as watch:
+        rows = arrays.make_all(row, [request("time"), request("tracks"), wanted], store)
     clock, processor = time.perf_counter() - started, time.process_time() - worked
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
     return {"seconds": media.probe(video).duration, "clock": clock, "processor": processor, "boxes": len(tracks),
             "tracks": len(np.unique(tracks[:, 1])), "steps": [rows[1]["seconds"], rows[2]["seconds"]],
-            "most": memory("VmHWM"), "anonymous": anonymous.stop()}
-
-
-class Peak(threading.Thread):
-    """The most that `report.memory` said under a name, asked ten times a second until `stop`."""
-
-    def __init__(self, name: str):
-        super().__init__(daemon=True)
-        self.kind, self.most, self.ended = name, memory(name), threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.ended.wait(0.1):
-            self.most = max(self.most, memory(self.kind))
-
-    def stop(self) -> float:
-        self.ended.set()
-        self.join()
-        return self.most
+            "most": memory("VmHWM"), "anonymous": watch.most}
 
 
 def speed(name: str, video: Path, place: Path) -> list:

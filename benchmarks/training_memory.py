@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -21,13 +20,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import publish  # noqa: E402
+from report import Watch, publish  # noqa: E402
 
 from lib import params, recipes, trials  # noqa: E402
 from lib.makers import MAKERS  # noqa: E402
 from lib.store import Store, request  # noqa: E402
 
-LIMIT, FPS, CHANNELS = 2e9, 30.0, 512
+LIMIT, FPS, CHANNELS = 2000, 30.0, 512  # MB, 1/s
 
 
 def main() -> None:
@@ -45,34 +44,11 @@ def main() -> None:
         method, history, seconds = trained(Path(folder), store, table, asked)
     windows = len(method.windows(table[table["split"] == "train"], 0))
     publish("training_memory", ["frames", "store", "windows of the epoch", "s", "RssAnon before", "RssAnon at most"],
-            [[f"{asked.frames:,}", f"{size / 1e9:.2f} GB", f"{windows:,}", f"{seconds:.0f}", f"{before / 1e9:.2f} GB",
-              f"{memory.most / 1e9:.2f} GB"]], ["torch", "numpy"],
+            [[f"{asked.frames:,}", f"{size / 1e9:.2f} GB", f"{windows:,}", f"{seconds:.0f}", f"{before / 1e3:.2f} GB",
+              f"{memory.most / 1e3:.2f} GB"]], ["torch", "numpy"],
             [f"JCA, width {asked.width:g}, pooled features, 64 windows of 16 steps a batch, {len(table)} trials; limit "
-             f"{LIMIT / 1e9:.0f} GB. Loss {history['loss'].iloc[-1]:.3f} on random labels."])
+             f"{LIMIT / 1e3:.0f} GB. Loss {history['loss'].iloc[-1]:.3f} on random labels."])
     sys.exit(0 if memory.most < LIMIT else 1)
-
-
-class Watch:
-    """The largest RssAnon of this process, in bytes, seen while the block runs."""
-
-    def __enter__(self) -> Watch:
-        self.most, self._done = rss_anon(), threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def _look(self) -> None:
-        while not self._done.wait(0.05):
-            self.most = max(self.most, rss_anon())
-
-    def __exit__(self, *_) -> None:
-        self._done.set()
-        self._thread.join()
-
-
-def rss_anon() -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024
 
 
 def written(folder: Path, n_frames: int, length: int) -> tuple[Store, object]:
