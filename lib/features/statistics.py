@@ -62,11 +62,11 @@ def kept(shelf: Shelf, made_from: Mapping, compute: Callable[[], Mapping[str, li
     Others that want the same ones at the same time wait for it. On a shelf that cannot be written nothing is kept.
     """
     path = shelf.path(made_from)
-    if not path.with_suffix(".json").is_file() and not _writable(shelf.folder):
-        return dict(compute())
     if not path.with_suffix(".json").is_file():
+        if not _writable(shelf.folder):
+            return dict(compute())
         with locked(shelf.folder, wait=math.inf):
-            if not path.with_suffix(".json").is_file():
+            if not path.with_suffix(".json").is_file():  # nor made by somebody else meanwhile
                 found = compute()
                 rows = np.array([found["mean"], found["std"]])
                 with shelf.creating(made_from, rows.shape, rows.dtype) as array:
