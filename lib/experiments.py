@@ -140,25 +140,59 @@ def is_trained(run: Run) -> bool:
 
 # ---- what is up to date
 
-def outdated(experiment: Experiment, step: str, run: Run) -> str:
-    """Why a notebook must be executed; "" when its record in `run` fits parameters, code, inputs and outputs."""
+@dataclass(frozen=True)
+class Reason:
+    """Why a notebook must be executed: `text` for the person who waits; false where it need not be.
+
+    anew : a training in the run folder cannot be continued: its inputs, or the code of its method, are others.
+    """
+
+    text: str = ""
+    anew: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
+    """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs and outputs."""
     record = run.read_json(f"steps/{step}.json")
     if not record:
-        return "not done yet"
-    now = runs.counted(step, experiment.values, experiment.notebooks)
-    recipe = experiment.values.get("recipe", "") if "recipe" in now else ""
-    code = sources.digests(step, recipe, experiment.notebooks)
+        return Reason("not done yet")
     inputs = {place: runs.fingerprint(run.found(place)) for place in record["inputs"]}
-    for label, before, after in (("inputs", record["inputs"], inputs), ("code", record["code"], code),
-                                 ("parameters", record["parameters"], now)):
-        if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
-            more = f" and {len(changed) - 3} more" if changed[3:] else ""
-            return f"{label} changed: {', '.join(changed[:3])}{more}"
+    if changed := _differing(record["inputs"], inputs):
+        return Reason(f"inputs changed: {_first(changed)}", anew=True)
+    code = sources.digests(step, _modules(record), experiment.notebooks)
+    if changed := _differing(record["code"], code):
+        # A record of before modules were noted does not tell what its network was.
+        method = [file for file in changed if sources.is_method(file)] if "modules" in record else []
+        return Reason(f"code changed: {_first(method or changed)}", anew=bool(method))
+    now = runs.counted(step, experiment.values, experiment.notebooks)
+    if changed := _differing(record["parameters"], now):
+        return Reason(f"parameters changed: {_first(changed)}")
     if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
-        return f"no longer there: {missing[0]}"
+        return Reason(f"no longer there: {missing[0]}")
     if record["unfinished"] or record.get("started_again"):
-        return "goes on where it stopped"
-    return f"{record['lost']} that failed are tried again" if record["lost"] else ""
+        return Reason("goes on where it stopped")
+    return Reason(f"{record['lost']} that failed are tried again" if record["lost"] else "")
+
+
+def _modules(record: Mapping) -> list[str]:
+    """Modules that the notebook found by name; of a record from before they were noted, its recipe."""
+    recipe = record["parameters"].get("recipe", "")
+    return record.get("modules", [f"lib.recipes.{recipe}"] if recipe else [])
+
+
+def _differing(before: Mapping, after: Mapping) -> list[str]:
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if names[3:] else ""
+    return ", ".join(names[:3]) + more
 
 
 def take_over(experiment: Experiment, step: str) -> str:

@@ -163,8 +163,8 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     if not reason:
         say(f"{label}: skipped, nothing changed")
         return False
-    if step == TRAIN and reason.startswith("inputs") and (run.folder / "checkpoints").is_dir():
-        _set_aside(experiment, reason, say)
+    if step == TRAIN and reason.anew and (run.folder / "checkpoints").is_dir():
+        _set_aside(experiment, str(reason), say)
         for earlier in PREPARATION:
             experiments.take_over(experiment, earlier)
     _write_start(experiment)

@@ -38,7 +38,7 @@ class Run:
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
         # Taken now: what is edited while the notebook runs is not what it ran.
-        self.code = sources.digests(step, self.p.get("recipe", ""), notebooks) if step and self.p else {}
+        self.code = sources.digests(step, folder=notebooks) if step and self.p else {}
 
     def __repr__(self) -> str:
         done = ", ".join(path.stem for path in sorted(self.folder.glob("steps/*.json")))
@@ -83,12 +83,20 @@ class Run:
         facts = {"step": self.step, "finished": _now(), "unfinished": unfinished, "lost": len(failures),
                  "seconds": round(time.monotonic() - self.started, 1),
                  "parameters": counted(self.step, self.p, self.notebooks),
-                 "code": self.code,
+                 **self._code(),
                  "inputs": {self.place(path): fingerprint(path) for path in map(Path, inputs)},
                  "outputs": [self.place(path) for path in map(Path, outputs)]}
         self._replace_failures(failures)
         self.write_json(f"steps/{self.step}.json", facts)
         return facts
+
+    def _code(self) -> dict:
+        """The code that this notebook ran, as it was when it ran: by its imports, and found by name."""
+        modules = sources.used()
+        digests = sources.digests(self.step, modules, self.notebooks)
+        for earlier in (*modules.values(), self.code):
+            digests |= {file: digest for file, digest in earlier.items() if file in digests}
+        return {"code": digests, "modules": sorted(modules)}
 
     def _replace_failures(self, failures: list[dict]) -> None:
         rows = [row for row in self.failures() if row["step"] != self.step] + failures

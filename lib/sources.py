@@ -1,6 +1,8 @@
-"""Which code a notebook uses: its cells and the modules of `lib` that they reach by imports, with digests.
+"""Which code a notebook uses: its cells and the modules of `lib` that they reach, with digests.
 
-A digest is of the syntax tree without docstrings, so that a better comment does not repeat a day of work.
+Modules are reached by imports, or found by name while the notebook runs (a recipe, a network, a data set): whoever
+finds one by name calls `use`. A digest is of the syntax tree without docstrings, so that a better comment does not
+repeat a day of work. Drawing is apart: a changed colour makes notebook 06 draw again, and no other one run again.
 """
 
 from __future__ import annotations
@@ -8,41 +10,77 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from lib.declarations import ROOT
 
+PREDICT = "06_inference"  # the notebook whose results are pictures, too
+# A training depends on the code of these packages; all else only carries its numbers about.
+METHOD = ("models", "recipes", "training")
+_used: dict[str, dict[str, str]] = {}
 
-def digests(notebook: str, recipe: str = "", folder: Path = ROOT / "notebooks") -> dict[str, str]:
+
+def use(module: str) -> None:
+    """Note that this process works with a module of `lib` that was found by name, in the state it has now."""
+    if module not in _used:
+        _used[module] = _of_files(reachable({module}))
+
+
+def used() -> dict[str, dict[str, str]]:
+    """Modules noted by `use` -> file -> digest, of the module and all that it imports."""
+    return dict(_used)
+
+
+def method() -> dict[str, str]:
+    """File -> digest of the code in use that decides what a training learns."""
+    files = {file: digest for reached in _used.values() for file, digest in reached.items()}
+    return {file: digest for file, digest in files.items() if is_method(file)}
+
+
+def is_method(file: str) -> bool:
+    """Whether a file (relative to the repository) belongs to a package of `METHOD`."""
+    return file.startswith(tuple(f"lib/{package}/" for package in METHOD))
+
+
+def digests(notebook: str, modules: Iterable[str] = (), folder: Path = ROOT / "notebooks") -> dict[str, str]:
     """File (relative to the repository) → digest of the notebook's cells and of all modules that they reach.
 
-    `recipe` names a file of lib/recipes; it belongs to each notebook that imports that package, which finds
-    its modules by name at run time. The parameters cell is left out: values are recorded by themselves.
+    `modules` were found by name when the notebook ran (dotted names, see `use`). The parameters cell is left out:
+    values are recorded by themselves.
     """
     path = Path(folder) / f"{notebook}.ipynb"
-    texts = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells
              if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])]
-    found = {path.name: _digest("\n".join(map(_normal, texts)))}
-    reached = reachable({name for text in texts for name in _imports(text)})
-    if ROOT / "lib" / "recipes" / "__init__.py" in reached and recipe:
-        reached |= reachable({f"lib.recipes.{recipe}"})
-    return found | {str(module.relative_to(ROOT)): _of_file(module, module.stat().st_mtime_ns)
-                    for module in sorted(reached)}
+    names = {name for text in texts for name in _imports(text)} | set(modules)
+    files = reachable(names, without=() if notebook == PREDICT else (ROOT / "lib" / "plots",))
+    return {path.name: _digest("\n".join(map(_normal, texts))), **_of_files(files)}
 
 
-def reachable(names: set[str]) -> set[Path]:
-    """Files of `lib` that these dotted names mean, and all that they import in turn."""
-    found: set[Path] = set()
+def _of_files(files: Iterable[Path]) -> dict[str, str]:
+    return {str(file.relative_to(ROOT)): _of_file(file, file.stat().st_mtime_ns) for file in sorted(files)}
+
+
+def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
+    """Files of `lib` that these dotted names mean, and all that they import in turn; nothing of the folders `without`.
+    """
+    left_out, reached = tuple(without), set()
     waiting = [file for name in names for file in _files(name)]
     while waiting:
         file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            text = file.read_text(encoding="utf-8")
+        if file not in reached and not any(file.is_relative_to(folder) for folder in left_out):
+            reached.add(file)
             package = ".".join(file.parent.relative_to(ROOT).parts)
-            waiting += [other for name in _imports(text, package) for other in _files(name)]
-    return found
+            for name in _imports_of(file, file.stat().st_mtime_ns, package):
+                waiting += _files(name)
+    return reached
+
+
+@lru_cache(maxsize=1024)
+def _imports_of(file: Path, _changed: int, package: str) -> set[str]:
+    return _imports(file.read_text(encoding="utf-8"), package)
 
 
 def _files(name: str) -> list[Path]:

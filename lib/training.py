@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import checkpoints, declarations, device, folds, forward, ranks, release
+from lib import checkpoints, declarations, device, folds, forward, ranks, release, sources
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
@@ -153,6 +153,7 @@ class Trainer:
             raise InputError(f"the run folder holds weights and statistics of other training trials, as of another "
                              f"fold ({len(other)} differ, first: {other[0]})", where=self.folder,
                              todo="give this experiment another name with `run`, or bring the fold file back")
+        _require_same_code(saved.get("code", {}), self.folder)
         self.state = State(**saved["state"])
         checkpoints.fill(self.model, saved, path)
         if self.state.released:
@@ -302,7 +303,7 @@ class Trainer:
         content = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                    "scaler": self.scaler.state_dict(), "state": vars(self.state) | {"sums": dict(self.state.sums)},
                    "params": checkpoints.plain(self.params), "statistics": self.recipe.statistics,
-                   "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+                   "code": sources.method(), "trained_on": [str(trial) for trial in self.train_trials["trial"]],
                    "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch}
         temporary = path.with_suffix(".part")
         try:
@@ -313,6 +314,15 @@ class Trainer:
         finally:
             temporary.unlink(missing_ok=True)
         return path
+
+
+def _require_same_code(before: Mapping[str, str], folder: Path) -> None:
+    """Raise InputError where a network, recipe or loss was edited after the training in `folder` began."""
+    now = sources.method()
+    if changed := sorted(file for file in now if before.get(file, now[file]) != now[file]):
+        raise InputError(f"the run folder holds a training by other code: {', '.join(changed)} changed since",
+                         where=folder, expected="the code that the training began with",
+                         todo="give this experiment another name with `run`, or rename the old folder")
 
 
 def require_variety(recipe, trials: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import yaml
 
-from lib import execution, experiments, pipeline, runs, store
+from lib import execution, experiments, pipeline, runs, sources, store
 from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError, full_disk
 from lib.params import Params, resolve
@@ -136,6 +136,22 @@ def test_changed_code_of_a_notebook_is_executed_again(world):
     world.run("sample_tsav")
     assert world.executed == ["sample_tsav 04"]
     assert f"code changed: {step}.ipynb" in world.text
+
+
+def test_a_network_that_was_edited_is_trained_anew_and_the_old_run_is_kept(world, monkeypatch):
+    now = {"lib/models/mine.py": "1"}
+    monkeypatch.setattr(sources, "_used", {"lib.models.mine": now})
+    digests = sources.digests
+    monkeypatch.setattr(sources, "digests", lambda step, modules=(), folder=None: {
+        **digests(step, (), folder), **(now if "lib.models.mine" in modules else {})})
+    world.run("sample_tsav")
+    assert world.run("sample_tsav") == 0
+    assert world.executed == []
+    now["lib/models/mine.py"] = "2"
+    world.run("sample_tsav")
+    assert "sample_tsav 05" in world.executed
+    assert "code changed: lib/models/mine.py" in world.text
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
 
 
 def test_an_output_that_is_gone_is_made_again(world):

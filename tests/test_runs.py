@@ -3,7 +3,9 @@
 import csv
 import errno
 import json
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import cluster, declarations, params, runs, sources, store
+from lib import cluster, declarations, models, params, recipes, runs, sources, store
 from lib.datasets.report import Report
 from lib.errors import InputError
 
@@ -203,3 +205,61 @@ def test_imports_are_found_anywhere_in_a_source(line, reached):
 def test_reachable_modules_include_packages_and_what_they_import():
     names = {path.name for path in sources.reachable({"lib.store.fingerprint"})}
     assert names == {"__init__.py", "store.py", "errors.py"}
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are taken of the copy."""
+    shutil.copytree(declarations.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sources, "ROOT", tmp_path / "copy")
+    monkeypatch.setattr(sources, "_used", {})
+
+    def edit(file: str, before: str, after: str) -> None:
+        path = tmp_path / "copy" / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+    return edit
+
+
+def changed(step: str, modules: list[str], edit) -> set[str]:
+    """Files whose digests an edit changes, of a real notebook that found these modules by name."""
+    folder = declarations.ROOT / "notebooks"
+    before = sources.digests(step, modules, folder)
+    edit()
+    after = sources.digests(step, modules, folder)
+    return {file for file in {*before, *after} if before.get(file) != after.get(file)}
+
+
+def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):
+    edit = partial(edited, "lib/models/jca.py", "self.steps", "self.number_of_steps")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.jca"], edit) == {"lib/models/jca.py"}
+
+
+def test_an_edited_network_that_was_not_used_changes_nothing(edited):
+    edit = partial(edited, "lib/models/talknet.py", "def forward(self", "def forward(this")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.jca"], edit) == set()
+
+
+def test_a_changed_colour_makes_only_the_notebook_of_results_run_again(edited):
+    before = {step: sources.digests(step, ["lib.recipes.jca"]) for step in declarations.NOTEBOOKS}
+    edited("lib/plots/style.py", "import", "import sys\nimport")
+    after = {step: sources.digests(step, ["lib.recipes.jca"]) for step in declarations.NOTEBOOKS}
+    assert [step for step in before if before[step] != after[step]] == [declarations.NOTEBOOKS[-1]]
+
+
+def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "_used", {})
+    models.create("dca", audio_channels=8, visual_channels=8, visual_positions=1, steps=4)
+    assert "lib.models.dca" in sources.used()
+    assert "lib/models/dca.py" in sources.method()
+    recipes.create("dca", params.Params({"rules": "corrected", "options": {}}), None)
+    assert "lib/recipes/jca.py" in sources.used()["lib.recipes.dca"]  # what it inherits from
+
+
+def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
+    monkeypatch.setattr(sources, "_used", {})
+    sources.use("lib.features.mel")
+    record = run.record()
+    assert record["modules"] == ["lib.features.mel"]
+    assert "lib/features/mel.py" in record["code"]

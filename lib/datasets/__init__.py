@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib import sources
 from lib.datasets import affwild2, ego4d, folder, sample, sample_conversations
 from lib.datasets.report import Report
 from lib.errors import InputError
@@ -56,7 +57,9 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     if params.dataset == "folder":
         return folder.find(root, name, progress)
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):  # a file that somebody added: docs/add_a_dataset.md
-        return import_module(f"{__name__}.{params.dataset}").find(root, name, progress)
+        added = import_module(f"{__name__}.{params.dataset}")
+        sources.use(added.__name__)
+        return added.find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
     return layout.find(root, name, expected(params), progress)
 

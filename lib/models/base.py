@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lib import sources
 from lib.errors import InputError
 
 REGISTRY: dict[str, type[Model]] = {}
@@ -40,6 +41,7 @@ class Model(nn.Module):
 
     def __init__(self, compat: bool = False, **options: object):
         super().__init__()
+        sources.use(type(self).__module__)
         self.compat = compat
         self.options = options
         self.inputs, self.outputs = {}, {}
