@@ -1,7 +1,8 @@
-"""Declarations of parameters: lines such as ``lr: float = 1.0e-4  # learning rate; from 1.0e-7 to 1.0``.
+"""Declarations of parameters: ``lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to 1.0``.
 
 They stand in the notebooks' cells tagged ``parameters`` and in the ``class Options:`` of a recipe. Both are
-read as text (`ast`, `tokenize`): nothing is imported or executed.
+read as text (`ast`, `tokenize`): nothing is imported or executed. In a notebook the comment begins with a group of
+`GROUPS`: from it follows what makes a notebook run again, what a training may be continued with, and the like.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import math
 import re
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,9 +30,21 @@ _RANGE, _CHOICES = re.compile(r"from (\S+)(?: to (\S+))?"), re.compile(r"one of 
 _EXPONENT = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?[eE]([-+]?)(\d+)")
 
 
+GROUPS = {
+    "place": "a folder or file; an absolute path once it was checked. Never counts: what lies there does",
+    "machine": "what computes, and under which name; never counts",
+    "data": "which recordings and labels",
+    "model": "the network and what it is given",
+    "training": "how it learns, and from which sequences",
+    "report": "what else is computed, written and shown; no training depends on it",
+}
+WITHOUT_EFFECT = ("place", "machine")  # groups that change no number
+NOT_OF_A_TRAINING = (*WITHOUT_EFFECT, "report")
+
+
 @dataclass(frozen=True)
 class Declaration:
-    """One parameter: name, type as written, default, help text, and the range or choices at the end of it.
+    """One parameter: name, type as written, default, help text, the range or choices at the end of it, its group.
 
     A range or a choice holds for each element of a list or dict. The default always fits: "not set" is
     ``""``, ``0`` or ``[]`` even when the range or the choices do not hold it.
@@ -44,6 +57,7 @@ class Declaration:
     low: float = -math.inf
     high: float = math.inf
     choices: tuple = ()
+    group: str = ""
 
     def read(self, value: object) -> object:
         """`value` in the declared type. Raises InputError with what is wrong and the way out."""
@@ -221,7 +235,9 @@ def _declaration(node: ast.stmt, comment: str, where: str) -> Declaration:
         default = Declaration(name, kind, object()).read(default)
     except InputError as error:
         raise InputError(f"default of {name}: {error.what}", where=where) from error
-    return Declaration(name, kind, default, comment, **_limits(comment, kind, where))
+    group = comment.partition(":")[0]
+    return Declaration(name, kind, default, comment, **_limits(comment, kind, where),
+                       group=group if group in GROUPS else "")
 
 
 def _limits(comment: str, kind: str, where: str) -> dict:
@@ -255,7 +271,12 @@ def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration
     if not tagged:
         raise InputError("no cell tagged `parameters`", where=path,
                          todo="in JupyterLab: select the cell, Property Inspector, Add Tag")
-    return parse("".join(tagged[0]["source"]), path)
+    names = parse("".join(tagged[0]["source"]), path)
+    for name, declaration in names.items():
+        if not declaration.group:
+            raise InputError(f"parameter {name} names no group", where=path, expected=", ".join(GROUPS),
+                             todo=f"begin its comment with one of them, for example `# data: {declaration.help}`")
+    return names
 
 
 def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict[str, Declaration]:
@@ -263,7 +284,8 @@ def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict
     found = dict(found)
     for name, files in (("dataset", _data_sets(lib / "datasets")), ("recipe", recipes(lib / "recipes"))):
         if name in found and found[name].choices:
-            choices = tuple(dict.fromkeys([*found[name].choices, *files]))
+            written = [choice for choice in found[name].choices if not choice.endswith("*.py")]  # stands for the files
+            choices = tuple(dict.fromkeys([*written, *files]))
             found[name] = replace(found[name], choices=choices)
     return found
 
@@ -287,6 +309,11 @@ def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
         if (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}
     return found
+
+
+def of_groups(names: Mapping[str, Declaration], groups: Iterable[str]) -> set[str]:
+    """Names of the parameters that belong to one of `groups`."""
+    return {name for name, declaration in names.items() if declaration.group in groups}
 
 
 def defaults(names: Mapping[str, Declaration]) -> dict:

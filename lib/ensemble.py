@@ -18,9 +18,6 @@ from lib.params import Params
 from lib.recipes import base
 from lib.store import fingerprint
 
-SAME = ("dataset", "sample_trials", "sample_seconds", "sample_seed", "fold", "label_mismatch", "label_delay",
-        "label_resample", "label_rate")  # of all runs
-
 
 class Recipe(base.Recipe):
     """What scores and writes predictions that lie in files already; labels are those beside them."""
@@ -90,8 +87,9 @@ def load(folders: list[Path]) -> Ensemble:
             raise InputError("no metrics.json", where=folder, expected="an evaluated run",
                              todo="python -m lib run params/<name>.yaml, up to 06_inference")
     known = [runs.parameters(folder) for folder in folders]
-    came_later = declarations.defaults(declarations.all_declared())
-    for name in SAME:
+    names = declarations.all_declared()
+    came_later = declarations.defaults(names)
+    for name in sorted(declarations.of_groups(names, ["data"])):
         values = [p.get(name, came_later.get(name)) for p in known]
         if any(value != values[0] for value in values):
             raise InputError(f"runs of different {name}: {', '.join(map(str, values))}",

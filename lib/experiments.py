@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib import params, runs, sources
-from lib.declarations import NOTEBOOKS, all_declared, declared, defaults
+from lib.declarations import NOT_OF_A_TRAINING, NOTEBOOKS, all_declared, declared, defaults, of_groups
 from lib.errors import InputError
 from lib.runs import Run
 
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
-# A larger `epochs` resumes; where the data lie does not matter to a training (what they are does: its inputs).
-RESUMES = runs.WITHOUT_EFFECT | {"epochs", "data_root", "processed_root", "weights_root", "clips_root"}
-# Of the `-p` overrides, those that also hold for a run that is made first: places, machine, choice of data.
-SHARED = frozenset(["data_root", "processed_root", "clips_root", "weights_root", "runs_root", "device", "workers",
-                    "parallel", "dataset", "trials", "fold", "sample_trials", "sample_seconds"])
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,8 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     try:
         values = params.complete(merged, all_declared(notebooks))
     except InputError as error:
-        raise InputError(error.what, where=", ".join(map(str, files))) from error
+        raise InputError(error.what, where=", ".join(map(str, files)), expected=error.expected,
+                         todo=error.todo) from error
     if not named:
         values["run"] = f"{values['run']}_merged" if values.get("merge_runs") else of_fold(values["run"], values)
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
@@ -121,11 +117,16 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
         if not (library / f"{file}.yaml").is_file():
             raise InputError(f"{parameter}: no run, no weights file and no parameter file is called {text}",
                              where=files[0], expected=f"a name out of {library}, or a file")
-        shared = {key: value for key, value in overrides.items() if key in SHARED} | {"run": text}
+        shared = {key: value for key, value in overrides.items() if key in _shared(notebooks)} | {"run": text}
         shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
         more = plan([library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name))
         first |= {other.values["run"]: other for other in more}
     return [*first.values(), wanted]
+
+
+def _shared(notebooks: Path) -> set[str]:
+    """Parameters whose `-p` overrides also hold for a run that is made first: places, machine, choice of data."""
+    return of_groups(all_declared(notebooks), ["place", "machine", "data"]) - set(params.MUST_EXIST)
 
 
 def _exists(text: str, experiment: Experiment) -> bool:
@@ -199,7 +200,7 @@ def take_over(experiment: Experiment, step: str) -> str:
     """Copy record and executed notebook of another run whose step would be equal; returns that run's name."""
     run = experiment.run
     for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
-        other = Run(record.parents[1])
+        other = Run(record.parents[1], p=experiment.values)
         executed = other.folder / f"{step}.ipynb"
         if other.folder == run.folder or not executed.is_file() or outdated(experiment, step, other):
             continue
@@ -219,10 +220,10 @@ def _copy(source: Path, target: Path) -> None:
 
 def training_parameters(experiment: Experiment) -> dict:
     """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
-    names = {name for step in (*PREPARATION, TRAIN) if experiment.has(step)
-             for name in declared(step, experiment.notebooks)}
-    return {name: runs.as_text(experiment.values[name]) for name in sorted(names)
-            if name not in RESUMES or name == "epochs"}
+    steps = [step for step in (*PREPARATION, TRAIN) if experiment.has(step)]
+    names = {name: each for step in steps for name, each in declared(step, experiment.notebooks).items()}
+    counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
+    return {name: runs.as_text(experiment.values[name]) for name in sorted(counted)}
 
 
 def other_training(experiment: Experiment) -> str:

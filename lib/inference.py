@@ -33,9 +33,6 @@ from lib.models import published
 from lib.params import Params, checkpoint, complete
 from lib.store import Store, fingerprint, request, write_text
 
-HERE = ("data_root", "processed_root", "runs_root", "weights_root", "device", "workers", "parallel", "speaker_run",
-        "speaker_durations")
-
 
 @dataclass
 class Predictor:
@@ -173,7 +170,8 @@ def load(path: Path, params, store: Store) -> Predictor:
 
 def _recipe(saved: Mapping, params, store: Store):
     """The recipe of a checkpoint, as it was trained, for the data of `store`."""
-    here = {name: params[name] for name in HERE if name in params}
+    free = declarations.of_groups(declarations.all_declared(), declarations.NOT_OF_A_TRAINING)
+    here = {name: params[name] for name in free if name in params}
     name = saved["params"]["recipe"]
     options = declarations.defaults(declarations.recipes().get(name, {})) | saved["params"]["options"]
     recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import metrics, runs, submission
+from lib import declarations, metrics, runs, submission
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
 from lib.trials import SYNTHETIC_NOTE
@@ -21,8 +21,8 @@ from lib.trials import SYNTHETIC_NOTE
 RULES, CLIPS = ("mean", "centred"), ("late", "early")
 RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
 LABELS = [f"label_{emotion}" for emotion in EMOTIONS]
-# What may differ between the folds of one experiment.
-FREE = {"run", "fold", "backbone_run", "predict_run", "device", "workers", "emotion", "runs_root", "video_path"}
+# What may differ between the folds of one experiment, beside the groups that no training depends on.
+OF_A_FOLD = {"fold", "emotion", "backbone_run", "predict_run"}
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ def _check(given: Mapping[Path, Mapping]) -> None:
                          todo="python -m lib run params/<name>.yaml -p fold 0, and so on")
     seen: set = set()
     first = next(iter(given.values()))
+    may_differ = OF_A_FOLD | declarations.of_groups(declarations.all_declared(), declarations.NOT_OF_A_TRAINING)
     for folder, values in given.items():
-        differing = sorted(name for name in {*first, *values} - FREE if first.get(name) != values.get(name))
+        differing = sorted(name for name in {*first, *values} - may_differ if first.get(name) != values.get(name))
         if differing:
             raise InputError(f"{folder.name} is another experiment: {', '.join(differing[:4])} differ", where=where,
                              expected="runs that differ in `fold` (and `emotion`) only")

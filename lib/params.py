@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from lib.declarations import ROOT, Declaration, all_declared, declared, recipes
+from lib.declarations import ROOT, Declaration, all_declared, declared, of_groups, recipes
 from lib.errors import InputError
 
 # A file that these name is an input that the person brings: it must be there before anything starts.
@@ -222,8 +222,8 @@ def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") 
     Unknown names are looked for in the sources of the parameters cell and of papermill's injected one
     (IPython's ``In``), in the form they had when they last ran; among all globals every helper would be one.
 
-    Returns Params: what this notebook declares, with `run` filled in (see `run_name`); names that end in
-    ``_root`` or ``_path`` are absolute paths, "" stays "". What a file sets for other notebooks is only checked.
+    Returns Params: what this notebook declares, with `run` filled in (see `run_name`); parameters of the group
+    `place` are absolute paths, "" stays "". What a file sets for other notebooks is only checked.
     Raises InputError that lists everything that is wrong.
     """
     names, own = all_declared(folder), declared(notebook, folder)
@@ -232,13 +232,13 @@ def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") 
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in values]
     refuse(validate(values, names) + unset, f"notebooks/{notebook}.ipynb")
     full = complete(values, names)
-    return Params({**{name: _absolute(name, full[name]) for name in own}, "run": run_name(full)})
+    return Params({**_absolute({name: full[name] for name in own}, own), "run": run_name(full)})
 
 
 def placed(values: Mapping) -> Params:
     """All parameters of an experiment for programs outside notebooks: what is missing has its default, its folders and
     files are absolute paths. Raises InputError for unknown names and wrong types."""
-    return Params({name: _absolute(name, value) for name, value in complete(values).items()})
+    return Params(_absolute(complete(values), all_declared()))
 
 
 def weights_file(text: str, runs_root: Path) -> Path:
@@ -260,8 +260,10 @@ def checkpoint(text: str, runs_root: Path) -> Path:
     return place
 
 
-def _absolute(name: str, value: object) -> object:
-    return resolve(value) if name.endswith(("_root", "_path")) and value else value
+def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:
+    """The values, with an absolute path for each parameter of the group `place` that is set."""
+    places = {name: resolve(values[name]) for name in of_groups(names, ["place"]) if values.get(name)}
+    return {**values, **places}
 
 
 def _names_in_cells(sources: list[str], own: Mapping[str, Declaration]) -> list[str]:

@@ -25,8 +25,6 @@ import yaml
 from lib import declarations, sources, store
 from lib.errors import InputError
 
-# Parameters that change how fast or under which name something is made, but not what.
-WITHOUT_EFFECT = frozenset(["run", "workers", "parallel", "device", "runs_root", "drive"])
 NOTEBOOKS = declarations.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
@@ -113,23 +111,35 @@ class Run:
         return list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8")))) if place.is_file() else []
 
     def place(self, path: Path) -> str:
-        """A path as records keep it: relative to this folder (``<run>/…``) or to the repository."""
+        """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to the repository.
+
+        So a record says what was read, not where: another data root with other data in it counts as other inputs.
+        """
         path = Path(path).absolute()
-        if path.is_relative_to(self.folder.absolute()):
-            return f"<run>/{path.relative_to(self.folder.absolute())}"
+        inside = {name: root for name, root in self._roots().items() if path.is_relative_to(root)}
+        if inside:
+            name, root = max(inside.items(), key=lambda item: len(item[1].parts))
+            return str(Path(f"<{name}>", path.relative_to(root)))
         return str(path.relative_to(declarations.ROOT) if path.is_relative_to(declarations.ROOT) else path)
 
     def found(self, place: str) -> Path:
-        """The path that `place` kept."""
-        if place.startswith("<run>/"):
-            return self.folder / place.removeprefix("<run>/")
-        return declarations.ROOT / place
+        """The path that `place` kept, under the places of this run's parameters."""
+        match = re.match(r"<(\w+)>(?:/|$)", place)
+        root = self._roots().get(match[1]) if match else None
+        return declarations.ROOT / place if root is None else root / place[match.end():]
+
+    def _roots(self) -> dict[str, Path]:
+        given = {name: self.p.get(name) for name in declarations.of_groups(declarations.all_declared(), ["place"])
+                 if name.endswith("_root")}
+        roots = {name: (declarations.ROOT / Path(value).expanduser()).absolute() for name, value in given.items()
+                 if value}
+        return {**roots, "run": self.folder.absolute()}
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
     """Those of `values` that a notebook declares and that change what it makes."""
-    return {name: as_text(values[name]) for name in declarations.declared(step, notebooks)
-            if name not in WITHOUT_EFFECT}
+    return {name: as_text(values[name]) for name, declaration in declarations.declared(step, notebooks).items()
+            if declaration.group not in declarations.WITHOUT_EFFECT}
 
 
 def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:

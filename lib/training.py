@@ -24,9 +24,6 @@ from lib.metrics import EMOTIONS
 from lib.store import explain_full_disk
 from lib.trials import select
 
-# What may differ between a run and its continuation: where things lie, how fast it goes, how long it takes.
-FREE = {"epochs", "device", "workers", "parallel", "run", "data_root", "processed_root", "runs_root", "weights_root",
-        "drive"}
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3  # shares; sample specification §5 for the rise
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5  # epochs without a better score; JCA's published factor (§2.8)
 
@@ -141,9 +138,11 @@ class Trainer:
             return
         saved = checkpoints.load(path)
         mine = checkpoints.plain(self.params)
-        came_later = declarations.defaults(declarations.all_declared())
+        names = declarations.all_declared()
+        came_later = declarations.defaults(names)
+        may_differ = declarations.of_groups(names, declarations.NOT_OF_A_TRAINING) | {"epochs"}
         its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
-        differing = sorted(name for name in {*mine, *its} - FREE if mine.get(name) != its.get(name))
+        differing = sorted(name for name in {*mine, *its} - may_differ if mine.get(name) != its.get(name))
         if differing:
             changes = ", ".join(f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing)
             raise InputError(f"the run folder holds a training with other parameters: {changes}", where=self.folder,

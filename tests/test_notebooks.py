@@ -15,7 +15,7 @@ import pandas as pd
 import papermill
 import pytest
 
-from lib import declarations, params, pipeline, recipes, submission, trials
+from lib import declarations, experiments, params, pipeline, recipes, submission, trials
 from lib.declarations import NOTEBOOKS, ROOT
 
 FOLDER = ROOT / "notebooks"
@@ -115,6 +115,24 @@ def test_a_parameter_that_two_notebooks_share_has_one_type_default_and_comment()
         for parameter, declaration in declarations.declared(name).items():
             found.setdefault(parameter, {}).setdefault(str(declaration), []).append(name)
     assert {parameter: kinds for parameter, kinds in found.items() if len(kinds) > 1} == {}
+
+
+def test_every_parameter_belongs_to_a_group_and_every_folder_and_file_to_the_places():
+    names = declarations.all_declared()
+    assert {name: each.group for name, each in names.items() if each.group not in declarations.GROUPS} == {}
+    folders = {name for name in names if name.endswith(("_root", "_path"))}
+    assert declarations.of_groups(names, ["place"]) == folders
+
+
+def test_what_a_training_may_be_continued_with_is_the_same_for_runner_and_trainer(tmp_path):
+    """Both follow from the groups: the clips' folder may move, a label delay may not change."""
+    names = declarations.all_declared()
+    values = {**declarations.defaults(names), "run": "one", "runs_root": str(tmp_path)}
+    counted = experiments.training_parameters(experiments.Experiment((), values, FOLDER))
+    free = declarations.of_groups(names, declarations.NOT_OF_A_TRAINING)
+    assert not free & counted.keys()
+    assert {"clips_root", "measure_seconds", "bootstrap"} <= free
+    assert {"label_delay", "epochs", "recipe", "clip_length"} <= counted.keys()
 
 
 def test_a_default_is_inside_its_own_range():

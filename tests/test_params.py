@@ -11,19 +11,19 @@ import pytest
 from lib import declarations, params
 from lib.errors import InputError
 
-CELL = '''run: str = ""                # run folder; empty for the parameter file's stem
-dataset: str = "sample"      # data set
-recipe: str = "toy"          # method
-modality: str = "audiovisual"  # streams; one of audiovisual, audio, video
-lr: float = 1.0e-4           # learning rate; from 1.0e-7 to 1.0
-epochs: int = 3              # passes over the data; from 1 to 1000
-fold: int = 0                # fold, 0 for the official split; from 1 to 6
-trials: list[str] = []       # names of trials, empty for all
-widths: list[int] = [1, 5]   # smoothing; from 1 to 99
-stream_loss: bool = False    # auxiliary loss
-runs_root: str = "runs"      # where run folders are
-video_path: str = ""         # a video to predict, empty for none
-options: dict = {}           # what only one recipe has
+CELL = '''run: str = ""                # machine: run folder; empty for the parameter file's stem
+dataset: str = "sample"      # data: data set
+recipe: str = "toy"          # model: method
+modality: str = "audiovisual"  # model: streams; one of audiovisual, audio, video
+lr: float = 1.0e-4           # training: learning rate; from 1.0e-7 to 1.0
+epochs: int = 3              # training: passes over the data; from 1 to 1000
+fold: int = 0                # data: fold, 0 for the official split; from 1 to 6
+trials: list[str] = []       # data: names of trials, empty for all
+widths: list[int] = [1, 5]   # report: smoothing; from 1 to 99
+stream_loss: bool = False    # training: auxiliary loss
+runs_root: str = "runs"      # place: where run folders are
+video_path: str = ""         # place: a video to predict, empty for none
+options: dict = {}           # model: what only one recipe has
 '''
 RECIPE = '''
 import not_installed
@@ -41,7 +41,8 @@ def folder(tmp_path):
     """Two notebooks: 05 declares CELL, 04 the data set and `label_delay`."""
     write_notebook(tmp_path / "05_train.ipynb", CELL)
     write_notebook(tmp_path / "04_preprocess_labels.ipynb",
-                   'dataset: str = "sample"  # data set\nlabel_delay: int = 0  # frames; from 0 to 50\n')
+                   'dataset: str = "sample"  # data: name of the data set\n'
+                   'label_delay: int = 0  # data: frames; from 0 to 50\n')
     return tmp_path
 
 
@@ -84,7 +85,8 @@ def file(tmp_path, text, name="a.yaml"):
 def test_a_declaration_has_type_default_help_and_range(names):
     lr = names["lr"]
     assert (lr.name, lr.type, lr.default, lr.low, lr.high) == ("lr", "float", 1e-4, 1e-7, 1.0)
-    assert lr.help.startswith("learning rate")
+    assert lr.help.startswith("training: learning rate")
+    assert lr.group == "training"
     assert names["modality"].choices == ("audiovisual", "audio", "video")
 
 
@@ -125,6 +127,13 @@ def test_a_notebook_without_a_tagged_cell_is_refused(tmp_path):
         params.declared("05_train", tmp_path)
     with pytest.raises(InputError, match="not there"):
         params.declared("06_inference", tmp_path)
+
+
+def test_a_parameter_of_a_notebook_without_a_group_is_refused_with_the_groups(tmp_path):
+    write_notebook(tmp_path / "05_train.ipynb", "lr: float = 0.1  # learning rate")
+    with pytest.raises(InputError, match="lr names no group") as caught:
+        params.declared("05_train", tmp_path)
+    assert caught.value.expected == "place, machine, data, model, training, report"
 
 
 def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):

@@ -18,19 +18,20 @@ from lib.declarations import NOTEBOOKS, ROOT
 from lib.errors import InputError, full_disk
 from lib.params import Params, resolve
 
-SHARED = '''run: str = ""           # run folder
-dataset: str = "sample"  # data set
-runs_root: str = "runs"  # where run folders are
-workers: int = 1         # processes
-parallel: str = "processes"  # what they are
+SHARED = '''run: str = ""           # machine: run folder
+dataset: str = "sample"  # data: data set
+runs_root: str = "runs"  # place: where run folders are
+workers: int = 1         # machine: processes
+parallel: str = "processes"  # machine: what they are
 '''
-OWN = {NOTEBOOKS[0]: "sample_trials: int = 24  # recordings; from 1 to 100\n",
-       NOTEBOOKS[3]: "label_delay: int = 0  # frames; from 0 to 50\n",
-       NOTEBOOKS[4]: 'recipe: str = "tsav"  # method\nepochs: int = 3  # passes\nlr: float = 0.1  # rate\n'
-                     'backbone_run: str = ""  # run to build on\npredict_run: str = ""  # run to predict with\n',
-       NOTEBOOKS[5]: 'recipe: str = "tsav"  # method\npredict_run: str = ""  # run to predict with\n'
-                     'video_path: str = ""  # a video\n'
-                     'bootstrap: int = 10  # draws\n'}
+OWN = {NOTEBOOKS[0]: "sample_trials: int = 24  # data: recordings; from 1 to 100\n",
+       NOTEBOOKS[3]: "label_delay: int = 0  # data: frames; from 0 to 50\n",
+       NOTEBOOKS[4]: 'recipe: str = "tsav"  # model: method\nepochs: int = 3  # training: passes\n'
+                     'lr: float = 0.1  # training: rate\nbackbone_run: str = ""  # model: run to build on\n'
+                     'predict_run: str = ""  # model: run to predict with\n',
+       NOTEBOOKS[5]: 'recipe: str = "tsav"  # model: method\npredict_run: str = ""  # model: run to predict with\n'
+                     'video_path: str = ""  # place: a video\n'
+                     'bootstrap: int = 10  # report: draws\n'}
 CHECK = '''from pathlib import Path
 from lib import params, runs
 folder = Path("{folder}")
@@ -77,7 +78,8 @@ class World:
         step = notebook.stem
         self.executed.append(f"{target.parent.name} {step[:2]}")
         assert target.parent.is_dir()
-        run = runs.start(step, Params({**values, "runs_root": resolve(values["runs_root"])}), self.notebooks)
+        places = {name: resolve(values[name]) for name in ("runs_root", "data_root") if name in values}
+        run = runs.start(step, Params({**values, **places}), self.notebooks)
         target.write_text("{}")
         say("a printed line")
         if step == NOTEBOOKS[4]:
@@ -268,6 +270,27 @@ def test_changed_data_keep_the_old_training_too(world):
     world.run("sample_tsav")
     assert world.executed == ALL
     assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
+
+
+def test_a_data_root_that_moved_counts_as_the_same_and_one_with_other_data_does_not(world, tmp_path):
+    for step, own in OWN.items():
+        world.notebook(step, SHARED.replace('"runs"', json.dumps(str(world.runs))) + own
+                       + 'data_root: str = "data"  # place: of the data set\n',
+                       CHECK.format(folder=world.notebooks, step=step))
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    first.mkdir()
+    world.data = first / "data.txt"
+    world.data.write_text("data")
+    world.run("sample_tsav", data_root=first)
+    first.rename(moved)
+    world.run("sample_tsav", data_root=moved)
+    assert world.executed == []
+    other.mkdir()
+    world.data = other / "data.txt"
+    world.data.write_text("other data")
+    world.run("sample_tsav", data_root=other)
+    assert world.executed == ALL
+    assert "inputs changed: <data_root>/data.txt" in world.text
 
 
 def test_predicting_alone_with_other_training_parameters_is_refused(world):

@@ -18,11 +18,11 @@ from lib.datasets.report import Report
 from lib.errors import InputError
 
 STEP = "05_train"
-CELL = """run: str = ""
-dataset: str = "sample"
-recipe: str = "toy"
-lr: float = 0.1
-runs_root: str = "runs"
+CELL = """run: str = ""  # machine: name
+dataset: str = "sample"  # data: its name
+recipe: str = "toy"  # model: method
+lr: float = 0.1  # training: learning rate
+runs_root: str = "runs"  # place: folder of the run folders
 """
 
 
@@ -263,3 +263,21 @@ def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
     record = run.record()
     assert record["modules"] == ["lib.features.mel"]
     assert "lib/features/mel.py" in record["code"]
+
+
+# ---- places
+
+def test_a_record_names_what_was_read_below_the_places_of_its_parameters(p, notebooks, tmp_path):
+    data = tmp_path / "data" / "videos"
+    data.mkdir(parents=True)
+    (data / "a.mp4").write_bytes(b"a")
+    run = runs.start(STEP, {**p, "data_root": tmp_path / "data"}, notebooks)
+    record = run.record([data / "a.mp4"])
+    assert list(record["inputs"]) == ["<data_root>/videos/a.mp4"]
+    moved = runs.Run(run.folder, p={"data_root": str(tmp_path / "elsewhere")})
+    assert moved.found("<data_root>/videos/a.mp4") == tmp_path / "elsewhere" / "videos" / "a.mp4"
+    assert moved.found("<data_root>") == tmp_path / "elsewhere"
+
+
+def test_no_place_and_nothing_of_the_machine_counts_among_the_parameters_of_a_step(p, notebooks):
+    assert runs.counted(STEP, p, notebooks) == {"dataset": "sample", "recipe": "toy", "lr": 0.1}

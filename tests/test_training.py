@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lib import checkpoints, device, forward, params, training
+from lib import sources as code_digest
 from lib.errors import InputError
 from lib.training import Trainer, schedule
 from tests import tiny_set
@@ -201,6 +202,23 @@ def test_device_workers_and_places_may_differ_when_a_training_goes_on(tiny, tmp_
     trainer(tiny, tmp_path, epochs=1).fit()
     trainer(tiny, tmp_path, epochs=2, workers=2, run="renamed", device="auto").fit()
     assert weights(tmp_path)["epoch"] == 2
+
+
+def test_what_no_training_depends_on_may_differ_when_it_goes_on(tiny, tmp_path):
+    """The clips' folder moved, and 01 measured for longer: the runner says that it goes on, so it does."""
+    trainer(tiny, tmp_path, epochs=1).fit()
+    moved = trainer(tiny, tmp_path, epochs=1, clips_root=str(tmp_path / "clips"), measure_seconds=1.0)
+    moved.resume()
+    assert moved.state.epoch == 1
+
+
+def test_a_training_does_not_go_on_with_an_edited_network(tiny, tmp_path, monkeypatch):
+    code = {"lib/models/mine.py": "before"}
+    monkeypatch.setattr(code_digest, "method", lambda: code)
+    trainer(tiny, tmp_path, epochs=1).fit()
+    code = {"lib/models/mine.py": "after"}
+    with pytest.raises(InputError, match=r"lib/models/mine\.py changed since"):
+        trainer(tiny, tmp_path).fit()
 
 
 @pytest.mark.parametrize(("changes", "told"), [

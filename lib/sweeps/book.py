@@ -6,10 +6,9 @@ import time
 from collections.abc import Mapping
 
 from lib import declarations, runs
-from lib.experiments import RESUMES, Experiment
+from lib.experiments import Experiment
 from lib.pipeline import DONE, FAILED, LOST
 
-WITHOUT_EFFECT = RESUMES - {"epochs"}  # where things lie, and on how many processors
 PREPARE = ".prepare"  # behind the name of a run: the task that makes its arrays
 
 
@@ -22,7 +21,9 @@ def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> b
         return False
     there = runs.parameters(experiment.run.folder)
     there = {**defaults, **there, "options": {**defaults.get("options", {}), **there.get("options", {})}}
-    now = {name: runs.as_text(value) for name, value in experiment.values.items() if name not in WITHOUT_EFFECT}
+    without_effect = declarations.of_groups(declarations.all_declared(experiment.notebooks),
+                                            declarations.WITHOUT_EFFECT)
+    now = {name: runs.as_text(value) for name, value in experiment.values.items() if name not in without_effect}
     if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
         return False
     records = [experiment.run.read_json(f"steps/{step}.json", {}) for step in experiment.steps()]

@@ -14,7 +14,7 @@ lr: float = 0.1  # rate; from 1.0e-7 to 1.0
 compiled: bool = False  # compile first
 trials: list[str] = []  # work on these
 run: str = ""  # folder
-backbone_run: str = ""  # run to build on
+backbone_run: str = ""  # model: run to build on
 ''', "test")
 OPTIONS = declarations.parse("dropout: float = 0.1  # share; from 0.0 to 1.0", "test")
 

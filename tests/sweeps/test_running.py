@@ -118,7 +118,7 @@ def test_preparations_that_differ_in_the_run_below_only_do_not_wait_for_each_oth
 
 def _with_backbone(world):
     from tests.test_pipeline import CHECK, SHARED
-    cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + 'backbone_run: str = ""  # run to build on\n'
+    cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + 'backbone_run: str = ""  # model: run to build on\n'
     return cell, CHECK.format(folder=world.notebooks, step="04_preprocess_labels")
 
 
