@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib import asd_crops, crops, store
+from lib import asd_crops, pictures, store
 from lib.errors import InputError
 
 SCHEMA = "avclip/1"
@@ -115,7 +115,7 @@ class Unit:
         """Crops (n, size, size) uint8 of frames first … last−1, grey where the face is not visible."""
         out, boxes = np.full((last - first, size, size), asd_crops.FILL, np.uint8), self.boxes()
         for row in np.flatnonzero(np.isfinite(boxes[first:last, 0])):
-            grey = cv2.cvtColor(crops.read(self.picture(first + row)), cv2.COLOR_RGB2GRAY)
+            grey = cv2.cvtColor(pictures.read(self.picture(first + row)), cv2.COLOR_RGB2GRAY)
             out[row] = asd_crops.cut(grey, boxes[first + row], crop, size)
         return out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import crops, plots
+from lib import pictures, plots
 from lib.clips import schema
 
 STRIP = 10  # moments in a strip
@@ -29,9 +29,9 @@ def strip(root: Path, note: str, name: str):
     told = schema.read(place / "clip.json")
     moments = np.unique(np.linspace(0, told["n_frames"] - 1, STRIP).round().astype(int))
     seen = [person for person in told["persons"] if person["boxes"]]
-    pictures = [crops.read(place / told["frames"]["dir"] / (told["frames"]["pattern"] % (told["frames"]["first"] + i)))
-                for i in moments]
-    faces = [_faces(person, pictures, moments, told["n_frames"]) for person in seen]
+    folder, pattern, first = (told["frames"][key] for key in ("dir", "pattern", "first"))
+    shown = [pictures.read(place / folder / (pattern % (first + moment))) for moment in moments]
+    faces = [_faces(person, shown, moments, told["n_frames"]) for person in seen]
     return plots.speaking_strip(faces, [person["asd"][moments] for person in seen], _times(told)[moments],
                                 [f"person {person['person_id']}" for person in seen], title=told["clip_id"], note=note)
 

@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
+from lib import pictures
 from lib.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -22,7 +22,7 @@ OPENFACE = "_aligned"  # how OpenFace's folder of pictures ends
 _NUMBER = re.compile(r"(?:frame_det_00_)?(\d+)$")
 
 
-def pictures(folder: Path) -> dict[int, Path]:
+def numbered(folder: Path) -> dict[int, Path]:
     """Number of the video frame, from 1 -> picture. What else lies in the folder is passed over.
 
     Raises InputError for a number that two pictures have, and where no picture is numbered.
@@ -72,42 +72,27 @@ def paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
     if not crops_dir.is_dir():
         raise InputError("the folder of cropped faces is not there", where=crops_dir,
                          todo="unpack the crops again, or run 01_download_check to build the trial table anew")
-    numbered = pictures(crops_dir)
-    beyond = [number for number in numbered if not 1 <= number <= n_frames]
+    by_number = numbered(crops_dir)
+    beyond = [number for number in by_number if not 1 <= number <= n_frames]
     if beyond:
         raise InputError(f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond)})",
                          where=crops_dir, expected=f"numbers 1 to {n_frames}, one for a video frame",
                          todo="check that the crops belong to this version of the video")
     table = csv_of(crops_dir)
-    with_face = successes(table) if table else numbered
-    return {number - 1: numbered[number] for number in sorted(numbered) if number in with_face}
+    with_face = successes(table) if table else by_number
+    return {number - 1: by_number[number] for number in sorted(by_number) if number in with_face}
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture, (H, W, 3) uint8 RGB. Raises InputError when it is no picture, or not a whole one."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from error
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if picture is None:
-        raise _unreadable(path, "no picture in it" if content else "empty file")
-    # The decoder paints the rest of a JPEG that was cut off grey and says nothing. A whole one ends its last scan
-    # (FF DA) with an end marker (FF D9); neither can occur inside the coded picture (ITU T.81, B.1.1.5).
-    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise _unreadable(path, "the end of the picture is missing")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-
-
-def _unreadable(path: Path, why: str) -> InputError:
-    return InputError(f"a cropped face cannot be read: {why}", where=path, expected="a JPEG or PNG picture",
-                      todo="unpack this trial's crops again, or delete the file: its frame then counts as faceless")
+    """A cropped face, (H, W, 3) uint8 RGB. Raises InputError when it is no picture, or not a whole one."""
+    return pictures.read(path, "cropped face",
+                         "unpack this trial's crops again, or delete the file: its frame then counts as faceless")
 
 
 def damage(crops_dir: Path) -> tuple[list[str], dict[str, int]]:
     """Look at every picture: names of those that are damaged, and how many there are of each size (``112×112``)."""
     broken, sizes = [], Counter()
-    for path in pictures(Path(crops_dir)).values():
+    for path in numbered(Path(crops_dir)).values():
         try:
             picture = read(path)
         except InputError:

@@ -13,7 +13,7 @@ import pandas as pd
 from lib import arrays, evaluation, metrics, plots, trials
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
-from lib.report import page
+from lib.report import Html, page
 from lib.store import Store, request, write_text
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
@@ -108,10 +108,10 @@ def write(trial: Mapping, place: Store, folder: Path, out: Path, rows: pd.DataFr
     own = rows[rows["trial"] == name].drop(columns="trial").round(3)
     told = {"What its CCC is made of": own, **{f"{word}": meaning for word, meaning in WORDS.items()},
             "Note": note or "labels and predictions as in the prediction file"}
-    text = page(f"Errors of trial {name}", told)
-    images = "".join(f"<p><img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
-                     for one in drawn)
-    return write_text(Path(out) / f"{name}.html", text.replace("</body>", f"{images}</body>"))
+    images = [f"<p><img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
+              for one in drawn]
+    text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
+    return write_text(Path(out) / f"{name}.html", text)
 
 
 def write_all(names: Sequence[str], table: pd.DataFrame, place: Store, folder: Path, out: Path, rows: pd.DataFrame,
@@ -119,9 +119,8 @@ def write_all(names: Sequence[str], table: pd.DataFrame, place: Store, folder: P
     """A page of each of these trials, and ``index.html`` with all rows, which links them."""
     written = [write(trial, place, folder, out, rows, size, note)
                for trial in trials.select(table, list(names)).to_dict("records")] if names else []
-    text = page("Errors by trial, the worst first", {"": rows.round(3)})
-    for path in written:
-        text = text.replace(f"<td>{path.stem}</td>", f"<td><a href='{path.name}'>{path.stem}</a></td>")
+    links = {path.stem: path.name for path in written}
+    text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]
 
 

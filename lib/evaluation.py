@@ -175,8 +175,8 @@ def majority(table: pd.DataFrame, recipe) -> dict:
             most = [np.bincount(column[column >= 0].astype(int), minlength=1).argmax() for column in known.T]
             chosen = {trial: np.full_like(part, most if task == "action_units" else most[0])
                       for trial, part in rows["val"].items()}
-            # No interval: it is a bound to be above, and one draw of trials would be none.
-            found[task] = {name: value for name, value in score(rows["val"], chosen, n=1).items() if name != "ci95"}
+            scores = score(rows["val"], chosen, n=0)  # no interval: it is a bound to be above
+            found[task] = {name: value for name, value in scores.items() if name != "ci95"}
     return {"majority class": found} if found else {}
 
 

@@ -184,7 +184,7 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
-        heard = speakers.column(recipe._trials[trial], recipe.params, recipe.store)
+        heard = speakers.column(recipe.trial(trial), recipe.params, recipe.store)
     mine = json.dumps(recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1)
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
         table = prediction_table(predictor, trial, predictor.predict(trial))

@@ -15,11 +15,22 @@ from lib.errors import InputError
 LOOK = 0.2  # s between two looks whether the lock is free
 
 
+class BusyError(InputError):
+    """Another process holds the lock; `holder` says which."""
+
+    def __init__(self, holder: str, folder: Path):
+        self.holder = holder
+        super().__init__(f"another process works here: {holder}", where=folder, todo="wait for it, or stop it")
+
+    def __reduce__(self):
+        return BusyError, (self.holder, self.where)
+
+
 @contextmanager
 def locked(folder: Path, wait: float) -> Iterator[None]:
     """Hold the lock on a folder, which is made; it is given back when this process ends, however it ends.
 
-    Raises InputError, naming who holds it, when it is not free after `wait` s. Where a system or a file system has no
+    Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a file system has no
     locks there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,8 +48,7 @@ def locked(folder: Path, wait: float) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() > end:
                     stream.seek(0)
-                    raise InputError(f"another process works here: {stream.read().strip() or 'unknown'}", where=folder,
-                                     todo="wait for it, or stop it") from error
+                    raise BusyError(stream.read().strip() or "unknown", folder) from error
                 time.sleep(LOOK)
             except OSError:  # ENOLCK, ENOTSUP
                 break

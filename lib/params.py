@@ -142,10 +142,16 @@ def validate(values: Mapping, names: Mapping[str, Declaration] | None = None, pa
     folder : where the recipes' files are.
     """
     names = all_declared() if names is None else names
+    problems = wrong_values(values, names)
+    return problems + _wrong_recipe(values, names, partial, recipes(folder)) + _missing_files(values)
+
+
+def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
+    """A sentence for each of `values` that `names` do not declare, or that does not fit its declaration."""
     problems = []
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
-    return problems + _wrong_recipe(values, names, partial, recipes(folder)) + _missing_files(values)
+    return problems
 
 
 def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: str) -> list[str]:
@@ -252,7 +258,7 @@ def weights_file(text: str, runs_root: Path) -> Path:
 
 
 def checkpoint(text: str, runs_root: Path) -> Path:
-    """The same. Raises InputError when neither is there."""
+    """Like `weights_file`. Raises InputError when the file does not exist."""
     place = weights_file(text, runs_root)
     if not place.is_file():
         raise InputError(f"there is neither a trained run nor a weights file called {text}", where=place,

@@ -1,4 +1,4 @@
-"""A folder of whole pictures of a recording, ``img_00001.jpg`` …, as ffmpeg's image2 or Ego4D's scripts write them.
+"""Pictures, and folders of whole pictures of a recording: ``img_00001.jpg`` …, as ffmpeg and Ego4D write them.
 
 Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins with 1 is frame 0 (specs/asd.md §1.4).
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from lib import crops
 from lib.errors import InputError
 
 PATTERN = "img_%05d.jpg"
@@ -65,7 +65,7 @@ def whole(folder: Path) -> Numbers:
 def probe(folder: Path) -> dict:
     """Width, height, n_frames, fps and duration (s) of a folder of pictures, by its first picture."""
     found = look(folder)
-    height, width = crops.read(Path(folder) / (PATTERN % found.base)).shape[:2]
+    height, width = read(Path(folder) / (PATTERN % found.base)).shape[:2]
     return {"width": width, "height": height, "n_frames": found.count, "fps": FPS, "duration": found.count / FPS}
 
 
@@ -73,4 +73,27 @@ def frames(folder: Path, start: int = 0) -> Iterator[tuple[float, np.ndarray]]:
     """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame from `start` on. Raises InputError for a hole."""
     found = whole(folder)
     for frame in range(start, found.count):
-        yield frame / FPS, crops.read(Path(folder) / (PATTERN % (frame + found.base)))
+        yield frame / FPS, read(Path(folder) / (PATTERN % (frame + found.base)))
+
+
+def read(path: Path, kind: str = "picture", todo: str = "extract the pictures of this recording again") -> np.ndarray:
+    """A picture, (H, W, 3) uint8 RGB.
+
+    kind, todo : what it is and what mends it, for the error. Raises InputError when it is no picture, or not whole.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, kind, todo, error.strerror) from error
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if picture is None:
+        raise _unreadable(path, kind, todo, "no picture in it" if content else "empty file")
+    # The decoder paints the rest of a JPEG that was cut off grey and says nothing. A whole one ends its last scan
+    # (FF DA) with an end marker (FF D9); neither can occur inside the coded picture (ITU T.81, B.1.1.5).
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise _unreadable(path, kind, todo, "the end of the picture is missing")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _unreadable(path: Path, kind: str, todo: str, why: str) -> InputError:
+    return InputError(f"a {kind} cannot be read: {why}", where=path, expected="a JPEG or PNG picture", todo=todo)

@@ -10,7 +10,9 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -34,28 +36,38 @@ class Html(str):
     """Text that is HTML already; any other text is escaped."""
 
 
-def page(title: str, parts: Mapping[str, pd.DataFrame | str], reload: float = 0) -> str:
+def page(title: str, parts: Mapping[str, pd.DataFrame | str], reload: float = 0,
+         links: Mapping[str, str] | None = None) -> str:
     """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
 
-    reload : s after which a browser loads it again, 0 for never.
+    reload : s after which a browser loads it again, 0 for never. links : text of a table's cell -> file that it links.
     """
     again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
     body = [f"<h1>{html.escape(title)}</h1>"]
     for number, (heading, content) in enumerate(parts.items()):
-        body += [f"<h2>{html.escape(heading)}</h2>" if heading else "", _part(content, f"t{number}")]
+        body += [f"<h2>{html.escape(heading)}</h2>" if heading else "", _part(content, f"t{number}", links or {})]
     return (f"<!doctype html><html lang='en'><meta charset='utf-8'>{again}"
             f"<title>{html.escape(title)}</title>"
             f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n")
 
 
-def _part(content: pd.DataFrame | str, name: str) -> str:
+def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
     """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on the page."""
     if isinstance(content, pd.DataFrame):
         wide = [place for place, column in enumerate(content, start=1)
                 if any(len(word) > LONG for value in content[column] for word in str(value).split())]
         style = "".join(f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide)
-        return f"<style>{style}</style>{content.to_html(index=False, border=0, na_rep='', table_id=name)}"
+        shown = content.map(partial(_cell_text, links=links)).rename(columns=partial(_cell_text, links={}))
+        return f"<style>{style}</style>" + shown.to_html(index=False, border=0, na_rep="", table_id=name, escape=False)
     return content if isinstance(content, Html) else f"<p>{html.escape(content)}</p>"
+
+
+def _cell_text(value: object, links: Mapping[str, str]) -> object:
+    """A table's cell: text is escaped, and a link where `links` has it."""
+    if not isinstance(value, str):
+        return value
+    text = html.escape(value, quote=False)
+    return f"<a href='{html.escape(quote(links[value]))}'>{text}</a>" if value in links else text
 
 
 def write(run: runs.Run) -> Path:

@@ -68,10 +68,7 @@ def read(text: str | Path) -> Params:
 def problems_of(values: dict) -> list[str]:
     """Everything that is wrong with the content of a cluster file, one sentence each."""
     names = declarations.parse(DECLARED, "lib/schedulers.py")
-    problems = params.validate({name: value for name, value in values.items() if name != "options"}, names)
-    problems = [problem for problem in problems if not problem.startswith("recipe:")]
-    problems += ["options: no such parameter"] if "options" in values else []
-    if problems:
+    if problems := params.wrong_values(values, names):
         return problems
     wall = values.get("walltime", "")
     if wall and seconds(wall) is None:

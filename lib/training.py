@@ -286,7 +286,7 @@ class Trainer:
             for task, values in rows.items():
                 predictions.setdefault(task, {})[trial] = values
                 labels.setdefault(task, {})[trial] = hide(self.recipe.labels(trial, task), np.isnan(values))
-        scores = self.recipe.metrics(labels, predictions)
+        scores = self.recipe.metrics(labels, predictions, bootstrap=0)  # an epoch is chosen without intervals
         named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
         named["score"] = self.recipe.main_score(scores)
         # Without a labelled val frame there is no score: the loss chooses then, as without val trials.

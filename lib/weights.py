@@ -11,7 +11,7 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -67,7 +67,7 @@ _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
 
-REGISTRY = {entry.name: entry for entry in (
+_ENTRIES = (
     Weights("yunet", "face_detection_yunet_2023mar.onnx", "YuNet face detector: box and five landmarks",
             "MIT (Apache-2.0 in its training repository)", "github.com/opencv/opencv_zoo, models/face_detection_yunet",
             232_589, "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
@@ -87,17 +87,30 @@ REGISTRY = {entry.name: entry for entry in (
     Weights("vggish_pca", "vggish_pca_params-970ea276.pth", "whitening of VGGish's features", "Apache-2.0", _VGGISH,
             sha256="970ea276",
             url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth"),
-    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN: MS-Celeb-1M, then FER+",
-            "none known; its training data are research only", "the drive folder linked from github.com/sucv/ABAW3"),
     Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
     Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
             _TSAV),
     Weights("jca", "jointcam_model.pt", "joint cross-attention, the journal code's network", _UNLICENSED, _JCA),
-    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN's visual stream", _UNLICENSED,
-            "a cloud drive linked from github.com/sucv/ABAW3"),
+    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN's visual stream: MS-Celeb-1M, then FER+",
+            "none known; its training data (MS-Celeb-1M, FER+) are research only",
+            "the drive folder linked from github.com/sucv/ABAW3"),
     Weights("tsav_alignment", "aff2alignmentdata_tnt.zip", "TSAV's alignment data of Aff-Wild2", "research only",
             _TSAV, md5="806aee937c52103ad7f48b1b19608860"),
-)}
+)
+
+
+def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
+    """Name -> entry. Raises InputError for a name that is given twice: one of the two would never be seen."""
+    names: dict[str, Weights] = {}
+    for each in entries:
+        if each.name in names:
+            raise InputError(f"the weights {each.name} are registered twice", where="lib/weights.py",
+                             expected="one entry, with one licence", todo="remove one of the two")
+        names[each.name] = each
+    return names
+
+
+REGISTRY = registry(_ENTRIES)
 
 
 def entry(name: str) -> Weights:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from lib import clip_jobs, crops, datasets, media, params, trials
+from lib import clip_jobs, datasets, media, params, pictures, trials
 from lib.__main__ import main
 from lib.clips import schema
 from lib.errors import InputError
@@ -196,7 +196,7 @@ def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings
     assert "nobody has looked for a face" in " ".join(clip_jobs.faults(outcomes)["what"])
     told = schema.read(job.root / "val/ben/clip_f000000/clip.json")
     assert told["persons"][0]["expression"].tolist() == [4] * 10
-    shown = crops.read(job.root / "val/ben/clip_f000010/frames/img_00012.jpg")
+    shown = pictures.read(job.root / "val/ben/clip_f000010/frames/img_00012.jpg")
     assert abs(shown.mean() - (90 + 4 * 12)) < 4
 
 

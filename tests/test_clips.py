@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import clip_jobs, crops, media, pictures
+from lib import clip_jobs, media, pictures
 from lib.clips import VERSION, Settings, Span, index, labels, make, numbering, plan, sample_of, schema, spans, voices
 from lib.clips.operations import Disk
 from lib.errors import InputError
@@ -507,7 +507,7 @@ def test_pictures_out_of_a_film_are_finished_after_a_break_and_are_its_frames(tm
             clip_jobs.run(job, disk=stopping_at(number))
         done(job)
         assert failures(job).empty
-        shown = [crops.read(path).mean() for path in sorted((job.root / "train/a").rglob("*.jpg"))]
+        shown = [pictures.read(path).mean() for path in sorted((job.root / "train/a").rglob("*.jpg"))]
         assert np.abs(np.array(shown) - 30 * np.arange(7)).max() < 6
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import checkpoints, device, forward, params, training
+from lib import checkpoints, device, forward, metrics, params, training
 from lib import sources as code_digest
 from lib.errors import InputError
 from lib.training import Trainer, schedule
@@ -605,3 +605,20 @@ def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path)
     with pytest.raises(InputError, match=r"statistics of other training trials.*\(6 differ, first: 171\)"):
         trainer(tiny, tmp_path, "lfan_backbone", epochs=2, trials=other).fit()
     assert len(trainer(tiny, tmp_path, "lfan_backbone", epochs=2).fit()) == 2
+
+
+def test_between_epochs_no_interval_is_computed(tiny, tmp_path, monkeypatch):
+    """1 000 draws of trials per epoch were thrown away; the epoch is chosen by the score alone."""
+    drawn = []
+    monkeypatch.setattr(metrics, "bootstrap_interval", lambda trials, metric, n=1000, seed=0: drawn.append(n))
+    trainer(tiny, tmp_path, epochs=1).fit()
+    assert set(drawn) == {0}
+
+
+def test_without_draws_there_is_no_interval_and_no_excuse():
+    trials = {str(k): (np.arange(5.0), np.arange(5.0) + k) for k in range(6)}
+    labels, predictions = ({name: pair[k] for name, pair in trials.items()} for k in (0, 1))
+    scores = metrics.expression_scores({k: v.astype(int) for k, v in labels.items()},
+                                       {k: v.astype(int) for k, v in predictions.items()}, n=0)
+    assert scores["ci95"] is None
+    assert "why" not in scores

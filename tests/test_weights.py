@@ -194,3 +194,12 @@ def test_the_command_line_lists_and_fetches(server, tmp_path):
     assert "there: known.bin" in listed.output
     assert "absent: face_detection_yunet_2023mar.onnx" in listed.output
     assert call(main, ["weights", "get", "nonsense", "--root", str(tmp_path)]).exit_code == 2
+
+
+def test_a_name_that_is_registered_twice_is_refused():
+    one = weights.Weights("net", "net.pt", "a network", "MIT", "somewhere")
+    with pytest.raises(InputError, match="net are registered twice"):
+        weights.registry([one, one])
+    assert weights.registry([one]) == {"net": one}
+    names = [entry.name for entry in weights._ENTRIES]
+    assert len(set(names)) == len(names)

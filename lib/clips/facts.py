@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import crops, media, pictures
+from lib import media, pictures
 from lib.clips import Settings
 from lib.clips.operations import Disk, as_json
 from lib.clips.sound import Sound
@@ -66,7 +66,7 @@ def read_facts(path: str) -> Facts | None:
 def _look(source: Source, settings: Settings) -> Facts:
     if source.pictures:
         found = pictures.whole(source.pictures)
-        first = crops.read(source.pictures / (pictures.PATTERN % found.base))
+        first = pictures.read(source.pictures / (pictures.PATTERN % found.base))
         n_frames, base, size = found.count, found.base, first.shape[1::-1]
     else:
         times = media.frame_times(source.film)

@@ -1,7 +1,7 @@
 """Describe clips: ``clip.json`` in each, a line a training unit in ``train.jsonl`` and ``val.jsonl``, ``dataset.json``.
 
 Schema ``avclip/1`` of specs/asd.md §2.5. Everything is a function of the tree and the annotation, without a date: the
-same clips give the same bytes. `Clip` in `lib.clips.schema` reads it again.
+same clips give the same bytes. `lib.clips.schema.read` reads it again.
 """
 
 from __future__ import annotations

@@ -103,11 +103,12 @@ def bootstrap_interval(trials: Pairs, metric: Callable, n: int = 1000, seed: int
     """95 % interval [low, high] of `metric`, by drawing trials (not frames) with replacement.
 
     trials : one (prediction, label) each. Frames of a trial resemble each other, so that drawing frames would
-    give intervals many times too narrow. Returns None if fewer than MIN_TRIALS trials have a label. A metric
+    give intervals many times too narrow. Returns None if fewer than MIN_TRIALS trials have a label, and for n = 0
+    draws: between epochs of a training nobody reads an interval. A metric
     of this module costs milliseconds; any other function of (prediction, label) is called `n` times.
     """
     trials = [pair for pair in trials if labelled(pair[1]).any()]
-    if len(trials) < MIN_TRIALS:
+    if len(trials) < MIN_TRIALS or not n:
         return None
     draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
     if metric in OWN:
@@ -216,7 +217,7 @@ def _summary(pairs: Mapping, metrics: Sequence[Callable], n: int, seed: int) -> 
     scores = {metric.__name__: _of_all(metric.__name__, trials) for metric in metrics}
     first, *others = ((name, None if np.isnan(score) else score) for name, score in scores.items())
     interval = bootstrap_interval(trials, metrics[0], n, seed)
-    why = {} if interval else {"why": why_no_interval(len(trials))}
+    why = {} if interval or not n else {"why": why_no_interval(len(trials))}
     n_frames = sum(int(labelled(label).reshape(len(label), -1).any(axis=1).sum()) for _, label in trials)
     return dict([first, ("ci95", interval), *why.items(), *others,
                  ("n_frames", n_frames), ("n_trials", len(trials))])

@@ -87,7 +87,7 @@ def speaking_scores(labels: Mapping[str, np.ndarray], predictions: Mapping[str, 
     score, label = map(np.concatenate, zip((np.zeros(0), np.zeros(0, int)), *pairs, strict=True))
     ap = ava_ap(score, label)
     interval = bootstrap_interval(pairs, ava_ap, n, seed)
-    why = {} if interval else {"why": why_no_interval(len(pairs))}
+    why = {} if interval or not n else {"why": why_no_interval(len(pairs))}
     return {"ap": None if np.isnan(ap) else ap, "ci95": interval, **why, **_accuracies(score, label, threshold),
             "calibration_error": calibration_error(score, label) if (label >= 0).any() else None,
             "ties": ties(score[label >= 0]), "n_frames": int((label >= 0).sum()), "n_trials": len(names)}

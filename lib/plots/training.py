@@ -67,7 +67,7 @@ class LiveCurves:
     """Curves that are redrawn in place while a notebook trains.
 
         curves = plots.LiveCurves(note=note)
-        training.fit(…, progress=lambda history: curves.update(history))
+        trainer.on_epoch = [curves.update]
 
     In JupyterLab one picture under the cell changes; under papermill the executed notebook holds the last
     one. In a plain Python process nothing happens. It never prints.

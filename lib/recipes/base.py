@@ -109,6 +109,10 @@ class Recipe:
     def _trials(self) -> dict[str, dict]:
         return {row["trial"]: row for row in trial_table.read(self.store.trials_path).to_dict("records")}
 
+    def trial(self, name: str) -> dict:
+        """The row of the trial table of the trial called `name`."""
+        return self._trials[str(name)]
+
     def read(self, trial: str, wanted: Request) -> np.ndarray:
         """An array of a trial, opened once."""
         return self._once(trial, wanted, arrays.read)
@@ -124,13 +128,13 @@ class Recipe:
     def _once(self, trial: str, wanted, opener):
         key = (opener.__name__, trial, wanted)
         if key not in self._opened:
-            self._opened[key] = opener(self._trials[str(trial)], wanted, self.store)
+            self._opened[key] = opener(self.trial(trial), wanted, self.store)
         return self._opened[key]
 
     def digits(self, trial: str) -> dict[str, str]:
         """What identifies the arrays, labels aside, that a prediction of this trial is made from."""
         wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
-        return {str(item): arrays.locate(self._trials[str(trial)], item, self.store).digits for item in wanted}
+        return {str(item): arrays.locate(self.trial(trial), item, self.store).digits for item in wanted}
 
     def statistics_of(self, wanted: Request, trials: Sequence[str],
                       rule: Callable = statistics.of_dimensions) -> dict[str, list[float]]:

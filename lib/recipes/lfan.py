@@ -127,8 +127,8 @@ class Recipe(base.Recipe):
         """(T, …) float16; after a release it is made here, once: the cache moves down by itself."""
         wanted = self._map(number)
         if ("read", trial, wanted) not in self._opened and \
-                not arrays.locate(self._trials[str(trial)], wanted, self.store).exists:
-            arrays.make(self._trials[str(trial)], wanted, self.store, str(self.params.device))
+                not arrays.locate(self.trial(trial), wanted, self.store).exists:
+            arrays.make(self.trial(trial), wanted, self.store, str(self.params.device))
         found = self.read(trial, wanted)
         return found.reshape(len(found), *self.facts(trial, wanted)["map"])
 

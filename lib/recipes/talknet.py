@@ -288,12 +288,12 @@ class Recipe(base.Recipe):
         """Logits (T, 2) -> probability that this face speaks, (T,) float32."""
         return speaking.probability(values)
 
-    def metrics(self, labels, predictions, bootstrap=1):
+    def metrics(self, labels, predictions, bootstrap=1000):
         chosen = {trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()}
-        videos = {trial: self._trials[str(trial)]["video"] for trial in chosen}
+        videos = {trial: self.trial(trial)["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
         found = speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)
-        if bootstrap > 1:
+        if bootstrap:
             boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
             found |= breakdown(labels["speaking"], chosen, boxes, videos)
         return {"speaking": found}

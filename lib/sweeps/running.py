@@ -12,7 +12,7 @@ from pathlib import Path
 from lib import params, schedulers
 from lib.errors import InputError
 from lib.experiments import Experiment
-from lib.locks import locked
+from lib.locks import BusyError, locked
 from lib.pipeline import CONTINUE, INTERRUPTED
 from lib.sweeps import point
 from lib.sweeps.book import Book
@@ -92,10 +92,8 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         with locked(folder, wait=0):
             yield
-    except InputError as error:
-        if not error.what.startswith("another process works here"):
-            raise
-        raise InputError(error.what.replace("process works", "sweep works"), where=folder,
+    except BusyError as error:
+        raise InputError(f"another sweep works here: {error.holder}", where=folder,
                          todo="wait for it, stop it, or give this one another name: -p run NAME") from error
 
 
