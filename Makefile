@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Threads that wait at a barrier sleep early: on a busy machine PyTorch is ten times faster, alone it costs nothing.
+export GOMP_SPINCOUNT ?= 1000
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
 .PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm research

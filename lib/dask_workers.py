@@ -18,12 +18,11 @@ from multiprocessing import resource_tracker
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
 
-from lib import processes
+from lib import processes, threads
 from lib.errors import InputError
 
 PATIENCE = 60.0  # s for the first worker of this machine to stand
 LOOK = 0.25      # s between two looks at how many workers there are
-LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 
 
 def each(function: Callable, items: list, workers: int, cluster: object = None) -> Iterator[tuple[int, object]]:
@@ -54,7 +53,7 @@ def local(workers: int) -> Iterator[LocalCluster]:
         try:
             # Without workers at first: an interruption inside Dask's own start would leave them behind.
             with LocalCluster(n_workers=0, threads_per_worker=1, host="127.0.0.1", memory_limit=0,
-                              local_directory=folder, env={f"{name}_NUM_THREADS": "1" for name in LIBRARIES},
+                              local_directory=folder, env={**threads.spin(), **threads.limits(1)},
                               silence_logs=logging.CRITICAL, dashboard_address=None,
                               scheduler_kwargs={"allowed_failures": 0, "dashboard_address": "127.0.0.1:0"}) as cluster:
                 cluster.scale(workers)

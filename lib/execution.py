@@ -13,6 +13,7 @@ from pathlib import Path
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.store import explain_full_disk
+from lib.threads import spin
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter off a step's
 # time (specification of the sample set, §5). Read when a process starts, so they are set before the kernel is.
@@ -63,7 +64,7 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    for name, value in MEMORY.items():
+    for name, value in {**MEMORY, **spin()}.items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
 
+from lib import threads as thread_limits
 from lib.errors import InputError
 
 GRACE = 5.0  # s that a worker has to remove unfinished files before it is killed
@@ -98,8 +99,7 @@ def must_be_importable(function: Callable) -> None:
 
 def _start(threads: int) -> _Worker:
     here, there = Pipe()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment |= {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+    environment = {**thread_limits.environment(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", "from lib.processes import serve; serve()", str(there.fileno())]
     with there:
         # A session of its own: Ctrl-C is the parent's to handle, and a kernel that ends does not wait for it.

@@ -7,7 +7,7 @@ import pytest
 from lib.declarations import ROOT
 
 FLOORS = [
-    {"errors", "trials", "params", "declarations", "sources", "colab"},
+    {"errors", "trials", "params", "declarations", "sources", "colab", "threads"},
     {"store", "media", "containers", "labels", "windows", "losses", "metrics", "baselines", "smoothing", "progress",
      "device", "processes", "locks", "crops", "pictures", "pickles", "folds", "ranks", "release", "published_rows",
      "pseudo_labels", "checkpoints", "asd_crops", "asd_augmentation", "speaking_losses", "annotators", "label_tables"},

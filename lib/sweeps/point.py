@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from lib import runs
+from lib import runs, threads
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.locks import locked
@@ -120,10 +120,10 @@ def visible_gpu(slot: int) -> str:
 @contextlib.contextmanager
 def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
     """The process of a point; it gets its task through a pipe. Whatever ends the block ends the process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    environment = {**threads.environment(task["threads"]),
+                   "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     if gpu := visible_gpu(task["slot"]):
         environment["CUDA_VISIBLE_DEVICES"] = gpu
-    environment |= {f"{name}_NUM_THREADS": str(task["threads"]) for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
     child = subprocess.Popen([sys.executable, "-c", "from lib.sweeps.point import serve; serve()"], cwd=ROOT,
                              env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT,
                              start_new_session=True)
