@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from report import publish  # noqa: E402
 
 from lib import arrays, cluster  # noqa: E402
-from lib.makers import MAKERS  # noqa: E402
+from lib.arrays import MAKERS  # noqa: E402
 from lib.store import Store, request  # noqa: E402
 
 TRIALS, FRAMES, SIDE, WORKERS = 24, 2500, 112, 2

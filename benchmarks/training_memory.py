@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from report import Watch, publish  # noqa: E402
 
 from lib import params, recipes, trials  # noqa: E402
-from lib.makers import MAKERS  # noqa: E402
+from lib.arrays import MAKERS  # noqa: E402
 from lib.store import Store, request  # noqa: E402
 
 LIMIT, FPS, CHANNELS = 2000, 30.0, 512  # MB, 1/s

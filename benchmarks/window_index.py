@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from report import memory, publish  # noqa: E402
 
 from lib import params, recipes, trials  # noqa: E402
-from lib.makers import MAKERS  # noqa: E402
+from lib.arrays import MAKERS  # noqa: E402
 from lib.params import Params  # noqa: E402
 from lib.store import Store, request  # noqa: E402
 

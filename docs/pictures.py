@@ -77,7 +77,7 @@ def traces(folder: Path, target: Path) -> Path:
 
 def _faces(ax, trial: dict, size: int, store) -> None:
     """Faces evenly spaced, each above its own time of the axes below."""
-    faces = arrays.read_faces(trial, size, store)
+    faces = arrays.opened(trial, request("face", size=size), store)
     times = np.asarray(arrays.read(trial, request("time"), store))
     middles = times[0] + (np.arange(FACES) + 0.5) / FACES * (times[-1] - times[0])
     chosen = np.abs(times[:, None] - middles).argmin(axis=0)

@@ -1,6 +1,7 @@
 """The arrays of a trial: find where one lies, make it with all that it is made from, open it.
 
-What arrays there are and how each comes about stands in `lib.makers`.
+What arrays there are and how each comes about stands in the `MAKERS` of each family. To add a feature, write a function
+and a `Maker` beside it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lib import face_arrays, faces, label_arrays, store
+from lib import face_arrays, feature_arrays, label_arrays, network_arrays, sound_arrays, speaking_arrays, store
 from lib.errors import InputError
-from lib.makers import MAKERS, Maker
-from lib.store import Request, Store, request
+from lib.store import Maker, Request, Store
 
+FAMILIES = (face_arrays, sound_arrays, speaking_arrays, network_arrays, feature_arrays, label_arrays)
+MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
 
 
@@ -45,8 +48,8 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
     Raises InputError when an input is absent and no array, or more than one, fits by name, parameters and version.
     """
     maker = maker_of(wanted)
-    wanted = label_arrays.resolve(trial, face_arrays.resolve(trial, wanted, place), place)
-    remark = face_arrays.note(wanted, place)
+    wanted = maker.resolve(trial, wanted, place)
+    remark = maker.note(wanted, place)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     inputs, absent = _fingerprints(trial, wanted, maker, place)
     if not absent:
@@ -88,17 +91,17 @@ def _fingerprints(trial: Mapping, wanted: Request, maker: Maker, place: Store) -
 def make(trial: Mapping, wanted: Request, place: Store, device: str = "cpu", pack: bool = True) -> dict:
     """See that a trial has an array, and all that it is made from; returns a row of the notebook's report.
 
-    With ``pack=False`` faces that can be read where the data set put them are not copied into one array.
+    With ``pack=False`` what can be read where the data set put it (cropped faces) is not copied into one array.
     Keys: trial, array, state ("made", "there", "read in place"), seconds, note, path. Raises InputError.
     """
     started = time.perf_counter()
-    face_arrays.prepare(trial, wanted, place)
+    maker = maker_of(wanted)
+    maker.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
     row = {"trial": trial["trial"], "array": str(wanted), "state": "there", "note": located.note,
            "path": str(located.path)}
     if not located.exists:
-        crops_serve = wanted.name == "face" and not located.request.parameters.get("faces")
-        if crops_serve and not pack and faces.in_place(trial["crops_dir"]):
+        if not pack and maker.in_place(trial, located.request):
             row["state"] = "read in place"
         else:
             _compute(trial, located, place, device)
@@ -117,8 +120,7 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
             inputs[name] = place.data_root / source
             continue
         make(trial, source, place, device, pack=False)
-        inputs[name] = (read_faces(trial, source.parameters["size"], place) if source.name == "face"
-                        else read(trial, source, place))
+        inputs[name] = opened(trial, source, place)
         with contextlib.suppress(FileNotFoundError):
             inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
     shelf = place.shelf(maker.owner, trial[maker.owner])
@@ -165,21 +167,23 @@ def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
     """Raise InputError, naming the notebook to run, unless a trial's array is there and whole."""
-    if wanted.name == "face":
-        read_faces(trial, wanted.parameters["size"], place)
-    else:
-        read(trial, wanted, place)
+    opened(trial, wanted, place)
 
 
-def read_faces(trial: Mapping, size: int, place: Store) -> faces.Faces:
-    """The faces of a trial at `size` pixels: packed if the store has them, else read in place from the crops."""
-    valid = read(trial, request("face_valid"), place)
-    located = locate(trial, request("face", size=size), place)
-    if located.exists:
-        return faces.Faces(valid, size, packed=store.read(located.path))
-    if not located.request.parameters.get("faces") and faces.in_place(trial["crops_dir"]):
-        return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
-    return faces.Faces(valid, size, packed=read(trial, request("face", size=size), place))
+def opened(trial: Mapping, wanted: Request, place: Store) -> object:
+    """An array of a trial as others use it: `lib.faces.Faces` of a face, packed or read in place; else `read`."""
+    maker = maker_of(wanted)
+    if maker.open is None:
+        return read(trial, wanted, place)
+    located = locate(trial, wanted, place)
+    if not located.exists and not maker.in_place(trial, located.request):
+        _existing(trial, wanted, place)
+    path = located.path if located.exists else None
+    return maker.open(trial, located.request, path, place, partial(_read_of, trial, place))
+
+
+def _read_of(trial: Mapping, place: Store, wanted: Request) -> np.ndarray:
+    return read(trial, wanted, place)
 
 
 def maker_of(wanted: Request) -> Maker:

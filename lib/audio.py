@@ -14,6 +14,8 @@ from lib import media
 from lib.errors import InputError
 from lib.media import FULL_SCALE
 
+SOUND_RATE = 44_100   # Hz, TSAV and JCA (specs §1.4, §2.2)
+SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 INTERVALS = 31     # frame intervals that JCA's published code cuts out; the name "32 frames" counts their ends (§2.2)
 LOOK_BACK = 32     # frame intervals under corrected rules (§7.2)
 GRID = 100         # places a second that a segment may start at: the hop of the spectrogram (§7.2)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from lib import arrays, audio, media
+from lib.audio import SOUND_RATE
 from lib.errors import InputError, explain_full_disk
-from lib.makers import SOUND_RATE
 from lib.store import Store, request
 
 HEADER = 44  # bytes before the samples of a wav file

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from lib import arrays, declarations, face_arrays, params, runs
+from lib.baselines import REQUESTS as BASELINES
 from lib.errors import InputError
-from lib.makers import BASELINES
 from lib.store import Request, Store, request
 
 # Whatever the recipe: what notebooks 02 to 04 make of every trial. Faces of the published size.

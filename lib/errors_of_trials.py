@@ -128,7 +128,7 @@ def _faces(trial: Mapping, place: Store, size: int, first: int, last: int) -> di
     """Evenly spaced faces of a stretch (n, S, S, 3) and whether one was found."""
     chosen = np.linspace(first, last - 1, FACES).round().astype(int)
     with contextlib.suppress(InputError):
-        faces = arrays.read_faces(trial, size, place)
+        faces = arrays.opened(trial, request("face", size=size), place)
         return {"faces": faces.read(chosen), "valid": np.asarray(faces.valid)[chosen]}
     with contextlib.suppress(InputError):
         small = arrays.read(trial, request("pixels"), place)

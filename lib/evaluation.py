@@ -278,10 +278,10 @@ def whole_trial(table: pd.DataFrame, store: Store, size: int, predictions: Path,
                      for kind in ("", "label_"))
     found: dict = {}
     with contextlib.suppress(InputError):  # a network that only listens needs no faces
-        found["faces"] = arrays.read_faces(trial, size, store)
+        found["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that only looks no sound
-        wanted = request("audio_44k", rate=preprocessing.SOUND_RATE)
-        found |= {"sound": audio.as_float(arrays.read(trial, wanted, store)), "rate": preprocessing.SOUND_RATE,
+        wanted = request("audio_44k", rate=audio.SOUND_RATE)
+        found |= {"sound": audio.as_float(arrays.read(trial, wanted, store)), "rate": audio.SOUND_RATE,
                   "t0": arrays.facts(trial, wanted, store)["t0"], "mel": preprocessing.decibels(trial, store)}
     return plots.Trial(name, rows["time"].to_numpy(), values, known, note=note, **found)
 

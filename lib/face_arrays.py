@@ -9,7 +9,7 @@ one. What was detected, with what and how, is in the fingerprint of `tracks`, wh
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,14 +24,12 @@ from lib import (
     people,
     published_faces,
     published_rows,
-    speaking_arrays,
     tracking,
     weights,
 )
 from lib.errors import InputError
-from lib.store import Request, Store, request
+from lib.store import Maker, Request, Store, read, request
 
-OF_A_FACE = ("face", "face_valid", "pixels", "landmarks", "mask")
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
 PIXELS = 16  # side of the pictures that the trivial predictors see
@@ -42,18 +40,10 @@ NO_DETECTOR = ("no face detector: the centre of the picture was taken; `python -
 # ---- what a request means for a trial
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """The request with everything in it that its numbers depend on. Those that are of no face are left as they are.
+    """A request for a face with its defaults, the choice of faces and the person.
 
     Raises InputError for ``faces: crops`` where the data set has none of this trial.
     """
-    if wanted.name == "tracks":
-        return _tracks(wanted, place)
-    if wanted.name == "speaking":
-        return speaking_arrays.resolve(trial, wanted)
-    if wanted.name in published_rows.FEATURES:
-        return published_rows.resolve(trial, wanted, place)
-    if wanted.name not in OF_A_FACE:
-        return wanted
     own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}
     choice = _choice(trial, wanted, own, place)
     if detector := detector_of(choice):
@@ -103,7 +93,8 @@ def _files(detector: str, place: Store) -> dict[str, Path]:
     return {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
 
 
-def _tracks(wanted: Request, place: Store) -> Request:
+def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for tracks with the detector and its version."""
     name = wanted.parameters.get("detector") or detector_of(place.faces) or DETECTOR
     kind = detection.kind(name)
     parameters = {"detector": name, "detector_version": kind.version, "side": detection.SIDE, "every": tracking.EVERY}
@@ -116,7 +107,7 @@ def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
     Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is taken then.
     """
     choice = wanted.parameters.get("faces", place.faces)
-    if wanted.name not in OF_A_FACE or place.weights_root is None:
+    if place.weights_root is None:
         return
     if detector := detector_of(choice):
         for file in _files(detector, place).values():
@@ -142,6 +133,21 @@ def detector(table, place: Store) -> list[Path]:
 def note(resolved: Request, place: Store) -> str:
     """What a report must say of the choice that was made; "" for nothing."""
     return NO_DETECTOR if resolved.parameters.get("faces") == "centre" and place.faces == "auto" else ""
+
+
+# ---- opening them
+
+def in_place(trial: Mapping, resolved: Request) -> bool:
+    """Whether the data set's cropped faces serve as they are."""
+    return not resolved.parameters.get("faces") and faces.in_place(trial["crops_dir"])
+
+
+def open_faces(trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable) -> faces.Faces:
+    """The faces of a trial: packed if the store has them (`path`), else read in place from the crops."""
+    valid, size = read_other(request("face_valid")), resolved.parameters["size"]
+    if path is not None:
+        return faces.Faces(valid, size, packed=read(path))
+    return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
 
 
 # ---- what they are made from
@@ -187,6 +193,18 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
 
 
 # ---- making them
+
+def make_time(inputs, parameters, create, device) -> None:
+    """(T,) float64 s: the time stamp of every frame that decodes."""
+    times, claimed = media.frame_times(inputs["video"]), media.probe(inputs["video"]).n_frames
+    remark = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
+    with create(times.shape, np.float64, note=remark) as out:
+        out[...] = times
+
+
+def sources_of_time(trial: Mapping, wanted: Request) -> dict:
+    return {"video": trial["video_path"]}
+
 
 def make_tracks(inputs, parameters, create, device) -> None:
     """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width and height."""
@@ -281,3 +299,18 @@ def make_mask(inputs, parameters, create, device) -> None:
 
 # 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made square.
 VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}
+
+
+def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
+    return Maker(name, "visual", "trial", VERSIONS[name], source, make, resolve, prepare, note, **more)
+
+
+MAKERS = [
+    Maker("time", "visual", "video", 1, sources_of_time, make_time),
+    Maker("tracks", "visual", "video", VERSIONS["tracks"], sources_of_tracks, make_tracks, resolve_tracks),
+    _of_a_face("face_valid", sources, make_valid),
+    _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),
+    _of_a_face("pixels", sources, make_face),
+    _of_a_face("landmarks", sources_of_landmarks, make_landmarks),
+    _of_a_face("mask", sources_of_landmarks, make_mask),
+]

@@ -13,7 +13,7 @@ import numpy as np
 
 from lib import annotators
 from lib.errors import InputError
-from lib.store import Request, request
+from lib.store import Maker, Request, request
 
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
@@ -181,3 +181,10 @@ def _network(name: str, weights: str, seed: int):
     last = next(part for part in ("fc", "classifier", "heads", "head") if hasattr(net, part))
     setattr(net, last, torch.nn.Identity())
     return net
+
+
+MAKERS = [
+    Maker("feature", "visual", "trial", VERSIONS["feature"], sources_of_file, make_from_file),
+    Maker("mel_statistics", "audio", "video", VERSIONS["mel_statistics"], sources_of_statistics, make_statistics),
+    Maker("frame_features", "visual", "trial", VERSIONS["frame_features"], sources_of_network, make_of_network),
+]

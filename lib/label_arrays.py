@@ -10,7 +10,7 @@ import numpy as np
 from lib import annotators, label_tables, labels, published_rows
 from lib.errors import InputError
 from lib.metrics import EMOTIONS
-from lib.store import Request, Store, request
+from lib.store import Maker, Request, Store, request
 from lib.trials import label_files
 
 KINDS = labels.KINDS
@@ -18,9 +18,7 @@ MISMATCH = "mismatch"
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """The request with all that its numbers depend on; what is not of labels, or as it always was, is left as it is."""
-    if wanted.name not in KINDS:
-        return wanted
+    """A request for labels with the label options that differ from the defaults."""
     files, rows = label_files(trial[f"{wanted.name}_path"])
     own = {"delay": (place.label_delay, 0.0), "resample": (place.label_resample, "linear"),
            "rate": (place.label_rate, 0.0), "rows": (rows, "")}
@@ -36,7 +34,7 @@ def sources(trial: Mapping, wanted: Request) -> dict:
 
 
 def maker(kind: str) -> Callable:
-    """The function that fills the array of one kind of labels; see `lib.makers`."""
+    """The function that fills the array of one kind of labels."""
     def make(inputs, parameters, create, device):
         paths = [path for name, path in inputs.items() if name.startswith("annotation")]
         rows, note, facts = read(paths, kind, np.asarray(inputs["time"]), parameters)
@@ -128,3 +126,11 @@ def _unlabelled(kind: str, n_frames: int) -> np.ndarray:
         return np.full((n_frames, 2), np.nan, np.float32)
     # How many action units there are is not known without a file: none.
     return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
+
+
+def requests(mismatch: str) -> list[Request]:
+    """All labels that a data set may have; `mismatch`: see `labels.fit_rows`."""
+    return [request(kind, mismatch=mismatch) for kind in KINDS]
+
+
+MAKERS = [Maker(kind, "labels", "trial", 1, sources, maker(kind), resolve) for kind in KINDS]

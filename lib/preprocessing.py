@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lib import arrays, audio, face_arrays, feature_arrays, labels, plots, viewer
+from lib.audio import SOUND_RATE
 from lib.errors import InputError
-from lib.makers import SOUND_RATE
 from lib.metrics import EMOTIONS
 from lib.store import Request, Store, request
 from lib.trials import LABELS, label_files, select
@@ -143,7 +143,7 @@ def row(table: pd.DataFrame, name: str) -> dict:
 def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: str):
     """Faces of the trial `name`, evenly spaced in time."""
     trial = row(table, name)
-    faces = arrays.read_faces(trial, size, store)
+    faces = arrays.opened(trial, request("face", size=size), store)
     times = arrays.read(trial, request("time"), store)
     chosen = np.linspace(0, len(faces) - 1, STRIP_FACES).round().astype(int)
     return plots.face_strip(faces.read(chosen), times[chosen], faces.valid[chosen], title=f"trial {name}", note=note)

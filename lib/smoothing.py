@@ -12,7 +12,6 @@ from lib.errors import InputError
 from lib.metrics import EMOTIONS
 
 WIDTHS = (1, 3, 5, 10, 15, 20, 30, 40, 50, 75, 100, 150)  # frames; 1 = no smoothing
-PUBLISHED = {"valence": 20, "arousal": 50}  # frames; JCA's validation and test code, tsav_jca.md §2.9
 
 
 def box(x: np.ndarray, width: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     return np.stack([box(clipped[:, i], widths.get(name, 1)) for i, name in enumerate(EMOTIONS)], axis=1)
 
 
-def published_box(va: np.ndarray, widths: Mapping[str, int] = PUBLISHED) -> np.ndarray:
+def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     """The published rule (``rules: published``): clip to −1…1, then a box with zeros outside the trial.
 
     va : (T, 2); frames without a prediction are 0, as in the published arrays. The first and last width/2

@@ -15,7 +15,7 @@ import numpy as np
 from lib import asd_crops, media, people, tracking, weights
 from lib.features import mfcc
 from lib.params import weights_file
-from lib.store import Request, request
+from lib.store import Maker, Request, Store, request
 
 WEIGHTS = "light_asd_ava"     # the published network that is taken where it is there
 VERSIONS = {"track_crops": 2, "track_speaking": 1, "speaking": 1}  # 2: pixels are made square
@@ -42,7 +42,7 @@ def wanted(file: Path, crop: str, size: int, durations: Sequence[float] = (), na
     return request(name, {"network": file}, crop=crop, size=size, **more)
 
 
-def resolve(trial: Mapping, asked: Request) -> Request:
+def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
     """The same request with the person in it."""
     return request(asked.name, asked.files, **{**asked.parameters, "person": trial["person"]})
 
@@ -127,3 +127,10 @@ def talks_most(tracks: np.ndarray, probability: np.ndarray) -> str:
     found = people.find(tracks)
     spoken = [int((probability[np.isin(tracks[:, 1], person.tracks)] > 0.5).sum()) for person in found]
     return found[int(np.argmax(spoken))].name if len(found) > 1 and max(spoken) > 0 else ""
+
+
+MAKERS = [
+    Maker("track_crops", "visual", "video", VERSIONS["track_crops"], sources_of_crops, make_crops),
+    Maker("track_speaking", "audio", "video", VERSIONS["track_speaking"], sources_of_scores, make_scores),
+    Maker("speaking", "audio", "trial", VERSIONS["speaking"], sources_of_speaking, make_speaking, resolve),
+]

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +54,54 @@ class Request:
 def request(name: str, files: Mapping | None = None, **parameters) -> Request:
     """``request("face", size=64)`` — shorthand for a Request."""
     return Request(name, parameters, files or {})
+
+
+def _as_asked(trial: Mapping, wanted: Request, store: Store) -> Request:
+    return wanted
+
+
+def _nothing(trial: Mapping, wanted: Request, store: Store) -> None:
+    """Nothing has to be fetched before this array is made."""
+
+
+def _no_note(wanted: Request, store: Store) -> str:
+    return ""
+
+
+def _never(trial: Mapping, wanted: Request) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How one kind of array comes about; `lib.arrays` finds, makes and opens what makers describe.
+
+    Arguments
+    ---------
+    name : of the array. step : "visual", "audio" or "labels": notebook 02, 03 or 04 makes it.
+    owner : whose array it is, "trial" or "video". version : raised when the numbers change.
+    sources(trial, request) : what it is made from: paths relative to the data root, or other requests.
+    make(inputs, parameters, create, device) : computes it. `inputs` has the names of the sources, with absolute paths
+        or opened arrays; ``create(shape, dtype, **facts)`` opens the array to be filled.
+    resolve(trial, request, store) : the request with every parameter that its numbers depend on.
+    prepare(trial, request, store) : fetches what must be there before it is made, such as weights.
+    note(resolved request, store) : what a report must say of a choice that was made; "" for nothing.
+    in_place(trial, resolved request) : whether the data set's own files serve as they are, without a copy in the store.
+    open(trial, resolved request, path, store, read) : what others get of it, where that is not the plain array; `path`
+        is None where it is not in the store, ``read(request)`` reads another array of the trial.
+    """
+
+    name: str
+    step: str
+    owner: str
+    version: int
+    sources: Callable[[Mapping, Request], dict]
+    make: Callable
+    resolve: Callable[[Mapping, Request, Store], Request] = _as_asked
+    prepare: Callable[[Mapping, Request, Store], None] = _nothing
+    note: Callable[[Request, Store], str] = _no_note
+    in_place: Callable[[Mapping, Request], bool] = _never
+    open: Callable | None = None
 
 
 @lru_cache(maxsize=4096)

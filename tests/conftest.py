@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from lib import arrays, cluster, params, store, trials
+from lib.audio import SOUND_RATE
 from lib.datasets import affwild2, sample
 from lib.datasets.report import Report
-from lib.makers import SOUND_RATE
 from lib.store import Store, request
 
 # A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it: `make test &` too

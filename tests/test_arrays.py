@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from lib import arrays, faces, media, store
+from lib.arrays import MAKERS
+from lib.audio import SOUND_RATE
 from lib.datasets.sample_plan import plan
 from lib.errors import InputError
-from lib.makers import MAKERS, SOUND_RATE
 from lib.store import Store, request
 
 TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
@@ -70,7 +71,7 @@ def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
     shown = [faces.resize(faces.centre_square(picture), 32) for _, picture in frames]
     assert np.array_equal(face, shown)
     assert np.asarray(arrays.read(trial, request("face_valid"), opened.store)).all()
-    assert arrays.read_faces(trial, 32, opened.store).read([3]).tobytes() == shown[3].tobytes()
+    assert arrays.opened(trial, request("face", size=32), opened.store).read([3]).tobytes() == shown[3].tobytes()
 
 
 def test_faces_are_the_same_bytes_packed_or_read_in_place(made, opened):
@@ -79,7 +80,7 @@ def test_faces_are_the_same_bytes_packed_or_read_in_place(made, opened):
         "read in place"}
     assert not list(opened.store.folder.rglob("face-*"))
     for name in made.table["trial"]:
-        there, packed = (arrays.read_faces(one.trial(name), 32, one.store) for one in (opened, made))
+        there, packed = (arrays.opened(one.trial(name), request("face", size=32), one.store) for one in (opened, made))
         everyone = np.arange(-1, len(packed))
         assert np.array_equal(there.valid, packed.valid)
         assert there.read(everyone).tobytes() == packed.read(everyone).tobytes()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lib import baselines
+from lib import baselines, sound_arrays
 from lib.errors import InputError
 
 RATE = 8000
@@ -36,7 +36,7 @@ def test_pixels_of_a_side_that_does_not_divide_are_averages_too():
 def test_loudness_of_a_sine_is_its_level_on_the_clock():
     sound = 0.1 * np.sin(2 * np.pi * 200 * np.arange(4 * RATE) / RATE).astype(np.float32)
     sound[2 * RATE:] *= 10
-    level = baselines.loudness(sound, RATE, 0.5, [1.5, 3.5, 20.0])
+    level = sound_arrays.loudness(sound, RATE, 0.5, [1.5, 3.5, 20.0])
     assert level.shape == (3, 1)
     # The sound is 3 dB below its peak; it starts at 0.5 s, so 2.5 s is where it gets louder; at 20 s there is none.
     assert level[:, 0] == pytest.approx([-23.01, -3.01, -100], abs=0.01)

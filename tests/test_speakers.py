@@ -35,7 +35,7 @@ def found(tmp_path):
     trials.write(trials.table([row]), place.trials_path)
     tracks = np.array(rows, np.float32)
     wanted = request("tracks")
-    resolved = arrays.face_arrays.resolve(row, wanted, place)
+    resolved = arrays.MAKERS["tracks"].resolve(row, wanted, place)
     tiny_set.write(place, "v", request("tracks", **resolved.parameters), tracks, width=320, height=180)
     tiny_set.write(place, "v", NETWORK, np.array(logits, np.float32))
     tiny_set.write(place, "v", request("time"), np.arange(FRAMES) / FPS)

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from lib import models, params, recipes, trials
+from lib.arrays import MAKERS
 from lib.features import mel
-from lib.makers import MAKERS
 from lib.store import Store, request
 
 FPS, FACE = 25.0, 32

@@ -75,7 +75,7 @@ def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
 
 @torch.inference_mode()
 def visual(inputs, parameters, create, name) -> None:
-    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See `lib.makers`."""
+    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See `lib.store.Maker`."""
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
@@ -106,7 +106,7 @@ def blank_visual(inputs, parameters, create, name) -> None:
 
 @torch.inference_mode()
 def sound(inputs, parameters, create, name) -> None:
-    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.makers`."""
+    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.store.Maker`."""
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])

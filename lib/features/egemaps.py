@@ -78,7 +78,7 @@ def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> 
 
 
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 23), or with ``functionals`` (T, 88), float32. See `lib.makers`."""
+    """Fill (T, 23), or with ``functionals`` (T, 88), float32. See `lib.store.Maker`."""
     every = parameters.get("functionals", False)
     _smile(every)  # says what is missing before anything is written
     rule = functionals_on_frames if every else on_frames

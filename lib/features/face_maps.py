@@ -56,7 +56,7 @@ def load(path: Path, place: torch.device, crop: int, _changed: int = 0) -> torch
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.makers`.
+    """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.store.Maker`.
 
     parameters : size of the packed face, crop, ``cut`` (where the network goes on: `lib.models.ir50.CUTS`), variant.
     """

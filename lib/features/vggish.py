@@ -96,7 +96,7 @@ def load(path: Path | None, place: torch.device, width: float = 1.0, seed: int =
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 128) float32. See `lib.makers`; parameters: ``weights`` (published, random), ``width``, ``seed``."""
+    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights (published, random), width, seed."""
     place = devices.pick(device)
     random = parameters["weights"] == "random"
     net = load(None if random else inputs["weights"], place, parameters.get("width", 1.0), parameters.get("seed", 0))

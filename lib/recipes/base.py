@@ -123,7 +123,7 @@ class Recipe:
 
     def faces(self, trial: str, size: int):
         """The faces of a trial (`lib.faces.Faces`), opened once."""
-        return self._once(trial, size, arrays.read_faces)
+        return self._once(trial, request("face", size=size), arrays.opened)
 
     def _once(self, trial: str, wanted, opener):
         key = (opener.__name__, trial, wanted)

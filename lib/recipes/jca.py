@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib import losses, models, smoothing, windows
+from lib import losses, models, windows
 from lib.errors import InputError
 from lib.features import backbone, mel
 from lib.models.tsav import scaled_planes
@@ -32,7 +32,8 @@ class Recipe(base.Recipe):
     """
 
     network = "jca"
-    published_widths = smoothing.PUBLISHED
+    # Frames of the box filter in the authors' validation and test code (tsav_jca.md §2.9).
+    published_widths = {"valence": 20, "arousal": 50}
 
     class Options:
         phases: int = 1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512

@@ -262,7 +262,7 @@ def test_faces_and_masks_are_rendered_from_tsavs_alignment_files(root, tmp_path_
     mask = arrays.read(trial, request("mask"), store)
     assert not mask[1].any()
     assert set(np.unique(mask[0])) == {0, 255, 223, 191, 159, 127, 63, 31}
-    assert arrays.read_faces(trial, 112, store).read(np.array([2])).tolist() == [expected.tolist()]
+    assert arrays.opened(trial, request("face", size=112), store).read(np.array([2])).tolist() == [expected.tolist()]
 
 
 def test_meta_json_names_the_video_and_cannot_lead_out(root):

@@ -23,6 +23,7 @@ from lib import (
 from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.models.base import REGISTRY, Model
+from lib.store import request
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -113,7 +114,7 @@ def test_a_network_of_torchvision_looks_at_each_face(tiny):
     assert not lost
     trial = table.iloc[0].to_dict()
     rows = np.asarray(method.read(trial["trial"], method._items[0]))
-    faces = arrays.read_faces(trial, tiny_set.FACE, method.store)
+    faces = arrays.opened(trial, request("face", size=tiny_set.FACE), method.store)
     net = feature_arrays._network("resnet18", "random", 0).eval()
     x = torch.from_numpy(faces.read(np.arange(3))).permute(0, 3, 1, 2) / 255
     mean, sd = (torch.tensor(three)[:, None, None] for three in (feature_arrays.MEAN, feature_arrays.SD))

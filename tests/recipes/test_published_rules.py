@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import evaluation, smoothing, windows
+from lib import evaluation, windows
 from lib.errors import InputError
 from lib.features import mel, published_sound
 from lib.recipes import jca as jca_recipe
@@ -171,7 +171,7 @@ def test_scores_are_smoothed_with_the_published_boxes_and_zero_filled_beside_the
     labels["seen"][:50] = np.nan
     raw = {"seen": np.nan_to_num(labels["seen"], nan=0.9) * 0.5}
     method = tiny_set.create("jca", tiny, **JCA)
-    assert dict(method.published_widths) == smoothing.PUBLISHED
+    assert method.published_widths == {"valence": 20, "arousal": 50}
     assert set(tiny_set.create("tsav", tiny).published_widths.values()) == {1}
     found = evaluation.zero_filled(labels, raw, {"valence": 1, "arousal": 1})
     masked = method.metrics({"va": labels}, {"va": raw})

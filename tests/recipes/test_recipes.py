@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import faces, forward, makers, recipes, trials
+from lib import arrays, faces, forward, recipes, trials
 from lib.errors import InputError
 from lib.features import mel
 from lib.recipes.base import WINDOW_COLUMNS
@@ -65,13 +65,13 @@ def test_the_arrays_that_a_recipe_asks_for_are_arrays_that_somebody_makes(tiny, 
     wanted = tiny_set.create(name, tiny, modality=modality).arrays()
     assert len(set(wanted)) == len(wanted)
     for item in wanted:
-        assert item.name in makers.MAKERS
-        assert makers.MAKERS[item.name].sources(trial, item)
+        assert item.name in arrays.MAKERS
+        assert arrays.MAKERS[item.name].sources(trial, item)
 
 
 def behind(trial, wanted):
     """The names of an array and of all that it is made from."""
-    sources = makers.MAKERS[wanted.name].sources(trial, wanted).values()
+    sources = arrays.MAKERS[wanted.name].sources(trial, wanted).values()
     return {wanted.name}.union(*(behind(trial, source) for source in sources if isinstance(source, Request)))
 
 
@@ -81,7 +81,7 @@ def test_one_modality_needs_no_array_of_the_other(tiny, name, modality, absent, 
     trial = tiny_set.table(tiny).iloc[0].to_dict()
     wanted = tiny_set.create(name, tiny, modality=modality).arrays()
     needed = set().union(*(behind(trial, item) for item in wanted))
-    assert {array for array in needed if makers.MAKERS[array].step == absent} <= shared
+    assert {array for array in needed if arrays.MAKERS[array].step == absent} <= shared
 
 
 @every_recipe
