@@ -232,18 +232,6 @@ def distribution(job: Job) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def timeline(root: Path, note: str, name: str):
-    """Who is seen, who speaks, whether there is a voice in a clip: `clip_views.timeline`."""
-    from lib import clip_views  # and with it matplotlib, which no command needs
-    return clip_views.timeline(root, note, name)
-
-
-def strip(root: Path, note: str, name: str):
-    """Faces of a clip, framed by their label: `clip_views.strip`."""
-    from lib import clip_views
-    return clip_views.strip(root, note, name)
-
-
 def refuse_none(job: Job | None) -> Job:
     """The job, or an InputError that says how to want one."""
     if job is None:
