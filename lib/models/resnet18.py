@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
+from torchvision.models import resnet
 
 PLANES = 64   # channels of the first stage at width 1, doubled at each later stage
 
@@ -42,4 +42,4 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
     if stride > 1:
         shortcut = nn.Sequential(nn.Conv2d(before, after, kernel_size=1, stride=stride, bias=False),
                                  nn.BatchNorm2d(after))
-    return nn.Sequential(BasicBlock(before, after, stride, shortcut), BasicBlock(after, after))
+    return nn.Sequential(resnet.BasicBlock(before, after, stride, shortcut), resnet.BasicBlock(after, after))
