@@ -8,21 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lib import SPIN
+
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
-# Rounds that a thread of GNU OpenMP waits at a barrier before it sleeps. Its default spins for milliseconds: on a busy
-# machine a step took ten times as long, with this value it takes what it must, and alone no longer than before
-# (benchmarks/contention.py).
-SPIN = {"GOMP_SPINCOUNT": "1000"}
 
 
 def spin(before: Mapping[str, str] = os.environ) -> dict[str, str]:
     """`SPIN`, or what a person has set instead in the environment `before`."""
     return {name: before.get(name, value) for name, value in SPIN.items()}
-
-
-def spin_less() -> None:
-    """Set `SPIN` for this process, unless somebody has set it already; `import lib` does it."""
-    os.environ.update(spin())
 
 
 def limits(threads: int) -> dict[str, str]:

@@ -47,6 +47,12 @@ def run(p, notebooks):
     return runs.start(STEP, p, notebooks)
 
 
+@pytest.fixture(autouse=True)
+def nothing_used_yet(monkeypatch):
+    """What earlier tests of this process found by name is no code of these runs."""
+    monkeypatch.setattr(sources, "_used", {})
+
+
 @dataclass
 class Lost:
     item: str
