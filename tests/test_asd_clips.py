@@ -72,7 +72,7 @@ def test_crops_are_cut_once_and_anew_when_the_clip_changes(root, tmp_path, monke
     first = np.array(some.faces(2, 6, "mouth", 16, folder))
     np.testing.assert_array_equal(first, some.cut(2, 6, "mouth", 16))
     with monkeypatch.context() as patch:
-        patch.setattr(asd_clips.crops, "read", None)
+        patch.setattr(asd_clips.pictures, "read", None)
         np.testing.assert_array_equal(some.faces(2, 6, "mouth", 16, folder), first)
     change(some.path, source={"made": "again"})
     some.faces(2, 6, "mouth", 16, folder)
