@@ -19,7 +19,7 @@ import av
 import cv2
 import numpy as np
 
-from lib import baselines, labels, media
+from lib import baselines, labels, media, sound_arrays
 from lib.datasets import sample
 from lib.datasets.sample_plan import SPLITS
 
@@ -34,7 +34,7 @@ def trial_data(root: Path, folder: str, video: Path, trial: str, times: np.ndarr
         faces[row], valid[row] = cv2.imread(str(path))[..., ::-1], True
     sound, t0 = media.sound(video, RATE)
     return {"pixels": faces, "face_valid": valid, "va": labels.read(root / folder / f"{trial}.txt", "va"),
-            "loudness": baselines.loudness(sound, RATE, t0, times)}
+            "loudness": sound_arrays.loudness(sound, RATE, t0, times)}
 
 
 def read(root: Path) -> dict[str, list[dict[str, np.ndarray]]]:
