@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ RUNS = (
     "sample_asd",
 )
 TOLERANCE = 1e-3
+# Arrays of trained networks: their digits are those of one machine.
+LEARNT = re.compile(r"/(backbone|face_map|track_speaking|speaking)|^[^/]*/statistics/")
 GOOD = (0, 3)  # exit status: done, or done and something was lost
 
 
@@ -63,16 +66,21 @@ def compute(out: Path) -> None:
             sys.exit(f"{name} ended with status {status}")
 
 
-def arrays(out: Path) -> list[Path]:
-    return sorted((out / "processed").glob("*/*/*/*.npy"))
+def arrays(out: Path) -> dict[str, list[Path]]:
+    """Owner and name of an array -> its files, of each variant one."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted((out / "processed").glob("*/*/*/*.npy")):
+        name = path.stem.rsplit("-", 1)[0]
+        files.setdefault(str(path.relative_to(out / "processed").parent / name), []).append(path)
+    return files
 
 
 def frozen(out: Path) -> dict:
     """What frozen.json holds: array -> its digits, run -> its metrics."""
-    digits = {str(path.relative_to(out / "processed").parent / path.stem.rsplit("-", 1)[0]): [] for path in arrays(out)}
-    for path in arrays(out):
-        name, digest = path.stem.rsplit("-", 1)
-        digits[str(path.relative_to(out / "processed").parent / name)].append(digest)
+    digits = {}
+    for name, paths in arrays(out).items():
+        if not LEARNT.search(name):
+            digits[name] = [path.stem.rsplit("-", 1)[1] for path in paths]
     metrics = {path.parent.name: numbers(json.loads(path.read_text())) for path in metric_files(out)}
     return {"arrays": digits, "metrics": metrics}
 
@@ -97,9 +105,16 @@ def numbers(value: object, name: str = "") -> dict[str, float]:
 
 
 def contents(out: Path) -> dict:
-    """File -> SHA-256 of all arrays and predictions; metrics as they are."""
-    files = [*arrays(out), *sorted((out / "runs").glob("*/predictions/*.csv"))]
-    digests = {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """SHA-256 of the content of all arrays and predictions; metrics as they are.
+
+    Arrays are known by their name alone: the digits of what a trained network made hold the fingerprint of its
+    checkpoint, which holds the paths of its run.
+    """
+    files = arrays(out)
+    for path in sorted((out / "runs").glob("*/predictions/*.csv")):
+        files[str(path.relative_to(out))] = [path]
+    digests = {name: sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+               for name, paths in files.items()}
     metrics = {str(path.relative_to(out)): numbers(json.loads(path.read_text())) for path in metric_files(out)}
     return {"files": digests, "metrics": metrics}
 
