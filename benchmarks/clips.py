@@ -26,9 +26,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import memory, publish  # noqa: E402
 
-from lib import clip_jobs, media  # noqa: E402
-from lib.clips import Settings, plan, schema, sources  # noqa: E402
-from lib.metrics import speaking  # noqa: E402
+from lib.media import writing
+from lib.speakers import metrics  # noqa: E402
+from lib.speakers.clips import Settings, jobs, plan, schema, sources
+
+  # noqa: E402
+  # noqa: E402
 
 FRAMES = 9000  # of a clip of Ego4D
 PERSONS = 2
@@ -52,7 +55,7 @@ def lay_out(root: Path, videos: int, n_frames: int, picture: bytes) -> Path:
                 origin = root / f"picture-{frame}"
                 origin.write_bytes(picture)
             os.link(origin, folder / f"img_{frame + 1:05d}.jpg")
-        (root / "wav" / f"{name}.wav").write_bytes(media.wav(sound, 16_000))
+        (root / "wav" / f"{name}.wav").write_bytes(writing.wav(sound, 16_000))
     annotate(root, {"train": names[:-1], "val": names[-1:]}, n_frames)
     return root
 
@@ -71,10 +74,10 @@ def annotate(root: Path, names: dict[str, list[str]], n_frames: int) -> None:
             json.dumps({"videos": [{"video_uid": one["clip_uid"], "split": split, "clips": [one]} for one in clips]}))
 
 
-def job_of(data: Path, root: Path, **changes) -> clip_jobs.Job:
+def job_of(data: Path, root: Path, **changes) -> jobs.Job:
     settings = Settings(**changes)
     found, layout = sources.of_ego4d(data, "benchmark", settings, {})
-    return clip_jobs.Job(root, "benchmark", settings, tuple(found), layout)
+    return jobs.Job(root, "benchmark", settings, tuple(found), layout)
 
 
 def work(data: Path, root: Path, workers: int) -> dict:
@@ -84,10 +87,10 @@ def work(data: Path, root: Path, workers: int) -> dict:
     """
     started = time.perf_counter()
     job = job_of(data, root)
-    outcomes = clip_jobs.run(job, workers=workers)
-    assert all(outcome.ok for outcome in outcomes), clip_jobs.faults(outcomes)
+    outcomes = jobs.run(job, workers=workers)
+    assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes)
     made = time.perf_counter()
-    checks = clip_jobs.check(job)
+    checks = jobs.check(job)
     assert not checks.failures, checks.failure_table()
     peaks = [memory("VmHWM"), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6]
     return {"make": made - started, "verify": time.perf_counter() - made, "mb": max(peaks),
@@ -116,15 +119,16 @@ def making(place: Path, sizes: list[int], n_frames: int, workers: int) -> None:
 
 def reading(place: Path, n_frames: int, size: tuple[int, int], items: int) -> None:
     """Items a second: the published way, clips with pictures, clips whose crops are kept."""
-    from lib import asd_clips, asd_crops  # of the recipe talknet
+    from lib.faces import speaker_crops  # of the recipe talknet
     from lib.features import mfcc
+    from lib.speakers.clips import units as asd_clips
 
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 255, (size[1] // 8, size[0] // 8, 3)).astype(np.uint8)
     picture = cv2.imencode(".jpg", cv2.resize(coarse, size), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
     data = lay_out(place / "items", 2, n_frames, picture)
     job = job_of(data, place / "item-clips")
-    clip_jobs.run(job)
+    jobs.run(job)
     units = asd_clips.units(asd_clips.read_index(job.root))[:items]
 
     def heard(sound: np.ndarray, n: int) -> np.ndarray:
@@ -140,7 +144,7 @@ def reading(place: Path, n_frames: int, size: tuple[int, int], items: int) -> No
         faces = []
         for row in np.flatnonzero(np.isfinite(boxes[:, 0])):
             grey = cv2.imread(str(source.pictures / f"img_{unit.start + row + 1:05d}.jpg"), cv2.IMREAD_GRAYSCALE)
-            faces.append(asd_crops.cut(grey, boxes[row], "mouth", 112))
+            faces.append(speaker_crops.cut(grey, boxes[row], "mouth", 112))
         return heard(sound[start:start + told["audio"]["n_samples"]], unit.n_frames), np.stack(faces)
 
     def from_clip(unit, folder=None):
@@ -172,7 +176,7 @@ def scoring(n: int, videos: int, frames: int) -> None:
     labels = (generator.random(n) < 0.25).astype(int)
     scores = generator.random(n) + 0.3 * labels
     started = time.perf_counter()
-    speaking.ava_ap(scores, labels)
+    metrics.ava_ap(scores, labels)
     ap_seconds = time.perf_counter() - started
     found, truth = {}, {}
     for video in range(videos):
@@ -182,14 +186,14 @@ def scoring(n: int, videos: int, frames: int) -> None:
         moved = rows + np.concatenate([np.zeros((len(rows), 1)), generator.normal(0, 6, (len(rows), 4))], axis=1)
         found[str(video)] = np.column_stack([moved, generator.random(len(rows))])
     started = time.perf_counter()
-    value = speaking.ego4d_map(found, truth)
+    value = metrics.ego4d_map(found, truth)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     publish("clips_scores", ["score", "faces", "seconds", "wanted (s)"],
             [["AVA-style AP", f"{n:,}", f"{ap_seconds:.2f}", 2],
              ["Ego4D mAP@0.5", f"{videos * frames * 3:,}", f"{seconds:.1f}", 60]], ["numpy"],
             [f"Most memory of the process: {peak:.0f} MiB (wanted: under 1 GB). mAP of the random boxes: {value:.3f}. "
-             "Known answers: tests/test_speaking_metrics.py."])
+             "Known answers: tests/speakers/test_metrics.py."])
 
 
 def main() -> None:

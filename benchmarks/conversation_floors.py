@@ -17,9 +17,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib.datasets import sample_conversations, sample_talk  # noqa: E402
-from lib.datasets.sample_turns import FPS  # noqa: E402
-from lib.metrics import speaking  # noqa: E402
+from lib.datasets.samples import conversations
+from lib.datasets.samples import talk as samples_talk
+from lib.datasets.samples.turns import FPS  # noqa: E402
+from lib.speakers import metrics
+
+  # noqa: E402
+  # noqa: E402
 
 WINDOW = 31           # frames
 SYLLABLE = 9          # frames; slower changes, such as a turn's beginning, are taken off before the comparison
@@ -35,8 +39,8 @@ def mean(x: np.ndarray, frames: int = WINDOW) -> np.ndarray:
 
 def loudness(sound: np.ndarray, n_frames: int) -> np.ndarray:
     """(T,) log energy of each frame, scaled to 0…1."""
-    edges = np.arange(n_frames) * sample_talk.RATE // FPS
-    level = np.log(np.add.reduceat(sound.astype(np.float64) ** 2, edges) * FPS / sample_talk.RATE + FLOOR)
+    edges = np.arange(n_frames) * samples_talk.RATE // FPS
+    level = np.log(np.add.reduceat(sound.astype(np.float64) ** 2, edges) * FPS / samples_talk.RATE + FLOOR)
     return (level - level.min()) / max(np.ptp(level), 1e-9)
 
 
@@ -53,10 +57,10 @@ def synchrony(opening: np.ndarray, level: np.ndarray) -> np.ndarray:
 def evidence(seed: int, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Scores of every way, and labels, of all frames in which a face of the split can be seen."""
     scores, labels = {}, []
-    for one in sample_conversations.conversations(seed, 50, 15.0):
+    for one in conversations.conversations(seed, 50, 15.0):
         if one.split != split:
             continue
-        plan, talk = sample_conversations.script(seed, one)
+        plan, talk = conversations.script(seed, one)
         level = loudness(talk.sound, plan.n_frames)
         sound = mean(level)
         for face, opening in enumerate(talk.opening):
@@ -77,7 +81,7 @@ def main() -> None:
     for seed in parser.parse_args().seeds:
         scores, labels = evidence(seed, "val")
         rows.append([seed, len(labels), f"{labels.mean():.2f}",
-                     *(f"{speaking.ava_ap(values, labels):.3f}" for values in scores.values())])
+                     *(f"{metrics.ava_ap(values, labels):.3f}" for values in scores.values())])
     publish("conversation_floors", ["seed", "faces", "speaking", *scores], rows, ["numpy"],
             ["AVA-style AP on the validation conversations, no training; AP by chance is the share that speaks."])
 

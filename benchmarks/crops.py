@@ -21,9 +21,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import arrays, cluster  # noqa: E402
+from lib import arrays, parallel
 from lib.arrays import MAKERS  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib.store import Store, request
+
+  # noqa: E402
+  # noqa: E402
 
 TRIALS, FRAMES, SIDE, WORKERS = 24, 2500, 112, 2
 WANTED = 6000  # frames a second
@@ -66,7 +69,7 @@ def main() -> None:
         before = size(store.folder)
         work = partial(arrays.make_all, requests=REQUESTS, place=store, pack=False, optional=[request("pixels")])
         started = time.perf_counter()
-        outcomes = cluster.map(work, trials, WORKERS)
+        outcomes = parallel.map(work, trials, WORKERS)
         seconds = time.perf_counter() - started
         assert all(outcome.ok for outcome in outcomes)
         states = {row["array"]: row["state"] for outcome in outcomes for row in outcome.value}

@@ -24,8 +24,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import memory, publish  # noqa: E402
 
-from lib import arrays, media  # noqa: E402
+from lib import arrays
+from lib.media import recordings, writing
 from lib.store import Store, request  # noqa: E402
+
+  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 CLIP = SHARED / "media" / "pyfeat_WolfgangLanger_Pexels.mp4"
@@ -35,10 +38,10 @@ WANTED = (request("tracks"), request("face_valid"), request("face", size=112))
 
 def film(place: Path, width: int, height: int, seconds: float) -> Path:
     """The clip at that size, played again and again, as mp4; its coded pictures are copied, not coded again."""
-    clip, times = CLIP, media.frame_times(CLIP)
+    clip, times = CLIP, recordings.frame_times(CLIP)
     if (width, height) != (640, 360):
-        larger = (cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) for _, frame in media.frames(CLIP))
-        clip = media.write_video(place / "larger.mp4", larger, times - times[0])
+        larger = (cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) for _, frame in recordings.frames(CLIP))
+        clip = writing.write_video(place / "larger.mp4", larger, times - times[0])
     out = place / f"{width}x{height}_{seconds:.0f}.mp4"
     with av.open(str(out), "w") as written:
         track, shift, step = None, 0.0, (times[-1] - times[0]) / (len(times) - 1)
@@ -56,7 +59,7 @@ def film(place: Path, width: int, height: int, seconds: float) -> Path:
 
 def work(video: Path, folder: Path) -> dict:
     """Make a video's faces; seconds of each step and most memory (MB) of this process."""
-    info = media.probe(video)
+    info = recordings.probe(video)
     trial = {"trial": "film", "video": "film", "person": "", "crops_dir": "", "video_path": video.name}
     store = Store(folder, "films", video.parent, "detect", SHARED / "weights")
     arrays.make(trial, request("time"), store)

@@ -28,10 +28,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import arrays, cluster, datasets, metrics, params, recipes, runs  # noqa: E402
-from lib import trials as trial_table  # noqa: E402
-from lib.params import Params  # noqa: E402
+from lib import arrays, datasets, metrics, parallel, recipes, runs, trials
+from lib import parameters as params
+from lib.parameters import Params
 from lib.store import fingerprint  # noqa: E402
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 METHODS, MODALITIES = ("jca", "rjca", "dca"), ("audiovisual", "audio", "video")
 COLUMNS = ["valence", "arousal", "mean", "each seed's mean", "epochs", "s"]
@@ -73,7 +77,7 @@ def table(name: str, asked: argparse.Namespace, forms: list, heads: list[str]) -
     for method, changes in forms:
         prepare(parameters(asked, method, **changes))
     work = [(method, {**changes, "seed": seed}) for method, changes in forms for seed in asked.seeds]
-    outcomes = cluster.map(partial(train_once, asked), work, asked.workers, name=str)
+    outcomes = parallel.map(partial(train_once, asked), work, asked.workers, name=str)
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error
@@ -108,7 +112,7 @@ def prepare(p: Params) -> None:
     datasets.prepare(p)
     store = datasets.store(p)
     found, _ = datasets.find(p)
-    trial_table.write(found, store.trials_path)
+    trials.write(found, store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
     for trial in found.to_dict("records"):
         arrays.make_all(trial, wanted, store)
@@ -135,13 +139,14 @@ def trained(p: Params, folder: Path) -> dict:
     """Train, predict every validation frame with the best epoch: CCC of valence, arousal and their mean."""
     import torch
 
-    from lib import inference, training
+    from lib.evaluation import checkpoint
+    from lib.training import trainer
     torch.set_num_threads(1)
     store = datasets.store(p)
-    found = trial_table.read(store.trials_path)
+    found = trials.read(store.trials_path)
     folder.mkdir(parents=True, exist_ok=True)
-    history = training.Trainer(recipes.create(p.recipe, p, store), found, folder).fit()
-    predictor = inference.load(folder / "checkpoints" / "best.pt", p, store)
+    history = trainer.Trainer(recipes.create(p.recipe, p, store), found, folder).fit()
+    predictor = checkpoint.load(folder / "checkpoints" / "best.pt", p, store)
     val = found["trial"][found["split"] == "val"]
     predictions = {trial: predictor.predict(trial)["va"] for trial in val}
     labels = {trial: np.asarray(predictor.recipe.labels(trial, "va")) for trial in val}

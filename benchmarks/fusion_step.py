@@ -19,7 +19,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import losses, models  # noqa: E402
+from lib import models
+from lib.training import losses  # noqa: E402
 
 
 def main() -> None:

@@ -22,8 +22,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import gpu  # noqa: E402
 from report import publish  # noqa: E402
 
-from lib import losses, models  # noqa: E402
-from lib.forward import ahead  # noqa: E402
+from lib import models
+from lib.models.forward import ahead  # noqa: E402
+from lib.training import losses
+
+  # noqa: E402
 
 FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512   # tsav_jca.md §2, §4
 STORED = {1: 100_000, 49: 8_000}   # different frames in memory: 0.1 GB pooled, 0.4 GB with positions

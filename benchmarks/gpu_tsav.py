@@ -23,10 +23,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import gpu  # noqa: E402
 from report import publish  # noqa: E402
 
-from lib import faces, models, windows  # noqa: E402
-from lib.features import mel  # noqa: E402
-from lib.features.recent import Recent  # noqa: E402
-from lib.forward import ahead, channels_last  # noqa: E402
+from lib import models
+from lib.faces import faces
+from lib.faces.faces import Recent  # noqa: E402
+from lib.features import mel, windows
+from lib.models.forward import ahead, channels_last
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 FLOP = {"tsav": 40.5e9 + 4.48e9, "features": 40.5e9 + 0.5e9}  # of a frame: clip and sound (tsav_jca.md §1.5)
 SECONDS = {"tsav": 10.0, "features": 32 / 30}

@@ -29,8 +29,15 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import report as tables  # noqa: E402
 
-from lib import evaluation, media, metrics, overlay, plots, report, runs, viewer  # noqa: E402
-from lib.declarations import NOTEBOOKS  # noqa: E402
+from lib import metrics, plots, runs
+from lib.evaluation import overlay, pages
+from lib.evaluation import scores as evaluation_scores
+from lib.experiments import report
+from lib.files import NOTEBOOKS  # noqa: E402
+from lib.media import recordings, writing
+from lib.plots import viewer
+
+  # noqa: E402
 
 NOTE = "trained on synthetic sample data: values have no meaning"
 FPS, RATE = 30, 44_100
@@ -138,17 +145,17 @@ def of_figures(options) -> list[tuple]:
 def figures(run: runs.Run, table: pd.DataFrame) -> None:
     """What notebook 06 draws after the predictions have been made, and every trial's curves."""
     folder = run.folder / "predictions"
-    values, known = evaluation.pairs(table, folder)
-    pairs = {name: evaluation.read_pairs(folder, name) for name in table["trial"]}
+    values, known = evaluation_scores.pairs(table, folder)
+    pairs = {name: evaluation_scores.read_pairs(folder, name) for name in table["trial"]}
     scores = metrics.va_scores({name: label for name, (_, label) in pairs.items()},
                                {name: value for name, (value, _) in pairs.items()}, n=1000)
     run.write_json("metrics.json", {"val": scores, "synthetic": True, "baselines": {}})
-    rows = evaluation.score_table({"val": scores})
+    rows = evaluation_scores.score_table({"val": scores})
     plots.save(plots.ccc_table_plot(rows, note=NOTE), run.path("figures", "ccc.png"), close=True)
-    by_trial = evaluation.by_trial(table, folder)
+    by_trial = evaluation_scores.by_trial(table, folder)
     plots.save(plots.error_by_trial(by_trial, note=NOTE), run.path("figures", "error_by_trial.png"), close=True)
     for name in table["trial"]:
-        plots.save(evaluation.traces(folder, NOTE, name), run.path("figures", f"traces_{name}.png"), close=True)
+        plots.save(pages.traces(folder, NOTE, name), run.path("figures", f"traces_{name}.png"), close=True)
     plots.save(plots.circumplex(values, known, note=NOTE), run.path("figures", "circumplex.png"), close=True)
     report.write(run)
 
@@ -162,13 +169,13 @@ def of_overlay(options) -> list[tuple]:
     with tempfile.TemporaryDirectory() as place:
         film, out = Path(place) / "film.mp4", Path(place) / "out.mp4"
         tone = noise.normal(0, 0.1, int(length * RATE)).astype(np.float32)
-        media.write_video(film, pictures, np.arange(n) / FPS, sound=tone, rate=RATE)
+        writing.write_video(film, pictures, np.arange(n) / FPS, sound=tone, rate=RATE)
         table = pd.DataFrame({"frame": np.arange(1, n + 1), "time": np.arange(n) / FPS, "valid": 1,
                               "speaking": (np.arange(n) % 100 > 50) * 1.0, "x": 200.0, "y": 80.0, "width": 120.0,
                               "height": 160.0})
         table[["valence", "arousal"]] = curve(n, 0)
         spent = seconds(lambda: overlay.write(film, table, out, f"run a, trained on b: validation CCC …\n{NOTE}"))
-        kept = media.probe(out).audio_codec
+        kept = recordings.probe(out).audio_codec
     return [(f"overlay video, {length:g} s of 640×360 at {FPS}/s", f"{length / spent:.1f} × real time, sound: {kept}",
              "≥ 2 ×")]
 

@@ -30,9 +30,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import losses, models  # noqa: E402
-from lib.features import mel, published_sound  # noqa: E402
-from lib.models.tsav_backbone import TSAVBackbone  # noqa: E402
+from lib import models
+from lib.features import mel, published_sound
+from lib.models.affect.tsav import TSAVBackbone  # noqa: E402
+from lib.training import losses
+
+  # noqa: E402
+  # noqa: E402
 
 FRAMES = 2_800_000   # of Aff-Wild2 (tsav_jca.md §4)
 STEPS = 16

@@ -27,9 +27,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import report  # noqa: E402
 
-from lib import models  # noqa: E402
+from lib import models
 from lib.errors import InputError  # noqa: E402
-from lib.features import egemaps, face_maps, mfcc39, vggish  # noqa: E402
+from lib.features import egemaps, face_maps, mfcc39, vggish
+from lib.models.blocks import ir50
+
+  # noqa: E402
+  # noqa: E402
 
 FPS = 30
 AFFWILD2_HOURS = 26.0   # data_README.md
@@ -171,7 +175,7 @@ def step_rows(args) -> list[list]:
     net.release(())
     net.eval()
     with torch.no_grad():
-        flat = torch.cat([net.backbone(models.ir50.as_pictures(piece), stop="output_layer")
+        flat = torch.cat([net.backbone(ir50.as_pictures(piece), stop="output_layer")
                           for piece in frame.flatten(0, 1).split(256)])
         maps = flat.half().unflatten(0, (8, args.frames))
         embedding = torch.cat([net.backbone(piece, "output_layer") for piece in flat.split(512)]).half().unflatten(

@@ -19,9 +19,12 @@ import av
 import cv2
 import numpy as np
 
-from lib import baselines, labels, media, sound_arrays
-from lib.datasets import sample
-from lib.datasets.sample_plan import SPLITS
+from lib.datasets.samples import affect
+from lib.datasets.samples.plan import SPLITS
+from lib.evaluation import baselines
+from lib.features import sound_arrays
+from lib.labels import official
+from lib.media import recordings
 
 RATE = 16000
 
@@ -32,8 +35,8 @@ def trial_data(root: Path, folder: str, video: Path, trial: str, times: np.ndarr
     for path in (root / "cropped_aligned" / trial).glob("*.jpg"):
         row = int(path.stem) - 1
         faces[row], valid[row] = cv2.imread(str(path))[..., ::-1], True
-    sound, t0 = media.sound(video, RATE)
-    return {"pixels": faces, "face_valid": valid, "va": labels.read(root / folder / f"{trial}.txt", "va"),
+    sound, t0 = recordings.sound(video, RATE)
+    return {"pixels": faces, "face_valid": valid, "va": official.read(root / folder / f"{trial}.txt", "va"),
             "loudness": sound_arrays.loudness(sound, RATE, t0, times)}
 
 
@@ -43,9 +46,9 @@ def read(root: Path) -> dict[str, list[dict[str, np.ndarray]]]:
     data: dict[str, list] = {split: [] for split in SPLITS}
     for video, one in facts["recordings"].items():
         path = next(root.glob(f"batch*/{video}.mp4"))
-        times = media.frame_times(path)
-        folder = f"VA_Set/{sample.SPLIT_FOLDERS[one['split']]}" if one["split"] in sample.SPLIT_FOLDERS \
-            else f"{sample.HIDDEN}/VA_Set"
+        times = recordings.frame_times(path)
+        folder = f"VA_Set/{affect.SPLIT_FOLDERS[one['split']]}" if one["split"] in affect.SPLIT_FOLDERS \
+            else f"{affect.HIDDEN}/VA_Set"
         data[one["split"]] += [trial_data(root, folder, path, trial, times) for trial in one["trials"]]
     return data
 
@@ -56,7 +59,7 @@ def faces_found(root: Path, detector: Path, every: int = 5) -> tuple[int, int]:
     net = cv2.FaceDetectorYN.create(str(detector), "", (0, 0), 0.7)
     found = there = 0
     for video, one in facts["recordings"].items():
-        for index, (_, picture) in enumerate(media.frames(next(root.glob(f"batch*/{video}.mp4")))):
+        for index, (_, picture) in enumerate(recordings.frames(next(root.glob(f"batch*/{video}.mp4")))):
             if index % every == 0:
                 net.setInputSize(picture.shape[1::-1])
                 boxes = net.detect(np.ascontiguousarray(picture[..., ::-1]))[1]
@@ -95,9 +98,9 @@ def main() -> None:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data_root = wanted.keep or Path(temporary)
-        was_there = (data_root / sample.folder_name(wanted.seed) / "sample.json").exists()
+        was_there = (data_root / affect.folder_name(wanted.seed) / "sample.json").exists()
         start = time.perf_counter()
-        root = sample.make(data_root, seed=wanted.seed, workers=2)
+        root = affect.make(data_root, seed=wanted.seed, workers=2)
         seconds = 0.0 if was_there else time.perf_counter() - start
         table = rows(root, seconds, read(root), wanted.detector)
     print(f"{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, Python "

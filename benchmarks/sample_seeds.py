@@ -22,9 +22,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import report  # noqa: E402
 
-from lib import arrays, cluster, datasets, inference, params, recipes, training  # noqa: E402
-from lib import trials as trial_table  # noqa: E402
-from lib.params import Params  # noqa: E402
+from lib import arrays, datasets, parallel, recipes, trials
+from lib import parameters as params
+from lib.evaluation import checkpoint
+from lib.parameters import Params  # noqa: E402
+from lib.training import trainer as training_trainer
+
+  # noqa: E402
+  # noqa: E402
 
 
 def parameters(places: argparse.Namespace, **changes) -> Params:
@@ -55,16 +60,16 @@ def train_once(places: argparse.Namespace, seed: int, control: bool) -> dict:
     """Train, predict every validation frame with the best epoch, return the scores and the seconds of training."""
     p = parameters(places, seed=seed)
     store = datasets.store(p)
-    table = trial_table.read(store.trials_path)
+    table = trials.read(store.trials_path)
     method = recipes.create(p.recipe, p, store)
     if control:
         method = rolled(method)
     folder = places.work / f"seed{seed}{'_control' if control else ''}"
-    trainer = training.Trainer(method, table, folder)
+    trainer = training_trainer.Trainer(method, table, folder)
     started = time.perf_counter()
     trainer.fit()
     seconds = time.perf_counter() - started
-    predictor = inference.load(folder / "checkpoints" / "best.pt", p, store)
+    predictor = checkpoint.load(folder / "checkpoints" / "best.pt", p, store)
     val = table["trial"][table["split"] == "val"]
     predictions = {trial: predictor.predict(trial)["va"] for trial in val}
     labels = {trial: np.asarray(predictor.recipe.labels(trial, "va")) for trial in val}
@@ -78,9 +83,9 @@ def prepare(places: argparse.Namespace) -> None:
     datasets.prepare(p)
     store = datasets.store(p)
     table, _ = datasets.find(p)
-    trial_table.write(table, store.trials_path)
+    trials.write(table, store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
-    for outcome in cluster.map(partial(arrays.make_all, requests=wanted, place=store), table.to_dict("records"), 2):
+    for outcome in parallel.map(partial(arrays.make_all, requests=wanted, place=store), table.to_dict("records"), 2):
         if outcome.error:
             raise outcome.error
 

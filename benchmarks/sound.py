@@ -24,8 +24,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import memory, publish  # noqa: E402
 
-from lib import arrays, audio, media  # noqa: E402
+from lib import arrays
+from lib.media import sound as media_sound
+from lib.media import writing
 from lib.store import Store, request  # noqa: E402
+
+  # noqa: E402
 
 FPS, RATE, HOUR = 30, 44_100, 3600.0
 WANTED = 1000  # times less time
@@ -48,7 +52,7 @@ def film(place: Path, seconds: float) -> Path:
     loudness = np.repeat(drawn.uniform(0.01, 0.3, int(seconds) + 1), RATE)[:round(seconds * RATE)].astype(np.float32)
     sound = drawn.standard_normal(len(loudness), np.float32) * loudness
     pictures = (np.full((36, 64, 3), k // 30 % 200, np.uint8) for k in range(count))
-    return media.write_video(place / "film.mp4", pictures, np.arange(count) / FPS, sound, RATE, preset="ultrafast")
+    return writing.write_video(place / "film.mp4", pictures, np.arange(count) / FPS, sound, RATE, preset="ultrafast")
 
 
 def cutter() -> tuple[str, list[str]]:
@@ -90,12 +94,12 @@ def main() -> None:
         started = time.perf_counter()
         arrays.make(trial, wanted, store)
         samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
-        indices = audio.segments(times, len(samples), facts["t0"], RATE, "published")
+        indices = media_sound.segments(times, len(samples), facts["t0"], RATE, "published")
         seconds = time.perf_counter() - started
         most = memory("VmHWM")
-        (root / "film.wav").write_bytes(media.wav(np.asarray(samples), RATE))
+        (root / "film.wav").write_bytes(writing.wav(np.asarray(samples), RATE))
         (root / "wavs").mkdir()
-        starts, stops = audio.published_spans(times, np.arange(len(times)))
+        starts, stops = media_sound.published_spans(times, np.arange(len(times)))
         each, size = one_by_one(root / "film.wav", np.stack([starts, stops], axis=1), root / "wavs")
     slow = each * len(times)
     rows = [(f"{length:.0f} s, {len(times):,} frames", f"{seconds:.1f}", f"{len(samples) * 2 / 1e6:.0f}", "0",

@@ -32,10 +32,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from faces import CLIP, SHARED, film  # noqa: E402
 from report import Watch, memory, publish  # noqa: E402
 
-from lib import arrays, media, speakers, weights  # noqa: E402
-from lib.features import mfcc, speaking  # noqa: E402
-from lib.metrics.speaking import ava_ap  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib import arrays, weights
+from lib.features import mfcc, speaker_scores
+from lib.media import recordings as media_recordings
+from lib.speakers import video as speakers_video
+from lib.speakers.metrics import ava_ap  # noqa: E402
+from lib.store import Store, request
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 WEIGHTS = ("light_asd_ava", "light_asd_talkset")
 LOUD = 40.0     # dB
@@ -50,7 +56,7 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 def prepared(name: str, detector, place: Path) -> dict:
     """Crops, times and sound of the face that is seen longest in a shared recording."""
     store = Store(place, "media", SHARED / "media", "detect", SHARED / "weights")
-    row = speakers.video_row(SHARED / "media" / name, media.probe(SHARED / "media" / name))
+    row = speakers_video.video_row(SHARED / "media" / name, media_recordings.probe(SHARED / "media" / name))
     crops = request("track_crops", crop=detector.crop, size=detector.size)
     sound = request("audio_16k", rate=mfcc.RATE)
     arrays.make_all(row, [request("time"), request("tracks"), crops, sound], store)
@@ -63,10 +69,10 @@ def prepared(name: str, detector, place: Path) -> dict:
 
 
 def scored(one: dict, sound: np.ndarray, detector) -> np.ndarray:
-    when, shown = speaking.grid(one["times"], detector.fps)
-    logits = speaking.score(detector, lambda start, stop: one["crops"][shown[start:stop]], sound,
+    when, shown = speaker_scores.grid(one["times"], detector.fps)
+    logits = speaker_scores.score(detector, lambda start, stop: one["crops"][shown[start:stop]], sound,
                             mfcc.at_times(when, one["t0"], detector.fps))
-    values = speaking.on_frames(logits, when, one["times"])
+    values = speaker_scores.on_frames(logits, when, one["times"])
     return values[:, 1] - values[:, 0]
 
 
@@ -96,7 +102,7 @@ def recordings(names: list[str], detector, place: Path) -> list[list]:
     masks = [loud(one) for one in ones]
 
     def row(name: str, chosen: list[int], words: str = "", radius: int = 0) -> list:
-        goods, mutes, wrongs = ([speaking.smooth(each[k], radius) for k in chosen] for each in (real, muted, wrong))
+        goods, mutes, wrongs = ([speaker_scores.smooth(each[k], radius) for k in chosen] for each in (real, muted, wrong))
         found = [[good[masks[k][reading]] for good, k in zip(goods, chosen, strict=True)] for reading in READINGS]
         return [name, *(f"{ap(good, mutes):.3f}" for good in found), words, f"{ap(found[0], wrongs):.3f}"]
 
@@ -119,8 +125,8 @@ def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:
 
 def dialogue(network: Path, place: Path) -> float:
     video = SHARED / "media" / "grid_dialogue_2faces.mp4"
-    found = speakers.find(video, network, {"weights_root": SHARED / "weights", "device": "cpu"}, place)
-    values = speakers.table(found)
+    found = speakers_video.find(video, network, {"weights_root": SHARED / "weights", "device": "cpu"}, place)
+    values = speakers_video.table(found)
     truth = pd.read_csv(video.with_name(f"{video.stem}_frames.csv"))
     heard = [truth[f"{face}_audible"].iloc[frame - 1] for face, frame in zip(values["face"], values["frame"],
                                                                               strict=True)]
@@ -144,14 +150,14 @@ def work(video: Path, folder: Path) -> dict:
     torch.set_num_threads(2)
     sound = video.with_suffix(".wav")
     store = Store(folder, "films", video.parent, "detect", SHARED / "weights")
-    row = {**speakers.video_row(video, media.probe(video)), "audio_path": sound.name if sound.is_file() else video.name}
+    row = {**speakers_video.video_row(video, media_recordings.probe(video)), "audio_path": sound.name if sound.is_file() else video.name}
     wanted = request("track_speaking", {"network": weights.path(WEIGHTS[0], SHARED / "weights")}, crop="box", size=112)
     started, worked = time.perf_counter(), time.process_time()
     with Watch() as watch:
         rows = arrays.make_all(row, [request("time"), request("tracks"), wanted], store)
     clock, processor = time.perf_counter() - started, time.process_time() - worked
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
-    return {"seconds": media.probe(video).duration, "clock": clock, "processor": processor, "boxes": len(tracks),
+    return {"seconds": media_recordings.probe(video).duration, "clock": clock, "processor": processor, "boxes": len(tracks),
             "tracks": len(np.unique(tracks[:, 1])), "steps": [rows[1]["seconds"], rows[2]["seconds"]],
             "most": memory("VmHWM"), "anonymous": watch.most}
 
@@ -172,7 +178,7 @@ def table_of_ap(names: list[str], place: Path) -> None:
     rows, dialogues = [], []
     for name in WEIGHTS:
         network = weights.find(name, SHARED / "weights")
-        detector = speaking.load(network)
+        detector = speaker_scores.load(network)
         rows += [[name, detector.crop, *row] for row in recordings(names, detector, place / name)]
         dialogues.append([name, detector.crop, f"{dialogue(network, place / name):.3f}"])
     readings = [f"AP, real against muted: {reading}" for reading in READINGS]

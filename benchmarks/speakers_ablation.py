@@ -27,10 +27,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import RESULTS, publish  # noqa: E402
 
-from lib import datasets, declarations, forward, params, plots, recipes, training  # noqa: E402
-from lib import trials as trial_table  # noqa: E402
-from lib.plots import style  # noqa: E402
+from lib import datasets, grammar, plots, recipes, trials
+from lib import parameters as params
+from lib.models import forward
+from lib.plots import style
 from lib.store import Store  # noqa: E402
+from lib.training import trainer as training_trainer
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 LENGTHS = (150, 300, 450, 900, 1350)
 SENSES = {"negatives": 0.0, "synchrony_loss": 0.0}
@@ -51,7 +57,7 @@ def parameters(changes: dict, seed: int, share: float, overlay: list[Path]) -> p
         options["windows_a_clip"] = max(1, round(share * epochs * options["windows_a_clip"]))
         epochs = 1
     given = {**values, **changes, "options": options, "seed": seed, "epochs": epochs, "val_every": 1}
-    known = declarations.all_declared()   # once: all notebooks are read for it
+    known = grammar.all_declared()   # once: all notebooks are read for it
     given = {name: value for name, value in given.items() if name in known}
     return params.placed(given)
 
@@ -61,11 +67,11 @@ def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:
     recipe.params.options.update(piece=length, window=recipe.params.clip_length if windowed else -1)
     labels, predictions = {"speaking": {}}, {"speaking": {}}
     for trial in table["trial"]:
-        windows = recipe.windows(trial_table.select(table, [trial]))
+        windows = recipe.windows(trials.select(table, [trial]))
         outputs = forward.predict(model, recipe, windows, device, 2)
         rows = recipe.assemble(windows, outputs, recipe.n_frames(trial))["speaking"]
         predictions["speaking"][trial] = rows
-        labels["speaking"][trial] = training.hide(recipe.labels(trial), np.isnan(rows).any(axis=1))
+        labels["speaking"][trial] = training_trainer.hide(recipe.labels(trial), np.isnan(rows).any(axis=1))
     return recipe.metrics(labels, predictions, 1000)["speaking"]
 
 
@@ -76,11 +82,11 @@ def one(name: str, changes: dict, seed: int, options) -> list[list]:
     if options.share < 1 and seed != options.seeds[0]:
         lengths = [own]
     store = Store(options.store.parent, options.store.name, ROOT / "data") if options.store else datasets.store(p)
-    table = trial_table.read(store.trials_path)
+    table = trials.read(store.trials_path)
     recipe = recipes.create("talknet", p, store)
     table = table[[bool(recipe.units(trial)) for trial in table["trial"]]].reset_index(drop=True)
     folder = options.runs / f"{name.replace(' ', '_')}-{options.share:g}-{seed}"
-    trainer = training.Trainer(recipe, table, folder)
+    trainer = training_trainer.Trainer(recipe, table, folder)
     trainer.val_trials = trainer.val_trials[:0]   # the last epoch counts: nothing is chosen on validation
     trainer.fit()
     steps, seconds = (sum(row[name] for row in trainer.state.history) for name in ("batches", "seconds"))

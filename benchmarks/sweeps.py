@@ -56,15 +56,16 @@ class Watch:
 def swept(files: list[str], grid: list[str], place: Path, workers: int, changes=None, before=lambda planned: None,
           **more):
     """Run a sweep; returns its lines with times and the rows of its book. `before` is called with the plan."""
-    from lib import runs, schedulers
-    from lib.sweeps import planning, running, table
+    from lib import runs
+    from lib.experiments.sweeps import plan, run, table
+    from lib.parallel import clusters
 
     places = {f"{name}_root": str(place / name) for name in ("data", "processed", "runs")}
-    planned = planning.plan([ROOT / "params" / file for file in files], grid,
+    planned = plan.plan([ROOT / "params" / file for file in files], grid,
                           {**places, "workers": "1", **(changes or {})})
     watch = Watch()
     before(planned)
-    status = running.run(planned, schedulers.read("local"), workers, watch, table.write, **more)
+    status = run.run(planned, clusters.read("local"), workers, watch, table.write, **more)
     return status, watch, planned, runs.Run(planned.folder).read_json("sweep.json")["runs"]
 
 

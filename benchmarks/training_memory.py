@@ -22,9 +22,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import Watch, publish  # noqa: E402
 
-from lib import params, recipes, trials  # noqa: E402
+from lib import parameters, recipes, trials
 from lib.arrays import MAKERS  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib.store import Store, request
+
+  # noqa: E402
+  # noqa: E402
 
 LIMIT, FPS, CHANNELS = 2000, 30.0, 512  # MB, 1/s
 
@@ -78,17 +81,17 @@ def put(store: Store, name: str, wanted, array: np.ndarray, **facts) -> None:
 
 
 def trained(folder: Path, store: Store, table, asked) -> tuple[object, object, float]:
-    from lib import training
+    from lib.training import trainer
 
     values = {"recipe": "jca", "dataset": "sample", "backbone_run": "none", "audio_seconds": 0.0, "epochs": 1,
               "batch_size": 64, "width": asked.width, "device": "cpu", "val_every": 50, "bootstrap": 20,
               "options": {"phases": asked.phases}}
-    full = params.complete(values)
+    full = parameters.complete(values)
     roots = {name: folder / name for name in full if name.endswith("_root")}
-    method = recipes.create("jca", params.Params(full | roots), store)
+    method = recipes.create("jca", parameters.Params(full | roots), store)
     (folder / "run").mkdir()
     began = time.perf_counter()
-    history = training.Trainer(method, table, folder / "run").fit()
+    history = trainer.Trainer(method, table, folder / "run").fit()
     return method, history, time.perf_counter() - began
 
 

@@ -27,13 +27,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import publish  # noqa: E402
 
-from lib import faces, models, windows  # noqa: E402
-from lib.execution import MEMORY  # noqa: E402
-from lib.features import mel  # noqa: E402
-from lib.features.recent import Recent  # noqa: E402
+from lib import models
+from lib.experiments.notebook import MEMORY
+from lib.faces import faces
+from lib.faces.faces import Recent  # noqa: E402
+from lib.features import mel, windows
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 # With more clips a call, a plain loop is slower by a third where every large array is fetched from the system anew.
-KEEPS = {True: "keeps freed memory, for both, as the runner lets it (`lib.execution.MEMORY`)", False: "is as it comes"}
+KEEPS = {True: "keeps freed memory, for both, as the runner lets it (`lib.experiments.notebook.MEMORY`)", False: "is as it comes"}
 SIZES, OURS, FPS, SECONDS = (1, 4, 8, 16), (1, 4, 8, 16, 32), 25.0, 10.0
 
 

@@ -21,10 +21,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from report import memory, publish  # noqa: E402
 
-from lib import params, recipes, trials  # noqa: E402
+from lib import parameters as params
+from lib import recipes, trials
 from lib.arrays import MAKERS  # noqa: E402
-from lib.params import Params  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib.parameters import Params
+from lib.store import Store, request
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 TRIALS, FRAMES = 594, 3_000_000
 SECONDS, MEGABYTES = 2.0, 200.0  # what is wanted

@@ -30,10 +30,10 @@ if importlib.util.find_spec("lib") is None:
     if "google.colab" in sys.modules and not clone.exists():
         subprocess.run(["git", "clone", "--quiet", "--depth=1", address, str(clone)], check=True)
     places = [Path.cwd(), *Path.cwd().parents, clone]
-    checkout = [str(folder) for folder in places if (folder / "lib" / "params.py").is_file()]
+    checkout = [str(folder) for folder in places if (folder / "lib" / "parameters.py").is_file()]
     assert checkout, f"no checkout at or above {{Path.cwd()}}: use the environment of `make run`, or start inside one"
     sys.path.insert(0, checkout[0])
-    from lib import colab
+    from lib.experiments import colab
     colab.install()'''
 
 

@@ -22,11 +22,17 @@ matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lib import arrays, datasets, evaluation, metrics, plots, preprocessing, runs, trials  # noqa: E402
-from lib.errors import InputError  # noqa: E402
-from lib.params import Params, placed  # noqa: E402
-from lib.plots import style  # noqa: E402
+from lib import arrays, datasets, metrics, plots, runs, trials
+from lib.errors import InputError
+from lib.evaluation import scores as evaluation_scores
+from lib.parameters import Params, placed
+from lib.plots import preprocessing, style
 from lib.store import request  # noqa: E402
+
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
+  # noqa: E402
 
 RUNS = ("sample_tsav", "sample_jca", "sample_jca_audio", "sample_jca_video")
 FACES = 12  # side by side above the traces
@@ -54,7 +60,7 @@ def note(found: dict) -> str:
 
 def middle_trial(table: pd.DataFrame, predictions: Path) -> str:
     """The labelled validation trial with the median mean CCC."""
-    means = evaluation.by_trial(table, predictions).groupby("trial")["ccc"].mean().sort_values()
+    means = evaluation_scores.by_trial(table, predictions).groupby("trial")["ccc"].mean().sort_values()
     return means.index[len(means) // 2]
 
 
@@ -65,7 +71,7 @@ def traces(folder: Path, target: Path) -> Path:
     table = trials.read(store.trials_path)
     name = middle_trial(table, folder / "predictions")
     rows = pd.read_csv(folder / "predictions" / f"{name}.csv")
-    values, labels = evaluation.read_pairs(folder / "predictions", name)
+    values, labels = evaluation_scores.read_pairs(folder / "predictions", name)
     strip, *axes = style.new_axes(3, size=(9.2, 5.2), height_ratios=(1, 2.6, 2.6))
     scores = {emotion: metrics.ccc(values[:, k], labels[:, k]) for k, emotion in enumerate(metrics.EMOTIONS)}
     plots.prediction_traces(rows["time"].to_numpy(), labels, values, axes, scores=scores)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from lib.clip_commands import clips
-from lib.declarations import ROOT
-from lib.errors import InputError
-from lib.sweeps.commands import sweep
+from .errors import InputError
+from .experiments.clip_commands import clips
+from .experiments.sweeps.commands import sweep
+from .files import ROOT
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 
@@ -50,7 +50,7 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
     What has not changed is skipped. Exit status: 0 done, 1 failed, 2 wrong parameters, 3 done but something was lost,
     75 to be continued, 130 interrupted.
     """
-    from lib import pipeline
+    from .experiments import pipeline
 
     sys.exit(pipeline.run(list(files), dict(overrides), start, stop, _say))
 
@@ -65,7 +65,7 @@ def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple)
 
     Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost, 75, 130 as `run`.
     """
-    from lib import pipeline
+    from .experiments import pipeline
 
     if "run" in dict(overrides):
         raise InputError("-p run: all experiments would have one run folder", todo="give each file its own `run`")
@@ -76,7 +76,8 @@ def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple)
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 def report(folders: tuple[Path, ...]) -> None:
     """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in one file."""
-    from lib import report, runs
+    from . import runs
+    from .experiments import report
 
     for folder in folders:
         _say(f"written: {report.write(runs.Run(folder))}")
@@ -86,15 +87,16 @@ def report(folders: tuple[Path, ...]) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
     """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster` is for sweeps."""
-    from lib import params, schedulers
+    from . import parameters
+    from .parallel import clusters
 
     wrong = 0
     for file in files:
         kind = file.resolve().parent.name
         try:
-            values = params.load([file])
-            problems = params.validate(values, partial=kind == "overlays") if kind != "cluster" \
-                else schedulers.problems_of(values)
+            values = parameters.load([file])
+            problems = parameters.validate(values, partial=kind == "overlays") if kind != "cluster" \
+                else clusters.problems_of(values)
         except InputError as error:
             problems = [str(error)]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
@@ -109,7 +111,7 @@ def check(files: tuple[Path, ...]) -> None:
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
 def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
     """Table of several runs: method, rules, parameters, CCC with intervals, seconds an epoch; trivial predictors."""
-    from lib import comparison
+    from .evaluation import comparison
 
     found = comparison.compare(list(folders), target or folders[0].resolve().parent, split)
     _say(found.text)
@@ -131,7 +133,7 @@ def merge(folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a fold held out. Other
     runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
     """
-    from lib import merging
+    from .evaluation import merging
 
     found = merging.join(list(folders), target, rule, clip, bootstrap)
     _say("\n".join([found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]))
@@ -155,17 +157,18 @@ def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, i
     """
     from functools import partial
 
-    from lib import arrays, cluster, preprocessing, trials
-    from lib.store import request
+    from . import arrays, parallel, trials
+    from .experiments import bookkeeping, exports
+    from .store import request
 
     p, place, table = _data_set(files, overrides)
     work = partial(arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place)
-    outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel)
+    outcomes = parallel.map(work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel)
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
         click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
-    done = preprocessing.intact(table, outcomes)
-    written = preprocessing.export_labels(done, place, p.label_mismatch, index, out, kind)
-    _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDERS[kind]}")
+    done = bookkeeping.intact(table, outcomes)
+    written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
+    _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
     sys.exit(0 if len(done) == len(table) else 3)
 
 
@@ -184,23 +187,24 @@ def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, on
     """
     from functools import partial
 
-    from lib import arrays, audio_export, cluster, trials
+    from . import arrays, parallel, trials
+    from .experiments import exports
 
     p, place, table = _data_set(files, overrides)
     videos, out = table.drop_duplicates("video").to_dict("records"), out or place.folder / "audio_segments"
-    wanted = audio_export.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=audio_export.WANTED, place=place)
-    outcomes = cluster.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
+    wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
+    work = partial(arrays.make_all, requests=exports.WANTED, place=place)
+    outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     there = [outcome.item for outcome in outcomes if outcome.ok]
-    plans = [audio_export.plan(video, place, wanted, out) for video in there]
+    plans = [exports.plan(video, place, wanted, out) for video in there]
     count, needed = sum(plan.files for plan in plans), sum(plan.size for plan in plans)
     _say(f"{len(there)} videos, {sum(plan.frames for plan in plans)} frames, of each {wanted}: {count} wav files to "
-         f"write, {needed / 1e9:.2f} GB, into {out} ({audio_export.free(out) / 1e9:.1f} GB free)")
-    audio_export.check_space(out, needed)
+         f"write, {needed / 1e9:.2f} GB, into {out} ({exports.free(out) / 1e9:.1f} GB free)")
+    exports.check_space(out, needed)
     if count and not only_tell:
-        work = partial(audio_export.write, place=place, wanted=wanted, out=out)
-        written = cluster.map(work, there, p.workers, name=trials.name, parallel=p.parallel,
+        work = partial(exports.write, place=place, wanted=wanted, out=out)
+        written = parallel.map(work, there, p.workers, name=trials.name, parallel=p.parallel,
                               progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"))
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
@@ -210,14 +214,16 @@ def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, on
 
 def _data_set(files: tuple[Path, ...], overrides: tuple):
     """Parameters, store and chosen trials of parameter files."""
-    from lib import datasets, params, trials
+    from . import datasets, parameters, trials
 
-    p = params.placed(params.load(list(files), dict(overrides)))
+    p = parameters.placed(parameters.load(list(files), dict(overrides)))
     place = datasets.store(p)
     return p, place, trials.select(trials.read(place.trials_path), p.trials)
 
 
 main.add_command(clips)
+
+
 main.add_command(sweep)
 
 
@@ -243,7 +249,7 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed."""
-    from lib.store import remove
+    from .store import remove
 
     rows = _arrays(root, words)
     if not rows:
@@ -263,7 +269,7 @@ def weights() -> None:
 @click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
 def weights_ls(root: Path) -> None:
     """List the files that are known, whether they are there and right, their licence and where they come from."""
-    from lib.weights import listing
+    from .weights import listing
 
     faults = 0
     for row in listing(ROOT / root):
@@ -282,14 +288,14 @@ def weights_ls(root: Path) -> None:
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
-    from lib.weights import get
+    from .weights import get
 
     for name in names:
         _say(f"{name}: {get(name, ROOT / root, url)}")
 
 
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
-    from lib.store import listing
+    from .store import listing
 
     root = ROOT / root
     if not root.is_dir():

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import face_arrays, feature_arrays, label_arrays, network_arrays, sound_arrays, speaking_arrays, store
-from lib.errors import InputError
-from lib.store import Maker, Request, Store
+from . import store
+from .errors import InputError
+from .faces import arrays
+from .features import network_arrays, own, sound_arrays, speaker_arrays
+from .labels import arrays as labels_arrays
+from .store import Maker, Request, Store
 
-FAMILIES = (face_arrays, sound_arrays, speaking_arrays, network_arrays, feature_arrays, label_arrays)
+FAMILIES = (arrays, sound_arrays, speaker_arrays, network_arrays, own, labels_arrays)
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {"visual": "02_preprocess_visual", "audio": "03_preprocess_audio", "labels": "04_preprocess_labels"}
 
@@ -171,7 +174,7 @@ def require(trial: Mapping, wanted: Request, place: Store) -> None:
 
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:
-    """An array of a trial as others use it: `lib.faces.Faces` of a face, packed or read in place; else `read`."""
+    """An array of a trial as others use it: `lib.faces.faces.Faces` of a face, packed or read in place; else `read`."""
     maker = maker_of(wanted)
     if maker.open is None:
         return read(trial, wanted, place)

@@ -1,5 +1,7 @@
 """The one exception for bad input: what was found, where, what was expected, what to do."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import shutil

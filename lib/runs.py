@@ -22,10 +22,10 @@ from pathlib import Path
 
 import yaml
 
-from lib import declarations, sources, store
-from lib.errors import InputError
+from . import code_digest, files, grammar, store
+from .errors import InputError
 
-NOTEBOOKS = declarations.ROOT / "notebooks"
+NOTEBOOKS = files.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -36,7 +36,7 @@ class Run:
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
         # Taken now: what is edited while the notebook runs is not what it ran.
-        self.code = sources.digests(step, folder=notebooks) if step and self.p else {}
+        self.code = code_digest.digests(step, folder=notebooks) if step and self.p else {}
 
     def __repr__(self) -> str:
         done = ", ".join(path.stem for path in sorted(self.folder.glob("steps/*.json")))
@@ -54,7 +54,7 @@ class Run:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole or not at all."""
-        return store.write_text(self.folder.joinpath(name), text)
+        return files.write_text(self.folder.joinpath(name), text)
 
     def write_json(self, name: str, value: object) -> Path:
         """Write JSON; numbers of numpy are turned into Python's, NaN into null."""
@@ -90,8 +90,8 @@ class Run:
 
     def _code(self) -> dict:
         """The code that this notebook ran, as it was when it ran: by its imports, and found by name."""
-        modules = sources.used()
-        digests = sources.digests(self.step, modules, self.notebooks)
+        modules = code_digest.used()
+        digests = code_digest.digests(self.step, modules, self.notebooks)
         for earlier in (*modules.values(), self.code):
             digests |= {file: digest for file, digest in earlier.items() if file in digests}
         return {"code": digests, "modules": sorted(modules)}
@@ -120,26 +120,26 @@ class Run:
         if inside:
             name, root = max(inside.items(), key=lambda item: len(item[1].parts))
             return str(Path(f"<{name}>", path.relative_to(root)))
-        return str(path.relative_to(declarations.ROOT) if path.is_relative_to(declarations.ROOT) else path)
+        return str(path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path)
 
     def found(self, place: str) -> Path:
         """The path that `place` kept, under the places of this run's parameters."""
         match = re.match(r"<(\w+)>(?:/|$)", place)
         root = self._roots().get(match[1]) if match else None
-        return declarations.ROOT / place if root is None else root / place[match.end():]
+        return files.ROOT / place if root is None else root / place[match.end():]
 
     def _roots(self) -> dict[str, Path]:
-        given = {name: self.p.get(name) for name in declarations.of_groups(declarations.all_declared(), ["place"])
+        given = {name: self.p.get(name) for name in grammar.of_groups(grammar.all_declared(), ["place"])
                  if name.endswith("_root")}
-        roots = {name: (declarations.ROOT / Path(value).expanduser()).absolute() for name, value in given.items()
+        roots = {name: (files.ROOT / Path(value).expanduser()).absolute() for name, value in given.items()
                  if value}
         return {**roots, "run": self.folder.absolute()}
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
     """Those of `values` that a notebook declares and that change what it makes."""
-    return {name: as_text(values[name]) for name, declaration in declarations.declared(step, notebooks).items()
-            if declaration.group not in declarations.WITHOUT_EFFECT}
+    return {name: as_text(values[name]) for name, declaration in grammar.declared(step, notebooks).items()
+            if declaration.group not in grammar.WITHOUT_EFFECT}
 
 
 def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
@@ -194,8 +194,8 @@ def fingerprint(path: Path) -> dict:
 def as_text(value: object) -> object:
     """A parameter as YAML keeps it: a path as text, relative to the repository when it lies inside."""
     if isinstance(value, Path):
-        inside = value.is_relative_to(declarations.ROOT)
-        return str(value.relative_to(declarations.ROOT) if inside else value)
+        inside = value.is_relative_to(files.ROOT)
+        return str(value.relative_to(files.ROOT) if inside else value)
     return value
 
 
@@ -232,7 +232,7 @@ def _now() -> str:
 
 def _versions() -> dict[str, str]:
     """Versions of the packages that pyproject.toml names (asked from their metadata: nothing is imported)."""
-    text = (declarations.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    text = (files.ROOT / "requirements.txt").read_text(encoding="utf-8")
     found = {}
     for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):
         try:
@@ -245,7 +245,7 @@ def _versions() -> dict[str, str]:
 def _git() -> dict:
     def ask(*words):
         try:
-            answer = subprocess.run(["git", *words], cwd=declarations.ROOT, capture_output=True, text=True,
+            answer = subprocess.run(["git", *words], cwd=files.ROOT, capture_output=True, text=True,
                                     timeout=20)
         except (OSError, subprocess.TimeoutExpired):
             return ""

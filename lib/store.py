@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk
+from .files import temporary_name
 
 MEBIBYTE = 1 << 20
 
@@ -141,25 +142,6 @@ def digest(made_from: Mapping) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name beside it, then rename it: a file that exists is whole.
-
-    Its folder is made. Raises InputError when the disk is full.
-    """
-    path = Path(path)
-    with explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-    return path
-
-
-def write_text(path: Path, text: str) -> Path:
-    """`write_bytes` of UTF-8 with Unix line ends on every system."""
-    return write_bytes(path, text.encode("utf-8"))
-
-
 class Shelf:
     """The arrays of one owner (a trial or a video) in one folder."""
 
@@ -187,7 +169,7 @@ class Shelf:
         `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note, channel counts.
         """
         path = self.path(made_from)
-        with explain_full_disk(path), _temporary(path) as data, _temporary(path.with_suffix(".json")) as sidecar:
+        with explain_full_disk(path), temporary_name(path) as data, temporary_name(path.with_suffix(".json")) as sidecar:
             self.folder.mkdir(parents=True, exist_ok=True)
             array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
             # A sparse file would let the disk run full only inside a memory map, which kills the process.
@@ -220,16 +202,6 @@ def _reserve(path: Path) -> None:
 def _sync(path: Path) -> None:
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A name beside `path` for a file that is not whole yet; nothing of that name is left afterwards."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> np.ndarray:
@@ -273,9 +245,9 @@ def _damaged(path: Path, how: str) -> InputError:
 class Store:
     """The arrays of one data set. `data_root` is where the trial table's relative paths start.
 
-    `faces` is what a request for a face means (auto, crops, detect, centre; see `lib.face_arrays`), `weights_root`
+    `faces` is what a request for a face means (auto, crops, detect, centre; see `lib.faces.arrays`), `weights_root`
     where the face detector lies; None: there is none. `label_delay` (s), `label_resample` and `label_rate` (Hz) say
-    what a request for labels means (`lib.label_arrays`).
+    what a request for labels means (`lib.labels.arrays`).
     """
 
     processed_root: Path

@@ -7,16 +7,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 import pandas as pd
 
-from lib.errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
-
 SPLITS = ("train", "val", "test")
 TEXT = ("trial", "video", "person", "dataset", "split", "subject",
         "video_path", "audio_path", "crops_dir", "va_path", "expression_path", "action_units_path")
 LABELS = ("va_path", "expression_path", "action_units_path")
 COLUMNS = {**dict.fromkeys(TEXT, "str"), "fold": "int64", "n_frames": "int64", "fps": "float64", "duration": "float64"}
-
 JOINED, ROWS = "|", "::"  # in a label column: between the files of several annotators; before the rows of a table
 
 

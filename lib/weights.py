@@ -9,15 +9,14 @@ import contextlib
 import hashlib
 import json
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from lib.errors import InputError, explain_full_disk
-from lib.store import write_text
+from .errors import InputError, explain_full_disk
+from .files import write_text
 
 RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
 CHUNK = 1 << 18            # bytes read at once
@@ -66,7 +65,6 @@ _JCA = "its author: github.com/praveena2j/Joint-Cross-Attention-for-Audio-Visual
 _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
-
 _ENTRIES = (
     Weights("yunet", "face_detection_yunet_2023mar.onnx", "YuNet face detector: box and five landmarks",
             "MIT (Apache-2.0 in its training repository)", "github.com/opencv/opencv_zoo, models/face_detection_yunet",

@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import arrays, cluster, params, store, trials
-from lib.audio import SOUND_RATE
-from lib.datasets import affwild2, sample
+from lib import arrays, parallel, store, trials
+from lib import parameters as params
+from lib.datasets import affwild2
 from lib.datasets.report import Report
+from lib.datasets.samples import affect
+from lib.media.sound import SOUND_RATE
 from lib.store import Store, request
 
 # A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it: `make test &` too
@@ -27,7 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Trials 1 (uneven frame times), 2-25-640x240_left and _right (one video), 3 (sound 80 ms late), 4, 5 (test).
 SAMPLE = {"trials": 6, "seconds": 2.0}
-NAME = sample.folder_name(0, **SAMPLE)
+NAME = affect.folder_name(0, **SAMPLE)
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class Opened:
     def trial(self, name: str) -> dict:
         return self.table.set_index("trial", drop=False).loc[name].to_dict()
 
-    def make(self, wanted, pack: bool = True) -> list[cluster.Outcome]:
+    def make(self, wanted, pack: bool = True) -> list[parallel.Outcome]:
         """What notebooks 02–04 do: every array of every trial; a bad trial does not stop the others."""
         work = partial(arrays.make_all, requests=wanted, place=self.store, pack=pack)
-        return cluster.map(work, self.table.to_dict("records"), 1, name=trials.name)
+        return parallel.map(work, self.table.to_dict("records"), 1, name=trials.name)
 
     def read(self, name: str, wanted):
         return arrays.read(self.trial(name), wanted, self.store)
@@ -76,7 +78,7 @@ def no_waiting_for_the_disk():
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory) -> Path:
     """The sample set, made once; nobody writes into it."""
-    return sample.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
+    return affect.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib import alignment
+from lib.faces import alignment
 
 WIDTH, HEIGHT = 320, 180
 

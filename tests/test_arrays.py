@@ -5,11 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from lib import arrays, faces, media, store
+from lib import arrays, store
 from lib.arrays import MAKERS
-from lib.audio import SOUND_RATE
-from lib.datasets.sample_plan import plan
+from lib.datasets.samples.plan import plan
 from lib.errors import InputError
+from lib.faces import faces
+from lib.media import recordings as media_recordings
+from lib.media import writing
+from lib.media.sound import SOUND_RATE
 from lib.store import Store, request
 
 TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
@@ -67,7 +70,7 @@ def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
     trial = {**opened.trial("4"), "crops_dir": ""}
     arrays.make_all(trial, [FACE, request("face_valid")], opened.store)
     face = arrays.read(trial, FACE, opened.store)
-    frames = media.frames(opened.root / trial["video_path"])
+    frames = media_recordings.frames(opened.root / trial["video_path"])
     shown = [faces.resize(faces.centre_square(picture), 32) for _, picture in frames]
     assert np.array_equal(face, shown)
     assert np.asarray(arrays.read(trial, request("face_valid"), opened.store)).all()
@@ -268,7 +271,7 @@ def test_an_array_that_nobody_makes_is_told(opened):
 
 def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):
     pictures = (np.random.default_rng(k).integers(0, 255, (48, 64, 3), np.uint8) for k in range(50))
-    whole = media.write_video(tmp_path / "a.mp4", pictures, np.arange(50) / 25).read_bytes()
+    whole = writing.write_video(tmp_path / "a.mp4", pictures, np.arange(50) / 25).read_bytes()
     (tmp_path / "a.mp4").write_bytes(whole[:-len(whole) // 3])
     place = Store(tmp_path / "processed", "x", tmp_path)
     row = arrays.make({"trial": "a", "video": "a", "video_path": "a.mp4"}, TIME, place)

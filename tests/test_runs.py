@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import cluster, declarations, models, params, recipes, runs, sources, store
+from lib import code_digest, files, models, parallel, parameters, recipes, runs, store
 from lib.datasets.report import Report
 from lib.errors import InputError
 
@@ -50,7 +50,7 @@ def run(p, notebooks):
 @pytest.fixture(autouse=True)
 def nothing_used_yet(monkeypatch):
     """What earlier tests of this process found by name is no code of these runs."""
-    monkeypatch.setattr(sources, "_used", {})
+    monkeypatch.setattr(code_digest, "_used", {})
 
 
 @dataclass
@@ -124,7 +124,7 @@ def read_badly(trial):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_traceback_of_a_lost_trial_stands_in_failures_csv(run, workers):
-    run.record(lost=cluster.map(read_badly, ["t1", "t2"], workers))
+    run.record(lost=parallel.map(read_badly, ["t1", "t2"], workers))
     rows = run.failures()
     assert [row["item"] for row in rows] == ["t1", "t2"]
     for row in rows:
@@ -168,14 +168,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 def test_a_checkpoint_is_found_by_the_name_of_its_run_or_of_its_file(run, tmp_path):
     best = run.path("checkpoints", "best.pt")
     with pytest.raises(InputError, match="neither a trained run nor a weights file called one"):
-        params.checkpoint("one", tmp_path / "runs")
+        files.checkpoint("one", tmp_path / "runs")
     best.write_bytes(b"")
-    assert params.checkpoint("one", tmp_path / "runs") == best
-    assert params.checkpoint(str(best), tmp_path / "elsewhere") == best
+    assert files.checkpoint("one", tmp_path / "runs") == best
+    assert files.checkpoint(str(best), tmp_path / "elsewhere") == best
 
 
 def test_paths_inside_the_repository_are_kept_relative_to_it(run):
-    inside = declarations.ROOT / "lib" / "errors.py"
+    inside = files.ROOT / "lib" / "errors.py"
     assert run.place(inside) == "lib/errors.py"
     assert run.found("lib/errors.py") == inside
     assert runs.as_text(inside) == "lib/errors.py"
@@ -184,13 +184,13 @@ def test_paths_inside_the_repository_are_kept_relative_to_it(run):
 # ---- code that a notebook uses
 
 def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(notebooks):
-    before = sources.digests(STEP, folder=notebooks)
+    before = code_digest.digests(STEP, folder=notebooks)
     path = notebooks / f"{STEP}.ipynb"
     text = path.read_text()
     path.write_text(text.replace("a comment", "another").replace("0.1", "0.2"))
-    assert sources.digests(STEP, folder=notebooks) == before
+    assert code_digest.digests(STEP, folder=notebooks) == before
     path.write_text(text.replace("import fingerprint", "import digest"))
-    after = sources.digests(STEP, folder=notebooks)
+    after = code_digest.digests(STEP, folder=notebooks)
     assert [name for name in after if after[name] != before[name]] == [path.name]
 
 
@@ -205,20 +205,20 @@ def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(
     ("import library", set()),
 ])
 def test_imports_are_found_anywhere_in_a_source(line, reached):
-    assert sources._imports(line, "lib.features") == reached
+    assert code_digest._imports(line, "lib.features") == reached
 
 
 def test_reachable_modules_include_packages_and_what_they_import():
-    names = {path.name for path in sources.reachable({"lib.store.fingerprint"})}
+    names = {path.name for path in code_digest.reachable({"lib.store.fingerprint"})}
     assert names == {"__init__.py", "store.py", "errors.py"}
 
 
 @pytest.fixture
 def edited(tmp_path, monkeypatch):
     """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are taken of the copy."""
-    shutil.copytree(declarations.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(sources, "ROOT", tmp_path / "copy")
-    monkeypatch.setattr(sources, "_used", {})
+    shutil.copytree(files.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path / "copy")
+    monkeypatch.setattr(code_digest, "_used", {})
 
     def edit(file: str, before: str, after: str) -> None:
         path = tmp_path / "copy" / file
@@ -230,42 +230,42 @@ def edited(tmp_path, monkeypatch):
 
 def changed(step: str, modules: list[str], edit) -> set[str]:
     """Files whose digests an edit changes, of a real notebook that found these modules by name."""
-    folder = declarations.ROOT / "notebooks"
-    before = sources.digests(step, modules, folder)
+    folder = files.ROOT / "notebooks"
+    before = code_digest.digests(step, modules, folder)
     edit()
-    after = sources.digests(step, modules, folder)
+    after = code_digest.digests(step, modules, folder)
     return {file for file in {*before, *after} if before.get(file) != after.get(file)}
 
 
 def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):
-    edit = partial(edited, "lib/models/jca.py", "self.steps", "self.number_of_steps")
-    assert changed("05_train", ["lib.recipes.jca", "lib.models.jca"], edit) == {"lib/models/jca.py"}
+    edit = partial(edited, "lib/models/affect/jca.py", "self.steps", "self.number_of_steps")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == {"lib/models/affect/jca.py"}
 
 
 def test_an_edited_network_that_was_not_used_changes_nothing(edited):
-    edit = partial(edited, "lib/models/talknet.py", "def forward(self", "def forward(this")
-    assert changed("05_train", ["lib.recipes.jca", "lib.models.jca"], edit) == set()
+    edit = partial(edited, "lib/models/speakers/talknet.py", "def forward(self", "def forward(this")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == set()
 
 
 def test_a_changed_colour_makes_only_the_notebook_of_results_run_again(edited):
-    before = {step: sources.digests(step, ["lib.recipes.jca"]) for step in declarations.NOTEBOOKS}
+    before = {step: code_digest.digests(step, ["lib.recipes.jca"]) for step in files.NOTEBOOKS}
     edited("lib/plots/style.py", "import", "import sys\nimport")
-    after = {step: sources.digests(step, ["lib.recipes.jca"]) for step in declarations.NOTEBOOKS}
-    assert [step for step in before if before[step] != after[step]] == [declarations.NOTEBOOKS[-1]]
+    after = {step: code_digest.digests(step, ["lib.recipes.jca"]) for step in files.NOTEBOOKS}
+    assert [step for step in before if before[step] != after[step]] == [files.NOTEBOOKS[-1]]
 
 
 def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "_used", {})
+    monkeypatch.setattr(code_digest, "_used", {})
     models.create("dca", audio_channels=8, visual_channels=8, visual_positions=1, steps=4)
-    assert "lib.models.dca" in sources.used()
-    assert "lib/models/dca.py" in sources.method()
-    recipes.create("dca", params.Params({"rules": "corrected", "options": {}}), None)
-    assert "lib/recipes/jca.py" in sources.used()["lib.recipes.dca"]  # what it inherits from
+    assert "lib.models.affect.jca" in code_digest.used()
+    assert "lib/models/affect/jca.py" in code_digest.method()
+    recipes.create("dca", parameters.Params({"rules": "corrected", "options": {}}), None)
+    assert "lib/recipes/jca.py" in code_digest.used()["lib.recipes.dca"]  # what it inherits from
 
 
 def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
-    monkeypatch.setattr(sources, "_used", {})
-    sources.use("lib.features.mel")
+    monkeypatch.setattr(code_digest, "_used", {})
+    code_digest.use("lib.features.mel")
     record = run.record()
     assert record["modules"] == ["lib.features.mel"]
     assert "lib/features/mel.py" in record["code"]

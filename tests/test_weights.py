@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lib import data_check, weights
+from lib import weights
 from lib.__main__ import main
+from lib.datasets import check
 from lib.errors import InputError
 from tests.shared_files import shared
 
@@ -166,7 +167,7 @@ def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_r
     weights.path("known", tmp_path).write_bytes(CONTENT)
     weights.path("first", tmp_path).write_bytes(CONTENT)
     weights.path("md5", tmp_path).write_bytes(b"something else")
-    table = data_check.weights_table(tmp_path).set_index("weights")
+    table = check.weights_table(tmp_path).set_index("weights")
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert table.loc[["known", "first"], "SHA-256"].tolist() == [digest, digest]
     assert table.loc[["known", "prefix", "first"], "check-sum"].tolist() == ["known", "prefix", "recorded at first use"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.clip_jobs import Job
-from lib.clips import Settings, sources
+from lib.speakers.clips import Settings, sources
+from lib.speakers.clips.jobs import Job
 
 FRAMES = {"a": 23, "b": 20, "t": 4}
 SPLITS = {"train": ["a"], "val": ["b"], "test": ["t"]}

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib import models, params, recipes, trials
+from lib import models, recipes, trials
+from lib import parameters as params
 from lib.arrays import MAKERS
 from lib.features import mel
 from lib.store import Store, request

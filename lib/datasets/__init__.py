@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import sources
-from lib.datasets import affwild2, ego4d, folder, sample, sample_conversations
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.store import Store
-from lib.trials import SYNTHETIC_NOTE
+from .. import code_digest
+from ..errors import InputError
+from ..store import Store
+from ..trials import SYNTHETIC_NOTE
+from . import affwild2, ego4d, folder
+from .report import Report
+from .samples import affect, conversations
 
 # Data sets in Ego4D's layout, where it is annotated who speaks.
 SPEAKING = ("ego4d", "sample_conversations")
-_SAMPLES = {"sample": sample, "sample_conversations": sample_conversations}
+_SAMPLES = {"sample": affect, "sample_conversations": conversations}
 
 
 def locate(params) -> tuple[str, Path]:
@@ -58,7 +59,7 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
         return folder.find(root, name, progress)
     if params.dataset not in (*SPEAKING, "sample", "affwild2"):  # a file that somebody added: docs/add_a_dataset.md
         added = import_module(f"{__name__}.{params.dataset}")
-        sources.use(added.__name__)
+        code_digest.use(added.__name__)
         return added.find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
     return layout.find(root, name, expected(params), progress)

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import labels, media, published_rows, trials
-from lib.datasets import crop_folders, lfan_database, tree, tsav_database
-from lib.datasets.report import Report
-from lib.errors import InputError
+from .. import trials
+from ..errors import InputError
+from ..labels import lfan_rows, official
+from ..media import recordings
+from . import crop_folders, lfan_database, tree, tsav_database
+from .report import Report
 
 VIDEO_FOLDERS = ("batch1", "batch2", "raw_video", "raw_videos", "video_files", "videos")
 ANNOTATION_PARENTS = ("annotations", "annotation")
@@ -29,9 +31,11 @@ ANNOTATION_FOLDERS = {
 }
 SPLIT_FOLDERS = {"train": ("train_set", "training_set"), "val": ("validation_set", "val_set")}
 TEST_FOLDERS = ("test_set", "text_set")  # the second one is a slip that many copies carry
+
 # How test lists tell the task: test_set_VA.txt, Valence_Arousal_Estimation_Challenge_test_set_release.txt, …
 LIST_WORDS = {"va": ("va", "valence"), "expression": ("expr", "ex", "expression"), "action_units": ("au", "action")}
 PERSONS = ("left", "right", "main")
+
 # Two releases of the VA set, specs of the ABAW challenges: 351/71/139 and 356/76/162 trials; 548–594 videos.
 EXPECTED = {"videos": (548, 558, 564, 594), "VA train trials": (351, 356), "VA val trials": (71, 76),
             "test trials": (139, 162)}
@@ -125,15 +129,15 @@ def look(root: Path, report: Report) -> Found:
 def _add_lfan(root: Path, found: Found, report: Report) -> None:
     """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge says nothing."""
     for trial, (split, folder) in lfan_database.find(root, report).items():
-        if (folder / published_rows.FACE).is_file():
-            found.crops.setdefault(trial, folder / published_rows.FACE)
+        if (folder / lfan_rows.FACE).is_file():
+            found.crops.setdefault(trial, folder / lfan_rows.FACE)
         known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
         if known - {split}:
             report.warning(trial, f"is {split} in {lfan_database.INFO}, {', '.join(sorted(known))} by its label file",
                            "its label file decides", where=str(folder))
         if known or split == "test":
             found.tests.setdefault(trial, set()).update([] if known else ["va"])
-        elif label := next((folder / name for name in published_rows.LABELS if (folder / name).is_file()), None):
+        elif label := next((folder / name for name in lfan_rows.LABELS if (folder / name).is_file()), None):
             found.annotations[trial] = {"va": (split, label)}
 
 
@@ -167,7 +171,7 @@ def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Repor
 
 def _readable(path: Path, kind: str, report: Report) -> bool:
     try:
-        labels.read(path, kind)
+        official.read(path, kind)
     except InputError as error:
         report.fault(path.stem, error, f"its {kind} labels are left out")
         return False
@@ -194,12 +198,12 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
     return found
 
 
-def probe(videos: dict[str, Path], report: Report, progress: Callable | None = None) -> dict[str, media.Info]:
+def probe(videos: dict[str, Path], report: Report, progress: Callable | None = None) -> dict[str, recordings.Info]:
     """What the containers say; videos that cannot be opened, or without picture, are reported and left out."""
     infos = {}
     for done, (name, path) in enumerate(videos.items(), start=1):
         try:
-            info = media.probe(path)
+            info = recordings.probe(path)
         except InputError as error:
             report.fault(name, error, "left out")
         else:
@@ -219,7 +223,7 @@ def probe(videos: dict[str, Path], report: Report, progress: Callable | None = N
     return infos
 
 
-def _row(trial: str, person: str, info: media.Info, found: Found, report: Report) -> dict:
+def _row(trial: str, person: str, info: recordings.Info, found: Found, report: Report) -> dict:
     annotated, tests = found.annotations.get(trial, {}), found.tests.get(trial, set())
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
@@ -242,7 +246,7 @@ def _row(trial: str, person: str, info: media.Info, found: Found, report: Report
     return row
 
 
-def video_row(trial: str, info: media.Info, person: str = "") -> dict:
+def video_row(trial: str, info: recordings.Info, person: str = "") -> dict:
     """What the trial table says of a trial by its video alone; paths absolute."""
     stem = Path(info.path).stem
     return {"trial": trial, "video": stem, "person": person, "subject": stem, "video_path": info.path,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib import crops
-from lib.datasets import tree
-from lib.datasets.report import Report
-from lib.errors import InputError
+from ..errors import InputError
+from ..faces import crops
+from . import tree
+from .report import Report
 
 CROP_FOLDERS = ("cropped_aligned", "cropped", "cropped_aligned_new_50_vids")
 OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people let OpenFace write

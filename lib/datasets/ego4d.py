@@ -19,12 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import pictures, trials
-from lib.datasets import ego4d_annotation, tree
-from lib.datasets.ego4d_annotation import Annotations, Clip, is_safe
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from .. import trials
+from ..errors import InputError
+from ..labels.official import read_text
+from ..media import pictures
+from . import ego4d_annotation, tree
+from .ego4d_annotation import Annotations, Clip, is_safe
+from .report import Report
 
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
 EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
 CHUNK = 1 << 20             # bytes read at a time
 IGNORED = "visual_anchor"   # tracks that are no tracking (specs/asd.md §1.3)
@@ -137,7 +137,6 @@ def _whole(buffer: bytes) -> tuple[dict, int] | None:
 
 
 # ---- one clip
-
 def parse(told: dict) -> Clip:
     """Boxes and voices of one clip as it stands in the file; what cannot be used is named in `faults`."""
     faults: list[str] = []

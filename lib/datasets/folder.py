@@ -2,11 +2,11 @@
 
 Videos may lie in sub-folders. Labels are found by name, beside the video or in a folder `labels`: ``<trial>.txt`` in
 the official form (the header tells the task) or ``<trial>.csv``, with ``img,V,A,frame_id`` or in a form of one's own
-(`lib.label_tables`; ``labels/<annotator>/<trial>.csv``: one file an annotator); ``<video>_left`` and
+(`lib.labels.tables`; ``labels/<annotator>/<trial>.csv``: one file an annotator); ``<video>_left`` and
 ``<video>_right`` are two persons of one video. Crops: ``cropped_aligned/<trial>/`` or OpenFace's folders.
 ``splits.csv`` (columns trial, split and, if you like, subject) says who is in train, val and test; without it
 what is unlabelled is test, and every fifth subject of the labelled ones is val. A line ``<video>_left``, ``_right`` or
-``_1``, ``_2``, … in it makes a trial of that person (`lib.people`), labels or not.
+``_1``, ``_2``, … in it makes a trial of that person (`lib.faces.persons`), labels or not.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import labels, trials
-from lib.datasets import affwild2, crop_folders, folder_labels, tree
-from lib.datasets.report import Report
-from lib.errors import InputError
+from .. import trials
+from ..errors import InputError
+from ..labels import official
+from . import affwild2, crop_folders, folder_labels, tree
+from .report import Report
 
 SPLITS = "splits.csv"
 VAL_SHARE = 0.2  # of the labelled subjects
@@ -96,7 +97,7 @@ def _split(rows: list[dict], told: dict[str, dict], path: Path, report: Report) 
     return rows
 
 
-_PATHS = tuple(f"{kind}_path" for kind in labels.KINDS)
+_PATHS = tuple(f"{kind}_path" for kind in official.KINDS)
 
 
 def _without_labels(row: dict) -> dict:
@@ -113,7 +114,7 @@ def val_subjects(subjects: set[str]) -> set[str]:
 def _told(path: Path, report: Report) -> dict[str, dict]:
     """trial -> row of splits.csv."""
     try:
-        rows = list(csv.DictReader(io.StringIO(labels.read_text(path))))
+        rows = list(csv.DictReader(io.StringIO(official.read_text(path))))
     except (InputError, csv.Error) as error:
         report.error(path.name, f"cannot be read: {getattr(error, 'what', error)}",
                      "left out; splits are drawn by subject", where=str(path), todo="write it again")
@@ -128,4 +129,3 @@ def _told(path: Path, report: Report) -> dict[str, dict]:
         else:
             good[name] = {"split": split, "subject": (row.get("subject") or "").strip()}
     return good
-

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from lib import label_tables, labels
-from lib.datasets import tree
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.metrics import EMOTIONS
-from lib.trials import JOINED, ROWS
+from ..errors import InputError
+from ..labels import official, tables
+from ..metrics import EMOTIONS
+from ..trials import JOINED, ROWS
+from . import tree
+from .report import Report
 
 FOLDERS = ("labels", "annotations", "va_set", "preprocessed_va_annotations")
 SUFFIXES = (".txt", ".csv")
@@ -47,8 +47,8 @@ def _kinds(path: Path, trial: str, report: Report) -> list[str]:
     try:
         if path.suffix == ".csv":
             return _kinds_of_table(path)
-        kind = next((kind for kind in labels.KINDS if labels.has_header(path, kind)), "va")
-        labels.read(path, kind)
+        kind = next((kind for kind in official.KINDS if official.has_header(path, kind)), "va")
+        official.read(path, kind)
     except InputError as error:
         report.fault(trial, error, "this label file is left out")
         return []
@@ -56,14 +56,14 @@ def _kinds(path: Path, trial: str, report: Report) -> list[str]:
 
 
 def _kinds_of_table(path: Path) -> list[str]:
-    form = label_tables.form(path)
-    cells = labels.read_text(path).split("\n", 1)[0].replace(";", ",").replace("\t", ",").split(",")
+    form = tables.form(path)
+    cells = official.read_text(path).split("\n", 1)[0].replace(";", ",").replace("\t", ",").split(",")
     if not form and all(cell.strip().lstrip("+-").replace(".", "", 1).isdigit() for cell in cells):
         raise InputError(f"a label table without a header line: {','.join(cells)[:80]!r}", where=f"{path}:1",
                          expected="time,valence,arousal", todo="write the names of the columns into its first line")
     if form != "own":
         return ["va"] if form == "official" else []
-    table = label_tables.Table(path)
+    table = tables.Table(path)
     affect = set(table.names) - {"expression"} and any(emotion in " ".join(table.names) for emotion in EMOTIONS)
     return ["va"] * bool(affect or "expression" not in table.names) + ["expression"] * ("expression" in table.names)
 
@@ -108,12 +108,12 @@ def _of_tables(root: Path, elsewhere: list[Path], videos: Mapping[str, Path], fo
         by_stem.setdefault(film.stem, []).append(name)
     for path in (path for place in (root, *elsewhere) for path in tree.files(place, (".csv",), report)):
         try:
-            form = label_tables.form(path)
-            rows = label_tables.utterances(path) if form in label_tables.UTTERANCES else []
+            form = tables.form(path)
+            rows = tables.utterances(path) if form in tables.UTTERANCES else []
         except InputError as error:
             report.fault(path.name, error, "this label table is left out")
             continue
-        split, used = label_tables.split_of(path.stem), 0
+        split, used = tables.split_of(path.stem), 0
         for key, video, utterance in rows:
             stems = {f"{video}_{utterance}", utterance} if utterance else {video}
             for trial in (name for stem in stems for name in by_stem.get(stem, ())
@@ -130,7 +130,7 @@ def _of_tables(root: Path, elsewhere: list[Path], videos: Mapping[str, Path], fo
 
 def _fits(film: Path, root: Path, video: str, utterance: str, split: str) -> bool:
     """Whether a video file is what a row names: ``<video>/<utterance>.mp4``, ``<video>_<utterance>.mp4``, or uncut."""
-    here = next(filter(None, (label_tables.split_of(part) for part in film.relative_to(root).parts[:-1])), "")
+    here = next(filter(None, (tables.split_of(part) for part in film.relative_to(root).parts[:-1])), "")
     if here and split and here != split:
         return False
     return not utterance or film.stem != utterance or film.parent.name == video

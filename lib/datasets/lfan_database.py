@@ -2,17 +2,17 @@
 
 ``dataset_info.pkl`` tells partition and number of kept frames of each trial, ``mean_std_dict.pkl`` one mean and one
 deviation a feature, fold and partition, ``npy_data/<trial>/`` holds the arrays (lfan.md §1.9–1.10, §1.13), which
-`lib.published_rows` reads.
+`lib.labels.lfan_rows` reads.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lib import pickles
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.published_rows import FOLDER
+from ..errors import InputError
+from ..labels.lfan_rows import FOLDER
+from ..media import pickles
+from .report import Report
 
 INFO, SCALES = "dataset_info.pkl", "mean_std_dict.pkl"
 SPLITS = {"train_set": "train", "train": "train", "validation_set": "val", "validate": "val", "val": "val",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lib.errors import InputError
+from ..errors import InputError
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from ..errors import InputError
+from ..labels.official import read_text
+from .report import Report
 
 # What people have: Aff-Wild2 ships .mp4 and .avi, other recordings come as the rest. Capitals do not matter.
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".ogg", ".ogv")

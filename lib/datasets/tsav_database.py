@@ -11,10 +11,10 @@ import json
 import re
 from pathlib import Path
 
-from lib.datasets import tree
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from ..errors import InputError
+from ..labels.official import read_text
+from . import tree
+from .report import Report
 
 FOLDERS = ("aff2_processed", "aff2alignmentdata", "alignment")
 ALIGNMENT = "_alignment_mask.pkl"

@@ -9,17 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import audio, device, windows
-from lib.features import mel, published_sound
-from lib.features.recent import Recent
-from lib.models import published
-from lib.models.tsav_backbone import backbone_from_tsav
+from ..faces.faces import Recent
+from ..media import sound as media_sound
+from ..models import device, published
+from ..models.affect.tsav import backbone_from_tsav
+from . import mel, published_sound, windows
 
 # Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
 DILATION = {"dilated": 6, "look_back": 4}  # frames from one picture of a clip to the next, where no face is missing
-
-
 CHANNELS = 512  # of each stream at width 1
 BYTES = 2  # of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
@@ -124,7 +122,7 @@ def _cutter(inputs, parameters, place):
 
 def _published_cutter(inputs):
     times = np.asarray(inputs["time"])
-    waveform = published_sound.anchored(audio.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
+    waveform = published_sound.anchored(media_sound.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
     columns = published_sound.longest(times)
     return lambda rows: torch.from_numpy(
         published_sound.segments(waveform, times, range(rows.start, rows.stop), columns))

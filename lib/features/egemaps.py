@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
-from lib.features.mfcc39 import RATE, between
+from ..errors import InputError
+from .mfcc39 import RATE, between
 
 DESCRIPTORS, FUNCTIONALS = 23, 88
 SECONDS = 1.0        # of sound behind each frame that the functionals describe

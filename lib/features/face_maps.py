@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import device as devices
-from lib.errors import InputError
-from lib.models import lfan_backbone
-from lib.models.ir50 import as_pictures
+from ..errors import InputError
+from ..models import device as models_device
+from ..models.affect import lfan
+from ..models.blocks.ir50 import as_pictures
 
 FRAMES_AT_ONCE = 128
 
@@ -51,16 +51,16 @@ def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarra
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, crop: int, _changed: int = 0) -> torch.nn.Module:
     """The frozen face network of a file, kept for the next trial."""
-    return lfan_backbone.load(path, crop)[0].to(place)
+    return lfan.load(path, crop)[0].to(place)
 
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
     """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.store.Maker`.
 
-    parameters : size of the packed face, crop, ``cut`` (where the network goes on: `lib.models.ir50.CUTS`), variant.
+    parameters : size of the packed face, crop, ``cut`` (where the network goes on: `lib.models.blocks.ir50.CUTS`), variant.
     """
-    place = devices.pick(device)
+    place = models_device.pick(device)
     file = Path(inputs["weights"])
     network = load(file, place, parameters["crop"], file.stat().st_mtime_ns)
     shape = network.shapes[parameters["cut"]]

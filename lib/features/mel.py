@@ -17,8 +17,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from lib import audio
-from lib.errors import InputError
+from ..errors import InputError
+from ..media import recordings
 
 RATE = 44_100            # Hz
 HOP = 441                # samples: 10 ms
@@ -29,7 +29,6 @@ COLUMNS_A_SECOND = RATE // HOP
 FLOOR = 80.0             # dB below the loudest value of the segment
 SMALLEST = 1e-10         # power of silence: -100 dB
 MEAN, SPREAD = -14.8, 19.895   # dB, the published normalisation
-
 BLOCK = 2000             # columns transformed at a time: 20 s, 30 MB; larger ones are no faster
 
 
@@ -212,7 +211,7 @@ def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     if inside.start < inside.stop:
         rows[inside.start - start:inside.stop - start] = array[inside]
         if array.dtype == np.int16:
-            rows /= audio.FULL_SCALE
+            rows /= recordings.FULL_SCALE
     return rows
 
 

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
 RATE = 16_000          # Hz
 ROWS_A_FRAME = 4

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
 RATE = 16_000          # Hz
 WINDOW, HOP = 400, 160  # samples: 25 ms, 10 ms

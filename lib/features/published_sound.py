@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lib import audio
-from lib.features import mel
+from ..media import sound
+from . import mel
 
 SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on the left; 104 columns
 
@@ -31,7 +31,7 @@ def span(times: Sequence[float], frame: int) -> tuple[float, float]:
 
     times : (T,) s. frame : counted from 0; the first one ends at the second one's stamp, if its own is 0.
     """
-    start, stop = audio.published_spans(times, frame)
+    start, stop = sound.published_spans(times, frame)
     return float(start), float(stop)
 
 

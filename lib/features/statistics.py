@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import store
-from lib.errors import InputError
-from lib.locks import locked
-from lib.store import Shelf
+from .. import store
+from ..errors import InputError
+from ..parallel.locks import locked
+from ..store import Shelf
 
 VERSION = 1  # of the rules: another one leaves what is kept aside
 

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lib import sources
-from lib.errors import InputError
+from .. import code_digest
+from ..errors import InputError
 
 REGISTRY: dict[str, type[Model]] = {}
-
 WIDTH = 100  # columns of a model's description: a notebook's page
 MODALITIES = ("audiovisual", "audio", "video")
 SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
@@ -41,7 +40,7 @@ class Model(nn.Module):
 
     def __init__(self, compat: bool = False, **options: object):
         super().__init__()
-        sources.use(type(self).__module__)
+        code_digest.use(type(self).__module__)
         self.compat = compat
         self.options = options
         self.inputs, self.outputs = {}, {}

@@ -11,17 +11,20 @@ import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import torch
 from numpy._core.multiarray import scalar
+from torch import Tensor, nn
 
-from lib.errors import InputError
-from lib.models.base import REGISTRY, Model
+from ..errors import InputError
+from .base import REGISTRY, Model
+from .blocks.residual import PLANES
+from .checkpoints import misfits
 
 STEM = "video_model.r2plus1d.stem.0.weight"   # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 CONTAINERS = ("state_dict", "net")            # TSAV's and JCA's name for the weights in their files
-
 _RESEARCH = ("The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; cite Kuhnke, "
              "Rumberg and Ostermann (FG 2020).")
 _RESERVED = ("The authors published no licence with these weights, so all rights are theirs: ask them "
@@ -39,7 +42,6 @@ LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
                             "licence; cite Tao et al. (ACM Multimedia 2021).")}
 SPEAKER_HEAD = "lossAV.FC.weight"     # by which a speaker network's file, which has no container, is known
 CLASS_WEIGHTS = ".criterion.weight"   # buffers that the Ego4D version of TalkNet saves with its heads
-
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
 ALLOWED = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype,   # the second: NumPy 1's name for it
            *{type(np.dtype(each)) for each in _FLOATS}, *_FLOATS]
@@ -157,3 +159,58 @@ def _keys(name: str) -> set[str]:
 def _listed(names: list[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def pretrained(net: nn.Module) -> nn.Module:
+    """Fill both encoders of a TSAV network of width 1; its last layer stays as it is. Returns the network.
+
+    The first layers differ from the published ones of these networks: colours are copied and a mask channel keeps its
+    weights (specification 1.5); the one channel of a spectrogram gets the sum over the three colours, what a grey
+    picture would have met. Raises InputError for another width, or when the files cannot be had.
+    """
+    from torchvision.models import ResNet18_Weights
+    from torchvision.models.video import R2Plus1D_18_Weights
+
+    video, audio = net.video_model["r2plus1d"], net.audio_model["resnet"]
+    if audio.conv1.out_channels != PLANES:
+        raise InputError(f"a network with {audio.conv1.out_channels} channels in its first stage", where="initial",
+                         expected=f"{PLANES}: pretrained weights exist for width 1 only",
+                         todo="set `width: 1.0`, or `initial: random`")
+    seen, heard = fetch(R2Plus1D_18_Weights.KINETICS400_V1), fetch(ResNet18_Weights.IMAGENET1K_V1)
+    stem = video.stem[0].weight.detach().clone()
+    stem[:, :3] = seen["stem.0.weight"]
+    _fill(video, {**seen, "stem.0.weight": stem})
+    _fill(audio, {**heard, "conv1.weight": heard["conv1.weight"].sum(dim=1, keepdim=True)})
+    return net
+
+
+def fetch(weights) -> dict[str, Tensor]:
+    """The published weights that an enum of torchvision names. Raises InputError when they cannot be had."""
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:   # the last: its check-sum is wrong
+        raise InputError(f"the weights {weights} cannot be had ({error})", where=weights.url,
+                         expected="a connection, or the file in PyTorch's cache",
+                         todo=f"put it into {torch.hub.get_dir()}/checkpoints/, or set `initial: random`") from error
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    net.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+
+
+def begin(net: nn.Module, path: Path) -> nn.Module:
+    """Give a network the weights of a checkpoint of ours, or of a file as its authors published it, to train on.
+
+    Of a first layer for four channels the mask's weights are cut off where the network has three. Raises InputError
+    where a weight is missing, too many, or of another shape.
+    """
+    found, mine = read(path), net.state_dict()
+    its = found["model"] if "model" in found else weights_in(found, path)
+    if STEM in mine and STEM in its:
+        its = {**its, STEM: its[STEM][:, :mine[STEM].shape[1]]}
+    if wrong := misfits(mine, its):
+        raise InputError(f"{len(wrong)} of {len(mine)} weights do not fit this network, the first is {wrong[0]}",
+                         where=path, expected="weights of the same network in the same sizes",
+                         todo="set recipe, width, face_size and options as in the params.yaml of that run")
+    net.load_state_dict(its)
+    return net

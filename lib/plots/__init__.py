@@ -6,17 +6,16 @@ from being printed. `note` is written under the picture (``trials.SYNTHETIC_NOTE
 on sample data).
 """
 
-from lib.plots.annotation import delay_curve
-from lib.plots.data import face_strip, found_against_expected, label_plane, sound_view, va_traces
-from lib.plots.errors import ccc_parts, worst_stretches
-from lib.plots.folds import folds_plot
-from lib.plots.moments import Moments, Trial, trial_lines
-from lib.plots.results import ccc_table_plot, circumplex, error_by_trial, predicted, prediction_traces, with_interval
-from lib.plots.speakers import of_video, speaking_traces, time_line
-from lib.plots.speaking import clip_distribution, clip_timeline, speaking_strip
-from lib.plots.style import png, save, theme
-from lib.plots.sweeps import grid_heat, grid_line
-from lib.plots.training import LiveCurves, training_curves
+from __future__ import annotations
+
+from .data import delay_curve, face_strip, found_against_expected, label_plane, sound_view, va_traces
+from .errors import ccc_parts, worst_stretches
+from .moments import Moments, Trial, trial_lines
+from .results import ccc_table_plot, circumplex, error_by_trial, folds_plot, predicted, prediction_traces, with_interval
+from .speakers import clip_distribution, clip_timeline, of_video, speaking_strip, speaking_traces, time_line
+from .style import png, save, theme
+from .sweeps import grid_heat, grid_line
+from .training import LiveCurves, training_curves
 
 __all__ = ["LiveCurves", "Moments", "Trial", "ccc_parts", "ccc_table_plot", "circumplex", "clip_distribution",
            "clip_timeline", "delay_curve", "error_by_trial", "face_strip", "folds_plot", "found_against_expected",

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
-from lib.plots import style
+from ..metrics import EMOTIONS
+from . import style
 
 _STATES = {"ok": (style.PALETTE[0], ""), "missing": (style.PALETTE[1], "///"),
            "damaged": (style.PALETTE[3], "xxx"), "extra": (style.PALETTE[4], "...")}
@@ -164,6 +165,28 @@ def va_traces(time: np.ndarray, va: np.ndarray, ax: Axes | None = None, title: s
     border = style.edges(time)
     ax.set(xlabel="time (s)", ylabel="label (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1]))
     ax.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(0.5))
+    style.legend_beside(ax)
+    style.finish(ax, title, note)
+    return ax
+
+
+def delay_curve(rows: pd.DataFrame, chosen: float = 0.0, ax: Axes | None = None, title: str = "",
+                note: str = "") -> Axes:
+    """Training CCC of valence, arousal and their mean against annotation delay.
+
+    rows : of `delays.curve`: delay (s), emotion, ccc. chosen : the delay in use (s), a dashed line.
+    """
+    ax = style.new_axes(size=(7, 3.2)) if ax is None else ax
+    wide = rows.pivot(index="delay", columns="emotion", values="ccc")
+    for emotion in EMOTIONS:
+        ax.plot(wide.index, wide[emotion], "o-", color=style.COLOURS[emotion], label=emotion)
+    mean = wide.mean(axis=1)
+    ax.plot(mean.index, mean, "s-", color=style.LABEL, label="mean of both")
+    if mean.notna().any():
+        best = mean.idxmax()
+        ax.plot([best], [mean[best]], "*", color=style.LABEL, markersize=14, label=f"best: {best:g} s")
+    ax.axvline(chosen, color=style.BASELINE, linestyle="--", label=f"label_delay: {chosen:g} s")
+    ax.set(xlabel="annotation delay (s)", ylabel="training CCC of a\nregression on pixels and loudness")
     style.legend_beside(ax)
     style.finish(ax, title, note)
     return ax

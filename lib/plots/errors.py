@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.metrics import EMOTIONS
-from lib.plots import style
+from ..metrics import EMOTIONS
+from . import style
 
 CONTEXT = 0.5  # s before and after a stretch that its curves show
 _PARTS = {"correlation": ("correlation", 1.0), "scale": ("scale (SD prediction / SD label)", 1.0),

@@ -8,10 +8,10 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lib.metrics import EMOTIONS
-from lib.plots import style
-from lib.plots.data import sound_view
-from lib.plots.results import prediction_traces
+from ..metrics import EMOTIONS
+from . import style
+from .data import sound_view
+from .results import prediction_traces
 
 FACE = 240           # px, side of the face
 TICKS = 400          # video frames up to which each has a tick below the waveform
@@ -23,7 +23,7 @@ class Trial:
     """What there is to see and hear of a trial.
 
     name. times : (T,) s. values, labels : (T, 2) valence and arousal, NaN where unknown. faces : object whose
-    ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool (`lib.faces.Faces`), or None.
+    ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool (`lib.faces.faces.Faces`), or None.
     sound : (n,) in −1…1, sample i at t0 + i / rate. mel : (bands, columns) dB, column j centred at t0 + j / 100 s.
     note : a sentence below.
     """

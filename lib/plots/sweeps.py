@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.plots import style
+from . import style
 
 
 def grid_line(table: pd.DataFrame, name: str, measure: str = "CCC", ax: Axes | None = None, title: str = "",

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from lib.plots import style
+from . import style
 
 
 def training_curves(history: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "",

@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, folds, metrics
-from lib import trials as trial_table
-from lib.errors import InputError
-from lib.features import statistics
-from lib.models import published
-from lib.models.base import MODALITIES
-from lib.params import weights_file
-from lib.release import Course
-from lib.store import Request, Store, request
+from .. import arrays, metrics
+from .. import trials as trial_table
+from ..errors import InputError
+from ..features import statistics
+from ..files import weights_file
+from ..labels import folds
+from ..models import published
+from ..models.base import MODALITIES
+from ..store import Request, Store, request
+from ..training.release import Course
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Recipe:
     """
 
     class Options:
-        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.params`."""
+        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.parameters`."""
 
     modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
@@ -87,7 +88,7 @@ class Recipe:
         return self.params.modality != "video"
 
     def split(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The trial table with the split of the parameter `fold` (−1: the data set's own), see `lib.folds`."""
+        """The trial table with the split of the parameter `fold` (−1: the data set's own), see `lib.labels.folds`."""
         return folds.split(table, self.store.folder, self.params.get("fold", -1),
                            self.params.get("fold_rule", "subject"))
 
@@ -122,7 +123,7 @@ class Recipe:
         return self._once(trial, wanted, arrays.facts)
 
     def faces(self, trial: str, size: int):
-        """The faces of a trial (`lib.faces.Faces`), opened once."""
+        """The faces of a trial (`lib.faces.faces.Faces`), opened once."""
         return self._once(trial, request("face", size=size), arrays.opened)
 
     def _once(self, trial: str, wanted, opener):

@@ -9,13 +9,15 @@ import numpy as np
 from torchvision import models as networks
 from torchvision.models import list_models
 
-from lib import arrays, losses, models, windows
-from lib.features import statistics
-from lib.models import initial
-from lib.models.window import WindowModel
-from lib.params import checkpoint, weights_file
-from lib.recipes import base
-from lib.store import Request, request
+from .. import arrays, models
+from ..features import statistics
+from ..features import windows as features_windows
+from ..files import checkpoint, weights_file
+from ..models import published
+from ..models.affect.window import WindowModel
+from ..store import Request, request
+from ..training import losses
+from . import base
 
 SEEN, HEARD = ("pixels", "backbone_visual"), ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio")
 
@@ -23,7 +25,7 @@ SEEN, HEARD = ("pixels", "backbone_visual"), ("mel_statistics", "loudness", "mfc
 class Recipe(base.Recipe):
     """Windows of `steps` frames, `step_hop` apart, of the arrays that the option `features` names.
 
-    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.feature_arrays`); others are arrays
+    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`); others are arrays
     of this repository (pixels, mel_statistics, loudness, mfcc39, vggish, backbone_visual, backbone_audio), or a network
     of torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two: sound, then picture.
     Every number is standardised by the training trials.
@@ -124,7 +126,7 @@ class Recipe(base.Recipe):
         if epoch is not None:
             generator = np.random.default_rng([self.params.seed, epoch, 2, index])
             phases = np.sort(generator.permutation(hop)[:self.params.options["phases"]])
-        targets = windows.sequences(self.n_frames(trial), steps, hop, phases)
+        targets = features_windows.sequences(self.n_frames(trial), steps, hop, phases)
         if epoch is not None:
             known = np.isfinite(self.labels(trial, "va")).all(axis=1)
             targets = targets[(known[targets] & (targets >= 0)).any(axis=1)]
@@ -185,7 +187,7 @@ class Recipe(base.Recipe):
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, checkpoint(start, self.params.runs_root))
+            published.begin(model, checkpoint(start, self.params.runs_root))
 
     def loss(self, outputs, batch):
         self.require("va" in outputs, f"the network returned {', '.join(outputs) or 'nothing'}", "va (B, L, 2)",

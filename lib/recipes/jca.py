@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib import losses, models, windows
-from lib.errors import InputError
-from lib.features import backbone, mel
-from lib.models.tsav import scaled_planes
-from lib.models.tsav_backbone import positions
-from lib.params import weights_file
-from lib.recipes import base
-from lib.store import request
+from .. import models
+from ..errors import InputError
+from ..features import backbone, mel
+from ..features import windows as features_windows
+from ..files import weights_file
+from ..models.affect.tsav import positions, scaled_planes
+from ..store import request
+from ..training import losses
+from . import base
 
 USUAL_RATE = 30  # frames a second, as long as no recording is known
 LOOK_BACK = 32  # frames that a step looks back (specification §7.1)
+
 # Videos that the published training leaves out without a reason (specification §2.4); published rules only.
 SKIPPED = {"313", "212", "303", "171", "40-30-1280x720", "286", "270", "234", "239", "266"}
 JUMP = 6  # the epoch, from 0, at which the published training takes ten times the rate (specification §2.8)
@@ -107,7 +109,7 @@ class Recipe(base.Recipe):
         return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
-        steps, hop = (windows.PUBLISHED_STEPS, windows.PUBLISHED_HOP) if self.published else self._steps
+        steps, hop = (features_windows.PUBLISHED_STEPS, features_windows.PUBLISHED_HOP) if self.published else self._steps
         self.require(self._steps == (steps, hop), f"steps {self.params.steps}, step_hop {self.params.step_hop}",
                      f"steps {steps} and step_hop {hop} under published rules", "set them so, or `rules: corrected`")
         pieces = []
@@ -137,17 +139,17 @@ class Recipe(base.Recipe):
         if epoch is not None:
             generator = np.random.default_rng([self.params.seed, epoch, 2, index])
             phases = np.sort(generator.permutation(self.params.step_hop)[:self.params.options["phases"]])
-        targets = windows.sequences(self.n_frames(trial), *self._steps, phases)
+        targets = features_windows.sequences(self.n_frames(trial), *self._steps, phases)
         if epoch is not None:
             targets = targets[(self._known(trial)[targets] & (targets >= 0)).any(axis=1)]
         return targets
 
     def _published_targets(self, trial, index, epoch):
         if epoch is None:
-            return windows.published_sequences(self.n_frames(trial), training=False)
+            return features_windows.published_sequences(self.n_frames(trial), training=False)
         skipped = self.params.dataset == "affwild2" and str(trial) in SKIPPED
         n_frames = 0 if skipped else self.n_frames(trial)
-        return windows.published_sequences(n_frames, training=True, rows=self._known(trial)[:n_frames])
+        return features_windows.published_sequences(n_frames, training=True, rows=self._known(trial)[:n_frames])
 
     def example(self, window, generator=None):
         steps, trial = self.params.steps, window.trial
@@ -178,7 +180,7 @@ class Recipe(base.Recipe):
         rows = self.labels(trial, "va")
         if not self.published:
             return rows[frames]
-        last = windows.look_back(self._known(trial), LOOK_BACK, 1)[frames, 0]  # −1 = none in 32 frames
+        last = features_windows.look_back(self._known(trial), LOOK_BACK, 1)[frames, 0]  # −1 = none in 32 frames
         return np.where((last >= 0)[:, None], rows[last], np.nan)
 
     def model(self):

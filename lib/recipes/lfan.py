@@ -7,20 +7,22 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from lib import arrays, losses, models, windows
-from lib import trials as trial_table
-from lib.declarations import ROOT
-from lib.features import face_maps, statistics
-from lib.models import lfan_backbone
-from lib.models.ir50 import CHANNELS, IR50, RELEASE_ORDER
-from lib.models.sequence import SOUNDS
-from lib.params import weights_file
-from lib.recipes import base
-from lib.release import Course
-from lib.store import request
-from lib.weights import path as weights_path
+from .. import arrays, models
+from .. import trials as trial_table
+from ..features import face_maps, statistics
+from ..features import windows as features_windows
+from ..files import ROOT, weights_file
+from ..models.affect import lfan
+from ..models.affect.sequence import SOUNDS
+from ..models.blocks.ir50 import CHANNELS, IR50, RELEASE_ORDER
+from ..store import request
+from ..training import losses
+from ..training.release import Course
+from ..weights import path as weights_path
+from . import base
 
 EMOTIONS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
+
 # Frames before a target that reach it: 2·(kernel − 1)·(2^levels − 1), of four levels, and of can's five.
 HISTORY = {"lfan_visual": 120, "lfan": 120, "lfan_v2": 120, "can": 248}
 
@@ -138,7 +140,7 @@ class Recipe(base.Recipe):
             return {}
         found = {"face": 3 * self.params.face_size**2}
         if self._cached:
-            shape = lfan_backbone.load(self._file, self._crop)[0].shapes[self._cut]
+            shape = lfan.load(self._file, self._crop)[0].shapes[self._cut]
             found["face_map"] = 2 * int(np.prod(shape)) * self._variants
         return found
 
@@ -165,7 +167,7 @@ class Recipe(base.Recipe):
     def _face_network(self):
         crop = self._crop
         known = self.uses_video and self._file.is_file()
-        return lfan_backbone.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
+        return lfan.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
 
     # ---- windows and statistics
 
@@ -192,13 +194,13 @@ class Recipe(base.Recipe):
         for index, trial in enumerate(trials["trial"]):
             n_frames = len(self._frames(trial))
             if epoch is None and not self.published:
-                start, first, stop = windows.with_history(n_frames, options["targets"], HISTORY[self.network])
+                start, first, stop = features_windows.with_history(n_frames, options["targets"], HISTORY[self.network])
             else:
                 shift = 0
                 if options["shift"] and epoch is not None and not self.published:
                     spare = max(min(n_frames - options["window"], options["hop"]), 0)
                     shift = int(np.random.default_rng([self.params.seed, epoch, 2, index]).integers(spare + 1))
-                start = first = shift + windows.overlapping(n_frames - shift, options["window"], options["hop"])
+                start = first = shift + features_windows.overlapping(n_frames - shift, options["window"], options["hop"])
                 stop = np.minimum(start + options["window"], n_frames)
             if epoch is not None:
                 known = np.isfinite(self.labels(trial, "va")[self._frames(trial)]).any(axis=1)
@@ -213,7 +215,7 @@ class Recipe(base.Recipe):
         trials = [trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])]
         found = {"released": 0}
         if self.uses_video:
-            face, _ = lfan_backbone.load(self._file, self._crop)
+            face, _ = lfan.load(self._file, self._crop)
             found["width"] = _width(face)
         if not self.uses_audio:
             return found
@@ -275,7 +277,7 @@ class Recipe(base.Recipe):
     def model(self):
         model = self._network(self.statistics.get("width", self.params.width))
         if self.uses_video and "fitted" in vars(self):  # a trained network gets all its weights from its checkpoint
-            face, _ = lfan_backbone.load(self._file, self._crop)
+            face, _ = lfan.load(self._file, self._crop)
             model.backbone.load_state_dict(face.state_dict())
         self.release(model, self.statistics.get("released", 0))
         return model

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib import losses, models
-from lib.features import face_maps
-from lib.recipes import augmentation, base
-from lib.store import request
+from .. import models
+from ..features import face_maps
+from ..store import request
+from ..training import augmentation, losses
+from . import base
 
 
 class Recipe(base.Recipe):

@@ -8,21 +8,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import asd_augmentation as augmentation
-from lib import asd_clips, asd_windows, speaking_losses
-from lib.asd_crops import FILL
-from lib.declarations import ROOT
-from lib.features import mfcc, speaking
-from lib.metrics.speaking import breakdown, speaking_scores
-from lib.models import published
-from lib.recipes import base
+from ..faces.speaker_crops import FILL
+from ..features import mfcc, speaker_scores
+from ..files import ROOT
+from ..models import published
+from ..speakers import augmentation, losses
+from ..speakers import windows as speakers_windows
+from ..speakers.clips import units
+from ..speakers.metrics import breakdown, speaking_scores
+from . import base
 
 
 class Recipe(base.Recipe):
     """A frame's label: is the person whose face is seen the one who is heard?
 
     A trial is one person in one video; its frames lie in the clips of `clips_root` that show this person. Windows for
-    training and evaluation: `lib.asd_windows`; those that overlap are averaged with triangular weights (asd.md §4.2).
+    training and evaluation: `lib.speakers.windows`; those that overlap are averaged with triangular weights (asd.md §4.2).
 
     Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of sound features.
     Corrected: each clip by itself, exact times.
@@ -81,11 +82,11 @@ class Recipe(base.Recipe):
         given, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
         return Path(given) if given not in ("", ".") else self.store.folder / f"dataset_clips_L{length}"
 
-    def units(self, trial: str) -> list[asd_clips.Unit]:
+    def units(self, trial: str) -> list[units.Unit]:
         """Clips that show a trial's person, in order."""
         if "units" not in self._opened:
-            table = asd_clips.read_index(self._root)
-            self._opened["units"] = {key: asd_clips.units(rows) for key, rows in table.groupby(["video", "person"])}
+            table = units.read_index(self._root)
+            self._opened["units"] = {key: units.units(rows) for key, rows in table.groupby(["video", "person"])}
         row = self._trials[str(trial)]
         return self._opened["units"].get((row["video"], row["person"]), [])
 
@@ -105,7 +106,7 @@ class Recipe(base.Recipe):
     def _frames_of(self, trial: str) -> dict[str, np.ndarray]:
         key = ("frames", trial)
         if key not in self._opened:
-            self._opened[key] = asd_clips.labels(self.units(trial))
+            self._opened[key] = units.labels(self.units(trial))
         return self._opened[key]
 
     def boxes(self, trial):
@@ -133,7 +134,7 @@ class Recipe(base.Recipe):
     def _evaluation_windows(self, trials):
         pieces = []
         for trial in trials["trial"]:
-            starts, stops = asd_windows.evaluation(asd_windows.runs(self.units(trial)), *self._cut)
+            starts, stops = speakers_windows.evaluation(speakers_windows.runs(self.units(trial)), *self._cut)
             pieces.append((trial, {"start": starts, "stop": stops, "first_target": starts,
                                    "target_step": np.ones_like(starts), "n_targets": stops - starts}))
         return self.window_table(pieces)
@@ -148,7 +149,7 @@ class Recipe(base.Recipe):
         options = self.params.options
         clips = [(trial, unit) for trial in trials["trial"] for unit in self.units(trial)
                  if (self.labels(trial)[unit.start:unit.start + unit.n_frames] >= 0).any()]
-        rows = asd_windows.training(clips, options["windows_a_clip"], options["shortest"],
+        rows = speakers_windows.training(clips, options["windows_a_clip"], options["shortest"],
                                     options["longest"] or self.params.clip_length, options["frames"],
                                     np.random.default_rng([self.params.seed, epoch, 2]))
         table = pd.DataFrame(rows, columns=["trial", "batch", "start", "stop"])
@@ -180,7 +181,7 @@ class Recipe(base.Recipe):
         return item
 
     def _sound(self, trial, first, last):
-        pieces = [unit.sound(begin, end) for unit, begin, end in asd_clips.parts(self.units(trial), first, last)]
+        pieces = [unit.sound(begin, end) for unit, begin, end in units.parts(self.units(trial), first, last)]
         rates = {rate for _, rate in pieces}
         self.require(rates == {mfcc.RATE}, f"sound of {rates} Hz", f"{mfcc.RATE} Hz", "make the clips again")
         return np.concatenate([sound for sound, _ in pieces])
@@ -189,7 +190,7 @@ class Recipe(base.Recipe):
         folder = self.store.folder / "clips" if self.params.options["keep_crops"] else None
         crop, size = self.params.options["crop"], self.params.face_size
         return np.concatenate([unit.faces(begin, end, crop, size, folder)
-                               for unit, begin, end in asd_clips.parts(self.units(trial), first, last)])
+                               for unit, begin, end in units.parts(self.units(trial), first, last)])
 
     def collate(self, examples, generator=None):
         sounds = [example.get("sound") for example in examples]
@@ -209,7 +210,7 @@ class Recipe(base.Recipe):
         if self.uses_video:
             batch["face"] = _filled([example["face"] for example in examples], longest, FILL)
         for name in ("speaking", "voice"):
-            batch[name] = _filled([label[name] for label in labels], longest, asd_clips.UNKNOWN)
+            batch[name] = _filled([label[name] for label in labels], longest, units.UNKNOWN)
         for name, blank in (("visible", False), ("position", 0.0)):
             batch[name] = _filled([example[name] for example in examples], longest, blank)
         batch |= self._times(examples, longest)
@@ -221,7 +222,7 @@ class Recipe(base.Recipe):
     @property
     def _evaluation_length(self) -> int:
         """Every window of an evaluation is filled up to this, so that their outputs can be joined."""
-        return asd_windows.longest([run for trial in self._trials for run in asd_windows.runs(self.units(trial))],
+        return speakers_windows.longest([run for trial in self._trials for run in speakers_windows.runs(self.units(trial))],
                                    *self._cut)
 
     def _times(self, examples, longest) -> dict[str, np.ndarray]:
@@ -243,7 +244,7 @@ class Recipe(base.Recipe):
     # ---- network and loss
 
     def model(self):
-        net = speaking.network(self.params)
+        net = speaker_scores.network(self.params)
         if start := self.params.options["start_from"]:
             path = Path(start).expanduser()
             published.fill(net, path if path.is_absolute() else ROOT / path)
@@ -251,7 +252,7 @@ class Recipe(base.Recipe):
         return net
 
     def sketch(self):
-        net, length = speaking.network(self.params), self.params.clip_length
+        net, length = speaker_scores.network(self.params), self.params.clip_length
         options = self.params.options
         learnt = min(options["longest"] or length, length) / options["windows_a_clip"]
         return base.Sketch(net, net.shapes(T=length), length, learnt)
@@ -261,17 +262,17 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         options = self.params.options
-        parts = {"speaking": speaking_losses.speaking_loss(outputs["speaking"], batch["speaking"],
+        parts = {"speaking": losses.speaking_loss(outputs["speaking"], batch["speaking"],
                                                            options["class_weight"])}
         if options["visual_loss"] and self.uses_video:
-            parts["visual"] = options["visual_loss"] * speaking_losses.speaking_loss(
+            parts["visual"] = options["visual_loss"] * losses.speaking_loss(
                 outputs["speaking_visual"], batch["speaking"], options["class_weight"])
         if options["audio_loss"] and self.uses_audio and "speaking_audio" in outputs:
             target = batch["speaking"] if options["audio_target"] == "asd" else batch["voice"]
-            parts["audio"] = options["audio_loss"] * speaking_losses.speaking_loss(
+            parts["audio"] = options["audio_loss"] * losses.speaking_loss(
                 outputs["speaking_audio"], target, options["class_weight"])
         if options["synchrony_loss"] and self.params.modality == "audiovisual" and "audio_embed" in outputs:
-            parts["synchrony"] = options["synchrony_loss"] * speaking_losses.synchrony_loss(
+            parts["synchrony"] = options["synchrony_loss"] * losses.synchrony_loss(
                 outputs["audio_embed"], outputs["visual_embed"], batch["speaking"] == 1, options["temperature"],
                 batch["visible"])
         return {**parts, "total": sum(parts.values())}
@@ -282,11 +283,11 @@ class Recipe(base.Recipe):
         places = zip(windows["start"], windows["stop"], strict=True)
         pieces = [(start, np.asarray(rows)[:stop - start])
                   for (start, stop), rows in zip(places, outputs.get("speaking", ()), strict=True)]
-        return {"speaking": speaking.average(pieces, n_frames)}
+        return {"speaking": speaker_scores.average(pieces, n_frames)}
 
     def decide(self, task, values):
         """Logits (T, 2) -> probability that this face speaks, (T,) float32."""
-        return speaking.probability(values)
+        return speaker_scores.probability(values)
 
     def metrics(self, labels, predictions, bootstrap=1000):
         chosen = {trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()}

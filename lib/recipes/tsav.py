@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 import torch
 
-from lib import audio, losses, models, pseudo_labels, windows
-from lib.features import mel, published_sound
-from lib.features.recent import Recent
-from lib.models import initial
-from lib.params import checkpoint
-from lib.recipes import augmentation, base
-from lib.store import request
+from .. import models
+from ..faces.faces import Recent
+from ..features import mel, published_sound
+from ..features import windows as features_windows
+from ..files import checkpoint
+from ..labels import pseudo
+from ..media import sound
+from ..models import published
+from ..store import request
+from ..training import augmentation, losses
+from . import base
 
 # The clip of a frame: 8 pictures, 6 frames apart, the last one is the frame itself (specification §1.1).
 CLIP = 6 * np.arange(-7, 1)
@@ -74,13 +78,13 @@ class Recipe(base.Recipe):
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         va, expression = (np.concatenate([np.asarray(self.labels(trial, task)) for trial in trials])
                           for task in ("va", "expression"))
-        return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
+        return {"pseudo": pseudo.fit(va, expression, self.params.options["expressions"])}
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, checkpoint(start, self.params.runs_root))
+            published.begin(model, checkpoint(start, self.params.runs_root))
         elif self.params.options["initial"] == "pretrained":
-            initial.pretrained(model)
+            published.pretrained(model)
 
     def files(self):
         start = self.params.options["start_from"]
@@ -89,7 +93,7 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = (windows.together(self.n_frames(trial)) if epoch is None  # int32: an index of all data is large
+            frames = (features_windows.together(self.n_frames(trial)) if epoch is None  # int32: an index of all data is large
                       else self._training_frames(trial, index, epoch))
             ones = np.ones_like(frames)
             pieces.append((trial, {"start": np.maximum(frames + CLIP[0], 0), "stop": frames + 1, "first_target": frames,
@@ -110,7 +114,7 @@ class Recipe(base.Recipe):
         frame = window.first_target
         item = {task: np.asarray(self.labels(window.trial, task)[frame]) for task in self.tasks}
         if generator is not None and self.params.options["pseudo"]:
-            item["va"], shares = pseudo_labels.complete(item["va"], int(item["expression"]), self.statistics["pseudo"])
+            item["va"], shares = pseudo.complete(item["va"], int(item["expression"]), self.statistics["pseudo"])
             nothing = np.full(self.params.options["expressions"], np.nan, np.float32)
             item["shares"] = nothing if shares is None else shares
         if self.uses_video:
@@ -169,7 +173,7 @@ class Recipe(base.Recipe):
         """The whole sound of a trial, kept for the next frame: it is long, so only that of one trial."""
         if self._sound[0] != trial:
             first, facts = self.read(trial, request("time"))[0], self.facts(trial, self._heard)
-            samples = audio.as_float(self.read(trial, self._heard))
+            samples = sound.as_float(self.read(trial, self._heard))
             self._sound = (trial, published_sound.anchored(samples, facts["t0"], first))
         return self._sound[1]
 

@@ -21,7 +21,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from lib.declarations import NOTEBOOKS, ROOT, declared
+from lib.files import NOTEBOOKS, ROOT
+from lib.grammar import declared
 
 START_S = 90.0  # for the server, and for a notebook to appear
 WIDTH, HEIGHT, TALLEST = 1300, 950, 12_000  # pixels of the window, and of the longest picture of a notebook

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("selenium", reason='pip install -e ".[browser]"')
 
-from lib import params
+from lib import parameters
 from tests.browser import lab
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
@@ -31,7 +31,7 @@ NOTEBOOKS = [("01_download_check", 2, 0, 180), ("02_preprocess_visual", 1, 1, 18
 def values(tmp_path_factory):
     """The smoke parameters, with all places in a temporary folder."""
     place = tmp_path_factory.mktemp("lab")
-    found = params.load([lab.ROOT / "params" / name for name in EXPERIMENT])
+    found = parameters.load([lab.ROOT / "params" / name for name in EXPERIMENT])
     found |= {"sample_seconds": 2.0, "run": "browser"}
     return found | {name: str(place / name) for name in ("data_root", "processed_root", "runs_root")}
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.declarations import ROOT
+from lib.files import ROOT
 from tests.waiting import until
 
 in_the_end = partial(until, seconds=1800.0, pause=0.2)  # jobs wait for the scheduler

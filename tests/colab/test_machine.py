@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib.declarations import ROOT
+from lib.files import ROOT
 
 STUB = Path(__file__).parent / "stub"
 ADDRESS = "https://github.com/OWNER/REPOSITORY"
@@ -104,7 +104,7 @@ def colab(request, tmp_path_factory):
 
 def test_the_set_up_cell_clones_and_installs_only_what_is_not_there(colab):
     after = colab.freeze()
-    assert (colab.clone / "lib" / "params.py").is_file()
+    assert (colab.clone / "lib" / "parameters.py").is_file()
     assert {name: after.get(name) for name in colab.before} == colab.before, "nothing that was there is replaced"
     assert {"av", "papermill"} <= set(after) - set(colab.before)
     assert "jupyterlab" not in after

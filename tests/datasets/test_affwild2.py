@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib import datasets, media
+from lib import datasets
 from lib.datasets import affwild2
 from lib.datasets.report import Report
 from lib.errors import InputError
+from lib.media import writing
 
 FRAMES = 5
 TEXTS = {"VA": "valence,arousal\n0.1,0.2\n", "EX": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1\n",
@@ -21,7 +22,7 @@ def recordings(tmp_path_factory):
     """A recording with sound, a silent one and one with nothing but sound."""
     folder = tmp_path_factory.mktemp("recordings")
     for name, sound in (("sound", np.zeros(8000, np.float32)), ("silent", None)):
-        media.write_video(folder / f"{name}.mp4", (np.full((32, 32, 3), k, np.uint8) for k in range(FRAMES)),
+        writing.write_video(folder / f"{name}.mp4", (np.full((32, 32, 3), k, np.uint8) for k in range(FRAMES)),
                           np.arange(FRAMES) / 25, sound, rate=8000)
     with wave.open(str(folder / "deaf.mp4"), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lib import media, pictures
-from lib.clips import prune
-from lib.clips.operations import Disk
 from lib.datasets import ego4d, ego4d_annotation
 from lib.errors import InputError
+from lib.media import pictures, recordings
+from lib.speakers.clips import prune
+from lib.speakers.clips.disk import Disk
 from tests import tiny_conversations as tiny
 from tests.shared_files import shared
 
@@ -172,11 +172,11 @@ def test_a_real_recording_in_this_schema_is_read():
 # ---- folders of pictures as recordings
 
 def test_a_folder_of_pictures_is_a_recording_without_sound(data):
-    info = media.probe(data / "video_imgs/a")
+    info = recordings.probe(data / "video_imgs/a")
     assert (info.width, info.height, info.n_frames, info.fps, info.audio_codec) == (32, 24, 23, 30.0, "")
-    times = media.frame_times(data / "video_imgs/a")
+    times = recordings.frame_times(data / "video_imgs/a")
     assert times.tolist() == [frame / 30 for frame in range(23)]
-    shown = [(time, int(round(float(picture.mean()), -1))) for time, picture in media.frames(data / "video_imgs/a", 20)]
+    shown = [(time, int(round(float(picture.mean()), -1))) for time, picture in recordings.frames(data / "video_imgs/a", 20)]
     assert shown == [(20 / 30, 200), (21 / 30, 210), (22 / 30, 220)]
 
 

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from lib import arrays, data_check, delays, media, preprocessing, trials
-from lib.datasets import folder
+from lib import arrays, trials
+from lib.datasets import check, folder
 from lib.errors import InputError
+from lib.evaluation import delays
+from lib.experiments import bookkeeping
+from lib.media import writing
+from lib.plots import preprocessing
 from lib.store import Store, request
-from tests.test_own_labels import MELD, OMG, RECOLA
+from tests.labels.test_own_labels import MELD, OMG, RECOLA
 
 VA, N = request("va", mismatch="fit"), 10
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 6:.8f},{k / 10},0.5\n" for k in range(4))
@@ -16,7 +20,7 @@ TABLE = "time,valence,arousal\n" + "".join(f"{k / 6:.8f},{k / 10},0.5\n" for k i
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    media.write_video(path, (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(N)), np.arange(N) / 25)
+    writing.write_video(path, (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(N)), np.arange(N) / 25)
     return path.read_bytes()
 
 
@@ -69,7 +73,7 @@ def test_a_folder_an_annotator_is_averaged_and_its_agreement_is_shown(root):
     assert made["note"].startswith("mean of 2 annotators, mean pairwise CCC 1.00 (valence)")
     shown = preprocessing.agreement(folder.find(place)[0], store)
     assert shown.iloc[0][["trial", "annotators", "valence"]].tolist() == ["anna", 2, pytest.approx(1.0)]
-    assert len(preprocessing.sources(folder.find(place)[0], store, ["va_path"], [])) == 2
+    assert len(bookkeeping.sources(folder.find(place)[0], store, ["va_path"], [])) == 2
 
 
 def test_two_names_for_one_trial_are_named_and_the_other_annotators_count(root):
@@ -110,7 +114,7 @@ def test_what_is_wrong_is_found_in_01_and_costs_its_trial_in_04_only(root):
     table, report = folder.find(place)
     assert "without a header line" in told(report).loc[["dora"], "what"].iloc[0]
     store = Store(place.parent / "processed", "folder", place)
-    checked = {row["trial"]: row for row in (data_check.check_trial(row, store) for row in table.to_dict("records"))}
+    checked = {row["trial"]: row for row in (check.check_trial(row, store) for row in table.to_dict("records"))}
     assert "times go back" in checked["anna"]["errors"]
     assert "5 rows, and the video has 10 frames" in checked["ben"]["errors"]
     assert checked["carl"]["errors"] == ""

@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lib import arrays, labels, media
-from lib.crops import paths as crop_paths
+from lib import arrays
 from lib.datasets import affwild2, folder, tree
 from lib.datasets.report import Report
 from lib.errors import InputError
+from lib.faces.crops import paths as crop_paths
+from lib.labels import official
+from lib.media import recordings, writing
 from lib.store import Store, request
 
 VA = "valence,arousal\n" + "0.148,0.352\n" * 5
@@ -21,7 +23,7 @@ def video(path, n=5, side=32, fps=25.0, sound=True):
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = (np.full((side, side, 3), 20 * k, np.uint8) for k in range(n))
     waveform = np.sin(np.arange(int(n / fps * 44100)) / 20).astype(np.float32) / 2 if sound else None
-    media.write_video(path, pictures, np.arange(n) / fps, waveform)
+    writing.write_video(path, pictures, np.arange(n) / fps, waveform)
     return path
 
 
@@ -152,7 +154,7 @@ def test_labels_beside_the_videos_are_told_apart_by_their_headers(root):
     place = root(*(f"{k}.mp4" for k in range(10)), "two.mp4")
     for k in range(9):
         text(place / f"{k}.txt", VA)
-    text(place / "labels/0.txt", ",".join(labels.EXPRESSIONS) + "\n3\n")
+    text(place / "labels/0.txt", ",".join(official.EXPRESSIONS) + "\n3\n")
     text(place / "two_left.txt", VA)
     text(place / "two_right.csv", "img,V,A,frame_id\ntwo_right/00002.jpg,0.1,0.2,00002\n")
     text(place / "9.csv", "frame, success\n1,1\n")
@@ -254,7 +256,7 @@ def test_faces_and_masks_are_rendered_from_tsavs_alignment_files(root, tmp_path_
     for wanted in (request("face", size=112), request("mask"), request("face_valid")):
         arrays.make(trial, wanted, store, pack=False)
     face = arrays.read(trial, request("face", size=112), store)
-    frames = [picture for _, picture in media.frames(place / "batch1/1.mp4")]
+    frames = [picture for _, picture in recordings.frames(place / "batch1/1.mp4")]
     expected = cv2.warpAffine(frames[2], MATRIX, (112, 112), flags=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(face[2], expected)
     assert not face[1].any()

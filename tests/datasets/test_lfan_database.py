@@ -5,10 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from lib import arrays, media, published_rows
+from lib import arrays
 from lib.datasets import affwild2, lfan_database
 from lib.datasets.report import Report
 from lib.errors import InputError
+from lib.labels import lfan_rows
+from lib.media import writing
 from lib.store import Store, request
 
 FRAMES = 6
@@ -27,7 +29,7 @@ def pictures(n, dtype=np.uint8):
 def root(tmp_path):
     """Four trials: two with annotation files, one whose file is gone, and a test trial."""
     (tmp_path / "batch1").mkdir()
-    clip = media.write_video(tmp_path / "clip.mp4", (np.full((32, 32, 3), 9 * k, np.uint8) for k in range(FRAMES)),
+    clip = writing.write_video(tmp_path / "clip.mp4", (np.full((32, 32, 3), 9 * k, np.uint8) for k in range(FRAMES)),
                              np.arange(FRAMES) / 25, np.zeros(9000, np.float32)).read_bytes()
     (tmp_path / "clip.mp4").unlink()
     for trial in VIDEO:
@@ -185,13 +187,13 @@ def test_features_are_those_of_the_database_where_it_or_the_store_has_them(root,
     store = Store(tmp_path_factory.mktemp("processed"), "affwild2", root)
     row = affwild2.find(root)[0].set_index("trial", drop=False).loc["train"].to_dict()
     wanted, own = request("mfcc39"), request("mfcc39", database="train")
-    assert published_rows.resolve(row, wanted, store) == own
+    assert lfan_rows.resolve(row, wanted, store) == own
     random = request("vggish", weights="random", width=0.0625, seed=0)
-    assert published_rows.resolve(row, random, store) == random
+    assert lfan_rows.resolve(row, random, store) == random
     path = root / "npy_data/train/mfcc.npy"
     kept = path.rename(root / "kept.npy")
-    assert published_rows.resolve(row, wanted, store) == wanted, "computed from the sound"
+    assert lfan_rows.resolve(row, wanted, store) == wanted, "computed from the sound"
     kept.rename(path)
     arrays.make(row, wanted, store, pack=False)
     path.unlink()
-    assert published_rows.resolve(row, wanted, store) == own, "a server that has only the processed folder"
+    assert lfan_rows.resolve(row, wanted, store) == own, "a server that has only the processed folder"

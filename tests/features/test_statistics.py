@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import statistics
+from lib.files import ROOT
 from lib.store import Shelf
 
 

@@ -8,7 +8,7 @@ import torch
 
 from lib import models, weights
 from lib.errors import InputError
-from lib.features import vggish, vggish_tensorflow
+from lib.features import vggish
 from tests.features.signals import click, tones
 from tests.shared_files import shared
 
@@ -106,12 +106,12 @@ def test_tensorflows_arrays_become_the_ports_weights(tmp_path):
     layers = {"vggish/conv1": "features.0", "vggish/fc2": "embeddings.4"}
     generator = np.random.default_rng(0)
     variables = {}
-    for name, layer in vggish_tensorflow.LAYERS.items():
+    for name, layer in vggish.LAYERS.items():
         shape = shapes[f"{layer}.weight"] if layer in layers.values() else (1,) * len(shapes[f"{layer}.weight"])
         order = (2, 3, 1, 0) if len(shape) == 4 else (1, 0)
         variables[f"{name}/weights"] = generator.standard_normal([shape[k] for k in order])
         variables[f"{name}/biases"] = generator.standard_normal(shape[0])
-    found = vggish_tensorflow.state_dict(variables)
+    found = vggish.state_dict(variables)
     assert found.keys() == shapes.keys()
     for layer in layers.values():
         assert found[f"{layer}.weight"].shape == shapes[f"{layer}.weight"]
@@ -119,14 +119,14 @@ def test_tensorflows_arrays_become_the_ports_weights(tmp_path):
     assert found["embeddings.4.weight"][7, 9] == np.float32(variables["vggish/fc2/weights"][9, 7])
     del variables["vggish/fc2/biases"]
     with pytest.raises(InputError, match="no variable vggish/fc2/biases"):
-        vggish_tensorflow.state_dict(variables)
+        vggish.state_dict(variables)
     np.savez(tmp_path / "pca.npz", pca_eigen_vectors=np.eye(128), pca_means=np.zeros((128, 1)))
-    pca = torch.load(vggish_tensorflow.convert_pca(tmp_path / "pca.npz", tmp_path / "pca.pth"), weights_only=True)
+    pca = torch.load(vggish.convert_pca(tmp_path / "pca.npz", tmp_path / "pca.pth"), weights_only=True)
     assert pca["pca_means"].shape == (128,)
 
 
 def test_without_tensorflow_the_converter_says_what_to_do(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
     with pytest.raises(InputError, match="TensorFlow is not installed") as told:
-        vggish_tensorflow.read("vggish_model.ckpt")
+        vggish.read("vggish_model.ckpt")
     assert "weights get vggish" in str(told.value)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib import forward, models, windows
-from lib.models import overlap
+from lib import models
+from lib.features import windows
+from lib.models import forward
+from lib.models.fast import overlap
 
 
 def stirred(net):

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import losses, models
+from lib import models
 from lib.errors import InputError
+from lib.training import losses
 from tests.models.golden_fill import GAIN_FUSION, cosine, fill, wave
 from tests.shared_files import shared
 

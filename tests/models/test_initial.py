@@ -9,7 +9,7 @@ from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
 from lib import models
 from lib.errors import InputError
-from lib.models import initial
+from lib.models import published
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(their
     net = models.create("tsav", channels=4)
     mask = net.video_model["r2plus1d"].stem[0].weight[:, 3].detach().clone()
     last = net.fc[1].weight.detach().clone()
-    found = initial.pretrained(net).state_dict()
+    found = published.pretrained(net).state_dict()
     video, audio = "video_model.r2plus1d.", "audio_model.resnet."
     assert torch.equal(found[video + "layer3.1.conv2.0.3.weight"], theirs["video"]["layer3.1.conv2.0.3.weight"])
     assert torch.equal(found[audio + "layer4.0.bn1.running_var"], theirs["audio"]["layer4.0.bn1.running_var"])
@@ -45,7 +45,7 @@ def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(their
 def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
     monkeypatch.setattr(R2Plus1D_18_Weights, "get_state_dict", lambda *_, **__: pytest.fail("fetched"))
     with pytest.raises(InputError, match=r"set `width: 1\.0`"):
-        initial.pretrained(models.create("tsav", width=0.125))
+        published.pretrained(models.create("tsav", width=0.125))
 
 
 def test_without_a_connection_the_message_says_where_the_file_could_go(monkeypatch):
@@ -53,4 +53,4 @@ def test_without_a_connection_the_message_says_where_the_file_could_go(monkeypat
         raise URLError("no route")
     monkeypatch.setattr(R2Plus1D_18_Weights, "get_state_dict", fail)
     with pytest.raises(InputError, match=r"cannot be had.*no route[\s\S]*checkpoints"):
-        initial.pretrained(models.create("tsav"))
+        published.pretrained(models.create("tsav"))

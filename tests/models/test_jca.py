@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from lib import losses, models
+from lib import models
 from lib.errors import InputError
-from lib.models.co_attention import CoAttention
-from lib.models.recurrent import ResidualLSTM
+from lib.models.blocks.attention import CoAttention
+from lib.models.blocks.recurrent import ResidualLSTM
+from lib.training import losses
 
 SMALL = {"steps": 6, "visual_channels": 5, "visual_positions": 4, "audio_channels": 7, "width": 1 / 32}
 

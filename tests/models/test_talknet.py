@@ -9,9 +9,9 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models import rotary
-from lib.models.light_asd import grey
-from lib.models.synchrony_attention import AttentionLayer, Look
+from lib.models.blocks import rotary
+from lib.models.blocks.synchrony_attention import AttentionLayer, Look
+from lib.models.speakers.light_asd import grey
 from tests.models import golden_fill
 from tests.shared_files import shared
 
@@ -111,7 +111,7 @@ def test_light_asd_gives_the_same_in_evaluation_whether_a_clip_is_taken_whole_or
     net = models.create("light_asd", width=1 / 8, face_size=16).eval()
     items = batch(90)
     whole = run(net, items)
-    monkeypatch.setattr("lib.models.light_asd.AT_ONCE", 16)
+    monkeypatch.setattr("lib.models.speakers.light_asd.AT_ONCE", 16)
     torch.testing.assert_close(run(net, items), whole, atol=1e-6, rtol=1e-5)
 
 
@@ -126,7 +126,7 @@ def test_light_asd_folds_its_norms_without_changing_a_number():
     block, x = net.model.audioEncoder.block1, torch.randn(1, 1, 13, 20)
     norm, convolution = block.bn_m_3, block.m_3
     by_hand = torch.relu(norm.eval()(torch.nn.functional.conv2d(x, convolution.weight, padding=(1, 0))))
-    from lib.models.light_asd import _step
+    from lib.models.speakers.light_asd import _step
     found = _step(block.eval(), "m_3", x, lambda weight: weight, (1, 0))
     torch.testing.assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
 

@@ -6,8 +6,7 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models.tsav import CLIP_MEAN, CLIP_STD, normalise_clip
-from lib.models.tsav_backbone import backbone_from_tsav, positions
+from lib.models.affect.tsav import CLIP_MEAN, CLIP_STD, backbone_from_tsav, normalise_clip, positions
 from tests.models.golden_fill import GAIN_TSAV, cosine, fill, sine
 from tests.shared_files import shared
 

@@ -6,24 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from lib import (
-    arrays,
-    checkpoints,
-    cluster,
-    costs,
-    evaluation,
-    feature_arrays,
-    forward,
-    inference,
-    models,
-    params,
-    preprocessing,
-    training,
-)
-from lib.declarations import ROOT
+from lib import arrays, models, parallel, parameters
 from lib.errors import InputError
+from lib.evaluation import checkpoint, prediction, scores
+from lib.experiments import bookkeeping, costs
+from lib.features import own
+from lib.files import ROOT
+from lib.models import checkpoints, forward
 from lib.models.base import REGISTRY, Model
 from lib.store import request
+from lib.training import trainer as training_trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -38,7 +30,7 @@ def recipe(root, features=("mel_statistics", "pixels"), **changes):
 def prepared(root, method):
     """Make what the recipe needs, as 02 and 03 do; trials that lack something are named."""
     table = tiny_set.table(root)
-    outcomes = cluster.map(lambda trial: arrays.make_all(trial, method.arrays(), method.store),
+    outcomes = parallel.map(lambda trial: arrays.make_all(trial, method.arrays(), method.store),
                            table.to_dict("records"), 1, name=lambda trial: trial["trial"])
     return table[[outcome.ok for outcome in outcomes]].reset_index(drop=True), {
         outcome.item["trial"]: outcome.error for outcome in outcomes if not outcome.ok}
@@ -75,10 +67,10 @@ def test_arrays_of_the_repository_are_learnt_from_and_every_frame_is_predicted(t
     method = recipe(tiny, features, options={"network": network}, lr=0.01, epochs=3, va_loss="mse")
     table, lost = prepared(tiny, method)
     assert not lost
-    trainer = training.Trainer(method, table, tmp_path / "run")
+    trainer = training_trainer.Trainer(method, table, tmp_path / "run")
     history = trainer.fit()
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
-    predictor = inference.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
     for trial, _, _, n_frames in tiny_set.TRIALS:
         values = predictor.predict(trial)["va"]
         assert values.shape == (n_frames, 2)
@@ -90,12 +82,12 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
     method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})
     table, lost = prepared(tiny, method)
     assert not lost
-    training.Trainer(method, table, tmp_path / "run").fit()
-    predictor = inference.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
+    training_trainer.Trainer(method, table, tmp_path / "run").fit()
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
     some = table[table["split"] != "train"].reset_index(drop=True)
     for trial in some["trial"]:
-        inference.predict_trial(predictor, tmp_path / "out", trial)
-    found = evaluation.finish(predictor, some, tmp_path / "out", [1, 5], 20)
+        prediction.predict_trial(predictor, tmp_path / "out", trial)
+    found = scores.finish(predictor, some, tmp_path / "out", [1, 5], 20)
     assert found["val"]["valence"]["n_frames"] > 0
     assert "label_valence" in pd.read_csv(tmp_path / "out/seen.csv")
 
@@ -103,7 +95,7 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
 def test_notebook_02_is_made_from_every_file_of_features(tiny):
     own_files(tiny)
     method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})
-    found = preprocessing.sources(tiny_set.table(tiny), method.store, [], method.arrays())
+    found = bookkeeping.sources(tiny_set.table(tiny), method.store, [], method.arrays())
     assert {path.relative_to(tiny / "data" / "features").as_posix() for path in found} == {
         f"{trial}/{name}.npy" for trial, _, _, _ in tiny_set.TRIALS for name in ("mine", "mine_time")}
 
@@ -115,9 +107,9 @@ def test_a_network_of_torchvision_looks_at_each_face(tiny):
     trial = table.iloc[0].to_dict()
     rows = np.asarray(method.read(trial["trial"], method._items[0]))
     faces = arrays.opened(trial, request("face", size=tiny_set.FACE), method.store)
-    net = feature_arrays._network("resnet18", "random", 0).eval()
+    net = own._network("resnet18", "random", 0).eval()
     x = torch.from_numpy(faces.read(np.arange(3))).permute(0, 3, 1, 2) / 255
-    mean, sd = (torch.tensor(three)[:, None, None] for three in (feature_arrays.MEAN, feature_arrays.SD))
+    mean, sd = (torch.tensor(three)[:, None, None] for three in (own.MEAN, own.SD))
     with torch.inference_mode():
         expected = net((x - mean) / sd).numpy()
     assert rows.shape == (60, 512)
@@ -219,7 +211,7 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
     method = recipe(tiny, ["pixels"], options={"network": "odd"})
     table, _ = prepared(tiny, method)
     with pytest.raises(InputError, match=what):
-        training.Trainer(method, table, tmp_path / "run").fit()
+        training_trainer.Trainer(method, table, tmp_path / "run").fit()
     windows = method.windows(table[:1])
     outputs = forward.predict(fitted(method, table, net()), method, windows, torch.device("cpu"))
     with pytest.raises(InputError, match="the network returned") as caught:
@@ -245,19 +237,19 @@ def test_the_first_notebook_forecasts_no_costs_of_a_network_whose_sizes_are_not_
 def test_a_training_starts_from_the_weights_of_another_run(tiny, tmp_path):
     method = recipe(tiny, ["pixels"])
     table, _ = prepared(tiny, method)
-    training.Trainer(method, table, tiny / "runs" / "first").fit()
+    training_trainer.Trainer(method, table, tiny / "runs" / "first").fit()
     second = recipe(tiny, ["pixels"], options={"start_from": "first"})
-    begun = training.Trainer(second, table, tmp_path / "second").model.state_dict()
+    begun = training_trainer.Trainer(second, table, tmp_path / "second").model.state_dict()
     saved = checkpoints.load(tiny / "runs/first/checkpoints/best.pt")["model"]
     assert all(torch.equal(begun[name], saved[name]) for name in saved)
     with pytest.raises(InputError, match="weights do not fit"):
-        training.Trainer(recipe(tiny, ["loudness"], options={"start_from": "first"}), table, tmp_path / "third")
+        training_trainer.Trainer(recipe(tiny, ["loudness"], options={"start_from": "first"}), table, tmp_path / "third")
     with pytest.raises(InputError, match="called nowhere"):
         recipe(tiny, ["pixels"], options={"start_from": "nowhere"}).files()
 
 
 @pytest.mark.parametrize("name", ["sample_features", "sample_features_network", "my_features"])
 def test_the_parameter_files_are_complete_experiments(name):
-    full = params.complete(params.load([ROOT / "params" / f"{name}.yaml"]))
+    full = parameters.complete(parameters.load([ROOT / "params" / f"{name}.yaml"]))
     assert full["recipe"] == "features"
     assert full["options"]["network"] in models.REGISTRY

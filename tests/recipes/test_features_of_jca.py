@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, costs, evaluation, forward, inference, models, store, training, trials
+from lib import arrays, models, store, trials
 from lib.errors import InputError
+from lib.evaluation import prediction, scores
+from lib.experiments import costs
 from lib.features import backbone
+from lib.models import forward
 from lib.store import request
+from lib.training import trainer
 from tests import tiny_set
 from tests.tiny_set import FACE, FEATURES, one_thread  # noqa: F401
 
@@ -175,7 +179,7 @@ def test_a_trial_of_one_frame_is_predicted(tiny, name, n_frames):
     tiny_set._write_trial(place, "one", affect, np.random.default_rng(0))
     method = tiny_set.create(name, tiny)
     torch.manual_seed(0)
-    found = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False).predict("one")
+    found = prediction.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False).predict("one")
     assert found["va"].shape == (n_frames, 2)
     assert np.isfinite(found["va"]).all()
 
@@ -187,7 +191,7 @@ def test_labels_that_are_all_the_same_are_refused_in_training(tiny, tmp_path, na
             rows[np.isfinite(rows[:, 1]), 1] = 0.25
         spoil(tiny, trial, request("va", mismatch="fit"), change)
     with pytest.raises(InputError, match=r"all labels of arousal are 0\.25"):
-        training.Trainer(tiny_set.create(name, tiny), tiny_set.table(tiny), tmp_path)
+        trainer.Trainer(tiny_set.create(name, tiny), tiny_set.table(tiny), tmp_path)
 
 
 def test_constant_val_labels_give_a_ccc_of_zero_that_says_why(tiny, tmp_path):
@@ -196,11 +200,11 @@ def test_constant_val_labels_give_a_ccc_of_zero_that_says_why(tiny, tmp_path):
             rows[np.isfinite(rows[:, 0]), 0] = -0.5
         spoil(tiny, trial, request("va", mismatch="fit"), change)
     method = tiny_set.create("jca", tiny)
-    predictor = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
+    predictor = prediction.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        inference.predict_trial(predictor, tmp_path, trial)
-    found = evaluation.finish(predictor, table, tmp_path, [1], 20)["val"]
+        prediction.predict_trial(predictor, tmp_path, trial)
+    found = scores.finish(predictor, table, tmp_path, [1], 20)["val"]
     assert found["valence"]["ccc"] == 0
     assert "all labels are -0.5" in found["valence"]["undefined"]
     assert "undefined" not in found["arousal"]
@@ -211,9 +215,9 @@ def test_a_trial_without_labels_is_predicted_and_has_no_score(tiny, tmp_path):
         rows[:] = np.nan
     spoil(tiny, "short", request("va", mismatch="fit"), change)
     method = tiny_set.create("jca", tiny)
-    predictor = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
+    predictor = prediction.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        inference.predict_trial(predictor, tmp_path, trial)
-    assert evaluation.finish(predictor, table, tmp_path, [1], 20)["val"]["valence"]["n_trials"] == 1
-    assert set(evaluation.by_trial(table, tmp_path)["trial"]) == {"seen"}
+        prediction.predict_trial(predictor, tmp_path, trial)
+    assert scores.finish(predictor, table, tmp_path, [1], 20)["val"]["valence"]["n_trials"] == 1
+    assert set(scores.by_trial(table, tmp_path)["trial"]) == {"seen"}

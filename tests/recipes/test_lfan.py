@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, checkpoints, datasets, forward, inference, models, params, recipes, training, trials
+from lib import arrays, datasets, models, recipes, trials
+from lib import parameters as params
 from lib.errors import InputError
+from lib.evaluation import checkpoint
 from lib.features import face_maps, statistics
-from lib.models import lfan_backbone
+from lib.models import checkpoints, forward
+from lib.models.affect import lfan
 from lib.store import listing, request
+from lib.training import trainer as training_trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -109,9 +113,9 @@ def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_
     table = trials.select(trials.read(store.trials_path), names).assign(split=["train", "train", "val"])
     outcomes = [arrays.make_all(row, method.arrays(), store) for row in table.to_dict("records")]
     assert "used without its inputs" in str(outcomes)
-    history = training.Trainer(method, table, server).fit()
+    history = training_trainer.Trainer(method, table, server).fit()
     assert history["released"].tolist() == [1, 2], "the cache moved down, made of the faces that were copied"
-    found = inference.load(server / "checkpoints" / "best.pt", p, store).predict(names[2])["va"]
+    found = checkpoint.load(server / "checkpoints" / "best.pt", p, store).predict(names[2])["va"]
     assert np.isfinite(found).all()
 
 
@@ -205,11 +209,11 @@ def test_a_prediction_never_sees_the_future(tiny):
 def test_one_emotion_leaves_the_other_empty_and_counts_alone(tiny, tmp_path):
     method = tiny_set.create("lfan", tiny, emotion="arousal", epochs=1)
     assert np.isnan(method.labels("1_left", "va")[:, 0]).all()
-    trainer = training.Trainer(method, tiny_set.table(tiny), tmp_path)
+    trainer = training_trainer.Trainer(method, tiny_set.table(tiny), tmp_path)
     row = trainer.fit().iloc[-1]
     assert np.isfinite(row["val_ccc_arousal"])
     assert "val_ccc_valence" not in row or np.isnan(row["val_ccc_valence"])
-    predictor = inference.load(tmp_path / "checkpoints" / "best.pt", method.params, method.store)
+    predictor = checkpoint.load(tmp_path / "checkpoints" / "best.pt", method.params, method.store)
     found = predictor.predict("hidden")["va"]
     assert np.isnan(found[:, 0]).all()
     assert np.isfinite(found[:, 1]).all()
@@ -236,8 +240,8 @@ def test_a_batch_in_parts_gives_the_same_gradient(tiny):
 
 def test_the_face_network_begins_with_the_weights_of_its_run_and_a_trained_one_needs_that_run_no_more(tiny, tmp_path):
     method = tiny_set.create("lfan", tiny, epochs=1, options={"releases": 0})
-    face, _ = lfan_backbone.load(method._file, 24)
-    trainer = training.Trainer(method, tiny_set.table(tiny), tmp_path)
+    face, _ = lfan.load(method._file, 24)
+    trainer = training_trainer.Trainer(method, tiny_set.table(tiny), tmp_path)
     for one, other in zip(trainer.model.backbone.parameters(), face.parameters(), strict=True):
         assert torch.equal(one, other)
         assert not one.requires_grad
@@ -259,18 +263,18 @@ def test_a_network_that_saw_the_validation_trials_is_refused(tiny, tmp_path):
     content = torch.load(place, weights_only=True)
     torch.save({**content, "trained_on": ["seen"]}, place)
     with pytest.raises(InputError, match="leak: seen"):
-        training.Trainer(tiny_set.create("lfan", tiny, runs_root=str(runs_root)), tiny_set.table(tiny), tmp_path)
+        training_trainer.Trainer(tiny_set.create("lfan", tiny, runs_root=str(runs_root)), tiny_set.table(tiny), tmp_path)
 
 
 def test_a_file_of_another_network_is_refused(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"weights without backbone"):
-        lfan_backbone.load(tmp_path / "other.pt")
+        lfan.load(tmp_path / "other.pt")
     net = models.create("lfan_backbone", classes=2, width=1 / 16, face_size=24)
     torch.save({f"module.{key}": value for key, value in net.state_dict().items()}, tmp_path / "authors.pth")
-    assert lfan_backbone.load(tmp_path / "authors.pth", 24)[1] == {}
+    assert lfan.load(tmp_path / "authors.pth", 24)[1] == {}
     with pytest.raises(InputError, match="do not fit faces of 40 pixels"):
-        lfan_backbone.load(tmp_path / "authors.pth", 40)
+        lfan.load(tmp_path / "authors.pth", 40)
 
 
 # ---- statistics, published rules

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import evaluation, windows
 from lib.errors import InputError
-from lib.features import mel, published_sound
-from lib.recipes import jca as jca_recipe
+from lib.evaluation import scores
+from lib.features import mel, published_sound, windows
+from lib.recipes import jca
 from lib.store import request
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
@@ -110,7 +110,7 @@ def test_the_rate_jumps_as_the_authors_log_shows_and_only_then(tiny):
     published, corrected = tiny_set.create("jca", tiny, **JCA), tiny_set.create("jca", tiny)
     assert [round(published.rate_factor(epoch), 3) for epoch in range(5, 11)] == [1, 10, 8, 8, 6.4, 6.4]
     assert all(corrected.rate_factor(epoch) == 1 for epoch in range(50))
-    assert "171" in jca_recipe.SKIPPED
+    assert "171" in jca.SKIPPED
 
 
 @pytest.mark.parametrize("name", ["jca", "tsav"])
@@ -173,7 +173,7 @@ def test_scores_are_smoothed_with_the_published_boxes_and_zero_filled_beside_the
     method = tiny_set.create("jca", tiny, **JCA)
     assert method.published_widths == {"valence": 20, "arousal": 50}
     assert set(tiny_set.create("tsav", tiny).published_widths.values()) == {1}
-    found = evaluation.zero_filled(labels, raw, {"valence": 1, "arousal": 1})
+    found = scores.zero_filled(labels, raw, {"valence": 1, "arousal": 1})
     masked = method.metrics({"va": labels}, {"va": raw})
     for emotion in ("valence", "arousal"):
         assert found[emotion]["ccc"] > masked[emotion]["ccc"] + 0.05   # that is why it is kept apart

@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, faces, forward, recipes, trials
+from lib import arrays, recipes
+from lib import trials as trials_module
 from lib.errors import InputError
+from lib.faces import faces
 from lib.features import mel
+from lib.models import forward
 from lib.recipes.base import WINDOW_COLUMNS
 from lib.store import Request, request
 from tests import tiny_set
@@ -551,7 +554,7 @@ def with_clips(batch):
 @every_recipe
 def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     method = tiny_set.create(name, tiny)
-    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
+    windows = list(method.windows(trials_module.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
     one_by_one, together = method.collate([method.example(window) for window in windows]), method.gather(windows, CPU)
     together = with_clips(together)
     assert {"clip", "mel", "visual", "audio", "frame"} & together.keys()
@@ -576,7 +579,7 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
     method, plain = (tiny_set.create("tsav", root, **changes) for _ in range(2))
     for each in (method, plain):   # masks come from landmarks, which this set does not have
         each._opened["read", "seen", request("mask")] = masks
-    windows = method.windows(trials.select(tiny_set.table(root), ["seen"])).sort_values("first_target")
+    windows = method.windows(trials_module.select(tiny_set.table(root), ["seen"])).sort_values("first_target")
     windows = list(windows.itertuples(index=False))[30:50]
     one_by_one = plain.collate([plain.example(window) for window in windows])
     monkeypatch.setattr(faces.Faces, "read", counted)
@@ -589,6 +592,6 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
 
 def test_windows_of_several_trials_make_a_batch_too(tiny):
     method = tiny_set.create("tsav", tiny)
-    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen", "short"])).itertuples(index=False))
+    windows = list(method.windows(trials_module.select(tiny_set.table(tiny), ["seen", "short"])).itertuples(index=False))
     assert len({window.trial for window in windows[45:55]}) == 2
     assert len(method.gather(windows[45:55], CPU)["clip"]) == 10

@@ -5,8 +5,9 @@ import wave
 import numpy as np
 import pytest
 
-from lib import arrays, media
+from lib import arrays
 from lib.errors import InputError
+from lib.media import writing
 from lib.store import Store, request
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -20,7 +21,7 @@ def root(tmp_path_factory):
     """A video without sound; its sound lies beside it in wav files of many kinds."""
     place = tmp_path_factory.mktemp("data")
     black = (np.zeros((32, 32, 3), np.uint8) for _ in range(FRAMES))
-    media.write_video(place / "v.mp4", black, np.arange(FRAMES) / FPS)
+    writing.write_video(place / "v.mp4", black, np.arange(FRAMES) / FPS)
     return place
 
 

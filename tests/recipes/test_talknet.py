@@ -7,9 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import asd_crops, forward, inference, models, params, recipes, training, trials
+from lib import models, parameters, recipes, trials
 from lib.errors import InputError
+from lib.evaluation import checkpoint, prediction
+from lib.faces import speaker_crops
+from lib.models import forward
 from lib.store import Store, request
+from lib.training import trainer as training_trainer
 from tests import tiny_clips
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -40,9 +44,9 @@ def store(root):
 
 def create(root, options=(), **changes):
     places = {name: str(root / name.removesuffix("_root")) for name in ("processed_root", "runs_root", "clips_root")}
-    full = params.complete({**SMALL, **places, **changes, "options": {**OPTIONS, **dict(options)}})
+    full = parameters.complete({**SMALL, **places, **changes, "options": {**OPTIONS, **dict(options)}})
     full = {name: Path(value) if name.endswith("_root") else value for name, value in full.items()}
-    return recipes.create("talknet", params.Params(full), store(root))
+    return recipes.create("talknet", parameters.Params(full), store(root))
 
 
 def table(root, split=""):
@@ -93,7 +97,7 @@ def test_the_batch_is_the_published_triple_and_what_else_is_known(root):
     assert found["face"].dtype == torch.float32
     unseen = found["face"][~found["visible"]]
     assert len(unseen)
-    assert (unseen == asd_crops.FILL).all()
+    assert (unseen == speaker_crops.FILL).all()
     torch.testing.assert_close(found["time"][0], torch.arange(frames) / 25)
     torch.testing.assert_close(found["audio_time"][0], torch.arange(frames) / 25 + 0.0125)
     assert "pad" not in found
@@ -105,7 +109,7 @@ def test_a_clip_that_is_too_short_is_filled_up_with_grey_silence_and_no_labels(r
     examples = [recipe.example(row) for row in rows.assign(stop=rows["start"] + [20, 12]).itertuples(index=False)]
     found = recipe.collate(examples)
     assert found["pad"].sum(1).tolist() == [0, 8]
-    assert (found["face"][1, 12:] == asd_crops.FILL).all()
+    assert (found["face"][1, 12:] == speaker_crops.FILL).all()
     assert (found["speaking"][1, 12:] == -1).all()
 
 
@@ -194,27 +198,27 @@ def test_long_pieces_are_evaluated_in_overlapping_windows_and_every_frame_gets_a
     ({"rules": "published"}, {"network": "talknet", "keep_crops": False})])
 def test_every_network_trains_resumes_and_predicts(root, tmp_path, changes, options):
     recipe = create(root, options, **changes)
-    trainer = training.Trainer(recipe, table(root), tmp_path)
+    trainer = training_trainer.Trainer(recipe, table(root), tmp_path)
     history = trainer.fit()
     assert np.isfinite(history["loss"]).all()
     assert history["score"].between(0, 1).all()
     assert recipe.statistics == {"fps": 25.0}
-    predictor = inference.load(tmp_path / "checkpoints" / "best.pt", recipe.params, recipe.store)
+    predictor = checkpoint.load(tmp_path / "checkpoints" / "best.pt", recipe.params, recipe.store)
     values = predictor.predict("c_2")
-    shown = inference.prediction_table(predictor, "c_2", values)
+    shown = prediction.prediction_table(predictor, "c_2", values)
     assert shown["speaking"].between(0, 1).all()
     x1, y1, x2, y2 = tiny_clips.BOXES["2"]
     assert shown[["x", "y", "width", "height"]].iloc[0].tolist() == [x1, y1, x2 - x1, y2 - y1]
     assert shown["x"].isna().sum() == 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0])
     unseen = 2 * (tiny_clips.ABSENT[1] - tiny_clips.ABSENT[0]) * recipe.uses_video
     assert shown["valid"].sum() == 40 - unseen
-    assert inference.prediction_table(predictor, "nobody", predictor.predict("nobody")).empty
+    assert prediction.prediction_table(predictor, "nobody", predictor.predict("nobody")).empty
 
 
 def test_it_learns_that_the_face_whose_mouth_follows_the_sound_speaks(root, tmp_path):
     recipe = create(root, {"windows_a_clip": 4, "augment": "none", "noise": 0.0, "shortest": 20, "visual_momentum": 0.1,
                            "frames": 80}, epochs=4, lr=3.0e-3)
-    history = training.Trainer(recipe, table(root), tmp_path).fit()
+    history = training_trainer.Trainer(recipe, table(root), tmp_path).fit()
     assert history["score"].iloc[-1] > 0.75   # as many frames as not are positive: chance is about 0.5
 
 
@@ -228,7 +232,7 @@ def test_frames_that_no_prediction_is_there_for_have_no_label(root):
 
 def test_clips_of_other_lengths_lie_in_another_folder(root):
     full = dict(create(root).params)
-    recipe = recipes.create("talknet", params.Params({**full, "clips_root": Path(""), "clip_length": 300}), store(root))
+    recipe = recipes.create("talknet", parameters.Params({**full, "clips_root": Path(""), "clip_length": 300}), store(root))
     with pytest.raises(InputError, match="no index of clips") as told:
         recipe.windows(table(root, "train"), 0)
     assert told.value.where.endswith("tiny/dataset_clips_L300")

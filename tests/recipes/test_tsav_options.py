@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib import checkpoints, faces, forward, inference, training, trials
+from lib import trials
 from lib.errors import InputError
-from lib.models import initial
+from lib.evaluation import checkpoint
+from lib.faces import faces
+from lib.models import checkpoints, forward, published
+from lib.training import trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -43,7 +46,7 @@ def test_missing_labels_are_guessed_in_training_only_and_only_when_asked_for(tin
 
 def test_a_training_with_guessed_labels_runs_and_its_checkpoint_loads(tiny, tmp_path):
     method = tiny_set.create("tsav", tiny, epochs=1, val_every=50, options={"pseudo": True, "frame_step": 10})
-    training.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
+    trainer.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
     saved = checkpoints.load(tmp_path / "checkpoints" / "last.pt")
     assert len(saved["statistics"]["pseudo"]["va"]) == 7
 
@@ -56,13 +59,13 @@ def test_guessing_needs_both_kinds_of_labels(tiny):
 
 def test_pretrained_weights_are_fetched_once_in_training_and_never_in_prediction(tiny, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(initial, "pretrained", asked.append)
-    training.Trainer(recipe(tiny), tiny_set.table(tiny), tmp_path)
+    monkeypatch.setattr(published, "pretrained", asked.append)
+    trainer.Trainer(recipe(tiny), tiny_set.table(tiny), tmp_path)
     assert not asked
     method = tiny_set.create("tsav", tiny, epochs=1, val_every=50, options={"initial": "pretrained", "frame_step": 20})
-    training.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
+    trainer.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
     assert len(asked) == 1
-    inference.load(tmp_path / "checkpoints" / "best.pt", method.params, tiny_set.store(tiny))
+    checkpoint.load(tmp_path / "checkpoints" / "best.pt", method.params, tiny_set.store(tiny))
     assert len(asked) == 1
 
 
