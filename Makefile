@@ -36,6 +36,7 @@ test-slow: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 lab: $(INSTALLED)
 	$(BIN)/python -m jupyter lab notebooks

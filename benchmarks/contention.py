@@ -1,8 +1,10 @@
-"""What a busy machine costs: training steps alone, and two trainings at once, for several ways of waiting at barriers.
+"""What a busy machine costs: training steps alone, and two trainings at once, for several ways of
+waiting at barriers.
 
     python benchmarks/contention.py [--steps 20] [--threads 2] [--networks small sample]
 
-Each training is a process of its own that imports PyTorch before `lib`, so that "as it is" is GNU OpenMP's own default.
+Each training is a process of its own that imports PyTorch before `lib`, so that "as it is" is GNU
+OpenMP's own default.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import publish  # noqa: E402
+from report import publish
 
 WAYS = {
     "as it is": {},
@@ -45,9 +47,19 @@ def main() -> None:
     for network in asked.networks:
         for way, environment in WAYS.items():
             alone, both = (measure(network, environment, asked, count) for count in (1, 2))
-            rows.append([NAMES[network], way, f"{1000 * alone:.0f}", f"{1000 * both:.0f}", f"{both / alone:.1f}"])
+            rows.append(
+                [
+                    NAMES[network],
+                    way,
+                    f"{1000 * alone:.0f}",
+                    f"{1000 * both:.0f}",
+                    f"{both / alone:.1f}",
+                ]
+            )
     columns = ["network", "waiting", "alone, ms per step", "two at once, ms per step", "ratio"]
-    note = f"Median of {asked.steps} training steps after 2, {asked.threads} threads in each process."
+    note = (
+        f"Median of {asked.steps} training steps after 2, {asked.threads} threads in each process."
+    )
     publish("contention", columns, rows, ["torch"], [note])
 
 
@@ -57,7 +69,10 @@ def measure(network: str, environment: dict, asked: argparse.Namespace, count: i
     inherited = {name: value for name, value in os.environ.items() if name not in unset}
     command = [sys.executable, __file__, "--child", network, "--steps", str(asked.steps)]
     settings = {**inherited, **environment, "OMP_NUM_THREADS": str(asked.threads)}
-    children = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    children = [
+        subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
     printed = [child.communicate()[0] for child in children]
     return statistics.median(float(text) for line in printed for text in line.split())
 
@@ -70,7 +85,11 @@ def steps(network: str, count: int) -> list[float]:
 
     torch.manual_seed(0)
     if network == "small":
-        layers = [torch.nn.Conv3d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(8, 8, 3, padding=1)]
+        layers = [
+            torch.nn.Conv3d(3, 8, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.Conv3d(8, 8, 3, padding=1),
+        ]
         net, batch = torch.nn.Sequential(*layers), torch.rand(4, 3, 8, 64, 64)
     else:
         net = models.create("tsav", width=0.11, face_size=64, audio_seconds=2.0)

@@ -1,11 +1,14 @@
-"""Freeze what the product computes: arrays of both sample sets, predictions and metrics of a smoke run per recipe.
+"""Freeze what the product computes: arrays of both sample sets, predictions and metrics of a smoke
+run per recipe.
 
-    python benchmarks/freeze.py OUT                  # run everything into OUT (10 minutes) and compare with frozen.json
-    python benchmarks/freeze.py OUT --keep           # the same, and make it the new benchmarks/frozen.json
-    python benchmarks/freeze.py OUT --against OLD    # compare two folders of the same machine byte by byte
+    python benchmarks/freeze.py OUT                  # run everything into OUT (10 minutes) and
+    compare with frozen.json python benchmarks/freeze.py OUT --keep           # the same, and make
+    it the new benchmarks/frozen.json python benchmarks/freeze.py OUT --against OLD    # compare two
+    folders of the same machine byte by byte
 
-frozen.json holds what does not depend on the machine: the digits of every array (a hash of what it is made from) and
-metrics to 1e-3. A change that alters a number freezes anew in the same commit, which says which number and why.
+frozen.json holds what does not depend on the machine: the digits of every array (a hash of what it
+is made from) and metrics to 1e-3. A change that alters a number freezes anew in the same commit,
+which says which number and why.
 """
 
 from __future__ import annotations
@@ -55,9 +58,17 @@ def main() -> None:
 
 
 def compute(out: Path) -> None:
-    """Run the smoke experiment of each recipe into `out`; what is there already is only brought up to date."""
-    places = {"data_root": out / "data", "processed_root": out / "processed", "runs_root": out / "runs"}
-    overrides = [word for name, path in places.items() for word in ("-p", name, str(path.resolve()))]
+    """Run the smoke experiment of each recipe into `out`; what is there already is only brought up
+    to date.
+    """
+    places = {
+        "data_root": out / "data",
+        "processed_root": out / "processed",
+        "runs_root": out / "runs",
+    }
+    overrides = [
+        word for name, path in places.items() for word in ("-p", name, str(path.resolve()))
+    ]
     for name in RUNS:
         files = [f"params/{name}.yaml", "params/overlays/smoke.yaml"]
         command = [sys.executable, "-m", "lib", "run", *files, *overrides, "-p", "device", "cpu"]
@@ -81,7 +92,9 @@ def frozen(out: Path) -> dict:
     for name, paths in arrays(out).items():
         if not LEARNT.search(name):
             digits[name] = [path.stem.rsplit("-", 1)[1] for path in paths]
-    metrics = {path.parent.name: numbers(json.loads(path.read_text())) for path in metric_files(out)}
+    metrics = {
+        path.parent.name: numbers(json.loads(path.read_text())) for path in metric_files(out)
+    }
     return {"arrays": digits, "metrics": metrics}
 
 
@@ -107,15 +120,20 @@ def numbers(value: object, name: str = "") -> dict[str, float]:
 def contents(out: Path) -> dict:
     """SHA-256 of the content of all arrays and predictions; metrics as they are.
 
-    Arrays are known by their name alone: the digits of what a trained network made hold the fingerprint of its
-    checkpoint, which holds the paths of its run.
+    Arrays are known by their name alone: the digits of what a trained network made hold the
+    fingerprint of its checkpoint, which holds the paths of its run.
     """
     files = arrays(out)
     for path in sorted((out / "runs").glob("*/predictions/*.csv")):
         files[str(path.relative_to(out))] = [path]
-    digests = {name: sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
-               for name, paths in files.items()}
-    metrics = {str(path.relative_to(out)): numbers(json.loads(path.read_text())) for path in metric_files(out)}
+    digests = {
+        name: sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        for name, paths in files.items()
+    }
+    metrics = {
+        str(path.relative_to(out)): numbers(json.loads(path.read_text()))
+        for path in metric_files(out)
+    }
     return {"files": digests, "metrics": metrics}
 
 

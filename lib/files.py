@@ -10,8 +10,14 @@ from pathlib import Path
 from .errors import InputError, explain_full_disk
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = ("01_download_check", "02_preprocess_visual", "03_preprocess_audio", "04_preprocess_labels",
-             "05_train", "06_inference")
+NOTEBOOKS = (
+    "01_download_check",
+    "02_preprocess_visual",
+    "03_preprocess_audio",
+    "04_preprocess_labels",
+    "05_train",
+    "06_inference",
+)
 
 
 def short(path: Path) -> str:
@@ -25,9 +31,11 @@ def resolve(text: str | Path) -> Path:
 
 
 def weights_file(text: str, runs_root: Path) -> Path:
-    """The file that a parameter such as `backbone_run` names: a run's best checkpoint, or a weights file as it is.
+    """The file that a parameter such as `backbone_run` names: a run's best checkpoint, or a weights
+    file as it is.
 
-    Only what is there can tell which: a run may be called tsav_lr1.5. Where neither is, the place of the run's one.
+    Only what is there can tell which: a run may be called tsav_lr1.5. Where neither is, the place
+    of the run's one.
     """
     best = Path(runs_root) / text / "checkpoints" / "best.pt"
     file = ROOT / Path(text).expanduser()
@@ -38,8 +46,11 @@ def checkpoint(text: str, runs_root: Path) -> Path:
     """Like `weights_file`. Raises InputError when the file does not exist."""
     place = weights_file(text, runs_root)
     if not place.is_file():
-        raise InputError(f"there is neither a trained run nor a weights file called {text}", where=place,
-                         todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name")
+        raise InputError(
+            f"there is neither a trained run nor a weights file called {text}",
+            where=place,
+            todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name",
+        )
     return place
 
 
@@ -64,7 +75,9 @@ def write_text(path: Path, text: str) -> Path:
 
 @contextlib.contextmanager
 def temporary_name(path: Path) -> Iterator[Path]:
-    """A name beside `path` for a file that is not whole yet; nothing of that name is left afterwards."""
+    """A name beside `path` for a file that is not whole yet; nothing of that name is left
+    afterwards.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

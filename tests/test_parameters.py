@@ -1,4 +1,6 @@
-"""Parameters: the grammar of the notebooks' cells, YAML files, and a message for each mistake people make."""
+"""Parameters: the grammar of the notebooks' cells, YAML files, and a message for each mistake
+people make.
+"""
 
 import json
 import pickle
@@ -11,7 +13,7 @@ import pytest
 from lib import files, grammar, parameters
 from lib.errors import InputError
 
-CELL = '''run: str = ""                # machine: run folder; empty for the parameter file's stem
+CELL = """run: str = ""                # machine: run folder; empty for the parameter file's stem
 dataset: str = "sample"      # data: data set
 recipe: str = "toy"          # model: method
 modality: str = "audiovisual"  # model: streams; one of audiovisual, audio, video
@@ -24,7 +26,7 @@ stream_loss: bool = False    # training: auxiliary loss
 runs_root: str = "runs"      # place: where run folders are
 video_path: str = ""         # place: a video to predict, empty for none
 options: dict = {}           # model: what only one recipe has
-'''
+"""
 RECIPE = '''
 import not_installed
 
@@ -40,16 +42,24 @@ class Recipe(not_installed.Recipe):
 def folder(tmp_path):
     """Two notebooks: 05 declares CELL, 04 the data set and `label_delay`."""
     write_notebook(tmp_path / "05_train.ipynb", CELL)
-    write_notebook(tmp_path / "04_preprocess_labels.ipynb",
-                   'dataset: str = "sample"  # data: name of the data set\n'
-                   'label_delay: int = 0  # data: frames; from 0 to 50\n')
+    write_notebook(
+        tmp_path / "04_preprocess_labels.ipynb",
+        'dataset: str = "sample"  # data: name of the data set\n'
+        "label_delay: int = 0  # data: frames; from 0 to 50\n",
+    )
     return tmp_path
 
 
 def write_notebook(path, source, *more):
     cells = [nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})]
-    notebook = nbformat.v4.new_notebook(cells=cells + [nbformat.v4.new_code_cell(text) for text in more])
-    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    notebook = nbformat.v4.new_notebook(
+        cells=cells + [nbformat.v4.new_code_cell(text) for text in more]
+    )
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
     nbformat.write(notebook, path)
 
 
@@ -82,6 +92,7 @@ def file(tmp_path, text, name="a.yaml"):
 
 # ---- grammar
 
+
 def test_a_declaration_has_type_default_help_and_range(names):
     lr = names["lr"]
     assert (lr.name, lr.type, lr.default, lr.low, lr.high) == ("lr", "float", 1e-4, 1e-7, 1.0)
@@ -91,7 +102,10 @@ def test_a_declaration_has_type_default_help_and_range(names):
 
 
 def test_all_notebooks_together_declare_each_parameter_once(names, folder):
-    both = {**grammar.declared("04_preprocess_labels", folder), **grammar.declared("05_train", folder)}
+    both = {
+        **grammar.declared("04_preprocess_labels", folder),
+        **grammar.declared("05_train", folder),
+    }
     assert set(names) == set(both)
     assert "label_delay" in names
 
@@ -101,18 +115,21 @@ def test_papermill_sees_the_same_names(folder):
     assert list(seen) == list(grammar.declared("05_train", folder))
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("lr = 1.0", "declares no parameter"),
-    ("print(1)", "declares no parameter"),
-    ("lr: float", "declares no parameter"),
-    ("lr: float = 1 / 2", "no constant"),
-    ("lr: float | None = None", "type float | None"),
-    ("lr: float = '1'", "default of lr"),
-    ("lr: float = 1.0  # rate = speed", "equals sign"),
-    ("lr: float = 1.0\nlr: float = 2.0", "twice"),
-    ("lr: float = ", "cannot read"),
-    ("lr: float = 1.0  # rate; from a to b", "range without numbers"),
-])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("lr = 1.0", "declares no parameter"),
+        ("print(1)", "declares no parameter"),
+        ("lr: float", "declares no parameter"),
+        ("lr: float = 1 / 2", "no constant"),
+        ("lr: float | None = None", "type float | None"),
+        ("lr: float = '1'", "default of lr"),
+        ("lr: float = 1.0  # rate = speed", "equals sign"),
+        ("lr: float = 1.0\nlr: float = 2.0", "twice"),
+        ("lr: float = ", "cannot read"),
+        ("lr: float = 1.0  # rate; from a to b", "range without numbers"),
+    ],
+)
 def test_a_line_out_of_the_grammar_is_refused_with_its_place(line, words):
     with pytest.raises(InputError) as caught:
         grammar.parse(line, "cell")
@@ -121,8 +138,10 @@ def test_a_line_out_of_the_grammar_is_refused_with_its_place(line, words):
 
 
 def test_a_notebook_without_a_tagged_cell_is_refused(tmp_path):
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x: int = 1")]),
-                   tmp_path / "05_train.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x: int = 1")]),
+        tmp_path / "05_train.ipynb",
+    )
     with pytest.raises(InputError, match="tagged"):
         grammar.declared("05_train", tmp_path)
     with pytest.raises(InputError, match="not there"):
@@ -144,8 +163,12 @@ def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):
 
 def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
     there = tmp_path / "recipes"
-    (there / "small.py").write_text("from x import toy\nclass Recipe(toy.Recipe):\n    network = 'small'\n")
-    (there / "more.py").write_text("class Recipe(toy.Recipe):\n    class Options:\n        layers: int = 2  # blocks\n")
+    (there / "small.py").write_text(
+        "from x import toy\nclass Recipe(toy.Recipe):\n    network = 'small'\n"
+    )
+    (there / "more.py").write_text(
+        "class Recipe(toy.Recipe):\n    class Options:\n        layers: int = 2  # blocks\n"
+    )
     found = grammar.recipes(there)
     assert list(found["small"]) == ["channels", "dropout"]
     assert list(found["more"]) == ["channels", "dropout", "layers"]
@@ -153,37 +176,43 @@ def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
 
 # ---- mistakes in values
 
+
 def test_a_typo_is_answered_with_the_nearest_name(names):
     assert problem(names, epoch=3) == "epoch: no such parameter; did you mean epochs?"
 
 
-@pytest.mark.parametrize(("text", "right"), [("1e-4", "1.0e-4"), ("1e4", "1.0e+4"), ("1.0e4", "1.0e+4"),
-                                             ("3,5", "3.5"), ("0.1", "0.1")])
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("1e-4", "1.0e-4"), ("1e4", "1.0e+4"), ("1.0e4", "1.0e+4"), ("3,5", "3.5"), ("0.1", "0.1")],
+)
 def test_a_number_that_yaml_reads_as_text_is_answered_with_its_right_form(names, text, right):
     assert f"write {right}" in problem(names, lr=text)
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [
-    ("lr", [1.0], "a list where a number belongs: write 1.0"),
-    ("lr", True, "a truth value where a number belongs"),
-    ("lr", 2, "out of range: from 1e-07 to 1"),
-    ("lr", float("nan"), "where a number belongs"),
-    ("lr", None, "leave the line out"),
-    ("epochs", True, "a truth value where a whole number belongs"),
-    ("epochs", 3.0, "write 3"),
-    ("epochs", "1e3", "write 1000"),
-    ("epochs", 0, "out of range"),
-    ("stream_loss", 1, "where true or false belongs"),
-    ("stream_loss", "true", "where true or false belongs"),
-    ("modality", "vidio", "did you mean video?"),
-    ("modality", False, "put it in quotes"),
-    ("trials", 171, "write [171]"),
-    ("trials", [1.5], "put it in quotes"),
-    ("widths", [1, 100], "out of range"),
-    ("options", [1], "a list where a mapping belongs"),
-    ("video_path", "no/such.mp4", "no such file"),
-    ("recipe", "toi", "did you mean toy?"),
-])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("lr", [1.0], "a list where a number belongs: write 1.0"),
+        ("lr", True, "a truth value where a number belongs"),
+        ("lr", 2, "out of range: from 1e-07 to 1"),
+        ("lr", float("nan"), "where a number belongs"),
+        ("lr", None, "leave the line out"),
+        ("epochs", True, "a truth value where a whole number belongs"),
+        ("epochs", 3.0, "write 3"),
+        ("epochs", "1e3", "write 1000"),
+        ("epochs", 0, "out of range"),
+        ("stream_loss", 1, "where true or false belongs"),
+        ("stream_loss", "true", "where true or false belongs"),
+        ("modality", "vidio", "did you mean video?"),
+        ("modality", False, "put it in quotes"),
+        ("trials", 171, "write [171]"),
+        ("trials", [1.5], "put it in quotes"),
+        ("widths", [1, 100], "out of range"),
+        ("options", [1], "a list where a mapping belongs"),
+        ("video_path", "no/such.mp4", "no such file"),
+        ("recipe", "toi", "did you mean toy?"),
+    ],
+)
 def test_each_wrong_value_gets_one_sentence(names, name, value, words):
     assert words in problem(names, **{name: value})
 
@@ -210,7 +239,9 @@ def test_the_default_fits_even_outside_its_range(names):
 def test_all_problems_are_listed_at_once(names):
     with pytest.raises(InputError) as caught:
         parameters.complete({"lr": "1e-4", "epoch": 1, "stream_loss": 3}, names)
-    assert all(word in str(caught.value) for word in ("3 parameters", "lr:", "epoch:", "stream_loss:"))
+    assert all(
+        word in str(caught.value) for word in ("3 parameters", "lr:", "epoch:", "stream_loss:")
+    )
 
 
 def test_complete_fills_in_defaults_and_options(names):
@@ -223,26 +254,35 @@ def test_complete_fills_in_defaults_and_options(names):
 
 # ---- files
 
+
 def test_later_files_and_overrides_win(tmp_path):
     one = file(tmp_path, "lr: 0.1\nepochs: 5\noptions: {channels: 3, dropout: 0.1}\n")
     two = file(tmp_path, "epochs: 6\noptions: {dropout: 0.2}\n", "b.yaml")
     merged = parameters.load([one, two], {"lr": "0.5", "trials": "[1, b]", "run": ""})
-    assert merged == {"lr": 0.5, "epochs": 6, "options": {"channels": 3, "dropout": 0.2},
-                      "trials": [1, "b"], "run": ""}
+    assert merged == {
+        "lr": 0.5,
+        "epochs": 6,
+        "options": {"channels": 3, "dropout": 0.2},
+        "trials": [1, "b"],
+        "run": "",
+    }
 
 
 def test_an_empty_file_sets_nothing(tmp_path):
     assert parameters.load([file(tmp_path, "# nothing yet\n")]) == {}
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("lr: 1\nlr: 2\n", "lr is set twice"),
-    ("- lr\n", "no `name: value` lines"),
-    ("lr: [1\n", "YAML"),
-    ("trials: [010]\n", 'write "010"'),
-    ("trials: [1:30]\n", 'write "1:30"'),
-    ("lr: !!python/object:os.system x\n", "YAML"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr: 1\nlr: 2\n", "lr is set twice"),
+        ("- lr\n", "no `name: value` lines"),
+        ("lr: [1\n", "YAML"),
+        ("trials: [010]\n", 'write "010"'),
+        ("trials: [1:30]\n", 'write "1:30"'),
+        ("lr: !!python/object:os.system x\n", "YAML"),
+    ],
+)
 def test_a_file_that_would_be_misread_is_refused_with_its_name(tmp_path, text, words):
     with pytest.raises(InputError) as caught:
         parameters.load([file(tmp_path, text)])
@@ -257,6 +297,7 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
 
 
 # ---- the check cell
+
 
 def namespace(*cells):
     """What globals() holds in a notebook after these cells."""
@@ -289,19 +330,25 @@ def test_check_works_without_ipython(folder):
 
 
 def test_check_accepts_what_a_merged_file_injects_for_other_notebooks(folder):
-    p = parameters.check("05_train", namespace(CELL, "# Parameters\nlr = 0.1\nlabel_delay = 7\n"), folder)
+    p = parameters.check(
+        "05_train", namespace(CELL, "# Parameters\nlr = 0.1\nlabel_delay = 7\n"), folder
+    )
     assert p.lr == 0.1
     assert "label_delay" not in p
 
 
 def test_check_refuses_an_unknown_injected_name_and_a_wrong_value_of_another_notebook(folder):
     with pytest.raises(InputError) as caught:
-        parameters.check("05_train", namespace(CELL, "# Parameters\nepoch = 1\nlabel_delay = 70\n"), folder)
+        parameters.check(
+            "05_train", namespace(CELL, "# Parameters\nepoch = 1\nlabel_delay = 70\n"), folder
+        )
     assert "did you mean epochs?" in str(caught.value)
     assert "label_delay: 70 is out of range" in str(caught.value)
 
 
-def test_check_refuses_a_mistyped_line_of_the_parameters_cell_and_names_the_one_that_is_missing(folder):
+def test_check_refuses_a_mistyped_line_of_the_parameters_cell_and_names_the_one_that_is_missing(
+    folder,
+):
     with pytest.raises(InputError) as caught:
         parameters.check("05_train", namespace(CELL.replace("epochs:", "eopchs:")), folder)
     assert "eopchs: no such parameter; did you mean epochs?" in str(caught.value)
@@ -333,11 +380,14 @@ def test_parameters_are_read_only_and_know_their_nearest_name(folder):
         _ = p.epoch
 
 
-@pytest.mark.parametrize(("values", "name"), [
-    ({"run": "mine", "dataset": "sample", "recipe": "jca"}, "mine"),
-    ({"dataset": "sample", "recipe": "jca", "modality": "audiovisual"}, "sample_jca"),
-    ({"dataset": "sample", "recipe": "jca", "modality": "audio"}, "sample_jca_audio"),
-])
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"run": "mine", "dataset": "sample", "recipe": "jca"}, "mine"),
+        ({"dataset": "sample", "recipe": "jca", "modality": "audiovisual"}, "sample_jca"),
+        ({"dataset": "sample", "recipe": "jca", "modality": "audio"}, "sample_jca_audio"),
+    ],
+)
 def test_a_run_without_a_name_is_called_after_its_contents(values, name):
     assert parameters.run_name(values) == name
 
@@ -363,12 +413,16 @@ def test_a_name_that_notebooks_share_is_declared_alike():
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_no_cell_gives_a_parameter_another_value_in(notebook):
     import ast
+
     cells = json.loads((files.ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
     names = set(grammar.declared(notebook))
     for cell in cells:
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []):
-            stored = {node.id for node in ast.walk(ast.parse("".join(cell["source"])))
-                      if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            stored = {
+                node.id
+                for node in ast.walk(ast.parse("".join(cell["source"])))
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
             assert not stored & names
 
 
@@ -376,7 +430,10 @@ def test_no_cell_gives_a_parameter_another_value_in(notebook):
 def test_a_file_written_on_windows_is_read(tmp_path, before):
     """Line ends of two characters, and Notepad's mark at the beginning."""
     path = tmp_path / "windows.yaml"
-    path.write_bytes(before + "# Prüfung\r\nrecipe: tsav\r\nlr: 1.0e-3\r\noptions:\r\n  frame_step: 4\r\n".encode())
+    path.write_bytes(
+        before
+        + "# Prüfung\r\nrecipe: tsav\r\nlr: 1.0e-3\r\noptions:\r\n  frame_step: 4\r\n".encode()
+    )
     assert parameters.load([path]) == {"recipe": "tsav", "lr": 1e-3, "options": {"frame_step": 4}}
 
 

@@ -1,4 +1,6 @@
-"""Run folders: records, failures, parameters, refusal of another experiment; the code a notebook uses."""
+"""Run folders: records, failures, parameters, refusal of another experiment; the code a notebook
+uses.
+"""
 
 import csv
 import errno
@@ -31,15 +33,25 @@ def notebooks(tmp_path):
     """A notebook 05 that imports lib.errors."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    cells = [nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]}),
-             nbformat.v4.new_code_cell("%matplotlib inline\nfrom lib.store import fingerprint  # a comment")]
+    cells = [
+        nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "%matplotlib inline\nfrom lib.store import fingerprint  # a comment"
+        ),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{STEP}.ipynb")
     return folder
 
 
 @pytest.fixture
 def p(tmp_path):
-    return {"run": "one", "dataset": "sample", "recipe": "toy", "lr": 0.1, "runs_root": tmp_path / "runs"}
+    return {
+        "run": "one",
+        "dataset": "sample",
+        "recipe": "toy",
+        "lr": 0.1,
+        "runs_root": tmp_path / "runs",
+    }
 
 
 @pytest.fixture
@@ -94,23 +106,40 @@ def test_a_record_says_what_a_step_was_made_from_and_what_it_made(run, tmp_path)
     assert record["outputs"] == ["<run>/figures/a.txt"]
     assert record["lost"] == 0
     assert run.found("<run>/figures/a.txt") == made
-    assert set(record["code"]) == {f"{STEP}.ipynb", "lib/__init__.py", "lib/store.py", "lib/errors.py"}
+    assert set(record["code"]) == {
+        f"{STEP}.ipynb",
+        "lib/__init__.py",
+        "lib/store.py",
+        "lib/errors.py",
+    }
     assert not (run.folder / "failures.csv").exists()
 
 
 def test_an_array_counts_by_the_json_beside_it(tmp_path):
-    path = store.Shelf(tmp_path).write({"name": "face", "parameters": {}, "version": 1}, np.zeros(3))
+    path = store.Shelf(tmp_path).write(
+        {"name": "face", "parameters": {}, "version": 1}, np.zeros(3)
+    )
     assert runs.fingerprint(path) == store.fingerprint(path.with_suffix(".json"))
     assert runs.fingerprint(tmp_path / "gone") == {"missing": True}
 
 
 def test_failures_are_listed_by_step_and_replaced_when_the_step_runs_again(run, p, notebooks):
     other = runs.Run(run.folder, "02_preprocess_visual")
-    other._replace_failures([dict.fromkeys(runs.FAILURE_COLUMNS, "") | {"step": other.step, "item": "t0"}])
-    run.record(lost=[Lost("t1", InputError("unreadable, at all", where="t1.mp4", todo="remove it")),
-                     ("t2", KeyError("x"))])
+    other._replace_failures(
+        [dict.fromkeys(runs.FAILURE_COLUMNS, "") | {"step": other.step, "item": "t0"}]
+    )
+    run.record(
+        lost=[
+            Lost("t1", InputError("unreadable, at all", where="t1.mp4", todo="remove it")),
+            ("t2", KeyError("x")),
+        ]
+    )
     rows = list(csv.DictReader((run.folder / "failures.csv").open()))
-    assert [(row["step"], row["item"]) for row in rows] == [(other.step, "t0"), (STEP, "t1"), (STEP, "t2")]
+    assert [(row["step"], row["item"]) for row in rows] == [
+        (other.step, "t0"),
+        (STEP, "t1"),
+        (STEP, "t2"),
+    ]
     assert rows[1]["what"] == "unreadable, at all"
     assert rows[1]["traceback"] == "", "it was never raised"
     assert run.read_json(f"steps/{STEP}.json")["lost"] == 2
@@ -146,8 +175,15 @@ def test_the_traceback_of_a_file_that_the_data_check_left_out_stands_there_too(r
 
 
 def test_json_holds_plain_numbers_and_null_for_nan(run):
-    run.write_json("a.json", {"x": np.float32(0.5), "y": [float("nan"), np.int64(3)],
-                              "z": np.array([1.0, np.inf]), "path": Path("a/b")})
+    run.write_json(
+        "a.json",
+        {
+            "x": np.float32(0.5),
+            "y": [float("nan"), np.int64(3)],
+            "z": np.array([1.0, np.inf]),
+            "path": Path("a/b"),
+        },
+    )
     found = json.loads((run.folder / "a.json").read_text())
     assert found == {"x": 0.5, "y": [None, 3], "z": [1.0, None], "path": "a/b"}
     assert run.read_json("none.json", {}) == {}
@@ -158,6 +194,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 
     def full(self, *_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
+
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="no space left"):
         run.write_text("a.txt", "new")
@@ -183,6 +220,7 @@ def test_paths_inside_the_repository_are_kept_relative_to_it(run):
 
 # ---- code that a notebook uses
 
+
 def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(notebooks):
     before = code_digest.digests(STEP, folder=notebooks)
     path = notebooks / f"{STEP}.ipynb"
@@ -194,16 +232,19 @@ def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(
     assert [name for name in after if after[name] != before[name]] == [path.name]
 
 
-@pytest.mark.parametrize(("line", "reached"), [
-    ("from lib import errors", {"lib.errors"}),
-    ("import lib.store as s, numpy", {"lib.store"}),
-    ("from lib.store import fingerprint", {"lib.store.fingerprint"}),
-    ("def f():\n    from lib import errors", {"lib.errors"}),
-    ("from .mel import segment", {"lib.features.mel.segment"}),
-    ("from ..store import read", {"lib.store.read"}),
-    ("from . import mel", {"lib.features.mel"}),
-    ("import library", set()),
-])
+@pytest.mark.parametrize(
+    ("line", "reached"),
+    [
+        ("from lib import errors", {"lib.errors"}),
+        ("import lib.store as s, numpy", {"lib.store"}),
+        ("from lib.store import fingerprint", {"lib.store.fingerprint"}),
+        ("def f():\n    from lib import errors", {"lib.errors"}),
+        ("from .mel import segment", {"lib.features.mel.segment"}),
+        ("from ..store import read", {"lib.store.read"}),
+        ("from . import mel", {"lib.features.mel"}),
+        ("import library", set()),
+    ],
+)
 def test_imports_are_found_anywhere_in_a_source(line, reached):
     assert code_digest._imports(line, "lib.features") == reached
 
@@ -215,8 +256,12 @@ def test_reachable_modules_include_packages_and_what_they_import():
 
 @pytest.fixture
 def edited(tmp_path, monkeypatch):
-    """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are taken of the copy."""
-    shutil.copytree(files.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are
+    taken of the copy.
+    """
+    shutil.copytree(
+        files.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
     monkeypatch.setattr(code_digest, "ROOT", tmp_path / "copy")
     monkeypatch.setattr(code_digest, "_used", {})
 
@@ -225,6 +270,7 @@ def edited(tmp_path, monkeypatch):
         text = path.read_text()
         assert before in text
         path.write_text(text.replace(before, after))
+
     return edit
 
 
@@ -239,7 +285,9 @@ def changed(step: str, modules: list[str], edit) -> set[str]:
 
 def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):
     edit = partial(edited, "lib/models/affect/jca.py", "self.steps", "self.number_of_steps")
-    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == {"lib/models/affect/jca.py"}
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == {
+        "lib/models/affect/jca.py"
+    }
 
 
 def test_an_edited_network_that_was_not_used_changes_nothing(edited):
@@ -272,6 +320,7 @@ def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
 
 
 # ---- places
+
 
 def test_a_record_names_what_was_read_below_the_places_of_its_parameters(p, notebooks, tmp_path):
     data = tmp_path / "data" / "videos"

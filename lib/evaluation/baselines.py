@@ -1,8 +1,10 @@
-"""Trivial predictors of valence and arousal that every CCC table carries: a table without them says nothing.
+"""Trivial predictors of valence and arousal that every CCC table carries: a table without them says
+nothing.
 
-The training mean, and ridge regressions on what needs no learning of faces or voices: a face of 8×8 or 16×16
-pixels, its mean colour, loudness. Inputs are standardised on the training frames. The penalty is the one that does
-best on the validation frames that are reported, so these numbers are flattered, and their names say so.
+The training mean, and ridge regressions on what needs no learning of faces or voices: a face of 8×8
+or 16×16 pixels, its mean colour, loudness. Inputs are standardised on the training frames. The
+penalty is the one that does best on the validation frames that are reported, so these numbers are
+flattered, and their names say so.
 """
 
 from __future__ import annotations
@@ -45,16 +47,22 @@ class Ridge:
 
     Arguments
     ---------
-    batches : pairs of X (n, d) and y (n, k) without NaN, most simply one a trial; read twice, one at a time, so
-        that millions of frames need no more memory than their largest trial.
+    batches : pairs of X (n, d) and y (n, k) without NaN, most simply one a trial; read twice, one
+        at a time, so that millions of frames need no more memory than their largest trial.
     penalties : (P,) at least 0.
     """
 
-    def __init__(self, batches: Sequence[tuple[np.ndarray, np.ndarray]], penalties: Sequence[float] = PENALTIES):
+    def __init__(
+        self,
+        batches: Sequence[tuple[np.ndarray, np.ndarray]],
+        penalties: Sequence[float] = PENALTIES,
+    ):
         n = sum(len(x) for x, _ in batches)
         if not n:
-            raise InputError("no labelled training frame for a ridge regression",
-                             todo="check the labels of the training trials in notebook 04")
+            raise InputError(
+                "no labelled training frame for a ridge regression",
+                todo="check the labels of the training trials in notebook 04",
+            )
         self.penalties = np.asarray(penalties, np.float64)
         self.mean = sum(np.sum(x, axis=0, dtype=np.float64) for x, _ in batches) / n
         self.target = sum(np.sum(y, axis=0, dtype=np.float64) for _, y in batches) / n
@@ -82,17 +90,20 @@ INPUTS = {
 }
 
 
-def evaluate(train: Iterable[Mapping[str, np.ndarray]], val: Iterable[Mapping[str, np.ndarray]]) -> dict[str, dict]:
+def evaluate(
+    train: Iterable[Mapping[str, np.ndarray]], val: Iterable[Mapping[str, np.ndarray]]
+) -> dict[str, dict]:
     """CCC of all trivial predictors on the validation trials.
 
     Arguments
     ---------
-    train, val : one mapping a trial: "va" (T, 2), NaN where unlabelled; "pixels" (T, S, S, 3) uint8 faces of any
-        side from 16, "face_valid" (T,) bool (all valid if left out) and "loudness" (T, 1) dB, each only if there.
+    train, val : one mapping a trial: "va" (T, 2), NaN where unlabelled; "pixels" (T, S, S, 3) uint8
+        faces of any side from 16, "face_valid" (T,) bool (all valid if left out) and "loudness" (T,
+        1) dB, each only if there.
 
-    Returns name -> {"valence": CCC, "arousal": CCC} and, for the ridge regressions, "penalty": {emotion: chosen}.
-    Frames without a face are left out of the predictors that need one; a predictor without any data is left out.
-    Without labelled validation frames the result is empty.
+    Returns name -> {"valence": CCC, "arousal": CCC} and, for the ridge regressions, "penalty":
+    {emotion: chosen}. Frames without a face are left out of the predictors that need one; a
+    predictor without any data is left out. Without labelled validation frames the result is empty.
     """
     train, val = list(train), list(val)
     labels = [trial["va"][_labelled(trial)] for trial in val]
@@ -100,11 +111,16 @@ def evaluate(train: Iterable[Mapping[str, np.ndarray]], val: Iterable[Mapping[st
         return {}
     label = np.concatenate(labels)
     mean = np.zeros_like(label)  # any constant has a CCC of 0
-    found = {"training mean": {emotion: metrics.ccc(mean[:, k], label[:, k])
-                               for k, emotion in enumerate(EMOTIONS)}}
+    found = {
+        "training mean": {
+            emotion: metrics.ccc(mean[:, k], label[:, k]) for k, emotion in enumerate(EMOTIONS)
+        }
+    }
     for name, (source, function) in INPUTS.items():
-        parts = [[_frames(trial, source, function) for trial in trials if source in trial]
-                 for trials in (train, val)]
+        parts = [
+            [_frames(trial, source, function) for trial in trials if source in trial]
+            for trials in (train, val)
+        ]
         if all(sum(len(y) for _, y in part) for part in parts):
             found[f"{name} ({CHOSEN})"] = _best(*parts)
     return found
@@ -114,7 +130,9 @@ def _labelled(trial: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.isfinite(trial["va"]).all(axis=1)
 
 
-def _frames(trial: Mapping[str, np.ndarray], source: str, function: Callable) -> tuple[np.ndarray, np.ndarray]:
+def _frames(
+    trial: Mapping[str, np.ndarray], source: str, function: Callable
+) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and labels of the frames of a trial that have both."""
     use = _labelled(trial)
     if source == "pixels" and "face_valid" in trial:
@@ -127,7 +145,12 @@ def _best(train: list, val: list) -> dict:
     ridge = Ridge(train)
     x, label = (np.concatenate(parts) for parts in zip(*val, strict=True))
     predictions = ridge.predict(x)
-    scores = np.array([[metrics.ccc(one[:, k], label[:, k]) for k in range(len(EMOTIONS))] for one in predictions])
+    scores = np.array(
+        [[metrics.ccc(one[:, k], label[:, k]) for k in range(len(EMOTIONS))] for one in predictions]
+    )
     best = scores.argmax(axis=0)
     chosen = {emotion: float(ridge.penalties[best[k]]) for k, emotion in enumerate(EMOTIONS)}
-    return {**{emotion: float(scores[best[k], k]) for k, emotion in enumerate(EMOTIONS)}, "penalty": chosen}
+    return {
+        **{emotion: float(scores[best[k], k]) for k, emotion in enumerate(EMOTIONS)},
+        "penalty": chosen,
+    }

@@ -1,4 +1,6 @@
-"""Checkpoints that predict: which file a parameter means, what it may be used for, and what it is worth."""
+"""Checkpoints that predict: which file a parameter means, what it may be used for, and what it is
+worth.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,16 @@ from .prediction import Predictor
 
 
 def checkpoint_path(params) -> Path:
-    """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's own best one."""
+    """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's
+    own best one.
+    """
     return checkpoint(params.predict_run or params.run, params.runs_root)
 
 
 def note(checkpoint: Path) -> str:
-    """The sentence that must stand wherever this network's values are shown; "" for one trained on real data."""
+    """The sentence that must stand wherever this network's values are shown; "" for one trained on
+    real data.
+    """
     if is_published(checkpoint):
         return ""
     return _synthetic_note(checkpoints.load(checkpoint)["params"])
@@ -32,7 +38,8 @@ def _synthetic_note(params: Mapping) -> str:
 
 
 def worth(checkpoint: Path) -> str:
-    """What a prediction is worth, to be said where it is shown: which run, which data set, its validation score.
+    """What a prediction is worth, to be said where it is shown: which run, which data set, its
+    validation score.
 
     The first line; the sentence about sample data is the second one, where it applies (`note`).
     """
@@ -40,22 +47,40 @@ def worth(checkpoint: Path) -> str:
         return f"weights as their authors published them ({checkpoint.name}); not validated here"
     saved, folder = checkpoints.load(checkpoint)["params"], Path(checkpoint).parents[1]
     # A checkpoint that was moved out of its run folder has nobody's scores beside it.
-    found = runs.Run(folder).read_json("metrics.json", {}) if Path(checkpoint).parent.name == "checkpoints" else {}
+    found = (
+        runs.Run(folder).read_json("metrics.json", {})
+        if Path(checkpoint).parent.name == "checkpoints"
+        else {}
+    )
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
     scores = _scores((found or {}).get("val", {}))
-    told = f"validation {scores}" if scores else "not validated yet (no metrics.json beside its checkpoint)"
-    return "\n".join(filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)]))
+    told = (
+        f"validation {scores}"
+        if scores
+        else "not validated yet (no metrics.json beside its checkpoint)"
+    )
+    return "\n".join(
+        filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)])
+    )
 
 
 def _scores(val: Mapping) -> str:
-    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing was scored."""
+    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing
+    was scored.
+    """
     found = []
     va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
-    for label, key, some in (("CCC", "ccc", va), ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
-                             ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
-                             ("AP", "ap", [("who speaks", val.get("speaking", {}))])):
-        values = [f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}" for name, one in some
-                  if one.get(key) is not None]
+    for label, key, some in (
+        ("CCC", "ccc", va),
+        ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
+        ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
+        ("AP", "ap", [("who speaks", val.get("speaking", {}))]),
+    ):
+        values = [
+            f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}"
+            for name, one in some
+            if one.get(key) is not None
+        ]
         found += [f"{label} {', '.join(values)}"] if values else []
     return "; ".join(found)
 
@@ -65,9 +90,11 @@ def _interval(ends: list | None) -> str:
 
 
 def is_published(path: Path) -> bool:
-    """Whether a file is as the authors of a paper wrote it: weights under "state_dict" or "net", not a run's.
+    """Whether a file is as the authors of a paper wrote it: weights under "state_dict" or "net",
+    not a run's.
 
-    Raises InputError, by name, for a file that would run code; what is damaged or absent is not for this to say.
+    Raises InputError, by name, for a file that would run code; what is damaged or absent is not for
+    this to say.
     """
     try:
         found = published.read(path)
@@ -79,9 +106,11 @@ def is_published(path: Path) -> bool:
 
 
 def open_checkpoint(path: Path, params) -> dict:
-    """params, statistics, epoch, licence, and of a checkpoint of ours the model: what is known beside an authors' file.
+    """params, statistics, epoch, licence, and of a checkpoint of ours the model: what is known
+    beside an authors' file.
 
-    An authors' file has no parameters: they are those of the run folder that it is used in, with published rules.
+    An authors' file has no parameters: they are those of the run folder that it is used in, with
+    published rules.
     """
     if not is_published(path):
         return {"licence": "", **checkpoints.load(path)}
@@ -90,17 +119,23 @@ def open_checkpoint(path: Path, params) -> dict:
     names = grammar.all_declared()
     full = complete({name: value for name, value in given.items() if name in names})
     if full["rules"] != "published":
-        raise InputError(f"rules: {full['rules']}", where=path, expected="published: these weights learnt by those",
-                         todo="set `rules: published`, and prepare the arrays with it (notebooks 01 to 04)")
+        raise InputError(
+            f"rules: {full['rules']}",
+            where=path,
+            expected="published: these weights learnt by those",
+            todo="set `rules: published`, and prepare the arrays with it (notebooks 01 to 04)",
+        )
     licence = published.licence(full["recipe"], path)
     return {"model": {}, "params": full, "statistics": {}, "epoch": 0, "licence": licence}
 
 
 def load(path: Path, params, store: Store) -> Predictor:
-    """Load a checkpoint, of ours or as its authors published it, as a Predictor for the data of `store`.
+    """Load a checkpoint, of ours or as its authors published it, as a Predictor for the data of
+    `store`.
 
-    The recipe gets the parameters that it was trained with; only places and device are taken from `params`.
-    Raises InputError when the checkpoint is missing or was trained for another modality of data than is there.
+    The recipe gets the parameters that it was trained with; only places and device are taken from
+    `params`. Raises InputError when the checkpoint is missing or was trained for another modality
+    of data than is there.
     """
     saved = open_checkpoint(path, params)
     recipe, place = _recipe(saved, params, store), device.pick(params.device)
@@ -109,9 +144,17 @@ def load(path: Path, params, store: Store) -> Predictor:
         published.fill(model, path)
     else:
         checkpoints.fill(model, saved, path)
-    return Predictor(recipe, model.to(place).eval(), place, fingerprint(path), saved["epoch"],
-                     is_synthetic(saved["params"]["dataset"]) and not saved["licence"], saved["licence"],
-                     params.get("precision", "auto"), params.get("compiled", False))
+    return Predictor(
+        recipe,
+        model.to(place).eval(),
+        place,
+        fingerprint(path),
+        saved["epoch"],
+        is_synthetic(saved["params"]["dataset"]) and not saved["licence"],
+        saved["licence"],
+        params.get("precision", "auto"),
+        params.get("compiled", False),
+    )
 
 
 def _recipe(saved: Mapping, params, store: Store):

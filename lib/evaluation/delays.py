@@ -1,7 +1,9 @@
-"""Which annotation delay fits: what a simple regression learns of the training labels, shifted by each of some delays.
+"""Which annotation delay fits: what a simple regression learns of the training labels, shifted by
+each of some delays.
 
-People who move a slider while they watch react late, by some seconds (Mariooryad & Busso, IEEE Transactions on
-Affective Computing 2015). Shifted back by the right delay, labels follow best from what is seen and heard then.
+People who move a slider while they watch react late, by some seconds (Mariooryad & Busso, IEEE
+Transactions on Affective Computing 2015). Shifted back by the right delay, labels follow best from
+what is seen and heard then.
 """
 
 from __future__ import annotations
@@ -20,18 +22,22 @@ from ..store import Store, request
 from ..trials import label_files
 from . import baselines
 
-SIDE = 8        # px of the faces that the regression sees
-PARTS = 2       # of the training trials: each is predicted by a regression on the others
+SIDE = 8  # px of the faces that the regression sees
+PARTS = 2  # of the training trials: each is predicted by a regression on the others
 COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
-def curve(table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit") -> pd.DataFrame:
+def curve(
+    table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit"
+) -> pd.DataFrame:
     """Training CCC against delay: one row a delay and emotion, `COLUMNS`; empty without `delays`.
 
-    table : trial table; its train trials with labels count. place : the store, with pixels or loudness of these trials.
-    delays : s. Every delay is scored on the same frames. Half of the trials are predicted by a ridge regression on the
-    other half, from 8×8 pixels of the face and the loudness; the penalty is the best one. Raises InputError where fewer
-    than two trials have labels and inputs.
+    table : trial table; its train trials with labels count. place : the store, with pixels or
+        loudness of these trials.
+    delays : s. Every delay is scored on the same frames. Half of the trials are predicted by a
+        ridge regression on the
+    other half, from 8×8 pixels of the face and the loudness; the penalty is the best one. Raises
+    InputError where fewer than two trials have labels and inputs.
     """
     if not len(delays):
         return pd.DataFrame(columns=list(COLUMNS))
@@ -42,8 +48,12 @@ def curve(table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: 
     wide = max((x.shape[1] for x, _ in data), default=0)
     data = [(x, y) for x, y in data if x.shape[1] == wide]
     if len(data) < PARTS:
-        raise InputError(f"{len(data)} train trials with labels, and pixels or loudness", where=place.folder,
-                         expected=f"{PARTS} or more", todo="label more recordings, or leave label_delays empty")
+        raise InputError(
+            f"{len(data)} train trials with labels, and pixels or loudness",
+            where=place.folder,
+            expected=f"{PARTS} or more",
+            todo="label more recordings, or leave label_delays empty",
+        )
     return pd.DataFrame(scores(data, delays), columns=list(COLUMNS))
 
 
@@ -55,7 +65,11 @@ def scores(data: Sequence[tuple[np.ndarray, np.ndarray]], delays: Sequence[float
         pairs = [(x[known], y[number][known]) for (x, y), known in zip(data, use, strict=True)]
         found, label = _crossed(pairs)
         for k, emotion in enumerate(EMOTIONS):
-            best = max(metrics.ccc(one[:, k], label[:, k]) for one in found) if len(label) else float("nan")
+            best = (
+                max(metrics.ccc(one[:, k], label[:, k]) for one in found)
+                if len(label)
+                else float("nan")
+            )
             rows.append((float(delay), emotion, best, len(label)))
     return rows
 
@@ -67,7 +81,9 @@ def best(rows: pd.DataFrame) -> float | None:
 
 
 def inputs(trial: Mapping, place: Store) -> np.ndarray:
-    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness; at least one of both."""
+    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness; at least
+    one of both.
+    """
     found = []
     with contextlib.suppress(InputError):
         seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)
@@ -76,8 +92,11 @@ def inputs(trial: Mapping, place: Store) -> np.ndarray:
     with contextlib.suppress(InputError):
         found.append(np.asarray(arrays.read(trial, request("loudness"), place)))
     if not found:
-        raise InputError("neither pixels nor loudness", where=f"trial {trial['trial']}",
-                         todo="run notebooks 02 and 03 first")
+        raise InputError(
+            "neither pixels nor loudness",
+            where=f"trial {trial['trial']}",
+            todo="run notebooks 02 and 03 first",
+        )
     return np.concatenate(found, axis=1)
 
 
@@ -85,15 +104,26 @@ def _labels(trial: Mapping, place: Store, delays: Sequence[float], mismatch: str
     paths = [place.data_root / file for file in label_files(trial["va_path"])[0]]
     times = np.asarray(arrays.read(trial, request("time"), place))
     told = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
-    return np.stack([labels_arrays.read(paths, "va", times, {**told, "delay": float(delay)})[0] for delay in delays])
+    return np.stack(
+        [
+            labels_arrays.read(paths, "va", times, {**told, "delay": float(delay)})[0]
+            for delay in delays
+        ]
+    )
 
 
 def _crossed(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (penalties, n, 2) of each part of the trials by a regression on the others, and labels (n, 2)."""
+    """Predictions (penalties, n, 2) of each part of the trials by a regression on the others, and
+    labels (n, 2).
+    """
     predictions, known = [], []
     for part in range(PARTS):
-        learnt = [pair for number, pair in enumerate(pairs) if number % PARTS != part and len(pair[0])]
-        asked = [pair for number, pair in enumerate(pairs) if number % PARTS == part and len(pair[0])]
+        learnt = [
+            pair for number, pair in enumerate(pairs) if number % PARTS != part and len(pair[0])
+        ]
+        asked = [
+            pair for number, pair in enumerate(pairs) if number % PARTS == part and len(pair[0])
+        ]
         if learnt and asked:
             ridge = baselines.Ridge(learnt)
             predictions += [ridge.predict(x) for x, _ in asked]

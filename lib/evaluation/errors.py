@@ -1,4 +1,6 @@
-"""When it is wrong: where a trial's prediction is furthest from its label, with faces and sound; what its CCC lacks."""
+"""When it is wrong: where a trial's prediction is furthest from its label, with faces and sound;
+what its CCC lacks.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,31 @@ from ..store import Store, request
 from . import pages, scores
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
-FACES = 5               # pictures of a stretch
-COLUMNS = ("trial", "emotion", "frames", "ccc", "correlation", "scale", "shift", "bias", "sd_prediction", "sd_label")
+FACES = 5  # pictures of a stretch
+COLUMNS = (
+    "trial",
+    "emotion",
+    "frames",
+    "ccc",
+    "correlation",
+    "scale",
+    "shift",
+    "bias",
+    "sd_prediction",
+    "sd_label",
+)
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
-WORDS = {"correlation": "follows the label (1 is right)", "scale": "SD of the prediction over SD of the label (1)",
-         "shift": "difference of means in standard deviations (0)", "bias": "mean of prediction − label (0)"}
+WORDS = {
+    "correlation": "follows the label (1 is right)",
+    "scale": "SD of the prediction over SD of the label (1)",
+    "shift": "difference of means in standard deviations (0)",
+    "bias": "mean of prediction − label (0)",
+}
 
 
 def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see `metrics.ccc_parts`.
+    """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
+    `metrics.ccc_parts`.
 
     table : trial table. folder : of the prediction files.
     """
@@ -49,21 +67,35 @@ def worst(rows: pd.DataFrame, most: int) -> list[str]:
     return list(dict.fromkeys(rows["trial"]))[:most]
 
 
-def stretches(time: np.ndarray, prediction: np.ndarray, label: np.ndarray, seconds: float = SECONDS,
-              most: int = MOST) -> list[tuple[int, int, float]]:
-    """Where prediction and label are furthest apart: (first frame, frame after the last, RMSE), the worst first.
+def stretches(
+    time: np.ndarray,
+    prediction: np.ndarray,
+    label: np.ndarray,
+    seconds: float = SECONDS,
+    most: int = MOST,
+) -> list[tuple[int, int, float]]:
+    """Where prediction and label are furthest apart: (first frame, frame after the last, RMSE), the
+    worst first.
 
-    time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was not learnt) is left
-    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do not overlap, and half
-    of the frames of each count at least.
+    time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was
+        not learnt) is left
+    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do
+    not overlap, and half of the frames of each count at least.
     """
     squared = np.square(np.asarray(prediction, np.float64) - label)
     told = np.isfinite(squared).any(axis=0)
     squared = squared[:, told].mean(axis=1) if told.any() else np.full(len(squared), np.nan)
     known = np.isfinite(squared)
-    sums, counts = (np.concatenate([[0.0], np.cumsum(values)]) for values in (np.where(known, squared, 0), known))
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(values)])
+        for values in (np.where(known, squared, 0), known)
+    )
     stop = np.searchsorted(time, np.asarray(time) + seconds - 1e-9)
-    whole = np.asarray(time) + seconds <= time[-1] + np.median(np.diff(time)) + 1e-9 if len(time) > 1 else [True]
+    whole = (
+        np.asarray(time) + seconds <= time[-1] + np.median(np.diff(time)) + 1e-9
+        if len(time) > 1
+        else [True]
+    )
     whole = np.asarray(whole) if np.any(whole) else np.arange(len(time)) == 0
     start = np.flatnonzero(whole)
     count = counts[stop[start]] - counts[start]
@@ -79,20 +111,39 @@ def stretches(time: np.ndarray, prediction: np.ndarray, label: np.ndarray, secon
 
 
 def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = ""):
-    """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the figure.
+    """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the
+    figure.
 
-    trial : its row of the trial table. size : px of its faces; where there are none, pixels of 16×16, or nothing.
+    trial : its row of the trial table. size : px of its faces; where there are none, pixels of
+        16×16, or nothing.
     """
     time = np.asarray(pd.read_csv(Path(folder) / f"{trial['trial']}.csv")["time"])
     values, known = scores.read_pairs(folder, trial["trial"])
     found = stretches(time, values, known)
     if not found:
-        raise InputError("no stretch with labels", where=f"trial {trial['trial']}", expected="a labelled trial",
-                         todo="look at its labels in notebook 04")
-    shown = [{"span": (time[first], time[last - 1]), "rmse": error, **_faces(trial, place, size, first, last)}
-             for first, last, error in found]
-    return plots.worst_stretches(shown, time, values, known, _sound(trial, place), title=f"trial {trial['trial']}: the "
-                                 f"{len(found)} worst stretches of {SECONDS:g} s", note=note)
+        raise InputError(
+            "no stretch with labels",
+            where=f"trial {trial['trial']}",
+            expected="a labelled trial",
+            todo="look at its labels in notebook 04",
+        )
+    shown = [
+        {
+            "span": (time[first], time[last - 1]),
+            "rmse": error,
+            **_faces(trial, place, size, first, last),
+        }
+        for first, last, error in found
+    ]
+    return plots.worst_stretches(
+        shown,
+        time,
+        values,
+        known,
+        _sound(trial, place),
+        title=f"trial {trial['trial']}: the {len(found)} worst stretches of {SECONDS:g} s",
+        note=note,
+    )
 
 
 def show(table: pd.DataFrame, place: Store, folder: Path, size: int, note: str, name: str):
@@ -100,27 +151,59 @@ def show(table: pd.DataFrame, place: Store, folder: Path, size: int, note: str, 
     return picture(trials.select(table, [name]).iloc[0].to_dict(), place, folder, size, note)
 
 
-def write(trial: Mapping, place: Store, folder: Path, out: Path, rows: pd.DataFrame, size: int, note: str = "") -> Path:
-    """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One file, no network.
+def write(
+    trial: Mapping,
+    place: Store,
+    folder: Path,
+    out: Path,
+    rows: pd.DataFrame,
+    size: int,
+    note: str = "",
+) -> Path:
+    """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One
+    file, no network.
 
     rows : of `parts`. folder : of the prediction files.
     """
     name = trial["trial"]
-    drawn = [plots.png(picture(trial, place, folder, size, note)), plots.png(pages.traces(folder, note, name))]
+    drawn = [
+        plots.png(picture(trial, place, folder, size, note)),
+        plots.png(pages.traces(folder, note, name)),
+    ]
     own = rows[rows["trial"] == name].drop(columns="trial").round(3)
-    told = {"What its CCC is made of": own, **{f"{word}": meaning for word, meaning in WORDS.items()},
-            "Note": note or "labels and predictions as in the prediction file"}
-    images = [f"<p><img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
-              for one in drawn]
+    told = {
+        "What its CCC is made of": own,
+        **{f"{word}": meaning for word, meaning in WORDS.items()},
+        "Note": note or "labels and predictions as in the prediction file",
+    }
+    images = [
+        "<p><img style='max-width:100%' "
+        f"src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
+        for one in drawn
+    ]
     text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
     return write_text(Path(out) / f"{name}.html", text)
 
 
-def write_all(names: Sequence[str], table: pd.DataFrame, place: Store, folder: Path, out: Path, rows: pd.DataFrame,
-              size: int, note: str = "") -> list[Path]:
+def write_all(
+    names: Sequence[str],
+    table: pd.DataFrame,
+    place: Store,
+    folder: Path,
+    out: Path,
+    rows: pd.DataFrame,
+    size: int,
+    note: str = "",
+) -> list[Path]:
     """A page of each of these trials, and ``index.html`` with all rows, which links them."""
-    written = [write(trial, place, folder, out, rows, size, note)
-               for trial in trials.select(table, list(names)).to_dict("records")] if names else []
+    written = (
+        [
+            write(trial, place, folder, out, rows, size, note)
+            for trial in trials.select(table, list(names)).to_dict("records")
+        ]
+        if names
+        else []
+    )
     links = {path.stem: path.name for path in written}
     text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]

@@ -1,4 +1,6 @@
-"""What stands below the picture of an overlay video: the circumplex with a dot, and curves over time with a cursor."""
+"""What stands below the picture of an overlay video: the circumplex with a dot, and curves over
+time with a cursor.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,15 @@ from ..speakers.overlay import GREEN as SPEAKS
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
 GREY, PALE, INK = (150, 150, 150), (225, 225, 225), (30, 30, 30)
-TAIL = 1.0                   # s of the dot's path that stay visible
-LEAST = 72                   # px, the lowest panel in which a curve can be read
+TAIL = 1.0  # s of the dot's path that stay visible
+LEAST = 72  # px, the lowest panel in which a curve can be read
 
 
 class Panel:
     """Circumplex and curves of a whole video; drawn once, then for each frame a dot and a cursor.
 
-    times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the ground is grey; where
+    times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the
+        ground is grey; where
     `speaking` (probability) passes 0.5 a green line runs below the curves.
     """
 
@@ -27,21 +30,35 @@ class Panel:
         self.height = max(LEAST, height) // 2 * 2
         self.times, self.width = np.asarray(times, np.float64), width
         self.va = np.clip(predictions[list(EMOTIONS)].to_numpy(float), -1, 1)
-        self.seen = predictions["valid"].to_numpy() > 0 if "valid" in predictions else np.ones(len(self.va), bool)
-        self.left = self.height + self.height // 2   # px where the curves begin: the plane, then names
+        self.seen = (
+            predictions["valid"].to_numpy() > 0
+            if "valid" in predictions
+            else np.ones(len(self.va), bool)
+        )
+        self.left = (
+            self.height + self.height // 2
+        )  # px where the curves begin: the plane, then names
         self.ground = np.full((self.height, width, 3), 255, np.uint8)
         self._plane()
-        self._curves(predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None)
+        self._curves(
+            predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
+        )
 
     def draw(self, index: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB of frame `index`."""
         out, side = self.ground.copy(), self.height
         began = np.searchsorted(self.times, self.times[index] - TAIL)
-        path = self._on_plane(self.va[began:index + 1])
+        path = self._on_plane(self.va[began : index + 1])
         cv2.polylines(out, _pieces(path), False, GREY, 1, cv2.LINE_AA)
         if np.isfinite(self.va[index]).all():
-            cv2.circle(out, tuple(map(int, path[-1])), max(3, side // 20), INK, -1 if self.seen[index] else 1,
-                       cv2.LINE_AA)
+            cv2.circle(
+                out,
+                tuple(map(int, path[-1])),
+                max(3, side // 20),
+                INK,
+                -1 if self.seen[index] else 1,
+                cv2.LINE_AA,
+            )
         x = int(self._x(self.times[index]))
         cv2.line(out, (x, 2), (x, side - 3), INK, 1)
         for column, emotion in enumerate(EMOTIONS):
@@ -58,7 +75,13 @@ class Panel:
         middle, radius = self.height // 2, int(0.42 * self.height)
         cv2.circle(self.ground, (middle, middle), radius, GREY, 1, cv2.LINE_AA)
         for end in ((radius, 0), (0, radius)):
-            cv2.line(self.ground, (middle - end[0], middle - end[1]), (middle + end[0], middle + end[1]), PALE, 1)
+            cv2.line(
+                self.ground,
+                (middle - end[0], middle - end[1]),
+                (middle + end[0], middle + end[1]),
+                PALE,
+                1,
+            )
         self._text("V+", (self.height - 4, middle + 4), COLOURS["valence"])
         self._text("A+", (middle + 4, int(0.13 * self.height)), COLOURS["arousal"])
 
@@ -66,15 +89,29 @@ class Panel:
         """One band each for valence and arousal, −1 at its lower edge and 1 at its upper one."""
         x = self._x(self.times)
         for start, stop in _stretches(~self.seen):
-            cv2.rectangle(self.ground, (int(x[start]), 0), (int(x[stop - 1]), self.height), (240, 240, 240), -1)
+            cv2.rectangle(
+                self.ground,
+                (int(x[start]), 0),
+                (int(x[stop - 1]), self.height),
+                (240, 240, 240),
+                -1,
+            )
         for column, emotion in enumerate(EMOTIONS):
             zero = int(self._y(0.0, column))
             cv2.line(self.ground, (self.left, zero), (self.width - 4, zero), PALE, 1)
             points = np.c_[x, self._y(self.va[:, column], column)]
             cv2.polylines(self.ground, _pieces(points), False, COLOURS[emotion], 1, cv2.LINE_AA)
-            self._text(emotion[0].upper(), (self.left - self.height // 6, zero + 4), COLOURS[emotion])
+            self._text(
+                emotion[0].upper(), (self.left - self.height // 6, zero + 4), COLOURS[emotion]
+            )
         for start, stop in _stretches(speaks) if speaks is not None else ():
-            cv2.line(self.ground, (int(x[start]), self.height - 3), (int(x[stop - 1]), self.height - 3), SPEAKS, 3)
+            cv2.line(
+                self.ground,
+                (int(x[start]), self.height - 3),
+                (int(x[stop - 1]), self.height - 3),
+                SPEAKS,
+                3,
+            )
 
     def _x(self, times):
         span = max(1e-3, self.times[-1] - self.times[0])
@@ -85,7 +122,16 @@ class Panel:
         return half * (2 * column + 1) - np.asarray(values) * 0.85 * half
 
     def _text(self, text: str, place: tuple[int, int], colour: tuple) -> None:
-        cv2.putText(self.ground, text, place, cv2.FONT_HERSHEY_SIMPLEX, self.height / 260, colour, 1, cv2.LINE_AA)
+        cv2.putText(
+            self.ground,
+            text,
+            place,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            self.height / 260,
+            colour,
+            1,
+            cv2.LINE_AA,
+        )
 
 
 def _pieces(points: np.ndarray) -> list[np.ndarray]:
@@ -101,14 +147,31 @@ def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
 
 
 def box(picture: np.ndarray, place: np.ndarray, speaks: bool | None) -> None:
-    """Draw round a face, in place: x, y, width, height in px; green and thick while its person speaks."""
+    """Draw round a face, in place: x, y, width, height in px; green and thick while its person
+    speaks.
+    """
     if np.isfinite(place).all():
-        left, top, right, bottom = (int(v) for v in (place[0], place[1], place[0] + place[2], place[1] + place[3]))
+        left, top, right, bottom = (
+            int(v) for v in (place[0], place[1], place[0] + place[2], place[1] + place[3])
+        )
         thick = max(1, picture.shape[0] // 240)
-        cv2.rectangle(picture, (left, top), (right, bottom), SPEAKS if speaks else (255, 255, 255),
-                      3 * thick if speaks else thick)
+        cv2.rectangle(
+            picture,
+            (left, top),
+            (right, bottom),
+            SPEAKS if speaks else (255, 255, 255),
+            3 * thick if speaks else thick,
+        )
         if speaks is not None:
             word = "speaks" if speaks else "silent"
             for colour, width in ((INK, 3), (SPEAKS if speaks else (255, 255, 255), 1)):
-                cv2.putText(picture, word, (max(2, left), max(12, top - 5)), cv2.FONT_HERSHEY_SIMPLEX,
-                            max(0.4, picture.shape[0] / 900), colour, width, cv2.LINE_AA)
+                cv2.putText(
+                    picture,
+                    word,
+                    (max(2, left), max(12, top - 5)),
+                    cv2.FONT_HERSHEY_SIMPLEX,
+                    max(0.4, picture.shape[0] / 900),
+                    colour,
+                    width,
+                    cv2.LINE_AA,
+                )

@@ -27,22 +27,33 @@ def traces(folder: Path, note: str, name: str):
     rows = pd.read_csv(Path(folder) / f"{name}.csv")
     values, known = read_pairs(folder, name)
     raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
-    return plots.prediction_traces(rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note)
+    return plots.prediction_traces(
+        rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note
+    )
 
 
-def whole_trial(table: pd.DataFrame, store: Store, size: int, predictions: Path, note: str, name: str) -> plots.Trial:
-    """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is absent is left out.
+def whole_trial(
+    table: pd.DataFrame, store: Store, size: int, predictions: Path, note: str, name: str
+) -> plots.Trial:
+    """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is
+    absent is left out.
 
     size : of the faces in px. predictions : folder of the prediction files.
     """
     trial, rows = preprocessing.row(table, name), pd.read_csv(predictions / f"{name}.csv")
-    values, known = (rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
-                     for kind in ("", "label_"))
+    values, known = (
+        rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
+        for kind in ("", "label_")
+    )
     found: dict = {}
     with contextlib.suppress(InputError):  # a network that only listens needs no faces
         found["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that only looks no sound
         wanted = request("audio_44k", rate=sound.SOUND_RATE)
-        found |= {"sound": sound.as_float(arrays.read(trial, wanted, store)), "rate": sound.SOUND_RATE,
-                  "t0": arrays.facts(trial, wanted, store)["t0"], "mel": preprocessing.decibels(trial, store)}
+        found |= {
+            "sound": sound.as_float(arrays.read(trial, wanted, store)),
+            "rate": sound.SOUND_RATE,
+            "t0": arrays.facts(trial, wanted, store)["t0"],
+            "mel": preprocessing.decibels(trial, store),
+        }
     return plots.Trial(name, rows["time"].to_numpy(), values, known, note=note, **found)

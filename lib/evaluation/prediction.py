@@ -1,4 +1,6 @@
-"""Predictions of a trained run: every frame of val and test trials, or of any video file; and what they are worth."""
+"""Predictions of a trained run: every frame of val and test trials, or of any video file; and what
+they are worth.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ from ..store import request
 class Predictor:
     """A trained network with its recipe, ready to predict trials of `store`.
 
-    `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says whether it learnt
-    from the sample set; `licence` what may be done with weights that others published, "" for our own; `precision`
-    and `compiled` how it is run.
+    `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says
+    whether it learnt from the sample set; `licence` what may be done with weights that others
+    published, "" for our own; `precision` and `compiled` how it is run.
     """
 
     recipe: object
@@ -46,7 +48,11 @@ class Predictor:
     @property
     def n_weights(self) -> int | None:
         """Trainable numbers of the network."""
-        return sum(weight.numel() for weight in self.model.parameters()) if self.model is not None else None
+        return (
+            sum(weight.numel() for weight in self.model.parameters())
+            if self.model is not None
+            else None
+        )
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
@@ -56,12 +62,16 @@ class Predictor:
 
 
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
-    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays is kept."""
+    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays
+    is kept.
+    """
     path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
         heard = arrays.column(recipe.trial(trial), recipe.params, recipe.store)
-    mine = json.dumps(recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1)
+    mine = json.dumps(
+        recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
+    )
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
         table = prediction_table(predictor, trial, predictor.predict(trial))
         write_csv(path, arrays.with_column(table, heard))
@@ -72,7 +82,9 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
 def begin(folder: Path, predictor: Predictor) -> None:
     """Empty the folder of predictions unless they are of the same checkpoint."""
     note = Path(folder) / "made_from.txt"
-    mine = f"checkpoint SHA-256 {predictor.made_from['sha256']}, size {predictor.made_from['size']}\n"
+    mine = (
+        f"checkpoint SHA-256 {predictor.made_from['sha256']}, size {predictor.made_from['size']}\n"
+    )
     if note.is_file() and note.read_text() == mine:
         return
     if Path(folder).is_dir():
@@ -80,9 +92,11 @@ def begin(folder: Path, predictor: Predictor) -> None:
     write_text(note, mine)
 
 
-def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's box (x, y, width,
-    height in px) where the recipe knows it; note, if the values have no meaning.
+def prediction_table(
+    predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's
+    box (x, y, width, height in px) where the recipe knows it; note, if the values have no meaning.
 
     Labels, where known, are added by `lib.evaluation.scores`.
     """
@@ -103,8 +117,11 @@ def prediction_table(predictor: Predictor, trial: str, raw: Mapping[str, np.ndar
         else:
             table[[f"action_unit_{k}" for k in range(values.shape[1])]] = decided
             table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
-    table["valid"] = (np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
-                      if recipe.uses_video else np.ones(len(times), int))
+    table["valid"] = (
+        np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
+        if recipe.uses_video
+        else np.ones(len(times), int)
+    )
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
     return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
@@ -118,8 +135,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
     """Raw values of a prediction file: task -> (T, k)."""
     table = pd.read_csv(Path(folder) / f"{trial}.csv")
-    columns = {"va": ["valence_raw", "arousal_raw"],
-               "expression": [name for name in table if name.startswith("expression_")],
-               "action_units": [name for name in table if name.startswith("action_unit_") and name.endswith("_raw")],
-               "speaking": ["speaking_no_raw", "speaking_yes_raw"]}
+    columns = {
+        "va": ["valence_raw", "arousal_raw"],
+        "expression": [name for name in table if name.startswith("expression_")],
+        "action_units": [
+            name for name in table if name.startswith("action_unit_") and name.endswith("_raw")
+        ],
+        "speaking": ["speaking_no_raw", "speaking_yes_raw"],
+    }
     return {task: table[columns[task]].to_numpy(np.float32) for task in recipe.tasks}

@@ -1,4 +1,6 @@
-"""``python -m lib clips …``: one command for each step of preparing clips, and one for all of them."""
+"""``python -m lib clips …``: one command for each step of preparing clips, and one for all of
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,39 @@ def _say(line: object) -> None:
 
 @click.group()
 def clips() -> None:
-    """Clips of fixed length with face and voice labels, from the parameter FILES of an experiment."""
+    """Clips of fixed length with face and voice labels, from the parameter FILES of an
+    experiment.
+    """
 
 
 def _files(command):
     """What all commands are given; `seconds` has become a clip_length when a command begins."""
+
     @functools.wraps(command)
     def measured(files, overrides, seconds, **more):
-        return command(files=files, overrides=(*overrides, *_length(files, overrides, seconds)), **more)
-    for option in (click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE",
-                                help="Set one parameter, as -p clip_length 300."),
-                   click.option("--seconds", type=click.FloatRange(0, min_open=True),
-                                help="Length of a clip in s, in place of clip_length.")):
+        return command(
+            files=files, overrides=(*overrides, *_length(files, overrides, seconds)), **more
+        )
+
+    for option in (
+        click.option(
+            "-p",
+            "overrides",
+            nargs=2,
+            multiple=True,
+            metavar="NAME VALUE",
+            help="Set one parameter, as -p clip_length 300.",
+        ),
+        click.option(
+            "--seconds",
+            type=click.FloatRange(0, min_open=True),
+            help="Length of a clip in s, in place of clip_length.",
+        ),
+    ):
         measured = option(measured)
-    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(measured)
+    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(
+        measured
+    )
 
 
 def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) -> tuple:
@@ -49,7 +70,9 @@ def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) ->
 def _parameters(files: tuple[Path, ...], overrides: tuple):
     from .. import parameters
 
-    return parameters.placed(parameters.load(list(files), {"cut_clips": "always", **dict(overrides)}))
+    return parameters.placed(
+        parameters.load(list(files), {"cut_clips": "always", **dict(overrides)})
+    )
 
 
 def _job(files: tuple[Path, ...], overrides: tuple):
@@ -72,8 +95,9 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 
     job, p = _job(files, overrides)
     _say(f"{' + '.join(steps)}: {job}")
-    outcomes = jobs.run(job, steps, p.workers, Progress("videos", stream=sys.stdout), force,
-                            parallel=p.parallel)
+    outcomes = jobs.run(
+        job, steps, p.workers, Progress("videos", stream=sys.stdout), force, parallel=p.parallel
+    )
     _table(jobs.faults(outcomes), "nothing was left out")
     lost = jobs.failures(outcomes)
     _say(f"{len(outcomes) - len(lost)} of {len(outcomes)} videos done")
@@ -83,7 +107,9 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 @clips.command()
 @_files
 def check(files: tuple[Path, ...], overrides: tuple) -> None:
-    """What is there, what is wrong with it, and what making the clips would take. Writes nothing."""
+    """What is there, what is wrong with it, and what making the clips would take. Writes
+    nothing.
+    """
     from .. import datasets
     from ..speakers.clips import plan
 
@@ -91,7 +117,9 @@ def check(files: tuple[Path, ...], overrides: tuple) -> None:
     if job.layout:
         _, report = datasets.find(p)
         _table(report.count_table())
-        _table(report.problem_table(), "nothing is wrong with lists, annotations, pictures and sound")
+        _table(
+            report.problem_table(), "nothing is wrong with lists, annotations, pictures and sound"
+        )
     planned = plan.plan(job.sources, job.root, job.settings)
     _table(planned[planned["problem"] != ""][["video", "problem"]], "every video can be cut")
     _say(f"\n{job}")
@@ -111,19 +139,26 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
 
     job, _ = _job(files, overrides)
     if job.layout is None:
-        raise InputError("only Ego4D's layout has a test set to be removed", todo="set dataset: ego4d")
+        raise InputError(
+            "only Ego4D's layout has a test set to be removed", todo="set dataset: ego4d"
+        )
     found = pruning.plan(job.layout)
     for path in found.paths:
         _say(job.layout.relative(path))
-    _say(f"{len(found.paths)} entries of {len(job.layout.ids['test'])} test clips "
-         f"{'are removed' if yes else 'would be removed (dry run; --yes removes them)'}\nbefore:")
+    _say(
+        f"{len(found.paths)} entries of {len(job.layout.ids['test'])} test clips "
+        f"{'are removed' if yes else 'would be removed (dry run; --yes removes them)'}\nbefore:"
+    )
     _table(found.before)
     if yes:
         pruning.remove(found)
         _say("after:")
         _table(pruning.counts(job.layout))
         kept = sum(len(job.layout.ids[split]) for split in ("train", "val"))
-        _say(f"train and val: {len(job.layout.ids['train'])} + {len(job.layout.ids['val'])} = {kept} clips")
+        _say(
+            f"train and val: {len(job.layout.ids['train'])} + {len(job.layout.ids['val'])} = "
+            f"{kept} clips"
+        )
 
 
 @clips.command()
@@ -143,7 +178,10 @@ def renumber(files: tuple[Path, ...], overrides: tuple, undo: bool) -> None:
 
     if undo:
         job, _ = _job(files, overrides)
-        _say(f"{jobs.undo(job)} pictures have their first numbers again; next: python -m lib clips index")
+        _say(
+            f"{jobs.undo(job)} pictures have their first numbers again; next: python -m lib clips "
+            "index"
+        )
         return
     done = _steps(files, overrides, ("renumber",))
     _say("next: python -m lib clips index")

@@ -1,7 +1,9 @@
-"""``torchrun --nproc-per-node n -m lib run …``: one experiment by several processes, of which the first one writes.
+"""``torchrun --nproc-per-node n -m lib run …``: one experiment by several processes, of which the
+first one writes.
 
-The first process runs all notebooks. When it comes to 05 it tells the others, which execute 05 beside it: with a runs
-folder of their own in a temporary place, in which the other runs and the checkpoints are the real ones.
+The first process runs all notebooks. When it comes to 05 it tells the others, which execute 05
+beside it: with a runs folder of their own in a temporary place, in which the other runs and the
+checkpoints are the real ones.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from .. import files
 from .experiment import TRAIN, Experiment
 from .notebook import execute
 
-TRAINING = "TRAINING_NUMBER"  # in the environment: trainings one after the other must not answer each other
+# in the environment: trainings one after the other must not answer each other
+TRAINING = "TRAINING_NUMBER"
 
 
 @lru_cache(maxsize=1)
@@ -85,4 +88,6 @@ def _beside(experiment: Experiment, place: Path, run: Callable) -> None:
             (root / other.name).symlink_to(other.absolute())
     (own / "checkpoints").symlink_to((experiment.run.folder / "checkpoints").absolute())
     values = {**experiment.declared(TRAIN), "runs_root": str(root)}
-    run(experiment.notebooks / f"{TRAIN}.ipynb", place / f"{TRAIN}.ipynb", values, lambda line: None)
+    run(
+        experiment.notebooks / f"{TRAIN}.ipynb", place / f"{TRAIN}.ipynb", values, lambda line: None
+    )

@@ -1,4 +1,6 @@
-"""One experiment: its checked parameters, the runs that it builds on, and which of its notebooks are up to date."""
+"""One experiment: its checked parameters, the runs that it builds on, and which of its notebooks
+are up to date.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,13 @@ class Experiment:
     def steps(self, start: str = "", stop: str = "") -> list[str]:
         """Notebooks to execute, from `start` to `stop` ("03").
 
-        With `predict_run` training is left out, with `merge_runs` all but the last one. A video needs no data set,
-        only a trained run.
+        With `predict_run` training is left out, with `merge_runs` all but the last one. A video
+        needs no data set, only a trained run.
         """
         there = [name for name in NOTEBOOKS if self.has(name)]
         first = there.index(_step(start, there)) if start else 0
         last = there.index(_step(stop, there)) if stop else len(there)
-        chosen = there[first:last + 1]
+        chosen = there[first : last + 1]
         if some := self.values.get("notebooks"):
             own = {_step(text, there) for text in some}
             chosen = [name for name in chosen if name in own]
@@ -80,25 +82,39 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     try:
         values = parameters.complete(merged, all_declared(notebooks))
     except InputError as error:
-        raise InputError(error.what, where=", ".join(map(str, files)), expected=error.expected,
-                         todo=error.todo) from error
+        raise InputError(
+            error.what, where=", ".join(map(str, files)), expected=error.expected, todo=error.todo
+        ) from error
     if not named:
-        values["run"] = f"{values['run']}_merged" if values.get("merge_runs") else of_fold(values["run"], values)
+        values["run"] = (
+            f"{values['run']}_merged"
+            if values.get("merge_runs")
+            else of_fold(values["run"], values)
+        )
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks))
 
 
 def of_fold(name: str, values: Mapping) -> str:
-    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one as it is."""
+    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one
+    as it is.
+    """
     return f"{name}_fold{values['fold']}" if values.get("fold", -1) >= 0 else name
 
 
-def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, library: Path,
-         above: tuple[str, ...] = ()) -> list[Experiment]:
-    """The experiment, after those of missing runs that it builds on; all are checked before anything starts.
+def plan(
+    files: list[Path],
+    overrides: Mapping[str, str],
+    notebooks: Path,
+    library: Path,
+    above: tuple[str, ...] = (),
+) -> list[Experiment]:
+    """The experiment, after those of missing runs that it builds on; all are checked before
+    anything starts.
 
-    library : folder of the parameter files of such runs. They get the same overlays, and those overrides that
+    library : folder of the parameter files of such runs. They get the same overlays, and those
+        overrides that
     say where data are and on which machine: a run that bears a file's name is what the file says.
     """
     wanted = read(files, overrides, notebooks)
@@ -115,18 +131,29 @@ def plan(files: list[Path], overrides: Mapping[str, str], notebooks: Path, libra
         if not text or wanted.values.get("merge_runs") or _exists(text, wanted):
             continue
         if not (library / f"{file}.yaml").is_file():
-            raise InputError(f"{parameter}: no run, no weights file and no parameter file is called {text}",
-                             where=files[0], expected=f"a name out of {library}, or a file")
-        shared = {key: value for key, value in overrides.items() if key in _shared(notebooks)} | {"run": text}
+            raise InputError(
+                f"{parameter}: no run, no weights file and no parameter file is called {text}",
+                where=files[0],
+                expected=f"a name out of {library}, or a file",
+            )
+        shared = {key: value for key, value in overrides.items() if key in _shared(notebooks)} | {
+            "run": text
+        }
         shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
-        more = plan([library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name))
+        more = plan(
+            [library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name)
+        )
         first |= {other.values["run"]: other for other in more}
     return [*first.values(), wanted]
 
 
 def _shared(notebooks: Path) -> set[str]:
-    """Parameters whose `-p` overrides also hold for a run that is made first: places, machine, choice of data."""
-    return of_groups(all_declared(notebooks), ["place", "machine", "data"]) - set(parameters.MUST_EXIST)
+    """Parameters whose `-p` overrides also hold for a run that is made first: places, machine,
+    choice of data.
+    """
+    return of_groups(all_declared(notebooks), ["place", "machine", "data"]) - set(
+        parameters.MUST_EXIST
+    )
 
 
 def _exists(text: str, experiment: Experiment) -> bool:
@@ -144,7 +171,8 @@ def is_trained(run: Run) -> bool:
 class Reason:
     """Why a notebook must be executed: `text` for the person who waits; false where it need not be.
 
-    anew : a training in the run folder cannot be continued: its inputs, or the code of its method, are others.
+    anew : a training in the run folder cannot be continued: its inputs, or the code of its method,
+        are others.
     """
 
     text: str = ""
@@ -158,7 +186,9 @@ class Reason:
 
 
 def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
-    """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs and outputs."""
+    """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs
+    and outputs.
+    """
     record = run.read_json(f"steps/{step}.json")
     if not record:
         return Reason("not done yet")
@@ -168,7 +198,9 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
     code = code_digest.digests(step, _modules(record), experiment.notebooks)
     if changed := _differing(record["code"], code):
         # A record of before modules were noted does not tell what its network was.
-        method = [file for file in changed if code_digest.is_method(file)] if "modules" in record else []
+        method = (
+            [file for file in changed if code_digest.is_method(file)] if "modules" in record else []
+        )
         return Reason(f"code changed: {_first(method or changed)}", anew=bool(method))
     now = runs.counted(step, experiment.values, experiment.notebooks)
     if changed := _differing(record["parameters"], now):
@@ -181,7 +213,9 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
 
 
 def _modules(record: Mapping) -> list[str]:
-    """Modules that the notebook found by name; of a record from before they were noted, its recipe."""
+    """Modules that the notebook found by name; of a record from before they were noted, its
+    recipe.
+    """
     recipe = record["parameters"].get("recipe", "")
     return record.get("modules", [f"lib.recipes.{recipe}"] if recipe else [])
 
@@ -196,15 +230,29 @@ def _first(names: list[str]) -> str:
 
 
 def take_over(experiment: Experiment, step: str) -> str:
-    """Copy record and executed notebook of another run whose step would be equal; returns that run's name."""
+    """Copy record and executed notebook of another run whose step would be equal; returns that
+    run's name.
+    """
     run = experiment.run
     for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
         other = Run(record.parents[1], p=experiment.values)
         executed = other.folder / f"{step}.ipynb"
-        if other.folder == run.folder or not executed.is_file() or outdated(experiment, step, other):
+        if (
+            other.folder == run.folder
+            or not executed.is_file()
+            or outdated(experiment, step, other)
+        ):
             continue
-        outputs = [place for place in other.read_json(f"steps/{step}.json")["outputs"] if place.startswith("<run>/")]
-        for name in [*(place.removeprefix("<run>/") for place in outputs), executed.name, f"steps/{step}.json"]:
+        outputs = [
+            place
+            for place in other.read_json(f"steps/{step}.json")["outputs"]
+            if place.startswith("<run>/")
+        ]
+        for name in [
+            *(place.removeprefix("<run>/") for place in outputs),
+            executed.name,
+            f"steps/{step}.json",
+        ]:
             _copy(other.folder / name, run.path(*name.split("/")))
         return other.name
     return ""
@@ -220,13 +268,17 @@ def _copy(source: Path, target: Path) -> None:
 def training_parameters(experiment: Experiment) -> dict:
     """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
     steps = [step for step in (*PREPARATION, TRAIN) if experiment.has(step)]
-    names = {name: each for step in steps for name, each in declared(step, experiment.notebooks).items()}
+    names = {
+        name: each for step in steps for name, each in declared(step, experiment.notebooks).items()
+    }
     counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
     return {name: runs.as_text(experiment.values[name]) for name in sorted(counted)}
 
 
 def other_training(experiment: Experiment) -> str:
-    """Why the training in the run folder cannot be continued; "" when it can, or when there is none."""
+    """Why the training in the run folder cannot be continued; "" when it can, or when there is
+    none.
+    """
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""

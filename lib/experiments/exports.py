@@ -1,6 +1,8 @@
-"""One wav a frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files; nothing here needs them.
+"""One wav a frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files; nothing
+here needs them.
 
-Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the corrected rule (§7.2).
+Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the
+corrected rule (§7.2).
 """
 
 from __future__ import annotations
@@ -44,24 +46,33 @@ class Rule:
 def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
     """The rule that parameters mean.
 
-    rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32 frames, whose one
+    rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32
+        frames, whose one
     length comes from the lowest of `rates` (frames a second of the videos).
     """
     if rules == "published":
         return Rule("published")
-    return Rule("centre", audio_seconds) if audio_seconds else Rule("end", sound.look_back(min(rates)))
+    return (
+        Rule("centre", audio_seconds) if audio_seconds else Rule("end", sound.look_back(min(rates)))
+    )
 
 
 def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
-    """(T, 2) samples of a video's frames. Raises InputError where time stamps or sound are not in the store."""
+    """(T, 2) samples of a video's frames. Raises InputError where time stamps or sound are not in
+    the store.
+    """
     facts = arrays.facts(trial, SOUND, place)
     times = np.asarray(arrays.read(trial, WANTED[0], place))
-    return sound.segments(times, facts["shape"][0], facts["t0"], facts["rate"], wanted.anchor, wanted.seconds)
+    return sound.segments(
+        times, facts["shape"][0], facts["t0"], facts["rate"], wanted.anchor, wanted.seconds
+    )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written of one video: its `frames`, `files` that are missing, `size` in bytes on the disk."""
+    """What is to be written of one video: its `frames`, `files` that are missing, `size` in bytes
+    on the disk.
+    """
 
     frames: int
     files: int
@@ -78,15 +89,21 @@ def plan(trial: Mapping, place: Store, wanted: Rule, out: Path) -> Plan:
 
 def free(out: Path) -> int:
     """Free bytes where `out` is or will be."""
-    return shutil.disk_usage(next(path for path in (out, *out.absolute().parents) if path.exists())).free
+    return shutil.disk_usage(
+        next(path for path in (out, *out.absolute().parents) if path.exists())
+    ).free
 
 
 def check_space(out: Path, needed: int) -> None:
     """Raises InputError when there is less space than `needed` (bytes)."""
     if needed > free(out):
-        raise InputError(f"one wav a frame needs {needed / 1e9:.1f} GB, {free(out) / 1e9:.1f} GB are free", where=out,
-                         expected="room for all files", todo="choose another disk with --out, or fewer `trials`: "
-                         "networks here cut their segments from one array a video and need none of these files")
+        raise InputError(
+            f"one wav a frame needs {needed / 1e9:.1f} GB, {free(out) / 1e9:.1f} GB are free",
+            where=out,
+            expected="room for all files",
+            todo="choose another disk with --out, or fewer `trials`: "
+            "networks here cut their segments from one array a video and need none of these files",
+        )
 
 
 def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: int) -> np.ndarray:
@@ -94,8 +111,12 @@ def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: in
     folder, label = out / trial["video"], _label(trial, place, wanted)
     beside = _beside(folder)
     if beside.is_file() and (found := json.loads(beside.read_text(encoding="utf-8"))) != label:
-        raise InputError(f"this folder has files of another kind: {found}", where=folder, expected=str(label),
-                         todo="remove it with the .json beside it, or give another --out")
+        raise InputError(
+            f"this folder has files of another kind: {found}",
+            where=folder,
+            expected=str(label),
+            todo="remove it with the .json beside it, or give another --out",
+        )
     there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
 
@@ -131,16 +152,28 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
 
 
 LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
-LABEL_FOLDERS = {"va": LABEL_FOLDER, "expression": "preprocessed_EX_annotations",
-                 "action_units": "preprocessed_AU_annotations"}
+LABEL_FOLDERS = {
+    "va": LABEL_FOLDER,
+    "expression": "preprocessed_EX_annotations",
+    "action_units": "preprocessed_AU_annotations",
+}
 
 
-def export_labels(table: pd.DataFrame, store: Store, mismatch: str, index_column: bool = False,
-                  folder: Path | None = None, kind: str = "va") -> list[Path]:
-    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test form, every frame.
+def export_labels(
+    table: pd.DataFrame,
+    store: Store,
+    mismatch: str,
+    index_column: bool = False,
+    folder: Path | None = None,
+    kind: str = "va",
+) -> list[Path]:
+    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test
+    form, every frame.
 
-    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given. kind : "expression"
-    and "action_units" write their own columns to a folder of their own, of the trials that have such labels.
+    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
+        kind : "expression"
+    and "action_units" write their own columns to a folder of their own, of the trials that have
+    such labels.
     """
     folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
     for trial in table.to_dict("records"):

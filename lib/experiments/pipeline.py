@@ -1,4 +1,6 @@
-"""Run experiments: six notebooks, one parameter file, one run folder. What has not changed is not done again."""
+"""Run experiments: six notebooks, one parameter file, one run folder. What has not changed is not
+done again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from . import experiment as experiments_experiment
 from .experiment import PREDICT, PREPARATION, TRAIN, Experiment
 from .notebook import NotebookFailed, Terminated, execute
 
-# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued, interrupted.
+# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
+# interrupted.
 DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 
@@ -25,9 +28,15 @@ class Unfinished(Exception):
     """A notebook stopped before its end, as it was told to, and can be continued."""
 
 
-def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: str = "", stop: str = "",
-        say: Callable[[str], None] = lambda line: None, notebooks: Path = ROOT / "notebooks",
-        library: Path = ROOT / "params") -> int:
+def run(
+    files: list[Path],
+    overrides: Mapping[str, str] | None = None,
+    start: str = "",
+    stop: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    notebooks: Path = ROOT / "notebooks",
+    library: Path = ROOT / "params",
+) -> int:
     """Execute those notebooks of one experiment that are not up to date.
 
     Arguments
@@ -42,8 +51,15 @@ def run(files: list[Path], overrides: Mapping[str, str] | None = None, start: st
     return _run(files, overrides, start, stop, say, notebooks, library)[0]
 
 
-def _run(files, overrides=None, start="", stop="", say=lambda line: None, notebooks=ROOT / "notebooks",
-         library=ROOT / "params") -> tuple[int, str]:
+def _run(
+    files,
+    overrides=None,
+    start="",
+    stop="",
+    say=lambda line: None,
+    notebooks=ROOT / "notebooks",
+    library=ROOT / "params",
+) -> tuple[int, str]:
     """`run` with the cause of `carry_out`."""
     try:
         planned = experiments_experiment.plan(files, overrides or {}, notebooks, library)
@@ -71,13 +87,18 @@ def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
         return FAILED
 
 
-def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
-              say: Callable[[str], None] = lambda line: None) -> tuple[int, str]:
-    """Run what `experiments.plan` found: those that the last one builds on, then the last one itself.
+def carry_out(
+    planned: list[Experiment],
+    start: str = "",
+    stop: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[int, str]:
+    """Run what `experiments.plan` found: those that the last one builds on, then the last one
+    itself.
 
-    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault ("memory", "disk",
-    "died", or ""); where it is CONTINUE, "terminated" after SIGTERM.
-    SIGTERM, while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
+    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault
+    ("memory", "disk", "died", or ""); where it is CONTINUE, "terminated" after SIGTERM. SIGTERM,
+    while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
     """
     try:
         _check_folders(planned, start, stop)
@@ -94,18 +115,28 @@ def carry_out(planned: list[Experiment], start: str = "", stop: str = "",
         return CONTINUE, ""
     except KeyboardInterrupt as error:
         ended = isinstance(error, Terminated)
-        say(f"{'ended by SIGTERM' if ended else 'interrupted'}: what was finished is kept, the same command goes on "
-            "from there")
+        say(
+            f"{'ended by SIGTERM' if ended else 'interrupted'}: what was finished is kept, the "
+            "same command goes on "
+            "from there"
+        )
         if str(error):
             say(f"  {error}")
         return (CONTINUE, "terminated") if ended else (INTERRUPTED, "")
 
 
-def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
-          say: Callable[[str], None] = lambda line: None, **places) -> int:
-    """Execute one experiment after the other, each with the same overlays; one that fails does not stop the others.
+def batch(
+    files: list[Path],
+    overlays: list[Path],
+    overrides: Mapping[str, str],
+    say: Callable[[str], None] = lambda line: None,
+    **places,
+) -> int:
+    """Execute one experiment after the other, each with the same overlays; one that fails does not
+    stop the others.
 
-    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED when one failed or
+    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED
+        when one failed or
     could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
     """
     told = {}
@@ -113,8 +144,13 @@ def batch(files: list[Path], overlays: list[Path], overrides: Mapping[str, str],
         told[file], cause = _run([file, *overlays], overrides, say=say, **places)
         if told[file] == INTERRUPTED or cause == "terminated":
             return told[file]
-    words = {DONE: "done", FAILED: "FAILED", WRONG: "NOT STARTED", LOST: "done, but something was lost",
-             CONTINUE: "to be continued"}
+    words = {
+        DONE: "done",
+        FAILED: "FAILED",
+        WRONG: "NOT STARTED",
+        LOST: "done, but something was lost",
+        CONTINUE: "to be continued",
+    }
     good = sum(status in (DONE, LOST) for status in told.values())
     say(f"{good} of {len(files)} experiments are done")
     for file, status in told.items():
@@ -128,9 +164,18 @@ def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
     wanted = planned[-1]
     steps = wanted.steps(start, stop)
     reason = experiments_experiment.other_training(wanted)
-    if reason and steps[-1:] > [TRAIN] and TRAIN not in steps and not wanted.values.get("predict_run"):
-        raise InputError(reason, where=wanted.run.folder, expected=f"{TRAIN} among the notebooks to execute",
-                         todo="leave out --from, or set the parameters as they were")
+    if (
+        reason
+        and steps[-1:] > [TRAIN]
+        and TRAIN not in steps
+        and not wanted.values.get("predict_run")
+    ):
+        raise InputError(
+            reason,
+            where=wanted.run.folder,
+            expected=f"{TRAIN} among the notebooks to execute",
+            todo="leave out --from, or set the parameters as they were",
+        )
 
 
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
@@ -138,18 +183,26 @@ def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) ->
     for experiment in planned:
         missing = experiment is not wanted
         if missing:
-            say(f"{experiment.run.name} is not there yet and is made first: {wanted.run.name} builds on it")
+            say(
+                f"{experiment.run.name} is not there yet and is made first: {wanted.run.name} "
+                "builds on it"
+            )
         status = max(status, _all(experiment, *(("", "") if missing else (start, stop)), say))
     return status
 
 
 def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
-    """Run the notebooks of one experiment; returns DONE, or LOST when something could not be done."""
+    """Run the notebooks of one experiment; returns DONE, or LOST when something could not be
+    done.
+    """
     run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
     say(f"{run.name}  ({', '.join(map(short, experiment.files))})")
     if TRAIN in steps and (reason := experiments_experiment.other_training(experiment)):
         _set_aside(experiment, reason, say)
-    done = [_one(experiment, step, f"  {number}/{len(steps)} {step}", say) for number, step in enumerate(steps, 1)]
+    done = [
+        _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
+        for number, step in enumerate(steps, 1)
+    ]
     if any(done):
         say(f"  report: {short(report.write(run))}")
     say(f"  all in {clock(time.monotonic() - began)}: {short(run.folder)}")
@@ -180,12 +233,18 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
 
 
 def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
-    """Notebook 06 for one video: it writes into ``videos/<stem>/`` of the run folder and touches nothing else."""
+    """Notebook 06 for one video: it writes into ``videos/<stem>/`` of the run folder and touches
+    nothing else.
+    """
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
     target = experiment.run.path("videos", Path(experiment.video).stem, f"{PREDICT}.ipynb")
-    execute(experiment.notebooks / f"{PREDICT}.ipynb", target, experiment.declared(PREDICT),
-            lambda line: say(f"      {line}"))
+    execute(
+        experiment.notebooks / f"{PREDICT}.ipynb",
+        target,
+        experiment.declared(PREDICT),
+        lambda line: say(f"      {line}"),
+    )
     say(f"{label}: done in {clock(time.monotonic() - began)}: {short(target.parent)}")
 
 
@@ -196,13 +255,21 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         # Until the notebook records its new end, the old one must not count.
         run.write_json(record, {**before, "started_again": True})
     if step == TRAIN:
-        run.write_json("steps/training.json", experiments_experiment.training_parameters(experiment))
+        run.write_json(
+            "steps/training.json", experiments_experiment.training_parameters(experiment)
+        )
         crews.current().trains(experiment)
-    execute(experiment.notebooks / f"{step}.ipynb", run.folder / f"{step}.ipynb", experiment.declared(step),
-            lambda line: say(f"      {line}"))
+    execute(
+        experiment.notebooks / f"{step}.ipynb",
+        run.folder / f"{step}.ipynb",
+        experiment.declared(step),
+        lambda line: say(f"      {line}"),
+    )
     unfinished = run.read_json(record, {}).get("unfinished")
     if unfinished:
-        raise Unfinished(f"{step} stopped before its end: {unfinished}; the same command goes on from there")
+        raise Unfinished(
+            f"{step} stopped before its end: {unfinished}; the same command goes on from there"
+        )
     say(f"{label}: done in {clock(time.monotonic() - began)}")
 
 
@@ -215,7 +282,9 @@ def _write_start(experiment: Experiment) -> None:
     """The complete parameters and the environment, before anything is executed."""
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}
     values |= {"video_path": ""} if experiment.video else {}
-    experiment.run.write_text("params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    experiment.run.write_text(
+        "params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    )
     facts = {name: values[name] for name in ("dataset", "recipe", "rules") if name in values}
     device = str(values.get("device", ""))
     experiment.run.write_json("environment.json", runs.environment(device, **facts))

@@ -1,4 +1,5 @@
-"""report.html of a run: scores, figures, what the notebooks showed, parameters, environment, in one file.
+"""report.html of a run: scores, figures, what the notebooks showed, parameters, environment, in one
+file.
 
 It opens without a network: pictures are inside, nothing is fetched, nothing is executed.
 """
@@ -22,19 +23,29 @@ from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE
 
 NAME = "report.html"
-ROOM = 12_000_000  # bytes that pictures may take as text; with everything else a report stays under 15 MB
-FIRST = ("ccc", "training_curves", "error_by_trial", "circumplex")  # figures that a reader wants to see first
+# bytes that pictures may take as text; with everything else a report stays under 15 MB
+ROOM = 12_000_000
+FIRST = (
+    "ccc",
+    "training_curves",
+    "error_by_trial",
+    "circumplex",
+)  # figures that a reader wants to see first
 
 
 def write(run: runs.Run) -> Path:
-    """Write ``<run>/report.html`` from what lies in the run folder; what is not there yet is left out.
+    """Write ``<run>/report.html`` from what lies in the run folder; what is not there yet is left
+    out.
 
     Raises InputError for a folder that is no run.
     """
     values = runs.parameters(run.folder)
     if not values:
-        raise InputError("this is no run folder: there is no params.yaml", where=run.folder,
-                         todo="python -m lib run params/<name>.yaml")
+        raise InputError(
+            "this is no run folder: there is no params.yaml",
+            where=run.folder,
+            todo="python -m lib run params/<name>.yaml",
+        )
     found, pictures = run.read_json("metrics.json", {}), _Pictures()
     parts: dict[str, pd.DataFrame | str] = {"": _first(values, found)}
     parts |= _scores(found)
@@ -47,15 +58,20 @@ def write(run: runs.Run) -> Path:
     parts["Parameters"] = _rows(values, "parameter")
     parts["Environment"] = _rows(_flat(run.read_json("environment.json", {})), "what")
     if pictures.left_out:
-        parts[""] = Html(f"{parts['']}<p>{pictures.left_out} pictures were left out, this file would have become too "
-                         f"large: they lie in {html.escape(run.folder.name)}/figures and in the notebooks.</p>")
+        parts[""] = Html(
+            f"{parts['']}<p>{pictures.left_out} pictures were left out, this file would have "
+            "become too "
+            f"large: they lie in {html.escape(run.folder.name)}/figures and in the notebooks.</p>"
+        )
     return run.write_text(NAME, page(f"Run {run.name}", parts))
 
 
 def _first(values: Mapping, found: Mapping) -> Html:
     """What was done, and what must be known before a number is read."""
-    told = [f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
-            f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"]
+    told = [
+        f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
+        f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
+    ]
     told += [str(found[name]) for name in ("licence", "chosen_on") if found.get(name)]
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in told)
     synthetic = found.get("synthetic", is_synthetic(values.get("dataset", "")))
@@ -67,11 +83,17 @@ def _scores(found: Mapping) -> dict:
         return {"Scores": "not evaluated yet: that is done by notebook 06_inference"}
     from ..evaluation import scores
     from ..plots import viewer  # torch takes seconds to import
-    rows = {"CCC with 95 % intervals over trials": scores.score_table(found),
-            "F1": scores.f1_table(found), "Who speaks": scores.speaking_table(found)}
+
+    rows = {
+        "CCC with 95 % intervals over trials": scores.score_table(found),
+        "F1": scores.f1_table(found),
+        "Who speaks": scores.speaking_table(found),
+    }
     rows = {heading: table for heading, table in rows.items() if len(table)}
-    return {heading: Html((viewer.scores if "ccc" in table else viewer.table)(table).html)
-            for heading, table in rows.items()}
+    return {
+        heading: Html((viewer.scores if "ccc" in table else viewer.table)(table).html)
+        for heading, table in rows.items()
+    }
 
 
 class _Pictures:
@@ -90,7 +112,9 @@ class _Pictures:
 
 def _figures(folder: Path, pictures: _Pictures) -> Iterable[str]:
     order = {name: place for place, name in enumerate(FIRST)}
-    for path in sorted(folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)):
+    for path in sorted(
+        folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)
+    ):
         tag = pictures.tag(base64.b64encode(path.read_bytes()).decode(), path.name)
         yield f"<figure>{tag}<figcaption>{html.escape(path.stem)}</figcaption></figure>"
 
@@ -113,21 +137,34 @@ def _cell(cell: Mapping, pictures: _Pictures) -> str:
 def _words(text: str) -> str:
     """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
     lines = []
-    for line in html.escape(re.sub(r"\[!\[.*?\]\(.*?\)\]\(.*?\)", "", text), quote=False).splitlines():
-        line = re.sub(r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line))
+    for line in html.escape(
+        re.sub(r"\[!\[.*?\]\(.*?\)\]\(.*?\)", "", text), quote=False
+    ).splitlines():
+        line = re.sub(
+            r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
+        )
         level = len(line) - len(line.lstrip("#"))
-        lines.append(f"<h{min(level + 2, 6)}>{line[level:].strip()}</h{min(level + 2, 6)}>" if level else f"{line}<br>")
+        lines.append(
+            f"<h{min(level + 2, 6)}>{line[level:].strip()}</h{min(level + 2, 6)}>"
+            if level
+            else f"{line}<br>"
+        )
     return "".join(lines)
 
 
 def _output(output: Mapping, pictures: _Pictures) -> str:
     if output["output_type"] == "error":
-        return f"<pre class='note'>{html.escape(output['ename'])}: {html.escape(_plain(output['evalue']))}</pre>"
+        return (
+            f"<pre class='note'>{html.escape(output['ename'])}: "
+            f"{html.escape(_plain(output['evalue']))}</pre>"
+        )
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "image/png" in data:
         return pictures.tag("".join(data["image/png"]).replace("\n", ""), "picture in a notebook")
     table = "".join(data.get("text/html", ""))
-    if table.startswith("<table") and "<script" not in table:  # as pandas writes them, cells escaped
+    if (
+        table.startswith("<table") and "<script" not in table
+    ):  # as pandas writes them, cells escaped
         return table
     return f"<pre>{html.escape(_plain(''.join(data.get('text/plain', ''))))}</pre>"
 

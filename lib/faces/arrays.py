@@ -1,9 +1,11 @@
-"""What the store holds of a person's face, and where it comes from: the data set's crops, detection, or the centre.
+"""What the store holds of a person's face, and where it comes from: the data set's crops,
+detection, or the centre.
 
-A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial is decided here, by
-the store's `faces` (the parameter of that name), and stands in the array's parameters, so that variants live side by
-side: none for crops; ``faces: centre``; ``faces: detect`` with the person, and the detector where that is not the usual
-one. What was detected, with what and how, is in the fingerprint of `tracks`, which all people of a video share.
+A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial
+is decided here, by the store's `faces` (the parameter of that name), and stands in the array's
+parameters, so that variants live side by side: none for crops; ``faces: centre``; ``faces: detect``
+with the person, and the detector where that is not the usual one. What was detected, with what and
+how, is in the fingerprint of `tracks`, which all people of a video share.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ from . import alignment, crops, detection, faces, persons, tracking, tsav
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
 PIXELS = 16  # side of the pictures that the trivial predictors see
-NO_DETECTOR = ("no face detector: the centre of the picture was taken; `python -m lib weights get yunet` gets it, then "
-               "run 02 again")
+NO_DETECTOR = (
+    "no face detector: the centre of the picture was taken; `python -m lib weights get yunet` "
+    "gets it, then "
+    "run 02 again"
+)
 
 
 # ---- what a request means for a trial
@@ -35,7 +40,11 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
     Raises InputError for ``faces: crops`` where the data set has none of this trial.
     """
-    own = {name: value for name, value in wanted.parameters.items() if name not in ("faces", "person", "detector")}
+    own = {
+        name: value
+        for name, value in wanted.parameters.items()
+        if name not in ("faces", "person", "detector")
+    }
     choice = _choice(trial, wanted, own, place)
     if detector := detector_of(choice):
         return _detected(trial, wanted.name, own, place, detector)
@@ -54,12 +63,18 @@ def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
             return "crops"
         return "detect" if _can_detect(trial, wanted.name, own, place) else "centre"
     if choice not in (*CHOICES, *detection.DETECTORS):
-        raise InputError(f"faces: {choice}", expected=", ".join([*CHOICES, *detection.DETECTORS]),
-                         todo="correct the parameter `faces`")
+        raise InputError(
+            f"faces: {choice}",
+            expected=", ".join([*CHOICES, *detection.DETECTORS]),
+            todo="correct the parameter `faces`",
+        )
     if choice == "crops" and not trial["crops_dir"]:
-        raise InputError("this trial has no cropped faces", where=f"trial {trial['trial']}",
-                         expected="a folder of pictures, as `faces: crops` wants it",
-                         todo="set `faces: detect`, or put the crops where data_README.md says")
+        raise InputError(
+            "this trial has no cropped faces",
+            where=f"trial {trial['trial']}",
+            expected="a folder of pictures, as `faces: crops` wants it",
+            todo="set `faces: detect`, or put the crops where data_README.md says",
+        )
     return choice
 
 
@@ -69,33 +84,49 @@ def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
         return False
     there = weights.path(DETECTOR, place.weights_root).is_file()
     shelf = place.shelf("trial", trial["trial"])
-    return there or (any(shelf.folder.glob(f"{name}-*")) and bool(
-        shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name])))
+    return there or (
+        any(shelf.folder.glob(f"{name}-*"))
+        and bool(shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name]))
+    )
 
 
-def _detected(trial: Mapping, name: str, own: dict, place: Store, detector: str = DETECTOR) -> Request:
+def _detected(
+    trial: Mapping, name: str, own: dict, place: Store, detector: str = DETECTOR
+) -> Request:
     other = {} if detector == DETECTOR else {"detector": detector}
-    return request(name, _files(detector, place), **own, faces="detect", person=trial["person"], **other)
+    return request(
+        name, _files(detector, place), **own, faces="detect", person=trial["person"], **other
+    )
 
 
 def _files(detector: str, place: Store) -> dict[str, Path]:
     """The detector's file, as the registry names it; nothing of one that brings its own."""
     own = detection.kind(detector).weights
-    return {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
+    return (
+        {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
+    )
 
 
 def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
     """A request for tracks with the detector and its version."""
     name = wanted.parameters.get("detector") or detector_of(place.faces) or DETECTOR
     kind = detection.kind(name)
-    parameters = {"detector": name, "detector_version": kind.version, "side": detection.SIDE, "every": tracking.EVERY}
-    return request("tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters})
+    parameters = {
+        "detector": name,
+        "detector_version": kind.version,
+        "side": detection.SIDE,
+        "every": tracking.EVERY,
+    }
+    return request(
+        "tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters}
+    )
 
 
 def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
     """Download the detector when the first array that needs it is to be made.
 
-    Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is taken then.
+    Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is
+    taken then.
     """
     choice = wanted.parameters.get("faces", place.faces)
     if place.weights_root is None:
@@ -116,14 +147,22 @@ def _try_once(file: Path) -> None:
 
 
 def detector(table, place: Store) -> list[Path]:
-    """The detector's file (there or not) if the faces of any trial of a table depend on it, else nothing."""
-    name = detector_of(place.faces) or (DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else "")
+    """The detector's file (there or not) if the faces of any trial of a table depend on it, else
+    nothing.
+    """
+    name = detector_of(place.faces) or (
+        DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else ""
+    )
     return list(_files(name, place).values()) if name and place.weights_root is not None else []
 
 
 def note(resolved: Request, place: Store) -> str:
     """What a report must say of the choice that was made; "" for nothing."""
-    return NO_DETECTOR if resolved.parameters.get("faces") == "centre" and place.faces == "auto" else ""
+    return (
+        NO_DETECTOR
+        if resolved.parameters.get("faces") == "centre" and place.faces == "auto"
+        else ""
+    )
 
 
 # ---- opening them
@@ -132,8 +171,12 @@ def in_place(trial: Mapping, resolved: Request) -> bool:
     return not resolved.parameters.get("faces") and faces.in_place(trial["crops_dir"])
 
 
-def open_faces(trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable) -> faces.Faces:
-    """The faces of a trial: packed if the store has them (`path`), else read in place from the crops."""
+def open_faces(
+    trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable
+) -> faces.Faces:
+    """The faces of a trial: packed if the store has them (`path`), else read in place from the
+    crops.
+    """
     valid, size = read_other(request("face_valid")), resolved.parameters["size"]
     if path is not None:
         return faces.Faces(valid, size, packed=read(path))
@@ -145,15 +188,21 @@ def sources(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face`, `face_valid` and `pixels`."""
     choice = wanted.parameters.get("faces", "crops")
     if choice == "detect":
-        other = {name: wanted.parameters[name] for name in ("detector",) if name in wanted.parameters}
-        return {"video": trial["video_path"], "tracks": request("tracks", wanted.files, **other),
-                "time": request("time")}
+        other = {
+            name: wanted.parameters[name] for name in ("detector",) if name in wanted.parameters
+        }
+        return {
+            "video": trial["video_path"],
+            "tracks": request("tracks", wanted.files, **other),
+            "time": request("time"),
+        }
     inputs = _crops(trial) if choice == "crops" else {"video": trial["video_path"]}
     return {**inputs, "time": request("time")}
 
 
 def _crops(trial: Mapping) -> dict:
-    """A folder of pictures, OpenFace's with its table, or an alignment file with the video it renders faces from.
+    """A folder of pictures, OpenFace's with its table, or an alignment file with the video it
+    renders faces from.
 
     Or LFAN's pictures of the labelled frames, with the annotation that says which frames those are.
     """
@@ -167,13 +216,21 @@ def _crops(trial: Mapping) -> dict:
 
 
 def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
-    """Inputs of `landmarks` and `mask`: detection gives both, the published TSAV database the mask."""
-    if wanted.name == "mask" and not wanted.parameters.get("faces") and \
-            trial["crops_dir"].endswith(tsav.SUFFIX):
+    """Inputs of `landmarks` and `mask`: detection gives both, the published TSAV database the
+    mask.
+    """
+    if (
+        wanted.name == "mask"
+        and not wanted.parameters.get("faces")
+        and trial["crops_dir"].endswith(tsav.SUFFIX)
+    ):
         return {"alignment": trial["crops_dir"], "time": request("time")}
     if wanted.parameters.get("faces") != "detect":
-        raise InputError(f"the array {wanted.name} needs landmarks, and cropped faces come without",
-                         where=f"trial {trial['trial']}", todo="set `faces: detect`")
+        raise InputError(
+            f"the array {wanted.name} needs landmarks, and cropped faces come without",
+            where=f"trial {trial['trial']}",
+            todo="set `faces: detect`",
+        )
     return sources(trial, wanted)
 
 
@@ -184,8 +241,15 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
 # ---- making them
 def make_time(inputs, parameters, create, device) -> None:
     """(T,) float64 s: the time stamp of every frame that decodes."""
-    times, claimed = recordings.frame_times(inputs["video"]), recordings.probe(inputs["video"]).n_frames
-    remark = f"the container claims {claimed} frames, {len(times)} decode" if claimed not in (0, len(times)) else ""
+    times, claimed = (
+        recordings.frame_times(inputs["video"]),
+        recordings.probe(inputs["video"]).n_frames,
+    )
+    remark = (
+        f"the container claims {claimed} frames, {len(times)} decode"
+        if claimed not in (0, len(times))
+        else ""
+    )
     with create(times.shape, np.float64, note=remark) as out:
         out[...] = times
 
@@ -195,7 +259,9 @@ def sources_of_time(trial: Mapping, wanted: Request) -> dict:
 
 
 def make_tracks(inputs, parameters, create, device) -> None:
-    """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width and height."""
+    """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width
+    and height.
+    """
     file = inputs.get("detector")
     if file is not None:
         weights.verify(file)
@@ -213,12 +279,16 @@ def make_tracks(inputs, parameters, create, device) -> None:
 
 
 def points(inputs, parameters) -> tuple[np.ndarray, str]:
-    """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note where never."""
+    """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note
+    where never.
+    """
     tracks = np.asarray(inputs["tracks"])
     seen = persons.find(tracks)
     person = persons.choose(seen, parameters["person"], inputs["tracks_facts"]["width"])
     called = f" called {parameters['person']}" if seen else ""
-    return persons.landmarks(tracks, person, len(inputs["time"])), "" if person else f"nobody{called} was found"
+    return persons.landmarks(
+        tracks, person, len(inputs["time"])
+    ), "" if person else f"nobody{called} was found"
 
 
 def make_face(inputs, parameters, create, device) -> None:
@@ -256,7 +326,9 @@ def make_valid(inputs, parameters, create, device) -> None:
 
 
 def make_landmarks(inputs, parameters, create, device) -> None:
-    """(T, 5, 2) float32, NaN where not seen: px of the picture, or of the face with ``aligned=<its side>``."""
+    """(T, 5, 2) float32, NaN where not seen: px of the picture, or of the face with ``aligned=<its
+    side>``.
+    """
     found, remark = points(inputs, parameters)
     with create(found.shape, np.float32, note=remark) as out:
         out[...] = aligned(found, parameters["aligned"]) if parameters.get("aligned") else found
@@ -271,7 +343,9 @@ def aligned(found: np.ndarray, size: int) -> np.ndarray:
 
 
 def make_mask(inputs, parameters, create, device) -> None:
-    """(T, 112, 112) uint8: TSAV's fourth channel, approximated from five landmarks; black where not seen."""
+    """(T, 112, 112) uint8: TSAV's fourth channel, approximated from five landmarks; black where not
+    seen.
+    """
     if "alignment" in inputs:  # 68 published landmarks
         with create((len(inputs["time"]), tsav.SIZE, tsav.SIZE), np.uint8) as out:
             tsav.fill_masks(out, inputs["alignment"])
@@ -285,17 +359,28 @@ def make_mask(inputs, parameters, create, device) -> None:
                 out[row] = alignment.mask(five, size)
 
 
-# 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made square.
+# 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made
+# square.
 VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}
 
 
 def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
-    return Maker(name, "visual", "trial", VERSIONS[name], source, make, resolve, prepare, note, **more)
+    return Maker(
+        name, "visual", "trial", VERSIONS[name], source, make, resolve, prepare, note, **more
+    )
 
 
 MAKERS = [
     Maker("time", "visual", "video", 1, sources_of_time, make_time),
-    Maker("tracks", "visual", "video", VERSIONS["tracks"], sources_of_tracks, make_tracks, resolve_tracks),
+    Maker(
+        "tracks",
+        "visual",
+        "video",
+        VERSIONS["tracks"],
+        sources_of_tracks,
+        make_tracks,
+        resolve_tracks,
+    ),
     _of_a_face("face_valid", sources, make_valid),
     _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),
     _of_a_face("pixels", sources, make_face),

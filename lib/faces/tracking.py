@@ -1,8 +1,9 @@
 """Faces of a video over time: detected on every n-th frame, followed by their landmarks in between.
 
-Where the two disagree (a face comes or goes, a cut, a fast movement) the stretch is halved and looked at again, down
-to single frames: the result is that of detecting on every frame, at a fraction of the work. Memory does not grow with
-the video's length, apart from one row for each face of each frame.
+Where the two disagree (a face comes or goes, a cut, a fast movement) the stretch is halved and
+looked at again, down to single frames: the result is that of detecting on every frame, at a
+fraction of the work. Memory does not grow with the video's length, apart from one row for each face
+of each frame.
 """
 
 from __future__ import annotations
@@ -15,23 +16,36 @@ import numpy as np
 
 from . import detection
 
-# One row a face and frame: what it is, where it was found (lib.faces.detection), and 1 where it was followed.
+# One row a face and frame: what it is, where it was found (lib.faces.detection), and 1 where it was
+# followed.
 COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
 BOX, LANDMARKS, SCORE = slice(2, 6), slice(6, 16), 16
-EVERY = 6         # frames from one detection to the next: 0.2–0.25 s
-NEW = 0.7         # score from which a face begins a track (0.7 is also what the shared recordings were counted with)
-SAME = 0.4        # face widths between where a face was expected and found, up to which it is the same one
-GROWTH = 1.7      # factor between the widths of the same face in two detections
-DRIFT = 0.15      # face widths that a followed landmark may be off where it is detected again
-RETURN = 0.05     # face widths that a landmark may miss its start when it is followed there and back
-CUT = 30.0        # grey levels: mean change from frame to frame of a thumbnail, without the change in brightness
+EVERY = 6  # frames from one detection to the next: 0.2–0.25 s
+# score from which a face begins a track (0.7 is also what the shared recordings were counted with)
+NEW = 0.7
+SAME = (
+    0.4  # face widths between where a face was expected and found, up to which it is the same one
+)
+GROWTH = 1.7  # factor between the widths of the same face in two detections
+DRIFT = 0.15  # face widths that a followed landmark may be off where it is detected again
+RETURN = 0.05  # face widths that a landmark may miss its start when it is followed there and back
+# grey levels: mean change from frame to frame of a thumbnail, without the change in brightness
+CUT = 30.0
 THUMBNAIL = (32, 18)
-FLOW = {"winSize": (17, 17), "maxLevel": 3,
-        "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)}
+FLOW = {
+    "winSize": (17, 17),
+    "maxLevel": 3,
+    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02),
+}
 
 
-def track(pictures: Iterable[np.ndarray], detector, every: int = EVERY, side: int = detection.SIDE,
-          progress: Callable[[int], None] | None = None) -> np.ndarray:
+def track(
+    pictures: Iterable[np.ndarray],
+    detector,
+    every: int = EVERY,
+    side: int = detection.SIDE,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
     """Follow all faces through a video.
 
     Arguments
@@ -41,7 +55,8 @@ def track(pictures: Iterable[np.ndarray], detector, every: int = EVERY, side: in
     side : longest side in px of the pictures that are looked at; larger ones are reduced.
     progress : called with the number of frames done.
 
-    Returns (N, 18) float32, columns as in `COLUMNS`, sorted by frame and track; pixels are those of `pictures`.
+    Returns (N, 18) float32, columns as in `COLUMNS`, sorted by frame and track; pixels are those of
+    `pictures`.
     """
     tracker = Tracker(detector, every)
     scale = np.ones(2)
@@ -51,7 +66,9 @@ def track(pictures: Iterable[np.ndarray], detector, every: int = EVERY, side: in
         if progress:
             progress(index + 1)
     rows = tracker.finish()
-    rows[:, 2:16] = detection.enlarged(rows[:, 2:16].reshape(-1, 7, 2), scale, boxes=1).reshape(-1, 14)
+    rows[:, 2:16] = detection.enlarged(rows[:, 2:16].reshape(-1, 7, 2), scale, boxes=1).reshape(
+        -1, 14
+    )
     return rows
 
 
@@ -60,12 +77,14 @@ class Tracker:
 
     def __init__(self, detector, every: int = EVERY):
         self._detector, self._every = detector, max(1, every)
-        self._start = 0              # number of the first picture in the buffer
-        self._pictures: list = []    # RGB, the first of them done with
+        self._start = 0  # number of the first picture in the buffer
+        self._pictures: list = []  # RGB, the first of them done with
         self._grey: list = []
         self._thumbnails: list = []
         self._found: dict[int, np.ndarray] = {}  # frame -> detections
-        self._active: dict[int, np.ndarray] = {}  # track -> (15,) where it is in the frame done last
+        self._active: dict[
+            int, np.ndarray
+        ] = {}  # track -> (15,) where it is in the frame done last
         self._tracks = 0
         self._rows: list[np.ndarray] = []
 
@@ -73,7 +92,9 @@ class Tracker:
         """The next picture, (H, W, 3) uint8 RGB."""
         self._pictures.append(picture)
         self._grey.append(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
-        thumbnail = cv2.resize(self._grey[-1], THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        thumbnail = cv2.resize(self._grey[-1], THUMBNAIL, interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        )
         self._thumbnails.append(thumbnail - thumbnail.mean())
         if self._start == 0 and len(self._pictures) == 1:
             self._begin(0, self._detect(0))
@@ -104,11 +125,14 @@ class Tracker:
         """Bring the tracks from frame `first`, where they are known, to frame `last`."""
         found = self._detect(last)
         names = list(self._active)
-        cut = is_cut(self._thumbnails[first:last + 1])
-        paths, held = follow(self._grey[first:last + 1], [self._active[name] for name in names])
+        cut = is_cut(self._thumbnails[first : last + 1])
+        paths, held = follow(self._grey[first : last + 1], [self._active[name] for name in names])
         pairs = {} if cut else match(paths[-1], found)
-        unsure = (len(pairs) < len(names) or any(row not in pairs.values() for row in np.flatnonzero(_certain(found)))
-                  or (cut and bool(names)))
+        unsure = (
+            len(pairs) < len(names)
+            or any(row not in pairs.values() for row in np.flatnonzero(_certain(found)))
+            or (cut and bool(names))
+        )
         if unsure and last - first > 1:
             middle = (first + last) // 2
             self._span(first, middle)
@@ -123,7 +147,9 @@ class Tracker:
     def _emit(self, name: int, start: int, between: np.ndarray, found: np.ndarray) -> None:
         for step, row in enumerate([*between, found]):
             followed = step < len(between)
-            self._rows.append(np.array([self._start + start + step, name, *row, followed], np.float32))
+            self._rows.append(
+                np.array([self._start + start + step, name, *row, followed], np.float32)
+            )
         self._active[name] = found
 
     def _begin(self, frame: int, found: np.ndarray) -> None:
@@ -137,20 +163,24 @@ def _certain(found: np.ndarray) -> np.ndarray:
 
 
 def is_cut(thumbnails: list[np.ndarray]) -> bool:
-    """Whether a scene changes between any two neighbours of these pictures (h, w), each less its mean."""
-    return any(float(np.abs(after - before).mean()) > CUT
-               for before, after in pairwise(thumbnails))
+    """Whether a scene changes between any two neighbours of these pictures (h, w), each less its
+    mean.
+    """
+    return any(float(np.abs(after - before).mean()) > CUT for before, after in pairwise(thumbnails))
 
 
 def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Follow faces from the first of several pictures through the others by the optical flow of their landmarks.
+    """Follow faces from the first of several pictures through the others by the optical flow of
+    their landmarks.
 
     Arguments
     ---------
-    grey : F pictures (H, W) uint8. faces : N rows (15,) of the first picture (see `lib.faces.detection`).
+    grey : F pictures (H, W) uint8. faces : N rows (15,) of the first picture (see
+        `lib.faces.detection`).
 
-    Returns paths (F, N, 15), rows whose box moves with the landmarks' median, and held (N, 5) bool: landmarks that
-    come back to where they were when they are followed backwards from the last picture.
+    Returns paths (F, N, 15), rows whose box moves with the landmarks' median, and held (N, 5) bool:
+    landmarks that come back to where they were when they are followed backwards from the last
+    picture.
     """
     faces = np.array(faces, np.float32).reshape(-1, len(detection.COLUMNS))
     paths = np.repeat(faces[None], len(grey), axis=0)
@@ -162,8 +192,9 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
         moved, status, _ = cv2.calcOpticalFlowPyrLK(before, after, points[-1], None, **FLOW)
         points.append(moved)
         alive &= status[:, 0] > 0
-    back, status, _ = cv2.calcOpticalFlowPyrLK(grey[-1], grey[0], points[-1], points[0].copy(), **FLOW,
-                                               flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    back, status, _ = cv2.calcOpticalFlowPyrLK(
+        grey[-1], grey[0], points[-1], points[0].copy(), **FLOW, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
     missed = np.linalg.norm((back - points[0])[:, 0], axis=1).reshape(-1, 5)
     held = (alive & (status[:, 0] > 0)).reshape(-1, 5) & (missed <= RETURN * faces[:, 2, None])
     placed = np.stack(points).reshape(len(grey), -1, 5, 2)
@@ -179,24 +210,39 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
 
 
 def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
-    """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row, nearest ones together."""
+    """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row, nearest ones
+    together.
+    """
     if not len(expected) or not len(found):
         return {}
-    from scipy.optimize import linear_sum_assignment  # a machine that only trains need not have SciPy
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # a machine that only trains need not have SciPy
+
     widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
-    apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(len(expected), len(found), 5, 2)
+    apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(
+        len(expected), len(found), 5, 2
+    )
     distance = np.linalg.norm(apart, axis=-1).mean(axis=-1) / widths
-    growth = np.maximum(expected[:, None, 2] / found[None, :, 2], found[None, :, 2] / expected[:, None, 2])
+    growth = np.maximum(
+        expected[:, None, 2] / found[None, :, 2], found[None, :, 2] / expected[:, None, 2]
+    )
     allowed = (distance <= SAME) & (growth <= GROWTH)
     rows, columns = linear_sum_assignment(np.where(allowed, distance, 1e3))
-    return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if allowed[row, column]}
+    return {
+        int(row): int(column)
+        for row, column in zip(rows, columns, strict=True)
+        if allowed[row, column]
+    }
 
 
 def bridge(before: np.ndarray, after: np.ndarray, path: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Faces between two detections of the same one.
 
-    before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,) bool landmarks
-    whose flow can be believed. What they are off at the end is taken back evenly; the others go straight.
+    before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,)
+        bool landmarks
+    whose flow can be believed. What they are off at the end is taken back evenly; the others go
+    straight.
 
     Returns (F−2, 15); the score is the lower of the two.
     """

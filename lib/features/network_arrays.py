@@ -1,4 +1,6 @@
-"""What the store holds of trained networks: features of faces and sound, and maps of an unfrozen face network."""
+"""What the store holds of trained networks: features of faces and sound, and maps of an unfrozen
+face network.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,12 @@ from . import sound_arrays
 
 def of_faces(trial: Mapping, wanted: Request) -> dict:
     """Faces in the size that the network sees, whether there is one, and the network's file."""
-    return {"face": request("face", size=wanted.parameters["size"]), "face_valid": request("face_valid"),
-            "time": request("time"), **wanted.files}
+    return {
+        "face": request("face", size=wanted.parameters["size"]),
+        "face_valid": request("face_valid"),
+        "time": request("time"),
+        **wanted.files,
+    }
 
 
 def of_sound(trial: Mapping, wanted: Request) -> dict:
@@ -32,13 +38,16 @@ def of_silence(trial: Mapping, wanted: Request) -> dict:
 def _backbone(part: str) -> Callable:
     def make_features(inputs, parameters, create, device):
         from . import backbone  # torch is needed for these arrays only
+
         getattr(backbone, part)(inputs, parameters, create, device)
+
     return make_features
 
 
 def make_face_map(inputs, parameters, create, device) -> None:
     """(T, C, H, W) float16, see `lib.features.face_maps`."""
     from . import face_maps
+
     face_maps.make(inputs, parameters, create, device)
 
 

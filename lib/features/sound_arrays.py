@@ -1,4 +1,6 @@
-"""What the store holds of a recording's sound: the waveform, spectrograms and features, on the recording's clock."""
+"""What the store holds of a recording's sound: the waveform, spectrograms and features, on the
+recording's clock.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,12 @@ SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
 def of_recording(trial: Mapping, wanted: Request) -> dict:
     """The file that has the sound. Raises InputError for a video without."""
     if not trial["audio_path"]:
-        raise InputError("this video has no audio track", where=f"trial {trial['trial']}: {trial['video_path']}",
-                         expected="a recording with sound", todo="run with `modality: video`, or leave this trial out")
+        raise InputError(
+            "this video has no audio track",
+            where=f"trial {trial['trial']}: {trial['video_path']}",
+            expected="a recording with sound",
+            todo="run with `modality: video`, or leave this trial out",
+        )
     return {"video": trial["audio_path"]}
 
 
@@ -33,7 +39,11 @@ def of_sound_and_time(trial: Mapping, wanted: Request) -> dict:
 
 
 def of_speech_and_time(trial: Mapping, wanted: Request) -> dict:
-    return {"sound": request("audio_16k", rate=SPEECH_RATE), "time": request("time"), **wanted.files}
+    return {
+        "sound": request("audio_16k", rate=SPEECH_RATE),
+        "time": request("time"),
+        **wanted.files,
+    }
 
 
 def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
@@ -61,7 +71,9 @@ def make_loudness(inputs, parameters, create, device) -> None:
         out[...] = rows
 
 
-def loudness(waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, seconds: float = 1.0) -> np.ndarray:
+def loudness(
+    waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, seconds: float = 1.0
+) -> np.ndarray:
     """Level of the sound around each frame.
 
     Arguments
@@ -74,8 +86,10 @@ def loudness(waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, se
     """
     power = np.concatenate([[0.0], np.cumsum(np.square(waveform, dtype=np.float64))])
     middle = (np.asarray(times) - t0) * rate
-    first, last = (np.clip(np.round(middle + half * seconds * rate).astype(int), 0, len(waveform))
-                   for half in (-0.5, 0.5))
+    first, last = (
+        np.clip(np.round(middle + half * seconds * rate).astype(int), 0, len(waveform))
+        for half in (-0.5, 0.5)
+    )
     level = np.sqrt(np.maximum(power[last] - power[first], 0) / np.maximum(last - first, 1))
     return (20 * np.log10(np.maximum(level, SILENCE))).astype(np.float32)[:, None]
 
@@ -83,15 +97,21 @@ def loudness(waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, se
 def make_mel(inputs, parameters, create, device) -> None:
     """(columns, 64) float32 power; beside it t0 in s and rate in columns per s."""
     from . import mel  # torch is needed for this array only
+
     power = mel.power_mel(inputs["sound"], SOUND_RATE)
-    with create(power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP) as out:
+    with create(
+        power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP
+    ) as out:
         out[...] = power
 
 
 def make_mfcc39(inputs, parameters, create, device) -> None:
     """(T, 39)."""
     from . import mfcc39
-    rows = mfcc39.on_frames(inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"]))
+
+    rows = mfcc39.on_frames(
+        inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"])
+    )
     with create(rows.shape, rows.dtype) as out:
         out[...] = rows
 
@@ -99,31 +119,47 @@ def make_mfcc39(inputs, parameters, create, device) -> None:
 def make_vggish(inputs, parameters, create, device) -> None:
     """(T, 128) float32."""
     from . import vggish  # torch is needed for this array only
+
     vggish.make(inputs, parameters, create, device)
 
 
 def make_egemaps(inputs, parameters, create, device) -> None:
     """(T, 23) float32."""
     from . import egemaps
+
     egemaps.make(inputs, parameters, create, device)
 
 
 def make_functionals(inputs, parameters, create, device) -> None:
     """(T, 88) float32."""
     from . import egemaps
+
     egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
 
 
 def _or_database(name: str, compute: Callable) -> Maker:
-    """The rows of the published LFAN database where a request means those (`published_rows.resolve`)."""
+    """The rows of the published LFAN database where a request means those
+    (`published_rows.resolve`).
+    """
+
     def make_features(inputs, parameters, create, device):
         if "database" not in parameters:
             return compute(inputs, parameters, create, device)
-        rows = lfan_rows.features(name, inputs["rows"], len(inputs["time"]), inputs.get("annotation"))
+        rows = lfan_rows.features(
+            name, inputs["rows"], len(inputs["time"]), inputs.get("annotation")
+        )
         with create(rows.shape, np.float32, note="from the published LFAN database") as out:
             out[...] = rows
-    return Maker(name, "audio", "video", lfan_rows.VERSION, of_speech_or_database, make_features,
-                 lfan_rows.resolve)
+
+    return Maker(
+        name,
+        "audio",
+        "video",
+        lfan_rows.VERSION,
+        of_speech_or_database,
+        make_features,
+        lfan_rows.resolve,
+    )
 
 
 MAKERS = [

@@ -1,6 +1,8 @@
-"""Media files through PyAV (FFmpeg): open one, decode a track from its first frame to its last, with times.
+"""Media files through PyAV (FFmpeg): open one, decode a track from its first frame to its last,
+with times.
 
-PyAV is imported where a file is opened, so that networks can be trained on a machine that has arrays and no PyAV.
+PyAV is imported where a file is opened, so that networks can be trained on a machine that has
+arrays and no PyAV.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
 
-# One picture for one: FFmpeg's motion-adaptive filter, only where a frame says that it is interlaced.
+# One picture for one: FFmpeg's motion-adaptive filter, only where a frame says that it is
+# interlaced.
 DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
 STRETCH = 4.0  # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
 
@@ -29,26 +32,38 @@ def pyav():
     try:
         import av
     except ImportError as error:
-        raise InputError(f"media files cannot be read here: {error}", expected="the Python package av (PyAV)",
-                         todo="pip install av, or copy the processed folder from a machine that made the arrays") \
-            from error
+        raise InputError(
+            f"media files cannot be read here: {error}",
+            expected="the Python package av (PyAV)",
+            todo="pip install av, or copy the processed folder from a machine that made the arrays",
+        ) from error
     return av
 
 
 @contextmanager
 def opened(path: Path):
-    """The container of a recording. Raises InputError when the file is missing, empty or no recording."""
+    """The container of a recording. Raises InputError when the file is missing, empty or no
+    recording.
+    """
     path, av = Path(path), pyav()
     if not path.is_file():
         raise InputError("the recording is not there", where=path, todo="correct the path")
     if path.stat().st_size == 0:
-        raise InputError("the file is empty (0 bytes)", where=path, expected="a recording",
-                         todo="copy or download it again")
+        raise InputError(
+            "the file is empty (0 bytes)",
+            where=path,
+            expected="a recording",
+            todo="copy or download it again",
+        )
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:
-        raise InputError(f"not a recording that can be read ({error.strerror})", where=path,
-                         expected="a media file such as mp4, avi, mov or webm", todo=AGAIN) from error
+        raise InputError(
+            f"not a recording that can be read ({error.strerror})",
+            where=path,
+            expected="a media file such as mp4, avi, mov or webm",
+            todo=AGAIN,
+        ) from error
     with container:
         yield container
 
@@ -56,8 +71,12 @@ def opened(path: Path):
 def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
     """(time in s, frame as it is stored) of the first video track, in display order."""
     if not container.streams.video:
-        raise InputError("no video track", where=path, expected="a recording with picture",
-                         todo="leave the file out, or use it with modality: audio")
+        raise InputError(
+            "no video track",
+            where=path,
+            expected="a recording with picture",
+            todo="leave the file out, or use it with modality: audio",
+        )
     track = container.streams.video[0]
     track.thread_type = "AUTO"
     step, last = 1 / float(track.average_rate or 25), None
@@ -68,8 +87,11 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
         yield time, frame
 
 
-def progressive(frames: Iterator[tuple[float, av.VideoFrame]]) -> Iterator[tuple[float, av.VideoFrame, int]]:
-    """(time, frame, quarter turns) of what `timed` gives, interlaced frames made whole, one for one.
+def progressive(
+    frames: Iterator[tuple[float, av.VideoFrame]],
+) -> Iterator[tuple[float, av.VideoFrame, int]]:
+    """(time, frame, quarter turns) of what `timed` gives, interlaced frames made whole, one for
+    one.
 
     The filter needs the next frame to give one back, so times and turns wait in a queue beside it.
     """
@@ -89,7 +111,9 @@ def progressive(frames: Iterator[tuple[float, av.VideoFrame]]) -> Iterator[tuple
 
 def _deinterlacer(frame: av.VideoFrame):
     graph = pyav().filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
     graph.link_nodes(source, graph.add(*DEINTERLACE), graph.add("buffersink")).configure()
     return graph
 
@@ -105,7 +129,9 @@ def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often a viewer turns the picture by 90° anticlockwise; never where the file says nonsense."""
+    """How often a viewer turns the picture by 90° anticlockwise; never where the file says
+    nonsense.
+    """
     return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
 
 
@@ -115,13 +141,19 @@ def pixel_aspect(track) -> float:
 
 
 def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
-    """Width and height of a stored frame with square pixels: stretched in width, as viewers do; never by nonsense."""
+    """Width and height of a stored frame with square pixels: stretched in width, as viewers do;
+    never by nonsense.
+    """
     aspect = pixel_aspect(track)
-    return (round(frame.width * aspect) if 1 / STRETCH <= aspect <= STRETCH else frame.width), frame.height
+    return (
+        round(frame.width * aspect) if 1 / STRETCH <= aspect <= STRETCH else frame.width
+    ), frame.height
 
 
 def decoded(container, track, path: Path) -> Iterator:
-    """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an error."""
+    """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an
+    error.
+    """
     good = refused = 0
     reason, av = "", pyav()
     for packet in container.demux(track):
@@ -134,7 +166,10 @@ def decoded(container, track, path: Path) -> Iterator:
         good += len(got)
         yield from got
     if not good or refused > (good if track.type == "audio" else 0):
-        raise InputError(f"the {track.type} track ({track.codec_context.name}) does not decode: "
-                         f"{reason or 'nothing in it'} after {good} frames", where=path,
-                         expected="a track that decodes to its end",
-                         todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4")
+        raise InputError(
+            f"the {track.type} track ({track.codec_context.name}) does not decode: "
+            f"{reason or 'nothing in it'} after {good} frames",
+            where=path,
+            expected="a track that decodes to its end",
+            todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4",
+        )

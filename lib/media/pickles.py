@@ -1,7 +1,9 @@
-"""Read pickles from strangers as data: lists, dicts, numbers, texts and NumPy arrays; nothing else is ever built.
+"""Read pickles from strangers as data: lists, dicts, numbers, texts and NumPy arrays; nothing else
+is ever built.
 
-A pickle is a program. This reader knows the few names that NumPy writes and puts small objects of its own in their
-place, so that not even NumPy's rebuilding of arrays (which trusts sizes and flags out of the file) is run.
+A pickle is a program. This reader knows the few names that NumPy writes and puts small objects of
+its own in their place, so that not even NumPy's rebuilding of arrays (which trusts sizes and flags
+out of the file) is run.
 """
 
 from __future__ import annotations
@@ -16,7 +18,12 @@ import numpy as np
 from ..errors import InputError
 
 LARGEST = 2 << 30  # bytes; the published files are below 100 MB
-_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+_ARRAY_MODULES = (
+    "numpy.core.multiarray",
+    "numpy._core.multiarray",
+    "numpy.core.numeric",
+    "numpy._core.numeric",
+)
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -98,26 +105,49 @@ class _Reader(pickle.Unpickler):
 
 
 def read(path: Path) -> object:
-    """The content of a pickle: lists, tuples, dicts, numbers, texts, None and arrays, nested as they were.
+    """The content of a pickle: lists, tuples, dicts, numbers, texts, None and arrays, nested as
+    they were.
 
-    Raises InputError, naming what it asks for, when a file holds anything else, is damaged or not there.
+    Raises InputError, naming what it asks for, when a file holds anything else, is damaged or not
+    there.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError("the pickle is not there", where=path, todo="correct the path")
     if path.stat().st_size > LARGEST:
-        raise InputError(f"a pickle of {path.stat().st_size / 1e9:.1f} GB", where=path, expected="at most 2 GB")
+        raise InputError(
+            f"a pickle of {path.stat().st_size / 1e9:.1f} GB", where=path, expected="at most 2 GB"
+        )
     try:
         return _plain(_Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load(), {})
     except RefusedError as error:
-        raise InputError(f"this pickle is refused: {error}", where=path,
-                         expected="lists, dicts, numbers, texts and NumPy arrays only",
-                         todo="do not open it with Python's own pickle unless you trust who made it") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-            RecursionError, MemoryError, ImportError, OverflowError, SyntaxError,
-            UnicodeError) as error:  # what damaged pickles are known to raise
-        raise InputError(f"this pickle is damaged ({type(error).__name__}: {str(error)[:80]})", where=path,
-                         expected="a whole file", todo="fetch it again") from error
+        raise InputError(
+            f"this pickle is refused: {error}",
+            where=path,
+            expected="lists, dicts, numbers, texts and NumPy arrays only",
+            todo="do not open it with Python's own pickle unless you trust who made it",
+        ) from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+        ImportError,
+        OverflowError,
+        SyntaxError,
+        UnicodeError,
+    ) as error:  # what damaged pickles are known to raise
+        raise InputError(
+            f"this pickle is damaged ({type(error).__name__}: {str(error)[:80]})",
+            where=path,
+            expected="a whole file",
+            todo="fetch it again",
+        ) from error
 
 
 def _plain(value, known: dict):
@@ -138,7 +168,9 @@ def _plain(value, known: dict):
         result.update((_plain(key, known), _plain(item, known)) for key, item in value.items())
     elif isinstance(value, tuple):
         result = tuple(_plain(item, known) for item in value)
-    elif value is None or isinstance(value, bool | int | float | complex | str | bytes | np.ndarray):
+    elif value is None or isinstance(
+        value, bool | int | float | complex | str | bytes | np.ndarray
+    ):
         result = value
     else:
         raise RefusedError(f"a {type(value).__name__}")

@@ -15,6 +15,8 @@ def pick(name: str = "auto") -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {name} is asked for, but PyTorch sees no CUDA GPU",
-                         todo="set device: cpu or auto, or install a PyTorch build that fits the driver")
+        raise InputError(
+            f"device {name} is asked for, but PyTorch sees no CUDA GPU",
+            todo="set device: cpu or auto, or install a PyTorch build that fits the driver",
+        )
     return torch.device(name)

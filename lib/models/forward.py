@@ -11,7 +11,8 @@ import torch
 
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
-    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as it is.
+    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as
+    it is.
 
     On a CPU that layout was six times slower in training.
     """
@@ -21,23 +22,32 @@ def channels_last(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def ready(model: torch.nn.Module, precision: str = "auto", compiled: bool = False) -> torch.nn.Module:
-    """The network in the form that predicts fastest, outputs the same to rounding (not with precision "bfloat16")."""
+def ready(
+    model: torch.nn.Module, precision: str = "auto", compiled: bool = False
+) -> torch.nn.Module:
+    """The network in the form that predicts fastest, outputs the same to rounding (not with
+    precision "bfloat16").
+    """
     found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
     return torch.compile(found) if compiled else found
 
 
 @torch.inference_mode()
-def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device,
-            batch_size: int = 0) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of shorter windows."""
+def predict(
+    model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device, batch_size: int = 0
+) -> dict[str, np.ndarray]:
+    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of
+    shorter windows.
+    """
     model.eval()
     size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
-    batches = (recipe.gather(every[start:start + size], device) for start in range(0, len(every), size))
+    batches = (
+        recipe.gather(every[start : start + size], device) for start in range(0, len(every), size)
+    )
     joined: dict[str, list] = {}
     for batch in ahead(batches):
         outputs = model(batch)
-        for name, values in outputs.items():   # left on the device: fetching them would wait for it
+        for name, values in outputs.items():  # left on the device: fetching them would wait for it
             joined.setdefault(name, []).append(values.float())
     return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
 
@@ -45,9 +55,14 @@ def predict(model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch
 def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
     """Pieces (N, L, …) filled up with zeros to the longest L."""
     longest = max(piece.shape[1] if piece.ndim > 1 else 0 for piece in pieces)
-    return [piece if piece.ndim < 2 or piece.shape[1] == longest else
-            torch.nn.functional.pad(piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]])
-            for piece in pieces]
+    return [
+        piece
+        if piece.ndim < 2 or piece.shape[1] == longest
+        else torch.nn.functional.pad(
+            piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]]
+        )
+        for piece in pieces
+    ]
 
 
 def ahead(batches: Iterator) -> Iterator:

@@ -6,7 +6,9 @@ import signal
 
 
 class Interrupts:
-    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted between batches; the second one acts."""
+    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted between batches; the
+    second one acts.
+    """
 
     def __enter__(self) -> Interrupts:
         self.asked = False

@@ -1,4 +1,6 @@
-"""A lock on a folder, held by one process at a time on one machine or on several that share a file system."""
+"""A lock on a folder, held by one process at a time on one machine or on several that share a file
+system.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class BusyError(InputError):
 
     def __init__(self, holder: str, folder: Path):
         self.holder = holder
-        super().__init__(f"another process works here: {holder}", where=folder, todo="wait for it, or stop it")
+        super().__init__(
+            f"another process works here: {holder}", where=folder, todo="wait for it, or stop it"
+        )
 
     def __reduce__(self):
         return BusyError, (self.holder, self.where)
@@ -28,10 +32,11 @@ class BusyError(InputError):
 
 @contextmanager
 def locked(folder: Path, wait: float) -> Iterator[None]:
-    """Hold the lock on a folder, which is made; it is given back when this process ends, however it ends.
+    """Hold the lock on a folder, which is made; it is given back when this process ends, however it
+    ends.
 
-    Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a file system has no
-    locks there is none.
+    Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a
+    file system has no locks there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -54,7 +59,14 @@ def locked(folder: Path, wait: float) -> Iterator[None]:
                 break
         stream.seek(0)
         stream.truncate()
-        stream.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(),
-                                 "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+        stream.write(
+            json.dumps(
+                {
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+                }
+            )
+        )
         stream.flush()
         yield

@@ -1,4 +1,6 @@
-"""Map a function over trials or videos: in this process, in processes of this machine, or on Dask's workers."""
+"""Map a function over trials or videos: in this process, in processes of this machine, or on Dask's
+workers.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: `value` of the function, or the `error` that it raised; `seconds` it took."""
+    """What became of one item: `value` of the function, or the `error` that it raised; `seconds` it
+    took.
+    """
 
     item: object
     value: object = None
@@ -30,32 +34,44 @@ class Outcome:
         return self.error is None
 
 
-def map(function: Callable, items: Iterable, workers: int = 1, progress: Callable | None = None,
-        catch: tuple[type[Exception], ...] = (Exception,), name: Callable = str,
-        parallel: object = "processes") -> list[Outcome]:
+def map(
+    function: Callable,
+    items: Iterable,
+    workers: int = 1,
+    progress: Callable | None = None,
+    catch: tuple[type[Exception], ...] = (Exception,),
+    name: Callable = str,
+    parallel: object = "processes",
+) -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
     Arguments
     ---------
-    function : importable function (or `functools.partial` of one) of one item; items and results are pickled.
-    workers : 1 works in this process; 0 is one a processor. More than the number of items are not started.
-    progress : called as ``progress(done, total, outcome)`` in this process, in the order of completion.
-    catch : exceptions that become the `error` of their item, an InputError with its `traceback` as text, whatever
-        was raised: one trial that the program was not prepared for must not cost a night. Any other one stops
-        everything and is raised.
+    function : importable function (or `functools.partial` of one) of one item; items and results
+        are pickled.
+    workers : 1 works in this process; 0 is one a processor. More than the number of items are not
+        started.
+    progress : called as ``progress(done, total, outcome)`` in this process, in the order of
+        completion.
+    catch : exceptions that become the `error` of their item, an InputError with its `traceback` as
+        text, whatever was raised: one trial that the program was not prepared for must not cost a
+        night. Any other one stops everything and is raised.
     name : what an item is called in messages.
-    parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's LocalCluster; or an open
-        Dask cluster of any kind, which has its own number of workers. The values do not depend on it.
+    parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's
+        LocalCluster; or an open Dask cluster of any kind, which has its own number of workers. The
+        values do not depend on it.
 
-    Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own item only.
-    Raises InputError at once when the disk is full: every other item would fail in the same way; and when Dask is
-    asked for but not installed.
+    Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own
+    item only. Raises InputError at once when the disk is full: every other item would fail in the
+    same way; and when Dask is asked for but not installed.
     """
     items = list(items)
     done: list[Outcome | None] = [None] * len(items)
     work = partial(_one, function, catch)
     # Closing: whatever stops this loop also ends the workers, at once.
-    with closing(_workers(parallel)(work, items, workers or processes.available_processors())) as finished:
+    with closing(
+        _workers(parallel)(work, items, workers or processes.available_processors())
+    ) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
             if progress:
@@ -72,14 +88,19 @@ def _workers(parallel: object) -> Callable:
 
 
 def with_dask(asked_by: str):
-    """The module `lib.parallel.dask_workers`: Dask is large, and need not be there. Raises InputError where it is not."""
+    """The module `lib.parallel.dask_workers`: Dask is large, and need not be there. Raises
+    InputError where it is not.
+    """
     try:
         from . import dask_workers
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("dask", "distributed"):
             raise
-        raise InputError(f"the package {error.name} is not installed", where=asked_by,
-                         todo='pip install -e ".[cluster]", or use `parallel: processes`') from error
+        raise InputError(
+            f"the package {error.name} is not installed",
+            where=asked_by,
+            todo='pip install -e ".[cluster]", or use `parallel: processes`',
+        ) from error
     return dask_workers
 
 
@@ -89,9 +110,11 @@ def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable)
         if outcome.error is not None and not outcome.error.where:
             outcome.error.where = name(item)
         return Outcome(item, outcome.value, outcome.error, outcome.seconds)
-    error = InputError(f"the process that worked on this died ({outcome.cause}; most often: not enough memory)",
-                       where=name(item),
-                       todo="close other programs or set `workers: 1`, then run again: the others are kept")
+    error = InputError(
+        f"the process that worked on this died ({outcome.cause}; most often: not enough memory)",
+        where=name(item),
+        todo="close other programs or set `workers: 1`, then run again: the others are kept",
+    )
     return Outcome(item, None, error)
 
 
@@ -109,11 +132,16 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
 
 
 def _explained(error: Exception) -> InputError:
-    """The error with its traceback as text: where it was raised is forgotten on the way to another process."""
+    """The error with its traceback as text: where it was raised is forgotten on the way to another
+    process.
+    """
     story = "".join(traceback.format_exception(error))
     if not isinstance(error, InputError):
-        error = InputError(f"{type(error).__name__}: {error}", todo="the program was not prepared for this file: its "
-                           "traceback stands in failures.csv; leave the file out, or report it")
+        error = InputError(
+            f"{type(error).__name__}: {error}",
+            todo="the program was not prepared for this file: its "
+            "traceback stands in failures.csv; leave the file out, or report it",
+        )
     error.traceback = story
     return error
 

@@ -1,8 +1,10 @@
-"""Worker processes: a function of one item, in several fresh Python processes, with a pipe to each and nothing else.
+"""Worker processes: a function of one item, in several fresh Python processes, with a pipe to each
+and nothing else.
 
-They import the module of the function, so it must be importable. A fork would copy a notebook's threads (IPython,
-torch, OpenCV), which can hang, and cannot use a GPU. What `multiprocessing` starts beside its workers (the resource
-tracker) keeps a notebook's kernel from ending for 14 s (ipykernel 7.4, measured).
+They import the module of the function, so it must be importable. A fork would copy a notebook's
+threads (IPython, torch, OpenCV), which can hang, and cannot use a GPU. What `multiprocessing`
+starts beside its workers (the resource tracker) keeps a notebook's kernel from ending for 14 s
+(ipykernel 7.4, measured).
 """
 
 from __future__ import annotations
@@ -51,13 +53,17 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
 
     Arguments
     ---------
-    function : importable function of one item (or a `functools.partial` of one); items and values are pickled.
+    function : importable function of one item (or a `functools.partial` of one); items and values
+        are pickled.
     workers : processes; more than there are items are not started. 1 works in this process.
 
-    Each worker has one item at a time. When one dies (no memory), `Death` stands in the place of that item's value
-    and a new one goes on. An error of the function ends all and is raised; so does closing the iterator.
+    Each worker has one item at a time. When one dies (no memory), `Death` stands in the place of
+    that item's value and a new one goes on. An error of the function ends all and is raised; so
+    does closing the iterator.
     """
-    if min(workers, len(items)) <= 1 or sys.platform == "win32":  # where a pipe's end cannot be handed on
+    if (
+        min(workers, len(items)) <= 1 or sys.platform == "win32"
+    ):  # where a pipe's end cannot be handed on
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
     must_be_importable(function)
@@ -81,29 +87,46 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
 
 
 def available_processors() -> int:
-    """Processors that this process may use (a container or a batch system may grant fewer than there are)."""
+    """Processors that this process may use (a container or a batch system may grant fewer than
+    there are).
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def must_be_importable(function: Callable) -> None:
-    """Raise InputError for a function that only this notebook or script has: other processes cannot import it."""
+    """Raise InputError for a function that only this notebook or script has: other processes cannot
+    import it.
+    """
     if isinstance(function, partial):
         for part in (function.func, *filter(callable, function.args)):
             must_be_importable(part)
     elif getattr(function, "__module__", "") == "__main__":
-        raise InputError(f"{getattr(function, '__name__', function)} is defined in this notebook or script: other "
-                         "processes cannot import it", todo="move it to a module of lib, or use workers=1")
+        raise InputError(
+            f"{getattr(function, '__name__', function)} is defined in this notebook or script: "
+            "other "
+            "processes cannot import it",
+            todo="move it to a module of lib, or use workers=1",
+        )
 
 
 # ---- the parent's side
 def _start(threads: int) -> _Worker:
     here, there = Pipe()
-    environment = {**parallel_threads.environment(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {
+        **parallel_threads.environment(threads),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     command = [sys.executable, "-c", f"from {__name__} import serve; serve()", str(there.fileno())]
     with there:
-        # A session of its own: Ctrl-C is the parent's to handle, and a kernel that ends does not wait for it.
-        process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True, env=environment,
-                                   stdin=subprocess.DEVNULL)
+        # A session of its own: Ctrl-C is the parent's to handle, and a kernel that ends does not
+        # wait for it.
+        process = subprocess.Popen(
+            command,
+            pass_fds=[there.fileno()],
+            start_new_session=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
     return _Worker(process, here)
 
 
@@ -158,7 +181,9 @@ def _leave(*_) -> None:
 
 
 def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
-    """Read in a thread, so that the parent's end (even a violent one) is noticed in the middle of an item."""
+    """Read in a thread, so that the parent's end (even a violent one) is noticed in the middle of
+    an item.
+    """
     try:
         while True:
             tasks.put(pipe.recv_bytes())
@@ -167,7 +192,9 @@ def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
 
 
 def answer(task: bytes) -> bytes:
-    """Pickle of (value, None), or of (None, the error that the parent raises), for a pickled (function, item)."""
+    """Pickle of (value, None), or of (None, the error that the parent raises), for a pickled
+    (function, item).
+    """
     try:
         function, item = pickle.loads(task)
         _limit_threads()

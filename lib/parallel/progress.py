@@ -1,4 +1,6 @@
-"""Progress of long steps, for people: a line now and then under papermill, one line that moves in JupyterLab."""
+"""Progress of long steps, for people: a line now and then under papermill, one line that moves in
+JupyterLab.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,11 @@ from typing import TYPE_CHECKING, TextIO
 
 def clock(seconds: float) -> str:
     """``7.3 s``, ``4 min 05 s``."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 60
+        else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    )
 
 
 if TYPE_CHECKING:
@@ -19,30 +25,37 @@ if TYPE_CHECKING:
 
 
 INTERVAL = 10.0  # s between two lines in a log
-LIVE = 0.5       # s between two states of a line that moves
-BAR = 20         # characters
+LIVE = 0.5  # s between two states of a line that moves
+BAR = 20  # characters
 
 
 def has_front_end() -> bool:
     """Is there a person with a browser (JupyterLab, VS Code, Colab)?
 
-    papermill and plain Python have none: a widget would be lost there, and nobody could press its buttons.
+    papermill and plain Python have none: a widget would be lost there, and nobody could press its
+    buttons.
     """
     import IPython
 
     shell = IPython.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):
         return False
-    # Jupyter's server names the notebook to the kernels that it starts; papermill starts kernels without a server.
-    return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID")) or "google.colab" in sys.modules
+    # Jupyter's server names the notebook to the kernels that it starts; papermill starts kernels
+    # without a server.
+    return (
+        any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID"))
+        or "google.colab" in sys.modules
+    )
 
 
 class Progress:
-    """A callback ``progress(done, total, item)`` that writes ``label 12/24 (50 %) 8 s, 1.5/s, 8 s left``.
+    """A callback ``progress(done, total, item)`` that writes ``label 12/24 (50 %) 8 s, 1.5/s, 8 s
+    left``.
 
-    stream : where to; sys.stdout by default. `live` lines overwrite each other and have a bar (None: where there is a
-    person with a browser). A log (papermill) has a line for each trial, that is: each outcome of ``cluster.map``, and
-    of smaller things one every `INTERVAL` s, and the last one.
+    stream : where to; sys.stdout by default. `live` lines overwrite each other and have a bar
+        (None: where there is a
+    person with a browser). A log (papermill) has a line for each trial, that is: each outcome of
+    ``cluster.map``, and of smaller things one every `INTERVAL` s, and the last one.
     """
 
     def __init__(self, label: str, stream: TextIO | None = None, live: bool | None = None):

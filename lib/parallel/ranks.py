@@ -1,7 +1,9 @@
-"""Several processes that train one network (torchrun): each computes a part of every batch, all see the whole loss.
+"""Several processes that train one network (torchrun): each computes a part of every batch, all see
+the whole loss.
 
-Nothing is averaged over processes: outputs are gathered, so that a loss over the batch (CCC) is that of the batch, and
-gradients are added up. Without batch norm and dropout the result is that of one process, to rounding.
+Nothing is averaged over processes: outputs are gathered, so that a loss over the batch (CCC) is
+that of the batch, and gradients are added up. Without batch norm and dropout the result is that of
+one process, to rounding.
 """
 
 from __future__ import annotations
@@ -19,14 +21,21 @@ PATIENCE = timedelta(hours=24)  # the others wait while the first one validates
 
 def count() -> int:
     """Number of processes of this training; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ and "MASTER_ADDR" in os.environ else 1
+    return (
+        int(os.environ.get("WORLD_SIZE", "1"))
+        if "RANK" in os.environ and "MASTER_ADDR" in os.environ
+        else 1
+    )
 
 
 def store(name: str):
-    """Messages of all processes under this name: torchrun holds them, without it the first process does."""
+    """Messages of all processes under this name: torchrun holds them, without it the first process
+    does.
+    """
     here = os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    found = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here,
-                                 timeout=PATIENCE)
+    found = distributed.TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here, timeout=PATIENCE
+    )
     return distributed.PrefixStore(name, found)
 
 
@@ -55,27 +64,37 @@ class Ranks:
         if self.size == 1:
             yield
             return
-        # Trainings one after the other (a run and the one that it builds on) must not find each other's addresses.
+        # Trainings one after the other (a run and the one that it builds on) must not find each
+        # other's addresses.
         own = store(f"training {os.environ.get('TRAINING_NUMBER', '')}")
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE, store=own,
-                                       rank=self.rank, world_size=self.size)
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            timeout=PATIENCE,
+            store=own,
+            rank=self.rank,
+            world_size=self.size,
+        )
         try:
             yield
         finally:
             distributed.destroy_process_group()
 
     def part(self, batch: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-        """This process's share of a batch of `number` items: of each tensor with so many rows, its rows.
+        """This process's share of a batch of `number` items: of each tensor with so many rows, its
+        rows.
 
-        Where there are fewer items than processes, a process without one gets the last item; `whole` leaves it out.
+        Where there are fewer items than processes, a process without one gets the last item;
+        `whole` leaves it out.
         """
         if self.size == 1:
             return dict(batch)
         first, last = self._bounds(number)
         first = min(first, number - 1)
         rows = slice(first, max(last, first + 1))
-        return {name: tensor[rows] if tensor.ndim and tensor.shape[0] == number else tensor
-                for name, tensor in batch.items()}
+        return {
+            name: tensor[rows] if tensor.ndim and tensor.shape[0] == number else tensor
+            for name, tensor in batch.items()
+        }
 
     def _bounds(self, number: int, rank: int | None = None) -> tuple[int, int]:
         rank = self.rank if rank is None else rank
@@ -83,7 +102,8 @@ class Ranks:
         return min(rank * share, number), min((rank + 1) * share, number)
 
     def whole(self, outputs: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-        """Outputs of all processes for a batch of `number` items, in its order; gradients flow into our own rows only.
+        """Outputs of all processes for a batch of `number` items, in its order; gradients flow into
+        our own rows only.
 
         Every output has one row an item.
         """
@@ -101,11 +121,13 @@ class Ranks:
         parts = []
         for rank, piece in enumerate(pieces):
             first, last = self._bounds(number, rank)
-            parts.append((mine if rank == self.rank else piece)[:last - first])
+            parts.append((mine if rank == self.rank else piece)[: last - first])
         return torch.cat(parts)
 
     def add_gradients(self, model: torch.nn.Module) -> None:
-        """Sum the gradients of all processes; a weight that has none in some of them counts as zero there."""
+        """Sum the gradients of all processes; a weight that has none in some of them counts as zero
+        there.
+        """
         if self.size == 1:
             return
         weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -114,7 +136,9 @@ class Ranks:
                 weight.grad = torch.zeros_like(weight)
         flat = torch.cat([weight.grad.reshape(-1) for weight in weights])
         distributed.all_reduce(flat)
-        for weight, piece in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+        for weight, piece in zip(
+            weights, flat.split([weight.numel() for weight in weights]), strict=True
+        ):
             weight.grad.copy_(piece.view_as(weight))
 
     def any(self, mine: bool, device: torch.device) -> bool:

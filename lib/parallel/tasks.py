@@ -1,6 +1,8 @@
-"""Hand out long tasks to the workers of a Dask cluster: one a worker, in order of need, tried again where it died.
+"""Hand out long tasks to the workers of a Dask cluster: one a worker, in order of need, tried again
+where it died.
 
-`lib.parallel.mapping.map` is for many short items of equal right; this is for trainings. Needs the package `distributed`.
+`lib.parallel.mapping.map` is for many short items of equal right; this is for trainings. Needs the
+package `distributed`.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from distributed.client import FutureCancelledError
 from ..errors import InputError
 from .dask_workers import LOOK, Manners
 
-LOST = 5.0      # s that a worker may be missing before its task is given to another one
-RESCALE = 3.0   # s between two looks whether jobs have to be started anew
+LOST = 5.0  # s that a worker may be missing before its task is given to another one
+RESCALE = 3.0  # s between two looks whether jobs have to be started anew
 FINISHED, CONTINUE, FAILED, DIED = "finished", "continue", "failed", "died"  # how a try ends
 
 # What became of a task in the end; STOPPED: the person stopped all, it can be continued.
@@ -29,22 +31,25 @@ ENDS = (FINISHED, FAILED, GAVE_UP, STOPPED, BLOCKED)
 class Task:
     """Something to do: `payload` is handed to the work function.
 
-    needs : tasks that must be finished before. after : tasks that must have ended before, in whatever way.
+    needs : tasks that must be finished before. after : tasks that must have ended before, in
+        whatever way.
     """
 
     name: str
     payload: Mapping
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    tries: int = 0                             # that died, or came back without progress
-    seconds: float = 0.0                       # of all tries
-    avoid: set = field(default_factory=set)    # workers on which it died
-    mark: object = None                        # of progress, at the start of the last try
+    tries: int = 0  # that died, or came back without progress
+    seconds: float = 0.0  # of all tries
+    avoid: set = field(default_factory=set)  # workers on which it died
+    mark: object = None  # of progress, at the start of the last try
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a task: `state` (running, waiting, or one of the ends), `why`, the worker's `host`."""
+    """What happened to a task: `state` (running, waiting, or one of the ends), `why`, the worker's
+    `host`.
+    """
 
     name: str
     state: str
@@ -55,21 +60,32 @@ class Event:
     status: int | None = None
 
 
-def run(tasks: list[Task], cluster, work: Callable[[Mapping], Mapping], tries: int = 3,
-        tell: Callable[[Event], None] = lambda event: None, tick: Callable[[], None] = lambda: None,
-        progress: Callable[[Task], object] = lambda task: None, stopping: Callable[[], bool] = lambda: False,
-        jobs=None) -> dict[str, Event]:
+def run(
+    tasks: list[Task],
+    cluster,
+    work: Callable[[Mapping], Mapping],
+    tries: int = 3,
+    tell: Callable[[Event], None] = lambda event: None,
+    tick: Callable[[], None] = lambda: None,
+    progress: Callable[[Task], object] = lambda task: None,
+    stopping: Callable[[], bool] = lambda: False,
+    jobs=None,
+) -> dict[str, Event]:
     """Run all tasks; returns name → its last event.
 
     Arguments
     ---------
-    work : importable function of ``{**payload, "slot": k}``, k the worker's number on its machine. It returns
-        ``{"end": FINISHED | CONTINUE | FAILED | DIED, "status", "why", "host", "seconds", "leave", "not_started"}``;
-        with "leave" its worker is sent away (its time is over), with "not_started" the try does not count.
-    tries : how often a task may die, or come back with CONTINUE although `progress(task)` stayed the same.
+    work : importable function of ``{**payload, "slot": k}``, k the worker's number on its machine.
+        It returns ``{"end": FINISHED | CONTINUE | FAILED | DIED, "status", "why", "host",
+        "seconds", "leave", "not_started"}``; with "leave" its worker is sent away (its time is
+        over), with "not_started" the try does not count.
+    tries : how often a task may die, or come back with CONTINUE although `progress(task)` stayed
+        the same.
     tell : called with each event; tick : called a few times a second.
-    stopping : when it says True nothing more is handed out, and what runs is waited for (`work` must find out itself).
-    jobs : `schedulers.Jobs` of a cluster whose workers are jobs: one that ended is replaced while there is work.
+    stopping : when it says True nothing more is handed out, and what runs is waited for (`work`
+        must find out itself).
+    jobs : `schedulers.Jobs` of a cluster whose workers are jobs: one that ended is replaced while
+        there is work.
     """
     with Client(cluster, set_as_default=False) as client:
         client.register_plugin(Manners())
@@ -80,14 +96,20 @@ class _Dispatcher:
     """The state of `run`."""
 
     def __init__(self, client, tasks, work, tries, tell, progress, stopping, jobs):
-        self.client, self.work, self.limit, self.tell, self.progress = client, work, tries, tell, progress
+        self.client, self.work, self.limit, self.tell, self.progress = (
+            client,
+            work,
+            tries,
+            tell,
+            progress,
+        )
         self.stopping, self.jobs = stopping, jobs
         self.tasks = {task.name: task for task in tasks}
         self.waiting = list(self.tasks)
-        self.busy: dict = {}                  # future → (name, worker's address)
-        self.slots: dict[str, int] = {}       # address → number on its machine
-        self.names: dict[str, str] = {}       # address → name, by which the cluster knows its job
-        self.missing: dict[str, float] = {}   # address → since when
+        self.busy: dict = {}  # future → (name, worker's address)
+        self.slots: dict[str, int] = {}  # address → number on its machine
+        self.names: dict[str, str] = {}  # address → name, by which the cluster knows its job
+        self.missing: dict[str, float] = {}  # address → since when
         self.sent_away: set[str] = set()
         self.last: dict[str, Event] = {}
         self.scaled = 0.0
@@ -106,7 +128,9 @@ class _Dispatcher:
             self._drop_lost(living)
             tick()
         for name in self.waiting:
-            self._end(self.tasks[name], STOPPED, why="not started" if name not in self.last else "stopped")
+            self._end(
+                self.tasks[name], STOPPED, why="not started" if name not in self.last else "stopped"
+            )
         return self.last
 
     # ---- workers
@@ -117,7 +141,11 @@ class _Dispatcher:
         self.slots = {address: slot for address, slot in self.slots.items() if address in found}
         for address in sorted(found, key=lambda one: str(found[one].get("name", one))):
             if address not in self.slots:
-                here = {self.slots[other] for other in self.slots if found[other]["host"] == found[address]["host"]}
+                here = {
+                    self.slots[other]
+                    for other in self.slots
+                    if found[other]["host"] == found[address]["host"]
+                }
                 self.slots[address] = next(k for k in range(len(here) + 1) if k not in here)
         return {address: facts for address, facts in found.items() if address not in self.sent_away}
 
@@ -128,7 +156,9 @@ class _Dispatcher:
         self.scaled = time.monotonic()
         if not self.waiting:
             taken = {address for _, address in self.busy.values()}
-            self.jobs.release([facts["name"] for address, facts in living.items() if address not in taken])
+            self.jobs.release(
+                [facts["name"] for address, facts in living.items() if address not in taken]
+            )
             return
         try:
             # Not for what cannot start yet: processors would stand idle while arrays are made.
@@ -140,7 +170,9 @@ class _Dispatcher:
                 raise
 
     def _pairs(self, living: Mapping) -> Iterator[tuple[str, str]]:
-        """Tasks that can start, each with a free worker; not where it died, as long as there is another one."""
+        """Tasks that can start, each with a free worker; not where it died, as long as there is
+        another one.
+        """
         taken = {address for _, address in self.busy.values()}
         free = [address for address in living if address not in taken]
         for name in [name for name in self.waiting if self._is_ready(name)]:
@@ -152,8 +184,9 @@ class _Dispatcher:
 
     def _is_ready(self, name: str) -> bool:
         task = self.tasks[name]
-        return (all(self._ended(other) == FINISHED for other in task.needs)
-                and all(self._ended(other) for other in task.after))
+        return all(self._ended(other) == FINISHED for other in task.needs) and all(
+            self._ended(other) for other in task.after
+        )
 
     def _ended(self, name: str) -> str:
         """How a task ended, "" if it has not; one that was never asked for counts as finished."""
@@ -165,7 +198,11 @@ class _Dispatcher:
     def _block(self) -> None:
         """What waits for something that will never be there ends here."""
         for name in list(self.waiting):
-            lost = [other for other in self.tasks[name].needs if self._ended(other) in (FAILED, GAVE_UP, BLOCKED)]
+            lost = [
+                other
+                for other in self.tasks[name].needs
+                if self._ended(other) in (FAILED, GAVE_UP, BLOCKED)
+            ]
             if lost:
                 self.waiting.remove(name)
                 self._end(self.tasks[name], BLOCKED, why=f"needs {lost[0]}")
@@ -176,8 +213,14 @@ class _Dispatcher:
         task = self.tasks[name]
         self.waiting.remove(name)
         task.mark = self.progress(task)
-        future = self.client.submit(self.work, {**task.payload, "slot": self.slots[address]}, pure=False, retries=0,
-                                    workers=[address], allow_other_workers=False)
+        future = self.client.submit(
+            self.work,
+            {**task.payload, "slot": self.slots[address]},
+            pure=False,
+            retries=0,
+            workers=[address],
+            allow_other_workers=False,
+        )
         self.busy[future] = (name, address)
         self._say(task, "running")
 
@@ -211,19 +254,25 @@ class _Dispatcher:
         elif not result.get("not_started"):
             task.tries = task.tries + 1 if self.progress(task) == task.mark else 0
         if task.tries >= self.limit:
-            self._end(task, GAVE_UP, **{**facts, "why": f"{task.tries} tries: {facts.get('why', '')}"})
+            self._end(
+                task, GAVE_UP, **{**facts, "why": f"{task.tries} tries: {facts.get('why', '')}"}
+            )
             return
         self.waiting.insert(0, task.name)
         self._say(task, "waiting", **facts)
 
     def _send_away(self, address: str) -> None:
-        """End the job of a worker whose time is over, instead of letting it stand idle to its end."""
+        """End the job of a worker whose time is over, instead of letting it stand idle to its
+        end.
+        """
         self.sent_away.add(address)
         if self.jobs is not None and address in self.names:
             self.jobs.release([self.names[address]])
 
     def _drop_lost(self, living: Mapping) -> None:
-        """A worker that left in order does not end its task: it would wait for that very worker for ever."""
+        """A worker that left in order does not end its task: it would wait for that very worker for
+        ever.
+        """
         now = time.monotonic()
         for future, (name, address) in list(self.busy.items()):
             if address in living or address in self.sent_away or future.done():
@@ -256,5 +305,6 @@ def _result(future) -> Mapping:
         return {"end": DIED, "why": f"its worker died ({killed.last_worker.address})"}
     except FutureCancelledError:
         return {"end": DIED, "why": "its worker left"}
-    except Exception as error:  # of the worker, not of the task, which answers with a mapping: another worker may do
+    # of the worker, not of the task, which answers with a mapping: another worker may do
+    except Exception as error:
         return {"end": DIED, "why": f"{type(error).__name__} on the worker: {error}"}

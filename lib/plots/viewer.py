@@ -1,4 +1,6 @@
-"""What a person sees under a cell: trials to browse (without a browser one picture), tables without row numbers."""
+"""What a person sees under a cell: trials to browse (without a browser one picture), tables without
+row numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,30 @@ from ..media import writing
 from ..metrics import EMOTIONS
 from ..parallel.progress import has_front_end
 
-PLAY_MS = 200  # between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser more
+# between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
+# more
+PLAY_MS = 200
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
-    """Show one trial's picture and, where there is a front end, a list and two buttons to choose another.
+    """Show one trial's picture and, where there is a front end, a list and two buttons to choose
+    another.
 
-    trials : names, the first is shown first. show : function of a trial's name that returns a figure or axes,
+    trials : names, the first is shown first. show : function of a trial's name that returns a
+        figure or axes,
     as every function of `plots` does. static : how many pictures stand
-    here where nobody can choose. Returns nothing, so that the last line of a cell does not show the picker
-    a second time. Raises InputError when there is no trial.
+    here where nobody can choose. Returns nothing, so that the last line of a cell does not show the
+    picker a second time. Raises InputError when there is no trial.
     """
     from IPython.display import display
 
     trials = list(trials)
     if not trials:
-        raise InputError("there is no trial to show", expected="at least one",
-                         todo="correct the parameter `trials`, or run notebook 01_download_check again")
+        raise InputError(
+            "there is no trial to show",
+            expected="at least one",
+            todo="correct the parameter `trials`, or run notebook 01_download_check again",
+        )
     if not has_front_end():
         for trial in trials[:static]:
             display({"image/png": plots.png(show(trial)), "text/plain": f"trial {trial}"}, raw=True)
@@ -52,18 +61,25 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
 
 
 def _image(form: str):
-    """An Image holds bytes: unlike captured output it needs no running cell and is never drawn twice."""
+    """An Image holds bytes: unlike captured output it needs no running cell and is never drawn
+    twice.
+    """
     import ipywidgets
 
     return ipywidgets.Image(format=form, layout={"max_width": "100%", "object_fit": "contain"})
 
 
 def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
-    """Two buttons and a list; `chosen` is called with the first trial, and with every one that is chosen later."""
+    """Two buttons and a list; `chosen` is called with the first trial, and with every one that is
+    chosen later.
+    """
     import ipywidgets
 
     names = ipywidgets.Dropdown(options=trials, value=trials[0], description="trial")
-    back, forth = (ipywidgets.Button(description=text, layout={"width": "6em"}) for text in ("previous", "next"))
+    back, forth = (
+        ipywidgets.Button(description=text, layout={"width": "6em"})
+        for text in ("previous", "next")
+    )
 
     def step(by: int):
         names.value = trials[(trials.index(names.value) + by) % len(trials)]
@@ -76,34 +92,50 @@ def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
 
 
 def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: int = 1) -> None:
-    """Show a trial moment by moment: face, sound, spectrogram, labels and predictions with a time cursor.
+    """Show a trial moment by moment: face, sound, spectrogram, labels and predictions with a time
+    cursor.
 
-    trials, static : as in `browse`; where nobody can choose, the moment is the middle one. load : function of a
-    trial's name that returns what there is of it. Returns nothing. Raises InputError when there is no trial.
+    trials, static : as in `browse`; where nobody can choose, the moment is the middle one. load :
+        function of a
+    trial's name that returns what there is of it. Returns nothing. Raises InputError when there is
+    no trial.
     """
     from IPython.display import display
 
     trials = list(trials)
     if not trials:
-        raise InputError("there is no trial to show", expected="at least one",
-                         todo="correct the parameter `trials`, or run notebook 01_download_check again")
+        raise InputError(
+            "there is no trial to show",
+            expected="at least one",
+            todo="correct the parameter `trials`, or run notebook 01_download_check again",
+        )
     if has_front_end():
         display(explorer(trials, load))
         return
     for name in trials[:static]:
         moments = plots.Moments(load(name))
-        display({"image/png": encoded(moments.picture(len(moments.x) // 2), ".png"), "text/plain": f"trial {name}"},
-                raw=True)
+        display(
+            {
+                "image/png": encoded(moments.picture(len(moments.x) // 2), ".png"),
+                "text/plain": f"trial {name}",
+            },
+            raw=True,
+        )
 
 
 def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
-    """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the picture."""
+    """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the
+    picture.
+    """
     import ipywidgets
 
     moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})
     play = ipywidgets.Play(min=1, interval=PLAY_MS, step=1)
     ipywidgets.jslink((play, "value"), (moment, "value"))
-    hear, sound = ipywidgets.Button(description="hear 2 s"), ipywidgets.Audio(format="wav", autoplay=True, loop=False)
+    hear, sound = (
+        ipywidgets.Button(description="hear 2 s"),
+        ipywidgets.Audio(format="wav", autoplay=True, loop=False),
+    )
     picture, shown = _image("jpeg"), {}
 
     def draw(_change=None):
@@ -119,7 +151,9 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
         draw()
 
     moment.observe(draw, names="value")
-    hear.on_click(lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value - 1))))
+    hear.on_click(
+        lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value - 1)))
+    )
     chooser = _chooser(trials, choose)
     return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
 
@@ -164,9 +198,15 @@ def _number(value: float) -> str:
 
 
 def scores(rows: pd.DataFrame) -> Shown:
-    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it is not defined."""
+    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it
+    is not defined.
+    """
     wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
     for emotion in EMOTIONS:
-        found = {row.method: plots.with_interval(row) for row in rows.itertuples() if row.emotion == emotion}
+        found = {
+            row.method: plots.with_interval(row)
+            for row in rows.itertuples()
+            if row.emotion == emotion
+        }
         wide[emotion] = [found.get(method, "") for method in wide["method"]]
     return table(wide)

@@ -9,12 +9,17 @@ from .. import code_digest
 from ..errors import InputError
 from ..store import Store
 
-NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py")
-               if path.stem not in ("__init__", "base"))
+NAMES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in ("__init__", "base")
+)
 
 
 def create(name: str, params, store: Store):
-    """The recipe of that name: the class in ``lib/recipes/<name>.py`` that bears the module's name as `Recipe`."""
+    """The recipe of that name: the class in ``lib/recipes/<name>.py`` that bears the module's name
+    as `Recipe`.
+    """
     if name not in NAMES:
         raise InputError(f"no recipe is called {name!r}", expected=", ".join(NAMES))
     module = import_module(f"{__name__}.{name}")

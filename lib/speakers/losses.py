@@ -1,4 +1,5 @@
-"""Losses of speaker networks: is this face speaking, and do its lips and the sound of the same frame belong together?
+"""Losses of speaker networks: is this face speaking, and do its lips and the sound of the same
+frame belong together?
 
 A label of −1 never counts; a batch without any label gives zero that can still be differentiated.
 """
@@ -11,9 +12,11 @@ from torch.nn import functional
 
 
 def speaking_loss(logits: Tensor, target: Tensor, class_weight: float = 1.0) -> Tensor:
-    """Cross-entropy of [not speaking, speaking], averaged over labelled frames (weighted by class as in PyTorch).
+    """Cross-entropy of [not speaking, speaking], averaged over labelled frames (weighted by class
+    as in PyTorch).
 
-    logits : (…, 2). target : (…) int, 1, 0 or −1. class_weight : of a speaking frame; TalkNet's Ego4D code takes 4.
+    logits : (…, 2). target : (…) int, 1, 0 or −1. class_weight : of a speaking frame; TalkNet's
+        Ego4D code takes 4.
     """
     known = target >= 0
     if not known.any():
@@ -22,20 +25,28 @@ def speaking_loss(logits: Tensor, target: Tensor, class_weight: float = 1.0) -> 
     return functional.cross_entropy(logits[known].float(), target[known].long(), weight)
 
 
-def synchrony_loss(audio: Tensor, visual: Tensor, speaking: Tensor, temperature: float = 0.1,
-                   valid: Tensor | None = None) -> Tensor:
-    """InfoNCE between the sound's and the picture's embedding of one frame (TalkNCE, Jung et al. 2024).
+def synchrony_loss(
+    audio: Tensor,
+    visual: Tensor,
+    speaking: Tensor,
+    temperature: float = 0.1,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """InfoNCE between the sound's and the picture's embedding of one frame (TalkNCE, Jung et al.
+    2024).
 
     Arguments
     ---------
     audio, visual : (B, T, d), before attention.
-    speaking : (B, T) bool, frames in which this face speaks: only they are asked which frame they belong to.
+    speaking : (B, T) bool, frames in which this face speaks: only they are asked which frame they
+        belong to.
     valid : (B, T) bool, frames that may be the wrong answer: unpadded ones; default all.
 
-    Each such frame's sound must find its picture among the clip's frames, and each picture its sound. Returns a scalar.
+    Each such frame's sound must find its picture among the clip's frames, and each picture its
+    sound. Returns a scalar.
     """
     audio, visual = (functional.normalize(x.float(), dim=-1) for x in (audio, visual))
-    alike = audio @ visual.transpose(1, 2) / temperature              # (B, T of the sound, T of the picture)
+    alike = audio @ visual.transpose(1, 2) / temperature  # (B, T of the sound, T of the picture)
     if valid is not None:
         alike = alike.masked_fill(~(valid[:, :, None] & valid[:, None, :]), float("-inf"))
         speaking = speaking & valid

@@ -1,4 +1,6 @@
-"""A video with a box round every face: green for who speaks, red for who does not; its sound kept."""
+"""A video with a box round every face: green for who speaks, red for who does not; its sound
+kept.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,26 @@ from .. import trials
 from ..media import recordings, writing
 from ..store import Store
 
-SPEAKS = 0.5    # probability from which a face counts as speaking
+SPEAKS = 0.5  # probability from which a face counts as speaking
 GREEN, RED = (0, 170, 60), (214, 39, 40)
-MOST = 3        # lines of one sentence in a narrow picture; a longer one has smaller letters
+MOST = 3  # lines of one sentence in a narrow picture; a longer one has smaller letters
 
 
 def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
-    """Every frame with its boxes, (H, W, 3) uint8 RGB; `values` are rows of `lib.speakers.video.table`."""
+    """Every frame with its boxes, (H, W, 3) uint8 RGB; `values` are rows of
+    `lib.speakers.video.table`.
+    """
     of_frame = dict(list(values.groupby("frame")))
     for index, (_, picture) in enumerate(recordings.frames(video), 1):
         yield draw(picture, of_frame.get(index, values[:0]), note)
 
 
 def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
-    """What `frames` draws of a data set's video: the prediction files of all its persons that were predicted.
+    """What `frames` draws of a data set's video: the prediction files of all its persons that were
+    predicted.
 
-    trial : one of them. The files have the face's boxes (`lib.evaluation.prediction.prediction_table`).
+    trial : one of them. The files have the face's boxes
+        (`lib.evaluation.prediction.prediction_table`).
     """
     everyone = trials.read(store.trials_path)
     parts = []
@@ -38,17 +44,27 @@ def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
         path = Path(predictions) / f"{row['trial']}.csv"
         if path.is_file():
             values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
-            parts.append(values.assign(face=row["person"] or row["trial"], smoothed=values["speaking"],
-                                       speaking=(values["speaking"] > SPEAKS).astype(int)))
+            parts.append(
+                values.assign(
+                    face=row["person"] or row["trial"],
+                    smoothed=values["speaking"],
+                    speaking=(values["speaking"] > SPEAKS).astype(int),
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
 def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray:
-    """(H, W, 3) uint8 RGB with the boxes, names and probabilities of one frame; at most 1280 px wide or high.
+    """(H, W, 3) uint8 RGB with the boxes, names and probabilities of one frame; at most 1280 px
+    wide or high.
 
-    Colour is not all that tells: the box of who speaks is thick, and the number stands beside the name.
+    Colour is not all that tells: the box of who speaks is thick, and the number stands beside the
+    name.
     """
-    scale, out = min(1.0, recordings.MAX_SIDE / max(picture.shape[:2])), writing.fitted(picture).copy()
+    scale, out = (
+        min(1.0, recordings.MAX_SIDE / max(picture.shape[:2])),
+        writing.fitted(picture).copy(),
+    )
     for face in faces.itertuples():
         colour, thick = (GREEN, 3) if face.speaking else (RED, 1)
         left, top = round(face.x * scale), round(face.y * scale)
@@ -64,7 +80,9 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
 
 
 def broken(note: str, room: int, size: float) -> list[str]:
-    """The lines of a note, each broken into up to three where it is wider than the room (px) at this size."""
+    """The lines of a note, each broken into up to three where it is wider than the room (px) at
+    this size.
+    """
     found = []
     for text in note.splitlines():
         parts = min(MOST, math.ceil(_wide(text, size) / room))
@@ -78,16 +96,24 @@ def fitting(text: str, room: int, size: float) -> float:
 
 
 def _wide(text: str, size: float) -> float:
-    return 1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]  # OpenCV 5 says a little too few
+    return (
+        1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    )  # OpenCV 5 says a little too few
 
 
 def _size(picture: np.ndarray) -> float:
     return max(0.4, picture.shape[0] / 900)
 
 
-def _text(picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0) -> None:
-    """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and covers them."""
+def _text(
+    picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0
+) -> None:
+    """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and
+    covers them.
+    """
     size, (x, y) = size or _size(picture), place
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(
+        picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
+    )

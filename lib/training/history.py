@@ -12,15 +12,25 @@ import pandas as pd
 
 
 def epoch_line(history: pd.DataFrame, stream: TextIO | None = None) -> None:
-    """Write one line about the last epoch: number, loss, validation scores, learning rate, seconds."""
+    """Write one line about the last epoch: number, loss, validation scores, learning rate,
+    seconds.
+    """
     row = history.iloc[-1]
-    scores = "  ".join(f"{name.removeprefix('val_')} {row[name]:+.3f}" for name in history if name.startswith("val_"))
-    (stream or sys.stdout).write(f"epoch {row['epoch']:.0f}  loss {row['loss']:.4f}  {scores}  lr {row['lr']:.1e}  "
-                                 f"{row['seconds']:.1f} s\n")
+    scores = "  ".join(
+        f"{name.removeprefix('val_')} {row[name]:+.3f}"
+        for name in history
+        if name.startswith("val_")
+    )
+    (stream or sys.stdout).write(
+        f"epoch {row['epoch']:.0f}  loss {row['loss']:.4f}  {scores}  lr {row['lr']:.1e}  "
+        f"{row['seconds']:.1f} s\n"
+    )
 
 
 def tensorboard(folder: Path) -> list[Callable]:
-    """Where TensorBoard is installed: a function for `Trainer.on_epoch` that writes ``<folder>/tensorboard``."""
+    """Where TensorBoard is installed: a function for `Trainer.on_epoch` that writes
+    ``<folder>/tensorboard``.
+    """
     if importlib.util.find_spec("tensorboard") is None:
         return []
     from torch.utils.tensorboard import SummaryWriter
@@ -30,4 +40,5 @@ def tensorboard(folder: Path) -> list[Callable]:
         with SummaryWriter(str(Path(folder) / "tensorboard")) as writer:
             for name, value in row.items():
                 writer.add_scalar(name, value, int(row["epoch"]))
+
     return [write]

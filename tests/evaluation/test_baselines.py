@@ -9,7 +9,9 @@ RATE = 8000
 
 
 def trial(generator, n=200, colour=0.0):
-    """A trial whose valence is the mean colour of its faces (times `colour`) and whose arousal is its loudness."""
+    """A trial whose valence is the mean colour of its faces (times `colour`) and whose arousal is
+    its loudness.
+    """
     va = generator.uniform(-1, 1, size=(n, 2)).astype(np.float32)
     faces = generator.integers(100, 156, size=(n, 16, 16, 3))
     faces = faces + (colour * 90 * va[:, 0]).astype(int)[:, None, None, None]
@@ -26,20 +28,27 @@ def test_pixels_are_averages_over_cells(generator):
     faces = generator.integers(0, 256, size=(3, 112, 112, 3), dtype=np.uint8)
     small = baselines.pixels(faces, 8)
     assert small.shape == (3, 192)
-    assert small.reshape(3, 8, 8, 3)[1, 2, 3] == pytest.approx(faces[1, 28:42, 42:56].mean(axis=(0, 1)) / 255)
-    assert baselines.mean_colour(faces) == pytest.approx(small.reshape(3, 64, 3).mean(axis=1), abs=1e-5)
+    assert small.reshape(3, 8, 8, 3)[1, 2, 3] == pytest.approx(
+        faces[1, 28:42, 42:56].mean(axis=(0, 1)) / 255
+    )
+    assert baselines.mean_colour(faces) == pytest.approx(
+        small.reshape(3, 64, 3).mean(axis=1), abs=1e-5
+    )
 
 
 def test_pixels_of_a_side_that_does_not_divide_are_averages_too():
-    assert baselines.pixels(np.full((2, 100, 100, 3), 51, np.uint8), 16) == pytest.approx(np.full((2, 768), 0.2))
+    assert baselines.pixels(np.full((2, 100, 100, 3), 51, np.uint8), 16) == pytest.approx(
+        np.full((2, 768), 0.2)
+    )
 
 
 def test_loudness_of_a_sine_is_its_level_on_the_clock():
     sound = 0.1 * np.sin(2 * np.pi * 200 * np.arange(4 * RATE) / RATE).astype(np.float32)
-    sound[2 * RATE:] *= 10
+    sound[2 * RATE :] *= 10
     level = sound_arrays.loudness(sound, RATE, 0.5, [1.5, 3.5, 20.0])
     assert level.shape == (3, 1)
-    # The sound is 3 dB below its peak; it starts at 0.5 s, so 2.5 s is where it gets louder; at 20 s there is none.
+    # The sound is 3 dB below its peak; it starts at 0.5 s, so 2.5 s is where it gets louder; at 20
+    # s there is none.
     assert level[:, 0] == pytest.approx([-23.01, -3.01, -100], abs=0.01)
 
 
@@ -48,7 +57,9 @@ def test_ridge_without_penalty_is_least_squares(generator):
     known = np.linalg.lstsq(np.column_stack([x, np.ones(300)]), y, rcond=None)[0]
     ridge = baselines.Ridge([(x[:100], y[:100]), (x[100:], y[100:])], [0.0, 1e12])
     assert ridge.predict(x)[0] == pytest.approx(np.column_stack([x, np.ones(300)]) @ known)
-    assert ridge.predict(x)[1] == pytest.approx(np.tile(y.mean(axis=0), (300, 1)), abs=1e-6)  # only the mean is left
+    assert ridge.predict(x)[1] == pytest.approx(
+        np.tile(y.mean(axis=0), (300, 1)), abs=1e-6
+    )  # only the mean is left
 
 
 def test_ridge_equals_its_closed_form(generator):
@@ -67,8 +78,15 @@ def test_what_can_be_predicted_is_and_the_rest_is_not(generator):
     train, val = ([trial(generator, colour=1.0) for _ in range(count)] for count in (6, 3))
     found = baselines.evaluate(train, val)
     assert found["training mean"] == {"valence": 0.0, "arousal": 0.0}
-    ridges = {name.split(" (")[0]: scores for name, scores in found.items() if name != "training mean"}
-    assert set(ridges) == {"ridge 8×8 pixels", "ridge 16×16 pixels", "ridge mean colour", "ridge loudness"}
+    ridges = {
+        name.split(" (")[0]: scores for name, scores in found.items() if name != "training mean"
+    }
+    assert set(ridges) == {
+        "ridge 8×8 pixels",
+        "ridge 16×16 pixels",
+        "ridge mean colour",
+        "ridge loudness",
+    }
     for name, scores in ridges.items():
         good, bad = ("arousal", "valence") if "loudness" in name else ("valence", "arousal")
         assert scores[good] > 0.9, name

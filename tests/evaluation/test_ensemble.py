@@ -20,8 +20,11 @@ def tiny(tmp_path_factory):
 
 def noisy(seed):
     def curves(found, trial):
-        noise = np.random.default_rng([seed, len(trial)]).normal(0, 0.5, (found.recipe.n_frames(trial), 2))
+        noise = np.random.default_rng([seed, len(trial)]).normal(
+            0, 0.5, (found.recipe.n_frames(trial), 2)
+        )
         return (truth(found, trial) + noise).astype(np.float32)
+
     return curves
 
 
@@ -29,7 +32,9 @@ def a_run(root, folder, seed, splits=("val", "test"), **parameters):
     """An evaluated run whose errors depend on the seed."""
     found, table = predicted(root, folder / "predictions", noisy(seed), splits)
     run = runs.Run(folder)
-    run.write_json("metrics.json", evaluation_scores.finish(found, table, folder / "predictions", [1], 20))
+    run.write_json(
+        "metrics.json", evaluation_scores.finish(found, table, folder / "predictions", [1], 20)
+    )
     runs.remember(run, {"dataset": "tiny", "recipe": "jca", "rules": "corrected", **parameters})
     return folder
 
@@ -58,7 +63,10 @@ def test_the_sentence_about_sample_networks_stays(tiny, tmp_path):
 
 
 def test_runs_that_do_not_fit_together_are_refused_in_words(tiny, tmp_path):
-    one, other = a_run(tiny, tmp_path / "one", 0), a_run(tiny, tmp_path / "other", 1, dataset="elsewhere")
+    one, other = (
+        a_run(tiny, tmp_path / "one", 0),
+        a_run(tiny, tmp_path / "other", 1, dataset="elsewhere"),
+    )
     with pytest.raises(InputError, match="runs of different dataset: tiny, elsewhere"):
         merging.load([one, other])
     late = a_run(tiny, tmp_path / "late", 1, label_delay=0.5)

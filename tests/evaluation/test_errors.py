@@ -1,4 +1,6 @@
-"""When it is wrong: the worst stretches are found and shown, a CCC is split into parts that give it back."""
+"""When it is wrong: the worst stretches are found and shown, a CCC is split into parts that give it
+back.
+"""
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ TIME = np.arange(200) / 25
 
 
 # ---- the parts of a CCC
+
 
 def test_a_ccc_is_correlation_times_accuracy_and_each_part_has_its_textbook_value():
     generator = np.random.default_rng(0)
@@ -37,17 +40,20 @@ def test_a_constant_has_no_scale_and_a_ccc_of_zero():
 
 def test_unlabelled_frames_do_not_count_in_any_part():
     label = np.r_[np.sin(np.arange(50)), np.full(50, np.nan)]
-    with_more, without = (metrics.ccc_parts(np.r_[np.cos(np.arange(50)), np.full(50, 9.0)][:n], label[:n])
-                          for n in (100, 50))
+    with_more, without = (
+        metrics.ccc_parts(np.r_[np.cos(np.arange(50)), np.full(50, 9.0)][:n], label[:n])
+        for n in (100, 50)
+    )
     assert with_more == pytest.approx(without)
 
 
 # ---- the worst stretches
 
+
 def test_the_worst_stretches_are_where_the_errors_are_and_do_not_overlap():
     label = np.zeros((200, 2))
     prediction = label.copy()
-    prediction[100:150] = 0.8   # 4 to 6 s
+    prediction[100:150] = 0.8  # 4 to 6 s
     prediction[20:45, 0] = 0.4
     found = errors.stretches(TIME, prediction, label, seconds=2.0, most=2)
     assert found[0] == (100, 150, pytest.approx(0.8))
@@ -79,6 +85,7 @@ def test_a_network_of_one_emotion_is_judged_by_that_one():
 
 # ---- pages
 
+
 @pytest.fixture
 def run(tmp_path):
     root = tiny_set.make(tmp_path / "tiny")
@@ -88,9 +95,18 @@ def run(tmp_path):
         n = int(row["n_frames"])
         label = 0.5 * np.sin(np.arange(n)[:, None] / 5 + np.arange(2))
         values = label * (0.5 if trial == "seen" else -1) + 0.1
-        pd.DataFrame({"frame": np.arange(1, n + 1), "time": np.arange(n) / 25, "valence": values[:, 0],
-                      "arousal": values[:, 1], "valence_raw": values[:, 0], "arousal_raw": values[:, 1],
-                      "label_valence": label[:, 0], "label_arousal": label[:, 1]}).to_csv(tmp_path / f"{trial}.csv")
+        pd.DataFrame(
+            {
+                "frame": np.arange(1, n + 1),
+                "time": np.arange(n) / 25,
+                "valence": values[:, 0],
+                "arousal": values[:, 1],
+                "valence_raw": values[:, 0],
+                "arousal_raw": values[:, 1],
+                "label_valence": label[:, 0],
+                "label_arousal": label[:, 1],
+            }
+        ).to_csv(tmp_path / f"{trial}.csv")
     return table, tiny_set.store(root), tmp_path
 
 
@@ -98,10 +114,14 @@ def test_a_page_shows_parts_stretches_and_course_in_one_file_and_the_index_links
     table, store, folder = run
     rows = errors.parts(table, folder)
     assert list(rows["trial"]) == ["short", "short", "seen", "seen"]  # the worst first
-    assert rows.set_index(["trial", "emotion"]).loc[("seen", "valence"), "scale"] == pytest.approx(0.5)
+    assert rows.set_index(["trial", "emotion"]).loc[("seen", "valence"), "scale"] == pytest.approx(
+        0.5
+    )
     names = errors.worst(rows, 1)
     note = trials.SYNTHETIC_NOTE
-    written = errors.write_all(names, table, store, folder, folder / "errors", rows, tiny_set.FACE, note)
+    written = errors.write_all(
+        names, table, store, folder, folder / "errors", rows, tiny_set.FACE, note
+    )
     assert [path.name for path in written] == ["short.html", "index.html"]
     text = written[0].read_text()
     assert text.count("data:image/png;base64,") == 2
@@ -119,7 +139,7 @@ def test_a_stretch_shows_faces_sound_prediction_and_label_side_by_side(run):
     assert len(figure.axes) == 4 * columns
     assert figure.axes[0].images
     assert figure.axes[columns].images
-    lines = {line.get_label() for ax in figure.axes[2 * columns:] for line in ax.get_lines()}
+    lines = {line.get_label() for ax in figure.axes[2 * columns :] for line in ax.get_lines()}
     assert {"label", "prediction"} <= lines
 
 
@@ -143,5 +163,10 @@ def test_a_trial_without_labels_has_no_page_and_is_named(run):
 def test_the_parts_of_all_trials_are_drawn_with_lines_where_they_would_be_right(run):
     table, _, folder = run
     axes = plots.ccc_parts(errors.parts(table, folder))
-    assert [ax.get_xlabel().split(" ")[0] for ax in axes] == ["correlation", "scale", "shift", "bias"]
+    assert [ax.get_xlabel().split(" ")[0] for ax in axes] == [
+        "correlation",
+        "scale",
+        "shift",
+        "bias",
+    ]
     assert [text.get_text() for text in axes[0].get_yticklabels()] == ["short", "seen"]

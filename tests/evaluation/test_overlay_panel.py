@@ -1,4 +1,6 @@
-"""What is drawn below and into an overlay video: the dot of the circumplex, curves, cursor, box, who speaks."""
+"""What is drawn below and into an overlay video: the dot of the circumplex, curves, cursor, box,
+who speaks.
+"""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,9 @@ SIDE, WIDTH = 120, 640
 
 
 def table(valence, arousal, **more):
-    return pd.DataFrame({"valence": np.broadcast_to(valence, 100), "arousal": np.broadcast_to(arousal, 100), **more})
+    return pd.DataFrame(
+        {"valence": np.broadcast_to(valence, 100), "arousal": np.broadcast_to(arousal, 100), **more}
+    )
 
 
 def places(picture, colour):
@@ -35,12 +39,14 @@ def test_the_dot_is_right_for_pleasant_and_up_for_active(va):
 
 def test_the_cursor_is_where_the_time_is_and_curves_rise_with_their_values():
     panel = Panel(TIMES, table(np.linspace(-1, 1, 100), 0.0), WIDTH, SIDE)
-    cursors = [np.bincount(places(panel.draw(k)[:, panel.left:], INK)[1]).argmax() for k in (10, 50, 90)]
+    cursors = [
+        np.bincount(places(panel.draw(k)[:, panel.left :], INK)[1]).argmax() for k in (10, 50, 90)
+    ]
     assert np.diff(cursors) == pytest.approx((WIDTH - 6 - panel.left) * 40 / 99, abs=2)
-    rows, columns = places(panel.ground[:, panel.left:], COLOURS["valence"])
+    rows, columns = places(panel.ground[:, panel.left :], COLOURS["valence"])
     early, late = rows[columns < 100].mean(), rows[columns > 300].mean()
     assert late < early < SIDE / 2, "valence has the upper half, and 1 is above −1"
-    rows, _ = places(panel.ground[:, panel.left:], COLOURS["arousal"])
+    rows, _ = places(panel.ground[:, panel.left :], COLOURS["arousal"])
     assert rows.min() > SIDE / 2
 
 
@@ -83,7 +89,9 @@ def test_a_box_is_drawn_where_the_face_is_and_is_green_and_thicker_while_it_spea
     assert (silent[150, 200] == 255).all()
     assert not places(silent, GREEN)[0].size
     assert np.abs(speaks[150, 200].astype(int) - GREEN).max() < 10
-    thick = [(np.abs(one[150].astype(int) - 90).max(axis=-1) > 20).sum() for one in (silent, speaks)]
+    thick = [
+        (np.abs(one[150].astype(int) - 90).max(axis=-1) > 20).sum() for one in (silent, speaks)
+    ]
     assert thick[1] > 2 * thick[0]
     untouched = np.full((360, 640, 3), 90, np.uint8)
     overlay_panel.box(untouched, np.full(4, np.nan), True)

@@ -1,4 +1,6 @@
-"""Prediction: every frame of every trial, files that are kept or renewed, any video file without a trace elsewhere."""
+"""Prediction: every frame of every trial, files that are kept or renewed, any video file without a
+trace elsewhere.
+"""
 
 import json
 import shutil
@@ -35,7 +37,9 @@ def train(root, run, name, **changes):
     folder.mkdir(parents=True)
     method = tiny_set.create(name, root, epochs=1, val_every=50, **changes)
     for trial in tiny_set.table(root).to_dict("records"):
-        arrays.make_all(trial, method.arrays(), tiny_set.store(root))  # features of the teacher's network
+        arrays.make_all(
+            trial, method.arrays(), tiny_set.store(root)
+        )  # features of the teacher's network
     trainer.Trainer(method, tiny_set.table(root), folder).fit()
 
 
@@ -63,11 +67,14 @@ def predictor(root, run, **changes):
 
 def state(folder):
     """Everything in a folder: names, contents and times of change."""
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
-            for path in sorted(folder.rglob("*"))}
+    return {
+        str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 # ---- the network
+
 
 @every_recipe
 def test_a_network_is_loaded_as_it_was_trained_whatever_the_notebooks_parameters_say(tiny, name):
@@ -77,7 +84,9 @@ def test_a_network_is_loaded_as_it_was_trained_whatever_the_notebooks_parameters
     assert found.recipe.params.recipe == name
     assert found.recipe.params.width == 0.0625
     assert not found.model.training
-    assert all(torch.equal(found.model.state_dict()[key], saved["model"][key]) for key in saved["model"])
+    assert all(
+        torch.equal(found.model.state_dict()[key], saved["model"][key]) for key in saved["model"]
+    )
     assert (found.epoch, found.synthetic) == (1, True)
     assert found.made_from == store.fingerprint(tiny / "runs" / run / "checkpoints" / "best.pt")
 
@@ -94,19 +103,28 @@ def test_places_come_from_where_it_is_used_and_not_from_the_checkpoint(tiny, tmp
 def test_predict_run_takes_a_run_or_a_file(tiny):
     best = tiny / "runs" / "jca" / "checkpoints" / "best.pt"
     for named in ("jca", str(best)):
-        assert checkpoint.checkpoint_path(tiny_set.parameters("tsav", tiny, run="other", predict_run=named)) == best
+        assert (
+            checkpoint.checkpoint_path(
+                tiny_set.parameters("tsav", tiny, run="other", predict_run=named)
+            )
+            == best
+        )
     with pytest.raises(InputError, match="neither a trained run nor a weights file called jcb"):
         checkpoint.checkpoint_path(tiny_set.parameters("tsav", tiny, run="jcb"))
 
 
-def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does_not(tiny, tmp_path):
+def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does_not(
+    tiny, tmp_path
+):
     best = tiny / "runs" / "jca" / "checkpoints" / "best.pt"
     assert checkpoint.note(best) == trials.SYNTHETIC_NOTE == SENTENCE
     saved = checkpoints.load(best)
     saved["params"]["dataset"] = "affwild2"
     torch.save(saved, tmp_path / "real.pt")
     assert checkpoint.note(tmp_path / "real.pt") == ""
-    found = checkpoint.load(tmp_path / "real.pt", tiny_set.parameters("tsav", tiny), tiny_set.store(tiny))
+    found = checkpoint.load(
+        tmp_path / "real.pt", tiny_set.parameters("tsav", tiny), tiny_set.store(tiny)
+    )
     assert not found.synthetic
     assert "note" not in prediction.prediction_table(found, "short", found.predict("short"))
 
@@ -115,19 +133,31 @@ def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(tiny
     folder = tmp_path / "mine"
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     best = folder / "checkpoints" / "best.pt"
-    assert checkpoint.worth(best).splitlines()[0].endswith("not validated yet (no metrics.json beside its checkpoint)")
-    scores = {"valence": {"ccc": 0.834, "ci95": [0.79, 0.875]}, "arousal": {"ccc": 0.881, "ci95": None},
-              "expression": {"f1_macro": 0.5}}
+    assert (
+        checkpoint.worth(best)
+        .splitlines()[0]
+        .endswith("not validated yet (no metrics.json beside its checkpoint)")
+    )
+    scores = {
+        "valence": {"ccc": 0.834, "ci95": [0.79, 0.875]},
+        "arousal": {"ccc": 0.881, "ci95": None},
+        "expression": {"f1_macro": 0.5},
+    }
     (folder / "metrics.json").write_text(json.dumps({"val": scores}))
     assert checkpoint.worth(best).splitlines() == [
-        "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 expression 0.50",
-        SENTENCE]
+        "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 "
+        "expression 0.50",
+        SENTENCE,
+    ]
     shutil.copy(best, tmp_path / "moved.pt")
     (tmp_path / "metrics.json").write_text(json.dumps({"val": scores}))
-    assert "not validated" in checkpoint.worth(tmp_path / "moved.pt"), "those are the scores of another network"
+    assert "not validated" in checkpoint.worth(tmp_path / "moved.pt"), (
+        "those are the scores of another network"
+    )
 
 
 # ---- trials
+
 
 @every_recipe
 def test_every_frame_of_every_trial_is_predicted(tiny, name):
@@ -138,7 +168,9 @@ def test_every_frame_of_every_trial_is_predicted(tiny, name):
             assert np.isfinite(rows).all(), f"{task} of {trial}"
 
 
-@pytest.mark.parametrize(("run", "tasks"), [("teacher", EXPRESSION + UNITS), ("jca", []), ("seen_only", [])])
+@pytest.mark.parametrize(
+    ("run", "tasks"), [("teacher", EXPRESSION + UNITS), ("jca", []), ("seen_only", [])]
+)
 def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tasks):
     found = predictor(tiny, run)
     table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
@@ -149,7 +181,9 @@ def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tas
     raw = found.predict("1_left")["va"]
     assert table[["valence_raw", "arousal_raw"]].to_numpy() == pytest.approx(raw, rel=1e-4)
     assert table[["valence", "arousal"]].to_numpy() == pytest.approx(np.clip(raw, -1, 1), rel=1e-4)
-    assert np.array_equal(table["valid"], found.recipe.read("1_left", request("face_valid")).astype(int))
+    assert np.array_equal(
+        table["valid"], found.recipe.read("1_left", request("face_valid")).astype(int)
+    )
     assert (table["valid"] == 0).any()
     if tasks:
         chosen = table[[f"expression_{k}" for k in range(7)]].to_numpy().argmax(axis=1)
@@ -174,6 +208,7 @@ def test_sound_alone_predicts_frames_without_a_face_and_calls_them_valid(tiny, t
 
 # ---- files that are kept
 
+
 def never(*_):
     raise AssertionError("predicted again")
 
@@ -190,18 +225,24 @@ def test_predictions_of_the_same_checkpoint_are_kept(tiny, tmp_path):
     assert state(folder) == before
 
 
-def test_the_column_of_who_is_heard_comes_when_a_network_is_named_and_files_of_before_are_renewed(tiny, tmp_path):
-    """Trained without a word about speakers: the network that tells them is named where predictions are made."""
+def test_the_column_of_who_is_heard_comes_when_a_network_is_named_and_files_of_before_are_renewed(
+    tiny, tmp_path
+):
+    """Trained without a word about speakers: the network that tells them is named where predictions
+    are made.
+    """
     network = tmp_path / "light_asd_talkset.model"
     torch.save(models.create("light_asd").state_dict(), network)
     folder, asked = tmp_path / "predictions", speaker_arrays.wanted(network, "mouth", 112)
     prediction.predict_trial(predictor(tiny, "jca"), folder, "seen")
     assert "speaking" not in pd.read_csv(folder / "seen.csv")
     prediction.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
-    assert "speaking" not in pd.read_csv(folder / "seen.csv")   # notebook 03 has not made it
+    assert "speaking" not in pd.read_csv(folder / "seen.csv")  # notebook 03 has not made it
     heard = np.linspace(0, 1, 50, dtype=np.float32)
     heard[:5] = np.nan
-    tiny_set.write(tiny_set.store(tiny), "seen", request(asked.name, **asked.parameters, person=""), heard)
+    tiny_set.write(
+        tiny_set.store(tiny), "seen", request(asked.name, **asked.parameters, person=""), heard
+    )
     prediction.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
     np.testing.assert_allclose(pd.read_csv(folder / "seen.csv")["speaking"], heard, rtol=1e-5)
     prediction.predict_trial(predictor(tiny, "jca", speaker_run="none"), folder, "seen")
@@ -220,7 +261,9 @@ def test_predictions_of_another_checkpoint_are_renewed_all_of_them(tiny, tmp_pat
 
 
 def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_path):
-    """With `predict_run` the checkpoint stays while the data change: another sample set, faces cropped anew."""
+    """With `predict_run` the checkpoint stays while the data change: another sample set, faces
+    cropped anew.
+    """
     root = tiny_set.make(tmp_path)
     for name in OTHERS:
         train(root, name, name)
@@ -232,13 +275,23 @@ def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_pat
     path = arrays.locate(found.recipe._trials["seen"], wanted, place).path
     for old in (path, path.with_suffix(".json")):
         old.unlink()
-    made_from = {"name": wanted.name, "parameters": dict(wanted.parameters), "version": 1, "inputs": {"other": 1}}
-    place.shelf("trial", "seen").write(made_from, np.zeros((50, 32), np.float16), channels=32, positions=1)
+    made_from = {
+        "name": wanted.name,
+        "parameters": dict(wanted.parameters),
+        "version": 1,
+        "inputs": {"other": 1},
+    }
+    place.shelf("trial", "seen").write(
+        made_from, np.zeros((50, 32), np.float16), channels=32, positions=1
+    )
     again = predictor(root, "jca")
     for trial in ("seen", "short"):
         prediction.predict_trial(again, folder, trial)
     changed = {path for path, content in state(folder).items() if before[path] != content}
-    assert {path.rsplit("/", 1)[1] for path in changed if "." in path.rsplit("/", 1)[1]} == {"seen.csv", "seen.json"}
+    assert {path.rsplit("/", 1)[1] for path in changed if "." in path.rsplit("/", 1)[1]} == {
+        "seen.csv",
+        "seen.json",
+    }
 
 
 def test_a_trial_whose_arrays_are_not_there_names_notebook_and_leaves_no_file(tiny, tmp_path):
@@ -273,12 +326,19 @@ FRAMES, RATE = 16, 44_100
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """A folder with a film of 16 frames at 10/s, the same without sound, its sound alone, and its faces."""
+    """A folder with a film of 16 frames at 10/s, the same without sound, its sound alone, and its
+    faces.
+    """
     folder = tmp_path_factory.mktemp("videos")
     y, x = np.mgrid[:48, :64]
-    pictures = [np.stack([x * 3, y * 4, np.full_like(x, 10 * t)], axis=-1).astype(np.uint8) for t in range(FRAMES)]
+    pictures = [
+        np.stack([x * 3, y * 4, np.full_like(x, 10 * t)], axis=-1).astype(np.uint8)
+        for t in range(FRAMES)
+    ]
     sound = 0.3 * np.sin(np.arange(int(1.6 * RATE)) * 0.05)
-    writing.write_video(folder / "film.mp4", pictures, np.arange(FRAMES) / 10, sound=sound, rate=RATE)
+    writing.write_video(
+        folder / "film.mp4", pictures, np.arange(FRAMES) / 10, sound=sound, rate=RATE
+    )
     writing.write_video(folder / "silent.mp4", pictures, np.arange(FRAMES) / 10)
     crops = folder / "crops"
     crops.mkdir()
@@ -289,49 +349,72 @@ def videos(tmp_path_factory):
 
 def predict_video(root, video, run, folder, crops="", **changes):
     p = tiny_set.parameters("tsav", root, run=run, **changes)
-    return evaluation_video.predict_video(video, checkpoint.checkpoint_path(p), p, folder, crops)[:2]
+    return evaluation_video.predict_video(video, checkpoint.checkpoint_path(p), p, folder, crops)[
+        :2
+    ]
 
 
 @pytest.mark.parametrize("run", ["teacher", "jca", "listening", "seen_only"])
 @pytest.mark.parametrize("cropped", [False, True])
-def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(tiny, videos, tmp_path, run, cropped):
+def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(
+    tiny, videos, tmp_path, run, cropped
+):
     before = state(tiny), state(videos)
     folder = tmp_path / "videos" / "film"
-    found, table = predict_video(tiny, videos / "film.mp4", run, folder, videos / "crops" if cropped else "")
+    found, table = predict_video(
+        tiny, videos / "film.mp4", run, folder, videos / "crops" if cropped else ""
+    )
     assert (state(tiny), state(videos)) == before
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
     assert len(table) == FRAMES
     assert np.isfinite(table[["valence_raw", "arousal_raw"]].to_numpy()).all()
     assert table["time"].to_numpy() == pytest.approx(np.arange(FRAMES) / 10, abs=1e-3)
-    assert np.flatnonzero(table["valid"] == 0).tolist() == ([7] if cropped and run != "listening" else [])
+    assert np.flatnonzero(table["valid"] == 0).tolist() == (
+        [7] if cropped and run != "listening" else []
+    )
     assert found.synthetic
     written = pd.read_csv(folder / "film.csv")
     assert list(written) == list(table)
-    assert written["valence"].to_numpy() == pytest.approx(table["valence"].to_numpy(), rel=1e-4, abs=1e-6)
-    assert {note.startswith(f"run {run}, trained on") and note.endswith(SENTENCE) for note in written["note"]} == {True}
+    assert written["valence"].to_numpy() == pytest.approx(
+        table["valence"].to_numpy(), rel=1e-4, abs=1e-6
+    )
+    assert {
+        note.startswith(f"run {run}, trained on") and note.endswith(SENTENCE)
+        for note in written["note"]
+    } == {True}
 
 
 def test_crops_and_picture_are_different_inputs_of_the_same_video(tiny, videos, tmp_path):
-    tables = [predict_video(tiny, videos / "film.mp4", "teacher", tmp_path, crops)[1]
-              for crops in ("", videos / "crops", "")]
+    tables = [
+        predict_video(tiny, videos / "film.mp4", "teacher", tmp_path, crops)[1]
+        for crops in ("", videos / "crops", "")
+    ]
     assert not np.allclose(tables[0]["valence_raw"], tables[1]["valence_raw"])
-    assert np.allclose(tables[0]["valence_raw"], tables[2]["valence_raw"]), "what is in the folder is not mixed up"
+    assert np.allclose(tables[0]["valence_raw"], tables[2]["valence_raw"]), (
+        "what is in the folder is not mixed up"
+    )
 
 
 def test_crops_may_be_named_relative_to_where_one_stands(tiny, videos, tmp_path, monkeypatch):
     here = tmp_path / "somewhere"
     shutil.copytree(videos / "crops", here / "faces")
     monkeypatch.chdir(here)
-    absolute = predict_video(tiny, videos / "film.mp4", "seen_only", tmp_path / "a", here / "faces")[1]
+    absolute = predict_video(
+        tiny, videos / "film.mp4", "seen_only", tmp_path / "a", here / "faces"
+    )[1]
     relative = predict_video(tiny, videos / "film.mp4", "seen_only", tmp_path / "b", "faces")[1]
     pd.testing.assert_frame_equal(absolute, relative)
 
 
-def test_a_network_that_looks_back_listens_to_a_video_as_long_as_it_did_in_training(tiny, videos, tmp_path):
+def test_a_network_that_looks_back_listens_to_a_video_as_long_as_it_did_in_training(
+    tiny, videos, tmp_path
+):
     """32 frames at 25/s in the tiny set; this film has 10 frames a second."""
     predict_video(tiny, videos / "film.mp4", "listening", tmp_path)
-    made = [json.loads(path.read_text())["made_from"]["parameters"]
-            for path in (tmp_path / "arrays").rglob("backbone_audio*.json")]
+    made = [
+        json.loads(path.read_text())["made_from"]["parameters"]
+        for path in (tmp_path / "arrays").rglob("backbone_audio*.json")
+    ]
     assert made == [{"anchor": "end", "seconds": 1.28}]
 
 
@@ -344,8 +427,14 @@ def test_a_video_without_sound_is_told_when_the_network_listens(tiny, videos, tm
     assert len(predict_video(tiny, videos / "silent.mp4", "seen_only", tmp_path)[1]) == FRAMES
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (None, "not there"), (b"", "empty"), (b"this is text and no film", "not a recording that can be read")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "not there"),
+        (b"", "empty"),
+        (b"this is text and no film", "not a recording that can be read"),
+    ],
+)
 def test_a_file_that_is_no_video_is_told_with_its_name(tiny, tmp_path, content, words):
     video = tmp_path / "film.mp4"
     if content is not None:
@@ -375,13 +464,19 @@ def test_a_video_needs_no_data_set(tiny, videos, tmp_path):
 def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_path):
     root = shared("weights/face_detection_yunet_2023mar.onnx").parent
     clip = tmp_path / "talk.mp4"
-    frames = [frame for _, frame in islice(recordings.frames(shared("media/grid_dialogue_2faces.mp4")), 25)]
+    frames = [
+        frame
+        for _, frame in islice(recordings.frames(shared("media/grid_dialogue_2faces.mp4")), 25)
+    ]
     writing.write_video(clip, frames, np.arange(25) / 25)
 
     def predict(person):
-        p = tiny_set.parameters("tsav", tiny, run="seen_only", faces="auto", weights_root=str(root),
-                                video_person=person)
-        return evaluation_video.predict_video(clip, checkpoint.checkpoint_path(p), p, tmp_path / "out")
+        p = tiny_set.parameters(
+            "tsav", tiny, run="seen_only", faces="auto", weights_root=str(root), video_person=person
+        )
+        return evaluation_video.predict_video(
+            clip, checkpoint.checkpoint_path(p), p, tmp_path / "out"
+        )
 
     found, left, name = predict("left")
     assert name == "talk_left"
@@ -391,7 +486,9 @@ def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_p
     assert "left (25 frames)" in said
     assert "right (25 frames)" in said
     assert said.endswith("the values are of: left")
-    assert (left["x"] + left["width"] / 2).max() < frames[0].shape[1] / 2, "the box is round the face on the left"
+    assert (left["x"] + left["width"] / 2).max() < frames[0].shape[1] / 2, (
+        "the box is round the face on the left"
+    )
     assert (left[["width", "height"]] > 20).all(axis=None)
     assert not np.allclose(left["valence_raw"], predict("right")[1]["valence_raw"])
     assert predict("")[2] == "talk"

@@ -1,4 +1,6 @@
-"""Smoothing neither shrinks the ends of a trial nor mixes trials, and its width is chosen by CCC."""
+"""Smoothing neither shrinks the ends of a trial nor mixes trials, and its width is chosen by
+CCC.
+"""
 
 import time
 
@@ -15,7 +17,7 @@ WIDTHS = jca.Recipe.published_widths
 
 
 def plain_box(x, width):
-    windows = (x[max(0, i - width // 2): i + (width - 1) // 2 + 1] for i in range(len(x)))
+    windows = (x[max(0, i - width // 2) : i + (width - 1) // 2 + 1] for i in range(len(x)))
     return np.array([np.nan if np.isnan(x[i]) else np.nanmean(w) for i, w in enumerate(windows)])
 
 

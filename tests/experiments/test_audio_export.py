@@ -25,8 +25,10 @@ def prepared(opened):
 
 def call(opened, tmp_path, *words):
     file = tmp_path / "experiment.yaml"
-    file.write_text(f"dataset: sample\nsample_trials: 6\nsample_seconds: 2.0\nworkers: 1\n"
-                    f"data_root: {opened.root.parent}\nprocessed_root: {opened.store.processed_root}\n")
+    file.write_text(
+        f"dataset: sample\nsample_trials: 6\nsample_seconds: 2.0\nworkers: 1\n"
+        f"data_root: {opened.root.parent}\nprocessed_root: {opened.store.processed_root}\n"
+    )
     return CliRunner().invoke(__main__.main, ["export-audio", str(file), *map(str, words)])
 
 
@@ -37,7 +39,10 @@ def content(path):
 
 
 def sound_of(opened, name):
-    return (read(opened.trial(name), exports.SOUND, opened.store) for read in (arrays.read, arrays.facts))
+    return (
+        read(opened.trial(name), exports.SOUND, opened.store)
+        for read in (arrays.read, arrays.facts)
+    )
 
 
 def test_every_frame_of_every_video_has_its_wav_from_1_on(prepared, tmp_path):
@@ -51,8 +56,10 @@ def test_every_frame_of_every_video_has_its_wav_from_1_on(prepared, tmp_path):
     # Frame 40 of trial 3, whose sound starts 80 ms late: from frame 9's stamp to its own, by hand.
     samples, facts = sound_of(prepared, "3")
     times = prepared.read("3", request("time"))
-    first, last = (round(times[k] * 44100) - round((facts["t0"] - times[0]) * 44100) for k in (8, 39))
-    assert np.array_equal(content(out / "3" / "40.wav"), samples[max(first, 0):last])
+    first, last = (
+        round(times[k] * 44100) - round((facts["t0"] - times[0]) * 44100) for k in (8, 39)
+    )
+    assert np.array_equal(content(out / "3" / "40.wav"), samples[max(first, 0) : last])
     assert facts["t0"] > 0.05
 
 
@@ -60,10 +67,15 @@ def test_corrected_wavs_are_the_sound_round_the_frame_with_silence_outside(prepa
     call(prepared, tmp_path, "--out", tmp_path / "wavs", "-p", "audio_seconds", "1.0")
     heard = content(tmp_path / "wavs" / "3" / "1.wav")
     samples, facts = sound_of(prepared, "3")
-    late = round(facts["t0"] * 100) * 441  # frame 1 is at 0 s: half a second and the late start are silent
+    late = (
+        round(facts["t0"] * 100) * 441
+    )  # frame 1 is at 0 s: half a second and the late start are silent
     assert len(heard) == 44100
-    assert not heard[:22050 + late - 441].any()
-    off = [np.abs(heard[22050 + late + k:][:9000].astype(int) - samples[:9000]).max() for k in range(-441, 442)]
+    assert not heard[: 22050 + late - 441].any()
+    off = [
+        np.abs(heard[22050 + late + k :][:9000].astype(int) - samples[:9000]).max()
+        for k in range(-441, 442)
+    ]
     assert min(off) == 0
 
 

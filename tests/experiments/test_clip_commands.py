@@ -24,11 +24,23 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "expected", lambda params: {})  # nobody has 439 clips here
     data = tiny.make(tmp_path / "ego4d", {"a": 70, "b": 60, "t": 2})
     file = tmp_path / "clips.yaml"
-    file.write_text(yaml.safe_dump({"dataset": "ego4d", "data_root": str(data), "clip_length": 30, "workers": 1,
-                                    "processed_root": str(tmp_path / "processed")}))
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "dataset": "ego4d",
+                "data_root": str(data),
+                "clip_length": 30,
+                "workers": 1,
+                "processed_root": str(tmp_path / "processed"),
+            }
+        )
+    )
 
     def call(command, *more):
-        return CliRunner().invoke(main, ["clips", command, str(file), *more], catch_exceptions=False)
+        return CliRunner().invoke(
+            main, ["clips", command, str(file), *more], catch_exceptions=False
+        )
+
     return data, tmp_path / "processed" / "ego4d", call
 
 
@@ -38,8 +50,14 @@ def test_recordings_become_verified_clips_of_any_length_each_in_its_own_folder(w
     assert done.exit_code == 0, done.output
     assert "everything is as it should be" in done.output
     assert call("all", "-p", "clip_length", "20").exit_code == 0
-    assert sorted(path.name for path in processed.iterdir()) == ["dataset_clips_L20", "dataset_clips_L30"]
-    assert [len(schema.lines(processed / f"dataset_clips_L{n}", "train")) for n in (20, 30)] == [1, 1]
+    assert sorted(path.name for path in processed.iterdir()) == [
+        "dataset_clips_L20",
+        "dataset_clips_L30",
+    ]
+    assert [len(schema.lines(processed / f"dataset_clips_L{n}", "train")) for n in (20, 30)] == [
+        1,
+        1,
+    ]
 
 
 def test_a_length_in_seconds_is_one_in_frames(world):
@@ -121,7 +139,9 @@ def test_removing_one_picture_makes_verify_name_it_and_all_puts_it_back(world):
 def test_renumbering_can_be_undone(world):
     _, processed, call = world
     call("all")
-    assert "120 pictures" in call("renumber", "--undo").output  # a tail of 10 frames, shorter than 1 s, is in no clip
+    assert (
+        "120 pictures" in call("renumber", "--undo").output
+    )  # a tail of 10 frames, shorter than 1 s, is in no clip
     assert (processed / "dataset_clips_L30/train/a/clip_f000000/frames/img_00030.jpg").is_file()
     assert call("verify").exit_code == 1  # described before: said so
     assert call("index").exit_code == 0
@@ -154,10 +174,15 @@ def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, o
     checks = jobs.check(job)
     uneven = {outcome.item.video for outcome in outcomes if not outcome.ok}
     assert len(uneven) == 1  # the recording whose frame times are uneven
-    assert all(any(video in row["where"] + row["what"] for video in uneven) or row["check"] in ("clips",)
-               for row in checks.failures)
+    assert all(
+        any(video in row["where"] + row["what"] for video in uneven) or row["check"] in ("clips",)
+        for row in checks.failures
+    )
     told = schema.read(next(job.root.glob("*/2-25-640x240/clip_f000000/clip.json")))
-    assert [person["person_id"] for person in told["persons"]] == ["2-25-640x240_left", "2-25-640x240_right"]
+    assert [person["person_id"] for person in told["persons"]] == [
+        "2-25-640x240_left",
+        "2-25-640x240_right",
+    ]
     assert told["persons"][0]["va"].shape == (24, 2)
     assert all(outcome.ok for outcome in opened.make([request("va", mismatch="fit")]))
     truth = opened.read("2-25-640x240_left", request("va", mismatch="fit"))[:24]
@@ -166,21 +191,41 @@ def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, o
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Parameters of a folder with two videos of 25 frames a second: `anna` with valence and arousal, `ben` with
-    expressions; without sound, without crops."""
+    """Parameters of a folder with two videos of 25 frames a second: `anna` with valence and
+    arousal, `ben` with expressions; without sound, without crops.
+    """
     root = tmp_path / "own"
     root.mkdir()
     for name, shade in (("anna", 40), ("ben", 90)):
         pictures = (np.full((32, 48, 3), shade + 4 * frame, np.uint8) for frame in range(25))
         writing.write_video(root / f"{name}.mp4", pictures, np.arange(25) / 25, None)
-    (root / "anna.txt").write_text("valence,arousal\n" + "".join(f"{k / 100},-0.5\n" for k in range(24)) + "-5,-5\n")
-    (root / "ben.txt").write_text("Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n" + "4\n" * 25)
+    (root / "anna.txt").write_text(
+        "valence,arousal\n" + "".join(f"{k / 100},-0.5\n" for k in range(24)) + "-5,-5\n"
+    )
+    (root / "ben.txt").write_text(
+        "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n" + "4\n" * 25
+    )
     (root / "splits.csv").write_text("trial,split\nanna,train\nben,val\n")
-    roots = {"data_root": str(root), "processed_root": str(tmp_path / "processed"), "runs_root": str(tmp_path / "runs")}
-    full = parameters_module.complete({"dataset": "folder", "cut_clips": "always", "clip_length": 10, "clip_no_sound": True,
-                            "clip_tail": "drop", "audio_label": "energy", **roots})
+    roots = {
+        "data_root": str(root),
+        "processed_root": str(tmp_path / "processed"),
+        "runs_root": str(tmp_path / "runs"),
+    }
+    full = parameters_module.complete(
+        {
+            "dataset": "folder",
+            "cut_clips": "always",
+            "clip_length": 10,
+            "clip_no_sound": True,
+            "clip_tail": "drop",
+            "audio_label": "energy",
+            **roots,
+        }
+    )
     full.pop("weights_root")  # and with it a face detector
-    p = parameters_module.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
+    p = parameters_module.Params(
+        {name: Path(value) if name.endswith("_root") else value for name, value in full.items()}
+    )
     trials.write(datasets.find(p)[0], datasets.store(p).trials_path)
     return p
 
@@ -191,7 +236,11 @@ def test_a_folder_of_videos_is_cut_with_its_labels_in_the_same_schema(recordings
     assert all(outcome.ok for outcome in outcomes), jobs.faults(outcomes).to_string()
     assert jobs.check(job).failure_table().empty
     told = schema.read(job.root / "train/anna/clip_f000010/clip.json")
-    assert (told["fps"], told["image_size"], told["audio"]["n_samples"]) == ([25, 1], [48, 32], 6400)
+    assert (told["fps"], told["image_size"], told["audio"]["n_samples"]) == (
+        [25, 1],
+        [48, 32],
+        6400,
+    )
     assert told["persons"][0]["va"][:, 0] == pytest.approx(np.arange(10, 20) / 100)
     assert told["persons"][0]["asd"].tolist() == [-1] * 10
     assert not told["speech"].any()  # silent, by level

@@ -1,4 +1,6 @@
-"""Google Colab: what is installed there, what comes from Drive and goes back, and that elsewhere nothing happens."""
+"""Google Colab: what is installed there, what comes from Drive and goes back, and that elsewhere
+nothing happens.
+"""
 
 import importlib.util
 import os
@@ -25,7 +27,13 @@ def versions(monkeypatch):
 
 
 def test_what_is_there_and_in_range_is_not_asked_for_again(versions):
-    wanted = ["numpy>=2.0", "torch>=2.5", "av>=14", "jupyterlab>=4.2", "opencv-python-headless>=4.10"]
+    wanted = [
+        "numpy>=2.0",
+        "torch>=2.5",
+        "av>=14",
+        "jupyterlab>=4.2",
+        "opencv-python-headless>=4.10",
+    ]
     assert colab.lacking(wanted) == ["av>=14"]
     assert colab.lacking(["numpy>=2.4"]) == ["numpy>=2.4"]
 
@@ -33,7 +41,10 @@ def test_what_is_there_and_in_range_is_not_asked_for_again(versions):
 def test_what_an_added_package_needs_is_looked_for_too_and_that_of_others_is_not(versions):
     there, needs = versions
     there |= {"papermill": "2.7.0"}
-    needs |= {"papermill": ["ansicolors", "numpy", "boto3; extra == 's3'"], "torch": ["a-library-that-is-built-in"]}
+    needs |= {
+        "papermill": ["ansicolors", "numpy", "boto3; extra == 's3'"],
+        "torch": ["a-library-that-is-built-in"],
+    }
     assert colab.lacking(["papermill>=2.6", "torch>=2.5"]) == []
     assert colab.lacking(["papermill>=2.6", "torch>=2.5"], ["papermill>=2.6"]) == ["ansicolors"]
 
@@ -43,8 +54,11 @@ def test_installing_replaces_nothing_and_ends(versions, monkeypatch):
     typed = []
 
     def pip(command, check):
-        typed.append(command[command.index("install"):])
-        there.update({name.partition(">")[0]: "14.0" for name in command if not name.startswith("-")})
+        typed.append(command[command.index("install") :])
+        there.update(
+            {name.partition(">")[0]: "14.0" for name in command if not name.startswith("-")}
+        )
+
     monkeypatch.setattr(colab.subprocess, "run", pip)
     monkeypatch.setattr(colab, "is_here", lambda: True)
     needs["papermill"] = ["ansicolors"]
@@ -52,7 +66,9 @@ def test_installing_replaces_nothing_and_ends(versions, monkeypatch):
     assert all(words[1:3] == ["--quiet", "--no-deps"] for words in typed)
     assert len(typed) == 2
     assert "ansicolors" in typed[1]
-    assert not [name for name in done if name.startswith(("torch>", "numpy", "jupyterlab", "opencv"))]
+    assert not [
+        name for name in done if name.startswith(("torch>", "numpy", "jupyterlab", "opencv"))
+    ]
 
 
 def test_elsewhere_nothing_is_installed(monkeypatch):
@@ -62,21 +78,38 @@ def test_elsewhere_nothing_is_installed(monkeypatch):
 
 # ---- Drive
 
+
 @pytest.fixture
 def drive(tmp_path, monkeypatch):
     """A checkout, a Drive beside it that can be mounted, and the parameters of a run."""
     root, mine = tmp_path / "content" / "REPOSITORY", tmp_path / "mine"
     root.mkdir(parents=True)
     google = types.ModuleType("google.colab")
-    google.drive = types.SimpleNamespace(mount=lambda path: (Path(path).mkdir(exist_ok=True),
-                                                             (Path(path) / "MyDrive").symlink_to(mine)))
+    google.drive = types.SimpleNamespace(
+        mount=lambda path: (
+            Path(path).mkdir(exist_ok=True),
+            (Path(path) / "MyDrive").symlink_to(mine),
+        )
+    )
     monkeypatch.setitem(sys.modules, "google.colab", google)
     monkeypatch.setattr(colab, "ROOT", root)
     monkeypatch.setattr(colab, "MOUNT", root.parent / "drive")
     put(mine / "affect" / "data" / "videos" / "a.mp4", "picture")
     put(mine / "affect" / "runs" / "old" / "checkpoints" / "best.pt", "weights")
-    return root, mine / "affect", google, Params({"drive": "MyDrive/affect", "run": "new", "predict_run": "old",
-                                                 "data_root": root / "data", "runs_root": root / "runs"})
+    return (
+        root,
+        mine / "affect",
+        google,
+        Params(
+            {
+                "drive": "MyDrive/affect",
+                "run": "new",
+                "predict_run": "old",
+                "data_root": root / "data",
+                "runs_root": root / "runs",
+            }
+        ),
+    )
 
 
 def put(path, text):
@@ -119,10 +152,14 @@ def test_a_person_who_does_not_allow_the_access_is_told_and_it_goes_on(drive, mo
 
     class MessageError(Exception):
         pass
-    monkeypatch.setitem(sys.modules, "google.colab._message", types.SimpleNamespace(MessageError=MessageError))
+
+    monkeypatch.setitem(
+        sys.modules, "google.colab._message", types.SimpleNamespace(MessageError=MessageError)
+    )
 
     def refused(path):
         raise MessageError("credential propagation was unsuccessful")
+
     google.drive.mount = refused
     with pytest.warns(UserWarning, match="Google Drive is not used .credential propagation"):
         assert colab.fetch(p) is p
@@ -162,12 +199,14 @@ def test_a_drive_that_is_full_costs_the_copy_and_not_the_training(drive, monkeyp
 
     def full(source, target):
         raise OSError("no space left on device")
+
     monkeypatch.setattr(colab.shutil, "copy2", full)
     with pytest.warns(UserWarning, match="lost with this machine"):
         colab.save(p)
 
 
 # ---- the address
+
 
 def script():
     spec = importlib.util.spec_from_file_location("address", ROOT / "docs" / "address.py")
@@ -186,13 +225,18 @@ def test_another_address_reaches_readme_badges_and_set_up_cells():
     for step in NOTEBOOKS:
         text = (ROOT / "notebooks" / f"{step}.ipynb").read_text()
         changed = module.notebook(text, step, found)
-        assert f"colab.research.google.com/github/someone/affect/blob/main/notebooks/{step}.ipynb" in changed
+        assert (
+            f"colab.research.google.com/github/someone/affect/blob/main/notebooks/{step}.ipynb"
+            in changed
+        )
         assert "OWNER" not in changed
         assert module.notebook(changed, step, found) == changed
     readme = module.readme((ROOT / "README.md").read_text(), found)
     assert "git clone https://github.com/someone/affect && cd affect" in readme
     assert "!cd affect && python -m lib" in readme
-    assert readme.count("colab.research.google.com/github/someone/affect/blob/main/notebooks/") == len(NOTEBOOKS)
+    assert readme.count(
+        "colab.research.google.com/github/someone/affect/blob/main/notebooks/"
+    ) == len(NOTEBOOKS)
 
 
 def test_the_set_up_cell_clones_on_colab_only(tmp_path):
@@ -204,5 +248,7 @@ def test_the_set_up_cell_clones_on_colab_only(tmp_path):
     alone = subprocess.run([*here, code + cell], **run)
     assert "cloned" not in alone.stdout
     assert f"no checkout at or above {tmp_path}" in alone.stderr
-    there = subprocess.run([*here, "import sys\nsys.modules['google.colab'] = sys\n" + code + cell], **run)
+    there = subprocess.run(
+        [*here, "import sys\nsys.modules['google.colab'] = sys\n" + code + cell], **run
+    )
     assert there.stdout.strip() == f"cloned https://github.com/o/r {tmp_path / 'r'}"

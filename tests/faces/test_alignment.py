@@ -22,9 +22,16 @@ def test_the_transform_is_the_least_squares_one():
     matrix = alignment.similarity(points)
     error = ((alignment.transform(points, matrix) - alignment.TEMPLATE) ** 2).sum()
     for change in generator.normal(0, 0.01, (50, 4)):
-        a, b, x, y = np.array([matrix[0, 0], matrix[1, 0], matrix[0, 2], matrix[1, 2]]) + change * (1, 1, 50, 50)
+        a, b, x, y = np.array([matrix[0, 0], matrix[1, 0], matrix[0, 2], matrix[1, 2]]) + change * (
+            1,
+            1,
+            50,
+            50,
+        )
         other = np.array([[a, -b, x], [b, a, y]])
-        assert ((alignment.transform(points, other) - alignment.TEMPLATE) ** 2).sum() >= error - 1e-3
+        assert (
+            (alignment.transform(points, other) - alignment.TEMPLATE) ** 2
+        ).sum() >= error - 1e-3
 
 
 def _painted(side, matrix):
@@ -33,8 +40,15 @@ def _painted(side, matrix):
     points = alignment.transform(alignment.TEMPLATE, matrix)
     radius = max(2, 2.5 * np.hypot(*matrix[:, 0]))
     for x, y in points:  # in 1/16 pixels
-        cv2.circle(picture, (round(16 * float(x)), round(16 * float(y))), round(16 * radius), (255, 255, 255), -1,
-                   cv2.LINE_AA, shift=4)
+        cv2.circle(
+            picture,
+            (round(16 * float(x)), round(16 * float(y))),
+            round(16 * radius),
+            (255, 255, 255),
+            -1,
+            cv2.LINE_AA,
+            shift=4,
+        )
     return picture, points
 
 
@@ -49,7 +63,9 @@ def test_landmarks_lie_on_the_template_in_faces_of_any_size(scale, size):
     for x, y in alignment.scaled(alignment.TEMPLATE, size):
         rows, columns = np.mgrid[:size, :size]
         near = weights * (np.hypot(columns - x, rows - y) < 5 * size / 112 + 1)
-        found.append(np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y))
+        found.append(
+            np.hypot((near * columns).sum() / near.sum() - x, (near * rows).sum() / near.sum() - y)
+        )
     assert max(found) < 0.75
 
 
@@ -59,8 +75,15 @@ def test_a_large_face_is_averaged_not_sampled():
     assert face[20:90, 20:90].std() < 20  # a plain cubic leaves more than 60
 
 
-@pytest.mark.parametrize("points", [np.full((5, 2), 40.0), alignment.TEMPLATE * 0.02, alignment.TEMPLATE + 5000,
-                                    alignment.TEMPLATE * 100])
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.full((5, 2), 40.0),
+        alignment.TEMPLATE * 0.02,
+        alignment.TEMPLATE + 5000,
+        alignment.TEMPLATE * 100,
+    ],
+)
 def test_impossible_landmarks_give_a_face_and_no_crash(points):
     assert alignment.align(np.full((60, 80, 3), 9, np.uint8), points).shape == (112, 112, 3)
 
@@ -110,5 +133,8 @@ def test_the_approximation_has_the_landmarks_where_they_were_given():
     eyes = [guessed[36:42].mean(axis=0), guessed[42:48].mean(axis=0)]
     np.testing.assert_allclose(eyes, given[:2], atol=0.5)
     np.testing.assert_allclose(guessed[[48, 54]], given[3:], atol=0.1)
-    np.testing.assert_allclose(alignment.approximate(alignment.scaled(given, 64), 64),
-                               alignment.scaled(guessed, 64), atol=1e-3)
+    np.testing.assert_allclose(
+        alignment.approximate(alignment.scaled(given, 64), 64),
+        alignment.scaled(guessed, 64),
+        atol=1e-3,
+    )

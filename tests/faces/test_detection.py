@@ -19,7 +19,10 @@ def yunet():
 
 @pytest.fixture(scope="module")
 def portrait():
-    return next(picture for _, picture in recordings.frames(shared("media/pyfeat_WolfgangLanger_Pexels.mp4")))
+    return next(
+        picture
+        for _, picture in recordings.frames(shared("media/pyfeat_WolfgangLanger_Pexels.mp4"))
+    )
 
 
 def test_a_face_has_a_box_and_landmarks_left_of_right(yunet, portrait):
@@ -36,7 +39,9 @@ def test_a_face_has_a_box_and_landmarks_left_of_right(yunet, portrait):
 def test_places_are_those_of_the_picture_at_any_size(yunet, portrait, size):
     (small,) = yunet.detect(portrait)
     (large,) = yunet.detect(cv2.resize(portrait, size, interpolation=cv2.INTER_AREA))
-    expected = detection.enlarged(small[:14].reshape(1, 7, 2), np.array(size) / (640, 360), boxes=1).ravel()
+    expected = detection.enlarged(
+        small[:14].reshape(1, 7, 2), np.array(size) / (640, 360), boxes=1
+    ).ravel()
     assert np.abs(large[:14] - expected).max() < 0.05 * large[2]
 
 

@@ -11,7 +11,9 @@ from lib.media import writing
 
 
 def picture(seed, side=24):
-    return cv2.resize(np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8), (side, side))
+    return cv2.resize(
+        np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8), (side, side)
+    )
 
 
 @pytest.fixture
@@ -21,13 +23,18 @@ def crops(tmp_path):
     folder.mkdir()
     for frame in (0, 1, 4):
         # cv2.imwrite cannot write everywhere, its encoder can
-        (folder / f"{frame + 1:05d}.png").write_bytes(cv2.imencode(".png", picture(frame)[..., ::-1])[1].tobytes())
+        (folder / f"{frame + 1:05d}.png").write_bytes(
+            cv2.imencode(".png", picture(frame)[..., ::-1])[1].tobytes()
+        )
     return folder
 
 
 def test_picture_number_k_plus_1_belongs_to_frame_k(crops):
     assert {frame: path.name for frame, path in faces_crops.paths(crops, 5).items()} == {
-        0: "00001.png", 1: "00002.png", 4: "00005.png"}
+        0: "00001.png",
+        1: "00002.png",
+        4: "00005.png",
+    }
     assert faces.valid_rows(crops, 6).tolist() == [True, True, False, False, True, False]
 
 
@@ -88,8 +95,21 @@ PROGRESSIVE = cv2.imencode(".jpg", picture(0, 112), [cv2.IMWRITE_JPEG_PROGRESSIV
 PNG = cv2.imencode(".png", picture(0, 112))[1].tobytes()
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 50, JPEG[:300], JPEG[:len(JPEG) // 2], JPEG[:-2], JPEG[:-1],
-                                     PROGRESSIVE[:len(PROGRESSIVE) // 2], PROGRESSIVE[:-2], PNG[:len(PNG) // 2], None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"garbage" * 50,
+        JPEG[:300],
+        JPEG[: len(JPEG) // 2],
+        JPEG[:-2],
+        JPEG[:-1],
+        PROGRESSIVE[: len(PROGRESSIVE) // 2],
+        PROGRESSIVE[:-2],
+        PNG[: len(PNG) // 2],
+        None,
+    ],
+)
 def test_a_damaged_picture_is_told_with_its_file_and_never_half_grey(tmp_path, content):
     path = tmp_path / "00001.jpg"
     if content is not None:
@@ -100,15 +120,24 @@ def test_a_damaged_picture_is_told_with_its_file_and_never_half_grey(tmp_path, c
     assert "delete the file" in caught.value.todo
 
 
-@pytest.mark.parametrize("content", [JPEG, JPEG + bytes(7), JPEG + b"behind the picture", PROGRESSIVE, PNG])
+@pytest.mark.parametrize(
+    "content", [JPEG, JPEG + bytes(7), JPEG + b"behind the picture", PROGRESSIVE, PNG]
+)
 def test_a_whole_picture_is_read_whatever_stands_behind_it(tmp_path, content):
     (tmp_path / "1.jpg").write_bytes(content)
-    assert np.abs(faces.read_crop(tmp_path / "1.jpg", 112)[..., ::-1].astype(int) - picture(0, 112)).mean() < 8
+    assert (
+        np.abs(
+            faces.read_crop(tmp_path / "1.jpg", 112)[..., ::-1].astype(int) - picture(0, 112)
+        ).mean()
+        < 8
+    )
 
 
 def test_grey_pictures_become_three_channels(tmp_path):
     (tmp_path / "1.png").write_bytes(cv2.imencode(".png", picture(0)[..., 0])[1].tobytes())
-    assert np.array_equal(faces.read_crop(tmp_path / "1.png", 24), np.repeat(picture(0)[..., :1], 3, axis=2))
+    assert np.array_equal(
+        faces.read_crop(tmp_path / "1.png", 24), np.repeat(picture(0)[..., :1], 3, axis=2)
+    )
 
 
 def test_the_largest_square_in_the_middle_is_taken():
@@ -139,7 +168,9 @@ def test_without_crops_the_centre_of_every_frame_is_the_face(tmp_path):
 
 
 def test_memory_that_is_given_back_loses_nothing(tmp_path):
-    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(700, 8, 8, 3))
+    array = np.lib.format.open_memmap(
+        tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(700, 8, 8, 3)
+    )
     for index in range(len(array)):
         array[index] = index % 251
         faces.give_back(array, index)
@@ -154,7 +185,9 @@ def test_filling_a_long_array_takes_no_more_memory_than_a_short_one(tmp_path):
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-    array = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(4 * 256, 112, 112, 3))
+    array = np.lib.format.open_memmap(
+        tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(4 * 256, 112, 112, 3)
+    )
     before = resident()
     for index in range(len(array)):
         array[index] = 7

@@ -12,7 +12,11 @@ class Counted(faces.Faces):
 
     def __init__(self, n_frames):
         generator = np.random.default_rng(0)
-        super().__init__(generator.random(n_frames) > 0.2, 4, generator.integers(1, 256, (n_frames, 4, 4, 3), np.uint8))
+        super().__init__(
+            generator.random(n_frames) > 0.2,
+            4,
+            generator.integers(1, 256, (n_frames, 4, 4, 3), np.uint8),
+        )
         self.asked = []
 
     def read(self, indices):
@@ -30,9 +34,11 @@ def test_every_frame_is_read_once_whatever_the_clips_share():
 
 def test_pictures_are_those_of_the_faces_themselves_black_where_there_is_none():
     counted = Counted(120)
-    recent = Recent(counted, keep=16)   # so few that frames are forgotten and read again
+    recent = Recent(counted, keep=16)  # so few that frames are forgotten and read again
     for rows in np.split(windows.clips(120), 12):
-        np.testing.assert_array_equal(recent.read(rows.ravel()), faces.Faces.read(counted, rows.ravel()))
+        np.testing.assert_array_equal(
+            recent.read(rows.ravel()), faces.Faces.read(counted, rows.ravel())
+        )
     assert not recent.read([-1, -1]).any()
 
 

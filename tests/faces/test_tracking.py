@@ -10,8 +10,10 @@ from lib.media import recordings
 from tests.face_world import Marks, face, picture
 from tests.shared_files import shared
 
-SINGLE = [f"grid_{name}.mpg" for name in ("bbaf2n", "lbbc2a", "lrwp9a", "lwbsza", "pwij3p", "sbwe5n", "swiz3n",
-                                          "swwp2s")] + ["pyfeat_WolfgangLanger_Pexels.mp4"]
+SINGLE = [
+    f"grid_{name}.mpg"
+    for name in ("bbaf2n", "lbbc2a", "lrwp9a", "lwbsza", "pwij3p", "sbwe5n", "swiz3n", "swwp2s")
+] + ["pyfeat_WolfgangLanger_Pexels.mp4"]
 DIALOGUE = "grid_dialogue_2faces.mp4"
 
 
@@ -52,7 +54,9 @@ def test_a_face_that_is_lost_for_two_frames_is_two_tracks_of_one_person():
 
 
 def test_a_weak_score_keeps_a_track_but_does_not_begin_one():
-    rows, _ = run(lambda frame: [face(100, 90, score=0.5 if frame < 10 or 20 <= frame < 30 else 0.9)], 40)
+    rows, _ = run(
+        lambda frame: [face(100, 90, score=0.5 if frame < 10 or 20 <= frame < 30 else 0.9)], 40
+    )
     assert rows[:, 0].tolist() == list(range(10, 40))
     assert set(rows[:, 1]) == {0}
 
@@ -63,6 +67,7 @@ def test_a_cut_breaks_the_track_even_where_a_face_stands_at_the_same_place():
         side = slice(None, 80) if frame < 17 else slice(240, None)
         shown[10:, side] = 255
         return shown
+
     rows = tracking.track((lit(frame) for frame in range(30)), Marks(lambda frame: [face(160, 90)]))
     assert rows[:, 1].tolist() == [0] * 17 + [1] * 13
     assert [person.n_frames for person in persons.find(rows)] == [30]
@@ -71,6 +76,7 @@ def test_a_cut_breaks_the_track_even_where_a_face_stands_at_the_same_place():
 def test_two_faces_that_pass_each_other_keep_their_tracks():
     def two(frame):
         return [face(60 + 4 * frame, 50), face(260 - 4 * frame, 130)]
+
     rows, _ = run(two, 50)
     for track, sign in ((0, 1), (1, -1)):
         own = rows[rows[:, 1] == rows[rows[:, 0] == 0][track, 1]]
@@ -91,6 +97,7 @@ def test_nothing_is_tracked_in_no_pictures():
 def test_detecting_on_every_frame_gives_the_same_tracks():
     def some(frame):
         return moving(frame) if frame % 17 else []
+
     sparse, dense = run(some, 60)[0], run(some, 60, every=1)[0]
     np.testing.assert_array_equal(sparse[:, :2], dense[:, :2])
     assert np.abs(sparse[:, 2:16] - dense[:, 2:16]).max() < 1
@@ -98,12 +105,27 @@ def test_detecting_on_every_frame_gives_the_same_tracks():
 
 # ---- people
 
+
 def test_people_are_named_left_and_right_or_numbered():
     def rows(*places):
-        return np.array([[frame, track, *face(x, 90), 0] for frame in range(20) for track, x in enumerate(places)])
+        return np.array(
+            [
+                [frame, track, *face(x, 90), 0]
+                for frame in range(20)
+                for track, x in enumerate(places)
+            ]
+        )
+
     assert [person.name for person in persons.find(rows(100))] == [""]
-    assert {person.name: person.x for person in persons.find(rows(200, 100))} == {"left": 100, "right": 200}
-    assert {person.name: person.x for person in persons.find(rows(200, 100, 300))} == {"1": 100, "2": 200, "3": 300}
+    assert {person.name: person.x for person in persons.find(rows(200, 100))} == {
+        "left": 100,
+        "right": 200,
+    }
+    assert {person.name: person.x for person in persons.find(rows(200, 100, 300))} == {
+        "1": 100,
+        "2": 200,
+        "3": 300,
+    }
     assert persons.find(np.zeros((0, 18))) == []
 
 
@@ -114,8 +136,12 @@ def test_a_passer_by_is_nobody_and_does_not_name_the_main_person():
 
 
 def test_two_people_keep_their_names_over_a_break():
-    both = [[frame, track + 2 * (frame > 20), *face(x + frame, 90), 0] for frame in range(40)
-            for track, x in enumerate((60, 200)) if frame not in (20, 21, 22) or track]
+    both = [
+        [frame, track + 2 * (frame > 20), *face(x + frame, 90), 0]
+        for frame in range(40)
+        for track, x in enumerate((60, 200))
+        if frame not in (20, 21, 22) or track
+    ]
     found = persons.find(np.array(both))
     assert {person.name: person.n_frames for person in found} == {"right": 40, "left": 37}
     left = persons.landmarks(np.array(both), persons.choose(found, "left", 320), 40)
@@ -126,7 +152,11 @@ def test_two_people_keep_their_names_over_a_break():
 def test_a_person_is_chosen_by_name_and_half_of_the_picture():
     rows = np.array([[frame, 0, *face(100, 90), 0] for frame in range(20)])
     found = persons.find(rows)
-    assert persons.choose(found, "left", 320) is persons.choose(found, "", 320) is persons.choose(found, "1", 320)
+    assert (
+        persons.choose(found, "left", 320)
+        is persons.choose(found, "", 320)
+        is persons.choose(found, "1", 320)
+    )
     assert persons.choose(found, "right", 320) is None
     assert persons.choose([], "left", 320) is None
     with pytest.raises(ValueError, match="a person is called"):
@@ -134,6 +164,7 @@ def test_a_person_is_chosen_by_name_and_half_of_the_picture():
 
 
 # ---- shared recordings
+
 
 @pytest.fixture(scope="module")
 def tracked():
@@ -147,6 +178,7 @@ def tracked():
             pictures = (frame for _, frame in recordings.frames(shared(f"media/{name}")))
             known[name] = tracking.track(pictures, detector, progress=counted.append), len(counted)
         return known[name]
+
     return one
 
 
@@ -162,7 +194,10 @@ def shown(tracked, name):
 def test_single_faces_are_found_and_their_eyes_lie_on_the_template(tracked, name):
     share, points = shown(tracked, name)
     assert share >= 0.98
-    eyes = [alignment.transform(five, alignment.similarity(five))[:2] - alignment.TEMPLATE[:2] for five in points]
+    eyes = [
+        alignment.transform(five, alignment.similarity(five))[:2] - alignment.TEMPLATE[:2]
+        for five in points
+    ]
     assert np.linalg.norm(eyes, axis=-1).mean() <= 2
 
 
@@ -181,15 +216,25 @@ def test_the_two_people_of_the_dialogue_never_swap(tracked):
     rows, n_frames = tracked(DIALOGUE)
     found = persons.find(rows)
     assert n_frames == 300
-    assert sorted((person.name, person.n_frames) for person in found) == [("left", 300), ("right", 300)]
+    assert sorted((person.name, person.n_frames) for person in found) == [
+        ("left", 300),
+        ("right", 300),
+    ]
     boxes = {"0": {}, "1": {}}
     with shared("media/grid_dialogue_2faces-activespeaker.csv").open() as stream:
         for line in csv.reader(stream):
-            boxes[line[7][-1]][round(float(line[1]) * 25)] = np.array(line[2:6], float) * (720, 288, 720, 288)
+            boxes[line[7][-1]][round(float(line[1]) * 25)] = np.array(line[2:6], float) * (
+                720,
+                288,
+                720,
+                288,
+            )
     for name, track in (("left", "0"), ("right", "1")):
         noses = persons.landmarks(rows, persons.choose(found, name, 720), n_frames)[:, 2]
         assert len(boxes[track]) == 300
-        inside = [np.all((noses[k] > box[:2]) & (noses[k] < box[2:])) for k, box in boxes[track].items()]
+        inside = [
+            np.all((noses[k] > box[:2]) & (noses[k] < box[2:])) for k, box in boxes[track].items()
+        ]
         assert all(inside)
 
 

@@ -53,27 +53,41 @@ def test_nan_loses_the_trial_unless_neighbours_are_asked_for():
         aligned(np.full((50, 2), np.nan), None, FRAMES, missing="neighbours")
 
 
-@pytest.mark.parametrize(("n", "time", "what"), [
-    (80, None, "80 rows of features, and the video has 50 frames: of another trial"),
-    (80, np.arange(80) / 10, "go from 0.00 to 7.90 s, the video from 0.00 to 1.96 s: of another trial"),
-    (80, np.arange(80) / 100, "go from 0.00 to 0.79 s"),
-    (80, np.arange(79) / 40, "80 rows of features and 79 times"),
-    (50, np.r_[0, 0.5, 0.4, np.linspace(0.6, 2, 47)], "go back or stand still at row 3")])
+@pytest.mark.parametrize(
+    ("n", "time", "what"),
+    [
+        (80, None, "80 rows of features, and the video has 50 frames: of another trial"),
+        (
+            80,
+            np.arange(80) / 10,
+            "go from 0.00 to 7.90 s, the video from 0.00 to 1.96 s: of another trial",
+        ),
+        (80, np.arange(80) / 100, "go from 0.00 to 0.79 s"),
+        (80, np.arange(79) / 40, "80 rows of features and 79 times"),
+        (50, np.r_[0, 0.5, 0.4, np.linspace(0.6, 2, 47)], "go back or stand still at row 3"),
+    ],
+)
 def test_features_of_another_trial_are_refused(n, time, what):
     with pytest.raises(InputError, match=what):
         aligned(np.ones((n, 2)), time, FRAMES)
 
 
-@pytest.mark.parametrize("content", [b"no array", np.array(["a", "b"]), np.array([{"a": 1}], dtype=object)])
+@pytest.mark.parametrize(
+    "content", [b"no array", np.array(["a", "b"]), np.array([{"a": 1}], dtype=object)]
+)
 def test_what_is_no_array_of_numbers_is_refused_and_never_executed(tmp_path, content):
     path = tmp_path / "x.npy"
-    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content, allow_pickle=True)
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(
+        path, content, allow_pickle=True
+    )
     with pytest.raises(InputError):
         own.load(path)
 
 
 def test_statistics_of_the_sound_are_mean_and_spread_around_each_frame():
-    power = np.tile(10 ** (np.arange(300)[:, None] / 100), (1, 64))  # the level in dB rises by 0.1 a column
+    power = np.tile(
+        10 ** (np.arange(300)[:, None] / 100), (1, 64)
+    )  # the level in dB rises by 0.1 a column
     made = {}
 
     class Create:
@@ -85,10 +99,15 @@ def test_statistics_of_the_sound_are_mean_and_spread_around_each_frame():
 
         def __exit__(self, *_):
             pass
+
     times = np.array([0.5, 1.0, 9.0])
-    own.make_statistics({"mel": power, "mel_facts": {"t0": 0.0, "rate": 100.0}, "time": times},
-                                   {"seconds": 0.2}, Create, "cpu")
+    own.make_statistics(
+        {"mel": power, "mel_facts": {"t0": 0.0, "rate": 100.0}, "time": times},
+        {"seconds": 0.2},
+        Create,
+        "cpu",
+    )
     assert made["out"].shape == (3, 128)
-    assert np.allclose(made["out"][:2, 0], [4.95, 9.95])                   # columns 40–59 and 90–109
+    assert np.allclose(made["out"][:2, 0], [4.95, 9.95])  # columns 40–59 and 90–109
     assert np.allclose(made["out"][0, 64:], np.std(np.arange(20) * 0.1), atol=1e-4)
-    assert np.allclose(made["out"][2, 0], 29.9, atol=1e-3)                 # beyond the sound: its last column
+    assert np.allclose(made["out"][2, 0], 29.9, atol=1e-3)  # beyond the sound: its last column

@@ -56,13 +56,16 @@ def test_a_long_face_is_scored_in_windows_and_each_frame_where_it_belongs():
 
 def test_the_published_averaging_cuts_into_pieces_of_each_duration():
     net = detector()
-    found = speaker_scores.score(net, faces, np.zeros(100_000), mfcc.starts(60, 25), durations=speaker_scores.DURATIONS)
+    found = speaker_scores.score(
+        net, faces, np.zeros(100_000), mfcc.starts(60, 25), durations=speaker_scores.DURATIONS
+    )
     assert found[:, 1] == pytest.approx(np.arange(60))
     assert net.net.lengths == [25, 25, 10, 50, 10, 60, 60, 60, 60]
 
 
 def test_a_duration_that_is_given_twice_is_scored_once_and_weighs_twice():
     """Frame 25 of 30 is the first of its piece of 1 s and lies in the middle of that of 2 s."""
+
     class Place(Echo):
         def forward(self, batch):
             super().forward(batch)
@@ -71,7 +74,9 @@ def test_a_duration_that_is_given_twice_is_scored_once_and_weighs_twice():
 
     def found(*durations):
         net = speaker_scores.Detector(Place(), "place", "box", 4, 25.0, 30)
-        return speaker_scores.score(net, faces, np.zeros(100_000), mfcc.starts(30, 25), durations)[25, 1], net.net.lengths
+        return speaker_scores.score(net, faces, np.zeros(100_000), mfcc.starts(30, 25), durations)[
+            25, 1
+        ], net.net.lengths
 
     assert found(1, 2) == (pytest.approx((0 + 25) / 2), [25, 5, 30])
     assert found(1, 1, 1, 2) == (pytest.approx((3 * 0 + 25) / 4), [25, 5, 30])
@@ -82,12 +87,16 @@ def test_a_video_of_any_rate_is_seen_on_the_networks_own_grid(fps):
     times = 7.0 + np.arange(int(4 * fps)) / fps
     when, shown = speaker_scores.grid(times, 25.0)
     assert np.diff(when) == pytest.approx(1 / 25)
-    assert np.abs(times[shown] - when)[:-1].max() <= 0.5 / fps + 1e-6   # the last one may lie behind the last frame
+    assert (
+        np.abs(times[shown] - when)[:-1].max() <= 0.5 / fps + 1e-6
+    )  # the last one may lie behind the last frame
     assert when[-1] - times[-1] <= 0.5 / 25 + 1e-6
     assert times[-1] - when[-1] <= 1 / 25
     logits = np.stack([-when, when], axis=1)
     inside = times <= when[-1]
-    assert speaker_scores.on_frames(logits, when, times)[inside, 1] == pytest.approx(times[inside], abs=1e-5)
+    assert speaker_scores.on_frames(logits, when, times)[inside, 1] == pytest.approx(
+        times[inside], abs=1e-5
+    )
 
 
 def test_at_the_networks_own_rate_nothing_is_moved():
@@ -107,7 +116,9 @@ def test_the_running_mean_includes_both_ends():
 
 
 def test_probability_needs_both_logits():
-    assert speaker_scores.probability(np.array([[5.0, 5.0], [0.0, 2.0]])) == pytest.approx([0.5, 1 / (1 + np.exp(-2))])
+    assert speaker_scores.probability(np.array([[5.0, 5.0], [0.0, 2.0]])) == pytest.approx(
+        [0.5, 1 / (1 + np.exp(-2))]
+    )
     assert np.isnan(speaker_scores.probability(np.array([[np.nan, 1.0]])))[0]
 
 

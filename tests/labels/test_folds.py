@@ -14,8 +14,15 @@ from lib.labels import folds
 @pytest.fixture
 def table():
     generator = np.random.default_rng(0)
-    rows = [{"trial": f"{k}", "subject": f"s{k // 2}", "split": ["train", "train", "val", "test"][k % 8 // 2],
-             "n_frames": int(generator.integers(100, 2000))} for k in range(80)]
+    rows = [
+        {
+            "trial": f"{k}",
+            "subject": f"s{k // 2}",
+            "split": ["train", "train", "val", "test"][k % 8 // 2],
+            "n_frames": int(generator.integers(100, 2000)),
+        }
+        for k in range(80)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -42,11 +49,16 @@ def test_a_fold_file_is_written_once_and_read_afterwards(table, tmp_path):
     assert len(found) == len(text.splitlines()) - 1
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("trial,fold\n1,2\n", "columns"), ("trial,subject,fold\n1,a,x\n", "not a fold"),
-    ("trial,subject,fold\n1,a,0\n1,a,0\n", "second time"),
-    ("trial,subject,fold\n1,a,0\n2,a,1\n", "in the folds 0 and 1"),
-    ("trial,subject,fold\n1,a,0\n", "only in")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trial,fold\n1,2\n", "columns"),
+        ("trial,subject,fold\n1,a,x\n", "not a fold"),
+        ("trial,subject,fold\n1,a,0\n1,a,0\n", "second time"),
+        ("trial,subject,fold\n1,a,0\n2,a,1\n", "in the folds 0 and 1"),
+        ("trial,subject,fold\n1,a,0\n", "only in"),
+    ],
+)
 def test_a_fold_file_that_would_leak_or_does_not_fit_is_refused(table, tmp_path, text, message):
     path = tmp_path / "folds.csv"
     path.write_text(text)
@@ -61,10 +73,20 @@ def test_more_folds_than_subjects_are_refused(table):
 
 # ---- LFAN's six folds, the split of a fold, leaks
 
+
 def of_sizes(n_train, n_val, n_test=3):
-    rows = [{"trial": f"{split}{k:03d}", "video": f"{split}{k:03d}", "subject": f"{split}{k:03d}", "split": split,
-             "n_frames": 100, "fold": -1} for split, n in (("train", n_train), ("val", n_val), ("test", n_test))
-            for k in range(n)]
+    rows = [
+        {
+            "trial": f"{split}{k:03d}",
+            "video": f"{split}{k:03d}",
+            "subject": f"{split}{k:03d}",
+            "split": split,
+            "n_frames": 100,
+            "fold": -1,
+        }
+        for split, n in (("train", n_train), ("val", n_val), ("test", n_test))
+        for k in range(n)
+    ]
     return pd.DataFrame(rows).sample(frac=1, random_state=0).reset_index(drop=True)
 
 
@@ -92,7 +114,9 @@ def test_a_fold_validates_its_trials_trains_on_all_others_and_leaves_test_trials
     for fold in range(6):
         found = folds.split(table, tmp_path, fold, "published")
         members = folds.read(tmp_path / "folds_published.csv")
-        assert set(found["trial"][found["split"] == "val"]) == set(members["trial"][members["fold"] == fold])
+        assert set(found["trial"][found["split"] == "val"]) == set(
+            members["trial"][members["fold"] == fold]
+        )
         assert found["trial"].tolist() == table["trial"].tolist()
         assert ((found["split"] == "test") == (table["split"] == "test")).all()
         pd.testing.assert_frame_equal(folds.split(found, tmp_path, fold, "published"), found)
@@ -117,8 +141,13 @@ def test_what_a_fold_file_lacks_or_has_too_many_is_named(tmp_path):
         stream.write("nobody,nobody,1\n")
     with pytest.raises(InputError, match=r"1 unknown trials .*nobody"):
         folds.split(table, tmp_path, 0, "published")
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if "nobody" not in line
-                            and "train003" not in line))
+    path.write_text(
+        "".join(
+            line
+            for line in path.read_text().splitlines(True)
+            if "nobody" not in line and "train003" not in line
+        )
+    )
     with pytest.raises(InputError, match="train003"):
         folds.split(table, tmp_path, 0, "published")
 
@@ -127,7 +156,9 @@ def test_leaks_are_found_and_refused():
     table = of_sizes(6, 3)
     train, val = (table[table["split"] == split] for split in ("train", "val"))
     assert folds.require_apart(train, val, ["train001"], subjects=True) == []
-    with pytest.raises(InputError, match="val000 is validated or tested on and was trained on by the network"):
+    with pytest.raises(
+        InputError, match="val000 is validated or tested on and was trained on by the network"
+    ):
         folds.require_apart(train, val, ["val000"])
     with pytest.raises(InputError, match=r"leak: train000 .* is trained on"):
         folds.require_apart(train, table[table["trial"] == "train000"])
@@ -138,21 +169,32 @@ def test_leaks_are_found_and_refused():
 
 
 def test_a_fold_builds_on_the_run_of_its_own_fold(tmp_path):
-    """`-p fold 2` names both runs after the fold, and the face network is trained in that fold first."""
+    """`-p fold 2` names both runs after the fold, and the face network is trained in that fold
+    first.
+    """
     chosen = {"fold": "2", "fold_rule": "published", "runs_root": str(tmp_path)}
     library = ROOT / "params"
     planned = experiment.plan([library / "sample_lfan.yaml"], chosen, ROOT / "notebooks", library)
-    assert [each.values["run"] for each in planned] == ["sample_lfan_backbone_fold2", "sample_lfan_fold2"]
+    assert [each.values["run"] for each in planned] == [
+        "sample_lfan_backbone_fold2",
+        "sample_lfan_fold2",
+    ]
     assert [each.values["fold"] for each in planned] == [2, 2]
     assert {each.values["fold_rule"] for each in planned} == {"published"}
     assert planned[1].values["backbone_run"] == "sample_lfan_backbone_fold2"
-    plain = experiment.plan([library / "sample_lfan.yaml"], {"runs_root": str(tmp_path)}, ROOT / "notebooks", library)
+    plain = experiment.plan(
+        [library / "sample_lfan.yaml"], {"runs_root": str(tmp_path)}, ROOT / "notebooks", library
+    )
     assert [each.values["run"] for each in plain] == ["sample_lfan_backbone", "sample_lfan"]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "params").glob("*lfan*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "params").glob("*lfan*.yaml")), ids=lambda file: file.stem
+)
 def test_a_fold_of_lfan_needs_nothing_but_its_number(file, tmp_path):
-    """`sweep params/sample_lfan.yaml --grid fold=0..2` on fresh data: no fold file has been made before."""
+    """`sweep params/sample_lfan.yaml --grid fold=0..2` on fresh data: no fold file has been made
+    before.
+    """
     values = parameters.complete(parameters.load([file]))
     assert values["fold"] == -1, "alone it is the official split"
     for fold in (0, 5):

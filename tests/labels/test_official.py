@@ -18,6 +18,7 @@ def va_file(tmp_path):
         path = tmp_path / name
         path.write_bytes(text.encode())
         return path
+
     return make
 
 
@@ -29,15 +30,27 @@ def test_every_way_to_write_minus_five_is_unlabelled(va_file, mark):
     assert np.isnan(va[1]).all()
 
 
-@pytest.mark.parametrize("text", [VA, VA.replace("\n", "\r\n"), VA.rstrip("\n"), VA + "\n", VA + "\r\n \n",
-                                  "\ufeff" + VA, VA.replace(",", ", ")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        VA,
+        VA.replace("\n", "\r\n"),
+        VA.rstrip("\n"),
+        VA + "\n",
+        VA + "\r\n \n",
+        "\ufeff" + VA,
+        VA.replace(",", ", "),
+    ],
+)
 def test_line_ends_final_newline_and_blank_last_lines_do_not_matter(va_file, text):
     expected = np.array([[0.312, -0.5], [np.nan, np.nan], [1, -1]], np.float32)
     np.testing.assert_array_equal(official.read(va_file(text), "va"), expected)
 
 
 def test_expressions_and_action_units_are_int8_with_minus_one_for_unlabelled(va_file):
-    expression = official.read(va_file(",".join(official.EXPRESSIONS) + "\n3\n-1\n6\n"), "expression")
+    expression = official.read(
+        va_file(",".join(official.EXPRESSIONS) + "\n3\n-1\n6\n"), "expression"
+    )
     assert expression.dtype == np.int8
     assert expression.tolist() == [3, -1, 6]
     path = va_file(",".join(official.ACTION_UNITS) + "\n0,1,0,0,1,0,-1,1\n")
@@ -54,22 +67,47 @@ def test_later_years_have_eight_expressions_and_twelve_action_units(va_file):
     assert official.header(path, "action_units") == tuple(names.split(","))
 
 
-@pytest.mark.parametrize(("kind", "text", "line", "found"), [
-    ("va", "0.1,0.2\n0.3,0.4\n", 1, "header line is missing"),
-    ("va", "arousal,valence\n0.3,0.4\n", 1, "unknown header"),
-    ("va", "valence,arousal\n0.1,0.2\n0.1;0.2\n", 3, "1 columns, separated by ;: '0.1;0.2'"),
-    ("va", "valence,arousal\n0.1,0.2,0.3\n", 2, "3 columns"),
-    ("va", "valence,arousal\n0.1,0.2\n\n0.1,0.2\n", 3, "an empty line"),
-    ("va", "valence,arousal\n0.1,0.2\n0.1,none\n", 3, "'none' in column 2 is no number"),
-    ("va", "valence,arousal\n0.1,nan\n", 2, "'nan' in column 2"),
-    ("va", "valence,arousal\n0.1,0.2\n1.5,0.2\n-1.1,2\n", 3, "1.5 in column 1 is out of range, and 1 more such rows"),
-    ("va", "valence,arousal\n-5.1,0\n", 2, "-5.1 in column 1"),
-    ("expression", "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n7\n", 2, "7 in column 1"),
-    ("expression", "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1.5\n", 2, "1.5 in column 1"),
-    ("action_units", "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n0,0,0,0,0,0,0,2\n", 2, "2 in column 8"),
-    ("action_units", "AU1,AU2,AU3\n0,0,0\n", 1, "unknown header"),
-])
-def test_a_wrong_row_is_refused_with_file_line_expectation_and_way_out(va_file, kind, text, line, found):
+@pytest.mark.parametrize(
+    ("kind", "text", "line", "found"),
+    [
+        ("va", "0.1,0.2\n0.3,0.4\n", 1, "header line is missing"),
+        ("va", "arousal,valence\n0.3,0.4\n", 1, "unknown header"),
+        ("va", "valence,arousal\n0.1,0.2\n0.1;0.2\n", 3, "1 columns, separated by ;: '0.1;0.2'"),
+        ("va", "valence,arousal\n0.1,0.2,0.3\n", 2, "3 columns"),
+        ("va", "valence,arousal\n0.1,0.2\n\n0.1,0.2\n", 3, "an empty line"),
+        ("va", "valence,arousal\n0.1,0.2\n0.1,none\n", 3, "'none' in column 2 is no number"),
+        ("va", "valence,arousal\n0.1,nan\n", 2, "'nan' in column 2"),
+        (
+            "va",
+            "valence,arousal\n0.1,0.2\n1.5,0.2\n-1.1,2\n",
+            3,
+            "1.5 in column 1 is out of range, and 1 more such rows",
+        ),
+        ("va", "valence,arousal\n-5.1,0\n", 2, "-5.1 in column 1"),
+        (
+            "expression",
+            "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n7\n",
+            2,
+            "7 in column 1",
+        ),
+        (
+            "expression",
+            "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1.5\n",
+            2,
+            "1.5 in column 1",
+        ),
+        (
+            "action_units",
+            "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n0,0,0,0,0,0,0,2\n",
+            2,
+            "2 in column 8",
+        ),
+        ("action_units", "AU1,AU2,AU3\n0,0,0\n", 1, "unknown header"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_file_line_expectation_and_way_out(
+    va_file, kind, text, line, found
+):
     path = va_file(text)
     with pytest.raises(InputError) as error:
         official.read(path, kind)
@@ -116,8 +154,13 @@ def test_the_official_text_is_what_the_challenge_writes(tmp_path):
         official.write(tmp_path / "u.txt", "action_units", np.zeros((1, 3), np.int8))
 
 
-@pytest.mark.parametrize(("rows", "kept", "word"), [(12, 10, "12 rows, the video 10 frames: the last 2"),
-                                                    (7, 7, "7 rows, the video 10 frames: 3 unlabelled")])
+@pytest.mark.parametrize(
+    ("rows", "kept", "word"),
+    [
+        (12, 10, "12 rows, the video 10 frames: the last 2"),
+        (7, 7, "7 rows, the video 10 frames: 3 unlabelled"),
+    ],
+)
 def test_rows_are_fitted_to_the_video_and_both_numbers_are_told(rows, kept, word):
     va, expression = np.zeros((rows, 2), np.float32), np.zeros(rows, np.int8)
     fitted, message = official.fit_rows(va, 10)
@@ -143,8 +186,10 @@ def test_the_csv_holds_labelled_frames_only_and_makes_the_round_trip(tmp_path):
         table = official.to_csv_table("1-30_left", va, index_column)
         path = official.write_csv(table, tmp_path / "t.csv")
         np.testing.assert_array_equal(official.read_csv(path, 3), va)
-    assert path.read_text() == (",img,V,A,frame_id\n0,1-30_left/00001.jpg,0.1,0.2,00001\n"
-                                "1,1-30_left/00003.jpg,-0.3,1.0,00003\n")
+    assert path.read_text() == (
+        ",img,V,A,frame_id\n0,1-30_left/00001.jpg,0.1,0.2,00001\n"
+        "1,1-30_left/00003.jpg,-0.3,1.0,00003\n"
+    )
 
 
 def test_the_test_csv_lists_every_frame(tmp_path):
@@ -153,13 +198,19 @@ def test_the_test_csv_lists_every_frame(tmp_path):
     assert list(official.test_table("v", 2, index_column=True)) == ["", "img", "frame_id"]
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("img,V,A\nv/00001.jpg,0,0\n", "without the column(s) frame_id"),
-    ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00009.jpg,0,0,00009\n", "9 in column 1 is no frame"),
-    ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00001.jpg,0,0,00001\n", "1 in column 1"),
-    ("img,V,A,frame_id\nv/00001.jpg,0,x,00001\n", "'x' in column 2"),
-    ("img,V,A,frame_id\nv/00001.jpg,0,2,00001\n", "2 in column 2"),
-])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("img,V,A\nv/00001.jpg,0,0\n", "without the column(s) frame_id"),
+        (
+            "img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00009.jpg,0,0,00009\n",
+            "9 in column 1 is no frame",
+        ),
+        ("img,V,A,frame_id\nv/00001.jpg,0,0,00001\nv/00001.jpg,0,0,00001\n", "1 in column 1"),
+        ("img,V,A,frame_id\nv/00001.jpg,0,x,00001\n", "'x' in column 2"),
+        ("img,V,A,frame_id\nv/00001.jpg,0,2,00001\n", "2 in column 2"),
+    ],
+)
 def test_a_wrong_csv_is_refused(va_file, text, word):
     with pytest.raises(InputError) as error:
         official.read_csv(va_file(text), 3)
@@ -167,7 +218,9 @@ def test_a_wrong_csv_is_refused(va_file, text, word):
 
 
 def test_an_empty_csv_of_a_trial_without_labels_reads_as_unlabelled(tmp_path):
-    path = official.write_csv(official.to_csv_table("v", np.full((3, 2), np.nan)), tmp_path / "t.csv")
+    path = official.write_csv(
+        official.to_csv_table("v", np.full((3, 2), np.nan)), tmp_path / "t.csv"
+    )
     assert np.isnan(official.read_csv(path, 3)).all()
 
 
@@ -181,19 +234,27 @@ def test_a_hundred_thousand_rows_are_read_in_well_under_a_second(tmp_path):
 
 
 def test_the_label_csv_has_literally_the_rows_of_the_layout_in_use(va_file, tmp_path):
-    """Numbers as short as they were, zero-padded frame numbers, no index column; unlabelled frames are left out."""
+    """Numbers as short as they were, zero-padded frame numbers, no index column; unlabelled frames
+    are left out.
+    """
     va = official.read(va_file("valence,arousal\n0.148,0.352\n0.148,0.360\n-5,-5\n-0.5,1\n"), "va")
-    written = official.write_csv(official.to_csv_table("1-30-1280x720", va), tmp_path / "1-30-1280x720.csv")
-    assert written.read_bytes() == (b"img,V,A,frame_id\n"
-                                    b"1-30-1280x720/00001.jpg,0.148,0.352,00001\n"
-                                    b"1-30-1280x720/00002.jpg,0.148,0.36,00002\n"
-                                    b"1-30-1280x720/00004.jpg,-0.5,1.0,00004\n")
+    written = official.write_csv(
+        official.to_csv_table("1-30-1280x720", va), tmp_path / "1-30-1280x720.csv"
+    )
+    assert written.read_bytes() == (
+        b"img,V,A,frame_id\n"
+        b"1-30-1280x720/00001.jpg,0.148,0.352,00001\n"
+        b"1-30-1280x720/00002.jpg,0.148,0.36,00002\n"
+        b"1-30-1280x720/00004.jpg,-0.5,1.0,00004\n"
+    )
     np.testing.assert_array_equal(official.read_csv(written, 4), va)
 
 
 def test_the_published_index_column_comes_on_request(va_file, tmp_path):
     va = official.read(va_file("valence,arousal\n-5,-5\n0.148,0.352\n"), "va")
-    written = official.write_csv(official.to_csv_table("1", va, index_column=True), tmp_path / "1.csv")
+    written = official.write_csv(
+        official.to_csv_table("1", va, index_column=True), tmp_path / "1.csv"
+    )
     assert written.read_text() == ",img,V,A,frame_id\n0,1/00002.jpg,0.148,0.352,00002\n"
     table = official.write_csv(official.test_table("1_left", 2), tmp_path / "2.csv")
     assert table.read_text() == "img,frame_id\n1_left/00001.jpg,00001\n1_left/00002.jpg,00002\n"

@@ -1,4 +1,6 @@
-"""Labels as people have them: any rate, several annotators, a delay; what is wrong with them is named with its line."""
+"""Labels as people have them: any rate, several annotators, a delay; what is wrong with them is
+named with its line.
+"""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,9 @@ def wave(time):
 
 
 def one(time, values=None, **more):
-    return Annotation("anna", wave(time) if values is None else values, time, where="anna.csv", **more)
+    return Annotation(
+        "anna", wave(time) if values is None else values, time, where="anna.csv", **more
+    )
 
 
 @pytest.fixture
@@ -28,15 +32,19 @@ def table(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
+
     return write
 
 
 # ---- any rate
 
+
 @pytest.mark.parametrize("rate", [6.0, 25.0, 10.0])
 def test_labels_of_another_rate_are_interpolated_at_the_times_of_the_frames(rate):
     rows, how = to_frames(one(np.arange(0, 4.2, 1 / rate)), FRAMES)
-    assert np.abs(rows - wave(FRAMES)).max() < 1 / rate**2 / 8 + 1e-6  # the error of a straight line, |f''| ≤ 1
+    assert (
+        np.abs(rows - wave(FRAMES)).max() < 1 / rate**2 / 8 + 1e-6
+    )  # the error of a straight line, |f''| ≤ 1
     assert how == f"{rate:.4g} Hz → 25 frames/s, linear"
 
 
@@ -51,7 +59,9 @@ def test_a_denser_track_is_averaged_around_each_frame():
 
 def test_hold_keeps_a_value_until_the_next_and_nearest_takes_the_closest():
     time, values = np.array([0.0, 2.0]), np.array([[0.1, 0.1], [0.9, 0.9]])
-    held, near = (to_frames(one(time, values), FRAMES, method)[0][:, 0] for method in ("hold", "nearest"))
+    held, near = (
+        to_frames(one(time, values), FRAMES, method)[0][:, 0] for method in ("hold", "nearest")
+    )
     assert np.allclose(held, np.where(FRAMES < 2, 0.1, 0.9))
     assert np.allclose(near, np.where(FRAMES <= 1, 0.1, 0.9))
 
@@ -67,9 +77,13 @@ def test_what_nobody_labelled_stays_unlabelled():
 
 
 def test_one_value_an_utterance_belongs_to_its_stretch_only():
-    said = Annotation("", np.array([[0.5, 0.1], [-0.5, 0.2]]), np.array([0.4, 2.0]), np.array([1.0, 3.0]))
+    said = Annotation(
+        "", np.array([[0.5, 0.1], [-0.5, 0.2]]), np.array([0.4, 2.0]), np.array([1.0, 3.0])
+    )
     rows = to_frames(said, FRAMES)[0][:, 0]
-    assert np.array_equal(np.isfinite(rows), ((FRAMES >= 0.4) & (FRAMES < 1)) | ((FRAMES >= 2) & (FRAMES < 3)))
+    assert np.array_equal(
+        np.isfinite(rows), ((FRAMES >= 0.4) & (FRAMES < 1)) | ((FRAMES >= 2) & (FRAMES < 3))
+    )
     assert rows[np.searchsorted(FRAMES, 2.0)] == -0.5
 
 
@@ -93,7 +107,8 @@ def test_a_delay_takes_what_was_said_later_and_leaves_the_end_unlabelled():
 
 # ---- several annotators
 
-def test_annotators_are_averaged_over_who_labelled_and_their_agreement_is_the_mean_ccc_of_all_pairs():
+
+def test_annotators_are_averaged_and_their_agreement_is_the_mean_ccc_of_all_pairs():
     a = wave(FRAMES)
     b, c = a + 0.2, a.copy()
     c[:50] = np.nan
@@ -102,7 +117,12 @@ def test_annotators_are_averaged_over_who_labelled_and_their_agreement_is_the_me
     assert np.allclose(rows[50:], a[50:] + 0.2 / 3)
 
     def lin(x, y):  # Lin 1989, population moments
-        return 2 * np.mean((x - x.mean()) * (y - y.mean())) / (x.var() + y.var() + (x.mean() - y.mean())**2)
+        return (
+            2
+            * np.mean((x - x.mean()) * (y - y.mean()))
+            / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+        )
+
     pairs = [lin(a[:, 0], b[:, 0]), lin(a[50:, 0], c[50:, 0]), lin(b[50:, 0], c[50:, 0])]
     assert facts["annotators"] == 3
     assert facts["valence"] == pytest.approx(np.mean(pairs))
@@ -117,11 +137,19 @@ def test_annotators_who_share_no_frame_have_no_agreement():
 # ---- forms
 
 RECOLA = "time;FM1;FM2;FF1\n0.00;0.1;0.3;0.2\n0.04;0.2;0.4;0.3\n0.08;0.3;0.5;0.4\n"
-SEWA = "name;timeStamp;arousal;valence;liking\n'Train_DE_01';0.0;0.2;-0.1;0.0\n'Train_DE_01';0.1;0.4;-0.3;0.0\n"
-OMG = ("link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
-       "http://x,10.5,12.0,abc,utterance_1.mp4,0.4,-0.6,5\nhttp://x,12.0,14.0,abc,utterance_2.mp4,0.8,0.5,3\n")
-MELD = ("Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,StartTime\n"
-        '1,"Oh, no",Chandler,sadness,negative,0,3,"00:16:16,059"\n2,Yes,Joey,joy,positive,0,4,"00:16:18,000"\n')
+SEWA = (
+    "name;timeStamp;arousal;valence;liking\n"
+    "'Train_DE_01';0.0;0.2;-0.1;0.0\n'Train_DE_01';0.1;0.4;-0.3;0.0\n"
+)
+OMG = (
+    "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
+    "http://x,10.5,12.0,abc,utterance_1.mp4,0.4,-0.6,5\nhttp://x,12.0,14.0,abc,utterance_2.mp4,0.8,0.5,3\n"
+)
+MELD = (
+    "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,StartTime\n"
+    '1,"Oh, '
+    'no",Chandler,sadness,negative,0,3,"00:16:16,059"\n2,Yes,Joey,joy,positive,0,4,"00:16:18,000"\n'
+)
 
 
 def test_recola_has_a_file_an_emotion_and_a_column_an_annotator(table):
@@ -151,7 +179,7 @@ def test_omg_has_a_row_an_utterance_for_cut_and_uncut_recordings(table):
     classes, _, _ = arrays.read([path], "expression", FRAMES, {"rows": "abc/utterance_1"})
     assert (classes == 5).all()  # 5 is Sad in OMG, Sadness is number 5 here
     happy, _, _ = arrays.read([path], "expression", FRAMES, {"rows": "abc/utterance_2"})
-    assert (happy == 4).all()    # 3 is Happy in OMG, Happiness is number 4 here
+    assert (happy == 4).all()  # 3 is Happy in OMG, Happiness is number 4 here
 
 
 def test_meld_tells_the_emotion_of_an_utterance_in_words(table):
@@ -161,11 +189,20 @@ def test_meld_tells_the_emotion_of_an_utterance_in_words(table):
     assert (rows == 4).all()
 
 
-@pytest.mark.parametrize(("header", "rows"), [
-    ("time,valence_anna,arousal_anna,valence_ben,arousal_ben", "0,0.1,0.2,0.3,0.4\n4,0.1,0.2,0.3,0.4"),
-    ("time_ms\tanna_valence\tanna_arousal\tben valence\tben arousal",
-     "0\t0.1\t0.2\t0.3\t0.4\n4000\t0.1\t0.2\t0.3\t0.4"),
-    ("time;valence_1;arousal_1;valence_2;arousal_2", "0;0,1;0,2;0,3;0,4\n4;0,1;0,2;0,3;0,4")])
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (
+            "time,valence_anna,arousal_anna,valence_ben,arousal_ben",
+            "0,0.1,0.2,0.3,0.4\n4,0.1,0.2,0.3,0.4",
+        ),
+        (
+            "time_ms\tanna_valence\tanna_arousal\tben valence\tben arousal",
+            "0\t0.1\t0.2\t0.3\t0.4\n4000\t0.1\t0.2\t0.3\t0.4",
+        ),
+        ("time;valence_1;arousal_1;valence_2;arousal_2", "0;0,1;0,2;0,3;0,4\n4;0,1;0,2;0,3;0,4"),
+    ],
+)
 def test_several_annotators_in_one_file_with_any_separator(table, header, rows):
     found, _, facts = arrays.read([table(f"{header}\n{rows}\n")], "va", FRAMES, {})
     assert np.allclose(found, [0.2, 0.3])
@@ -173,7 +210,9 @@ def test_several_annotators_in_one_file_with_any_separator(table, header, rows):
 
 
 def test_frame_numbers_place_rows_without_times(table):
-    rows, _, _ = arrays.read([table("frame,valence,arousal\n2,0.5,0.5\n4,-0.5,\n")], "va", FRAMES, {})
+    rows, _, _ = arrays.read(
+        [table("frame,valence,arousal\n2,0.5,0.5\n4,-0.5,\n")], "va", FRAMES, {}
+    )
     assert rows[1].tolist() == [0.5, 0.5]
     assert np.isnan(rows[[0, 2, 4]]).all()
     assert rows[3, 0] == -0.5
@@ -181,7 +220,10 @@ def test_frame_numbers_place_rows_without_times(table):
 
 # ---- what is wrong
 
-def test_a_table_without_times_and_with_another_length_is_named_with_both_numbers_and_the_way_out(table):
+
+def test_a_table_without_times_and_with_another_length_is_named_with_both_numbers_and_the_way_out(
+    table,
+):
     path = table("valence,arousal\n" + "0.1,0.2\n" * 31)
     with pytest.raises(InputError, match="31 rows, and the video has 100 frames") as caught:
         arrays.read([path], "va", FRAMES, {})
@@ -191,14 +233,18 @@ def test_a_table_without_times_and_with_another_length_is_named_with_both_number
     assert "7.5 Hz" in told
 
 
-@pytest.mark.parametrize(("text", "what", "line"), [
-    ("time,valence,arousal\n0,0,0\n2,0,0\n1,0,0\n", "times go back", 4),
-    ("time,valence,arousal\n0,0,0\n2,0,0\n2,0,0\n", "stand still", 4),
-    ("start,end,valence,arousal\n0,1,0,0\n3,2,0,0\n", "ends before it begins", 3),
-    ("time,valence,arousal\n0,0,0\n1,1.5,0\n", "valence is out of −1…1", 3),
-    ("time,valence,arousal\n0,0,0\n1,high,0\n", "'high' in column valence is no number", 3),
-    ("time,valence,arousal\n0,0,0\n1,0\n", "2 columns under a header of 3", 3),
-    ("frame,valence,arousal\n1,0,0\n1,0,0\n", "come twice", 3)])
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("time,valence,arousal\n0,0,0\n2,0,0\n1,0,0\n", "times go back", 4),
+        ("time,valence,arousal\n0,0,0\n2,0,0\n2,0,0\n", "stand still", 4),
+        ("start,end,valence,arousal\n0,1,0,0\n3,2,0,0\n", "ends before it begins", 3),
+        ("time,valence,arousal\n0,0,0\n1,1.5,0\n", "valence is out of −1…1", 3),
+        ("time,valence,arousal\n0,0,0\n1,high,0\n", "'high' in column valence is no number", 3),
+        ("time,valence,arousal\n0,0,0\n1,0\n", "2 columns under a header of 3", 3),
+        ("frame,valence,arousal\n1,0,0\n1,0,0\n", "come twice", 3),
+    ],
+)
 def test_a_damaged_table_is_refused_with_its_line(table, text, what, line):
     path = table(text)
     with pytest.raises(InputError, match=what) as caught:
@@ -222,6 +268,7 @@ def test_only_one_of_both_emotions_is_named(table):
 
 # ---- which delay
 
+
 def test_the_delay_that_labels_were_made_with_has_the_highest_training_ccc():
     generator, step, true = np.random.default_rng(0), 0.04, 25
     data = []
@@ -230,8 +277,12 @@ def test_the_delay_that_labels_were_made_with_has_the_highest_training_ccc():
         cause = np.tanh(cause - cause.mean(0))
         said = np.concatenate([np.full((true, 2), np.nan), cause[:-true]])  # one second late
         times = np.arange(600) * step
-        data.append((cause,
-                     np.stack([annotators.shift(said, times, delay) for delay in (0.0, 0.5, 1.0, 1.5)])))
+        data.append(
+            (
+                cause,
+                np.stack([annotators.shift(said, times, delay) for delay in (0.0, 0.5, 1.0, 1.5)]),
+            )
+        )
     rows = pd.DataFrame(delays.scores(data, (0.0, 0.5, 1.0, 1.5)), columns=list(delays.COLUMNS))
     assert delays.best(rows) == 1.0
     assert rows["frames"].nunique() == 1

@@ -1,11 +1,15 @@
-"""Guessed labels: means and shares of the frames with both labels, nothing where nobody knows, labels untouched."""
+"""Guessed labels: means and shares of the frames with both labels, nothing where nobody knows,
+labels untouched.
+"""
 
 import numpy as np
 import pytest
 
 from lib.labels import pseudo
 
-VA = np.array([[0.9, 0.9], [0.7, 0.7], [-0.9, -0.9], [-0.9, -0.9], [np.nan, np.nan], [0.1, 0.1]], np.float32)
+VA = np.array(
+    [[0.9, 0.9], [0.7, 0.7], [-0.9, -0.9], [-0.9, -0.9], [np.nan, np.nan], [0.1, 0.1]], np.float32
+)
 EXPRESSION = np.array([4, 4, 5, 1, 5, -1])
 
 
@@ -22,7 +26,9 @@ def test_a_place_in_the_plane_stands_for_the_shares_of_expressions_there():
     va, shares = pseudo.complete(np.array([-0.95, -0.85]), -1, found)
     assert va == pytest.approx([-0.95, -0.85])
     assert shares == pytest.approx([0, 0.5, 0, 0, 0, 0.5, 0])
-    assert pseudo.complete(np.array([0.0, 0.0]), -1, found)[1] is None, "no frame of both labels lies there"
+    assert pseudo.complete(np.array([0.0, 0.0]), -1, found)[1] is None, (
+        "no frame of both labels lies there"
+    )
 
 
 def test_labels_that_are_there_stay_and_without_both_kinds_nothing_is_guessed():

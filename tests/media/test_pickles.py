@@ -1,4 +1,6 @@
-"""Pickles from strangers are data: what could run code is refused by name, arrays come out as they went in."""
+"""Pickles from strangers are data: what could run code is refused by name, arrays come out as they
+went in.
+"""
 
 import collections
 import contextlib
@@ -11,9 +13,17 @@ import pytest
 from lib.errors import InputError
 from lib.media import pickles
 
-CONTENT = {"partition": {"Train_Set": {"1": np.int64(5), 2: 3}}, "frame": [None, np.eye(2, 3)], "text": "ü",
-           "number": 1.5, "pair": (True, 2), "mask": np.arange(6, dtype=np.int16).reshape(2, 3, order="F"),
-           "big": np.array([1.5, 2], ">f4"), "names": np.array(["a", "bc"]), "none": np.zeros((0, 3))}
+CONTENT = {
+    "partition": {"Train_Set": {"1": np.int64(5), 2: 3}},
+    "frame": [None, np.eye(2, 3)],
+    "text": "ü",
+    "number": 1.5,
+    "pair": (True, 2),
+    "mask": np.arange(6, dtype=np.int16).reshape(2, 3, order="F"),
+    "big": np.array([1.5, 2], ">f4"),
+    "names": np.array(["a", "bc"]),
+    "none": np.zeros((0, 3)),
+}
 
 
 def equal(found, wanted):
@@ -52,9 +62,18 @@ class Evil:
         return os.system, ("touch /tmp/evil-pickle",)
 
 
-@pytest.mark.parametrize(("value", "name"), [(Evil(), "system"), (collections.Counter("a"), "Counter"),
-                                             (np.load, "numpy"), ({1, 2}, "set"), (len, "len"),
-                                             (np.array([(1, 2.0)], "i4,f4"), "V"), (object, "object")])
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Evil(), "system"),
+        (collections.Counter("a"), "Counter"),
+        (np.load, "numpy"),
+        ({1, 2}, "set"),
+        (len, "len"),
+        (np.array([(1, 2.0)], "i4,f4"), "V"),
+        (object, "object"),
+    ],
+)
 def test_everything_else_is_refused_by_name_and_never_run(tmp_path, value, name):
     path = tmp_path / "some.pkl"
     path.write_bytes(pickle.dumps({"a": [value]}))

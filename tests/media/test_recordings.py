@@ -22,13 +22,20 @@ def noise_with_click(at, seconds=2.0, rate=RATE):
 
 @pytest.fixture
 def recording(tmp_path):
-    return writing.write_video(tmp_path / "a.mp4", pictures(50), np.arange(50) / 25, noise_with_click(1.0))
+    return writing.write_video(
+        tmp_path / "a.mp4", pictures(50), np.arange(50) / 25, noise_with_click(1.0)
+    )
 
 
 def test_probe_says_what_is_in_the_file(recording):
     info = recordings.probe(recording)
     assert (info.width, info.height, info.n_frames, info.fps) == (64, 48, 50, 25.0)
-    assert (info.video_codec, info.audio_codec, info.audio_rate, info.rotation) == ("h264", "aac", RATE, 0)
+    assert (info.video_codec, info.audio_codec, info.audio_rate, info.rotation) == (
+        "h264",
+        "aac",
+        RATE,
+        0,
+    )
     assert info.duration == pytest.approx(2.0)
 
 
@@ -54,8 +61,13 @@ def test_uneven_frame_times_are_kept(tmp_path):
 @pytest.mark.parametrize("rate", [44100, 16000])
 @pytest.mark.parametrize("start", [0.0, 0.08])
 def test_a_click_comes_back_at_its_time_on_the_clock(tmp_path, start, rate):
-    path = writing.write_video(tmp_path / "a.mp4", pictures(50), np.arange(50) / 25, noise_with_click(1.0),
-                             sound_start=start)
+    path = writing.write_video(
+        tmp_path / "a.mp4",
+        pictures(50),
+        np.arange(50) / 25,
+        noise_with_click(1.0),
+        sound_start=start,
+    )
     sound, t0 = recordings.sound(path, rate)
     assert t0 + np.abs(sound).argmax() / rate == pytest.approx(1.0 + start, abs=1e-3)
     assert recordings.probe(path).audio_start == pytest.approx(t0)
@@ -69,18 +81,24 @@ def test_sound_is_one_float_channel_within_one(recording):
 
 
 def test_the_same_input_gives_the_same_bytes(recording, tmp_path):
-    again = writing.write_video(tmp_path / "b.mp4", pictures(50), np.arange(50) / 25, noise_with_click(1.0))
+    again = writing.write_video(
+        tmp_path / "b.mp4", pictures(50), np.arange(50) / 25, noise_with_click(1.0)
+    )
     assert again.read_bytes() == recording.read_bytes()
 
 
 def test_odd_sizes_lose_their_last_row_and_column(tmp_path):
-    info = recordings.probe(writing.write_video(tmp_path / "a.mp4", pictures(5, 49, 65), np.arange(5) / 25))
+    info = recordings.probe(
+        writing.write_video(tmp_path / "a.mp4", pictures(5, 49, 65), np.arange(5) / 25)
+    )
     assert (info.width, info.height, info.audio_codec) == (64, 48, "")
 
 
 def test_progress_is_told(tmp_path):
     told = []
-    writing.write_video(tmp_path / "a.mp4", pictures(3), np.arange(3) / 25, progress=lambda *a: told.append(a))
+    writing.write_video(
+        tmp_path / "a.mp4", pictures(3), np.arange(3) / 25, progress=lambda *a: told.append(a)
+    )
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -125,6 +143,7 @@ def test_a_recording_without_sound_says_so(tmp_path):
 
 def test_a_recording_without_picture_says_so(tmp_path):
     import wave
+
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setnchannels(2), file.setsampwidth(2), file.setframerate(RATE)
         file.writeframes(np.full((RATE, 2), [16384, 8192], "<i2").tobytes())
@@ -137,8 +156,12 @@ def test_a_recording_without_picture_says_so(tmp_path):
 
 def test_a_cut_off_file_has_fewer_frames_than_it_claims(recording, tmp_path):
     whole = recording.read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(whole[:-len(whole) // 3])
-    assert 0 < len(recordings.frame_times(tmp_path / "cut.mp4")) < recordings.probe(tmp_path / "cut.mp4").n_frames
+    (tmp_path / "cut.mp4").write_bytes(whole[: -len(whole) // 3])
+    assert (
+        0
+        < len(recordings.frame_times(tmp_path / "cut.mp4"))
+        < recordings.probe(tmp_path / "cut.mp4").n_frames
+    )
 
 
 def test_a_file_cut_off_in_its_index_is_an_input_error(recording, tmp_path):
@@ -147,9 +170,17 @@ def test_a_file_cut_off_in_its_index_is_an_input_error(recording, tmp_path):
         recordings.probe(tmp_path / "cut.mp4")
 
 
-@pytest.mark.parametrize(("name", "n_frames"), [
-    ("mpf_face_h264_mp3.mp4", 31), ("mpf_face_h265_aac.mp4", 31), ("mpf_face_vp8_opus.webm", 31),
-    ("mpf_face_xvid_aac.avi", 31), ("grid_bbaf2n.mpg", 75), ("pyfeat_no_face.mp4", 95)])
+@pytest.mark.parametrize(
+    ("name", "n_frames"),
+    [
+        ("mpf_face_h264_mp3.mp4", 31),
+        ("mpf_face_h265_aac.mp4", 31),
+        ("mpf_face_vp8_opus.webm", 31),
+        ("mpf_face_xvid_aac.avi", 31),
+        ("grid_bbaf2n.mpg", 75),
+        ("pyfeat_no_face.mp4", 95),
+    ],
+)
 def test_real_recordings_of_many_codecs_are_read(name, n_frames):
     path = shared("media") / name
     times = recordings.frame_times(path)
@@ -162,7 +193,10 @@ def test_real_recordings_of_many_codecs_are_read(name, n_frames):
 def test_variable_frame_rate_and_sound_that_starts_late_are_kept():
     path = shared("media/pyfeat_face_noface.mov")
     steps = np.diff(recordings.frame_times(path))
-    assert (steps.min(), steps.max()) == (pytest.approx(0.014, abs=1e-3), pytest.approx(0.042, abs=1e-3))
+    assert (steps.min(), steps.max()) == (
+        pytest.approx(0.014, abs=1e-3),
+        pytest.approx(0.042, abs=1e-3),
+    )
     sound, t0 = recordings.sound(path, 16000)
     assert t0 == pytest.approx(2.43, abs=0.001)
     assert len(sound) / 16000 == pytest.approx(3.96, abs=0.01)

@@ -20,20 +20,35 @@ def test_a_decoded_click_is_at_its_time_on_the_containers_clock(tmp_path, start)
     click = np.zeros(44100, np.float32)
     click[22050] = 0.9
     pictures = (np.zeros((32, 32, 3), np.uint8) for _ in range(25))
-    path = writing.write_video(tmp_path / "ä b.mp4", pictures, np.arange(25) / 25, click, sound_start=start)
+    path = writing.write_video(
+        tmp_path / "ä b.mp4", pictures, np.arange(25) / 25, click, sound_start=start
+    )
     samples, t0 = sound.decode(path, 44100)
     assert samples.dtype == np.int16
     assert t0 + np.abs(samples).argmax() / 44100 == pytest.approx(0.5 + start, abs=1e-3)
 
 
 def test_a_recording_without_sound_says_so(tmp_path):
-    path = writing.write_video(tmp_path / "a.mp4", iter([np.zeros((32, 32, 3), np.uint8)] * 3), np.arange(3) / 25)
+    path = writing.write_video(
+        tmp_path / "a.mp4", iter([np.zeros((32, 32, 3), np.uint8)] * 3), np.arange(3) / 25
+    )
     with pytest.raises(InputError, match="no audio track"):
         sound.decode(path, 44100)
 
 
-@pytest.mark.parametrize(("start", "stop"), [(1.0, 1.5), (0.9, 1.1), (1.9, 2.3), (0.0, 3.0), (0.1, 0.3), (2.5, 2.6),
-                                             (1.2, 1.2), (1.5, 1.2)])
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (1.0, 1.5),
+        (0.9, 1.1),
+        (1.9, 2.3),
+        (0.0, 3.0),
+        (0.1, 0.3),
+        (2.5, 2.6),
+        (1.2, 1.2),
+        (1.5, 1.2),
+    ],
+)
 def test_a_piece_of_sound_has_silence_where_the_file_has_none(start, stop):
     samples = np.arange(1, RATE + 1, dtype=np.int16)  # heard from 1 s to 2 s
     piece = sound.between(samples, 1.0, RATE, start, stop)
@@ -45,16 +60,24 @@ def test_a_piece_of_sound_has_silence_where_the_file_has_none(start, stop):
 
 # ---- what a frame hears: indices
 
+
 def published_seconds(fps, frame, rate=44100):
-    """Start and length in s of a frame (from 1) of a long video that starts at 0, by the published rule."""
+    """Start and length in s of a frame (from 1) of a long video that starts at 0, by the published
+    rule.
+    """
     found = sound.segments(np.arange(400) / fps, 10**9, 0.0, rate, "published")[frame - 1]
     return found[0] / rate, (found[1] - found[0]) / rate
 
 
-@pytest.mark.parametrize(("frame", "start", "length"), [(1, 0, 1 / 30), (2, 0, 1 / 30), (32, 0, 1.0333),
-                                                        (33, 0.0333, 1.0333), (101, 2.3, 1.0333)])
+@pytest.mark.parametrize(
+    ("frame", "start", "length"),
+    [(1, 0, 1 / 30), (2, 0, 1 / 30), (32, 0, 1.0333), (33, 0.0333, 1.0333), (101, 2.3, 1.0333)],
+)
 def test_the_published_segments_are_those_of_the_specification(frame, start, length):
-    assert published_seconds(30, frame) == (pytest.approx(start, abs=1e-4), pytest.approx(length, abs=1e-4))
+    assert published_seconds(30, frame) == (
+        pytest.approx(start, abs=1e-4),
+        pytest.approx(length, abs=1e-4),
+    )
 
 
 @pytest.mark.parametrize(("fps", "length"), [(30, 1.0333), (25, 1.24), (24, 1.2917), (60, 0.5167)])
@@ -68,13 +91,17 @@ def test_a_published_segment_is_31_frame_intervals_at_any_rate(fps, length):
 def test_the_published_wav_begins_with_the_picture_and_ends_with_the_file(t0):
     times = np.arange(100) / 25
     found = sound.segments(times, 120_000, t0, 44100, "published")
-    assert found[50] / 44100 + t0 == pytest.approx(np.array([19, 50]) / 25, abs=1e-4)  # heard on the picture's clock
+    assert found[50] / 44100 + t0 == pytest.approx(
+        np.array([19, 50]) / 25, abs=1e-4
+    )  # heard on the picture's clock
     assert found[0, 0] == -round(t0 * 44100)  # silence that was put in front, or what was cut off
     assert found.max() == 120_000
 
 
 @pytest.mark.parametrize("fps", [15, 24, 25, 30000 / 1001, 60])
-@pytest.mark.parametrize(("anchor", "seconds"), [("end", 1.28), ("end", 32 / 15), ("centre", 10.0), ("centre", 0.5)])
+@pytest.mark.parametrize(
+    ("anchor", "seconds"), [("end", 1.28), ("end", 32 / 15), ("centre", 10.0), ("centre", 0.5)]
+)
 @pytest.mark.parametrize("rate", [44100, 16000])
 def test_corrected_segments_have_one_length_and_lie_at_their_frame(fps, anchor, seconds, rate):
     times, t0 = 0.033 + np.arange(200) / fps, 0.21
@@ -88,6 +115,7 @@ def test_corrected_segments_have_one_length_and_lie_at_their_frame(fps, anchor, 
 
 def test_the_columns_of_the_spectrogram_are_the_same_places():
     from lib.features import mel
+
     times = np.random.default_rng(0).uniform(0, 60, 300)
     for anchor, seconds in (("end", 1.067), ("centre", 10.0)):
         starts = sound.segments(times, 10**7, 0.123, 44100, anchor, seconds)[:, 0]
@@ -103,9 +131,19 @@ def test_an_unknown_anchor_is_refused():
         sound.segments(np.arange(3), 10, 0.0, 44100, "left")
 
 
-@pytest.mark.parametrize(("start", "stop", "expected"), [
-    (1, 3, [2, 3]), (-2, 1, [0, 0, 1]), (3, 6, [4, 0, 0]), (9, 11, [0, 0]), (-5, -3, [0, 0]),
-    (-1, 5, [0, 1, 2, 3, 4, 0]), (2, 2, []), (3, 1, [])])
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"),
+    [
+        (1, 3, [2, 3]),
+        (-2, 1, [0, 0, 1]),
+        (3, 6, [4, 0, 0]),
+        (9, 11, [0, 0]),
+        (-5, -3, [0, 0]),
+        (-1, 5, [0, 1, 2, 3, 4, 0]),
+        (2, 2, []),
+        (3, 1, []),
+    ],
+)
 def test_a_cut_goes_on_with_silence_on_both_sides(start, stop, expected):
     found = sound.cut(np.array([1, 2, 3, 4], np.int16), start, stop)
     assert (found.tolist(), found.dtype) == (expected, np.int16)

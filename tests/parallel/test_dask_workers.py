@@ -1,4 +1,6 @@
-"""The same mapping on Dask's workers: results, errors, deaths, a full disk, Ctrl-C, and a machine without Dask."""
+"""The same mapping on Dask's workers: results, errors, deaths, a full disk, Ctrl-C, and a machine
+without Dask.
+"""
 
 import errno
 import os
@@ -67,37 +69,62 @@ def touch_and_wait(path):
 
 def test_outcomes_are_those_of_the_processes_backend(two_workers):
     told = []
-    mine = cluster.map(half, range(7), 2, lambda done, total, outcome: told.append((done, total, outcome.item)),
-                       name="trial_{}".format, parallel=two_workers)
+    mine = cluster.map(
+        half,
+        range(7),
+        2,
+        lambda done, total, outcome: told.append((done, total, outcome.item)),
+        name="trial_{}".format,
+        parallel=two_workers,
+    )
     other = cluster.map(half, range(7), 2, name="trial_{}".format)
     assert [outcome.value for outcome in mine] == [outcome.value for outcome in other]
-    assert [outcome.value for outcome in mine if outcome.ok] == [{"half": x / 2} for x in (0, 1, 2, 4, 6)]
+    assert [outcome.value for outcome in mine if outcome.ok] == [
+        {"half": x / 2} for x in (0, 1, 2, 4, 6)
+    ]
     assert [str(outcome.error) for outcome in mine] == [str(outcome.error) for outcome in other]
-    assert (mine[5].error.what, mine[5].error.where) == ("ZeroDivisionError: division by zero", "trial_5")
+    assert (mine[5].error.what, mine[5].error.where) == (
+        "ZeroDivisionError: division by zero",
+        "trial_5",
+    )
     assert "in half" in mine[5].error.traceback
     assert "in half" in mine[3].error.traceback
     assert [(done, total) for done, total, _ in told] == [(k, 7) for k in range(1, 8)]
     assert sorted(item for *_, item in told) == list(range(7))
 
 
-def test_arrays_of_two_trials_are_byte_equal_to_those_of_the_processes_backend(two_workers, sample_root, open_set):
+def test_arrays_of_two_trials_are_byte_equal_to_those_of_the_processes_backend(
+    two_workers, sample_root, open_set
+):
     from lib import arrays, trials  # here, because workers import this file
     from lib.store import request
 
-    wanted = [request("time"), request("face", size=32), request("mel"), request("va", mismatch="fit")]
+    wanted = [
+        request("time"),
+        request("face", size=32),
+        request("mel"),
+        request("va", mismatch="fit"),
+    ]
     stores = []
     for name, parallel in (("by_dask", two_workers), ("by_processes", "processes")):
         found = open_set(sample_root, name)
         work = partial(arrays.make_all, requests=wanted, place=found.store)
         rows = found.table.to_dict("records")[:2]
-        assert all(outcome.ok for outcome in cluster.map(work, rows, 2, name=trials.name, parallel=parallel))
+        assert all(
+            outcome.ok
+            for outcome in cluster.map(work, rows, 2, name=trials.name, parallel=parallel)
+        )
         stores.append(found.files())
     assert len([name for name in stores[0] if name.endswith(".npy")]) >= 2 * len(wanted)
     assert stores[0] == stores[1]
 
 
-def test_a_worker_that_is_killed_costs_its_item_only_and_the_item_is_not_tried_again(two_workers, tmp_path):
-    found = cluster.map(partial(note_and_die, tmp_path), range(6), 2, name="trial_{}".format, parallel=two_workers)
+def test_a_worker_that_is_killed_costs_its_item_only_and_the_item_is_not_tried_again(
+    two_workers, tmp_path
+):
+    found = cluster.map(
+        partial(note_and_die, tmp_path), range(6), 2, name="trial_{}".format, parallel=two_workers
+    )
     assert [outcome.value for outcome in found] == [0, 1, None, 3, 4, 5]
     assert "died" in found[2].error.what
     assert found[2].error.where == "trial_2"
@@ -122,7 +149,9 @@ def test_a_function_of_the_notebook_is_refused_with_the_way_out(two_workers, mon
 
 
 def test_torch_computes_with_one_thread_in_a_worker(two_workers):
-    assert [outcome.value for outcome in cluster.map(torch_threads, range(2), 2, parallel=two_workers)] == [1, 1]
+    assert [
+        outcome.value for outcome in cluster.map(torch_threads, range(2), 2, parallel=two_workers)
+    ] == [1, 1]
 
 
 def test_workers_are_other_processes_and_gone_afterwards():
@@ -153,8 +182,13 @@ if __name__ == "__main__":
 def test_ctrl_c_leaves_no_worker_and_no_unfinished_file_behind(tmp_path):
     script, marks = tmp_path / "script.py", [tmp_path / "a", tmp_path / "b"]
     script.write_text(INTERRUPTED)
-    parent = subprocess.Popen([sys.executable, script, ROOT / "tests" / "parallel", tmp_path], cwd=ROOT, stderr=subprocess.PIPE,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+    parent = subprocess.Popen(
+        [sys.executable, script, ROOT / "tests" / "parallel", tmp_path],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
     with parent:
         assert until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
         workers = [int(mark.read_text()) for mark in marks]
@@ -165,7 +199,10 @@ def test_ctrl_c_leaves_no_worker_and_no_unfinished_file_behind(tmp_path):
 
 
 def test_dask_is_imported_only_when_it_is_chosen():
-    code = "import sys; from lib import parallel; parallel.map(abs, [1, 2], 2); sys.exit('dask' in sys.modules)"
+    code = (
+        "import sys; from lib import parallel; parallel.map(abs, [1, 2], 2); sys.exit('dask' "
+        "in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -54,10 +54,14 @@ def process(_):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_outcomes_keep_the_order_and_a_bad_item_costs_only_itself(workers):
     calls = []
-    found = parallel.map(square, range(6), workers, lambda done, total, outcome: calls.append((done, total)))
+    found = parallel.map(
+        square, range(6), workers, lambda done, total, outcome: calls.append((done, total))
+    )
     assert [outcome.value for outcome in found] == [0, 1, 4, None, 16, 25]
     assert [outcome.ok for outcome in found] == [True, True, True, False, True, True]
-    assert str(found[3].error) == str(InputError("three is damaged", where="trial 3", todo="leave it out"))
+    assert str(found[3].error) == str(
+        InputError("three is damaged", where="trial 3", todo="leave it out")
+    )
     assert calls == [(k, 6) for k in range(1, 7)]
 
 
@@ -158,8 +162,12 @@ def test_an_interrupted_or_killed_map_leaves_no_worker_behind(tmp_path, sign):
     script.write_text(INTERRUPTED)
     folder = os.path.dirname(__file__)
     root = str(ROOT)
-    parent = subprocess.Popen([sys.executable, script, folder, tmp_path], cwd=root, stderr=subprocess.PIPE,
-                              env={**os.environ, "PYTHONPATH": root})
+    parent = subprocess.Popen(
+        [sys.executable, script, folder, tmp_path],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    )
     marks = [tmp_path / "a", tmp_path / "b"]
     assert until(lambda: all(mark.exists() and mark.read_text() for mark in marks))
     workers = [int(mark.read_text()) for mark in marks]

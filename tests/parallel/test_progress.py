@@ -37,8 +37,11 @@ def told(clock, live=False, step=1.0, total=30):
 
 
 def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left_and_the_last_one(clock):
-    assert told(clock).splitlines() == ["trials 10/30 (33 %) 10 s, 1/s, 20 s left",
-                                        "trials 20/30 (66 %) 20 s, 1/s, 10 s left", "trials 30/30 (100 %) 30 s"]
+    assert told(clock).splitlines() == [
+        "trials 10/30 (33 %) 10 s, 1/s, 20 s left",
+        "trials 20/30 (66 %) 20 s, 1/s, 10 s left",
+        "trials 30/30 (100 %) 30 s",
+    ]
 
 
 def test_quick_work_is_one_line(clock):
@@ -47,10 +50,12 @@ def test_quick_work_is_one_line(clock):
 
 def test_a_live_line_has_a_bar_is_written_over_itself_and_ends_with_a_line_end(clock):
     text = told(clock, live=True, total=4)
-    assert text == ("\rtrials [#####...............] 1/4 (25 %) 1 s, 1/s, 3 s left"
-                    "\rtrials [##########..........] 2/4 (50 %) 2 s, 1/s, 2 s left"
-                    "\rtrials [###############.....] 3/4 (75 %) 3 s, 1/s, 1 s left"
-                    "\rtrials [####################] 4/4 (100 %) 4 s" + 14 * " " + "\n")
+    assert text == (
+        "\rtrials [#####...............] 1/4 (25 %) 1 s, 1/s, 3 s left"
+        "\rtrials [##########..........] 2/4 (50 %) 2 s, 1/s, 2 s left"
+        "\rtrials [###############.....] 3/4 (75 %) 3 s, 1/s, 1 s left"
+        "\rtrials [####################] 4/4 (100 %) 4 s" + 14 * " " + "\n"
+    )
 
 
 def test_of_a_longer_line_no_letter_is_left_behind(clock):
@@ -67,8 +72,10 @@ def test_a_log_has_a_line_for_each_trial_and_says_which_were_lost(clock):
     clock.now += 2
     tell(1, 3, Outcome({"trial": "5_left"}, value=[], seconds=1.96))
     tell(2, 3, Outcome("6", error=InputError("damaged"), seconds=0.1))
-    assert stream.getvalue().splitlines() == ["trials 1/3 (33 %) 5_left: 2.0 s; 2 s, 0.5/s, 4 s left",
-                                              "trials 2/3 (66 %) 6: 0.1 s, LOST; 2 s, 1/s, 1 s left"]
+    assert stream.getvalue().splitlines() == [
+        "trials 1/3 (33 %) 5_left: 2.0 s; 2 s, 0.5/s, 4 s left",
+        "trials 2/3 (66 %) 6: 0.1 s, LOST; 2 s, 1/s, 1 s left",
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
@@ -83,15 +90,21 @@ def test_work_of_unknown_size_has_no_share(clock):
 
 
 def test_a_line_an_epoch_has_loss_scores_and_rate():
-    history = pd.DataFrame([{"epoch": 1, "loss": 1.0, "val_ccc_valence": 0.0, "lr": 1.0, "seconds": 1.0},
-                            {"epoch": 2, "loss": 0.5, "val_ccc_valence": 0.25, "lr": 3e-4, "seconds": 12.34}])
+    history = pd.DataFrame(
+        [
+            {"epoch": 1, "loss": 1.0, "val_ccc_valence": 0.0, "lr": 1.0, "seconds": 1.0},
+            {"epoch": 2, "loss": 0.5, "val_ccc_valence": 0.25, "lr": 3e-4, "seconds": 12.34},
+        ]
+    )
     stream = io.StringIO()
     training_history.epoch_line(history, stream)
     assert stream.getvalue() == "epoch 2  loss 0.5000  ccc_valence +0.250  lr 3.0e-04  12.3 s\n"
 
 
 def test_a_video_that_is_cut_is_called_by_its_name(clock):
-    source = Source("5-60", "train", Fraction(30), "sample", None, Path("5-60.mp4"), None, lambda *_: None, {})
+    source = Source(
+        "5-60", "train", Fraction(30), "sample", None, Path("5-60.mp4"), None, lambda *_: None, {}
+    )
     stream = io.StringIO()
     Progress("videos cut", stream, False)(1, 2, Outcome(source, value=[], seconds=1.0))
     assert stream.getvalue().startswith("videos cut 1/2 (50 %) 5-60: 1.0 s;")

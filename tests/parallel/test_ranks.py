@@ -1,4 +1,6 @@
-"""One training in several processes (gloo, CPU): the same losses as one, resumed by any number, one that writes."""
+"""One training in several processes (gloo, CPU): the same losses as one, resumed by any number, one
+that writes.
+"""
 
 import os
 import socket
@@ -26,9 +28,11 @@ torch.set_num_threads(1)
 from lib.training.trainer import Trainer
 from tests import tiny_set
 from tests.parallel.test_ranks import NETWORK
-root, folder, epochs, stop = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-trainer = Trainer(tiny_set.create(root=root, **NETWORK, epochs=epochs), tiny_set.table(root), folder)
-if stop and trainer.ranks.rank == 1:  # one process alone is asked to stop, in the middle of an epoch
+root, folder = map(Path, sys.argv[1:3])
+epochs, stop = map(int, sys.argv[3:5])
+recipe = tiny_set.create(root=root, **NETWORK, epochs=epochs)
+trainer = Trainer(recipe, tiny_set.table(root), folder)
+if stop and trainer.ranks.rank == 1:  # one process alone is asked, inside an epoch
     import os, signal
     step = trainer._step
     def counted(batch, progress):
@@ -55,10 +59,25 @@ def train(tiny, folder, size, epochs=3, stop=0):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    world = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} if size > 1 else {}
-    started = [subprocess.Popen([sys.executable, "-c", SCRIPT, tiny, folder, str(epochs), str(stop)], cwd=ROOT,
-                                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **world,
-                                     **({"RANK": str(rank)} if size > 1 else {})}) for rank in range(size)]
+    world = (
+        {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        if size > 1
+        else {}
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, tiny, folder, str(epochs), str(stop)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "OMP_NUM_THREADS": "1",
+                **world,
+                **({"RANK": str(rank)} if size > 1 else {}),
+            },
+        )
+        for rank in range(size)
+    ]
     statuses = [process.wait(timeout=300) for process in started]
     file = folder / "history.csv"
     return (pd.read_csv(file) if file.is_file() else None), statuses
@@ -79,8 +98,10 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, t
     assert found["loss"].to_numpy() == pytest.approx(history["loss"].to_numpy(), abs=1e-5)
     assert found["score"].to_numpy() == pytest.approx(history["score"].to_numpy(), abs=1e-4)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0] - 1e-3, "there was something to learn"
-    one, two = (torch.load(place / "checkpoints" / "last.pt", weights_only=True)["model"]
-                for place in (folder, tmp_path / "two"))
+    one, two = (
+        torch.load(place / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for place in (folder, tmp_path / "two")
+    )
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
 
 
@@ -111,7 +132,7 @@ def test_the_parts_of_a_batch_are_its_items_once_each(number, size):
         assert len(part["x"]) >= 1, "a network cannot work on nothing"
         assert part["scale"] == 2.0
         first, last = one._bounds(number)
-        rows += part["x"][:last - first].tolist()
+        rows += part["x"][: last - first].tolist()
     assert rows == batch["x"].tolist()
 
 
@@ -130,19 +151,27 @@ def test_without_torchrun_nothing_changes(monkeypatch):
 
 
 def test_the_gradient_of_a_loss_over_the_batch_is_that_of_the_batch_and_not_the_mean_of_parts():
-    """What `whole` and `add_gradients` do, by hand: each part's rows carry gradients, the rest is a constant."""
+    """What `whole` and `add_gradients` do, by hand: each part's rows carry gradients, the rest is a
+    constant.
+    """
     from lib.training.losses import ccc_loss
 
     torch.manual_seed(0)
-    weight, x, label = torch.randn(3, dtype=torch.float64), torch.randn(8, 3, dtype=torch.float64), torch.randn(
-        8, dtype=torch.float64)
+    weight, x, label = (
+        torch.randn(3, dtype=torch.float64),
+        torch.randn(8, 3, dtype=torch.float64),
+        torch.randn(8, dtype=torch.float64),
+    )
     whole = weight.clone().requires_grad_()
     ccc_loss((x @ whole)[:, None], label[:, None]).backward()
     added = torch.zeros(3, dtype=torch.float64)
     for rows in (slice(0, 4), slice(4, 8)):
         mine = weight.clone().requires_grad_()
         outputs = (x @ weight).detach().clone()
-        parts = [(x[rows] @ mine) if rows.start == start else outputs[start:start + 4] for start in (0, 4)]
+        parts = [
+            (x[rows] @ mine) if rows.start == start else outputs[start : start + 4]
+            for start in (0, 4)
+        ]
         ccc_loss(torch.cat(parts)[:, None], label[:, None]).backward()
         added += mine.grad
     assert np.allclose(added.numpy(), whole.grad.numpy(), atol=1e-12)
@@ -168,19 +197,39 @@ def test_torchrun_lets_the_first_process_write_and_the_others_help_in_training(t
     world = World(tmp_path)
     for step, own in OWN.items():
         cell = SHARED.replace('"runs"', f'"{world.runs}"') + own
-        last = TRAINS if step == NOTEBOOKS[4] else "run.record([], [run.write_text('rank.txt', 'alone')])"
+        last = (
+            TRAINS
+            if step == NOTEBOOKS[4]
+            else "run.record([], [run.write_text('rank.txt', 'alone')])"
+        )
         world.notebook(step, cell, CHECK.format(folder=world.notebooks, step=step), last)
     text = COMMAND.replace("sample_tsav", "sample_jca").replace('"", "01"', '"", "05"')
     (tmp_path / "command.py").write_text(text)
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                           tmp_path / "command.py", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=500,
-                          env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            tmp_path / "command.py",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("sample_tsav", "sample_jca"):
         folder = world.runs / name
         assert (folder / "checkpoints" / "best.pt").read_text() == "sum 3.0"
         assert (folder / "rank0.txt").is_file()
-        assert not (folder / "rank1.txt").exists(), "the second process wrote into a temporary folder"
+        assert not (folder / "rank1.txt").exists(), (
+            "the second process wrote into a temporary folder"
+        )
         assert "trained by 0" in (folder / f"{NOTEBOOKS[4]}.ipynb").read_text()
     assert done.stdout.count("01_download_check: not done yet") == 1, "once, by the first process"
     assert not list(tmp_path.rglob("rank-*"))

@@ -50,7 +50,9 @@ def worker(name, host="node"):
 
 def made(tasks, workers, jobs=None, tries=3, stopping=lambda: False, progress=lambda task: None):
     told = []
-    found = parallel_tasks._Dispatcher(Client(workers), tasks, None, tries, told.append, progress, stopping, jobs)
+    found = parallel_tasks._Dispatcher(
+        Client(workers), tasks, None, tries, told.append, progress, stopping, jobs
+    )
     found.told = told
     return found
 
@@ -84,8 +86,10 @@ def test_a_worker_that_is_there_again_in_time_keeps_its_task():
 
 
 def test_each_worker_of_a_machine_has_a_number_that_stays_and_a_new_one_takes_the_free_number():
-    one = made([Task(name, {}) for name in "abc"], {"tcp://1": worker("w1"), "tcp://2": worker("w2"),
-                                                    "tcp://3": worker("w3", "other")})
+    one = made(
+        [Task(name, {}) for name in "abc"],
+        {"tcp://1": worker("w1"), "tcp://2": worker("w2"), "tcp://3": worker("w3", "other")},
+    )
     assert [payload["slot"] for payload in start(one)] == [0, 1, 0]
     one.client.workers.pop("tcp://1")
     one.client.workers["tcp://9"] = worker("w9")
@@ -94,7 +98,11 @@ def test_each_worker_of_a_machine_has_a_number_that_stays_and_a_new_one_takes_th
 
 
 def test_a_task_waits_for_what_it_needs_and_for_what_comes_before_it():
-    tasks = [Task("late", {}, needs=("first",)), Task("after", {}, after=("first",)), Task("first", {})]
+    tasks = [
+        Task("late", {}, needs=("first",)),
+        Task("after", {}, after=("first",)),
+        Task("first", {}),
+    ]
     one = made(tasks, {f"tcp://{k}": worker(f"w{k}") for k in range(3)})
     start(one)
     assert [event.name for event in one.told] == ["first"]
@@ -102,11 +110,17 @@ def test_a_task_waits_for_what_it_needs_and_for_what_comes_before_it():
     one._block()
     start(one)
     assert [(event.name, event.state) for event in one.told] == [
-        ("first", "running"), ("first", "failed"), ("late", "blocked"), ("after", "running")]
+        ("first", "running"),
+        ("first", "failed"),
+        ("late", "blocked"),
+        ("after", "running"),
+    ]
 
 
 def test_where_it_died_a_task_goes_only_if_there_is_no_other_worker():
-    one = made([Task("a", {}, avoid={"tcp://1"})], {"tcp://1": worker("w1"), "tcp://2": worker("w2")})
+    one = made(
+        [Task("a", {}, avoid={"tcp://1"})], {"tcp://1": worker("w1"), "tcp://2": worker("w2")}
+    )
     assert [address for _, address in one._pairs(one._living())] == ["tcp://2"]
     one.client.workers.pop("tcp://2")
     assert [address for _, address in one._pairs(one._living())] == ["tcp://1"]
@@ -117,14 +131,18 @@ def test_a_worker_whose_time_is_over_is_sent_away_and_gets_nothing_more():
     one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1")}, jobs)
     start(one)
     one._send_away("tcp://1")
-    assert jobs.released == ["w1"], "its job is ended, it does not stand idle to the end of its walltime"
+    assert jobs.released == ["w1"], (
+        "its job is ended, it does not stand idle to the end of its walltime"
+    )
     assert one._living() == {}
 
 
 def test_jobs_are_kept_while_something_waits_and_idle_ones_are_given_back(monkeypatch):
     monkeypatch.setattr(parallel_tasks, "RESCALE", -1.0)
     jobs = Jobs()
-    one = made([Task("a", {}), Task("b", {})], {"tcp://1": worker("w1"), "tcp://2": worker("w2")}, jobs)
+    one = made(
+        [Task("a", {}), Task("b", {})], {"tcp://1": worker("w1"), "tcp://2": worker("w2")}, jobs
+    )
     one._rescale(one._living())
     assert jobs.kept == [(2, {"w1", "w2"})]
     start(one)
@@ -136,7 +154,9 @@ def test_jobs_are_kept_while_something_waits_and_idle_ones_are_given_back(monkey
 def test_no_job_is_asked_for_what_cannot_start_yet(monkeypatch):
     monkeypatch.setattr(parallel_tasks, "RESCALE", -1.0)
     jobs = Jobs()
-    one = made([Task("arrays", {}), *(Task(name, {}, needs=("arrays",)) for name in "abc")], {}, jobs)
+    one = made(
+        [Task("arrays", {}), *(Task(name, {}, needs=("arrays",)) for name in "abc")], {}, jobs
+    )
     one._rescale({})
     assert jobs.kept == [(1, set())]
     one.waiting.remove("arrays")

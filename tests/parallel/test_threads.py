@@ -17,7 +17,9 @@ TELL = "import lib, os; print(os.environ['GOMP_SPINCOUNT'])"
 def told(environment: dict) -> str:
     without = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     command = [sys.executable, "-c", TELL]
-    done = subprocess.run(command, cwd=ROOT, env={**without, **environment}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**without, **environment}, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -27,7 +29,9 @@ def test_importing_lib_lets_threads_sleep_early_and_a_setting_of_ones_own_stays(
 
 
 def test_a_worker_gets_thread_limits_and_the_persons_own_spinning():
-    environment = threads.environment(3, {"GOMP_SPINCOUNT": "7", "HOME": "/home/me", "OMP_NUM_THREADS": "8"})
+    environment = threads.environment(
+        3, {"GOMP_SPINCOUNT": "7", "HOME": "/home/me", "OMP_NUM_THREADS": "8"}
+    )
     assert environment["GOMP_SPINCOUNT"] == "7"
     assert {environment[f"{library}_NUM_THREADS"] for library in threads.LIBRARIES} == {"3"}
     assert environment["HOME"] == "/home/me"

@@ -22,21 +22,26 @@ def job(tmp_path):
 
 
 def bars(ax):
-    """label of a line -> [(colour, [(first, last) frame, …])] of its bars, in the order in which they are drawn."""
+    """label of a line -> [(colour, [(first, last) frame, …])] of its bars, in the order in which
+    they are drawn.
+    """
     names, found = [text.get_text() for text in ax.get_yticklabels()], {}
     for drawn in ax.collections:
         for path in drawn.get_paths():
             (x1, y1), (x2, y2) = path.get_extents().get_points()
             # A bar of frames a … b reaches from half a frame before a to half a frame after b.
             where = (round(x1 * 30 + 0.5), round(x2 * 30 - 0.5))
-            found.setdefault(names[round((y1 + y2) / 2)], []).append((to_rgb(drawn.get_facecolor()[0][:3]), where))
+            found.setdefault(names[round((y1 + y2) / 2)], []).append(
+                (to_rgb(drawn.get_facecolor()[0][:3]), where)
+            )
     return found
 
 
 def test_the_time_line_shows_who_is_seen_who_speaks_and_every_voice(job):
     ax = clips.timeline(job.root, "synthetic", "train/a/clip_f000010")
     drawn = bars(ax)
-    # Frames 10…19 of the video: person 1 is seen throughout and speaks in 13–16; person 2 speaks unseen in 18–19.
+    # Frames 10…19 of the video: person 1 is seen throughout and speaks in 13–16; person 2 speaks
+    # unseen in 18–19.
     (seen, everywhere), (speaks, turn) = drawn["person 1"]
     assert (everywhere, turn) == ((10, 19), (13, 16))
     assert seen != speaks
@@ -55,8 +60,14 @@ def test_the_strip_shows_the_box_of_each_moment_framed_by_its_label(job):
     assert len(images) == 10
     for frame, image in enumerate(images, start=10):
         shown = np.asarray(image.get_array())
-        assert abs(shown.mean() - 10 * frame) < 6  # a picture of the tiny set is as bright as ten times its number
-    colours = [rectangle.get_edgecolor()[:3] for rectangle in axes[0].patches if rectangle.get_edgecolor()[3]]
+        assert (
+            abs(shown.mean() - 10 * frame) < 6
+        )  # a picture of the tiny set is as bright as ten times its number
+    colours = [
+        rectangle.get_edgecolor()[:3]
+        for rectangle in axes[0].patches
+        if rectangle.get_edgecolor()[3]
+    ]
     speaking, silent = colours[3], colours[0]
     assert speaking != silent
     assert colours == [silent] * 3 + [speaking] * 4 + [silent] * 3

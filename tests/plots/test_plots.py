@@ -30,13 +30,24 @@ def texts(ax):
 def overlapping(figure):
     """Pairs of texts of a figure that cover each other."""
     figure.canvas.draw()
-    found = [t for t in figure.findobj(matplotlib.text.Text) if t.get_text().strip() and t.get_visible()]
-    ticks = {id(label) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)
-             for tick in [*axis.majorTicks, *axis.minorTicks] for label in (tick.label1, tick.label2)
-             if not _within(tick.get_loc(), axis.get_view_interval())}
+    found = [
+        t for t in figure.findobj(matplotlib.text.Text) if t.get_text().strip() and t.get_visible()
+    ]
+    ticks = {
+        id(label)
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in [*axis.majorTicks, *axis.minorTicks]
+        for label in (tick.label1, tick.label2)
+        if not _within(tick.get_loc(), axis.get_view_interval())
+    }
     boxes = [(t.get_text(), t.get_window_extent()) for t in found if id(t) not in ticks]
-    return [(a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[i + 1:]
-            if min(x.x1, y.x1) - max(x.x0, y.x0) > 1 and min(x.y1, y.y1) - max(x.y0, y.y0) > 1]
+    return [
+        (a, b)
+        for i, (a, x) in enumerate(boxes)
+        for b, y in boxes[i + 1 :]
+        if min(x.x1, y.x1) - max(x.x0, y.x0) > 1 and min(x.y1, y.y1) - max(x.y0, y.y0) > 1
+    ]
 
 
 def _within(place, interval):
@@ -54,29 +65,45 @@ def trace():
 
 @pytest.fixture
 def report():
-    rows = [("recordings", 22, 22, "ok"), ("pictures of faces", 7310, 7457, "missing"),
-            ("videos", 21, 22, "damaged"), ("others", 3, np.nan, "extra")]
+    rows = [
+        ("recordings", 22, 22, "ok"),
+        ("pictures of faces", 7310, 7457, "missing"),
+        ("videos", 21, 22, "damaged"),
+        ("others", 3, np.nan, "extra"),
+    ]
     return pd.DataFrame(rows, columns=["item", "found", "expected", "state"])
 
 
 @pytest.fixture
 def history():
     epoch = np.arange(1, 7)
-    return pd.DataFrame({"epoch": epoch, "loss": 1 / epoch, "val_loss": 1.1 / epoch,
-                         "val_ccc_valence": [0, 0.2, 0.5, 0.4, 0.3, 0.2], "val_ccc_arousal": 0.6, "lr": 1e-3})
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": 1 / epoch,
+            "val_loss": 1.1 / epoch,
+            "val_ccc_valence": [0, 0.2, 0.5, 0.4, 0.3, 0.2],
+            "val_ccc_arousal": 0.6,
+            "lr": 1e-3,
+        }
+    )
 
 
 @pytest.fixture
 def scores():
     rng = np.random.default_rng(0)
     labels = {f"{i}-30-1280x720": rng.uniform(-1, 1, (50, 2)) for i in range(9)}
-    predictions = {t: y * rng.uniform(0, 1) + rng.normal(0, 0.2, y.shape) for t, y in labels.items()}
+    predictions = {
+        t: y * rng.uniform(0, 1) + rng.normal(0, 0.2, y.shape) for t, y in labels.items()
+    }
     return labels, predictions
 
 
 def test_bars_are_per_cent_of_what_was_expected_and_both_numbers_are_written(report):
     ax = plots.found_against_expected(report, note=NOTE)
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx([100, 100 * 7310 / 7457, 100 * 21 / 22, 100])
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx(
+        [100, 100 * 7310 / 7457, 100 * 21 / 22, 100]
+    )
     assert [label.get_text() for label in ax.get_yticklabels()] == report.item.tolist()
     assert texts(ax) == ["22 of 22, ok", "7 310 of 7 457, missing", "21 of 22, damaged", "3, extra"]
     assert ax.get_xlabel() == "found (% of expected)"
@@ -122,10 +149,20 @@ def test_sound_and_mel_share_the_containers_clock():
     np.testing.assert_array_equal(y, wave)
     np.testing.assert_array_equal(lines(axes[0])["video frame"][0], times)
     left, right, *_ = axes[1].images[0].get_extent()
-    assert (left, right) == pytest.approx((t0 - 0.005, t0 + 1.005))  # column j is centred on t0 + j·10 ms
+    assert (left, right) == pytest.approx(
+        (t0 - 0.005, t0 + 1.005)
+    )  # column j is centred on t0 + j·10 ms
     assert axes[1].get_xlabel() == "time (s)"
     assert axes[1].get_ylabel() == "mel frequency (Hz)"
-    assert [label.get_text() for label in axes[1].get_yticklabels()] == ["250", "500", "1k", "2k", "4k", "8k", "16k"]
+    assert [label.get_text() for label in axes[1].get_yticklabels()] == [
+        "250",
+        "500",
+        "1k",
+        "2k",
+        "4k",
+        "8k",
+        "16k",
+    ]
     assert overlapping(axes[0].figure) == []
 
 
@@ -166,7 +203,9 @@ def test_a_picture_can_be_drawn_into_given_axes(trace):
 def test_prediction_and_label_of_each_emotion_have_their_own_axes(trace):
     time, va = trace
     prediction = np.nan_to_num(va) * 0.5
-    axes = plots.prediction_traces(time, va, prediction, raw=va + 0.1, scores={"valence": 0.71, "arousal": None})
+    axes = plots.prediction_traces(
+        time, va, prediction, raw=va + 0.1, scores={"valence": 0.71, "arousal": None}
+    )
     np.testing.assert_array_equal(lines(axes[1])["prediction"][1], prediction[:, 1])
     np.testing.assert_array_equal(lines(axes[1])["label"][1], va[:, 1])
     np.testing.assert_array_equal(lines(axes[0])["unsmoothed"][1], va[:, 0] + 0.1)
@@ -242,7 +281,11 @@ def test_the_worst_trial_stands_on_top(scores):
 
 def test_a_saved_picture_is_whole_and_can_be_forgotten(tmp_path, trace):
     ax = plots.va_traces(*trace)
-    assert plots.save(ax, tmp_path / "figures" / "a.png", close=True).read_bytes().startswith(b"\x89PNG")
+    assert (
+        plots.save(ax, tmp_path / "figures" / "a.png", close=True)
+        .read_bytes()
+        .startswith(b"\x89PNG")
+    )
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a.png"]
     assert plt.get_fignums() == []
     assert plots.save(Figure(), tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
@@ -254,12 +297,16 @@ def test_the_theme_is_set_once_so_that_a_readers_settings_stay(trace):
         assert plots.va_traces(*trace).lines[0].get_linewidth() == 7.5
 
 
-def test_live_curves_are_silent_outside_a_notebook_and_update_one_picture_in_it(history, monkeypatch, capsys):
+def test_live_curves_are_silent_outside_a_notebook_and_update_one_picture_in_it(
+    history, monkeypatch, capsys
+):
     plots.LiveCurves().update(history)
     shown, updates = [], []
     handle = type("Handle", (), {"update": lambda self, picture, raw: updates.append(picture)})()
     monkeypatch.setattr("IPython.get_ipython", lambda: type("Shell", (), {"kernel": object()})())
-    monkeypatch.setattr("IPython.display.display", lambda picture, **options: shown.append(picture) or handle)
+    monkeypatch.setattr(
+        "IPython.display.display", lambda picture, **options: shown.append(picture) or handle
+    )
     curves = plots.LiveCurves(seconds=1000)
     curves.update(history.head(0))
     for epochs in (1, 2, 3):
@@ -273,20 +320,31 @@ def test_live_curves_are_silent_outside_a_notebook_and_update_one_picture_in_it(
 
 # ---- nothing to show
 
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("draw", [
-    lambda: plots.found_against_expected(pd.DataFrame(columns=["item", "found", "expected", "state"])),
-    lambda: plots.label_plane(np.zeros((0, 2))), lambda: plots.face_strip(np.zeros((0, 8, 8, 3), np.uint8), []),
-    lambda: plots.error_by_trial(metrics.per_trial({}, {})),
-    lambda: plots.ccc_table_plot(metrics.ccc_table({"raw": {"valence": {"ccc": None}, "arousal": {"ccc": None}}}, {})),
-    lambda: plots.circumplex(np.zeros((0, 2)), np.zeros((0, 2))),
-    lambda: plots.va_traces(np.arange(3) / 25, np.full((3, 2), np.nan))],
-    ids=["counts", "plane", "faces", "errors", "scores", "circumplex", "labels"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.found_against_expected(
+            pd.DataFrame(columns=["item", "found", "expected", "state"])
+        ),
+        lambda: plots.label_plane(np.zeros((0, 2))),
+        lambda: plots.face_strip(np.zeros((0, 8, 8, 3), np.uint8), []),
+        lambda: plots.error_by_trial(metrics.per_trial({}, {})),
+        lambda: plots.ccc_table_plot(
+            metrics.ccc_table({"raw": {"valence": {"ccc": None}, "arousal": {"ccc": None}}}, {})
+        ),
+        lambda: plots.circumplex(np.zeros((0, 2)), np.zeros((0, 2))),
+        lambda: plots.va_traces(np.arange(3) / 25, np.full((3, 2), np.nan)),
+    ],
+    ids=["counts", "plane", "faces", "errors", "scores", "circumplex", "labels"],
+)
 def test_an_empty_table_gives_an_empty_picture_without_a_warning(draw):
     plots.png(draw())
 
 
 # ---- all that a network predicts of a recording
+
 
 def prediction(classes=3, units=0, affect=True):
     values = pd.DataFrame({"time": np.arange(5) / 25})
@@ -301,19 +359,34 @@ def prediction(classes=3, units=0, affect=True):
     return values
 
 
-@pytest.mark.parametrize(("options", "names"), [
-    ({"classes": 0}, []), ({"classes": 7}, ["Neutral", "Anger", "Disgust"]), ({"classes": 7, "affect": False}, None),
-    ({"classes": 3, "units": 2, "affect": False}, ["expression 0", "expression 1", "expression 2", "action_units 0"]),
-    ({"classes": 0, "units": 8, "affect": False}, ["AU1", "AU2"])])
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"classes": 0}, []),
+        ({"classes": 7}, ["Neutral", "Anger", "Disgust"]),
+        ({"classes": 7, "affect": False}, None),
+        (
+            {"classes": 3, "units": 2, "affect": False},
+            ["expression 0", "expression 1", "expression 2", "action_units 0"],
+        ),
+        ({"classes": 0, "units": 8, "affect": False}, ["AU1", "AU2"]),
+    ],
+)
 def test_a_recording_of_any_tasks_is_drawn_over_time(options, names):
     axes = plots.predicted(prediction(**options), note=NOTE)
-    assert len(axes) == 2 * options.get("affect", True) + bool(options["classes"] or options.get("units"))
+    assert len(axes) == 2 * options.get("affect", True) + bool(
+        options["classes"] or options.get("units")
+    )
     assert axes[-1].get_xlabel() == "time (s)"
     if names:
-        assert [label.get_text() for label in axes[-1].get_yticklabels()][:len(names)] == names
+        assert [label.get_text() for label in axes[-1].get_yticklabels()][: len(names)] == names
     assert axes[0].figure.get_supxlabel() == NOTE
 
 
 def test_a_class_is_dark_in_the_frames_that_it_was_decided_in():
     mesh = plots.predicted(prediction(affect=False))[0].collections[0]
-    assert mesh.get_array().reshape(3, 5).tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 1]]
+    assert mesh.get_array().reshape(3, 5).tolist() == [
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1],
+    ]

@@ -31,7 +31,9 @@ def shown(monkeypatch):
         drawn.append(trial)
         return plt.subplots(figsize=(1, 1))[1]
 
-    monkeypatch.setattr("IPython.display.display", lambda what, **options: displayed.append((what, options)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda what, **options: displayed.append((what, options))
+    )
     return show, drawn, displayed
 
 
@@ -49,8 +51,10 @@ def test_without_a_front_end_the_first_trial_is_a_static_picture(shown):
 def test_with_a_front_end_a_person_chooses_the_trial(shown, monkeypatch):
     show, drawn, displayed = shown
     monkeypatch.setattr(viewer, "has_front_end", lambda: True)
-    assert viewer.browse(["a", "b", "c"], show) is None  # a returned box would be shown a second time
-    (box, _), = displayed
+    assert (
+        viewer.browse(["a", "b", "c"], show) is None
+    )  # a returned box would be shown a second time
+    ((box, _),) = displayed
     (back, forth, names), picture = box.children[0].children, box.children[1]
     assert bytes(picture.value).startswith(PNG)
     names.value = "c"
@@ -72,7 +76,13 @@ class Faces:
 def trial(name="a", **more):
     times = np.arange(50) / 25
     sound = np.sin(2 * np.pi * 440 * np.arange(2 * 8000) / 8000)
-    parts = {"faces": Faces(), "sound": sound, "rate": 8000, "mel": np.full((64, 200), -30.0), "note": "a note"} | more
+    parts = {
+        "faces": Faces(),
+        "sound": sound,
+        "rate": 8000,
+        "mel": np.full((64, 200), -30.0),
+        "note": "a note",
+    } | more
     return plots.Trial(name, times, np.c_[times - 1, 1 - times], np.full((50, 2), np.nan), **parts)
 
 
@@ -85,10 +95,14 @@ def cursor(picture):
 def test_another_moment_moves_the_cursor_with_the_time_and_shows_its_face(parts):
     moments = plots.Moments(trial(**parts))
     places = [cursor(moments.picture(k)).mean() for k in (0, 10, 20, 40)]
-    assert np.diff(places) == pytest.approx(np.array([10, 10, 20]) * (places[3] - places[0]) / 40, abs=1.5)
+    assert np.diff(places) == pytest.approx(
+        np.array([10, 10, 20]) * (places[3] - places[0]) / 40, abs=1.5
+    )
     face = moments.picture(40)[100, 50]
     assert (face == (235 if parts.get("faces", 0) is None else 160)).all()
-    assert (moments.picture(2)[20, 20] == 235).all(), "a frame without a face is not another one's face"
+    assert (moments.picture(2)[20, 20] == 235).all(), (
+        "a frame without a face is not another one's face"
+    )
 
 
 def test_a_moment_takes_a_fraction_of_the_150_ms_that_are_asked_for():
@@ -120,12 +134,18 @@ def test_without_a_front_end_the_middle_moment_is_a_static_picture(shown):
         viewer.explore([], trial)
 
 
-def test_with_a_front_end_slider_and_list_change_the_picture_and_the_sound_is_that_of_the_moment(shown, monkeypatch):
+def test_with_a_front_end_slider_and_list_change_the_picture_and_the_sound_is_that_of_the_moment(
+    shown, monkeypatch
+):
     _, _, displayed = shown
     monkeypatch.setattr(viewer, "has_front_end", lambda: True)
     viewer.explore(["a", "b"], lambda name: trial(name, sound=np.linspace(0, 1, 16_000)))
-    (box, _), = displayed
-    chooser, (_, moment, hear), picture, sound = box.children[0], box.children[1].children, *box.children[2:]
+    ((box, _),) = displayed
+    chooser, (_, moment, hear), picture, sound = (
+        box.children[0],
+        box.children[1].children,
+        *box.children[2:],
+    )
     seen = [bytes(picture.value)]
     assert moment.value == 25
     moment.value = 40
@@ -143,7 +163,9 @@ def test_with_a_front_end_slider_and_list_change_the_picture_and_the_sound_is_th
     hear.click()
     with wave.open(io.BytesIO(bytes(sound.value))) as heard:
         later = np.frombuffer(heard.readframes(heard.getnframes()), "<i2") / 32767
-    assert later[0] == pytest.approx((49 / 25 - 1) / 2, abs=0.01), "from one second before the moment"
+    assert later[0] == pytest.approx((49 / 25 - 1) / 2, abs=0.01), (
+        "from one second before the moment"
+    )
 
 
 def test_a_kernel_without_a_server_has_no_front_end(monkeypatch):
@@ -162,7 +184,11 @@ def test_an_empty_list_of_trials_is_refused():
 
 
 def test_a_table_has_no_row_numbers_three_digits_and_blanks_where_there_is_no_value():
-    shown = viewer.table(pd.DataFrame({"trial": ["a", "b"], "share": [0.96666667, float("nan")], "n": [1234.0, -0.0]}))
+    shown = viewer.table(
+        pd.DataFrame(
+            {"trial": ["a", "b"], "share": [0.96666667, float("nan")], "n": [1234.0, -0.0]}
+        )
+    )
     assert repr(shown).split() == ["trial", "share", "n", "a", "0.967", "1234", "b", "0"]
     assert "<th></th>" not in shown._repr_html_()
     assert "NaN" not in shown._repr_html_()
@@ -176,7 +202,11 @@ def test_a_table_without_rows_is_a_sentence():
 
 def test_scores_stand_in_one_row_a_method_with_their_intervals():
     found = {"raw": {"valence": {"ccc": 0.5, "ci95": [0.4, 0.6]}, "arousal": {"ccc": None}}}
-    shown = repr(viewer.scores(metrics.ccc_table(found, {"training mean": {"valence": -0.0001, "arousal": 0.0}})))
+    shown = repr(
+        viewer.scores(
+            metrics.ccc_table(found, {"training mean": {"valence": -0.0001, "arousal": 0.0}})
+        )
+    )
     assert "0.50 [0.40, 0.60]" in shown
     assert "training mean" in shown
     assert "−0.00" not in shown

@@ -1,4 +1,6 @@
-"""LFAN's features of sound that is not as it should be: every frame has its row, or the trial is named."""
+"""LFAN's features of sound that is not as it should be: every frame has its row, or the trial is
+named.
+"""
 
 import wave
 
@@ -41,9 +43,23 @@ def write(root, rate, channels, seconds=FRAMES / FPS):
 
 
 def made(root, place, audio_path):
-    row = {"trial": "v", "person": "", "video": "v", "dataset": "folder", "split": "train", "subject": "v",
-           "video_path": "v.mp4", "audio_path": audio_path, "crops_dir": "", "va_path": "", "expression_path": "",
-           "action_units_path": "", "n_frames": FRAMES, "fps": float(FPS), "duration": FRAMES / FPS}
+    row = {
+        "trial": "v",
+        "person": "",
+        "video": "v",
+        "dataset": "folder",
+        "split": "train",
+        "subject": "v",
+        "video_path": "v.mp4",
+        "audio_path": audio_path,
+        "crops_dir": "",
+        "va_path": "",
+        "expression_path": "",
+        "action_units_path": "",
+        "n_frames": FRAMES,
+        "fps": float(FPS),
+        "duration": FRAMES / FPS,
+    }
     store = Store(place, "folder", root)
     for item in FEATURES:
         arrays.make(row, item, store)
@@ -51,7 +67,9 @@ def made(root, place, audio_path):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 1), (44_100, 2), (96_000, 2)])
-def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(root, tmp_path, rate, channels):
+def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(
+    root, tmp_path, rate, channels
+):
     mfcc, embedding = made(root, tmp_path, write(root, rate, channels))
     assert mfcc.shape == (FRAMES, 39)
     assert embedding.shape == (FRAMES, 128)
@@ -59,9 +77,9 @@ def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(root
     assert np.isfinite(embedding).all()
     loudness = mfcc[:, 12]  # the coefficient c0
     inside = np.zeros(FRAMES, bool)
-    inside[LOUD.start:LOUD.stop - 1] = True
+    inside[LOUD.start : LOUD.stop - 1] = True
     outside = np.ones(FRAMES, bool)
-    outside[LOUD.start - 1:LOUD.stop + 1] = False
+    outside[LOUD.start - 1 : LOUD.stop + 1] = False
     assert loudness[inside].min() > loudness[outside].max() + 20
 
 

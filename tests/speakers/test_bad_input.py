@@ -19,13 +19,19 @@ from tests.shared_files import shared
 
 SIZE = 16
 NARROW = {"visual_width": 1 / 16, "audio_width": 1 / 4, "attention_width": 1 / 4, "face_size": SIZE}
-NETS = {"light_asd": {"width": 1 / 8, "face_size": SIZE}, "talknet": NARROW, "talknet_mrope": NARROW}
+NETS = {
+    "light_asd": {"width": 1 / 8, "face_size": SIZE},
+    "talknet": NARROW,
+    "talknet_mrope": NARROW,
+}
 
 
 def detector(name, fps=25.0, window=30):
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    return speaker_scores.Detector(models.create(name, **NETS[name]).eval(), name, "box", SIZE, fps, window)
+    return speaker_scores.Detector(
+        models.create(name, **NETS[name]).eval(), name, "box", SIZE, fps, window
+    )
 
 
 def scores(monkeypatch, net, frames, fps, sound):
@@ -45,8 +51,14 @@ def scores(monkeypatch, net, frames, fps, sound):
 
     crops = np.random.default_rng(0).integers(0, 255, (frames, SIZE, SIZE)).astype(np.uint8)
     tracks = np.array([[frame, 0, *face(40, 30), 0] for frame in range(frames)], np.float32)
-    inputs = {"network": "x", "tracks": tracks, "time": np.arange(frames) / fps, "crops": crops, "sound": sound,
-              "sound_facts": {"t0": 0.0}}
+    inputs = {
+        "network": "x",
+        "tracks": tracks,
+        "time": np.arange(frames) / fps,
+        "crops": crops,
+        "sound": sound,
+        "sound_facts": {"t0": 0.0},
+    }
     speaker_arrays.make_scores(inputs, {}, Place, "cpu")
     return kept["array"]
 
@@ -66,9 +78,11 @@ def test_a_face_for_a_few_frames_has_finite_scores(monkeypatch, name, frames):
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_where_the_sound_ends_before_the_picture_silence_is_heard(monkeypatch, name):
     sound = noise(0.8)
-    sound[-1] = 0   # else pre-emphasis would be heard one sample longer
+    sound[-1] = 0  # else pre-emphasis would be heard one sample longer
     short = scores(monkeypatch, detector(name), 50, 25, sound)
-    padded = scores(monkeypatch, detector(name), 50, 25, np.concatenate([sound, np.zeros(3 * mfcc.RATE)]))
+    padded = scores(
+        monkeypatch, detector(name), 50, 25, np.concatenate([sound, np.zeros(3 * mfcc.RATE)])
+    )
     np.testing.assert_allclose(short, padded, atol=1e-5)
     assert np.isfinite(scores(monkeypatch, detector(name), 50, 25, np.zeros(0))).all()
 
@@ -98,13 +112,19 @@ def test_a_track_of_ten_minutes_is_never_taken_in_one_piece():
         return np.zeros((stop - start, 2, 2), np.uint8)
 
     net = speaker_scores.Detector(Blind(), "blind", "box", 2, 25.0, 500)
-    found = speaker_scores.score(net, faces, np.zeros(600 * mfcc.RATE, np.int16), mfcc.starts(15_000, 25))
+    found = speaker_scores.score(
+        net, faces, np.zeros(600 * mfcc.RATE, np.int16), mfcc.starts(15_000, 25)
+    )
     assert len(found) == 15_000
     assert max(asked) == 500
 
 
-@pytest.mark.parametrize(("name", "options"), [("jca", {}), ("tsav", {"width": 1 / 16, "face_size": 32})])
-def test_the_weights_of_a_network_that_does_not_tell_who_speaks_are_refused(tmp_path, name, options):
+@pytest.mark.parametrize(
+    ("name", "options"), [("jca", {}), ("tsav", {"width": 1 / 16, "face_size": 32})]
+)
+def test_the_weights_of_a_network_that_does_not_tell_who_speaks_are_refused(
+    tmp_path, name, options
+):
     torch.save(models.create(name, **options).state_dict(), tmp_path / "some.model")
     with pytest.raises(InputError) as told:
         speaker_scores.load(tmp_path / "some.model")
@@ -114,7 +134,14 @@ def test_the_weights_of_a_network_that_does_not_tell_who_speaks_are_refused(tmp_
 
 def test_a_trial_without_sound_has_no_column_of_who_is_heard(tmp_path):
     torch.save(models.create("light_asd").state_dict(), tmp_path / "light_asd_ava.model")
-    silent = {"trial": "v", "video": "v", "person": "", "audio_path": "", "video_path": "v.mp4", "crops_dir": ""}
+    silent = {
+        "trial": "v",
+        "video": "v",
+        "person": "",
+        "audio_path": "",
+        "video_path": "v.mp4",
+        "crops_dir": "",
+    }
     params = {"weights_root": tmp_path, "device": "cpu"}
     assert arrays.column(silent, params, Store(tmp_path, "video", tmp_path), make=True) is None
 
@@ -135,4 +162,4 @@ def test_a_video_without_a_face_gives_empty_files_and_a_sentence(tmp_path):
 
 
 def media_fitted(picture):
-    return picture[:picture.shape[0] // 2 * 2, :picture.shape[1] // 2 * 2]
+    return picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]

@@ -11,11 +11,15 @@ from lib.speakers import files, metrics
 
 
 # specs/asd.md §3.3
-@pytest.mark.parametrize(("scores", "labels", "answer"), [
-    ([.9, .8, .7, .6, .5, .4], [1, 0, 1, 1, 0, 1], 0.791667),
-    ([.9, .8, .7, .6], [0, 0, 1, 1], 0.5),
-    ([.9, .8, .7], [1, 1, 0], 1.0),
-    ([.1, .2, .3, .4, .5], [1, 0, 0, 1, 0], 0.45)])
+@pytest.mark.parametrize(
+    ("scores", "labels", "answer"),
+    [
+        ([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], [1, 0, 1, 1, 0, 1], 0.791667),
+        ([0.9, 0.8, 0.7, 0.6], [0, 0, 1, 1], 0.5),
+        ([0.9, 0.8, 0.7], [1, 1, 0], 1.0),
+        ([0.1, 0.2, 0.3, 0.4, 0.5], [1, 0, 0, 1, 0], 0.45),
+    ],
+)
 def test_ap_has_the_known_answers(scores, labels, answer):
     assert metrics.ava_ap(np.array(scores), np.array(labels)) == pytest.approx(answer, abs=1e-6)
 
@@ -38,17 +42,19 @@ def test_ap_is_that_of_the_definition_on_random_scores():
     generator = np.random.default_rng(0)
     for n in (1, 7, 200):
         scores, labels = generator.permutation(n) / n, np.append(generator.integers(0, 2, n - 1), 1)
-        assert metrics.ava_ap(scores, labels) == pytest.approx(by_the_book(scores.tolist(), labels.tolist()))
+        assert metrics.ava_ap(scores, labels) == pytest.approx(
+            by_the_book(scores.tolist(), labels.tolist())
+        )
 
 
 def test_undefined_labels_do_not_count_and_without_a_speaker_there_is_no_ap():
-    assert metrics.ava_ap(np.array([.9, .8, .1]), np.array([-1, 1, 0])) == 1
-    assert np.isnan(metrics.ava_ap(np.array([.9, .8]), np.array([0, 0])))
+    assert metrics.ava_ap(np.array([0.9, 0.8, 0.1]), np.array([-1, 1, 0])) == 1
+    assert np.isnan(metrics.ava_ap(np.array([0.9, 0.8]), np.array([0, 0])))
     assert np.isnan(metrics.ava_ap(np.array([]), np.array([], int)))
 
 
 def test_tied_scores_are_ordered_by_name_and_counted():
-    scores, labels = np.array([.5, .5, .1]), np.array([0, 1, 0])
+    scores, labels = np.array([0.5, 0.5, 0.1]), np.array([0, 1, 0])
     assert metrics.ava_ap(scores, labels, ["b", "a", "c"]) == 1
     assert metrics.ava_ap(scores, labels, ["a", "b", "c"]) == 0.5
     assert metrics.ties(scores) == 2
@@ -56,9 +62,9 @@ def test_tied_scores_are_ordered_by_name_and_counted():
 
 def test_a_labelled_face_without_a_score_is_an_error():
     with pytest.raises(InputError, match="1 labelled faces have no score"):
-        metrics.ava_ap(np.array([np.nan, .5]), np.array([1, 0]))
+        metrics.ava_ap(np.array([np.nan, 0.5]), np.array([1, 0]))
     with pytest.raises(InputError, match="labels"):
-        metrics.ava_ap(np.array([.1, .5]), np.array([2, 0]))
+        metrics.ava_ap(np.array([0.1, 0.5]), np.array([2, 0]))
 
 
 def test_a_million_faces_take_less_than_two_seconds():
@@ -73,8 +79,13 @@ def test_a_million_faces_take_less_than_two_seconds():
 
 def test_scores_of_a_run_have_an_interval_over_videos():
     generator = np.random.default_rng(0)
-    labels = {f"{video}_{face}": generator.integers(-1, 2, 50) for video in range(9) for face in range(2)}
-    predictions = {name: np.clip(values * 0.3 + generator.random(50) * 0.5, 0, 1) for name, values in labels.items()}
+    labels = {
+        f"{video}_{face}": generator.integers(-1, 2, 50) for video in range(9) for face in range(2)
+    }
+    predictions = {
+        name: np.clip(values * 0.3 + generator.random(50) * 0.5, 0, 1)
+        for name, values in labels.items()
+    }
     videos = {name: name.split("_")[0] for name in labels}
     found = metrics.speaking_scores(labels, predictions, videos, n=50)
     low, high = found["ci95"]
@@ -82,7 +93,7 @@ def test_scores_of_a_run_have_an_interval_over_videos():
     assert found["n_trials"] == 18
     assert found["n_frames"] == sum(int((values >= 0).sum()) for values in labels.values())
     assert "9 labelled trials" not in str(found)
-    few = metrics.speaking_scores({"a": np.array([1, 0])}, {"a": np.array([.9, .1])}, n=10)
+    few = metrics.speaking_scores({"a": np.array([1, 0])}, {"a": np.array([0.9, 0.1])}, n=10)
     assert few["ci95"] is None
     assert few["accuracy"] == few["balanced_accuracy"] == 1
 
@@ -90,24 +101,35 @@ def test_scores_of_a_run_have_an_interval_over_videos():
 def test_probabilities_that_are_right_as_often_as_they_say_are_calibrated():
     probability = np.repeat([0.25, 0.75], 4)
     assert metrics.calibration_error(probability, np.array([1, 0, 0, 0, 1, 1, 1, 0])) == 0
-    assert metrics.calibration_error(probability, np.array([0, 0, 0, 0, 1, 1, 1, 1])) == pytest.approx(0.25)
+    assert metrics.calibration_error(
+        probability, np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    ) == pytest.approx(0.25)
     assert metrics.calibration_error(np.array([1.0, 0.0, 0.5]), np.array([0, 1, -1])) == 1
     assert np.isnan(metrics.calibration_error(np.array([0.5]), np.array([-1])))
 
 
 def test_ap_by_size_and_by_number_of_faces_splits_all_faces():
-    scores, labels = np.array([.9, .8, .7, .6]), np.array([1, 0, 0, 1])
+    scores, labels = np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 0, 0, 1])
     small = metrics.ap_by_size(scores, labels, np.array([10, 20, 200, 300]))
     assert small["faces"].tolist() == [2, 2]
     assert small["ap"].tolist() == [1.0, 0.5]
-    faces = metrics.ap_by_faces(scores, labels, np.array(["a", "a", "b", "b"]), np.array([0, 0, 0, 1]))
+    faces = metrics.ap_by_faces(
+        scores, labels, np.array(["a", "a", "b", "b"]), np.array([0, 0, 0, 1])
+    )
     assert dict(zip(faces["faces a frame"], faces["ap"], strict=True)) == {1: 0.5, 2: 1.0}
 
 
 def test_the_breakdown_of_trials_counts_faces_of_one_frame_and_one_recording_together():
-    boxes = {name: np.full((2, 4), width) for name, width in (("a_1", 40.0), ("a_2", 40.0), ("b_1", 300.0))}
+    boxes = {
+        name: np.full((2, 4), width)
+        for name, width in (("a_1", 40.0), ("a_2", 40.0), ("b_1", 300.0))
+    }
     labels = {"a_1": np.array([1, 0]), "a_2": np.array([0, -1]), "b_1": np.array([0, 0])}
-    scores = {"a_1": np.array([0.9, 0.1]), "a_2": np.array([0.95, 0.1]), "b_1": np.array([0.5, 0.5])}
+    scores = {
+        "a_1": np.array([0.9, 0.1]),
+        "a_2": np.array([0.95, 0.1]),
+        "b_1": np.array([0.5, 0.5]),
+    }
     found = metrics.breakdown(labels, scores, boxes, {"a_1": "a", "a_2": "a", "b_1": "b"})
     assert [row["faces"] for row in found["by_size"]] == [3, 2]
     assert found["by_size"][1]["ap"] is None
@@ -122,31 +144,33 @@ FACE = [0, 0, 9, 9]
 
 def test_every_speaker_found_first_gives_a_map_of_one():
     truth = {"v": np.array([[0, *FACE], [1, *FACE]])}
-    found = {"v": np.array([[0, *FACE, .9], [1, *FACE, .8], [2, *FACE, .1]])}
+    found = {"v": np.array([[0, *FACE, 0.9], [1, *FACE, 0.8], [2, *FACE, 0.1]])}
     assert metrics.ego4d_map(found, truth) == 1
 
 
 def test_a_speaker_that_was_not_found_costs_recall_and_a_face_without_speaker_precision():
     truth = {"v": np.array([[0, *FACE], [1, *FACE]])}
-    assert metrics.ego4d_map({"v": np.array([[0, *FACE, .9]])}, truth) == 0.5
-    first_wrong = {"v": np.array([[5, *FACE, .9], [0, *FACE, .8], [1, *FACE, .7]])}
+    assert metrics.ego4d_map({"v": np.array([[0, *FACE, 0.9]])}, truth) == 0.5
+    first_wrong = {"v": np.array([[5, *FACE, 0.9], [0, *FACE, 0.8], [1, *FACE, 0.7]])}
     assert metrics.ego4d_map(first_wrong, truth) == pytest.approx(2 / 3)
 
 
 def test_a_second_detection_of_a_speaker_is_wrong_and_overlap_counts_pixels_inclusively():
     truth = {"v": np.array([[0, *FACE]])}
     # The first hit counts, the second one comes after it and costs nothing.
-    assert metrics.ego4d_map({"v": np.array([[0, *FACE, .5], [0, 1, 0, 10, 9, .9]])}, truth) == 1
-    twice = {"v": np.array([[0, *FACE, .9], [0, 1, 0, 10, 9, .8], [1, *FACE, .7]])}
-    assert metrics.ego4d_map(twice, {"v": np.array([[0, *FACE], [1, *FACE]])}) == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.ego4d_map({"v": np.array([[0, *FACE, 0.5], [0, 1, 0, 10, 9, 0.9]])}, truth) == 1
+    twice = {"v": np.array([[0, *FACE, 0.9], [0, 1, 0, 10, 9, 0.8], [1, *FACE, 0.7]])}
+    assert metrics.ego4d_map(twice, {"v": np.array([[0, *FACE], [1, *FACE]])}) == pytest.approx(
+        (1 + 2 / 3) / 2
+    )
     # 10×10 against 10×5: 50 of 100 pixels, just enough; one row less is not.
-    assert metrics.ego4d_map({"v": np.array([[0, 0, 0, 9, 4, .9]])}, truth) == 1
-    assert metrics.ego4d_map({"v": np.array([[0, 0, 0, 9, 3, .9]])}, truth) == 0
+    assert metrics.ego4d_map({"v": np.array([[0, 0, 0, 9, 4, 0.9]])}, truth) == 1
+    assert metrics.ego4d_map({"v": np.array([[0, 0, 0, 9, 3, 0.9]])}, truth) == 0
 
 
 def test_frames_and_videos_are_not_mixed_up():
     truth = {"v": np.array([[0, *FACE]]), "w": np.zeros((0, 5))}
-    found = {"v": np.array([[1, *FACE, .9]]), "w": np.array([[0, *FACE, .9]])}
+    found = {"v": np.array([[1, *FACE, 0.9]]), "w": np.array([[0, *FACE, 0.9]])}
     assert metrics.ego4d_map(found, truth) == 0
     with pytest.raises(InputError, match="not a number"):
         metrics.ego4d_map({"v": np.array([[0, *FACE, np.nan]])}, truth)
@@ -154,7 +178,9 @@ def test_frames_and_videos_are_not_mixed_up():
 
 def slow_map(found, truth):
     """PASCAL's matching as specs/asd.md §1.5 spells it out, box by box."""
-    rows = sorted(((video, *row) for video, some in found.items() for row in some), key=lambda row: -row[-1])
+    rows = sorted(
+        ((video, *row) for video, some in found.items() for row in some), key=lambda row: -row[-1]
+    )
     used, hits = set(), []
     for video, frame, *box, _ in rows:
         best, owner = -1.0, None
@@ -169,8 +195,14 @@ def slow_map(found, truth):
         hits.append(best >= 0.5 and owner not in used)
         used |= {owner} if best >= 0.5 else set()
     positives = sum(map(len, truth.values()))
-    return by_the_book([-i for i in range(len(hits) + positives - sum(hits))],
-                       [int(hit) for hit in hits] + [0] * (positives - sum(hits))) * sum(hits) / positives
+    return (
+        by_the_book(
+            [-i for i in range(len(hits) + positives - sum(hits))],
+            [int(hit) for hit in hits] + [0] * (positives - sum(hits)),
+        )
+        * sum(hits)
+        / positives
+    )
 
 
 def test_map_is_that_of_the_definition_on_random_boxes():
@@ -189,9 +221,13 @@ def test_map_is_that_of_the_definition_on_random_boxes():
 
 # ---- files
 
+
 def ava(scores=(0.9, 0.2)):
-    box = [.1, .1, .3, .3]
-    rows = [["v", "0.04", *box, "SPEAKING_AUDIBLE", "v:0"], ["v", "0.08", *box, "NOT_SPEAKING", "v:0"]]
+    box = [0.1, 0.1, 0.3, 0.3]
+    rows = [
+        ["v", "0.04", *box, "SPEAKING_AUDIBLE", "v:0"],
+        ["v", "0.08", *box, "NOT_SPEAKING", "v:0"],
+    ]
     table = pd.DataFrame(rows, columns=list(files.AVA_COLUMNS))
     return table.assign(score=scores)
 
@@ -205,15 +241,22 @@ def test_ava_files_are_read_as_they_were_written_and_scored_in_any_order(tmp_pat
 
 def test_the_real_ava_style_file_is_read(tmp_path):
     from tests.shared_files import shared
+
     table = files.read_ava(shared("media/grid_dialogue_2faces-activespeaker.csv"))
     assert len(table) == 600
-    perfect = table.assign(score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0, label="SPEAKING_AUDIBLE")
+    perfect = table.assign(
+        score=(table["label"] == "SPEAKING_AUDIBLE") * 1.0, label="SPEAKING_AUDIBLE"
+    )
     assert files.ava_ap(table, perfect)["ap"] == 1
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda t: t.iloc[:1], "1 faces are in one file only"),
-    (lambda t: t.assign(x1=t["x1"] + 0.01), "the boxes of 2 faces differ")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.iloc[:1], "1 faces are in one file only"),
+        (lambda t: t.assign(x1=t["x1"] + 0.01), "the boxes of 2 faces differ"),
+    ],
+)
 def test_predictions_that_do_not_match_face_by_face_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         files.ava_ap(ava(), change(ava().assign(label="SPEAKING_AUDIBLE")))
@@ -224,10 +267,16 @@ def test_a_prediction_of_another_label_than_avas_is_refused():
         files.ava_ap(ava(), ava())
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("v,0.04,a,0,1,1,NOT_SPEAKING,e\n", "not a number"), ("v,0.04,0,0,1,1,MUMBLING,e\n", "label 'MUMBLING'"),
-    ("v,0.04,0,0,1\n", "5 columns"), ("v,0.04,0,0,1,nan,NOT_SPEAKING,e\n", "not finite"),
-    ("v,0.04,0,0,1,1,NOT_SPEAKING,e\n" * 2, "twice")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("v,0.04,a,0,1,1,NOT_SPEAKING,e\n", "not a number"),
+        ("v,0.04,0,0,1,1,MUMBLING,e\n", "label 'MUMBLING'"),
+        ("v,0.04,0,0,1\n", "5 columns"),
+        ("v,0.04,0,0,1,nan,NOT_SPEAKING,e\n", "not finite"),
+        ("v,0.04,0,0,1,1,NOT_SPEAKING,e\n" * 2, "twice"),
+    ],
+)
 def test_a_bad_line_of_an_ava_file_is_named(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=message):
@@ -235,8 +284,18 @@ def test_a_bad_line_of_an_ava_file_is_named(tmp_path, text, message):
 
 
 def test_ego4d_files_are_read_as_they_were_written_and_scored(tmp_path):
-    found = pd.DataFrame({"frame": [0, 1], "pid": ["1", "2"], "x1": [0., 0], "y1": [0., 0], "x2": [9., 9],
-                          "y2": [9., 9], "score": [1.2345678, -3.5], "label": [1, 0]})
+    found = pd.DataFrame(
+        {
+            "frame": [0, 1],
+            "pid": ["1", "2"],
+            "x1": [0.0, 0],
+            "y1": [0.0, 0],
+            "x2": [9.0, 9],
+            "y2": [9.0, 9],
+            "score": [1.2345678, -3.5],
+            "label": [1, 0],
+        }
+    )
     path = files.write_ego4d(tmp_path / "results" / "0.txt", found)
     assert path.read_text().splitlines()[0] == "0 1 0 0 9 9 1.2345678 1"
     pd.testing.assert_frame_equal(files.read_ego4d(path).astype({"label": int}), found)

@@ -8,8 +8,18 @@ from lib.speakers import roles
 def test_roles_of_sure_scores_are_what_one_would_say():
     speaking = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
     found = roles.roles(speaking, np.array([1.0, 1.0, 1.0, 0.0]))
-    assert [roles.ROLES[k] for k in found[0].argmax(-1)] == ["self", "other", "off-screen", "silent"]
-    assert [roles.ROLES[k] for k in found[1].argmax(-1)] == ["other", "self", "off-screen", "silent"]
+    assert [roles.ROLES[k] for k in found[0].argmax(-1)] == [
+        "self",
+        "other",
+        "off-screen",
+        "silent",
+    ]
+    assert [roles.ROLES[k] for k in found[1].argmax(-1)] == [
+        "other",
+        "self",
+        "off-screen",
+        "silent",
+    ]
     np.testing.assert_allclose(found.sum(-1), 1)
 
 
@@ -52,10 +62,14 @@ def test_error_is_split_by_who_speaks_and_shuffling_takes_the_difference_away():
     generator = np.random.default_rng(0)
     labels, predictions, groups = {}, {}, {}
     for trial in map(str, range(10)):
-        group = np.repeat(generator.permutation(3).repeat(4), 25).astype(np.int8)   # 300 frames
+        group = np.repeat(generator.permutation(3).repeat(4), 25).astype(np.int8)  # 300 frames
         truth = np.sin(np.arange(300)[:, None] / 20 + generator.uniform(0, 6, 2))
         noise = generator.normal(0, 1, (300, 2)) * (group == 1)[:, None]
-        labels[trial], predictions[trial], groups[trial] = truth, np.clip(truth + noise, -1, 1), group
+        labels[trial], predictions[trial], groups[trial] = (
+            truth,
+            np.clip(truth + noise, -1, 1),
+            group,
+        )
     found = roles.va_by_group(labels, predictions, groups, bootstrap=50)
     assert found["speaking"]["valence"]["mae"] == 0
     assert found["somebody else speaking"]["valence"]["mae"] > 0.3

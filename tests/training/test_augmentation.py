@@ -33,10 +33,18 @@ def place(picture):
 
 
 def test_the_same_generator_gives_the_same_clip_and_segment(pictures, segment):
-    assert np.array_equal(augmentation.clip(pictures, random_of(3)), augmentation.clip(pictures, random_of(3)))
-    assert np.array_equal(augmentation.mel(segment, random_of(3)), augmentation.mel(segment, random_of(3)))
-    assert not np.array_equal(augmentation.clip(pictures, random_of(3)), augmentation.clip(pictures, random_of(4)))
-    assert not np.array_equal(augmentation.mel(segment, random_of(3)), augmentation.mel(segment, random_of(4)))
+    assert np.array_equal(
+        augmentation.clip(pictures, random_of(3)), augmentation.clip(pictures, random_of(3))
+    )
+    assert np.array_equal(
+        augmentation.mel(segment, random_of(3)), augmentation.mel(segment, random_of(3))
+    )
+    assert not np.array_equal(
+        augmentation.clip(pictures, random_of(3)), augmentation.clip(pictures, random_of(4))
+    )
+    assert not np.array_equal(
+        augmentation.mel(segment, random_of(3)), augmentation.mel(segment, random_of(4))
+    )
 
 
 def test_shape_and_type_stay_and_the_input_is_not_touched(pictures, segment):
@@ -82,7 +90,9 @@ def test_motion_goes_on_in_one_direction_mirrored_or_not(pictures):
 
 def test_light_changes_within_bounds():
     grey = np.full((8, SIDE, SIDE, 3), 128, np.uint8)
-    means = np.array([augmentation.clip(grey, random_of(seed)).mean(axis=(0, 1, 2)) for seed in range(60)])
+    means = np.array(
+        [augmentation.clip(grey, random_of(seed)).mean(axis=(0, 1, 2)) for seed in range(60)]
+    )
     assert means.std(axis=0).min() > 5, "brightness varies"
     assert (means[:, 0] - means[:, 2]).std() > 2, "so does the tint"
     assert means.min() > 128 * 0.55
@@ -117,13 +127,15 @@ def test_bands_are_shifted_by_two_at_most():
     peak = np.zeros((1, 64, 50), np.float32)
     peak[:, 30] = 50
     found = [augmentation.mel(peak, random_of(seed))[0].max(axis=1) for seed in range(80)]
-    uncovered = [int(bands.argmax()) for bands in found if bands.max() > 10]  # a mask may cover the peak
+    uncovered = [
+        int(bands.argmax()) for bands in found if bands.max() > 10
+    ]  # a mask may cover the peak
     assert set(uncovered) == {28, 29, 30, 31, 32}
 
 
 def test_a_mask_moves_with_its_picture_and_left_and_right_change_places_in_a_mirror(pictures):
     masks = np.zeros((8, SIDE, SIDE), np.uint8)
-    masks[:, 14:20, 8:14], masks[:, 14:20, 34:40] = 223, 191   # left and right brow
+    masks[:, 14:20, 8:14], masks[:, 14:20, 34:40] = 223, 191  # left and right brow
     mirrored = 0
     for seed in range(20):
         found = augmentation.clip(pictures, random_of(seed), masks)
@@ -131,7 +143,9 @@ def test_a_mask_moves_with_its_picture_and_left_and_right_change_places_in_a_mir
         assert np.array_equal(found[..., :3], augmentation.clip(pictures, random_of(seed)))
         assert set(np.unique(found[..., 3])) == {0, 191, 223}
         columns = [np.nonzero(found[0, :, :, 3] == grey)[1].mean() for grey in (223, 191)]
-        assert columns[0] < columns[1], "the left brow stays on the left, whichever way the picture is turned"
+        assert columns[0] < columns[1], (
+            "the left brow stays on the left, whichever way the picture is turned"
+        )
         mirrored += place(found[0, ..., :3])[1] > SIDE / 2
     assert 0 < mirrored < 20
 

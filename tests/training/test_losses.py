@@ -47,7 +47,7 @@ def test_unlabelled_entries_change_neither_value_nor_gradient(kind, rules):
     target[0, :, 0] = NAN
     target[2, 3] = NAN
     value, gradient = None, None
-    for other in (0.0, 100.0, NAN):   # what the network says where there is no label
+    for other in (0.0, 100.0, NAN):  # what the network says where there is no label
         prediction = torch.rand(4, 6, 2, generator=torch.Generator().manual_seed(1))
         prediction = torch.where(torch.isnan(target), other, prediction).requires_grad_()
         loss = losses.va_loss(prediction, target, kind, rules=rules)
@@ -74,15 +74,20 @@ def test_masked_steps_count_as_unlabelled():
     mask = torch.arange(100) < 60
     assert torch.equal(losses.ccc_loss(x, y, mask), losses.ccc_loss(x[:60], y[:60]))
     prediction, target = torch.stack([x, x], -1), torch.stack([y, y], -1)
-    assert torch.equal(losses.va_loss(prediction, target, "mse", mask),
-                       losses.va_loss(prediction[:60], target[:60], "mse"))
+    assert torch.equal(
+        losses.va_loss(prediction, target, "mse", mask),
+        losses.va_loss(prediction[:60], target[:60], "mse"),
+    )
 
 
-@pytest.mark.parametrize("loss", [
-    lambda p: losses.va_loss(p, torch.full((5, 2), NAN), "mse_ccc"),
-    lambda p: losses.expression_loss(p, torch.full((5,), -1)),
-    lambda p: losses.action_unit_loss(p, torch.full((5, 2), -1)),
-])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda p: losses.va_loss(p, torch.full((5, 2), NAN), "mse_ccc"),
+        lambda p: losses.expression_loss(p, torch.full((5,), -1)),
+        lambda p: losses.action_unit_loss(p, torch.full((5, 2), -1)),
+    ],
+)
 def test_a_batch_without_labels_gives_zero_with_a_gradient_of_zeros(loss):
     prediction = torch.full((5, 2), NAN, requires_grad=True)
     value = loss(prediction)
@@ -92,8 +97,16 @@ def test_a_batch_without_labels_gives_zero_with_a_gradient_of_zeros(loss):
 
 
 @pytest.mark.parametrize("rules", ["corrected", "published"])
-@pytest.mark.parametrize(("prediction", "target"), [([0.3], [0.3]), ([0.3], [0.5]), ([0.2, 0.2], [0.2, 0.2]),
-                                                    ([0.2, 0.2], [-0.1, 0.4]), ([0.1, 0.2], [0.5, 0.5])])
+@pytest.mark.parametrize(
+    ("prediction", "target"),
+    [
+        ([0.3], [0.3]),
+        ([0.3], [0.5]),
+        ([0.2, 0.2], [0.2, 0.2]),
+        ([0.2, 0.2], [-0.1, 0.4]),
+        ([0.1, 0.2], [0.5, 0.5]),
+    ],
+)
 def test_degenerate_batches_give_a_ccc_of_zero_and_finite_gradients(prediction, target, rules):
     x = torch.tensor(prediction, requires_grad=True)
     loss = losses.ccc_loss(x, torch.tensor(target), rules=rules)
@@ -150,15 +163,18 @@ def test_guessed_shares_count_only_where_there_is_no_label():
 def test_shares_without_a_guess_change_nothing():
     logits, target = torch.randn(4, 3), torch.tensor([0, 2, -1, 1])
     nothing = torch.full((4, 3), float("nan"))
-    torch.testing.assert_close(losses.expression_loss(logits, target, nothing), losses.expression_loss(logits, target))
+    torch.testing.assert_close(
+        losses.expression_loss(logits, target, nothing), losses.expression_loss(logits, target)
+    )
 
 
 # ---- one CCC a window
 
+
 def test_window_loss_is_the_mean_of_one_ccc_a_window():
     x, y = torch.randn(3, 50), torch.randn(3, 50)
     y[0, :20], y[2] = float("nan"), float("nan")
-    y[2, 4] = 0.3   # a single label says nothing
+    y[2, 4] = 0.3  # a single label says nothing
     alone = [losses.ccc_loss(x[row], y[row]) for row in (0, 1)]
     assert torch.allclose(losses.window_ccc_loss(x, y), sum(alone) / 2)
 

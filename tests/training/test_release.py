@@ -8,11 +8,15 @@ from lib.training import release
 from lib.training.release import Course
 from lib.training.trainer import State
 
-PUBLISHED = Course(groups=3, milestones=(0,), min_lr=1e-6, patience=5, factor=0.1, reset_stale=False)
+PUBLISHED = Course(
+    groups=3, milestones=(0,), min_lr=1e-6, patience=5, factor=0.1, reset_stale=False
+)
 
 
 def simulate(course, scores, lr=1e-5, patience=20, epochs=100):
-    """What a trainer does with these scores (the last one for ever): releases {group: epoch}, the epoch it ended at."""
+    """What a trainer does with these scores (the last one for ever): releases {group: epoch}, the
+    epoch it ended at.
+    """
     state, released = State(), {}
     while state.epoch < epochs:
         if state.epoch and release.waited(course, state, for_stop=True) >= patience:

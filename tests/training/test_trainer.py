@@ -1,4 +1,6 @@
-"""Training: resumed to the same numbers, refused where it is another one, checkpoints that strangers may open."""
+"""Training: resumed to the same numbers, refused where it is another one, checkpoints that
+strangers may open.
+"""
 
 import errno
 import math
@@ -33,8 +35,12 @@ def tiny(tmp_path_factory):
 def trainer(root, folder, name="jca", on_epoch=(), trials=None, **changes):
     changes = {"epochs": EPOCHS, **changes}
     folder.mkdir(exist_ok=True)
-    return Trainer(tiny_set.create(name, root, **changes), tiny_set.table(root) if trials is None else trials, folder,
-                   on_epoch)
+    return Trainer(
+        tiny_set.create(name, root, **changes),
+        tiny_set.table(root) if trials is None else trials,
+        folder,
+        on_epoch,
+    )
 
 
 def weights(folder, name="last"):
@@ -44,11 +50,15 @@ def weights(folder, name="last"):
 def equal(first, second):
     """Bit by bit, through mappings and lists; what took how long does not count."""
     if isinstance(first, torch.Tensor):
-        return first.dtype == second.dtype and first.shape == second.shape and \
-            first.numpy().tobytes() == second.numpy().tobytes()
+        return (
+            first.dtype == second.dtype
+            and first.shape == second.shape
+            and first.numpy().tobytes() == second.numpy().tobytes()
+        )
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(
-            equal(first[key], second[key]) for key in first if key != "seconds")
+            equal(first[key], second[key]) for key in first if key != "seconds"
+        )
     if isinstance(first, list | tuple):
         return len(first) == len(second) and all(map(equal, first, second))
     return first == second or (first != first and second != second)
@@ -61,7 +71,9 @@ def same_end(one, other):
         assert equal(there["model"], here["model"])
         assert equal(there["optimizer"], here["optimizer"])
         assert equal(there["state"], here["state"])
-    tables = [pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in (one, other)]
+    tables = [
+        pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in (one, other)
+    ]
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -84,11 +96,20 @@ def ctrl_c():
 
 
 # The course that depends most on where it was stopped.
-COURSE = {**{name: {"schedule": "onecycle", "batch_size": 4} for name in ("jca", "rjca", "dca", "jca_paper")},
-          "tsav": {"schedule": "plateau"}, "lfan_backbone": {"schedule": "onecycle"},
-          # Released at the start of the second epoch, with the weights of the best one.
-          "lfan": {"schedule": "plateau", "batch_size": 2,
-                   "options": {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}}}
+COURSE = {
+    **{
+        name: {"schedule": "onecycle", "batch_size": 4}
+        for name in ("jca", "rjca", "dca", "jca_paper")
+    },
+    "tsav": {"schedule": "plateau"},
+    "lfan_backbone": {"schedule": "onecycle"},
+    # Released at the start of the second epoch, with the weights of the best one.
+    "lfan": {
+        "schedule": "plateau",
+        "batch_size": 2,
+        "options": {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2},
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +128,11 @@ def whole(tiny, tmp_path_factory):
 
 # ---- resuming
 
+
 @every_recipe
-def test_a_training_stopped_at_the_end_of_an_epoch_goes_on_to_the_same_numbers(tiny, tmp_path, whole, name):
+def test_a_training_stopped_at_the_end_of_an_epoch_goes_on_to_the_same_numbers(
+    tiny, tmp_path, whole, name
+):
     class Stop(Exception):
         pass
 
@@ -124,16 +148,22 @@ def test_a_training_stopped_at_the_end_of_an_epoch_goes_on_to_the_same_numbers(t
 
 @every_recipe
 @pytest.mark.parametrize("batches", [2, -1])
-def test_a_training_interrupted_inside_an_epoch_goes_on_to_the_same_numbers(tiny, tmp_path, whole, name, batches):
+def test_a_training_interrupted_inside_an_epoch_goes_on_to_the_same_numbers(
+    tiny, tmp_path, whole, name, batches
+):
     first = trainer(tiny, tmp_path, name, **COURSE[name])
     per_epoch = [row["batches"] for row in weights(whole(name))["state"]["history"]]
     assert min(per_epoch) >= 3, "or it would not be the middle"
-    batches = batches if batches > 0 else per_epoch[0] + per_epoch[1]  # -1: in the last batch of the second epoch
+    batches = (
+        batches if batches > 0 else per_epoch[0] + per_epoch[1]
+    )  # -1: in the last batch of the second epoch
     interrupt_after(first.recipe, batches, ctrl_c)
-    with pytest.raises(KeyboardInterrupt, match=r"stopped in epoch \d after batch \d+ of \d+; start again"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"stopped in epoch \d after batch \d+ of \d+; start again"
+    ):
         first.fit()
     stopped = weights(tmp_path)["state"]
-    assert sum(per_epoch[:stopped["epoch"]]) + stopped["batch"] == batches
+    assert sum(per_epoch[: stopped["epoch"]]) + stopped["batch"] == batches
     second = trainer(tiny, tmp_path, name, **COURSE[name])
     done = interrupt_after(second.recipe, 0, None)
     second.fit()
@@ -155,7 +185,9 @@ def test_many_interrupts_change_nothing_either(tiny, tmp_path, whole):
 
 
 def test_an_interrupt_between_batches_is_not_lost(tiny, tmp_path):
-    """During validation or a report the wish is noted, and granted before the next epoch or the next notebook."""
+    """During validation or a report the wish is noted, and granted before the next epoch or the
+    next notebook.
+    """
     for number, epochs in ((0, EPOCHS), (1, 1)):
         folder = tmp_path / str(number)
         one = trainer(tiny, folder, on_epoch=[lambda history: ctrl_c()], epochs=epochs)
@@ -206,9 +238,13 @@ def test_device_workers_and_places_may_differ_when_a_training_goes_on(tiny, tmp_
 
 
 def test_what_no_training_depends_on_may_differ_when_it_goes_on(tiny, tmp_path):
-    """The clips' folder moved, and 01 measured for longer: the runner says that it goes on, so it does."""
+    """The clips' folder moved, and 01 measured for longer: the runner says that it goes on, so it
+    does.
+    """
     trainer(tiny, tmp_path, epochs=1).fit()
-    moved = trainer(tiny, tmp_path, epochs=1, clips_root=str(tmp_path / "clips"), measure_seconds=1.0)
+    moved = trainer(
+        tiny, tmp_path, epochs=1, clips_root=str(tmp_path / "clips"), measure_seconds=1.0
+    )
     moved.resume()
     assert moved.state.epoch == 1
 
@@ -222,11 +258,20 @@ def test_a_training_does_not_go_on_with_an_edited_network(tiny, tmp_path, monkey
         trainer(tiny, tmp_path).fit()
 
 
-@pytest.mark.parametrize(("changes", "told"), [
-    ({"lr": 0.01}, r"lr \(0.001 there, 0.01 now\)"),
-    ({"seed": 19, "batch_size": 4}, r"batch_size \(8 there, 4 now\), seed \(13 there, 19 now\)"),
-    ({"options": {"phases": 3}}, "options .*'phases': 2.*'phases': 3")])
-def test_a_folder_with_a_training_of_other_parameters_is_refused_and_names_them(tiny, tmp_path, changes, told):
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"lr": 0.01}, r"lr \(0.001 there, 0.01 now\)"),
+        (
+            {"seed": 19, "batch_size": 4},
+            r"batch_size \(8 there, 4 now\), seed \(13 there, 19 now\)",
+        ),
+        ({"options": {"phases": 3}}, "options .*'phases': 2.*'phases': 3"),
+    ],
+)
+def test_a_folder_with_a_training_of_other_parameters_is_refused_and_names_them(
+    tiny, tmp_path, changes, told
+):
     trainer(tiny, tmp_path, epochs=1).fit()
     before = (tmp_path / "checkpoints" / "last.pt").read_bytes()
     with pytest.raises(InputError, match=told) as refused:
@@ -243,6 +288,7 @@ def test_a_training_of_another_recipe_is_refused(tiny, tmp_path):
 
 
 # ---- the same seed
+
 
 def test_the_same_seed_gives_the_same_training_and_another_one_another(tiny, tmp_path):
     torch.manual_seed(77)  # whatever was drawn before
@@ -275,6 +321,7 @@ def test_dropout_does_not_depend_on_what_was_drawn_before(tiny, tmp_path):
 
 # ---- best, last, early stop
 
+
 def scored(one, scores):
     """Let validation find these scores, one an epoch."""
     one._validate = iter([{"score": float(score)} for score in scores]).__next__
@@ -284,7 +331,9 @@ def scored(one, scores):
 def test_best_is_the_epoch_with_the_highest_score_and_last_the_last(tiny, tmp_path):
     saved = []
     one = scored(trainer(tiny, tmp_path, epochs=4), [0.1, 0.5, 0.3, 0.5])
-    one.on_epoch = [lambda history: saved.append({k: v.clone() for k, v in one.model.state_dict().items()})]
+    one.on_epoch = [
+        lambda history: saved.append({k: v.clone() for k, v in one.model.state_dict().items()})
+    ]
     one.fit()
     best, last = weights(tmp_path, "best"), weights(tmp_path)
     assert (best["epoch"], last["epoch"]) == (2, 4), "of equal scores the earlier one"
@@ -340,16 +389,32 @@ def test_training_without_train_trials_or_labels_says_so(tiny, tmp_path):
 
 # ---- what is written
 
+
 def test_a_network_learns_and_the_history_says_so(tiny, tmp_path):
     seen = []
-    changes = {"epochs": 12, "lr": 0.01, "va_loss": "mse", "options": {"phases": 32, "dropout": 0.0}, "val_every": 1}
+    changes = {
+        "epochs": 12,
+        "lr": 0.01,
+        "va_loss": "mse",
+        "options": {"phases": 32, "dropout": 0.0},
+        "val_every": 1,
+    }
     history = trainer(tiny, tmp_path, on_epoch=[seen.append], **changes).fit()
     assert history["loss"].iloc[-1] < 0.3 * history["loss"].iloc[0]
     assert history["score"].max() > 0.8
     assert [len(table) for table in seen] == list(range(1, 13))
     written = pd.read_csv(tmp_path / "history.csv")
     pd.testing.assert_frame_equal(written, history, check_dtype=False)
-    assert {"epoch", "loss", "lr", "batches", "seconds", "val_ccc_valence", "val_ccc_arousal", "score"} <= set(written)
+    assert {
+        "epoch",
+        "loss",
+        "lr",
+        "batches",
+        "seconds",
+        "val_ccc_valence",
+        "val_ccc_arousal",
+        "score",
+    } <= set(written)
 
 
 def test_parts_of_the_loss_stand_in_the_history(tiny, tmp_path):
@@ -367,13 +432,18 @@ def test_a_checkpoint_holds_tensors_numbers_and_text_only(whole, name):
         only_plain(saved)
         with zipfile.ZipFile(path) as archive:
             inside = next(entry for entry in archive.namelist() if entry.endswith("data.pkl"))
-            modules = {str(argument).split()[0] for code, argument, _ in pickletools.genops(archive.read(inside))
-                       if code.name == "GLOBAL"}
+            modules = {
+                str(argument).split()[0]
+                for code, argument, _ in pickletools.genops(archive.read(inside))
+                if code.name == "GLOBAL"
+            }
         assert modules <= {"torch", "torch._utils", "collections"}
 
 
 def only_plain(value):
-    assert value is None or isinstance(value, torch.Tensor | bool | int | float | str | dict | list | tuple)
+    assert value is None or isinstance(
+        value, torch.Tensor | bool | int | float | str | dict | list | tuple
+    )
     assert not isinstance(value, np.generic)
     if isinstance(value, dict):
         for item in value.values():
@@ -450,6 +520,7 @@ def test_a_checkpoint_of_a_network_of_other_sizes_is_refused_in_words(tiny, tmp_
 
 # ---- when it goes wrong
 
+
 def test_a_loss_that_is_no_number_stops_with_a_message_and_a_whole_checkpoint(tiny, tmp_path):
     one = trainer(tiny, tmp_path)
     loss, calls = one.recipe.loss, []
@@ -457,7 +528,11 @@ def test_a_loss_that_is_no_number_stops_with_a_message_and_a_whole_checkpoint(ti
     def bad(outputs, batch):
         calls.append(1)
         parts = loss(outputs, batch)
-        return {"total": parts["total"] * float("nan")} if one.state.epoch == 1 and one.state.batch == 1 else parts
+        return (
+            {"total": parts["total"] * float("nan")}
+            if one.state.epoch == 1 and one.state.batch == 1
+            else parts
+        )
 
     one.recipe.loss = bad
     with pytest.raises(InputError, match="the loss is nan in epoch 2, batch 2") as told:
@@ -471,7 +546,9 @@ def test_a_loss_that_is_no_number_stops_with_a_message_and_a_whole_checkpoint(ti
 
 def test_a_gpu_that_is_not_there_is_told_before_anything_is_done(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="device cuda is asked for, but PyTorch sees no CUDA GPU") as told:
+    with pytest.raises(
+        InputError, match="device cuda is asked for, but PyTorch sees no CUDA GPU"
+    ) as told:
         trainer(tiny, tmp_path, device="cuda")
     assert "cpu or auto" in str(told.value)
     assert device.pick("auto") == torch.device("cpu")
@@ -480,6 +557,7 @@ def test_a_gpu_that_is_not_there_is_told_before_anything_is_done(tiny, tmp_path,
 
 
 # ---- learning rate
+
 
 def test_onecycle_rises_for_a_quarter_and_falls_to_a_thousandth():
     progress = np.linspace(0, 1, 401)
@@ -509,8 +587,10 @@ def test_groups_of_weights_have_their_own_rates(tiny, tmp_path):
 
     def groups(model):
         named = list(model.named_parameters())
-        return [{"params": [w for n, w in named if n.startswith("Joint")], "lr_factor": 0.0},
-                {"params": [w for n, w in named if not n.startswith("Joint")], "lr_factor": 2.0}]
+        return [
+            {"params": [w for n, w in named if n.startswith("Joint")], "lr_factor": 0.0},
+            {"params": [w for n, w in named if not n.startswith("Joint")], "lr_factor": 2.0},
+        ]
 
     method.groups = groups
     one = Trainer(method, tiny_set.table(tiny), tmp_path)
@@ -518,8 +598,11 @@ def test_groups_of_weights_have_their_own_rates(tiny, tmp_path):
     one.fit()
     after = dict(one.model.named_parameters())
     assert [group["lr"] for group in one.optimizer.param_groups] == [0.0, 2e-3]
-    assert all(torch.equal(before[name], after[name]) == name.startswith("Joint") for name in before
-               if after[name].grad is not None and after[name].grad.any())
+    assert all(
+        torch.equal(before[name], after[name]) == name.startswith("Joint")
+        for name in before
+        if after[name].grad is not None and after[name].grad.any()
+    )
 
 
 def test_the_gradient_is_clipped(tiny, tmp_path):
@@ -527,7 +610,15 @@ def test_the_gradient_is_clipped(tiny, tmp_path):
     norms, step = [], one.optimizer.step
 
     def watched(*arguments):
-        norms.append(math.sqrt(sum(w.grad.square().sum().item() for w in one.model.parameters() if w.grad is not None)))
+        norms.append(
+            math.sqrt(
+                sum(
+                    w.grad.square().sum().item()
+                    for w in one.model.parameters()
+                    if w.grad is not None
+                )
+            )
+        )
         return step(*arguments)
 
     one.optimizer.step = watched
@@ -537,12 +628,15 @@ def test_the_gradient_is_clipped(tiny, tmp_path):
 
 # ---- prediction
 
+
 @every_recipe
 def test_outputs_come_in_the_order_of_the_windows_whatever_the_batch_size(tiny, name):
     method = tiny_set.create(name, tiny)
     windows = method.windows(tiny_set.table(tiny).query("trial == 'seen'"))
     model = method.model()
-    by = [forward.predict(model, method, windows[::step], torch.device("cpu"), 16) for step in (1, 3)]
+    by = [
+        forward.predict(model, method, windows[::step], torch.device("cpu"), 16) for step in (1, 3)
+    ]
     by = [found[method.output(method.tasks[0])] for found in by]
     assert len(by[0]) == len(windows)
     every, some = by[0][::3], by[1]
@@ -556,8 +650,14 @@ def test_hidden_rows_count_as_unlabelled_and_the_labels_stay():
     rows = np.array([False, True, False])
     assert np.isnan(training_trainer.hide(va, rows)[1]).all()
     assert training_trainer.hide(classes, rows).tolist() == [0, -1, 0]
-    assert training_trainer.hide(classes, np.repeat(rows[:, None], 2, axis=1)).tolist() == [0, -1, 0]
-    assert training_trainer.hide(classes[:0], np.zeros((0, 2), bool)).shape == (0,), "a trial without a single prediction"
+    assert training_trainer.hide(classes, np.repeat(rows[:, None], 2, axis=1)).tolist() == [
+        0,
+        -1,
+        0,
+    ]
+    assert training_trainer.hide(classes[:0], np.zeros((0, 2), bool)).shape == (0,), (
+        "a trial without a single prediction"
+    )
     assert not va.any()
 
 
@@ -568,8 +668,12 @@ def test_parameters_become_numbers_and_text():
 
 # ---- precision, and a process that is killed
 
-def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_numbers(tiny, tmp_path, whole):
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_numbers(
+    tiny, tmp_path, whole
+):
     """SIGKILL leaves no chance to save: the epoch in hand is done again, with the same batches."""
+
     class Killed(BaseException):
         pass
 
@@ -594,7 +698,9 @@ def test_half_precision_on_a_cpu_is_asked_for_by_name_and_learns_other_numbers(t
     for precision in ("auto", "float32", "bfloat16"):
         folder = tmp_path / precision
         folder.mkdir()
-        found[precision] = trainer(tiny, folder, "jca", precision=precision, epochs=1).fit()["loss"].iloc[0]
+        found[precision] = (
+            trainer(tiny, folder, "jca", precision=precision, epochs=1).fit()["loss"].iloc[0]
+        )
     assert found["auto"] == found["float32"] != found["bfloat16"]
     assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.05)
 
@@ -603,7 +709,9 @@ def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path)
     table = tiny_set.table(tiny)
     trainer(tiny, tmp_path, "lfan_backbone", epochs=1).fit()
     other = table.assign(split=table["split"].astype(str).replace({"train": "val", "val": "train"}))
-    with pytest.raises(InputError, match=r"statistics of other training trials.*\(6 differ, first: 171\)"):
+    with pytest.raises(
+        InputError, match=r"statistics of other training trials.*\(6 differ, first: 171\)"
+    ):
         trainer(tiny, tmp_path, "lfan_backbone", epochs=2, trials=other).fit()
     assert len(trainer(tiny, tmp_path, "lfan_backbone", epochs=2).fit()) == 2
 
@@ -611,7 +719,9 @@ def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path)
 def test_between_epochs_no_interval_is_computed(tiny, tmp_path, monkeypatch):
     """1 000 draws of trials per epoch were thrown away; the epoch is chosen by the score alone."""
     drawn = []
-    monkeypatch.setattr(metrics, "bootstrap_interval", lambda trials, metric, n=1000, seed=0: drawn.append(n))
+    monkeypatch.setattr(
+        metrics, "bootstrap_interval", lambda trials, metric, n=1000, seed=0: drawn.append(n)
+    )
     trainer(tiny, tmp_path, epochs=1).fit()
     assert set(drawn) == {0}
 
@@ -619,7 +729,10 @@ def test_between_epochs_no_interval_is_computed(tiny, tmp_path, monkeypatch):
 def test_without_draws_there_is_no_interval_and_no_excuse():
     trials = {str(k): (np.arange(5.0), np.arange(5.0) + k) for k in range(6)}
     labels, predictions = ({name: pair[k] for name, pair in trials.items()} for k in (0, 1))
-    scores = metrics.expression_scores({k: v.astype(int) for k, v in labels.items()},
-                                       {k: v.astype(int) for k, v in predictions.items()}, n=0)
+    scores = metrics.expression_scores(
+        {k: v.astype(int) for k, v in labels.items()},
+        {k: v.astype(int) for k, v in predictions.items()},
+        n=0,
+    )
     assert scores["ci95"] is None
     assert "why" not in scores

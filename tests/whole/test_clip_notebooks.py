@@ -1,4 +1,6 @@
-"""Clips as a new user makes them: a parameter file, notebooks 01 and 04, and the command that checks."""
+"""Clips as a new user makes them: a parameter file, notebooks 01 and 04, and the command that
+checks.
+"""
 
 import json
 import re
@@ -16,7 +18,9 @@ LENGTHS = (30, 20)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The parameter file of the sample conversations, run twice: in between, one number in it is changed."""
+    """The parameter file of the sample conversations, run twice: in between, one number in it is
+    changed.
+    """
     place = tmp_path_factory.mktemp("world")
     file, said = place / "clips.yaml", []
     text = (ROOT / "params/sample_clips.yaml").read_text()
@@ -26,7 +30,9 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         for length in LENGTHS:
-            file.write_text(re.sub(r"^clip_length: 450$", f"clip_length: {length}", text, flags=re.MULTILINE))
+            file.write_text(
+                re.sub(r"^clip_length: 450$", f"clip_length: {length}", text, flags=re.MULTILINE)
+            )
             assert f"clip_length: {length}\n" in file.read_text()
             status = pipeline.run([file], roots, say=said.append)
             assert status == 0, said
@@ -43,7 +49,8 @@ def test_another_length_in_the_file_gives_a_verified_root_of_its_own(world):
     for length in LENGTHS:
         root = root_of(place, length)
         told = [schema.read(path) for path in root.glob("*/*/clip_f*/clip.json")]
-        # Five of 30 frames for training, one of 90 for validation; a tail of 10 frames, below a second, is dropped.
+        # Five of 30 frames for training, one of 90 for validation; a tail of 10 frames, below a
+        # second, is dropped.
         assert len(told) == {30: 8, 20: 9}[length]
         assert {one["clip_len"] for one in told} == {length}
         assert json.loads((root / "dataset.json").read_text())["length"] == length
@@ -51,11 +58,21 @@ def test_another_length_in_the_file_gives_a_verified_root_of_its_own(world):
 
 def test_the_notebook_shows_time_line_strip_and_distribution(world):
     executed = json.loads((world[0] / "runs/clips/04_preprocess_labels.ipynb").read_text())
-    pictures = [cell["source"] for cell in executed["cells"] for output in cell.get("outputs", [])
-                if "image/png" in output.get("data", {})]
-    assert sum("clips.timeline" in "".join(source) for source in pictures) >= 2  # the strip is in the same cell
+    pictures = [
+        cell["source"]
+        for cell in executed["cells"]
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert (
+        sum("clips.timeline" in "".join(source) for source in pictures) >= 2
+    )  # the strip is in the same cell
     assert sum("clip_distribution" in "".join(source) for source in pictures) == 1
-    lines = "".join("".join(output.get("text", "")) for cell in executed["cells"] for output in cell.get("outputs", []))
+    lines = "".join(
+        "".join(output.get("text", ""))
+        for cell in executed["cells"]
+        for output in cell.get("outputs", [])
+    )
     assert "videos cut 6/6" in lines
     assert "Source(" not in lines
 

@@ -24,10 +24,12 @@ def call(*words, **more):
 
 
 def test_help_imports_nothing_heavy():
-    code = ("import sys\nfrom lib.__main__ import main\n"
-            "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
-            "heavy = {'torch', 'pandas', 'papermill', 'numpy', 'matplotlib'} & set(sys.modules)\n"
-            "assert not heavy, heavy")
+    code = (
+        "import sys\nfrom lib.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'pandas', 'papermill', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for command in ("run", "check", "compare", "store"):
@@ -41,19 +43,39 @@ def test_run_hands_files_overrides_and_limits_on_and_ends_with_the_status(monkey
         given.update(files=files, overrides=overrides, start=start, stop=stop)
         say("a line")
         return 3
+
     monkeypatch.setattr(pipeline, "run", fake)
-    done = call("run", tmp_path / "a.yaml", tmp_path / "b.yaml", "-p", "lr", "1.0e-4", "--from", "03", "--to", "05")
+    done = call(
+        "run",
+        tmp_path / "a.yaml",
+        tmp_path / "b.yaml",
+        "-p",
+        "lr",
+        "1.0e-4",
+        "--from",
+        "03",
+        "--to",
+        "05",
+    )
     assert done.exit_code == 3
     assert done.output == "a line\n"
-    assert given == {"files": [tmp_path / "a.yaml", tmp_path / "b.yaml"], "overrides": {"lr": "1.0e-4"},
-                     "start": "03", "stop": "05"}
+    assert given == {
+        "files": [tmp_path / "a.yaml", tmp_path / "b.yaml"],
+        "overrides": {"lr": "1.0e-4"},
+        "start": "03",
+        "stop": "05",
+    }
 
 
-def test_batch_hands_files_overlays_and_overrides_on_and_refuses_one_name_for_all(monkeypatch, tmp_path):
+def test_batch_hands_files_overlays_and_overrides_on_and_refuses_one_name_for_all(
+    monkeypatch, tmp_path
+):
     given = {}
     monkeypatch.setattr(pipeline, "batch", lambda *words: given.update(words=words[:3]) or 3)
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
-    assert call("batch", *files, "--with", tmp_path / "gpu.yaml", "-p", "epochs", "3").exit_code == 3
+    assert (
+        call("batch", *files, "--with", tmp_path / "gpu.yaml", "-p", "epochs", "3").exit_code == 3
+    )
     assert given["words"] == (files, [tmp_path / "gpu.yaml"], {"epochs": "3"})
     done = call("batch", *files, "-p", "run", "x")
     assert done.exit_code == 2
@@ -93,18 +115,29 @@ def test_check_says_ok_or_what_is_wrong_for_each_file(tmp_path, declared):
 
 # ---- compare
 
+
 def metrics(valence, interval, frames=2509, synthetic=True, ridge=0.2):
     scores = {"ccc": valence, "ci95": interval, "n_frames": frames, "n_trials": 8}
-    return {"val": {"valence": scores, "arousal": {**scores, "ccc": 0.9}}, "synthetic": synthetic, "epoch": 7,
-            "val_smoothed": {"valence": {"ccc": valence + 0.01}, "arousal": {"ccc": 0.91}},
-            "baselines": {"training mean": {"valence": 0.0, "arousal": 0.0},
-                          "ridge 8x8": {"valence": {"ccc": ridge}, "arousal": {"ccc": 0.1}}}}
+    return {
+        "val": {"valence": scores, "arousal": {**scores, "ccc": 0.9}},
+        "synthetic": synthetic,
+        "epoch": 7,
+        "val_smoothed": {"valence": {"ccc": valence + 0.01}, "arousal": {"ccc": 0.91}},
+        "baselines": {
+            "training mean": {"valence": 0.0, "arousal": 0.0},
+            "ridge 8x8": {"valence": {"ccc": ridge}, "arousal": {"ccc": 0.1}},
+        },
+    }
 
 
 @pytest.fixture
 def evaluated(tmp_path):
     """Three run folders, one of which was never evaluated."""
-    for name, found in (("sample_tsav", metrics(0.81, [0.72, 0.87])), ("sample_jca", metrics(0.76, None)), ("new", 0)):
+    for name, found in (
+        ("sample_tsav", metrics(0.81, [0.72, 0.87])),
+        ("sample_jca", metrics(0.76, None)),
+        ("new", 0),
+    ):
         run = runs.Run(tmp_path / name)
         run.write_text("params.yaml", f"recipe: {name[7:] or 'tsav'}\nmodality: audiovisual\n")
         if found:
@@ -122,7 +155,8 @@ def test_compare_prints_runs_with_intervals_and_baselines_once(evaluated):
     assert SYNTHETIC_NOTE in done.output
     lines = done.output.splitlines()
     assert [k for k, line in enumerate(lines) if "training mean" in line] > [
-        k for k, line in enumerate(lines) if "sample_tsav" in line]
+        k for k, line in enumerate(lines) if "sample_tsav" in line
+    ]
     for name in ("comparison.csv", "comparison.html", "comparison.png"):
         assert (evaluated / name).stat().st_size > 100
     assert SYNTHETIC_NOTE in (evaluated / "comparison.html").read_text()
@@ -156,15 +190,22 @@ def test_compare_lists_method_rules_parameters_mean_and_seconds(evaluated):
     assert "runs by different rules are in this table" in done.output
     table = pd.read_csv(evaluated / "comparison.csv").set_index("name")
     assert table.loc["sample_tsav", "mean_high"] == 0.8
-    assert table.loc["sample_jca", "mean"] == pytest.approx((0.76 + 0.9) / 2), "of an older run: without an interval"
+    assert table.loc["sample_jca", "mean"] == pytest.approx((0.76 + 0.9) / 2), (
+        "of an older run: without an interval"
+    )
 
 
-@pytest.mark.parametrize("change", ["dataset", "frames", "split", "sample_seed", "sample_seconds", "fold"])
+@pytest.mark.parametrize(
+    "change", ["dataset", "frames", "split", "sample_seed", "sample_seconds", "fold"]
+)
 def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, change):
     run = runs.Run(evaluated / "new")
     run.write_json("metrics.json", metrics(0.5, None, frames=100 if change == "frames" else 2509))
     other = f"{change}: 3\n" if change in ("sample_seed", "sample_seconds", "fold") else ""
-    run.write_text("params.yaml", f"recipe: jca\ndataset: {'other' if change == 'dataset' else 'sample'}\n{other}")
+    run.write_text(
+        "params.yaml",
+        f"recipe: jca\ndataset: {'other' if change == 'dataset' else 'sample'}\n{other}",
+    )
     for name in ("sample_tsav", "sample_jca"):
         with (evaluated / name / "params.yaml").open("a") as file:
             file.write("dataset: sample\nsample_seed: 0\nsample_seconds: 12.0\nfold: 0\n")
@@ -174,13 +215,18 @@ def test_compare_puts_unlike_runs_in_blocks_of_their_own_and_says_so(evaluated, 
         return
     done = call("compare", *sorted(evaluated.iterdir()))
     blocks = done.output.split("data ")
-    of = {name: [block[0] for block in blocks if name in block.split() and block[1] == "\n"]
-          for name in ("sample_jca", "sample_tsav", "new")}
+    of = {
+        name: [block[0] for block in blocks if name in block.split() and block[1] == "\n"]
+        for name in ("sample_jca", "sample_tsav", "new")
+    }
     assert of == {"sample_jca": ["B"], "sample_tsav": ["B"], "new": ["A"]}
     assert "cannot be compared" in done.output
     assert set(pd.read_csv(evaluated / "comparison.csv")["data"].dropna()) == {"A", "B"}
     tables, notes = comparison.tables(sorted(evaluated.iterdir()))
-    assert [sorted(set(table["run"])) for table in tables.values()][:2] == [["new"], ["sample_jca", "sample_tsav"]]
+    assert [sorted(set(table["run"])) for table in tables.values()][:2] == [
+        ["new"],
+        ["sample_jca", "sample_tsav"],
+    ]
     assert any("cannot be compared" in note for note in notes)
 
 
@@ -196,10 +242,12 @@ def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):
 
 # ---- store
 
+
 def test_store_lists_and_removes_arrays(tmp_path):
     for name in ("face", "mel"):
-        Shelf(tmp_path / "sample" / "trials" / "t1").write({"name": name, "parameters": {"size": 3}, "version": 1},
-                                                          np.zeros(3))
+        Shelf(tmp_path / "sample" / "trials" / "t1").write(
+            {"name": name, "parameters": {"size": 3}, "version": 1}, np.zeros(3)
+        )
     listed = call("store", "ls", "--root", tmp_path)
     assert "sample/t1/face-" in listed.output
     assert "in 2 arrays" in listed.output
@@ -216,7 +264,10 @@ def test_store_lists_and_removes_arrays(tmp_path):
 FILES = sorted((ROOT / "params").rglob("*.yaml"))
 
 
-@pytest.mark.skipif(not all((ROOT / "notebooks" / f"{name}.ipynb").is_file() for name in NOTEBOOKS), reason="notebooks")
+@pytest.mark.skipif(
+    not all((ROOT / "notebooks" / f"{name}.ipynb").is_file() for name in NOTEBOOKS),
+    reason="notebooks",
+)
 def test_every_parameter_file_passes_the_check():
     done = call("check", *FILES)
     assert done.exit_code == 0, done.output

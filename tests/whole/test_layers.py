@@ -1,4 +1,6 @@
-"""The layers of lib/: a package imports only from layers below or, without circles, from its own."""
+"""The layers of lib/: a package imports only from layers below or, without circles, from its
+own.
+"""
 
 import ast
 
@@ -33,10 +35,14 @@ def top(file) -> str:
 def modules(file, node) -> list[str]:
     """Dotted names below lib that an import statement names; absolute ones are refused."""
     if isinstance(node, ast.Import):
-        assert not any(alias.name.split(".")[0] == "lib" for alias in node.names), f"{file}: line {node.lineno}"
+        assert not any(alias.name.split(".")[0] == "lib" for alias in node.names), (
+            f"{file}: line {node.lineno}"
+        )
         return []
     if not node.level:
-        assert (node.module or "").split(".")[0] != "lib", f"{file}: absolute import in line {node.lineno}"
+        assert (node.module or "").split(".")[0] != "lib", (
+            f"{file}: absolute import in line {node.lineno}"
+        )
         return []
     package = file.relative_to(ROOT / "lib").parent.parts
     base = package[: len(package) - node.level + 1]
@@ -56,7 +62,9 @@ def path_of(name: str):
 
 
 def imported(file, first_level=False) -> set[str]:
-    """Packages and flat modules of lib that a file imports; with `first_level` not those inside functions."""
+    """Packages and flat modules of lib that a file imports; with `first_level` not those inside
+    functions.
+    """
     tree = ast.parse(file.read_text())
     names = set()
     for node in tree.body if first_level else ast.walk(tree):
@@ -68,7 +76,9 @@ def imported(file, first_level=False) -> set[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_import_goes_up(file):
     if name := top(file):
-        assert name in LAYER, f"say in LAYERS (and in docs/architecture.md) in which layer lib/{name} is"
+        assert name in LAYER, (
+            f"say in LAYERS (and in docs/architecture.md) in which layer lib/{name} is"
+        )
         upward = {other for other in imported(file) if LAYER.get(other, 99) > LAYER[name]}
         assert not upward, f"lib/{name} (layer {LAYER[name]}) imports {upward}"
 
@@ -107,7 +117,9 @@ def is_heavy(file) -> bool:
 
 
 def test_what_the_command_line_needs_does_not_import_torch():
-    """Imports at the first level of the command line, followed through lib; functions may import what they like."""
+    """Imports at the first level of the command line, followed through lib; functions may import
+    what they like.
+    """
     waiting, reached = [ROOT / "lib" / "__main__.py"], set()
     while waiting:
         file = waiting.pop()
@@ -122,6 +134,12 @@ def test_what_the_command_line_needs_does_not_import_torch():
 
 def test_nothing_in_lib_prints_or_shows():
     for file in FILES:
-        calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+        calls = [
+            node.func
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Call)
+        ]
         assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), file
-        assert not any(isinstance(call, ast.Attribute) and call.attr == "show" for call in calls), file
+        assert not any(isinstance(call, ast.Attribute) and call.attr == "show" for call in calls), (
+            file
+        )

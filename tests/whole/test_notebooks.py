@@ -1,4 +1,6 @@
-"""The six notebooks: their form, one run of all of them from a sample set to scores, and papermill by hand."""
+"""The six notebooks: their form, one run of all of them from a sample set to scores, and papermill
+by hand.
+"""
 
 import ast
 import builtins
@@ -44,6 +46,7 @@ def parsed(cell):
 
 # ---- form
 
+
 def test_there_are_six_notebooks_and_no_other():
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == sorted(NOTEBOOKS)
     assert [name[:2] for name in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
@@ -57,7 +60,9 @@ def test_a_notebook_is_valid_and_stores_neither_outputs_nor_counts(name):
         assert cell.outputs == []
         assert cell.execution_count is None
     assert found.metadata.kernelspec.name == "python3"
-    assert not set(found.metadata) - {"kernelspec", "language_info"}, "nothing of the machine it was written on"
+    assert not set(found.metadata) - {"kernelspec", "language_info"}, (
+        "nothing of the machine it was written on"
+    )
 
 
 @every_notebook
@@ -69,7 +74,7 @@ def test_a_notebook_begins_with_its_one_title_and_says_what_goes_in_and_comes_ou
     assert titles[0].startswith(f"# {int(name[:2])} ")
     for word in ("**In:**", "**Out:**", "**Time:**"):
         assert word in texts[0]
-    neighbours = NOTEBOOKS[max(NOTEBOOKS.index(name) - 1, 0):NOTEBOOKS.index(name) + 2]
+    neighbours = NOTEBOOKS[max(NOTEBOOKS.index(name) - 1, 0) : NOTEBOOKS.index(name) + 2]
     assert all(other in texts[0] for other in neighbours if other != name)
 
 
@@ -85,7 +90,9 @@ def test_the_set_up_cell_finds_lib_where_nothing_is_installed(name, tmp_path):
     script = code(name)[0].source + "\nfrom lib import files; print(files.ROOT)"
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     # -S: no site-packages, so also no `pip install -e .`
-    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=FOLDER, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], cwd=FOLDER, env=env, capture_output=True, text=True
+    )
     assert done.stdout.strip() == str(ROOT), done.stderr
 
 
@@ -121,7 +128,9 @@ def test_a_parameter_that_two_notebooks_share_has_one_type_default_and_comment()
 
 def test_every_parameter_belongs_to_a_group_and_every_folder_and_file_to_the_places():
     names = grammar.all_declared()
-    assert {name: each.group for name, each in names.items() if each.group not in grammar.GROUPS} == {}
+    assert {
+        name: each.group for name, each in names.items() if each.group not in grammar.GROUPS
+    } == {}
     folders = {name for name in names if name.endswith(("_root", "_path"))}
     assert grammar.of_groups(names, ["place"]) == folders
 
@@ -140,8 +149,13 @@ def test_what_a_training_may_be_continued_with_is_the_same_for_runner_and_traine
 def test_a_default_is_inside_its_own_range():
     """Or a person who writes the default's neighbour is refused: 0 is allowed, so is 1."""
     found = grammar.all_declared()
-    outside = [name for name, one in found.items() if isinstance(one.default, int | float)
-               and not isinstance(one.default, bool) and not one.low <= one.default <= one.high]
+    outside = [
+        name
+        for name, one in found.items()
+        if isinstance(one.default, int | float)
+        and not isinstance(one.default, bool)
+        and not one.low <= one.default <= one.high
+    ]
     assert outside == []
     assert parameters.validate({"seed": 1, "sample_seed": 2}) == []
 
@@ -168,10 +182,18 @@ def test_a_notebook_defines_no_functions_or_classes(name):
 def test_every_name_of_a_notebook_is_imported_or_defined_in_it(name):
     """Also in cells that the sample experiments do not reach, such as the folds."""
     nodes = [node for cell in code(name) for node in ast.walk(parsed(cell))]
-    known = {alias.asname or alias.name.split(".")[0] for node in nodes
-             if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
-    known |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    known = {
+        alias.asname or alias.name.split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    known |= {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    used = {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
     assert used - known - set(dir(builtins)) == set()
 
 
@@ -188,8 +210,14 @@ def test_cells_are_short_and_lines_fit_the_page(name):
 def test_no_cell_decides_by_the_name_of_a_method(name):
     methods = {*recipes.NAMES, "recipe", "model"}
     for cell in code(name):
-        tests = [node.test for node in ast.walk(parsed(cell)) if isinstance(node, ast.If | ast.IfExp | ast.While)]
-        tests += [node for node in ast.walk(parsed(cell)) if isinstance(node, ast.Compare | ast.Match)]
+        tests = [
+            node.test
+            for node in ast.walk(parsed(cell))
+            if isinstance(node, ast.If | ast.IfExp | ast.While)
+        ]
+        tests += [
+            node for node in ast.walk(parsed(cell)) if isinstance(node, ast.Compare | ast.Match)
+        ]
         for test in tests:
             inside = list(ast.walk(test))
             words = {node.value for node in inside if isinstance(node, ast.Constant)}
@@ -208,7 +236,7 @@ def test_the_parameters_are_checked_right_after_their_cell(name):
 def test_the_last_cell_says_what_comes_next(name):
     last = code(name)[-1].source
     assert ".record(" in last
-    following = NOTEBOOKS[NOTEBOOKS.index(name) + 1:NOTEBOOKS.index(name) + 2]
+    following = NOTEBOOKS[NOTEBOOKS.index(name) + 1 : NOTEBOOKS.index(name) + 2]
     assert "print(" in last
     assert all(next_one in last for next_one in following)
 
@@ -221,10 +249,19 @@ def test_every_step_is_introduced_by_a_sentence(name):
     assert kinds.count("m") >= 5
 
 
-@pytest.mark.parametrize("file", [file for folder in (".", "overlays") for file in sorted((ROOT / "params" / folder)
-                                  .glob("*.yaml"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "file",
+    [
+        file
+        for folder in (".", "overlays")
+        for file in sorted((ROOT / "params" / folder).glob("*.yaml"))
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_parameter_file_fits_the_notebooks(file):
-    assert parameters.validate(parameters.load([file]), partial=file.parent.name == "overlays") == []
+    assert (
+        parameters.validate(parameters.load([file]), partial=file.parent.name == "overlays") == []
+    )
 
 
 # ---- one run of everything
@@ -235,7 +272,9 @@ FILES = {name: [ROOT / "params" / f"{name}.yaml", SMOKE] for name in (*BOTH, "sa
 
 
 class World:
-    """A root for data, arrays and runs; every call of the runner keeps its status and what it said."""
+    """A root for data, arrays and runs; every call of the runner keeps its status and what it
+    said.
+    """
 
     def __init__(self, place):
         self.place = place
@@ -243,7 +282,9 @@ class World:
 
     def run(self, name, **overrides):
         said = []
-        status = pipeline.run(FILES[name], {**self.places, "workers": "1", **overrides}, say=said.append)
+        status = pipeline.run(
+            FILES[name], {**self.places, "workers": "1", **overrides}, say=said.append
+        )
         return status, "\n".join(said)
 
     def folder(self, name):
@@ -255,7 +296,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    one = World(tmp_path_factory.mktemp("a world ü"))  # paths with blanks and letters that are not ASCII
+    one = World(
+        tmp_path_factory.mktemp("a world ü")
+    )  # paths with blanks and letters that are not ASCII
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # networks this small only wait for a second thread
         one.first = one.run("sample_rjca")
@@ -279,7 +322,9 @@ def test_a_second_method_takes_over_the_notebook_that_would_be_equal(world):
 def test_a_second_method_uses_the_arrays_of_the_first(world):
     assert world.first[1].count("05_train: done in") == 2
     # Faces are made once: notebook 02 of the second run finds them there.
-    shapes = [json.loads(path.read_text()) for path in (world.place / "processed").rglob("face-*.json")]
+    shapes = [
+        json.loads(path.read_text()) for path in (world.place / "processed").rglob("face-*.json")
+    ]
     names = [path.parent.name for path in (world.place / "processed").rglob("face-*.json")]
     assert len(names) == len(set(names)) == 6
     assert {tuple(one["shape"][1:]) for one in shapes} == {(32, 32, 3)}
@@ -288,15 +333,27 @@ def test_a_second_method_uses_the_arrays_of_the_first(world):
 @pytest.mark.parametrize("name", BOTH)
 def test_a_run_folder_holds_what_is_needed_to_repeat_and_to_judge_it(world, name):
     folder = world.folder(name)
-    for part in ("params.yaml", "environment.json", "history.csv", "metrics.json", "checkpoints/best.pt",
-                 "checkpoints/last.pt", "figures/training_curves.png", "figures/ccc.png",
-                 "figures/error_by_trial.png", "figures/circumplex.png", "submission/predictions.csv"):
+    for part in (
+        "params.yaml",
+        "environment.json",
+        "history.csv",
+        "metrics.json",
+        "checkpoints/best.pt",
+        "checkpoints/last.pt",
+        "figures/training_curves.png",
+        "figures/ccc.png",
+        "figures/error_by_trial.png",
+        "figures/circumplex.png",
+        "submission/predictions.csv",
+    ):
         assert (folder / part).is_file(), part
     assert list(folder.glob("figures/traces_*.png"))
     assert not (folder / "failures.csv").is_file()
     page = (folder / "report.html").read_text()
     assert trials.SYNTHETIC_NOTE in page
-    assert page.count("data:image/png;base64,") >= 12, "figures of the run, and those of the six notebooks"
+    assert page.count("data:image/png;base64,") >= 12, (
+        "figures of the run, and those of the six notebooks"
+    )
     assert not re.search(r"""(src|href)=(?!["']?data:)""", page), "nothing is fetched"
     complete = parameters.load([folder / "params.yaml"])
     assert parameters.validate(complete) == []
@@ -308,7 +365,15 @@ def test_a_run_folder_holds_what_is_needed_to_repeat_and_to_judge_it(world, name
 @pytest.mark.parametrize("name", BOTH)
 def test_scores_stand_raw_and_smoothed_beside_the_trivial_predictors(world, name):
     found = world.metrics(name)
-    assert {"val", "val_smoothed", "baselines", "smoothing", "epoch", "rules", "synthetic"} <= found.keys()
+    assert {
+        "val",
+        "val_smoothed",
+        "baselines",
+        "smoothing",
+        "epoch",
+        "rules",
+        "synthetic",
+    } <= found.keys()
     assert found["synthetic"] is True
     for emotion in ("valence", "arousal"):
         assert -1 <= found["val"][emotion]["ccc"] <= 1
@@ -331,7 +396,11 @@ def test_every_frame_of_val_and_test_is_predicted_and_ready_to_be_sent(world, na
         assert rows[["valence_raw", "arousal_raw"]].notna().to_numpy().all()
         known = rows[["label_valence", "label_arousal"]].notna().to_numpy().any()
         assert known == (table.set_index("trial").loc[trial, "split"] == "val")
-    test = {trial: n for trial, n in frames.items() if table.set_index("trial").loc[trial, "split"] == "test"}
+    test = {
+        trial: n
+        for trial, n in frames.items()
+        if table.set_index("trial").loc[trial, "split"] == "test"
+    }
     assert test
     assert submission.validate(folder / "submission", test) == []
 
@@ -370,7 +439,9 @@ def test_executed_notebooks_show_tables_and_pictures_and_no_warning(world):
     for name in NOTEBOOKS:
         cells = nbformat.read(world.folder("sample_tsav") / f"{name}.ipynb", as_version=4).cells
         outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-        assert any("image/png" in output.get("data", {}) for output in outputs), f"a picture in {name}"
+        assert any("image/png" in output.get("data", {}) for output in outputs), (
+            f"a picture in {name}"
+        )
         errors = [output.text for output in outputs if output.get("name") == "stderr"]
         assert errors == [], f"{name} writes to stderr"
 
@@ -384,19 +455,37 @@ def test_the_same_command_again_does_nothing(world):
 
 # ---- papermill by hand
 
+
 def by_hand(world, where, name, *more):
-    """papermill as a person types it, in another folder; lib is installed there or found by PYTHONPATH."""
+    """papermill as a person types it, in another folder; lib is installed there or found by
+    PYTHONPATH.
+    """
     places = [word for place, path in world.places.items() for word in ("-p", place, path)]
     files = [word for file in FILES["sample_tsav"] for word in ("-f", str(file))]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "papermill", str(FOLDER / f"{name}.ipynb"), "out.ipynb", *files, *places, *more]
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(FOLDER / f"{name}.ipynb"),
+        "out.ipynb",
+        *files,
+        *places,
+        *more,
+    ]
     return subprocess.run(command, cwd=where, env=env, capture_output=True, text=True, timeout=300)
 
 
 def test_papermill_by_hand_works_from_any_folder(world, tmp_path):
     done = by_hand(world, tmp_path, "05_train", "-p", "run", "by_hand", "-p", "epochs", "1")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"], "nothing is written where one stands"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"], (
+        "nothing is written where one stands"
+    )
     assert (world.folder("by_hand") / "checkpoints" / "best.pt").is_file()
     rows = list(csv.DictReader((world.folder("by_hand") / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1"]
@@ -410,4 +499,6 @@ def test_a_typo_and_a_wrong_type_are_refused_by_the_check_cell_with_what_was_mea
     assert 'lr: "1e-4" is text where a number belongs: write 1.0e-4' in told
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
-    assert sum(count is not None for count in counts) <= 4, "set-up, parameters, injected, check; nothing after it"
+    assert sum(count is not None for count in counts) <= 4, (
+        "set-up, parameters, injected, check; nothing after it"
+    )

@@ -1,4 +1,6 @@
-"""Who is speaking, from recordings to an AP table and a video with boxes, by the notebooks; then with other clips."""
+"""Who is speaking, from recordings to an AP table and a video with boxes, by the notebooks; then
+with other clips.
+"""
 
 import json
 
@@ -11,16 +13,24 @@ from lib.files import ROOT
 from lib.media import recordings
 from lib.speakers import overlay
 
-pytestmark = pytest.mark.slow   # seven kernels
+pytestmark = pytest.mark.slow  # seven kernels
 FILES = [ROOT / "params" / "sample_asd.yaml", ROOT / "params" / "overlays" / "smoke.yaml"]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """The sample experiment, made small, with clips of 30 frames and then, in the same place, of 20."""
+    """The sample experiment, made small, with clips of 30 frames and then, in the same place, of
+    20.
+    """
     place = tmp_path_factory.mktemp("world")
     given = {f"{name}_root": str(place / name) for name in ("data", "processed", "runs")}
-    given |= {"sample_trials": "6", "sample_seconds": "2.0", "workers": "1", "epochs": "1", "bootstrap": "10"}
+    given |= {
+        "sample_trials": "6",
+        "sample_seconds": "2.0",
+        "workers": "1",
+        "epochs": "1",
+        "bootstrap": "10",
+    }
     said = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -36,7 +46,10 @@ def test_recordings_become_an_ap_table(world):
     found = json.loads((world[0] / "runs" / "sample_asd" / "metrics.json").read_text())
     assert 0 <= found["val"]["speaking"]["ap"] <= 1
     assert found["val"]["speaking"]["n_frames"] > 0
-    assert sum(row["faces"] for row in found["val"]["speaking"]["by_faces"]) == found["val"]["speaking"]["n_frames"]
+    assert (
+        sum(row["faces"] for row in found["val"]["speaking"]["by_faces"])
+        == found["val"]["speaking"]["n_frames"]
+    )
     executed = (world[0] / "runs" / "sample_asd" / "06_inference.ipynb").read_text()
     assert "calibration_error" in executed
 
@@ -50,7 +63,7 @@ def test_and_a_video_with_a_box_round_every_face(world):
     assert len(pictures) == 3 * 2 * 30
     row = seen.iloc[0]
     drawn = pictures[int(row["frame"]) - 1].astype(int)
-    edge = drawn[round(row["y"]) + 5:round(row["y"] + row["height"]) - 5, round(row["x"])]
+    edge = drawn[round(row["y"]) + 5 : round(row["y"] + row["height"]) - 5, round(row["x"])]
     wanted = np.array(overlay.GREEN if row["speaking"] > 0.5 else overlay.RED)
     assert np.median(np.abs(edge - wanted).sum(axis=1)) < 150
 
@@ -62,7 +75,15 @@ def test_another_clip_length_rebuilds_and_retrains_and_leaves_the_first_clips_al
         assert f"{name}: done in" in second
     roots = sorted(path.name for path in (place / "processed").glob("*/dataset_clips_L*"))
     assert roots == ["dataset_clips_L20", "dataset_clips_L30"]
-    lengths = {name: {json.loads(line)["n_frames"] for file in (place / "processed").glob(f"*/{name}/*.jsonl")
-                      for line in file.read_text().splitlines()} for name in roots}
+    lengths = {
+        name: {
+            json.loads(line)["n_frames"]
+            for file in (place / "processed").glob(f"*/{name}/*.jsonl")
+            for line in file.read_text().splitlines()
+        }
+        for name in roots
+    }
     assert lengths == {"dataset_clips_L20": {20}, "dataset_clips_L30": {30}}
-    assert (place / "runs" / "sample_asd-1" / "checkpoints" / "best.pt").is_file()   # the first one was kept
+    assert (
+        place / "runs" / "sample_asd-1" / "checkpoints" / "best.pt"
+    ).is_file()  # the first one was kept

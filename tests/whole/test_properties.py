@@ -30,15 +30,20 @@ def loss(x, y, mask=None, rules="corrected"):
 
 # ---- concordance
 
+
 @given(pairs(), st.floats(-5, 5), st.floats(0.1, 10))
 def test_ccc_stays_when_both_are_moved_and_stretched_alike(pair, shift, scale):
     x, y = pair
-    assert np.isclose(metrics.ccc(scale * x + shift, scale * y + shift), metrics.ccc(x, y), atol=1e-6)
+    assert np.isclose(
+        metrics.ccc(scale * x + shift, scale * y + shift), metrics.ccc(x, y), atol=1e-6
+    )
     assert np.isclose(loss(scale * x + shift, scale * y + shift), loss(x, y), atol=1e-6)
 
 
 @given(pairs(), st.floats(-5, 5), st.floats(0.1, 10))
-def test_ccc_is_at_most_the_correlation_whatever_moves_and_stretches_one_of_them(pair, shift, scale):
+def test_ccc_is_at_most_the_correlation_whatever_moves_and_stretches_one_of_them(
+    pair, shift, scale
+):
     x, y = pair
     moved = metrics.ccc(scale * x + shift, y)
     assert abs(moved) <= abs(metrics.pcc(x, y)) + 1e-9
@@ -60,11 +65,17 @@ def test_the_gradient_of_the_ccc_loss_is_the_one_that_differences_show(pair):
     x, y = (torch.from_numpy(each) for each in pair)
     # The published form cuts roots off at zero; away from there it is smooth as well.
     for rules in ("corrected", "published"):
-        assert torch.autograd.gradcheck(lambda p, rules=rules: losses.ccc_loss(p, y, None, rules), x.requires_grad_(),
-                                        eps=1e-6, atol=1e-4, rtol=1e-3)
+        assert torch.autograd.gradcheck(
+            lambda p, rules=rules: losses.ccc_loss(p, y, None, rules),
+            x.requires_grad_(),
+            eps=1e-6,
+            atol=1e-4,
+            rtol=1e-3,
+        )
 
 
 # ---- labels that are not there
+
 
 @given(pairs(), arrays(np.float64, 5, elements=numbers))
 def test_frames_without_a_label_never_change_score_loss_or_gradient(pair, more):
@@ -72,10 +83,12 @@ def test_frames_without_a_label_never_change_score_loss_or_gradient(pair, more):
     wide, none = np.concatenate([x, more]), np.concatenate([y, np.full(5, np.nan)])
     assert metrics.ccc(wide, none) == metrics.ccc(x, y)
     prediction = torch.from_numpy(wide).requires_grad_()
-    found = losses.va_loss(torch.stack([prediction] * 2, -1), torch.from_numpy(np.stack([none] * 2, -1)))
+    found = losses.va_loss(
+        torch.stack([prediction] * 2, -1), torch.from_numpy(np.stack([none] * 2, -1))
+    )
     found.backward()
     assert np.isclose(float(found.detach()), 2 * loss(x, y))
-    assert not prediction.grad[len(x):].any()
+    assert not prediction.grad[len(x) :].any()
     mask = torch.arange(len(wide)) < len(x)
     assert np.isclose(loss(wide, np.concatenate([y, more]), mask), loss(x, y))
 
@@ -91,6 +104,7 @@ def test_smoothing_keeps_constants_and_bounds_and_never_fills_a_gap(x, width):
 
 
 # ---- windows
+
 
 @given(st.integers(0, 3000), st.integers(1, 40), st.integers(1, 64))
 def test_every_frame_is_a_target_once(n_frames, steps, hop):

@@ -1,4 +1,6 @@
-"""A checkout that may not be written (an institute's installation): named where something must be, and usable."""
+"""A checkout that may not be written (an institute's installation): named where something must be,
+and usable.
+"""
 
 import os
 import shutil
@@ -37,11 +39,27 @@ def places():
 
 def run(places, *words):
     checkout, mine = places
-    env = {**os.environ, "HOME": str(mine), "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1",
-           "TMPDIR": str(mine), "OMP_NUM_THREADS": "1"}
-    command = [*WITHOUT_RIGHTS, sys.executable, "-m", "lib", "run", "params/sample_tsav.yaml",
-               "params/overlays/smoke.yaml", *words]
-    return subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, timeout=600)
+    env = {
+        **os.environ,
+        "HOME": str(mine),
+        "PYTHONPATH": str(checkout),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(mine),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [
+        *WITHOUT_RIGHTS,
+        sys.executable,
+        "-m",
+        "lib",
+        "run",
+        "params/sample_tsav.yaml",
+        "params/overlays/smoke.yaml",
+        *words,
+    ]
+    return subprocess.run(
+        command, cwd=checkout, env=env, capture_output=True, text=True, timeout=600
+    )
 
 
 def test_a_place_that_may_not_be_written_is_named_with_the_way_out(places):
@@ -55,9 +73,14 @@ def test_a_place_that_may_not_be_written_is_named_with_the_way_out(places):
 def test_with_places_elsewhere_nothing_of_the_checkout_is_written(places):
     checkout, mine = places
     before = sorted(checkout.rglob("*"))
-    own = [word for name in ("data_root", "processed_root", "runs_root")
-           for word in ("-p", name, str(mine / f"{name} ä"))]
-    done = run(places, *own, "-p", "measure_seconds", "0", "-p", "sample_seconds", "1", "--to", "01")
+    own = [
+        word
+        for name in ("data_root", "processed_root", "runs_root")
+        for word in ("-p", name, str(mine / f"{name} ä"))
+    ]
+    done = run(
+        places, *own, "-p", "measure_seconds", "0", "-p", "sample_seconds", "1", "--to", "01"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (mine / "runs_root ä" / "sample_tsav" / "report.html").is_file()
     assert sorted(checkout.rglob("*")) == before

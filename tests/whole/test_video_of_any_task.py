@@ -1,4 +1,6 @@
-"""A network that knows nothing of valence and arousal predicts a video too: table, picture and video of its classes."""
+"""A network that knows nothing of valence and arousal predicts a video too: table, picture and
+video of its classes.
+"""
 
 import matplotlib
 
@@ -18,7 +20,10 @@ SENTENCE = "trained on synthetic sample data: values have no meaning"
 
 def test_a_video_is_predicted_and_drawn_without_the_task_va(tmp_path):
     root, folder = tiny_set.make(tmp_path / "tiny"), tmp_path / "film"
-    changes = {"modality": "video", "options": {"frame_step": 20, "tasks": ["expression", "action_units"]}}
+    changes = {
+        "modality": "video",
+        "options": {"frame_step": 20, "tasks": ["expression", "action_units"]},
+    }
     method = tiny_set.create("tsav", root, epochs=1, val_every=50, **changes)
     for trial in tiny_set.table(root).to_dict("records"):
         arrays.make_all(trial, method.arrays(), tiny_set.store(root))
@@ -36,5 +41,8 @@ def test_a_video_is_predicted_and_drawn_without_the_task_va(tmp_path):
     shown = overlay.write(film, values, folder / f"{name}.mp4")
     assert len(recordings.frame_times(shown)) == 8
     assert predictor.synthetic
-    told = f"run classes, trained on sample: not validated yet (no metrics.json beside its checkpoint); {SENTENCE}"
+    told = (
+        "run classes, trained on sample: not validated yet (no metrics.json beside its "
+        f"checkpoint); {SENTENCE}"
+    )
     assert set(values["note"]) == {told}

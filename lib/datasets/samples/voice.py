@@ -1,8 +1,9 @@
-"""The synthetic voice of the sample set: pitch, syllable rate, loudness and brightness follow arousal.
+"""The synthetic voice of the sample set: pitch, syllable rate, loudness and brightness follow
+arousal.
 
-Source and filter: a pulse train at the pitch, five vowels of three formants each, one vowel a syllable. All
-constants are those of specs/sample.md §4; the formants are Peterson and Barney's (1952) means of /i ɛ ɑ ɔ u/ for
-men.
+Source and filter: a pulse train at the pitch, five vowels of three formants each, one vowel a
+syllable. All constants are those of specs/sample.md §4; the formants are Peterson and Barney's
+(1952) means of /i ɛ ɑ ɔ u/ for men.
 """
 
 from __future__ import annotations
@@ -12,23 +13,35 @@ import numpy as np
 from .curves import Curve, curve
 
 RATE = 44100
-VOWELS = ((270, 2290, 3010), (530, 1840, 2480), (730, 1090, 2440), (570, 840, 2410), (300, 870, 2240))  # Hz
+VOWELS = (
+    (270, 2290, 3010),
+    (530, 1840, 2480),
+    (730, 1090, 2440),
+    (570, 840, 2410),
+    (300, 870, 2240),
+)  # Hz
 BANDWIDTHS = (60, 90, 150)  # Hz
-LOUDER = 4                  # dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
-FADE = 0.02                 # s in which talking and a vowel set in
+LOUDER = (
+    4  # dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
+)
+FADE = 0.02  # s in which talking and a vowel set in
 
 
-def talking(generator: np.random.Generator, seconds: float, turns: list[tuple[float, float]]) -> np.ndarray:
-    """Where a person talks, (n,) 0…1 at `RATE`: phrases of 1.2–3.5 s, pauses of 0.4–1.1 s, within `turns` (s)."""
+def talking(
+    generator: np.random.Generator, seconds: float, turns: list[tuple[float, float]]
+) -> np.ndarray:
+    """Where a person talks, (n,) 0…1 at `RATE`: phrases of 1.2–3.5 s, pauses of 0.4–1.1 s, within
+    `turns` (s).
+    """
     mask = np.zeros(round(seconds * RATE), np.float32)
     now = generator.uniform(0, 0.4)
     while now < seconds:
         stop = now + generator.uniform(1.2, 3.5)
-        mask[round(now * RATE):round(stop * RATE)] = 1
+        mask[round(now * RATE) : round(stop * RATE)] = 1
         now = stop + generator.uniform(0.4, 1.1)
     own = np.zeros_like(mask)
     for start, stop in turns:
-        own[round(start * RATE):round(stop * RATE)] = 1
+        own[round(start * RATE) : round(stop * RATE)] = 1
     return _faded(mask * own)
 
 
@@ -40,8 +53,9 @@ def _faded(mask: np.ndarray) -> np.ndarray:
     return (np.clip(2 * mean - 1, 0, 1)).astype(np.float32)
 
 
-def envelope(generator: np.random.Generator, talks: np.ndarray,
-             arousal: Curve) -> tuple[np.ndarray, np.ndarray]:
+def envelope(
+    generator: np.random.Generator, talks: np.ndarray, arousal: Curve
+) -> tuple[np.ndarray, np.ndarray]:
     """Syllables while a person talks, 3.5 + 1.5·a a second.
 
     Returns the envelope s (n,) 0…1 (sin(π·phase)^0.8) and the number of each sample's vowel (n,).
@@ -54,8 +68,14 @@ def envelope(generator: np.random.Generator, talks: np.ndarray,
     return (s / max(s.max(), 1e-9)).astype(np.float32), vowels[syllable]
 
 
-def speak(generator: np.random.Generator, s: np.ndarray, vowels: np.ndarray, arousal: Curve, rate: int = RATE,
-          spread: float = 5.0) -> np.ndarray:
+def speak(
+    generator: np.random.Generator,
+    s: np.ndarray,
+    vowels: np.ndarray,
+    arousal: Curve,
+    rate: int = RATE,
+    spread: float = 5.0,
+) -> np.ndarray:
     """The voice (n,) float32 of a person with random pitch, vocal tract and level.
 
     s, vowels : (n,) of `envelope`, at `rate` Hz. spread : dB about −24 in which the level is drawn.
@@ -79,7 +99,9 @@ def _source(generator: np.random.Generator, a: np.ndarray, rate: int) -> np.ndar
     return np.diff(periods, prepend=0) + 0.01 * generator.standard_normal(n)
 
 
-def _vowels(generator: np.random.Generator, source: np.ndarray, vowels: np.ndarray, rate: int) -> np.ndarray:
+def _vowels(
+    generator: np.random.Generator, source: np.ndarray, vowels: np.ndarray, rate: int
+) -> np.ndarray:
     tract = generator.uniform(0.9, 1.2)
     voiced = np.zeros(len(source), np.float32)
     kernel = np.ones(round(FADE * rate)) / round(FADE * rate)
@@ -87,7 +109,9 @@ def _vowels(generator: np.random.Generator, source: np.ndarray, vowels: np.ndarr
         sound = source
         for frequency, bandwidth in zip(formants, BANDWIDTHS, strict=True):
             sound = _resonance(sound, frequency * tract, bandwidth, rate)
-        weight = _filtered(kernel[:1], [1, kernel[0] - 1], vowels == number)  # one vowel glides into the next
+        weight = _filtered(
+            kernel[:1], [1, kernel[0] - 1], vowels == number
+        )  # one vowel glides into the next
         voiced += (weight * sound / sound.std()).astype(np.float32)
     return voiced
 
@@ -98,7 +122,9 @@ def _resonance(sound: np.ndarray, frequency: float, bandwidth: float, rate: int)
 
 
 def _tilted(sound: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Mix of a bright version, w = 0.1 + 0.4·(a + 1) of it, and a dark one (a pole at 0.94) of the same power."""
+    """Mix of a bright version, w = 0.1 + 0.4·(a + 1) of it, and a dark one (a pole at 0.94) of the
+    same power.
+    """
     bright = np.diff(sound, prepend=0)
     dark = _filtered([0.06], [1, -0.94], sound)
     w = 0.1 + 0.4 * (a + 1)
@@ -110,6 +136,9 @@ def _loud(sound: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 
 def _filtered(above: list, below: list, signal: np.ndarray) -> np.ndarray:
-    """A recursive filter. SciPy's signals take 0.7 s to import, which every notebook would pay: so here."""
+    """A recursive filter. SciPy's signals take 0.7 s to import, which every notebook would pay: so
+    here.
+    """
     from scipy.signal import lfilter
+
     return lfilter(above, below, signal)

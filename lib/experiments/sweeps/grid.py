@@ -1,4 +1,6 @@
-"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → the points, their parameters and their names."""
+"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → the points, their parameters and
+their names.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 LARGEST = 10_000  # points: more is a slip of the finger
 
 # What a point has of its own, or what holds for the whole sweep.
-NOT_IN_A_GRID = frozenset(["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"])
+NOT_IN_A_GRID = frozenset(
+    ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
+)
 EXAMPLE = "fold=0..5 emotion=valence,arousal"
 OPTION = "options."  # options.dropout=0.1,0.3: what only this recipe has
 
@@ -30,22 +34,38 @@ class Point:
     values: Mapping[str, object]
 
     def overrides(self) -> dict[str, str]:
-        """The same as ``-p name value``: texts as YAML reads them; options are merged with those of the file."""
-        plain: dict = {name: value for name, value in self.values.items() if not name.startswith(OPTION)}
-        own = {name.removeprefix(OPTION): value for name, value in self.values.items() if name.startswith(OPTION)}
-        return {name: _as_yaml(value) for name, value in (plain | ({"options": own} if own else {})).items()}
+        """The same as ``-p name value``: texts as YAML reads them; options are merged with those of
+        the file.
+        """
+        plain: dict = {
+            name: value for name, value in self.values.items() if not name.startswith(OPTION)
+        }
+        own = {
+            name.removeprefix(OPTION): value
+            for name, value in self.values.items()
+            if name.startswith(OPTION)
+        }
+        return {
+            name: _as_yaml(value)
+            for name, value in (plain | ({"options": own} if own else {})).items()
+        }
 
 
-def parse(words: Sequence[str], known: Mapping[str, Declaration], options: Mapping[str, Declaration] | None = None
-          ) -> dict[str, list]:
+def parse(
+    words: Sequence[str],
+    known: Mapping[str, Declaration],
+    options: Mapping[str, Declaration] | None = None,
+) -> dict[str, list]:
     """Parameter → its values, in the order given.
 
     Arguments
     ---------
-    words : ``name=a,b,c``; whole numbers also ``name=0..5`` (both ends belong to it) or ``name=0..100..20``.
+    words : ``name=a,b,c``; whole numbers also ``name=0..5`` (both ends belong to it) or
+        ``name=0..100..20``.
     known : what the notebooks declare; `options` what the recipe declares.
 
-    Raises InputError that lists all that is wrong: unknown names, bad ranges, values of the wrong type, doubles.
+    Raises InputError that lists all that is wrong: unknown names, bad ranges, values of the wrong
+    type, doubles.
     """
     found: dict[str, list] = {}
     problems = []
@@ -68,7 +88,9 @@ def parse(words: Sequence[str], known: Mapping[str, Declaration], options: Mappi
     if count > LARGEST:
         problems.append(f"{count} points, more than {LARGEST}")
     if problems:
-        raise InputError("the grid cannot be used:\n  - " + "\n  - ".join(problems), expected=f"--grid {EXAMPLE}")
+        raise InputError(
+            "the grid cannot be used:\n  - " + "\n  - ".join(problems), expected=f"--grid {EXAMPLE}"
+        )
     return found
 
 
@@ -92,12 +114,16 @@ def _parts(text: str) -> list[str]:
     if match := RANGE.fullmatch(text.strip()):
         first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
         if first > last or step < 1:
-            raise InputError(f"the range {text} holds nothing: write the smaller number first, then ..")
+            raise InputError(
+                f"the range {text} holds nothing: write the smaller number first, then .."
+            )
         if (last - first) // step >= LARGEST:
             raise InputError(f"the range {text} has more than {LARGEST} values")
         return [str(number) for number in range(first, last + 1, step)]
     if ".." in text:
-        raise InputError(f"{text} is no range: write whole numbers, for example 0..5, or 0..100..20")
+        raise InputError(
+            f"{text} is no range: write whole numbers, for example 0..5, or 0..100..20"
+        )
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise InputError(f"an empty value in {text!r}")
@@ -122,10 +148,14 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
     found = []
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
-        found.append(Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values))
+        found.append(
+            Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values)
+        )
     names = [point.name for point in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}")
+        raise InputError(
+            f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}"
+        )
     return found
 
 

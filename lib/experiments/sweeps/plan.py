@@ -1,4 +1,6 @@
-"""What a sweep will do: the grid's points, the runs that they build on, and in which order arrays are made."""
+"""What a sweep will do: the grid's points, the runs that they build on, and in which order arrays
+are made.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,14 @@ from . import grid as sweeps_grid
 from .grid import Point
 from .record import PREPARE
 
-SHOWN = 5             # problems of a message
+SHOWN = 5  # problems of a message
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be done: the grid's `points` and all `experiments` by the name of their run, bases first."""
+    """What is to be done: the grid's `points` and all `experiments` by the name of their run, bases
+    first.
+    """
 
     folder: Path
     grid: dict[str, list]
@@ -50,8 +54,13 @@ class Sweep:
         return tuple(text for text in wanted if text in self.experiments and text != name)
 
 
-def plan(files: list[Path], grid: list[str], overrides: Mapping[str, str] | None = None,
-         notebooks: Path = ROOT / "notebooks", library: Path = ROOT / "params") -> Sweep:
+def plan(
+    files: list[Path],
+    grid: list[str],
+    overrides: Mapping[str, str] | None = None,
+    notebooks: Path = ROOT / "notebooks",
+    library: Path = ROOT / "params",
+) -> Sweep:
     """Check everything: the grid, every point's parameters, and the runs that they build on.
 
     files, overrides, library : as of `pipeline.run`. grid : see `grid.parse` of this package.
@@ -76,9 +85,13 @@ def plan(files: list[Path], grid: list[str], overrides: Mapping[str, str] | None
             found.setdefault(one.values["run"], one)
     if problems:
         rows = [f"{point}: {text}" for text, point in list(problems.items())[:SHOWN]]
-        raise InputError("points of the grid cannot be run:\n  - " + "\n  - ".join(rows), where=files[0])
+        raise InputError(
+            "points of the grid cannot be run:\n  - " + "\n  - ".join(rows), where=files[0]
+        )
     folder = below.run.folder.with_name(f"{name}_sweep")
-    return Sweep(folder, values, points, _in_order(found, points), tuple(map(str, files)), overrides)
+    return Sweep(
+        folder, values, points, _in_order(found, points), tuple(map(str, files)), overrides
+    )
 
 
 def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
@@ -90,21 +103,24 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
-    """Bases (each after those that it builds on, as `experiments.plan` gave them), then the points."""
+    """Bases (each after those that it builds on, as `experiments.plan` gave them), then the
+    points.
+    """
     own = [point.name for point in points]
     return {name: found[name] for name in [*(name for name in found if name not in own), *own]}
 
 
 def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:
-    """What `dispatch.run` is to do for the runs in `pending`: arrays are made once, before the runs that need them.
+    """What `dispatch.run` is to do for the runs in `pending`: arrays are made once, before the runs
+    that need them.
 
-    Runs whose notebooks 01–04 would be equal share one preparation; preparations follow each other, because they may
-    want the same arrays, unless they only differ in the run that they build on.
+    Runs whose notebooks 01–04 would be equal share one preparation; preparations follow each other,
+    because they may want the same arrays, unless they only differ in the run that they build on.
     """
     from ...parallel.tasks import Task
 
-    made: dict[str, str] = {}      # all that 01–04 depend on → task that prepares it
-    loose: dict[str, str] = {}     # the same without the run that they build on
+    made: dict[str, str] = {}  # all that 01–04 depend on → task that prepares it
+    loose: dict[str, str] = {}  # the same without the run that they build on
     found, last = [], ()
     for name in [name for name in sweep.experiments if name in pending]:
         experiment = sweep.experiments[name]
@@ -121,8 +137,13 @@ def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mappin
 
 
 def _preparation(experiment: Experiment, without: tuple[str, ...] = ()) -> str:
-    counted = {step: runs.counted(step, experiment.values, experiment.notebooks) for step in PREPARATION
-               if experiment.has(step)}
-    kept = {step: {name: value for name, value in values.items() if name not in without}
-            for step, values in counted.items()}
+    counted = {
+        step: runs.counted(step, experiment.values, experiment.notebooks)
+        for step in PREPARATION
+        if experiment.has(step)
+    }
+    kept = {
+        step: {name: value for name, value in values.items() if name not in without}
+        for step, values in counted.items()
+    }
     return json.dumps(kept, sort_keys=True, default=str)

@@ -1,4 +1,6 @@
-"""What a sweep found: merged results with intervals, which parameter mattered, pictures of the grid."""
+"""What a sweep found: merged results with intervals, which parameter mattered, pictures of the
+grid.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOT
 
 @dataclass(frozen=True)
 class Results:
-    """`merged` (one row a result), `mattered` (one row a parameter), the same as `text`, and the `files` written."""
+    """`merged` (one row a result), `mattered` (one row a parameter), the same as `text`, and the
+    `files` written.
+    """
 
     merged: pd.DataFrame
     mattered: pd.DataFrame
@@ -30,14 +34,19 @@ class Results:
 
 
 def finish(folder: Path, bootstrap: int = 1000) -> Results:
-    """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw its page anew."""
+    """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw
+    its page anew.
+    """
     run, table = runs.Run(folder), sweeps_table.read(folder)
     grid = run.read_json("sweep.json")["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
     found = merged(folder, points, grid, bootstrap)
     causes, note = mattered(points, grid), sweeps_table.note(folder)
-    files = [run.write_text("results.csv", found.to_csv(index=False)),
-             run.write_text("mattered.csv", causes.to_csv(index=False)), *draw(folder, points, grid, causes, note)]
+    files = [
+        run.write_text("results.csv", found.to_csv(index=False)),
+        run.write_text("mattered.csv", causes.to_csv(index=False)),
+        *draw(folder, points, grid, causes, note),
+    ]
     run.write_text("results.html", _page(found, causes, files, folder, note))
     sweeps_table.write(folder)
     return Results(found, causes, _text(found, causes, note, sweeps_table.measure(table)), files)
@@ -49,12 +58,15 @@ def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
 
 
 # ---- merged
-def merged(folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], bootstrap: int = 1000) -> pd.DataFrame:
-    """One row a result: runs that differ in fold or seed only, as one, scored anew with an interval.
+def merged(
+    folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], bootstrap: int = 1000
+) -> pd.DataFrame:
+    """One row a result: runs that differ in fold or seed only, as one, scored anew with an
+    interval.
 
-    Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean; speaking, expression,
-    action_units) its value, low and high; `why` where there is none, or where runs are missing in it. Merged runs lie
-    in ``<folder>/merged_…``.
+    Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean;
+    speaking, expression, action_units) its value, low and high; `why` where there is none, or where
+    runs are missing in it. Merged runs lie in ``<folder>/merged_…``.
     """
     repeats = next(([name] for name in REPEATS if name in grid), [])
     names = [name for name in grid if name not in repeats]
@@ -64,7 +76,9 @@ def merged(folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], boo
         values = values if isinstance(values, tuple) else (values,)
         done = group[group["state"].isin(GOOD)]
         row = {**dict(zip(names, values, strict=True)), "runs": f"{len(done)} of {len(group)}"}
-        rows.append(row | _result(folder, list(done["run"]), [str(value) for value in values], bootstrap))
+        rows.append(
+            row | _result(folder, list(done["run"]), [str(value) for value in values], bootstrap)
+        )
     return pd.DataFrame(rows)
 
 
@@ -82,7 +96,9 @@ def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -
             from ...evaluation import merging  # only here: PyTorch comes with it
 
             merging.join(folders, target, bootstrap=bootstrap)
-        return _scores(runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else each[0])
+        return _scores(
+            runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else each[0]
+        )
     except InputError as error:
         return {"why": error.what}
 
@@ -98,21 +114,28 @@ def _scores(metrics: Mapping) -> dict:
 
 
 def _mean(each: Sequence[Mapping]) -> dict:
-    """Of runs that are not joined, as those that tell who speaks: the mean of their scores, without an interval."""
+    """Of runs that are not joined, as those that tell who speaks: the mean of their scores, without
+    an interval.
+    """
     if len(each) == 1:
         return dict(each[0])
     shared = [name for name in NAMES if all(name in one for one in each)]
     found = {name: sum(one[name] for one in each) / len(each) for name in shared}
-    return {**found, **{f"{name}_{end}": None for name in shared for end in ("low", "high")},
-            "why": "mean of the runs" if shared else "no score in metrics.json"}
+    return {
+        **found,
+        **{f"{name}_{end}": None for name in shared for end in ("low", "high")},
+        "why": "mean of the runs" if shared else "no score in metrics.json",
+    }
 
 
 # ---- what mattered
 def mattered(points: pd.DataFrame, grid: Mapping[str, Sequence]) -> pd.DataFrame:
-    """How much of the scores' variance each parameter of the grid explains by itself (one-way η²), largest first.
+    """How much of the scores' variance each parameter of the grid explains by itself (one-way η²),
+    largest first.
 
-    Columns: parameter, best (its value with the highest mean), mean_of_best, spread (highest minus lowest mean),
-    share (of the variance of all finished points' score; shares of parameters that act together do not add to 1).
+    Columns: parameter, best (its value with the highest mean), mean_of_best, spread (highest minus
+    lowest mean), share (of the variance of all finished points' score; shares of parameters that
+    act together do not add to 1).
     """
     known = points[points["score"].notna()]
     rows = []
@@ -122,14 +145,28 @@ def mattered(points: pd.DataFrame, grid: Mapping[str, Sequence]) -> pd.DataFrame
         total = float(((known["score"] - whole) ** 2).sum())
         between = float((groups.size() * (means - whole) ** 2).sum())
         if len(means) > 1:
-            rows.append({"parameter": name, "best": means.idxmax(), "mean_of_best": means.max(),
-                         "spread": means.max() - means.min(), "share": between / total if total else 0.0})
+            rows.append(
+                {
+                    "parameter": name,
+                    "best": means.idxmax(),
+                    "mean_of_best": means.max(),
+                    "spread": means.max() - means.min(),
+                    "share": between / total if total else 0.0,
+                }
+            )
     columns = ["parameter", "best", "mean_of_best", "spread", "share"]
-    return pd.DataFrame(rows, columns=columns).sort_values("share", ascending=False, ignore_index=True)
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        "share", ascending=False, ignore_index=True
+    )
 
 
-def draw(folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], causes: pd.DataFrame, note: str
-         ) -> list[Path]:
+def draw(
+    folder: Path,
+    points: pd.DataFrame,
+    grid: Mapping[str, Sequence],
+    causes: pd.DataFrame,
+    note: str,
+) -> list[Path]:
     """A line plot (one parameter varies) or a heat map of the two that mattered most."""
     from ... import plots
 
@@ -147,11 +184,16 @@ def draw(folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], cause
 
 # ---- for people
 def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) -> str:
-    parts = [f"merged: {measure} on val, all labelled frames together [95 % interval by bootstrap over trials]",
-             _readable(found).to_string(index=False)]
+    parts = [
+        f"merged: {measure} on val, all labelled frames together [95 % interval by bootstrap over "
+        "trials]",
+        _readable(found).to_string(index=False),
+    ]
     if len(causes):
-        parts += [f"which parameter mattered: share of the variance of the points' {measure}",
-                  causes.to_string(index=False, float_format="{:.3f}".format)]
+        parts += [
+            f"which parameter mattered: share of the variance of the points' {measure}",
+            causes.to_string(index=False, float_format="{:.3f}".format),
+        ]
     return "\n".join(parts + ([note] if note else []))
 
 
@@ -160,14 +202,26 @@ def _readable(found: pd.DataFrame) -> pd.DataFrame:
     shown = found.copy()
     for name in NAMES:
         if name in found:
-            rows = found.rename(columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"})
+            rows = found.rename(
+                columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"}
+            )
             shown[name] = [sweeps_table.interval(row) for row in rows.to_dict("records")]
-    return shown.drop(columns=[name for name in shown if name.endswith(("_low", "_high"))]).fillna("")
+    return shown.drop(columns=[name for name in shown if name.endswith(("_low", "_high"))]).fillna(
+        ""
+    )
 
 
-def _page(found: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str) -> str:
-    pictures = "".join(f'<img src="{path.relative_to(folder)}" alt="scores of the grid" width="600">' for path in files
-                       if path.suffix == ".png")
-    return (f"<h2>Merged</h2>{_readable(found).to_html(index=False, border=0)}<h2>Which parameter mattered</h2>"
-            f"{causes.to_html(index=False, border=0, float_format='{:.3f}'.format)}{pictures}"
-            f"<p>{html.escape(note)}</p>")
+def _page(
+    found: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str
+) -> str:
+    pictures = "".join(
+        f'<img src="{path.relative_to(folder)}" alt="scores of the grid" width="600">'
+        for path in files
+        if path.suffix == ".png"
+    )
+    return (
+        f"<h2>Merged</h2>{_readable(found).to_html(index=False, border=0)}<h2>Which parameter "
+        "mattered</h2>"
+        f"{causes.to_html(index=False, border=0, float_format='{:.3f}'.format)}{pictures}"
+        f"<p>{html.escape(note)}</p>"
+    )

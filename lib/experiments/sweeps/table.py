@@ -1,4 +1,6 @@
-"""The table of a sweep, which grows while it runs: read from disk alone, so that anybody can look at any time."""
+"""The table of a sweep, which grows while it runs: read from disk alone, so that anybody can look
+at any time.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +20,40 @@ from ...metrics import EMOTIONS
 from ...plots import html as plots_html
 from ...trials import SYNTHETIC_NOTE
 
-COLOURS = {"finished": "#cfe8cf", "running": "#fff3c4", "preparing": "#fff3c4", "failed": "#f4c7c3",
-           "gave up": "#f4c7c3", "blocked": "#f4c7c3"}
+COLOURS = {
+    "finished": "#cfe8cf",
+    "running": "#fff3c4",
+    "preparing": "#fff3c4",
+    "failed": "#f4c7c3",
+    "gave up": "#f4c7c3",
+    "blocked": "#f4c7c3",
+}
 OPEN = ("waiting", "running", "preparing")
 
 # Of metrics.json, the first that is there counts: name of the entry -> what it is called, its key.
-MEASURES = {**dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")), "speaking": ("AP", "ap"),
-            "expression": ("macro-F1", "f1_macro"), "action_units": ("mean F1", "f1_mean")}
+MEASURES = {
+    **dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")),
+    "speaking": ("AP", "ap"),
+    "expression": ("macro-F1", "f1_macro"),
+    "action_units": ("mean F1", "f1_mean"),
+}
 REFRESH = 5  # s between two looks of a browser at the page
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """One row a run: point, the grid's parameters, state, epoch, best, measure, score, low, high, seconds, host, ….
+    """One row a run: point, the grid's parameters, state, epoch, best, measure, score, low, high,
+    seconds, host, ….
 
-    best : of all epochs, on the validation windows of training; score : of notebook 06, every labelled frame, with its
+    best : of all epochs, on the validation windows of training; score : of notebook 06, every
+        labelled frame, with its
     95 % interval; measure : what both are, see `score`.
     Raises InputError when there is no sweep in that folder.
     """
     found = runs.Run(folder).read_json("sweep.json")
     if not found:
-        raise InputError("no sweep.json", where=folder, expected="the folder of a sweep, runs/<run>_sweep")
+        raise InputError(
+            "no sweep.json", where=folder, expected="the folder of a sweep, runs/<run>_sweep"
+        )
     rows = [_row(folder, name, one, found["grid"]) for name, one in found["runs"].items()]
     return pd.DataFrame(rows)
 
@@ -48,18 +64,37 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     running = one["state"] in ("running", "preparing")
     since = time.time() - beat["started"] if running and "started" in beat else 0.0
     epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
-    row = {"run": name, **{key: one["values"].get(key, "") for key in grid}, "state": one["state"],
-           "epoch": f"{epoch}/{one['epochs']}" if epoch else "", "best": best}
-    row |= dict(zip(("measure", "score", "low", "high"), score(_metrics(place) if ended else {}), strict=True))
-    return row | {"seconds": round(one["seconds"] + since, 1), "tries": one["tries"],
-                  "host": (beat.get("host", "") if running else one["host"]) or one["host"], "why": one["why"]}
+    row = {
+        "run": name,
+        **{key: one["values"].get(key, "") for key in grid},
+        "state": one["state"],
+        "epoch": f"{epoch}/{one['epochs']}" if epoch else "",
+        "best": best,
+    }
+    row |= dict(
+        zip(
+            ("measure", "score", "low", "high"),
+            score(_metrics(place) if ended else {}),
+            strict=True,
+        )
+    )
+    return row | {
+        "seconds": round(one["seconds"] + since, 1),
+        "tries": one["tries"],
+        "host": (beat.get("host", "") if running else one["host"]) or one["host"],
+        "why": one["why"],
+    }
 
 
 def _history(place: Path) -> tuple[int, float | None]:
     """Epochs done and the best score of them."""
     try:
         history = pd.read_csv(place / "history.csv")
-    except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):  # not yet, or half written
+    except (
+        FileNotFoundError,
+        pd.errors.EmptyDataError,
+        pd.errors.ParserError,
+    ):  # not yet, or half written
         return 0, None
     best = history["score"].max() if "score" in history else float("nan")
     return len(history), None if pd.isna(best) else float(best)
@@ -70,9 +105,11 @@ def _metrics(place: Path) -> dict:
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
-    """What is measured, its value on val, and the interval's bounds; "" and None where there is none.
+    """What is measured, its value on val, and the interval's bounds; "" and None where there is
+    none.
 
-    The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean F1 (`MEASURES`).
+    The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean
+    F1 (`MEASURES`).
     """
     val = metrics.get("val") or {}
     for name, (measure, key) in MEASURES.items():
@@ -99,15 +136,21 @@ def text(table: pd.DataFrame) -> str:
     shown["why"] = [str(value)[:60] for value in table["why"]]
     empty = [name for name in ("why", "tries", "host", "score") if not any(shown[name])]
     counts = table["state"].value_counts()
-    return (_headed(shown.drop(columns=empty)).to_string(index=False) + "\n"
-            + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    return (
+        _headed(shown.drop(columns=empty)).to_string(index=False)
+        + "\n"
+        + ", ".join(f"{count} {state}" for state, count in counts.items())
+    )
 
 
 def _headed(shown: pd.DataFrame) -> pd.DataFrame:
-    """With what is measured in the place of `best` and `score`; where runs differ in it, it keeps its column."""
+    """With what is measured in the place of `best` and `score`; where runs differ in it, it keeps
+    its column.
+    """
     name, differ = measure(shown), shown["measure"].replace("", pd.NA).nunique() > 1
     return shown.drop(columns=["low", "high"] if differ else ["measure", "low", "high"]).rename(
-        columns={"best": f"best {name}", "score": name})
+        columns={"best": f"best {name}", "score": name}
+    )
 
 
 def _number(value: object) -> str:
@@ -116,7 +159,11 @@ def _number(value: object) -> str:
 
 def interval(row: Mapping) -> str:
     """``0.431 [0.300, 0.512]`` of a row with score, low and high."""
-    bounds = "" if row["low"] is None or pd.isna(row["low"]) else f" [{_number(row['low'])}, {_number(row['high'])}]"
+    bounds = (
+        ""
+        if row["low"] is None or pd.isna(row["low"])
+        else f" [{_number(row['low'])}, {_number(row['high'])}]"
+    )
     return _number(row["score"]) + bounds
 
 
@@ -129,31 +176,47 @@ def write(folder: Path) -> pd.DataFrame:
 
 
 def page(folder: Path, table: pd.DataFrame) -> str:
-    """sweep.html: the table, and at the end the merged results and pictures. It reloads itself while it runs."""
+    """sweep.html: the table, and at the end the merged results and pictures. It reloads itself
+    while it runs.
+    """
     facts = runs.Run(folder).read_json("sweep.json")
-    said = f"started {facts['started']}, " + (f"ended {facts['ended']}" if facts["ended"] else "running")
+    said = f"started {facts['started']}, " + (
+        f"ended {facts['ended']}" if facts["ended"] else "running"
+    )
     results = folder / "results.html"
     more = results.read_text(encoding="utf-8") if facts["ended"] and results.is_file() else ""
     told = html.escape(f"{said}; files: {', '.join(facts['files'])}; workers: {facts['cluster']}")
-    return plots_html.page(folder.name, {"": plots_html.Html(f"<p>{told}</p>{as_html(table)}{more}")},
-                       reload=0 if facts["ended"] else REFRESH)
+    return plots_html.page(
+        folder.name,
+        {"": plots_html.Html(f"<p>{told}</p>{as_html(table)}{more}")},
+        reload=0 if facts["ended"] else REFRESH,
+    )
 
 
 def as_html(table: pd.DataFrame) -> str:
     """The table with its states in colour."""
-    shown = _headed(table.assign(score=[interval(row) for row in table.to_dict("records")],
-                                 best=[_number(value) for value in table["best"]]))
+    shown = _headed(
+        table.assign(
+            score=[interval(row) for row in table.to_dict("records")],
+            best=[_number(value) for value in table["best"]],
+        )
+    )
     head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
-    rows = "".join(f'<tr style="background:{COLOURS.get(row["state"], "none")}">'
-                   + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
-                   for row in shown.to_dict("records"))
+    rows = "".join(
+        f'<tr style="background:{COLOURS.get(row["state"], "none")}">'
+        + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values())
+        + "</tr>"
+        for row in shown.to_dict("records")
+    )
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
 def show(folder: Path, follow: bool = False, interval: float = 2.0):
-    """For a notebook cell: ``table.show("runs/sample_jca_sweep")``; the last expression of the cell shows it.
+    """For a notebook cell: ``table.show("runs/sample_jca_sweep")``; the last expression of the cell
+    shows it.
 
-    follow : stay, and draw the table anew every `interval` s until the sweep has ended (interrupt the kernel to leave).
+    follow : stay, and draw the table anew every `interval` s until the sweep has ended (interrupt
+        the kernel to leave).
     """
     from IPython.display import HTML, display
 
@@ -168,7 +231,9 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
 
 
 class Screen:
-    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a log has lines."""
+    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a
+    log has lines.
+    """
 
     def __init__(self, stream: TextIO | None = None, live: bool | None = None):
         self.stream = stream or sys.stdout
@@ -198,5 +263,8 @@ class Screen:
 
 def note(folder: Path) -> str:
     """The sentence about networks trained on sample data, where one of these was; else ""."""
-    places = [Path(one["folder"]) for one in json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()]
+    places = [
+        Path(one["folder"])
+        for one in json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()
+    ]
     return SYNTHETIC_NOTE if any(_metrics(place).get("synthetic") for place in places) else ""

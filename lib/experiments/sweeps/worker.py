@@ -1,7 +1,8 @@
-"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches over it.
+"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches
+over it.
 
-The process ends with its parent (a pipe between them is closed), writes its checkpoint when it is asked to, and holds
-a lock on its run folder, so that a second one waits for it.
+The process ends with its parent (a pipe between them is closed), writes its checkpoint when it is
+asked to, and holds a lock on its run folder, so that a second one waits for it.
 """
 
 from __future__ import annotations
@@ -26,32 +27,51 @@ from ...files import ROOT
 from ...parallel import threads
 from ...parallel.locks import locked
 
-LOOK = 0.2      # s between two looks at the process
-GRACE = 120.0   # s that a run has to write its checkpoint after SIGTERM
+LOOK = 0.2  # s between two looks at the process
+GRACE = 120.0  # s that a run has to write its checkpoint after SIGTERM
 LOCK_WAIT = 90.0  # s to wait for a process that still works in the same run folder
-TAIL = 3        # last lines that are told
-STOP = "stop"   # a file of this name in the sweep's folder: all points are to write their checkpoints and end
+TAIL = 3  # last lines that are told
+# a file of this name in the sweep's folder: all points are to write their checkpoints and end
+STOP = "stop"
 GOOD, TO_BE_CONTINUED, INTERRUPTED = (0, 3), 75, 130
 
 
 def work(task: Mapping) -> dict:
     """Run one point; see `lib.parallel.tasks.run` for what is returned.
 
-    task : `name`, `folder` (of the sweep), `experiment` (`lib.experiments.experiment.Experiment`), `stop` (last notebook, "" for
-        all), `code` (digest of the sweep's own code), `slot` (number of this worker on its machine), `threads`,
-        `walltime` and `stop_before` in s (0: none).
+    task : `name`, `folder` (of the sweep), `experiment` (`lib.experiments.experiment.Experiment`),
+        `stop` (last notebook, "" for all), `code` (digest of the sweep's own code), `slot` (number
+        of this worker on its machine), `threads`, `walltime` and `stop_before` in s (0: none).
     """
     began, host = time.monotonic(), socket.gethostname()
     if task["code"] != code_digest():
-        return {"end": "died", "host": host, "seconds": 0.0,
-                "why": f"the worker on {host} has another version of the code than the sweep: update {ROOT} there"}
+        return {
+            "end": "died",
+            "host": host,
+            "seconds": 0.0,
+            "why": f"the worker on {host} has another version of the code than the sweep: update "
+            f"{ROOT} there",
+        }
     if too_late(task):
-        return {"end": "continue", "host": host, "seconds": 0.0, "why": "the walltime ended", "leave": True,
-                "not_started": True}
+        return {
+            "end": "continue",
+            "host": host,
+            "seconds": 0.0,
+            "why": "the walltime ended",
+            "leave": True,
+            "not_started": True,
+        }
     folder = runs.Run(Path(task["folder"]))
     folder.path("points", f"{task['name']}.end.json").unlink(missing_ok=True)
-    folder.write_json(f"points/{task['name']}.json", {"host": host, "pid": os.getpid(), "started": time.time(),
-                                                      "gpu": visible_gpu(task["slot"])})
+    folder.write_json(
+        f"points/{task['name']}.json",
+        {
+            "host": host,
+            "pid": os.getpid(),
+            "started": time.time(),
+            "gpu": visible_gpu(task["slot"]),
+        },
+    )
     log = folder.path("logs", f"{task['name']}.log")
     reason = ""
     with log.open("a", encoding="utf-8") as stream:
@@ -64,27 +84,42 @@ def work(task: Mapping) -> dict:
                     child.stdin.close()  # it sends itself SIGTERM
                 time.sleep(LOOK)
     cause = folder.read_json(f"points/{task['name']}.end.json", {}).get("cause", "")
-    return {**judged(child.returncode, cause, reason, last_lines(log)), "host": host, "status": child.returncode,
-            "seconds": round(time.monotonic() - began, 2), "leave": reason == "walltime"}
+    return {
+        **judged(child.returncode, cause, reason, last_lines(log)),
+        "host": host,
+        "status": child.returncode,
+        "seconds": round(time.monotonic() - began, 2),
+        "leave": reason == "walltime",
+    }
 
 
 def judged(status: int, cause: str, reason: str, told: str) -> dict:
     """How a try ended (`end`) and `why`, from the exit status of the run.
 
-    cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why we ended it, "" if we did not.
+    cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why we ended it, ""
+        if we did not.
     """
     if status in GOOD:
         return {"end": "finished", "why": "something was lost: failures.csv" if status else ""}
     if reason or status in (TO_BE_CONTINUED, INTERRUPTED):
-        return {"end": "continue", "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told)}
+        return {
+            "end": "continue",
+            "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
+        }
     if status < 0 or cause:
-        words = {"memory": "not enough memory", "disk": "no space left on the device", "died": "its process died"}
+        words = {
+            "memory": "not enough memory",
+            "disk": "no space left on the device",
+            "died": "its process died",
+        }
         return {"end": "died", "why": words.get(cause, f"killed by signal {-status}")}
     return {"end": "failed", "why": told}
 
 
 def why_stop(task: Mapping) -> str:
-    """"stop" when the sweep is being stopped, "walltime" when the job's time is nearly over, else ""."""
+    """ "stop" when the sweep is being stopped, "walltime" when the job's time is nearly over, else
+    "".
+    """
     if (Path(task["folder"]) / STOP).exists():
         return "stop"
     return "walltime" if time_left(task) <= 0 else ""
@@ -105,13 +140,19 @@ def too_late(task: Mapping) -> bool:
 
 
 def last_lines(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     kept = [line for line in lines if not line.startswith(("--- ", "executed notebook"))]
     return " | ".join(kept[-TAIL:])[-500:]
 
 
 def visible_gpu(slot: int) -> str:
-    """The one GPU of the worker number `slot` of this machine, of those that its job was given; "" without any."""
+    """The one GPU of the worker number `slot` of this machine, of those that its job was given; ""
+    without any.
+    """
     from ...parallel import clusters
 
     there = clusters.gpus()
@@ -120,14 +161,24 @@ def visible_gpu(slot: int) -> str:
 
 @contextlib.contextmanager
 def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
-    """The process of a point; it gets its task through a pipe. Whatever ends the block ends the process."""
-    environment = {**threads.environment(task["threads"]),
-                   "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    """The process of a point; it gets its task through a pipe. Whatever ends the block ends the
+    process.
+    """
+    environment = {
+        **threads.environment(task["threads"]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+    }
     if gpu := visible_gpu(task["slot"]):
         environment["CUDA_VISIBLE_DEVICES"] = gpu
-    child = subprocess.Popen([sys.executable, "-c", f"from {__name__} import serve; serve()"], cwd=ROOT,
-                             env=environment, stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT,
-                             start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=stream,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         with contextlib.suppress(BrokenPipeError):
             text = pickle.dumps(dict(task))
@@ -148,7 +199,9 @@ def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Digest of the library and the notebooks: workers must run the code that the sweep was started with."""
+    """Digest of the library and the notebooks: workers must run the code that the sweep was started
+    with.
+    """
     digest = hashlib.sha256()
     for file in sorted([*(ROOT / "lib").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
@@ -169,7 +222,9 @@ def serve() -> None:
     except InputError as error:
         _say(str(error))
         status, cause = TO_BE_CONTINUED, ""
-    runs.Run(Path(task["folder"])).write_json(f"points/{task['name']}.end.json", {"status": status, "cause": cause})
+    runs.Run(Path(task["folder"])).write_json(
+        f"points/{task['name']}.end.json", {"status": status, "cause": cause}
+    )
     sys.stdout.flush()
     os._exit(status)  # at once: papermill's threads may wait for a kernel that was killed
 

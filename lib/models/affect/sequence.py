@@ -1,4 +1,6 @@
-"""What all leader–follower networks share: faces and sound of every frame go in, checked, masked and embedded."""
+"""What all leader–follower networks share: faces and sound of every frame go in, checked, masked
+and embedded.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,21 @@ SOUNDS = {"vggish": 128, "mfcc": 39}  # features of a frame
 
 
 class SequenceModel(Model):
-    """A network on a window of T frames: `frame` or `frame_map`, `vggish`, `mfcc`, `valid` -> `emotion` (B, T, k).
+    """A network on a window of T frames: `frame` or `frame_map`, `vggish`, `mfcc`, `valid` ->
+    `emotion` (B, T, k).
 
-    `frame` is (B, T, 3, S, S) in −1…1, or (B, T, S, S, 3) uint8, which is normalised here. `frame_map` is what a
-    frozen part of the face network gave: the input of its part `map_to` (attribute; a cut of `lib.models.blocks.ir50`), as
-    (B, T, C, H, W) or (B, T, 512), also float16; it takes the place of `frame`.
-    `valid` (B, T) says which frames exist, `face_valid` (B, T) which of them show a face; both may be left out.
+    `frame` is (B, T, 3, S, S) in −1…1, or (B, T, S, S, 3) uint8, which is normalised here.
+    `frame_map` is what a frozen part of the face network gave: the input of its part `map_to`
+    (attribute; a cut of `lib.models.blocks.ir50`), as (B, T, C, H, W) or (B, T, 512), also float16;
+    it takes the place of `frame`. `valid` (B, T) says which frames exist, `face_valid` (B, T) which
+    of them show a face; both may be left out.
 
     Corrections against the published networks (`compat=True` undoes them all):
-    * Batch norm of frozen parts of the face network keeps its statistics, and their dropout is off; published, both
-      go on in training, so that "frozen" layers drift.
-    * Frames that are not valid (padding) and frames without a face never run through the face network nor through any
-      batch norm; their embedding is zero. Published, they are black pictures and zeros like any other.
+    * Batch norm of frozen parts of the face network keeps its statistics, and their dropout is off;
+      published, both go on in training, so that "frozen" layers drift.
+    * Frames that are not valid (padding) and frames without a face never run through the face
+      network nor through any batch norm; their embedding is zero. Published, they are black
+      pictures and zeros like any other.
     * The result of a frame that is not valid is 0.
     """
 
@@ -34,7 +39,9 @@ class SequenceModel(Model):
     modality: str
     map_to = "output_layer"
 
-    def _declare(self, modality: str, face_size: int, emotions: int, sounds: Mapping[str, int] = SOUNDS) -> None:
+    def _declare(
+        self, modality: str, face_size: int, emotions: int, sounds: Mapping[str, int] = SOUNDS
+    ) -> None:
         self.modality, self.n_emotions, self.face_size = modality, emotions, face_size
         self.sounds = dict(sounds)
         if modality != "audio":
@@ -45,10 +52,18 @@ class SequenceModel(Model):
             self.inputs["valid"] = "(B, T)"
         self.outputs = {"emotion": f"(B, T, {emotions})"}
         if emotions not in (1, 2):
-            raise InputError(f"emotions = {emotions}", where=f"model {self.name}", expected="1, or 2 for both at once")
+            raise InputError(
+                f"emotions = {emotions}",
+                where=f"model {self.name}",
+                expected="1, or 2 for both at once",
+            )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        sounds = {name: self._sound(batch, name) for name in self.sounds} if self.modality != "video" else {}
+        sounds = (
+            {name: self._sound(batch, name) for name in self.sounds}
+            if self.modality != "video"
+            else {}
+        )
         faces = self._faces(batch) if self.modality != "audio" else None
         valid = None if self.compat else batch.get("valid")
         values = self.join(faces, sounds, None if valid is None else valid.bool())
@@ -56,17 +71,23 @@ class SequenceModel(Model):
             values = values.masked_fill(~valid.bool().unsqueeze(-1), 0.0)
         return {"emotion": values}
 
-    def join(self, faces: Tensor | None, sounds: Mapping[str, Tensor], valid: Tensor | None) -> Tensor:
+    def join(
+        self, faces: Tensor | None, sounds: Mapping[str, Tensor], valid: Tensor | None
+    ) -> Tensor:
         """(B, T, E) embeddings or None, name -> (B, T, size), (B, T) bool or None -> (B, T, k)."""
         raise NotImplementedError
 
     def _sound(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         x = self.take(batch, name).float()
         if x.ndim != 3 or x.shape[2] != self.sounds[name]:
-            raise InputError(f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=self.inputs[name])
+            raise InputError(
+                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=self.inputs[name]
+            )
         if self.compat or "valid" not in batch:
             return x
-        return x.masked_fill(~batch["valid"].bool().unsqueeze(-1), 0.0)  # selected: padding may be NaN
+        return x.masked_fill(
+            ~batch["valid"].bool().unsqueeze(-1), 0.0
+        )  # selected: padding may be NaN
 
     def _faces(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B, T, E) embeddings, zero where there is no face."""
@@ -78,7 +99,9 @@ class SequenceModel(Model):
         if seen is not None:
             flat = flat[seen.flatten()]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
-        found = self.backbone(flat, start) if len(flat) else flat.new_zeros(0, self.backbone.embedding)
+        found = (
+            self.backbone(flat, start) if len(flat) else flat.new_zeros(0, self.backbone.embedding)
+        )
         if seen is not None:
             every = found.new_zeros(seen.numel(), found.shape[1])
             found = every.index_put((seen.flatten().nonzero()[:, 0],), found)
@@ -86,12 +109,22 @@ class SequenceModel(Model):
 
     def _check_faces(self, x: Tensor, start: str) -> None:
         side = self.face_size
-        fits = (tuple(x.shape[2:]) == ((side, side, 3) if x.dtype == torch.uint8 else (3, side, side))
-                if start == "frame" else tuple(x.shape[2:]) == self.backbone.shapes[start])
+        fits = (
+            tuple(x.shape[2:]) == ((side, side, 3) if x.dtype == torch.uint8 else (3, side, side))
+            if start == "frame"
+            else tuple(x.shape[2:]) == self.backbone.shapes[start]
+        )
         if not fits:
-            expected = self.inputs["frame"] if start == "frame" else f"(B, T, {self.backbone.shapes[start]})"
-            raise InputError(f"{'frame' if start == 'frame' else 'frame_map'} {tuple(x.shape)}",
-                             where=f"model {self.name}", expected=expected)
+            expected = (
+                self.inputs["frame"]
+                if start == "frame"
+                else f"(B, T, {self.backbone.shapes[start]})"
+            )
+            raise InputError(
+                f"{'frame' if start == 'frame' else 'frame_map'} {tuple(x.shape)}",
+                where=f"model {self.name}",
+                expected=expected,
+            )
 
     def release(self, groups: Sequence[str]) -> None:
         """Freeze the face network but for the named groups (`ir50.RELEASE_ORDER`)."""

@@ -1,4 +1,6 @@
-"""TalkNet's attention layer: one stream's frames look at the other's, with masks and, if wanted, rotary positions."""
+"""TalkNet's attention layer: one stream's frames look at the other's, with masks and, if wanted,
+rotary positions.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,10 @@ FEED_FORWARD = 4  # times the width
 class Look:
     """What restricts one look of `n` queries at `m` keys; all may be left out.
 
-    blind : (B, m) bool, keys that nobody may look at. q_angle, k_angle : (B, n, d/2), (B, m, d/2), see
-    `models.rotary`. q_time, k_time : (B, n), (B, m), with `window`: only keys |Δt| ≤ window are seen.
+    blind : (B, m) bool, keys that nobody may look at. q_angle, k_angle : (B, n, d/2), (B, m, d/2),
+        see
+    `models.rotary`. q_time, k_time : (B, n), (B, m), with `window`: only keys |Δt| ≤ window are
+    seen.
     scale : factor on the scores (log-length scaling).
     """
 
@@ -34,7 +38,9 @@ class Look:
         """(B, 1, n or 1, m) bool: who may be looked at."""
         mask = None if self.blind is None else ~self.blind[:, None, None, :]
         if self.window > 0:
-            near = ((self.q_time[:, :, None] - self.k_time[:, None, :]).abs() <= self.window)[:, None]
+            near = ((self.q_time[:, :, None] - self.k_time[:, None, :]).abs() <= self.window)[
+                :, None
+            ]
             mask = near if mask is None else mask & near
         return mask
 
@@ -58,11 +64,14 @@ class Attention(nn.Module):
             q, k = rotary.rotate(q, look.q_angle), rotary.rotate(k, look.k_angle)
         mask = look.allowed()
         nobody = None
-        if mask is not None:   # a row without a single key would be 0/0: it looks at all, and counts for nothing
+        if (
+            mask is not None
+        ):  # a row without a single key would be 0/0: it looks at all, and counts for nothing
             nobody = ~mask.any(dim=-1, keepdim=True)
             mask = mask | nobody
         seen = functional.scaled_dot_product_attention(
-            q * look.scale, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+            q * look.scale, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
         out = self.out_proj(seen.transpose(1, 2).flatten(2))
         return out if nobody is None else out.masked_fill(nobody[:, 0], 0.0)
 
@@ -74,7 +83,9 @@ class Attention(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """Attention and feed-forward, each added to what was there and normalised; the sum is with the *source* (§3.2)."""
+    """Attention and feed-forward, each added to what was there and normalised; the sum is with the
+    *source* (§3.2).
+    """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.1):
         super().__init__()
@@ -85,6 +96,10 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, source: Tensor, target: Tensor, look: Look) -> Tensor:
-        """source, target : (B, N, width); queries come from the target, keys and values from the source."""
+        """source, target : (B, N, width); queries come from the target, keys and values from the
+        source.
+        """
         x = self.norm1(source + self.dropout(self.self_attn(target, source, look)))
-        return self.norm2(x + self.dropout(self.linear2(self.dropout(functional.relu(self.linear1(x))))))
+        return self.norm2(
+            x + self.dropout(self.linear2(self.dropout(functional.relu(self.linear1(x)))))
+        )

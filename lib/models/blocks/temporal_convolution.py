@@ -14,7 +14,8 @@ KERNEL = 5  # taps
 class CausalConv(nn.Module):
     """1-D convolution over the past: output t sees inputs t − (kernel − 1)·dilation … t.
 
-    The kernel is ``weight_g · weight_v / ‖weight_v‖``, the norm over input channels and taps of each output channel.
+    The kernel is ``weight_g · weight_v / ‖weight_v‖``, the norm over input channels and taps of
+    each output channel.
     """
 
     def __init__(self, inside: int, outside: int, kernel: int, dilation: int):
@@ -26,18 +27,30 @@ class CausalConv(nn.Module):
         self.weight_v = nn.Parameter(plain.weight.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        # torch's own function: its gradient is the one that the published weights were trained with.
+        # torch's own function: its gradient is the one that the published weights were trained
+        # with.
         weight = torch._weight_norm(self.weight_v, self.weight_g, 0)
-        return functional.conv1d(functional.pad(x, (self.reach, 0)), weight, self.bias, dilation=self.dilation)
+        return functional.conv1d(
+            functional.pad(x, (self.reach, 0)), weight, self.bias, dilation=self.dilation
+        )
 
 
 class Block(nn.Module):
     """Two convolutions, each with LeakyReLU and dropout, beside a shortcut; then LeakyReLU.
 
-    Dropout takes whole channels of a window with `whole_channels` (LFAN), single values otherwise (its later versions).
+    Dropout takes whole channels of a window with `whole_channels` (LFAN), single values otherwise
+    (its later versions).
     """
 
-    def __init__(self, inside: int, outside: int, kernel: int, dilation: int, dropout: float, whole_channels: bool):
+    def __init__(
+        self,
+        inside: int,
+        outside: int,
+        kernel: int,
+        dilation: int,
+        dropout: float,
+        whole_channels: bool,
+    ):
         super().__init__()
         self.conv1 = CausalConv(inside, outside, kernel, dilation)
         self.conv2 = CausalConv(outside, outside, kernel, dilation)
@@ -53,18 +66,29 @@ class Block(nn.Module):
 
 
 class TemporalConvolution(nn.Module):
-    """Blocks of dilation 1, 2, 4, …: (B, T, inside) -> (B, T, channels[-1]), nothing from the future.
+    """Blocks of dilation 1, 2, 4, …: (B, T, inside) -> (B, T, channels[-1]), nothing from the
+    future.
 
-    Four blocks of kernel 5 see 121 frames (`receptive_field`). The published Xavier start of the convolutions edited
-    what weight normalisation replaces and had no effect; it is left out.
+    Four blocks of kernel 5 see 121 frames (`receptive_field`). The published Xavier start of the
+    convolutions edited what weight normalisation replaces and had no effect; it is left out.
     """
 
-    def __init__(self, inside: int, channels: Sequence[int], dropout: float = 0.1, kernel: int = KERNEL,
-                 whole_channels: bool = True):
+    def __init__(
+        self,
+        inside: int,
+        channels: Sequence[int],
+        dropout: float = 0.1,
+        kernel: int = KERNEL,
+        whole_channels: bool = True,
+    ):
         super().__init__()
         before = [inside, *channels]
-        self.network = nn.Sequential(*(Block(before[k], channels[k], kernel, 2**k, dropout, whole_channels)
-                                       for k in range(len(channels))))
+        self.network = nn.Sequential(
+            *(
+                Block(before[k], channels[k], kernel, 2**k, dropout, whole_channels)
+                for k in range(len(channels))
+            )
+        )
         self.receptive_field = 1 + 2 * (kernel - 1) * (2 ** len(channels) - 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""VGGish: 0.96 s of log-mel spectrogram to 128 numbers (Hershey et al. 2017; LFAN specification 1.7)."""
+"""VGGish: 0.96 s of log-mel spectrogram to 128 numbers (Hershey et al. 2017; LFAN specification
+1.7).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ SIZE = 128
 class VGGish(Model, name="vggish"):
     """Embedding of a log-mel example before any activation; keys are those of the PyTorch port.
 
-    The published network and the corrected one are the same. The port ends with one more ReLU, which LFAN's features
-    do not have: neither has this network. width : factor on the channels inside; the output keeps 128 numbers.
+    The published network and the corrected one are the same. The port ends with one more ReLU,
+    which LFAN's features do not have: neither has this network. width : factor on the channels
+    inside; the output keeps 128 numbers.
     """
 
     def __init__(self, compat: bool = False, *, width: float = 1.0):
@@ -32,12 +35,17 @@ class VGGish(Model, name="vggish"):
             before = channels
         self.features = nn.Sequential(*layers)
         dense = scaled(DENSE, width)
-        self.embeddings = nn.Sequential(nn.Linear(before * (ROWS // 16) * (BANDS // 16), dense), nn.ReLU(),
-                                        nn.Linear(dense, dense), nn.ReLU(), nn.Linear(dense, SIZE))
+        self.embeddings = nn.Sequential(
+            nn.Linear(before * (ROWS // 16) * (BANDS // 16), dense),
+            nn.ReLU(),
+            nn.Linear(dense, dense),
+            nn.ReLU(),
+            nn.Linear(dense, SIZE),
+        )
         self.inputs = {"logmel": f"(N, 1, {ROWS}, {BANDS})"}
         self.outputs = {"vggish": f"(N, {SIZE})"}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        maps = self.features(self.take(batch, "logmel"))           # (N, C, 6, 4)
+        maps = self.features(self.take(batch, "logmel"))  # (N, C, 6, 4)
         # TensorFlow's order: channels last, before the matrix becomes a vector.
         return {"vggish": self.embeddings(maps.permute(0, 2, 3, 1).flatten(1))}

@@ -1,10 +1,12 @@
-"""Networks as they are used for prediction: batch norms folded into convolutions, those of clips in two dimensions.
+"""Networks as they are used for prediction: batch norms folded into convolutions, those of clips in
+two dimensions.
 
-Outputs are the same to rounding. The convolutions of R(2+1)D reach either over the picture, (1, k, k), or over time,
-(k, 1, 1). With the channels last, the same memory is a batch of pictures for the one and a batch of (time, places)
-for the other, so that both run as two-dimensional convolutions without a copy between them. On a CPU these are faster
-than three-dimensional ones; a batch norm with the channels last is much slower, which is why it goes first. There the
-clips of neighbouring frames share what they have in common, too (`lib.models.fast.overlap`).
+Outputs are the same to rounding. The convolutions of R(2+1)D reach either over the picture, (1, k,
+k), or over time, (k, 1, 1). With the channels last, the same memory is a batch of pictures for the
+one and a batch of (time, places) for the other, so that both run as two-dimensional convolutions
+without a copy between them. On a CPU these are faster than three-dimensional ones; a batch norm
+with the channels last is much slower, which is why it goes first. There the clips of neighbouring
+frames share what they have in common, too (`lib.models.fast.overlap`).
 """
 
 from __future__ import annotations
@@ -19,15 +21,21 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from . import overlap
 
-MULTIPLE = 16   # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
-WORTH = 32      # with fewer channels than this, filling up costs more than it gives
-LARGE = 4       # blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many clips
+MULTIPLE = (
+    16  # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
+)
+WORTH = 32  # with fewer channels than this, filling up costs more than it gives
+# blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many
+# clips
+LARGE = 4
 
 
 def folded(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A copy of a network with `audio_model` and `video_model` (TSAV, its backbone) for prediction only.
+    """A copy of a network with `audio_model` and `video_model` (TSAV, its backbone) for prediction
+    only.
 
-    dtype : of weights and activations inside the two encoders (bfloat16 is less exact); what they return is float32.
+    dtype : of weights and activations inside the two encoders (bfloat16 is less exact); what they
+        return is float32.
     """
     if net.training:
         raise ValueError("a network in training mode cannot be folded: call eval() first")
@@ -64,7 +72,9 @@ class _PlanarBlock(nn.Module):
 
 
 class FoldedR2Plus1D(nn.Module):
-    """`lib.models.blocks.residual.R2Plus1D18` with folded batch norms and two-dimensional convolutions."""
+    """`lib.models.blocks.residual.R2Plus1D18` with folded batch norms and two-dimensional
+    convolutions.
+    """
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -75,13 +85,19 @@ class FoldedR2Plus1D(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16) float32."""
-        x = clip.to(self.stem.spatial.weight.dtype).permute(0, 2, 3, 4, 1)      # (B, T, H, W, C) from here on
-        return self._rest((self.stem(part).relu_() for part in (x.split(1) if _alone(x) else [x])), 0)
+        x = clip.to(self.stem.spatial.weight.dtype).permute(
+            0, 2, 3, 4, 1
+        )  # (B, T, H, W, C) from here on
+        return self._rest(
+            (self.stem(part).relu_() for part in (x.split(1) if _alone(x) else [x])), 0
+        )
 
     def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
-        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b, t], (B, T) long.
+        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b,
+        t], (B, T) long.
 
-        Clips of neighbouring frames show mostly the same pictures; a processor works on these once (a GPU as ever).
+        Clips of neighbouring frames show mostly the same pictures; a processor works on these once
+        (a GPU as ever).
         """
         if not _alone(pictures):
             return self(pictures[shown].permute(0, 4, 1, 2, 3))
@@ -95,7 +111,9 @@ class FoldedR2Plus1D(nn.Module):
 
 
 def _alone(x: Tensor) -> bool:
-    """Whether clips are worked on one by one at first: not on a GPU, nor where loops and row numbers are compiled."""
+    """Whether clips are worked on one by one at first: not on a GPU, nor where loops and row
+    numbers are compiled.
+    """
     return not (x.is_cuda or torch.compiler.is_compiling())
 
 
@@ -111,8 +129,10 @@ class _FactoredBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x).relu_())
-        if self.shortcut is not None:   # a convolution of one place: what its stride skips is never read
-            x = _over_pictures(self.shortcut, x[:, ::self.stride, ::self.stride, ::self.stride])
+        if (
+            self.shortcut is not None
+        ):  # a convolution of one place: what its stride skips is never read
+            x = _over_pictures(self.shortcut, x[:, :: self.stride, :: self.stride, :: self.stride])
         return y.add_(x).relu_()
 
 
@@ -132,26 +152,40 @@ class _Factored(nn.Module):
 
 
 class Planar(nn.Module):
-    """A two-dimensional convolution with a batch norm folded in, made of one in two or three dimensions.
+    """A two-dimensional convolution with a batch norm folded in, made of one in two or three
+    dimensions.
 
-    Of a three-dimensional one the axis of size 1 is dropped: (1, k, k) has k × k places, (k, 1, 1) k × 1, (1, 1, 1)
-    one. `extra_in`, `extra_out` channels of zeros are added.
+    Of a three-dimensional one the axis of size 1 is dropped: (1, k, k) has k × k places, (k, 1, 1)
+    k × 1, (1, 1, 1) one. `extra_in`, `extra_out` channels of zeros are added.
     """
 
-    def __init__(self, conv: nn.Conv2d | nn.Conv3d, norm: nn.Module, extra_in: int = 0, extra_out: int = 0):
+    def __init__(
+        self, conv: nn.Conv2d | nn.Conv3d, norm: nn.Module, extra_in: int = 0, extra_out: int = 0
+    ):
         super().__init__()
-        weight, bias = fuse_conv_bn_weights(conv.weight.detach(), conv.bias, norm.running_mean, norm.running_var,
-                                            norm.eps, norm.weight.detach(), norm.bias.detach())
+        weight, bias = fuse_conv_bn_weights(
+            conv.weight.detach(),
+            conv.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight.detach(),
+            norm.bias.detach(),
+        )
         self.stride, self.padding = conv.stride, conv.padding
         if weight.ndim == 5:
             over_time = weight.shape[2] > 1
             weight = weight[:, :, :, 0] if over_time else weight[:, :, 0]
             kept = [0, 1] if over_time else [1, 2]
-            self.stride, self.padding = (tuple(each[k] for k in kept) for each in (conv.stride, conv.padding))
-            if weight.shape[2:] == (1, 1):   # its input was thinned out already
+            self.stride, self.padding = (
+                tuple(each[k] for k in kept) for each in (conv.stride, conv.padding)
+            )
+            if weight.shape[2:] == (1, 1):  # its input was thinned out already
                 self.stride = (1, 1)
         weight = functional.pad(weight, (0, 0, 0, 0, 0, extra_in, 0, extra_out))
-        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
+        self.weight = nn.Parameter(
+            weight.contiguous(memory_format=torch.channels_last), requires_grad=False
+        )
         self.bias = nn.Parameter(functional.pad(bias.detach(), (0, extra_out)), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,10 +195,10 @@ class Planar(nn.Module):
 
 def _over_pictures(conv: Planar, x: Tensor) -> Tensor:
     batch, length = x.shape[:2]
-    y = conv(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)           # (B·T, H', W', C')
+    y = conv(x.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B·T, H', W', C')
     return y.reshape(batch, length, *y.shape[1:])
 
 
 def _over_time(conv: Planar, x: Tensor) -> Tensor:
-    y = conv(x.flatten(2, 3).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)           # (B, T', H·W, C')
+    y = conv(x.flatten(2, 3).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, T', H·W, C')
     return y.reshape(len(x), y.shape[1], *x.shape[2:4], y.shape[3])

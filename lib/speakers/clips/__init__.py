@@ -1,8 +1,10 @@
-"""Clips of a fixed number of frames with their sound and labels, made from any data set: what is cut where.
+"""Clips of a fixed number of frames with their sound and labels, made from any data set: what is
+cut where.
 
-Definitions: specs/asd.md §2.2, §2.3. Frames count from 0 in their video; every cut of sound is integer arithmetic, so
-that neighbouring clips tile without gap or overlap at any frame rate. Modules: `sources` (what a data set offers),
-`labels` (voices and boxes -> labels a frame), `make`, `numbering`, `index`, `verify`, `prune`, `plan`.
+Definitions: specs/asd.md §2.2, §2.3. Frames count from 0 in their video; every cut of sound is
+integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame rate.
+Modules: `sources` (what a data set offers), `labels` (voices and boxes -> labels a frame), `make`,
+`numbering`, `index`, `verify`, `prune`, `plan`.
 """
 
 from __future__ import annotations
@@ -14,24 +16,33 @@ from pathlib import Path
 
 from ...errors import InputError
 
-VERSION = 2               # of the descriptions that are written; raised when the same input gives other ones
+VERSION = 2  # of the descriptions that are written; raised when the same input gives other ones
 SCHEMA = "avclip/1"
-RATE = 16_000             # Hz of a clip's sound
-MIN_TAIL = 1.0            # s; a last clip that is shorter is dropped and reported
-MAX_GAP = 15              # frames between two boxes of a track that are filled by interpolation
-FRAMES, TAILS, NUMBERINGS = ("hard", "sym", "copy", "move", "none"), ("keep", "drop", "pad"), ("global", "clip")
+RATE = 16_000  # Hz of a clip's sound
+MIN_TAIL = 1.0  # s; a last clip that is shorter is dropped and reported
+MAX_GAP = 15  # frames between two boxes of a track that are filled by interpolation
+FRAMES, TAILS, NUMBERINGS = (
+    ("hard", "sym", "copy", "move", "none"),
+    ("keep", "drop", "pad"),
+    ("global", "clip"),
+)
 UNITS, VOICES = ("person", "track"), ("voice", "vad", "energy")
 SPLITS = ("train", "val")  # test is never written
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes one tree of clips different from another one of the same data; written into ``dataset.json``.
+    """What makes one tree of clips different from another one of the same data; written into
+    ``dataset.json``.
 
-    length, hop : frames; hop 0 = length.   frames : how pictures get into a clip (hard and symbolic links, copies,
-    moved, or none: the description points at where they are).   tail : what becomes of a last clip that is shorter.
-    numbering : names of pictures after renumbering: the frame's number in its video, or in its clip.
-    unit : one sequence a person, or one a track.   voice : what the sound's label means.   no_sound : a video without
+    length, hop : frames; hop 0 = length.   frames : how pictures get into a clip (hard and symbolic
+        links, copies,
+    moved, or none: the description points at where they are).   tail : what becomes of a last clip
+    that is shorter.
+    numbering : names of pictures after renumbering: the frame's number in its video, or in its
+        clip.
+    unit : one sequence a person, or one a track.   voice : what the sound's label means.   no_sound
+        : a video without
     sound is taken, silent.   max_gap : frames; min_tail : s.
     """
 
@@ -48,13 +59,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.hop < 0 or self.max_gap < 0:
-            raise InputError(f"clips of {self.length} frames every {self.hop or self.length}", expected="at least 1",
-                             todo="correct clip_length and clip_hop")
-        for name, value, choices in (("frames", self.frames, FRAMES), ("tail", self.tail, TAILS),
-                                     ("numbering", self.numbering, NUMBERINGS), ("unit", self.unit, UNITS),
-                                     ("voice", self.voice, VOICES)):
+            raise InputError(
+                f"clips of {self.length} frames every {self.hop or self.length}",
+                expected="at least 1",
+                todo="correct clip_length and clip_hop",
+            )
+        for name, value, choices in (
+            ("frames", self.frames, FRAMES),
+            ("tail", self.tail, TAILS),
+            ("numbering", self.numbering, NUMBERINGS),
+            ("unit", self.unit, UNITS),
+            ("voice", self.voice, VOICES),
+        ):
             if value not in choices:
-                raise InputError(f"clips with {name}: {value}", expected=f"one of {', '.join(choices)}")
+                raise InputError(
+                    f"clips with {name}: {value}", expected=f"one of {', '.join(choices)}"
+                )
 
     @property
     def step(self) -> int:
@@ -66,15 +86,28 @@ class Settings:
 
 def settings_of(params: Mapping) -> Settings:
     """The settings that an experiment's parameters mean."""
-    return Settings(length=params["clip_length"], hop=params["clip_hop"], frames=params["clip_frames"],
-                    tail=params["clip_tail"], numbering=params["clip_numbering"], unit=params["clip_unit"],
-                    voice=params["audio_label"], no_sound=params["clip_no_sound"])
+    return Settings(
+        length=params["clip_length"],
+        hop=params["clip_hop"],
+        frames=params["clip_frames"],
+        tail=params["clip_tail"],
+        numbering=params["clip_numbering"],
+        unit=params["clip_unit"],
+        voice=params["audio_label"],
+        no_sound=params["clip_no_sound"],
+    )
 
 
 def root_of(params: Mapping, processed: Path) -> Path:
-    """Folder of the tree: the parameter clips_root, or ``dataset_clips_L<length>`` below the folder `processed`."""
+    """Folder of the tree: the parameter clips_root, or ``dataset_clips_L<length>`` below the folder
+    `processed`.
+    """
     given = str(params["clips_root"])
-    return Path(given) if given not in ("", ".") else processed / f"dataset_clips_L{params['clip_length']}"
+    return (
+        Path(given)
+        if given not in ("", ".")
+        else processed / f"dataset_clips_L{params['clip_length']}"
+    )
 
 
 @dataclass(frozen=True)
@@ -100,8 +133,9 @@ class Span:
 def spans(n_frames: int, fps: Fraction, settings: Settings) -> tuple[list[Span], int]:
     """All clips of a video, and the number of frames that its tail policy drops.
 
-    A clip begins every `step` frames. The last one may be shorter: `keep` takes it from `min_tail` s on, `drop` never,
-    `pad` always, at its full length. With a hop below the length, clips that hold no new frame are left out.
+    A clip begins every `step` frames. The last one may be shorter: `keep` takes it from `min_tail`
+    s on, `drop` never, `pad` always, at its full length. With a hop below the length, clips that
+    hold no new frame are left out.
     """
     found, covered = [], 0
     for start in range(0, n_frames, settings.step):
@@ -109,8 +143,16 @@ def spans(n_frames: int, fps: Fraction, settings: Settings) -> tuple[list[Span],
         if stop <= covered:
             break
         whole = stop - start == settings.length
-        if whole or settings.tail == "pad" or (settings.tail == "keep" and stop - start >= settings.min_tail * fps):
-            found.append(Span(start, start + settings.length if settings.tail == "pad" else stop, stop - start))
+        if (
+            whole
+            or settings.tail == "pad"
+            or (settings.tail == "keep" and stop - start >= settings.min_tail * fps)
+        ):
+            found.append(
+                Span(
+                    start, start + settings.length if settings.tail == "pad" else stop, stop - start
+                )
+            )
             covered = stop
     return found, n_frames - covered if settings.step <= settings.length else 0
 

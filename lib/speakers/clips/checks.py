@@ -1,4 +1,6 @@
-"""What was checked of a tree of clips, what was expected, and everything that is not so, by name."""
+"""What was checked of a tree of clips, what was expected, and everything that is not so, by
+name.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SHOWN = 12  # numbers of missing pictures that one message lists
 
 @dataclass
 class Checks:
-    """Rows (check, expected, found) and failures (check, where, what). Tables name places below `root` without it."""
+    """Rows (check, expected, found) and failures (check, where, what). Tables name places below
+    `root` without it.
+    """
 
     root: str = ""
     rows: list[dict] = field(default_factory=list)
@@ -31,8 +35,10 @@ class Checks:
     def table(self) -> pd.DataFrame:
         """Columns check, expected, found, ok."""
         failed = {one["check"] for one in self.failures}
-        return pd.DataFrame([row | {"ok": row["check"] not in failed} for row in self.rows],
-                            columns=["check", "expected", "found", "ok"])
+        return pd.DataFrame(
+            [row | {"ok": row["check"] not in failed} for row in self.rows],
+            columns=["check", "expected", "found", "ok"],
+        )
 
     def failure_table(self) -> pd.DataFrame:
         """Columns check, where, what; one row a failure."""
@@ -41,8 +47,15 @@ class Checks:
 
     def errors(self) -> list[tuple[str, InputError]]:
         """(check, error) pairs, for ``run.record(lost=…)``."""
-        return [(one["check"], InputError(one["what"], where=one["where"], todo="python -m lib clips all, or mend it"))
-                for one in self.failures]
+        return [
+            (
+                one["check"],
+                InputError(
+                    one["what"], where=one["where"], todo="python -m lib clips all, or mend it"
+                ),
+            )
+            for one in self.failures
+        ]
 
 
 def same(checks: Checks, check: str, wanted: set[str], found: set[str], where: object) -> None:
@@ -59,4 +72,8 @@ def numbers(wanted: set[int], there: set[int], where: object, check: str, checks
     for some, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
         if some:
             names = ", ".join(pictures.PATTERN % number for number in some[:SHOWN])
-            checks.fail(check, where, f"{len(some)} pictures {what}: {names}{', …' if len(some) > SHOWN else ''}")
+            checks.fail(
+                check,
+                where,
+                f"{len(some)} pictures {what}: {names}{', …' if len(some) > SHOWN else ''}",
+            )

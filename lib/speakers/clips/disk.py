@@ -1,7 +1,8 @@
-"""The one layer through which clips are written: each change of the disk is counted, and whole or not done at all.
+"""The one layer through which clips are written: each change of the disk is counted, and whole or
+not done at all.
 
-A test stops at every number and compares the finished tree with one that was made without a break. Paths are texts
-here: a tree has millions of files.
+A test stops at every number and compares the finished tree with one that was made without a break.
+Paths are texts here: a tree has millions of files.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def as_json(told: object) -> bytes:
 
 
 class Disk:
-    """Counts operations; `before` is called with the number and name of each one, before it is done."""
+    """Counts operations; `before` is called with the number and name of each one, before it is
+    done.
+    """
 
     def __init__(self, before: Callable[[int, str, str], None] | None = None):
         self.count, self.before = 0, before
@@ -42,7 +45,9 @@ class Disk:
                 os.makedirs(path, exist_ok=True)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file whole, under another name first; one of that very content is left as it is."""
+        """Write a file whole, under another name first; one of that very content is left as
+        it is.
+        """
         try:
             with open(path, "rb") as file:
                 if file.read() == content:
@@ -57,9 +62,11 @@ class Disk:
             os.replace(path + PART, path)
 
     def place(self, source: str, target: str, how: str) -> str:
-        """Bring a file to `target` by hard, sym, copy or move, unless it is there. Returns how it was done.
+        """Bring a file to `target` by hard, sym, copy or move, unless it is there. Returns how it
+        was done.
 
-        A hard link or a move to another file system becomes a copy (a move then removes its source).
+        A hard link or a move to another file system becomes a copy (a move then removes its
+        source).
         """
         self._step(how, target)
         try:
@@ -77,11 +84,19 @@ class Disk:
         except FileExistsError:
             return "there"
         except FileNotFoundError as error:
-            raise InputError("a picture is not there any more", where=source, expected=f"it, for {target}",
-                             todo="put it back or extract it again, then type the same command") from error
+            raise InputError(
+                "a picture is not there any more",
+                where=source,
+                expected=f"it, for {target}",
+                todo="put it back or extract it again, then type the same command",
+            ) from error
         except OSError as error:
             refuse_full_disk(error, target)
-            if how not in ("hard", "move") or error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            if how not in ("hard", "move") or error.errno not in (
+                errno.EXDEV,
+                errno.EPERM,
+                errno.EMLINK,
+            ):
                 raise
         with explained(target):
             self._copy(source, target)
@@ -138,6 +153,9 @@ def explained(path: str) -> Iterator[None]:
 def refuse_full_disk(error: OSError, path: str) -> None:
     """Raise InputError if this is what `error` says."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise InputError("no space, or no free inode, left on the device", where=path,
-                         expected="room as `python -m lib clips check` says",
-                         todo="free some and type the same command again: what was finished is kept") from error
+        raise InputError(
+            "no space, or no free inode, left on the device",
+            where=path,
+            expected="room as `python -m lib clips check` says",
+            todo="free some and type the same command again: what was finished is kept",
+        ) from error

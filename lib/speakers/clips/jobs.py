@@ -1,4 +1,6 @@
-"""Clips of a whole data set: what notebook 04 and ``python -m lib clips`` do, video by video, on several processors."""
+"""Clips of a whole data set: what notebook 04 and ``python -m lib clips`` do, video by video, on
+several processors.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,19 @@ from ... import datasets, trials
 from ... import parallel as cluster
 from ...datasets import ego4d
 from ...errors import InputError
-from . import Settings, checks, index, make, numbering, plan, root_of, settings_of, sources, talknet, verify
+from . import (
+    Settings,
+    checks,
+    index,
+    make,
+    numbering,
+    plan,
+    root_of,
+    settings_of,
+    sources,
+    talknet,
+    verify,
+)
 from .disk import Disk
 from .make import Made
 from .sources import Source
@@ -44,41 +58,61 @@ class Job:
 def opened(p: Mapping) -> Job | None:
     """The clips that an experiment's parameters mean; None when they want none (`cut_clips`).
 
-    Raises InputError where there are no lists, or (for other data sets than Ego4D's) no trial table.
+    Raises InputError where there are no lists, or (for other data sets than Ego4D's) no trial
+    table.
     """
-    if p["cut_clips"] == "never" or (p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING):
+    if p["cut_clips"] == "never" or (
+        p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING
+    ):
         return None
     settings, (name, root) = settings_of(p), datasets.locate(p)
     place = datasets.store(p)
     layout = None
     if p["dataset"] in datasets.SPEAKING:
         found, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
-        found = [source for source in found if not p["trials"] or
-                 any(f"{trial}_".startswith(f"{source.video}_") for trial in p["trials"])]
+        found = [
+            source
+            for source in found
+            if not p["trials"]
+            or any(f"{trial}_".startswith(f"{source.video}_") for trial in p["trials"])
+        ]
     else:
-        found = sources.of_trials(trials.select(trials.read(place.trials_path), p["trials"]), place,
-                                       p["label_mismatch"])
+        found = sources.of_trials(
+            trials.select(trials.read(place.trials_path), p["trials"]), place, p["label_mismatch"]
+        )
     return Job(root_of(p, place.folder), name, settings, tuple(found), layout, p["clip_published"])
 
 
 def frames_of(p: Mapping, seconds: float) -> int:
     """Frames of a clip of so many seconds, at the rate of the data set that the parameters mean.
 
-    Raises InputError where its videos have several rates: the clips of one root are equally long in frames.
+    Raises InputError where its videos have several rates: the clips of one root are equally long in
+    frames.
     """
     rates = {float(ego4d.FPS)}
     if p["dataset"] not in datasets.SPEAKING:
         table = trials.select(trials.read(datasets.store(p).trials_path), p["trials"])
         rates = set(table["fps"].round(3))
     if len(rates) > 1:
-        raise InputError(f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames a second",
-                         expected="one rate", todo="set clip_length in frames, or choose `trials` of one rate")
+        raise InputError(
+            f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames a second",
+            expected="one rate",
+            todo="set clip_length in frames, or choose `trials` of one rate",
+        )
     return max(1, round(seconds * rates.pop()))
 
 
-def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Callable | None = None,
-        force: bool = False, disk: Disk | None = None, parallel: object = "processes") -> list[cluster.Outcome]:
-    """Make, renumber and describe clips, or some of that; one outcome a video, whose value is (`Made`, index lines).
+def run(
+    job: Job,
+    steps: Iterable[str] = STEPS,
+    workers: int = 1,
+    progress: Callable | None = None,
+    force: bool = False,
+    disk: Disk | None = None,
+    parallel: object = "processes",
+) -> list[cluster.Outcome]:
+    """Make, renumber and describe clips, or some of that; one outcome a video, whose value is
+    (`Made`, index lines).
 
     Arguments
     ---------
@@ -86,8 +120,9 @@ def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Call
     parallel : what the workers are, see `cluster.map`.
     disk : one counter of operations for everything; then all is done in this process (tests).
 
-    A video that cannot be done is named in its outcome, and the others are finished. Raises InputError when the root
-    holds clips of other settings, when there is no room, or when the disk is full.
+    A video that cannot be done is named in its outcome, and the others are finished. Raises
+    InputError when the root holds clips of other settings, when there is no room, or when the disk
+    is full.
     """
     steps, own = tuple(steps), disk or Disk()
     if MAKE in steps:
@@ -97,8 +132,14 @@ def run(job: Job, steps: Iterable[str] = STEPS, workers: int = 1, progress: Call
     else:
         _same_settings(job)
     work = partial(_one, job.root, job.settings, steps, disk)
-    outcomes = cluster.map(work, job.sources, 1 if disk else workers, progress, name=lambda source: source.video,
-                           parallel=parallel)
+    outcomes = cluster.map(
+        work,
+        job.sources,
+        1 if disk else workers,
+        progress,
+        name=lambda source: source.video,
+        parallel=parallel,
+    )
     if INDEX in steps:
         _finish(job, outcomes, own)
     make.tidy(job.root, own)
@@ -110,14 +151,17 @@ def _same_settings(job: Job) -> None:
     index.begin(job.root, job.dataset, job.settings, Disk())
 
 
-def _one(root: Path, settings: Settings, steps: tuple[str, ...], disk: Disk | None,
-         source: Source) -> tuple[Made, list[dict]]:
+def _one(
+    root: Path, settings: Settings, steps: tuple[str, ...], disk: Disk | None, source: Source
+) -> tuple[Made, list[dict]]:
     """All steps of one video."""
     disk, lines = disk or Disk(), []
     made = Made(source.video, source.split)
     if MAKE in steps:
         # Where they are renumbered anyway, pictures get their last names at once.
-        made = make.make_video(source, root, settings, disk, settings.numbering if RENUMBER in steps else make.SOURCE)
+        made = make.make_video(
+            source, root, settings, disk, settings.numbering if RENUMBER in steps else make.SOURCE
+        )
     if RENUMBER in steps:
         for frames in _frames_of(root, source):
             numbering.renumber(frames, settings.numbering, disk)
@@ -140,16 +184,25 @@ def _finish(job: Job, outcomes: list[cluster.Outcome], disk: Disk) -> None:
         made, some = outcome.value
         lines.setdefault(made.split, []).extend(some)
         counts.update({"videos": 1, "units": sum(line["n_visible"] > 0 for line in some)})
-    made_from = {"fps": sorted({str(source.fps) for source in job.sources}),
-                 "sources": sorted({told["annotation"]: told["sha256"] for source in job.sources
-                                    if (told := source.made_from)}.items())}
+    made_from = {
+        "fps": sorted({str(source.fps) for source in job.sources}),
+        "sources": sorted(
+            {
+                told["annotation"]: told["sha256"]
+                for source in job.sources
+                if (told := source.made_from)
+            }.items()
+        ),
+    }
     index.finish(job.root, lines, {**made_from, "counts": dict(counts)}, disk)
     if job.for_published:
         talknet.write(job.root, lines, disk)
 
 
 def undo(job: Job, progress: Callable | None = None) -> int:
-    """Give all pictures the numbers of their sources back; returns how many were renamed. Index again afterwards."""
+    """Give all pictures the numbers of their sources back; returns how many were renamed. Index
+    again afterwards.
+    """
     renamed = 0
     for done, source in enumerate(job.sources, start=1):
         renamed += sum(numbering.undo(frames) for frames in _frames_of(job.root, source))
@@ -167,7 +220,9 @@ def needs(job: Job | None) -> pd.DataFrame:
 
 
 def faults(outcomes: list[cluster.Outcome]) -> pd.DataFrame:
-    """Columns video, what: videos that could not be done, boxes and voices that were left out, tails dropped."""
+    """Columns video, what: videos that could not be done, boxes and voices that were left out,
+    tails dropped.
+    """
     rows = []
     for outcome in outcomes:
         if not outcome.ok:
@@ -176,7 +231,9 @@ def faults(outcomes: list[cluster.Outcome]) -> pd.DataFrame:
         made, _ = outcome.value
         rows += [[made.video, fault] for fault in made.faults]
         if made.dropped:
-            rows.append([made.video, f"{made.dropped} frames at the end are in no clip (clip_tail)"])
+            rows.append(
+                [made.video, f"{made.dropped} frames at the end are in no clip (clip_tail)"]
+            )
     return pd.DataFrame(rows, columns=["video", "what"])
 
 
@@ -185,15 +242,21 @@ def failures(outcomes: list[cluster.Outcome]) -> list[tuple[str, Exception]]:
     return [(outcome.item.video, outcome.error) for outcome in outcomes if not outcome.ok]
 
 
-def make_all(job: Job | None, workers: int = 1, progress: Callable | None = None,
-             parallel: object = "processes") -> list[cluster.Outcome]:
+def make_all(
+    job: Job | None,
+    workers: int = 1,
+    progress: Callable | None = None,
+    parallel: object = "processes",
+) -> list[cluster.Outcome]:
     """`run` with all steps; nothing without a job."""
     return run(job, STEPS, workers, progress, parallel=parallel) if job else []
 
 
 def check(job: Job | None) -> checks.Checks:
     """`verify` of a job; no checks without one."""
-    return verify.verify(job.root, job.sources, job.settings, job.layout) if job else checks.Checks()
+    return (
+        verify.verify(job.root, job.sources, job.settings, job.layout) if job else checks.Checks()
+    )
 
 
 def paths(job: Job | None) -> list[Path]:
@@ -205,7 +268,9 @@ def inputs(job: Job | None) -> list[Path]:
     """Annotation files and lists that clips depend on."""
     if job is None or job.layout is None:
         return []
-    lists = [path for folder in job.layout.folders["split"] for path in sorted(folder.glob("*.list"))]
+    lists = [
+        path for folder in job.layout.folders["split"] for path in sorted(folder.glob("*.list"))
+    ]
     return [*(some.path for some in job.layout.annotations.values()), *lists]
 
 
@@ -213,27 +278,42 @@ def clip_names(job: Job | None, most: int = 200) -> list[str]:
     """Names of clips to look at, ``<split>/<video>/clip_f000000``."""
     if job is None:
         return []
-    found = sorted(path.parent.relative_to(job.root).as_posix() for path in job.root.glob("*/*/clip_f*/clip.json"))
-    return found[::max(1, len(found) // most)]
+    found = sorted(
+        path.parent.relative_to(job.root).as_posix()
+        for path in job.root.glob("*/*/clip_f*/clip.json")
+    )
+    return found[:: max(1, len(found) // most)]
 
 
 def distribution(job: Job) -> pd.DataFrame:
-    """One row a clip: split, frames, faces (mean a frame), speaking (share of visible faces), voice (share)."""
+    """One row a clip: split, frames, faces (mean a frame), speaking (share of visible faces), voice
+    (share).
+    """
     from . import schema
+
     rows = []
     for name in clip_names(job, 2000):
         told = schema.read(job.root / name / "clip.json")
         seen = sum(int(person["visible"].sum()) for person in told["persons"])
         speaking = sum(int((person["asd"] == 1).sum()) for person in told["persons"])
-        rows.append({"split": told["split"], "frames": told["n_frames"], "faces a frame": seen / told["n_frames"],
-                     "speaking": speaking / seen if seen else np.nan,
-                     "voice": float(told["speech"].mean()) if "speech" in told else np.nan})
+        rows.append(
+            {
+                "split": told["split"],
+                "frames": told["n_frames"],
+                "faces a frame": seen / told["n_frames"],
+                "speaking": speaking / seen if seen else np.nan,
+                "voice": float(told["speech"].mean()) if "speech" in told else np.nan,
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def refuse_none(job: Job | None) -> Job:
     """The job, or an InputError that says how to want one."""
     if job is None:
-        raise InputError("these parameters want no clips", expected="cut_clips: always, or a data set with voices",
-                         todo="-p cut_clips always")
+        raise InputError(
+            "these parameters want no clips",
+            expected="cut_clips: always, or a data set with voices",
+            todo="-p cut_clips always",
+        )
     return job

@@ -1,7 +1,8 @@
 """Give the pictures of clips numbers that begin with 0, or their old ones back: specs/asd.md §2.3.
 
-What has been done is read from the names themselves: pictures are renamed in rising order, so the ones that have their
-new name are a run at the beginning. A break at any place is taken up there, and nothing is ever shifted twice.
+What has been done is read from the names themselves: pictures are renamed in rising order, so the
+ones that have their new name are a run at the beginning. A break at any place is taken up there,
+and nothing is ever shifted twice.
 """
 
 from __future__ import annotations
@@ -29,18 +30,26 @@ def read(frames: str) -> dict:
             told = json.loads(file.read())
         return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
     except FileNotFoundError as error:
-        raise InputError("the pictures of this clip are not complete", where=frames, expected=MARKER,
-                         todo="python -m lib clips make") from error
+        raise InputError(
+            "the pictures of this clip are not complete",
+            where=frames,
+            expected=MARKER,
+            todo="python -m lib clips make",
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("how the pictures of a clip are numbered cannot be read", where=path,
-                         todo="remove this clip's folder, then python -m lib clips make") from error
+        raise InputError(
+            "how the pictures of a clip are numbered cannot be read",
+            where=path,
+            todo="remove this clip's folder, then python -m lib clips make",
+        ) from error
 
 
 def renumber(frames: str, scope: str, disk: Disk | None = None) -> int:
-    """Number a clip's pictures from 0: by their frame in the video (scope "global") or in the clip ("clip").
+    """Number a clip's pictures from 0: by their frame in the video (scope "global") or in the clip
+    ("clip").
 
-    Returns how many were renamed: 0 when it had been done. Raises InputError when names are there that neither the old
-    nor the new numbering explains; nothing is renamed then.
+    Returns how many were renamed: 0 when it had been done. Raises InputError when names are there
+    that neither the old nor the new numbering explains; nothing is renamed then.
     """
     told, disk = read(frames), disk or Disk()
     start = start_of(frames)
@@ -62,24 +71,33 @@ def start_of(frames: str) -> int:
 def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk) -> int:
     """Rename pictures so that the first one has number `first`.
 
-    They may come from any of the numberings that a clip has been through: its source's, the video's, the clip's.
+    They may come from any of the numberings that a clip has been through: its source's, the
+    video's, the clip's.
     """
     count, there = told["count"], pictures.numbered(frames)
     start, source = start_of(frames), told["source"]
     olds = [told["first"], *(one for one in (source, start, 0) if one != told["first"])]
-    moves = next((moves for old in olds if (moves := _moves(there, old, first, count)) is not None), None)
+    moves = next(
+        (moves for old in olds if (moves := _moves(there, old, first, count)) is not None), None
+    )
     if moves is None:
-        raise InputError(f"the {len(there)} pictures of this clip are numbered in no known way", where=frames,
-                         expected=f"{count} without a hole, from {told['first']} or from {first}",
-                         todo="remove this clip's folder, then python -m lib clips make")
+        raise InputError(
+            f"the {len(there)} pictures of this clip are numbered in no known way",
+            where=frames,
+            expected=f"{count} without a hole, from {told['first']} or from {first}",
+            todo="remove this clip's folder, then python -m lib clips make",
+        )
     for old, new in moves:
-        disk.rename(f"{frames}{os.sep}{pictures.PATTERN % old}", f"{frames}{os.sep}{pictures.PATTERN % new}")
+        disk.rename(
+            f"{frames}{os.sep}{pictures.PATTERN % old}", f"{frames}{os.sep}{pictures.PATTERN % new}"
+        )
     disk.write(os.path.join(frames, MARKER), as_json(marker(scope, base, first, count, source)))
     return len(moves)
 
 
 def _moves(there: set[int], old: int, new: int, count: int) -> list[tuple[int, int]] | None:
-    """(old, new) numbers still to be renamed from `old`… to `new`…, None if the names do not fit to that.
+    """(old, new) numbers still to be renamed from `old`… to `new`…, None if the names do not fit to
+    that.
 
     Downwards the first ones go first, upwards the last ones: a new name is always free.
     """

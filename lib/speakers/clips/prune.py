@@ -1,6 +1,8 @@
-"""Take the test set out of Ego4D's folders, as the clip maker wants it: first say what would go, then do it.
+"""Take the test set out of Ego4D's folders, as the clip maker wants it: first say what would go,
+then do it.
 
-Touched is only what bears the id of a line in ``test.list`` that stands in neither of the other lists.
+Touched is only what bears the id of a line in ``test.list`` that stands in neither of the other
+lists.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from .disk import Disk
 
 @dataclass(frozen=True)
 class Pruning:
-    """What would be removed: folders of pictures, wav files, videos; and counts of each folder before."""
+    """What would be removed: folders of pictures, wav files, videos; and counts of each folder
+    before.
+    """
 
     paths: tuple[Path, ...]
     before: pd.DataFrame
@@ -27,13 +31,19 @@ def plan(layout: Layout) -> Pruning:
     """Find what belongs to test clips only. `layout.ids` holds no id that stands in two lists."""
     paths = []
     for uid in layout.ids["test"]:
-        places = [folder / f"{uid}{suffix}" for kind, suffix in SUFFIXES.items() for folder in layout.folders[kind]]
+        places = [
+            folder / f"{uid}{suffix}"
+            for kind, suffix in SUFFIXES.items()
+            for folder in layout.folders[kind]
+        ]
         paths += [path for path in places if os.path.lexists(path)]
     return Pruning(tuple(paths), counts(layout))
 
 
 def remove(pruning: Pruning, disk: Disk | None = None) -> int:
-    """Remove what `plan` found, file by file; after a break the same call finishes. Returns how many entries."""
+    """Remove what `plan` found, file by file; after a break the same call finishes. Returns how
+    many entries.
+    """
     disk = disk or Disk()
     for path in pruning.paths:
         if path.is_dir() and not path.is_symlink():
@@ -48,6 +58,11 @@ def counts(layout: Layout) -> pd.DataFrame:
     rows = []
     for folder in (f for kind in SUFFIXES for f in layout.folders[kind]):
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        rows.append({"folder": layout.relative(folder), "directories": sum(entry.is_dir() for entry in entries),
-                     "files": sum(entry.is_file() for entry in entries)})
+        rows.append(
+            {
+                "folder": layout.relative(folder),
+                "directories": sum(entry.is_dir() for entry in entries),
+                "files": sum(entry.is_file() for entry in entries),
+            }
+        )
     return pd.DataFrame(rows, columns=["folder", "directories", "files"])

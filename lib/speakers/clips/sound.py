@@ -1,4 +1,6 @@
-"""The sound of a video as clips need it: 16 kHz, mono, sample 0 at the first frame, any piece of it."""
+"""The sound of a video as clips need it: 16 kHz, mono, sample 0 at the first frame, any piece of
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def sound_of(span: Span, fps: Fraction) -> tuple[int, int]:
 
 
 class Sound:
-    """The sound of a video, sample 0 at its first frame: a wav file is read piece by piece, a film's at once."""
+    """The sound of a video, sample 0 at its first frame: a wav file is read piece by piece, a
+    film's at once.
+    """
 
     def __init__(self, source: Source, n_samples: int):
         self.source, self.total, self.film = source, n_samples, None
@@ -31,8 +35,12 @@ class Sound:
         if source.sound is None:
             if settings.no_sound:
                 return 0
-            raise InputError("no sound", where=f"video {source.video}", expected=f"wav/{source.video}.wav",
-                             todo="extract it, or set `clip_no_sound: true` for silent clips")
+            raise InputError(
+                "no sound",
+                where=f"video {source.video}",
+                expected=f"wav/{source.video}.wav",
+                todo="extract it, or set `clip_no_sound: true` for silent clips",
+            )
         if source.sound.suffix.lower() == ".wav":
             with _opened(source.sound) as file:
                 return file.getnframes()
@@ -50,7 +58,7 @@ class Sound:
         else:
             self.film = _of_film(self.source) if self.film is None else self.film
             piece = self.film[first:last]
-        out[:len(piece)] = piece
+        out[: len(piece)] = piece
         return out
 
 
@@ -59,16 +67,25 @@ def _opened(path: Path):
     try:
         file = wave.open(str(path))  # noqa: SIM115 - the caller closes it
     except FileNotFoundError as error:
-        raise InputError("the wav file is not there", where=path, todo="extract it again") from error
+        raise InputError(
+            "the wav file is not there", where=path, todo="extract it again"
+        ) from error
     except (wave.Error, EOFError, OSError) as error:
-        raise InputError(f"the wav file cannot be read ({error or 'it ends in its header'})", where=path,
-                         expected=f"{RATE} Hz, mono, 16 bits", todo="extract it again") from error
+        raise InputError(
+            f"the wav file cannot be read ({error or 'it ends in its header'})",
+            where=path,
+            expected=f"{RATE} Hz, mono, 16 bits",
+            todo="extract it again",
+        ) from error
     kind = (file.getframerate(), file.getnchannels(), file.getsampwidth())
     if kind != (RATE, 1, 2):
         file.close()
-        raise InputError(f"a wav file of {kind[0]} Hz, {kind[1]} channels, {8 * kind[2]} bits", where=path,
-                         expected=f"{RATE} Hz, mono, 16 bits",
-                         todo=f"extract it again: ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}")
+        raise InputError(
+            f"a wav file of {kind[0]} Hz, {kind[1]} channels, {8 * kind[2]} bits",
+            where=path,
+            expected=f"{RATE} Hz, mono, 16 bits",
+            todo=f"extract it again: ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}",
+        )
     return file
 
 

@@ -1,4 +1,6 @@
-"""What is known of a video before it is cut: its pictures, their size, its sound; noted beside its clips."""
+"""What is known of a video before it is cut: its pictures, their size, its sound; noted beside its
+clips.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,14 @@ from .sound import Sound
 from .sources import Source
 
 FACTS = ".video.json"  # beside a video's clips
-UNEVEN = 0.5           # of a frame: a film whose frames are farther off an even grid is no base for clips
+UNEVEN = 0.5  # of a frame: a film whose frames are farther off an even grid is no base for clips
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one video: pictures, the number of the first one in the source, size in px, samples of its sound."""
+    """Of one video: pictures, the number of the first one in the source, size in px, samples of its
+    sound.
+    """
 
     n_frames: int
     base: int
@@ -30,8 +34,14 @@ class Facts:
     n_samples: int
 
     def text(self) -> bytes:
-        return as_json({"n_frames": self.n_frames, "base": self.base, "size": list(self.size),
-                        "n_samples": self.n_samples})
+        return as_json(
+            {
+                "n_frames": self.n_frames,
+                "base": self.base,
+                "size": list(self.size),
+                "n_samples": self.n_samples,
+            }
+        )
 
 
 def folder_of(root: Path, source: Source) -> str:
@@ -40,7 +50,9 @@ def folder_of(root: Path, source: Source) -> str:
 
 
 def look(source: Source, folder: str, settings: Settings, disk: Disk) -> Facts:
-    """What is known of a video, kept beside its clips: pictures that were moved can be counted only once."""
+    """What is known of a video, kept beside its clips: pictures that were moved can be counted only
+    once.
+    """
     kept = os.path.join(folder, FACTS)
     if facts := read_facts(kept):
         return facts
@@ -59,8 +71,11 @@ def read_facts(path: str) -> Facts | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("what was noted of a video cannot be read", where=path,
-                         todo="remove the folder that it is in and run the command again") from error
+        raise InputError(
+            "what was noted of a video cannot be read",
+            where=path,
+            todo="remove the folder that it is in and run the command again",
+        ) from error
 
 
 def _look(source: Source, settings: Settings) -> Facts:
@@ -70,11 +85,16 @@ def _look(source: Source, settings: Settings) -> Facts:
         n_frames, base, size = found.count, found.base, first.shape[1::-1]
     else:
         times = recordings.frame_times(source.film)
-        off = np.abs(times - times[0] - np.arange(len(times)) / float(source.fps)) * float(source.fps)
+        off = np.abs(times - times[0] - np.arange(len(times)) / float(source.fps)) * float(
+            source.fps
+        )
         if off.max() > UNEVEN:
-            raise InputError(f"frame {int(off.argmax())} stands {off.max():.1f} frames off an even grid",
-                             where=source.film, expected=f"{float(source.fps):g} frames a second throughout",
-                             todo="encode it at a constant rate: ffmpeg -i OLD -vf fps=30 NEW.mp4")
+            raise InputError(
+                f"frame {int(off.argmax())} stands {off.max():.1f} frames off an even grid",
+                where=source.film,
+                expected=f"{float(source.fps):g} frames a second throughout",
+                todo="encode it at a constant rate: ffmpeg -i OLD -vf fps=30 NEW.mp4",
+            )
         _, picture = next(iter(recordings.frames(source.film)))
         n_frames, base, size = len(times), 1, picture.shape[1::-1]
     return Facts(n_frames, base, tuple(map(int, size)), Sound.length(source, settings))

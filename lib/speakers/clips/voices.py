@@ -1,4 +1,6 @@
-"""What the label of the sound means: an annotated voice, a detected voice, or any sound by its level."""
+"""What the label of the sound means: an annotated voice, a detected voice, or any sound by its
+level.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,11 @@ from .sound import Sound
 from .sources import Source
 from .video import Facts
 
-BELOW_LOUDEST = 40.0   # dB: a frame that is less far below the video's loudest one has sound (as issue and specs count)
-SILENCE = 1e-7         # mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
+# dB: a frame that is less far below the video's loudest one has sound (as issue and specs count)
+BELOW_LOUDEST = 40.0
+SILENCE = (
+    1e-7  # mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
+)
 
 
 def relabel(labels: Labels, voice: str, source: Source, facts: Facts) -> Labels:
@@ -40,7 +45,8 @@ def energy(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
 
 
 def detected(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
-    """(T,) bool: where Silero's detector hears a voice. Its weights come inside its wheel; nothing is downloaded.
+    """(T,) bool: where Silero's detector hears a voice. Its weights come inside its wheel; nothing
+    is downloaded.
 
     Raises InputError when the package is not installed.
     """
@@ -48,10 +54,13 @@ def detected(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
         import torch
         from silero_vad import get_speech_timestamps, load_silero_vad
     except ImportError as error:
-        raise InputError("audio_label: vad needs the package silero-vad", expected="it is installed",
-                         todo="pip install silero-vad, or set audio_label to voice or energy") from error
+        raise InputError(
+            "audio_label: vad needs the package silero-vad",
+            expected="it is installed",
+            todo="pip install silero-vad, or set audio_label to voice or energy",
+        ) from error
     waveform = torch.from_numpy(np.asarray(sound, np.float32) / 32768)
     found = np.zeros(n_frames, bool)
     for some in get_speech_timestamps(waveform, load_silero_vad(), sampling_rate=RATE):
-        found[int(some["start"] * fps / RATE):-int(-some["end"] * fps // RATE)] = True
+        found[int(some["start"] * fps / RATE) : -int(-some["end"] * fps // RATE)] = True
     return found

@@ -15,7 +15,11 @@ SMALL = {"trials": 6, "seconds": 2.0, "workers": 1}
 
 def files(root):
     """Relative path -> bytes of everything in a folder."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,10 @@ def video_of(root, name):
 
 
 def test_the_default_set_has_the_structure_of_its_specification(default):
-    counts = {split: sum(len(one.persons) for one in default if one.split == split) for split in plan.SPLITS}
+    counts = {
+        split: sum(len(one.persons) for one in default if one.split == split)
+        for split in plan.SPLITS
+    }
     assert counts == {"train": 14, "val": 8, "test": 2}
     assert len(default) == 22
     assert [one.split for one in default if len(one.persons) == 2] == ["train", "val"]
@@ -70,12 +77,25 @@ def test_what_is_wrong_with_single_frames_stays_under_three_percent(default):
 
 @pytest.mark.parametrize("split", plan.SPLITS)
 def test_valence_and_arousal_are_spread_and_do_not_go_together(default, split):
-    persons = [(one.times, person) for one in default if one.split == split for person in one.persons.values()]
-    va = np.concatenate([np.stack([curve(times[person.own_turn & person.labelled]) for curve in person.curves], axis=1)
-                         for times, person in persons])
+    persons = [
+        (one.times, person)
+        for one in default
+        if one.split == split
+        for person in one.persons.values()
+    ]
+    va = np.concatenate(
+        [
+            np.stack(
+                [curve(times[person.own_turn & person.labelled]) for curve in person.curves], axis=1
+            )
+            for times, person in persons
+        ]
+    )
     assert abs(np.corrcoef(va.T)[0, 1]) < 0.1
     assert np.all(np.abs(va.mean(axis=0)) < 0.1)
-    assert np.all(va.std(axis=0) > (0.48 if split == "test" else 0.5))  # two trials leave less to choose from
+    assert np.all(
+        va.std(axis=0) > (0.48 if split == "test" else 0.5)
+    )  # two trials leave less to choose from
     assert np.abs(va).max() <= 0.95
 
 
@@ -96,7 +116,9 @@ def test_too_small_a_set_is_refused(tmp_path):
 
 
 def test_the_folder_is_named_after_the_parameters():
-    names = {affect.folder_name(**other) for other in ({}, {"seed": 1}, {"trials": 6}, {"seconds": 2})}
+    names = {
+        affect.folder_name(**other) for other in ({}, {"seed": 1}, {"trials": 6}, {"seconds": 2})
+    }
     assert len(names) == 4
     assert all(len(name) == len("sample-01234567") for name in names)
     assert affect.folder_name(0, 24, 12) == affect.folder_name()
@@ -105,14 +127,20 @@ def test_the_folder_is_named_after_the_parameters():
 def test_every_recording_has_the_frames_and_times_that_were_planned(root):
     for one in plan.plan(0, 6, 2.0):
         info = recordings.probe(video_of(root, one.video))
-        assert recordings.frame_times(video_of(root, one.video)) == pytest.approx(one.times, abs=1e-4)
+        assert recordings.frame_times(video_of(root, one.video)) == pytest.approx(
+            one.times, abs=1e-4
+        )
         assert (info.width, info.height) == (320 * len(one.persons), 240)
         assert (info.video_codec, info.audio_codec, info.audio_rate) == ("h264", "aac", 44100)
 
 
 def test_only_the_late_sound_starts_late(root, facts):
-    starts = {video: recordings.sound(video_of(root, video), 44100)[1] for video in facts["recordings"]}
-    assert starts == pytest.approx({video: one["sound_start"] for video, one in facts["recordings"].items()}, abs=1e-4)
+    starts = {
+        video: recordings.sound(video_of(root, video), 44100)[1] for video in facts["recordings"]
+    }
+    assert starts == pytest.approx(
+        {video: one["sound_start"] for video, one in facts["recordings"].items()}, abs=1e-4
+    )
     assert sorted(starts.values())[-2:] == pytest.approx([0.0, 0.08], abs=1e-4)
 
 
@@ -132,12 +160,19 @@ def test_annotations_have_a_row_for_every_frame_and_the_stated_gaps(root, facts)
     for one in facts["recordings"].values():
         for trial, its in one["trials"].items():
             found = {}
-            for folder, kind in (("VA_Set", "va"), ("EXPR_Set", "expression"), ("AU_Set", "action_units")):
-                path, = [path for path in root.rglob(f"{trial}.txt") if folder in path.parts]
+            for folder, kind in (
+                ("VA_Set", "va"),
+                ("EXPR_Set", "expression"),
+                ("AU_Set", "action_units"),
+            ):
+                (path,) = [path for path in root.rglob(f"{trial}.txt") if folder in path.parts]
                 assert (affect.HIDDEN in path.parts) == (one["split"] == "test")
                 found[kind] = official.read(path, kind)
                 assert len(found[kind]) == one["n_frames"]
-            assert np.isnan(found["va"][:, 0]).sum() == its["unlabelled_turns"] + its["unlabelled_other"]
+            assert (
+                np.isnan(found["va"][:, 0]).sum()
+                == its["unlabelled_turns"] + its["unlabelled_other"]
+            )
             assert ((found["expression"] < 0) == (found["action_units"] < 0).all(axis=1)).all()
 
 
@@ -171,14 +206,23 @@ def test_two_persons_take_turns_with_mouth_voice_and_labels(root, facts):
 
 def test_the_mouth_on_the_picture_moves_only_in_its_persons_turn(root):
     pair = next(one for one in plan.plan(0, 6, 2.0) if len(one.persons) == 2)
-    opening = {name: affect._states(0, pair, person, affect._voice(0, pair, person)[1])[:, 2]
-               for name, person in pair.persons.items()}
+    opening = {
+        name: affect._states(0, pair, person, affect._voice(0, pair, person)[1])[:, 2]
+        for name, person in pair.persons.items()
+    }
     dark = {}
     for name in pair.persons:
-        crops = {int(path.stem) - 1: cv2.imread(str(path)) for path in (root / "cropped_aligned" / name).iterdir()}
+        crops = {
+            int(path.stem) - 1: cv2.imread(str(path))
+            for path in (root / "cropped_aligned" / name).iterdir()
+        }
         # The inside of the mouth is dark red: count such pixels in the lower half.
-        shares = np.array([np.mean(crops[k][56:].max(axis=2) < 70) if k in crops else np.nan
-                           for k in range(len(pair.times))])
+        shares = np.array(
+            [
+                np.mean(crops[k][56:].max(axis=2) < 70) if k in crops else np.nan
+                for k in range(len(pair.times))
+            ]
+        )
         open_, shut = opening[name] > 0.6, opening[name] == 0
         dark[name] = np.nanmean(shares[open_]) - np.nanmean(shares[shut])
     assert min(dark.values()) > 0.005
@@ -190,7 +234,9 @@ def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(root, tmp_path
 
 def test_another_seed_gives_another_set(facts):
     other = plan.plan(1, 6, 2.0)
-    assert [len(one.times) for one in other] != [one["n_frames"] for one in facts["recordings"].values()]
+    assert [len(one.times) for one in other] != [
+        one["n_frames"] for one in facts["recordings"].values()
+    ]
 
 
 def test_after_a_break_the_next_call_goes_on_and_the_result_is_the_same(root, tmp_path):

@@ -1,4 +1,6 @@
-"""The sample conversations as data (specs/sample_conversations.md §7): only the fit of sound and mouth tells."""
+"""The sample conversations as data (specs/sample_conversations.md §7): only the fit of sound and
+mouth tells.
+"""
 
 import json
 
@@ -24,7 +26,9 @@ def plans():
     found = []
     for one in conversations.conversations():
         generator = np.random.default_rng([0, one.number, 11])
-        found.append(samples_turns.draw(generator, one.n_frames, 1.0 if one.split == "val" else 0.5))
+        found.append(
+            samples_turns.draw(generator, one.n_frames, 1.0 if one.split == "val" else 0.5)
+        )
     return found
 
 
@@ -41,9 +45,15 @@ def root(tmp_path_factory):
 
 def test_the_default_set_has_forty_and_ten_conversations_with_the_lengths_of_the_specification():
     planned = conversations.conversations()
-    lengths = {split: {one.n_frames for one in planned if one.split == split} for split in ("train", "val")}
+    lengths = {
+        split: {one.n_frames for one in planned if one.split == split} for split in ("train", "val")
+    }
     assert lengths == {"train": {450}, "val": {1350}}
-    assert [sum(one.split == split for one in planned) for split in ("train", "val", "test")] == [40, 10, 2]
+    assert [sum(one.split == split for one in planned) for split in ("train", "val", "test")] == [
+        40,
+        10,
+        2,
+    ]
     assert len({one.uid for one in planned}) == 52
 
 
@@ -78,12 +88,21 @@ def test_every_mouth_moves_without_a_voice_for_a_third_of_its_silence_and_mostly
 def test_every_face_leaves_a_long_conversation_once(plans):
     for plan in plans[40:50]:
         gone = ~plan.visible()
-        assert (np.diff(gone.astype(int), axis=1) == 1).sum(axis=1).tolist() == [1, 1] or gone[:, 0].any()
+        assert (np.diff(gone.astype(int), axis=1) == 1).sum(axis=1).tolist() == [1, 1] or gone[
+            :, 0
+        ].any()
         assert ((gone.sum(axis=1) >= 30) & (gone.sum(axis=1) <= 90)).all()
 
 
-@pytest.mark.parametrize(("way", "low", "high"), [
-    ("sound", 0, 0.50), ("movement", 0, 0.78), ("sound × movement", 0, 0.80), ("synchrony", 0.93, 1)])
+@pytest.mark.parametrize(
+    ("way", "low", "high"),
+    [
+        ("sound", 0, 0.50),
+        ("movement", 0, 0.78),
+        ("sound × movement", 0, 0.80),
+        ("synchrony", 0.93, 1),
+    ],
+)
 def test_only_synchrony_tells_who_speaks(floors, way, low, high):
     assert low <= floors[way] <= high
 
@@ -109,7 +128,10 @@ def test_a_detector_finds_the_faces():
 
 
 def test_the_set_is_whole_and_in_ego4ds_layout(root):
-    expected = {item: (count,) for item, count in json.loads((root / "sample.json").read_text())["expected"].items()}
+    expected = {
+        item: (count,)
+        for item, count in json.loads((root / "sample.json").read_text())["expected"].items()
+    }
     table, report = ego4d.find(root, expected=expected)
     assert report.problem_table().empty
     assert (report.count_table()["state"] == "ok").all()
@@ -139,7 +161,9 @@ def test_annotation_says_what_was_planned(root):
         frames = sorted(int(row[0]) for track in person.tracks.values() for row in track)
         assert frames == np.flatnonzero(plan.visible()[face]).tolist()
     unseen = clip.wearer_voice if one.wearer_talks else clip.persons[2].voice
-    assert unseen.tolist() == [[turn.start, turn.stop - 1] for turn in plan.turns if turn.speaker == 2]
+    assert unseen.tolist() == [
+        [turn.start, turn.stop - 1] for turn in plan.turns if turn.speaker == 2
+    ]
 
 
 def test_the_test_set_has_no_annotation(root):
@@ -151,12 +175,16 @@ def test_the_test_set_has_no_annotation(root):
 
 
 def test_making_it_again_keeps_what_is_whole_and_gives_the_same_bytes(root, tmp_path):
-    before = {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    before = {
+        path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
     (root / "sample.json").unlink()
     video = next((root / "videos").iterdir())
     video.unlink()
     assert conversations.make(root.parent, trials=3, seconds=1.5, workers=1) == root
-    assert {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert {
+        path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    } == before
 
 
 def test_a_set_too_small_to_be_one_is_refused(tmp_path):

@@ -1,4 +1,6 @@
-"""The default sample set as data (specs/sample.md §7): trivial predictors must fail on it, a detector must not."""
+"""The default sample set as data (specs/sample.md §7): trivial predictors must fail on it, a
+detector must not.
+"""
 
 import json
 
@@ -33,12 +35,21 @@ def test_who_it_is_does_not_tell_the_label(data):
         within = np.sum([((rows - rows.mean(axis=0)) ** 2).sum(axis=0) for rows in labels], axis=0)
         whole = np.concatenate(labels)
         share = 1 - within / ((whole - whole.mean(axis=0)) ** 2).sum(axis=0)
-        assert (share < 0.1).all()  # of the variance lies between persons; a draw as it comes has 0.1 to 0.4
+        assert (
+            share < 0.1
+        ).all()  # of the variance lies between persons; a draw as it comes has 0.1 to 0.4
 
 
-@pytest.mark.parametrize(("name", "bound"), [
-    ("training mean", 0.0), ("ridge mean colour", 0.2), ("ridge 8×8 pixels", 0.4), ("ridge 16×16 pixels", 0.4),
-    ("ridge loudness", 0.45)])
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("training mean", 0.0),
+        ("ridge mean colour", 0.2),
+        ("ridge 8×8 pixels", 0.4),
+        ("ridge 16×16 pixels", 0.4),
+        ("ridge loudness", 0.45),
+    ],
+)
 def test_a_trivial_predictor_fails_on_the_default_set(floors, name, bound):
     scores = next(scores for full, scores in floors.items() if full.startswith(name))
     assert scores["valence"] <= bound

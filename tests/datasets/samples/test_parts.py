@@ -34,20 +34,40 @@ def test_a_drawn_curve_covers_the_whole_time():
         assert np.all(np.diff(curve.knots) >= 2)
 
 
-@pytest.mark.parametrize(("v", "a", "name"), [
-    (0.1, 0.1, "Neutral"), (0.8, 0.1, "Happiness"), (0.1, 0.8, "Surprise"), (-0.4, 0.8, "Fear"),
-    (-0.7, 0.6, "Anger"), (-0.8, 0.0, "Disgust"), (-0.5, -0.6, "Sadness"), (0.2, -0.8, "Neutral")])
+@pytest.mark.parametrize(
+    ("v", "a", "name"),
+    [
+        (0.1, 0.1, "Neutral"),
+        (0.8, 0.1, "Happiness"),
+        (0.1, 0.8, "Surprise"),
+        (-0.4, 0.8, "Fear"),
+        (-0.7, 0.6, "Anger"),
+        (-0.8, 0.0, "Disgust"),
+        (-0.5, -0.6, "Sadness"),
+        (0.2, -0.8, "Neutral"),
+    ],
+)
 def test_expression_follows_from_the_place_in_the_plane(v, a, name):
-    number, = curves.expression(np.array([v]), np.array([a]))
+    (number,) = curves.expression(np.array([v]), np.array([a]))
     assert official.EXPRESSIONS[number] == name
 
 
 def test_action_units_follow_from_valence_and_mouth():
     glad, sad, speaking = curves.action_units(np.array([0.9, -0.9, 0.0]), np.array([0.0, 0.0, 0.5]))
-    assert [name for name, on in zip(official.ACTION_UNITS, glad, strict=True) if on] == \
-        ["AU1", "AU2", "AU6", "AU12", "AU20"]
-    assert [name for name, on in zip(official.ACTION_UNITS, sad, strict=True) if on] == ["AU4", "AU15"]
-    assert [name for name, on in zip(official.ACTION_UNITS, speaking, strict=True) if on] == ["AU25"]
+    assert [name for name, on in zip(official.ACTION_UNITS, glad, strict=True) if on] == [
+        "AU1",
+        "AU2",
+        "AU6",
+        "AU12",
+        "AU20",
+    ]
+    assert [name for name, on in zip(official.ACTION_UNITS, sad, strict=True) if on] == [
+        "AU4",
+        "AU15",
+    ]
+    assert [name for name, on in zip(official.ACTION_UNITS, speaking, strict=True) if on] == [
+        "AU25"
+    ]
 
 
 def test_official_texts_have_header_and_three_digits():
@@ -65,7 +85,9 @@ def test_the_photograph_comes_without_a_network():
 def test_at_the_photographs_own_valence_the_mouth_rests():
     places, inside = plain_face().mapping(0.5, 0.0, 0.0, 0.0)
     mouth = np.s_[115:135, 75:121]
-    assert places[mouth] == pytest.approx(np.dstack([samples_face.X, samples_face.Y])[mouth], abs=0.05)
+    assert places[mouth] == pytest.approx(
+        np.dstack([samples_face.X, samples_face.Y])[mouth], abs=0.05
+    )
     assert inside.max() == 0
 
 
@@ -76,12 +98,17 @@ def test_mouth_corners_rise_with_valence_and_brows_fall_without():
         assert sad[y, x, 1] < glad[y, x, 1] - 2
 
 
-@pytest.mark.parametrize(("v", "across", "down"), [(-0.9, -6.3, 12.6), (0.5, 0.0, 0.0), (0.9, 1.8, -3.6)])
+@pytest.mark.parametrize(
+    ("v", "across", "down"), [(-0.9, -6.3, 12.6), (0.5, 0.0, 0.0), (0.9, 1.8, -3.6)]
+)
 def test_a_mouth_corner_arrives_where_the_specification_says(v, across, down):
     places, _ = plain_face().mapping(v, 0.0, 0.0, 0.0)
     x, y = samples_face.MOUTH_CORNERS[1]
-    seen = np.unravel_index(np.argmin(((places - (x, y)) ** 2).sum(axis=-1)), places.shape[:2])[::-1]
-    # k·(3v − 1.5) outwards, k·(3 − 6v) down; a place is a whole pixel, and the neighbouring fields add up to 0.6 px.
+    seen = np.unravel_index(np.argmin(((places - (x, y)) ** 2).sum(axis=-1)), places.shape[:2])[
+        ::-1
+    ]
+    # k·(3v − 1.5) outwards, k·(3 − 6v) down; a place is a whole pixel, and the neighbouring fields
+    # add up to 0.6 px.
     assert seen == pytest.approx((x + across, y + down), abs=1.2)
 
 
@@ -106,8 +133,9 @@ def test_the_crop_shows_the_face_where_the_pose_put_it():
     for _ in range(20):
         pose = samples_scene.draw_pose(generator, np.arange(100) / 10, 0.0)
         for frame in (0, 50):
-            to_picture, to_crop = (np.vstack([matrix, [0, 0, 1]])
-                                   for matrix in (pose.head(frame), pose.cut(frame)))
+            to_picture, to_crop = (
+                np.vstack([matrix, [0, 0, 1]]) for matrix in (pose.head(frame), pose.cut(frame))
+            )
             whole = to_crop @ to_picture
             eyes = [(whole @ [*eye, 1])[:2] for eye in samples_face.EYES]
             assert np.linalg.norm(eyes[1] - eyes[0]) == pytest.approx(42, rel=0.2)
@@ -123,8 +151,13 @@ def test_a_frame_of_two_persons_changes_only_where_a_mouth_moves():
     poses = [samples_scene.draw_pose(generator, np.array([0.0, 0.04]), left) for left in (0, 320)]
 
     def paint(*openings):
-        return scene.paint([(face, pose.head(0), [0.0, 0.0, s, 0.0])
-                            for face, pose, s in zip(faces, poses, openings, strict=True)], 0)
+        return scene.paint(
+            [
+                (face, pose.head(0), [0.0, 0.0, s, 0.0])
+                for face, pose, s in zip(faces, poses, openings, strict=True)
+            ],
+            0,
+        )
 
     change = cv2.absdiff(paint(0, 0), paint(1, 0)).max(axis=(0, 2))
     assert change[:320].max() > 50
@@ -167,4 +200,6 @@ def test_within_a_trial_arousal_makes_the_voice_louder():
     s = np.ones(8 * voice.RATE, np.float32)
     sound = voice.speak(generator, s, np.zeros(len(s), int), rising)
     third = 3 * voice.RATE
-    assert 20 * np.log10(sound[-third:].std() / sound[:third].std()) == pytest.approx(9, abs=1.5)  # 5 dB · 1.8
+    assert 20 * np.log10(sound[-third:].std() / sound[:third].std()) == pytest.approx(
+        9, abs=1.5
+    )  # 5 dB · 1.8

@@ -24,28 +24,63 @@ def tiny(tmp_path_factory):
 def sweep(place, grid, rows):
     """A sweep's folder that says that these runs are finished: (name, values, state)."""
     folder = place / "x_sweep"
-    found = {name: {"values": values, "folder": str(place / name), "state": state, "epochs": 2, "host": "here",
-                    "seconds": 1.0, "tries": 0, "why": ""} for name, values, state in rows}
-    runs.Run(folder).write_json("sweep.json", {"grid": grid, "files": ["x.yaml"], "cluster": "local", "started": "now",
-                                               "ended": "later", "runs": found})
+    found = {
+        name: {
+            "values": values,
+            "folder": str(place / name),
+            "state": state,
+            "epochs": 2,
+            "host": "here",
+            "seconds": 1.0,
+            "tries": 0,
+            "why": "",
+        }
+        for name, values, state in rows
+    }
+    runs.Run(folder).write_json(
+        "sweep.json",
+        {
+            "grid": grid,
+            "files": ["x.yaml"],
+            "cluster": "local",
+            "started": "now",
+            "ended": "later",
+            "runs": found,
+        },
+    )
     return folder
 
 
 def table(values):
     """Points over lr and fold with these CCC."""
-    rows = [{"run": f"r{k}", "lr": lr, "fold": fold, "state": "finished", "measure": "CCC", "score": ccc}
-            for k, (lr, fold, ccc) in enumerate(values)]
+    rows = [
+        {
+            "run": f"r{k}",
+            "lr": lr,
+            "fold": fold,
+            "state": "finished",
+            "measure": "CCC",
+            "score": ccc,
+        }
+        for k, (lr, fold, ccc) in enumerate(values)
+    ]
     return pd.DataFrame(rows)
 
 
 @pytest.fixture
 def tiny_data(tiny, monkeypatch):
     """Merging looks for the trial table of the tiny set."""
-    monkeypatch.setattr(merging, "_parameters", lambda folder: tiny_set.parameters("jca", tiny, smoothing_widths=[1]))
+    monkeypatch.setattr(
+        merging,
+        "_parameters",
+        lambda folder: tiny_set.parameters("jca", tiny, smoothing_widths=[1]),
+    )
     monkeypatch.setattr(merging.datasets, "store", lambda p: tiny_set.store(tiny))
 
 
-def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(tiny, tmp_path, tiny_data):
+def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(
+    tiny, tmp_path, tiny_data
+):
     rows = []
     for modality in ("audio", "video"):
         for seed in (0, 1, 2):
@@ -59,12 +94,20 @@ def test_seeds_are_merged_into_one_result_with_an_interval_for_each_other_point(
     for row in found.merged.itertuples():
         metrics = runs.Run(folder / f"merged_{row.modality}").read_json("metrics.json")
         assert row.valence == metrics["val"]["valence"]["ccc"]
-        alone = [runs.Run(tmp_path / name).read_json("metrics.json")["val"]["valence"]["ccc"]
-                 for name, values, _ in rows if values["modality"] == row.modality]
+        alone = [
+            runs.Run(tmp_path / name).read_json("metrics.json")["val"]["valence"]["ccc"]
+            for name, values, _ in rows
+            if values["modality"] == row.modality
+        ]
         assert row.valence > max(alone), "independent errors cancel"
     assert "values have no meaning" in found.text
     page = (folder / "sweep.html").read_text()
-    for part in ("<h2>Merged</h2>", "Which parameter mattered", 'src="figures/grid.png"', "values have no meaning"):
+    for part in (
+        "<h2>Merged</h2>",
+        "Which parameter mattered",
+        'src="figures/grid.png"',
+        "values have no meaning",
+    ):
         assert part in page
     assert (folder / "figures" / "grid.png").stat().st_size > 1000
     assert len(pd.read_csv(folder / "results.csv")) == 2
@@ -74,9 +117,13 @@ def test_runs_that_are_missing_in_a_result_are_told(tiny, tmp_path, tiny_data):
     for seed in (0, 1):
         a_run(tiny, tmp_path / f"x_seed{seed}", seed)
     grid = {"seed": [0, 1, 2], "lr": [0.1, 0.2]}
-    rows = [(f"x_seed{seed}", {"seed": seed, "lr": 0.1}, state) for seed, state in
-            ((0, "finished"), (1, "finished"), (2, "failed"))]
-    found = results.finish(sweep(tmp_path, grid, [*rows, ("x_other", {"seed": 0, "lr": 0.2}, "failed")]), 20)
+    rows = [
+        (f"x_seed{seed}", {"seed": seed, "lr": 0.1}, state)
+        for seed, state in ((0, "finished"), (1, "finished"), (2, "failed"))
+    ]
+    found = results.finish(
+        sweep(tmp_path, grid, [*rows, ("x_other", {"seed": 0, "lr": 0.2}, "failed")]), 20
+    )
     assert list(found.merged["runs"]) == ["2 of 3", "0 of 1"]
     assert found.merged["why"].iloc[1] == "no run is finished"
 
@@ -152,13 +199,26 @@ def test_a_line_goes_through_the_means_in_the_order_of_numbers_and_rates_stand_o
     assert [label.get_text() for label in ax.get_xticklabels()] == ["video", "audio"]
 
 
-@pytest.mark.parametrize(("val", "expected"), [
-    ({"valence": {"ccc": 0.1}, "arousal": {"ccc": 0.3}, "mean": {"ccc": 0.2, "ci95": [0.1, 0.3]}},
-     ("CCC", 0.2, 0.1, 0.3)),
-    ({"arousal": {"ccc": 0.3, "ci95": None}, "mean": {"ccc": None}}, ("CCC", 0.3, None, None)),
-    ({"speaking": {"ap": 0.9, "ci95": [0.8, 0.95]}}, ("AP", 0.9, 0.8, 0.95)),
-    ({"expression": {"f1_macro": 0.5}}, ("macro-F1", 0.5, None, None)), ({}, ("", None, None, None))])
-def test_the_score_of_a_run_is_the_mean_of_both_emotions_the_one_it_learnt_or_of_another_task(val, expected):
+@pytest.mark.parametrize(
+    ("val", "expected"),
+    [
+        (
+            {
+                "valence": {"ccc": 0.1},
+                "arousal": {"ccc": 0.3},
+                "mean": {"ccc": 0.2, "ci95": [0.1, 0.3]},
+            },
+            ("CCC", 0.2, 0.1, 0.3),
+        ),
+        ({"arousal": {"ccc": 0.3, "ci95": None}, "mean": {"ccc": None}}, ("CCC", 0.3, None, None)),
+        ({"speaking": {"ap": 0.9, "ci95": [0.8, 0.95]}}, ("AP", 0.9, 0.8, 0.95)),
+        ({"expression": {"f1_macro": 0.5}}, ("macro-F1", 0.5, None, None)),
+        ({}, ("", None, None, None)),
+    ],
+)
+def test_the_score_of_a_run_is_the_mean_of_both_emotions_the_one_it_learnt_or_of_another_task(
+    val, expected
+):
     assert sweeps_table.score({"val": val}) == expected
 
 
@@ -166,12 +226,31 @@ def test_runs_that_tell_who_speaks_have_an_ap_and_their_repeats_a_mean(tmp_path)
     known = {}
     for lr, seed, ap in ((0.1, 0, 0.8), (0.1, 1, 0.9), (0.2, 0, 0.6)):
         run = runs.Run(tmp_path / f"asd_{lr}_{seed}")
-        run.write_json("metrics.json", {"val": {"speaking": {"ap": ap, "ci95": [ap - 0.1, ap + 0.1]}}})
-        known[run.folder.name] = {"values": {"lr": lr, "seed": seed}, "folder": str(run.folder), "state": "finished",
-                                  "epochs": 1, "host": "here", "seconds": 1.0, "tries": 0, "why": ""}
+        run.write_json(
+            "metrics.json", {"val": {"speaking": {"ap": ap, "ci95": [ap - 0.1, ap + 0.1]}}}
+        )
+        known[run.folder.name] = {
+            "values": {"lr": lr, "seed": seed},
+            "folder": str(run.folder),
+            "state": "finished",
+            "epochs": 1,
+            "host": "here",
+            "seconds": 1.0,
+            "tries": 0,
+            "why": "",
+        }
     folder = tmp_path / "asd_sweep"
-    runs.Run(folder).write_json("sweep.json", {"grid": {"lr": [0.1, 0.2], "seed": [0, 1]}, "files": [], "ended": "now",
-                                               "started": "now", "cluster": "local", "runs": known})
+    runs.Run(folder).write_json(
+        "sweep.json",
+        {
+            "grid": {"lr": [0.1, 0.2], "seed": [0, 1]},
+            "files": [],
+            "ended": "now",
+            "started": "now",
+            "cluster": "local",
+            "runs": known,
+        },
+    )
     found = results.finish(folder)
     rows = found.merged.set_index("lr")["speaking"]
     assert rows.to_dict() == {0.1: pytest.approx(0.85), 0.2: 0.6}

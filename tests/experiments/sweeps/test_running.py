@@ -1,4 +1,6 @@
-"""Sweeps: what is made first, what is tried again, what is not, stopping and starting again, and the table."""
+"""Sweeps: what is made first, what is tried again, what is not, stopping and starting again, and
+the table.
+"""
 
 import json
 import os
@@ -17,8 +19,12 @@ from tests.experiments.sweeps import world as points
 from tests.experiments.test_pipeline import World
 
 GRID = ["lr=0.1,0.2", "sample_trials=6,7"]
-NAMES = ["sample_tsav_lr0.1_sample_trials6", "sample_tsav_lr0.1_sample_trials7",
-         "sample_tsav_lr0.2_sample_trials6", "sample_tsav_lr0.2_sample_trials7"]
+NAMES = [
+    "sample_tsav_lr0.1_sample_trials6",
+    "sample_tsav_lr0.1_sample_trials7",
+    "sample_tsav_lr0.2_sample_trials6",
+    "sample_tsav_lr0.2_sample_trials7",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +38,22 @@ class Swept(World):
 
     def plan(self, *grid, name="sample_tsav", **overrides):
         texts = {key: str(value) for key, value in overrides.items()}
-        return plan.plan([self.library / f"{name}.yaml"], list(grid or GRID), texts, self.notebooks, self.library)
+        return plan.plan(
+            [self.library / f"{name}.yaml"], list(grid or GRID), texts, self.notebooks, self.library
+        )
 
     def behave(self, **plans):
         self.runs.mkdir(exist_ok=True)
-        (self.runs / "behave.json").write_text(json.dumps({NAMES[int(name[1:])]: one for name, one in plans.items()}))
+        (self.runs / "behave.json").write_text(
+            json.dumps({NAMES[int(name[1:])]: one for name, one in plans.items()})
+        )
 
     def sweep(self, planned=None, tell=None, work=points.quick, **changes):
         self.said.clear()
         spec = parameters.Params({**clusters.read("local"), **changes})
-        return run.run(planned or self.plan(), spec, 0, tell or self.said.append, sweeps_table.write, work)
+        return run.run(
+            planned or self.plan(), spec, 0, tell or self.said.append, sweeps_table.write, work
+        )
 
     def calls(self, name=None):
         names = [name] if name else NAMES
@@ -58,6 +70,7 @@ def world(tmp_path, monkeypatch, two_workers):
     @contextmanager
     def opened(spec, workers=0):
         yield two_workers, None
+
     monkeypatch.setattr(clusters, "opened", opened)
     two_workers.sync(_whole, two_workers)
     return Swept(tmp_path)
@@ -69,12 +82,14 @@ async def _whole(cluster):
 
 # ---- planning
 
+
 def test_each_point_has_a_run_folder_of_its_own_and_its_parameters(world):
     planned = world.plan()
     assert list(planned.experiments) == NAMES
     assert planned.folder == world.runs / "sample_tsav_sweep"
-    assert [(one.values["lr"], one.values["sample_trials"]) for one in planned.experiments.values()] == [
-        (0.1, 6), (0.1, 7), (0.2, 6), (0.2, 7)]
+    assert [
+        (one.values["lr"], one.values["sample_trials"]) for one in planned.experiments.values()
+    ] == [(0.1, 6), (0.1, 7), (0.2, 6), (0.2, 7)]
 
 
 def test_points_that_cannot_be_run_are_named_before_anything_starts(world):
@@ -89,18 +104,32 @@ def test_points_that_cannot_be_run_are_named_before_anything_starts(world):
 def test_missing_runs_that_points_build_on_are_made_once_and_first(world):
     planned = world.plan("lr=0.1,0.2", name="sample_jca")
     assert planned.bases == ["sample_tsav"]
-    found = {task.name: task for task in plan.tasks(planned, list(planned.experiments), lambda name, stop: {})}
-    assert list(found) == ["sample_tsav.prepare", "sample_tsav", "sample_jca_lr0.1", "sample_jca_lr0.2"]
+    found = {
+        task.name: task
+        for task in plan.tasks(planned, list(planned.experiments), lambda name, stop: {})
+    }
+    assert list(found) == [
+        "sample_tsav.prepare",
+        "sample_tsav",
+        "sample_jca_lr0.1",
+        "sample_jca_lr0.2",
+    ]
     assert found["sample_tsav"].needs == ("sample_tsav.prepare",)
-    assert found["sample_jca_lr0.2"].needs == ("sample_tsav", "sample_tsav.prepare"), "both have the same 01 and 04"
+    assert found["sample_jca_lr0.2"].needs == ("sample_tsav", "sample_tsav.prepare"), (
+        "both have the same 01 and 04"
+    )
 
 
 def test_equal_preparation_is_one_task_and_unequal_ones_follow_each_other(world):
     planned = world.plan()
-    found = {task.name: task for task in plan.tasks(planned, NAMES, lambda name, stop: {"stop": stop})}
+    found = {
+        task.name: task for task in plan.tasks(planned, NAMES, lambda name, stop: {"stop": stop})
+    }
     prepared = [task for task in found.values() if task.name.endswith(".prepare")]
     assert [(task.name, task.payload["stop"], task.after) for task in prepared] == [
-        (f"{NAMES[0]}.prepare", "04", ()), (f"{NAMES[1]}.prepare", "04", (f"{NAMES[0]}.prepare",))]
+        (f"{NAMES[0]}.prepare", "04", ()),
+        (f"{NAMES[1]}.prepare", "04", (f"{NAMES[0]}.prepare",)),
+    ]
     assert found[NAMES[2]].needs == (f"{NAMES[0]}.prepare",)
     assert found[NAMES[3]].needs == (f"{NAMES[1]}.prepare",)
 
@@ -110,20 +139,32 @@ def test_preparations_that_differ_in_the_run_below_only_do_not_wait_for_each_oth
     for name in ("one", "two", "three"):
         world.file(name, "recipe: tsav\n")
     planned = world.plan("backbone_run=one,two,three")
-    found = {task.name: task for task in plan.tasks(planned, [name for name in planned.experiments if "_" in name],
-                                                      lambda name, stop: {})}
+    found = {
+        task.name: task
+        for task in plan.tasks(
+            planned, [name for name in planned.experiments if "_" in name], lambda name, stop: {}
+        )
+    }
     first = "sample_tsav_one.prepare"
     assert [found[f"sample_tsav_{name}.prepare"].after for name in ("one", "two", "three")] == [
-        (), (first,), (first,)]
+        (),
+        (first,),
+        (first,),
+    ]
 
 
 def _with_backbone(world):
     from tests.experiments.test_pipeline import CHECK, SHARED
-    cell = SHARED.replace('"runs"', json.dumps(str(world.runs))) + 'backbone_run: str = ""  # model: run to build on\n'
+
+    cell = (
+        SHARED.replace('"runs"', json.dumps(str(world.runs)))
+        + 'backbone_run: str = ""  # model: run to build on\n'
+    )
     return cell, CHECK.format(folder=world.notebooks, step="04_preprocess_labels")
 
 
 # ---- running
+
 
 def test_all_points_are_run_once_and_a_second_start_runs_nothing(world):
     assert world.sweep() == 0
@@ -186,7 +227,9 @@ def test_a_mistake_on_the_worker_is_told_and_does_not_stop_the_others(world):
 
 
 def test_after_a_full_disk_another_worker_gets_the_point(world):
-    world.behave(_0=["disk of worker 0"] * 3, _1=["disk of worker 0"] * 3, _2=["disk of worker 0"] * 3)
+    world.behave(
+        _0=["disk of worker 0"] * 3, _1=["disk of worker 0"] * 3, _2=["disk of worker 0"] * 3
+    )
     assert world.sweep(tries=3) == 0
     for name in NAMES[:3]:
         slots = (world.runs / "calls" / name).read_text().split()
@@ -206,6 +249,7 @@ def test_what_needs_a_run_that_failed_is_not_started(world, tmp_path):
 
 # ---- stopping
 
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(world, number, status):
     world.behave(_1=["wait for stop", "finish"], _2=["wait for stop", "finish"])
@@ -216,6 +260,7 @@ def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(wor
         if len(running) == 2 and len(told) == 0:
             told.append(line)
             os.kill(os.getpid(), number)
+
     told = []
     before = signal.getsignal(number)
     assert world.sweep(tell=tell) == status
@@ -231,7 +276,10 @@ def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(wor
 
 def test_two_sweeps_into_the_same_folder_are_refused(world):
     planned = world.plan()
-    with locks.locked(planned.folder, 0), pytest.raises(InputError, match="another sweep works here") as caught:
+    with (
+        locks.locked(planned.folder, 0),
+        pytest.raises(InputError, match="another sweep works here") as caught,
+    ):
         world.sweep(planned)
     assert str(os.getpid()) in str(caught.value)
     assert world.calls() == [0, 0, 0, 0]
@@ -240,6 +288,7 @@ def test_two_sweeps_into_the_same_folder_are_refused(world):
 
 # ---- the table
 
+
 def test_the_table_stands_in_csv_html_and_text_with_epoch_scores_and_host(world):
     world.behave(_1=["fail"])
     world.sweep()
@@ -247,8 +296,16 @@ def test_the_table_stands_in_csv_html_and_text_with_epoch_scores_and_host(world)
     written = pd.read_csv(folder / "sweep.csv")
     assert list(written["lr"]) == [0.1, 0.1, 0.2, 0.2]
     first = written.iloc[0]
-    assert (first["state"], first["epoch"], first["best"], first["score"], first["low"], first["high"],
-            first["host"], first["seconds"]) == ("finished", "3/3", 0.5, 0.5, 0.4, 0.6, "here", 1.0)
+    assert (
+        first["state"],
+        first["epoch"],
+        first["best"],
+        first["score"],
+        first["low"],
+        first["high"],
+        first["host"],
+        first["seconds"],
+    ) == ("finished", "3/3", 0.5, 0.5, 0.4, 0.6, "here", 1.0)
     assert pd.isna(written["score"].iloc[1])
     page = (folder / "sweep.html").read_text()
     assert "0.500 [0.400, 0.600]" in page
@@ -263,6 +320,7 @@ def test_while_it_runs_the_page_reloads_itself_and_says_what_runs(world):
 
     def tell(line):
         pages.append((world.runs / "sample_tsav_sweep" / "sweep.html").read_text())
+
     assert world.sweep(tell=lambda line: tell(line) if "]" in line else None) == 0
     assert "refresh" in pages[-1]
     assert any("preparing" in page for page in pages)
@@ -270,6 +328,7 @@ def test_while_it_runs_the_page_reloads_itself_and_says_what_runs(world):
 
 def test_a_terminal_has_a_table_that_moves_and_a_log_has_lines(world):
     import io
+
     world.sweep()
     for live in (True, False):
         stream = io.StringIO()

@@ -1,6 +1,8 @@
-"""What stands in for a point of a sweep in tests: a function that returns at once and leaves a run folder behind.
+"""What stands in for a point of a sweep in tests: a function that returns at once and leaves a run
+folder behind.
 
-What it does is written in ``<runs>/behave.json``: name of the run → what happens at the first, second, … try.
+What it does is written in ``<runs>/behave.json``: name of the run → what happens at the first,
+second, … try.
 """
 
 from __future__ import annotations
@@ -47,8 +49,13 @@ def answer(task, run, what):
         what = "finish"
     if what == "mistake":
         raise ZeroDivisionError("in the worker")
-    ends = {"no progress": ("continue", 75), "die": ("died", -9), "fail": ("failed", 1), "lose": ("finished", 3),
-            "finish": ("finished", 0)}
+    ends = {
+        "no progress": ("continue", 75),
+        "die": ("died", -9),
+        "fail": ("failed", 1),
+        "lose": ("finished", 3),
+        "finish": ("finished", 0),
+    }
     end, status = ends[what]
     if end == "finished":
         finish(run, task["experiment"], task["stop"])
@@ -63,8 +70,13 @@ def finish(run, experiment, stop):
     if not stop:
         value = sum(scores[experiment.values[name]] for name, scores in CCC.items())
         run.write_text("history.csv", f"epoch,score\n1,{value / 2}\n2,{value}\n3,{value - 0.1}\n")
-        run.write_json("metrics.json", {"val": {"valence": {"ccc": value, "ci95": [value - 0.1, value + 0.1]}},
-                                        "synthetic": True})
+        run.write_json(
+            "metrics.json",
+            {
+                "val": {"valence": {"ccc": value, "ci95": [value - 0.1, value + 0.1]}},
+                "synthetic": True,
+            },
+        )
         runs.remember(run, {name: runs.as_text(one) for name, one in experiment.values.items()})
 
 

@@ -61,7 +61,10 @@ def failures(job):
 
 # ---- where clips begin and end
 
-@pytest.mark.parametrize(("length", "clips"), [(450, 20), (150, 60), (300, 30), (900, 10), (1000, 9)])
+
+@pytest.mark.parametrize(
+    ("length", "clips"), [(450, 20), (150, 60), (300, 30), (900, 10), (1000, 9)]
+)
 def test_five_minutes_give_the_published_number_of_clips(length, clips):
     some, dropped = spans(9000, THIRTY, Settings(length=length))
     assert len(some) == clips
@@ -72,20 +75,31 @@ def test_a_clip_of_450_frames_has_240000_samples():
     assert sample_of(900, THIRTY) - sample_of(450, THIRTY) == 240_000
 
 
-@given(n=st.integers(1, 5000), length=st.integers(1, 700), tail=st.sampled_from(["keep", "drop"]),
-       fps=st.sampled_from([Fraction(30), Fraction(25), Fraction(30000, 1001), Fraction(24)]))
+@given(
+    n=st.integers(1, 5000),
+    length=st.integers(1, 700),
+    tail=st.sampled_from(["keep", "drop"]),
+    fps=st.sampled_from([Fraction(30), Fraction(25), Fraction(30000, 1001), Fraction(24)]),
+)
 def test_neighbouring_clips_tile_frames_and_samples_without_gap_or_overlap(n, length, tail, fps):
     some, dropped = spans(n, fps, Settings(length=length, tail=tail))
     edges = [0] + [span.stop for span in some]
     assert [span.start for span in some] == edges[:-1]
     assert edges[-1] + dropped == n
-    assert sample_of(n, fps) * fps.numerator <= n * 16_000 * fps.denominator < (sample_of(n, fps) + 1) * fps.numerator
+    assert (
+        sample_of(n, fps) * fps.numerator
+        <= n * 16_000 * fps.denominator
+        < (sample_of(n, fps) + 1) * fps.numerator
+    )
 
 
 def test_a_tail_is_kept_dropped_or_filled_up():
     kept, dropped = spans(25, THIRTY, Settings(length=10, min_tail=0.1))
     assert (kept[-1], dropped) == (Span(20, 25, 5), 0)
-    assert spans(25, THIRTY, Settings(length=10, tail="drop")) == ([Span(0, 10, 10), Span(10, 20, 10)], 5)
+    assert spans(25, THIRTY, Settings(length=10, tail="drop")) == (
+        [Span(0, 10, 10), Span(10, 20, 10)],
+        5,
+    )
     assert spans(25, THIRTY, Settings(length=10, tail="pad"))[0][-1] == Span(20, 30, 5)
     assert spans(25, THIRTY, Settings(length=10))[1] == 5  # shorter than a second
 
@@ -95,15 +109,28 @@ def test_overlapping_clips_end_when_nothing_new_is_left():
 
 
 def test_settings_that_mean_nothing_are_refused():
-    for wrong in ({"length": 0}, {"hop": -1}, {"frames": "teleport"}, {"tail": "cat"}, {"numbering": "roman"}):
+    for wrong in (
+        {"length": 0},
+        {"hop": -1},
+        {"frames": "teleport"},
+        {"tail": "cat"},
+        {"numbering": "roman"},
+    ):
         with pytest.raises(InputError):
             Settings(**wrong)
 
 
 # ---- labels
 
+
 def test_a_voice_segment_includes_its_last_frame_and_ends_with_the_video():
-    assert np.flatnonzero(labels.voiced(np.array([[2, 4], [8, 99]]), 10)).tolist() == [2, 3, 4, 8, 9]
+    assert np.flatnonzero(labels.voiced(np.array([[2, 4], [8, 99]]), 10)).tolist() == [
+        2,
+        3,
+        4,
+        8,
+        9,
+    ]
 
 
 def test_a_gap_is_filled_linearly_up_to_the_limit_and_not_beyond():
@@ -122,8 +149,10 @@ def test_boxes_are_cut_at_the_edges_and_named_when_they_are_outside():
     boxes, kind = labels.follow([rows], 10, (100, 50), 0, faults, "person 1")
     assert boxes[0].tolist() == [0, 5, 80, 50]  # cut, not moved
     assert kind.tolist() == [1] + [0] * 9
-    assert faults == ["person 1: 1 boxes outside the picture are left out",
-                      "person 1: 1 boxes beyond the last picture are left out"]
+    assert faults == [
+        "person 1: 1 boxes outside the picture are left out",
+        "person 1: 1 boxes beyond the last picture are left out",
+    ]
 
 
 def test_of_two_boxes_in_a_frame_the_larger_one_stays_and_both_are_counted():
@@ -147,7 +176,8 @@ def test_labels_of_a_clip_are_those_of_the_definition(job):
     done(job)
     told = schema.read(job.root / "train/a/clip_f000010/clip.json")
     one, two = told["persons"]
-    # Frames 10…19: person 1 is seen throughout (12–14 filled), voiced in 13–16; person 2 voiced in 18–19, never seen.
+    # Frames 10…19: person 1 is seen throughout (12–14 filled), voiced in 13–16; person 2 voiced in
+    # 18–19, never seen.
     assert one["asd"].tolist() == [0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
     assert one["visible"].tolist() == [1] * 10
     assert [row[5] for row in one["boxes"]] == ["gt"] * 2 + ["interp"] * 3 + ["gt"] * 5
@@ -155,11 +185,16 @@ def test_labels_of_a_clip_are_those_of_the_definition(job):
     assert told["speech"].tolist() == [0, 0, 0, 1, 1, 1, 1, 0, 1, 1]
     assert told["speech_visible"].tolist() == [0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
     assert told["speech_offscreen"].tolist() == [0] * 8 + [1, 1]
-    assert schema.read(job.root / "train/a/clip_f000000/clip.json")["speech_wearer"].tolist() == [1] + [0] * 9
+    assert (
+        schema.read(job.root / "train/a/clip_f000000/clip.json")["speech_wearer"].tolist()
+        == [1] + [0] * 9
+    )
 
 
 def labelled(data, root, persons, wearer=(), **changes):
-    """The first clip of video `a`, whose annotation has these `persons` and voices of the wearer."""
+    """The first clip of video `a`, whose annotation has these `persons` and voices of the
+    wearer.
+    """
     told = tiny.clip("a", 23)
     told["persons"] = persons
     told["camera_wearer"]["voice_segments"] = list(wearer)
@@ -170,24 +205,48 @@ def labelled(data, root, persons, wearer=(), **changes):
 
 def person(name, seen, *voices):
     tracks = {f"track_{name}{number}": some for number, some in enumerate(seen)}
-    return {"person_id": name, "camera_wearer": False, "voice_segments": list(voices),
-            "tracking_paths": [{"track_id": track, "track": [tiny.box(frame) for frame in frames]}
-                               for track, frames in tracks.items()]}
+    return {
+        "person_id": name,
+        "camera_wearer": False,
+        "voice_segments": list(voices),
+        "tracking_paths": [
+            {"track_id": track, "track": [tiny.box(frame) for frame in frames]}
+            for track, frames in tracks.items()
+        ],
+    }
 
 
 @pytest.mark.parametrize("unit", ["person", "track"])
-def test_a_voice_out_of_the_picture_is_told_beside_one_in_it_and_is_not_the_wearers(data, tmp_path, unit):
-    told = labelled(data, tmp_path / "two", [person("1", [range(0, 6), range(6, 9)], tiny.voice(2, 7)),
-                                             person("2", [], tiny.voice(5, 9))], [tiny.voice(0, 0)], unit=unit)
+def test_a_voice_out_of_the_picture_is_told_beside_one_in_it_and_is_not_the_wearers(
+    data, tmp_path, unit
+):
+    told = labelled(
+        data,
+        tmp_path / "two",
+        [
+            person("1", [range(0, 6), range(6, 9)], tiny.voice(2, 7)),
+            person("2", [], tiny.voice(5, 9)),
+        ],
+        [tiny.voice(0, 0)],
+        unit=unit,
+    )
     assert np.flatnonzero(told["speech_visible"]).tolist() == [2, 3, 4, 5, 6, 7]
-    assert np.flatnonzero(told["speech_offscreen"]).tolist() == [5, 6, 7, 8, 9]  # never the person's other track
+    assert np.flatnonzero(told["speech_offscreen"]).tolist() == [
+        5,
+        6,
+        7,
+        8,
+        9,
+    ]  # never the person's other track
     assert np.flatnonzero(told["speech_wearer"]).tolist() == [0]
     assert np.flatnonzero(told["speech"]).tolist() == [0, 2, 3, 4, 5, 6, 7, 8, 9]
     assert np.flatnonzero(told["face_visible"]).tolist() == list(range(9))
 
 
 @pytest.mark.parametrize("unit", ["person", "track"])
-def test_where_nobody_is_annotated_no_face_is_seen_and_without_annotation_that_is_not_known(data, tmp_path, unit):
+def test_where_nobody_is_annotated_no_face_is_seen_and_without_annotation_that_is_not_known(
+    data, tmp_path, unit
+):
     told = labelled(data, tmp_path / "none", [person("2", [], tiny.voice(1, 2))], unit=unit)
     assert not told["face_visible"].any()
     assert np.flatnonzero(told["speech"]).tolist() == [1, 2]
@@ -205,20 +264,32 @@ def test_track_units_give_a_sequence_a_track(data, tmp_path):
 
 def test_any_sound_by_level_is_another_label_than_a_voice(data, tmp_path):
     sound = np.zeros(23 * 16_000 // 30, "<i2")
-    sound[sample_of(5, THIRTY):sample_of(8, THIRTY)] = 8000
+    sound[sample_of(5, THIRTY) : sample_of(8, THIRTY)] = 8000
     tiny.write_wav(data / "wave/a.wav", sound)
     job = tiny.job(data, tmp_path / "any", voice="energy")
     done(job)
     told = schema.read(job.root / "train/a/clip_f000000/clip.json")
     assert np.flatnonzero(told["speech"]).tolist() == [5, 6, 7]
-    assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [5, 6, 7, 8, 9]  # as annotated
+    assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [
+        5,
+        6,
+        7,
+        8,
+        9,
+    ]  # as annotated
 
 
 @pytest.fixture
 def silero(monkeypatch):
     """Stands for the package silero-vad: it hears a voice in samples 3000…8500."""
-    heard = SimpleNamespace(load_silero_vad=lambda: "net", get_speech_timestamps=lambda wave, net, sampling_rate: [
-        {"start": 3000, "end": 8500}] if (len(wave), float(abs(wave).max()) <= 1) == (12_266, True) else [])
+    heard = SimpleNamespace(
+        load_silero_vad=lambda: "net",
+        get_speech_timestamps=lambda wave, net, sampling_rate: (
+            [{"start": 3000, "end": 8500}]
+            if (len(wave), float(abs(wave).max()) <= 1) == (12_266, True)
+            else []
+        ),
+    )
     monkeypatch.setitem(sys.modules, "silero_vad", heard)
 
 
@@ -228,12 +299,22 @@ def test_a_detected_voice_labels_every_frame_that_it_touches(data, tmp_path, sil
     told = schema.read(job.root / "train/a/clip_f000000/clip.json")
     # A frame has 533⅓ samples: 3000 lies in frame 5, 8500 in frame 15 (the next clip).
     assert np.flatnonzero(told["speech"]).tolist() == [5, 6, 7, 8, 9]
-    assert np.flatnonzero(schema.read(job.root / "train/a/clip_f000010/clip.json")["speech"]).tolist() == list(range(6))
-    assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [5, 6, 7, 8, 9]  # as annotated
+    assert np.flatnonzero(
+        schema.read(job.root / "train/a/clip_f000010/clip.json")["speech"]
+    ).tolist() == list(range(6))
+    assert np.flatnonzero(told["persons"][0]["asd"] == 1).tolist() == [
+        5,
+        6,
+        7,
+        8,
+        9,
+    ]  # as annotated
     assert told["source"]["voice"] == "vad"
 
 
-def test_without_the_detectors_package_the_message_says_what_to_install(data, tmp_path, monkeypatch):
+def test_without_the_detectors_package_the_message_says_what_to_install(
+    data, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "silero_vad", None)
     bad, _ = jobs.run(tiny.job(data, tmp_path / "vad", voice="vad"))
     assert "pip install silero-vad" in bad.error.todo
@@ -255,6 +336,7 @@ def test_runs_of_numbers_are_read_as_they_were_written():
 
 # ---- files
 
+
 def test_every_picture_lies_under_its_frame_number_as_a_hard_link(job, data):
     done(job)
     for frame in range(23):
@@ -265,16 +347,24 @@ def test_every_picture_lies_under_its_frame_number_as_a_hard_link(job, data):
 
 def test_the_sound_of_clips_put_together_is_the_sound_of_the_video(job, data):
     done(job)
-    names = ["clip_f000000/audio_f000000_f000009.wav", "clip_f000010/audio_f000010_f000019.wav",
-             "clip_f000020/audio_f000020_f000022.wav"]
+    names = [
+        "clip_f000000/audio_f000000_f000009.wav",
+        "clip_f000010/audio_f000010_f000019.wav",
+        "clip_f000020/audio_f000020_f000022.wav",
+    ]
     joined = np.concatenate([tiny.read_wav(job.root / "train/a" / name) for name in names])
-    assert joined.tolist() == tiny.samples(23)[:sample_of(23, THIRTY)].tolist()
+    assert joined.tolist() == tiny.samples(23)[: sample_of(23, THIRTY)].tolist()
 
 
 def test_test_clips_are_never_written(job):
     done(job)
-    assert sorted(path.name for path in job.root.iterdir()) == ["dataset.json", "train", "train.jsonl", "val",
-                                                                "val.jsonl"]
+    assert sorted(path.name for path in job.root.iterdir()) == [
+        "dataset.json",
+        "train",
+        "train.jsonl",
+        "val",
+        "val.jsonl",
+    ]
 
 
 def test_pictures_numbered_from_0_give_the_same_clips(tmp_path):
@@ -282,7 +372,13 @@ def test_pictures_numbered_from_0_give_the_same_clips(tmp_path):
     for base in (0, 1):
         job = tiny.job(tiny.make(tmp_path / f"data{base}", base=base), tmp_path / f"clips{base}")
         done(job)
-        trees.append({name: content for name, content in tiny.tree(job.root).items() if not name.endswith(".json")})
+        trees.append(
+            {
+                name: content
+                for name, content in tiny.tree(job.root).items()
+                if not name.endswith(".json")
+            }
+        )
     assert trees[0] == trees[1]
 
 
@@ -322,10 +418,17 @@ def test_filled_up_tails_keep_their_nominal_name_and_length(data, tmp_path):
     assert "valid" not in schema.read(job.root / "train/a/clip_f000010/clip.json")
 
 
-@pytest.mark.parametrize(("n_frames", "named"), [
-    (15, "the sound ends 0.27 s before its 23 pictures: silence stands where it is missing"),
-    (30, "the sound goes on for 0.23 s after its 23 pictures: that end is in no clip"), (22, "")])
-def test_sound_that_is_shorter_or_longer_than_its_pictures_is_named(data, tmp_path, n_frames, named):
+@pytest.mark.parametrize(
+    ("n_frames", "named"),
+    [
+        (15, "the sound ends 0.27 s before its 23 pictures: silence stands where it is missing"),
+        (30, "the sound goes on for 0.23 s after its 23 pictures: that end is in no clip"),
+        (22, ""),
+    ],
+)
+def test_sound_that_is_shorter_or_longer_than_its_pictures_is_named(
+    data, tmp_path, n_frames, named
+):
     tiny.write_wav(data / "wave/a.wav", tiny.samples(n_frames))
     job = tiny.job(data, tmp_path / "clips")
     told = jobs.faults(done(job))
@@ -333,14 +436,20 @@ def test_sound_that_is_shorter_or_longer_than_its_pictures_is_named(data, tmp_pa
     assert failures(job).empty
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (lambda d: (d / "wave/a.wav").unlink(), "no sound"),
-    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(23), rate=44_100), "44100 Hz"),
-    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(24)[:12266], channels=2), "2 channels"),
-    (lambda d: (d / "wave/a.wav").write_bytes(b"RIFF"), "cannot be read"),
-    (lambda d: (d / "video_imgs/a/img_00007.jpg").unlink(), "1 pictures are missing: 7"),
-    (lambda d: (d / "video_imgs/a/img_00001.jpg").write_bytes(b""), "cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda d: (d / "wave/a.wav").unlink(), "no sound"),
+        (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(23), rate=44_100), "44100 Hz"),
+        (
+            lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(24)[:12266], channels=2),
+            "2 channels",
+        ),
+        (lambda d: (d / "wave/a.wav").write_bytes(b"RIFF"), "cannot be read"),
+        (lambda d: (d / "video_imgs/a/img_00007.jpg").unlink(), "1 pictures are missing: 7"),
+        (lambda d: (d / "video_imgs/a/img_00001.jpg").write_bytes(b""), "cannot be read"),
+    ],
+)
 def test_a_bad_video_is_named_and_the_others_are_finished(data, tmp_path, spoil, message):
     spoil(data)
     job = tiny.job(data, tmp_path / "clips")
@@ -401,6 +510,7 @@ def test_a_full_disk_says_what_to_do_and_the_next_run_finishes(job, monkeypatch)
         if len(calls) > 12:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
+
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(InputError, match="left on the device"):
         jobs.run(job)
@@ -412,6 +522,7 @@ def test_a_full_disk_says_what_to_do_and_the_next_run_finishes(job, monkeypatch)
 def test_hard_links_become_copies_on_another_file_system(job, data, monkeypatch):
     def link(source, target):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
+
     monkeypatch.setattr(os, "link", link)
     outcomes = done(job)
     assert outcomes[0].value[0].placed == {"copy": 23}
@@ -419,6 +530,7 @@ def test_hard_links_become_copies_on_another_file_system(job, data, monkeypatch)
 
 
 # ---- breaks
+
 
 class Break(BaseException):
     """The machine stops here: nothing in the program is prepared for it."""
@@ -428,6 +540,7 @@ def stopping_at(number):
     def before(count, what, path):
         if count == number:
             raise Break(f"{what} {path}")
+
     return Disk(before)
 
 
@@ -447,15 +560,22 @@ def small(tmp_path_factory):
     return data, tiny.tree(whole.root), disk.count
 
 
-@pytest.mark.parametrize("commands", [[jobs.STEPS], [("make",), ("renumber",), ("index",)]], ids=["all", "each"])
+@pytest.mark.parametrize(
+    "commands", [[jobs.STEPS], [("make",), ("renumber",), ("index",)]], ids=["all", "each"]
+)
 def test_after_a_break_at_any_operation_a_second_run_gives_the_same_tree(small, tmp_path, commands):
     data, whole, operations = small
     counted = Disk()
-    one_after_the_other(tiny.job(data, tmp_path / "unbroken", length=3, min_tail=0.01), commands, counted)
+    one_after_the_other(
+        tiny.job(data, tmp_path / "unbroken", length=3, min_tail=0.01), commands, counted
+    )
     assert tiny.tree(tmp_path / "unbroken") == whole
     assert counted.count >= operations > 40
     for number in range(1, counted.count + 1):
-        job, disk = tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01), stopping_at(number)
+        job, disk = (
+            tiny.job(data, tmp_path / str(number), length=3, min_tail=0.01),
+            stopping_at(number),
+        )
         with pytest.raises(Break):
             one_after_the_other(job, commands, disk)
         one_after_the_other(job, commands)
@@ -521,7 +641,9 @@ def test_pictures_out_of_a_film_are_finished_after_a_break_and_are_its_frames(tm
             jobs.run(job, disk=stopping_at(number))
         done(job)
         assert failures(job).empty
-        shown = [pictures.read(path).mean() for path in sorted((job.root / "train/a").rglob("*.jpg"))]
+        shown = [
+            pictures.read(path).mean() for path in sorted((job.root / "train/a").rglob("*.jpg"))
+        ]
         assert np.abs(np.array(shown) - 30 * np.arange(7)).max() < 6
 
 
@@ -533,6 +655,7 @@ def test_half_written_files_are_cleared_away(job):
 
 
 # ---- numbers
+
 
 @pytest.fixture
 def frames(tmp_path):
@@ -547,8 +670,10 @@ def frames(tmp_path):
 
 def held(frames):
     """number -> what the picture of that number shows."""
-    return {number: Path(frames, pictures.PATTERN % number).read_text()
-            for number in sorted(pictures.numbered(frames))}
+    return {
+        number: Path(frames, pictures.PATTERN % number).read_text()
+        for number in sorted(pictures.numbered(frames))
+    }
 
 
 def test_renumbering_twice_shifts_once(frames):
@@ -608,6 +733,7 @@ def test_names_that_nobody_can_explain_are_left_alone(frames):
 
 # ---- verify
 
+
 def spoil_index(job):
     path = job.root / "train.jsonl"
     path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
@@ -620,28 +746,66 @@ def rewrite(job, change):
     path.write_text(json.dumps(told))
 
 
-@pytest.mark.parametrize(("spoil", "named"), [
-    (lambda j: (j.root / "train/a/clip_f000010/frames/img_00013.jpg").unlink(), "img_00013.jpg"),
-    (lambda j: (j.root / "train/a/clip_f000010/frames/img_00020.jpg").write_bytes(b"x"), "img_00020.jpg"),
-    (lambda j: os.replace(j.root / "train/a/clip_f000010/frames/img_00010.jpg",
-                          j.root / "train/a/clip_f000010/frames/img_00020.jpg"), "img_00010.jpg"),
-    (lambda j: (j.root / "train/a/clip_f000010/clip.json").unlink(), "clip_f000010/clip.json"),
-    (lambda j: (j.root / "train/a/clip_f000010/clip.json").write_text('{"schema": "av'), "cut off"),
-    (lambda j: (j.root / "train/a/clip_f000010/audio_f000010_f000019.wav").unlink(), "audio_f000010_f000019.wav"),
-    (lambda j: tiny.write_wav(j.root / "train/a/clip_f000010/audio_f000010_f000019.wav", tiny.samples(9)),
-     "expected 5333"),
-    (lambda j: (j.root / "train/extra").mkdir(), "extra should not be there"),
-    (lambda j: (j.root / "train/a/clip_f000030").mkdir(), "clip_f000030"),
-    (lambda j: rewrite(j, lambda t: t["persons"][0]["visible"].update(rle=[[2, 10]])), "other values than"),
-    (lambda j: rewrite(j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, 1.0)), "1 boxes that are none"),
-    (lambda j: rewrite(j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, float("nan"))), "1 boxes that are none"),
-    (lambda j: rewrite(j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, 99.0)), "1 boxes that are none"),
-    (lambda j: rewrite(j, lambda t: t["speech"].pop()), "9 values for 10 frames"),
-    (lambda j: rewrite(j, lambda t: t.update(split="val")), "split is 'val'"),
-    (spoil_index, "units in train.jsonl"),
-    (lambda j: (j.root / "val.jsonl").unlink(), "no index of clips"),
-    (lambda j: (j.root / "dataset.json").unlink(), "no clips here"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (
+            lambda j: (j.root / "train/a/clip_f000010/frames/img_00013.jpg").unlink(),
+            "img_00013.jpg",
+        ),
+        (
+            lambda j: (j.root / "train/a/clip_f000010/frames/img_00020.jpg").write_bytes(b"x"),
+            "img_00020.jpg",
+        ),
+        (
+            lambda j: os.replace(
+                j.root / "train/a/clip_f000010/frames/img_00010.jpg",
+                j.root / "train/a/clip_f000010/frames/img_00020.jpg",
+            ),
+            "img_00010.jpg",
+        ),
+        (lambda j: (j.root / "train/a/clip_f000010/clip.json").unlink(), "clip_f000010/clip.json"),
+        (
+            lambda j: (j.root / "train/a/clip_f000010/clip.json").write_text('{"schema": "av'),
+            "cut off",
+        ),
+        (
+            lambda j: (j.root / "train/a/clip_f000010/audio_f000010_f000019.wav").unlink(),
+            "audio_f000010_f000019.wav",
+        ),
+        (
+            lambda j: tiny.write_wav(
+                j.root / "train/a/clip_f000010/audio_f000010_f000019.wav", tiny.samples(9)
+            ),
+            "expected 5333",
+        ),
+        (lambda j: (j.root / "train/extra").mkdir(), "extra should not be there"),
+        (lambda j: (j.root / "train/a/clip_f000030").mkdir(), "clip_f000030"),
+        (
+            lambda j: rewrite(j, lambda t: t["persons"][0]["visible"].update(rle=[[2, 10]])),
+            "other values than",
+        ),
+        (
+            lambda j: rewrite(j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, 1.0)),
+            "1 boxes that are none",
+        ),
+        (
+            lambda j: rewrite(
+                j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, float("nan"))
+            ),
+            "1 boxes that are none",
+        ),
+        (
+            lambda j: rewrite(j, lambda t: t["persons"][0]["boxes"][0].__setitem__(3, 99.0)),
+            "1 boxes that are none",
+        ),
+        (lambda j: rewrite(j, lambda t: t["speech"].pop()), "9 values for 10 frames"),
+        (lambda j: rewrite(j, lambda t: t.update(split="val")), "split is 'val'"),
+        (spoil_index, "units in train.jsonl"),
+        (lambda j: (j.root / "val.jsonl").unlink(), "no index of clips"),
+        (lambda j: (j.root / "dataset.json").unlink(), "no clips here"),
+    ],
+)
 def test_verify_names_what_is_wrong(job, spoil, named):
     done(job)
     assert failures(job).empty
@@ -664,17 +828,40 @@ def half_pruned(data):
         tiny.write_wav(data / f"wave/{uid}.wav", tiny.samples(4))
 
 
-@pytest.mark.parametrize(("spoil", "check", "named"), [
-    (lambda d: tiny.write_wav(d / "wave/x.wav", tiny.samples(2)), "wav files of the data set = train and val",
-     "x should not be there"),
-    (lambda d: (d / "wave/b.wav").unlink(), "wav files of the data set = train and val", "b is missing"),
-    (lambda d: (d / "video_imgs/y").mkdir(), "folders of pictures = train and val", "y should not be there"),
-    (lambda d: shutil.rmtree(d / "video_imgs/b"), "folders of pictures = train and val", "b is missing"),
-    (lambda d: (half_pruned(d), (d / "wave/u.wav").unlink()), "wav files of the data set = train and val",
-     "1 of 2 test clips are left: type the prune command again"),
-    (lambda d: (d / "split/test.list").write_text("t\nb"), "ids in two lists", "1, expected 0"),
-])
-def test_verify_compares_the_folders_of_the_data_set_with_its_lists(job, data, tmp_path, spoil, check, named):
+@pytest.mark.parametrize(
+    ("spoil", "check", "named"),
+    [
+        (
+            lambda d: tiny.write_wav(d / "wave/x.wav", tiny.samples(2)),
+            "wav files of the data set = train and val",
+            "x should not be there",
+        ),
+        (
+            lambda d: (d / "wave/b.wav").unlink(),
+            "wav files of the data set = train and val",
+            "b is missing",
+        ),
+        (
+            lambda d: (d / "video_imgs/y").mkdir(),
+            "folders of pictures = train and val",
+            "y should not be there",
+        ),
+        (
+            lambda d: shutil.rmtree(d / "video_imgs/b"),
+            "folders of pictures = train and val",
+            "b is missing",
+        ),
+        (
+            lambda d: (half_pruned(d), (d / "wave/u.wav").unlink()),
+            "wav files of the data set = train and val",
+            "1 of 2 test clips are left: type the prune command again",
+        ),
+        (lambda d: (d / "split/test.list").write_text("t\nb"), "ids in two lists", "1, expected 0"),
+    ],
+)
+def test_verify_compares_the_folders_of_the_data_set_with_its_lists(
+    job, data, tmp_path, spoil, check, named
+):
     done(job)
     spoil(data)
     checks = jobs.check(tiny.job(data, tmp_path / "clips"))
@@ -686,12 +873,23 @@ def test_verify_compares_the_folders_of_the_data_set_with_its_lists(job, data, t
 def test_verify_counts_what_the_specification_counts(job):
     done(job)
     table = jobs.check(job).table().set_index("check")
-    # Two videos of 23 and 20 frames in clips of 10; one test clip is there, not pruned, and in no count.
+    # Two videos of 23 and 20 frames in clips of 10; one test clip is there, not pruned, and in no
+    # count.
     assert table["found"].to_dict() == {
-        "train ids": 1, "val ids": 1, "test ids": 1, "ids in two lists": 0, "folders of pictures = train and val": 2,
-        "wav files of the data set = train and val": 2, "train: folders of videos": 1, "val: folders of videos": 1,
-        "clips": 5, "pictures in clips": 43, "wav files, 16 kHz, mono, 16 bits, exact length": 5,
-        "descriptions (clip.json)": 5, "units in train.jsonl and val.jsonl": 4}
+        "train ids": 1,
+        "val ids": 1,
+        "test ids": 1,
+        "ids in two lists": 0,
+        "folders of pictures = train and val": 2,
+        "wav files of the data set = train and val": 2,
+        "train: folders of videos": 1,
+        "val: folders of videos": 1,
+        "clips": 5,
+        "pictures in clips": 43,
+        "wav files, 16 kHz, mono, 16 bits, exact length": 5,
+        "descriptions (clip.json)": 5,
+        "units in train.jsonl and val.jsonl": 4,
+    }
     assert table["ok"].all()
 
 
@@ -705,6 +903,7 @@ def test_verify_says_when_clips_were_renumbered_after_their_description(data, tm
 
 
 # ---- plan and items for other programs
+
 
 def test_the_plan_counts_what_is_then_made(job):
     planned = plan.plan(job.sources, job.root, job.settings)
@@ -732,17 +931,23 @@ def test_too_little_room_stops_before_anything_is_written(job, monkeypatch):
 def test_where_a_probe_finds_no_room_the_plan_says_how_much_is_missing(job, monkeypatch):
     def link(source, target):
         raise OSError(errno.ENOSPC, "No space left on device")
+
     monkeypatch.setattr(os, "link", link)
     monkeypatch.setattr(plan.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000}))
     with pytest.raises(InputError, match="not enough room: space"):
         jobs.run(job)
 
 
-def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_numbers(data, tmp_path):
+def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_numbers(
+    data, tmp_path
+):
     job = replace(tiny.job(data, tmp_path / "clips"), for_published=True)
     done(job)
     place = job.root / "talknet"
-    rows = [line.split("\t") for line in (place / "ego4d/csv/active_speaker_train.csv").read_text().splitlines()]
+    rows = [
+        line.split("\t")
+        for line in (place / "ego4d/csv/active_speaker_train.csv").read_text().splitlines()
+    ]
     assert [row[0] for row in rows] == ["a_f000000:track_1:0", "a_f000010:track_1:0"]
     for entity, count, rate, told, first in rows:
         boxes = json.loads((place / "ego4d/bbox" / f"{entity}.json").read_text())
@@ -752,7 +957,11 @@ def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_nu
         assert rate == "30.0"
         name = entity.split(":")[0]
         assert (place / "wave" / f"{name}.wav").is_file()
-        assert all((place / "video_imgs" / name / f"img_{number:05d}.jpg").is_file() for number in numbers)
+        assert all(
+            (place / "video_imgs" / name / f"img_{number:05d}.jpg").is_file() for number in numbers
+        )
     # Frame 13 of the video, where person 1 begins to speak, is frame 3 of the second clip.
     assert json.loads(rows[1][3])[2] == 1
-    assert os.path.samefile(place / "video_imgs/a_f000010/img_00003.jpg", data / "video_imgs/a/img_00014.jpg")
+    assert os.path.samefile(
+        place / "video_imgs/a_f000010/img_00003.jpg", data / "video_imgs/a/img_00014.jpg"
+    )

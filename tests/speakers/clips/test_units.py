@@ -26,7 +26,8 @@ def test_the_index_lists_every_person_of_every_clip(root):
     table = units.read_index(root)
     assert list(table[table["video"] == "a"].itertuples(index=False))[:2] == [
         ("a", "1", "train", 0, 20, str(root / "train/a/clip_f000000/clip.json")),
-        ("a", "1", "train", 20, 20, str(root / "train/a/clip_f000020/clip.json"))]
+        ("a", "1", "train", 20, 20, str(root / "train/a/clip_f000020/clip.json")),
+    ]
     assert table.groupby("split").size().to_dict() == {"train": 4, "val": 4}
 
 
@@ -40,7 +41,7 @@ def test_labels_are_those_of_the_frames_and_unknown_where_the_face_is_not_seen(r
             seen[slice(*tiny_clips.ABSENT)] = False
         np.testing.assert_array_equal(told["visible"], seen)
         np.testing.assert_array_equal(told["speaking"], np.where(seen, truth, -1))
-        assert told["voice"].tolist() == [1] * 20      # stored in runs
+        assert told["voice"].tolist() == [1] * 20  # stored in runs
 
 
 def test_position_is_the_faces_place_on_a_grid_of_16(root):
@@ -54,9 +55,9 @@ def test_sound_is_that_of_the_frames_and_silence_where_the_file_ends(root):
     some = unit(root)
     whole, rate = some.sound(0, 20)
     assert (len(whole), rate) == (12_800, 16_000)
-    np.testing.assert_array_equal(some.sound(5, 9)[0], whole[5 * 640:9 * 640])
+    np.testing.assert_array_equal(some.sound(5, 9)[0], whole[5 * 640 : 9 * 640])
     path = some.path.parent / some.told["audio"]["path"]
-    path.write_bytes(path.read_bytes()[:44 + 2 * 1000])
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 1000])
     assert not some.sound(2, 4)[0].any()
     assert some.sound(0, 2)[0][:1000].any()
 
@@ -80,9 +81,15 @@ def test_crops_are_cut_once_and_anew_when_the_clip_changes(root, tmp_path, monke
     assert len(list(folder.rglob("*.npy"))) == 2
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"schema": "avclip/2"}, "schema 'avclip/2'"), ({"n_frames": 19}, "a clip of 19 frames, 20 in the index"),
-    ({"persons": []}, "0 persons are called '1'"), ({"speech": [1, 0]}, "2 labels for 20 frames")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": "avclip/2"}, "schema 'avclip/2'"),
+        ({"n_frames": 19}, "a clip of 19 frames, 20 in the index"),
+        ({"persons": []}, "0 persons are called '1'"),
+        ({"speech": [1, 0]}, "2 labels for 20 frames"),
+    ],
+)
 def test_a_clip_of_another_version_or_damaged_is_named(root, changes, message):
     some = unit(root)
     change(some.path, **changes)
@@ -94,7 +101,9 @@ def test_a_clip_of_another_version_or_damaged_is_named(root, changes, message):
 def test_a_root_without_an_index_and_one_that_leads_out_are_refused(root, tmp_path):
     with pytest.raises(InputError, match="no index of clips"):
         units.read_index(tmp_path)
-    (root / "val.jsonl").write_text('{"clip_id": "a/clip_f000000", "person_id": "1", "n_frames": 3, "path": "../x"}\n')
+    (root / "val.jsonl").write_text(
+        '{"clip_id": "a/clip_f000000", "person_id": "1", "n_frames": 3, "path": "../x"}\n'
+    )
     with pytest.raises(InputError, match="leads out of the clips"):
         units.read_index(root)
     (root / "val.jsonl").write_text('{"clip_id": "a/clip_f0')
