@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lib.errors import InputError
-from lib.models.face_api import CLASSES
+from ..errors import InputError
+from ..models.affect.face_api import CLASSES
 
 # Valence and arousal of each expression: by hand (open_nets.md §1.7).
 PLANE = {

@@ -16,7 +16,7 @@ from reprlib import repr as short
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
 # Limits chosen here, so that no file can ask for much memory or time.
 LONGEST_MANIFEST = 1 << 20  # bytes; those of face-api have 9 kB

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.errors import InputError
-from lib.models import tensor_manifest
-from lib.models.base import Model
+from ..errors import InputError
+from . import tensor_manifest
+from .base import Model
 
 # What a layer's weights are called in a manifest, by the layer's name; "filters" for all others.
 LAYERS = {"depthwise": "depthwise_filter", "pointwise": "pointwise_filter", "fc": "weights"}

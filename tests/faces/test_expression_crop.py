@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.features import expression_crop
+from lib.faces import expression_crop
 
 
 def face(left, top, right, bottom):

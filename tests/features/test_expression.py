@@ -5,7 +5,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.features import expression
-from lib.models.face_api import CLASSES
+from lib.models.affect.face_api import CLASSES
 
 HAPPY, SAD = CLASSES.index("happy"), CLASSES.index("sad")
 

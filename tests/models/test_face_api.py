@@ -8,8 +8,9 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.features import expression_crop
-from lib.models import face_api, tensor_manifest
+from lib.faces import expression_crop
+from lib.models import tensor_manifest
+from lib.models.affect import face_api
 from tests.shared_files import shared
 
 FILES = {

@@ -18,7 +18,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
 SIZE = 112  # px, side of what the networks see
 WIDENED = 1.2  # sides of the square in longer sides of the points' box: 10 % at each edge (§1.5)
@@ -54,7 +54,7 @@ def from_box(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def from_five_points(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rule "five_points": between the eyes and the mouth, and somewhat larger than they are apart.
 
-    points : (…, 5, 2) px: eyes, nose, corners of the mouth, as in `lib.alignment`. Returns centre
+    points : (…, 5, 2) px: eyes, nose, corners of the mouth, as in `lib.faces.alignment`. Returns centre
     (…, 2), 55 % of the way from the middle of the eyes to that of the mouth, and side (…), 2.4 ×
     the larger of the distance of the eyes and the distance from eyes to mouth.
     """

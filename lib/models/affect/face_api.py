@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.errors import InputError
-from lib.models import tensorflow_layout
-from lib.models.base import REGISTRY, Model
-from lib.models.ir50 import scaled
+from ...errors import InputError
+from .. import tensorflow_layout
+from ..base import REGISTRY, Model
+from ..blocks.ir50 import scaled
 
 SIZE = 112  # px, side of the face that both networks see (§1.2)
 MEAN = (122.782, 117.001, 104.298)  # red, green and blue of the training pictures, published (§1.2)
@@ -56,7 +56,7 @@ class FaceApi(Model):
         face = self.take(batch, "face")
         if face.ndim != 4 or face.shape[1:] != (SIZE, SIZE, 3):
             what, where = f"faces of shape {tuple(face.shape)}", f"model {self.name}"
-            todo = "cut them with lib.features.expression_crop.cut"
+            todo = "cut them with lib.faces.expression_crop.cut"
             raise InputError(what, where=where, expected=self.inputs["face"], todo=todo)
         x = (face.permute(0, 3, 1, 2).float() - self.mean) / 255  # (B, 3, 112, 112)
         for number in range(len(CHANNELS)):
@@ -67,7 +67,8 @@ class FaceApi(Model):
 class FaceApiExpression(FaceApi, name="face_api"):
     """Logits of seven expressions, in the order of `CLASSES`, and the 256 numbers before them.
 
-    Its outputs saturate, and the crop decides how good they are (`lib.features.expression_crop`).
+    Instead of ``face``, ``features`` (B, 256) may be given: the store keeps them per face.
+    Its outputs saturate, and the crop decides how good they are (`lib.faces.expression_crop`).
     By the measurements of §1.6 *happy* and *neutral* can be trusted, *disgusted* and *angry* not.
     """
 
@@ -77,7 +78,7 @@ class FaceApiExpression(FaceApi, name="face_api"):
         self.outputs = {"expression": expression, "features": features}
 
     def forward(self, batch):
-        features = self.features(batch)
+        features = batch["features"] if "features" in batch else self.features(batch)
         return {"expression": self.fc(features), "features": features}
 
 
