@@ -18,11 +18,19 @@ import numpy as np
 from . import store
 from .errors import InputError
 from .faces import arrays
-from .features import network_arrays, own, sound_arrays, speaker_arrays
+from .features import expression_arrays, network_arrays, own, sound_arrays, speaker_arrays
 from .labels import arrays as labels_arrays
 from .store import Maker, Request, Store
 
-FAMILIES = (arrays, sound_arrays, speaker_arrays, network_arrays, own, labels_arrays)
+FAMILIES = (
+    arrays,
+    sound_arrays,
+    speaker_arrays,
+    expression_arrays,
+    network_arrays,
+    own,
+    labels_arrays,
+)
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
     "visual": "02_preprocess_visual",

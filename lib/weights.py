@@ -35,7 +35,8 @@ class Weights:
     `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a
     direct address, "" where there is none (a form, a cloud drive); `tried` the date on which this
     address gave the right file, "" where nobody has tried it yet: it was written down from the
-    source's layout.
+    source's layout. `parts` are entries that belong to this one and are fetched with it; `notice`
+    is the text that the licence wants beside the files.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Weights:
     md5: str = ""
     url: str = ""
     tried: str = ""
+    parts: tuple[str, ...] = ()
+    notice: str = ""
 
     @property
     def address(self) -> str:
@@ -72,7 +75,66 @@ _JCA = (
 _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
+_FACE_API = "github.com/vladmandic/face-api, folder model (origin: justadudewhohacks/face-api.js)"
+_FACE_API_FILES = "https://raw.githubusercontent.com/vladmandic/face-api/master/model/"
+_FACE_API_LICENCE = "MIT; which pictures it learnt from is not known"
+MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
+
+
+def _of_face_api(name: str, file: str, what: str, size: int, sha256: str, **more) -> Weights:
+    url = f"{_FACE_API_FILES}{file}"
+    return Weights(name, file, what, _FACE_API_LICENCE, _FACE_API, size, sha256, url=url, **more)
+
+
 _ENTRIES = (
+    _of_face_api(
+        "face_api",
+        "face_expression_model-weights_manifest.json",
+        "face-api: seven expressions of a face, with its 68 landmarks: what is where in its files",
+        6_980,
+        "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+        parts=("face_api_numbers", "face_api_landmarks", "face_api_landmarks_numbers"),
+        notice="MIT License\n\nCopyright (c) Vladimir Mandic (face-api)\n"
+        "Copyright (c) 2018 Vincent Mühler (face-api.js)\n\n" + MIT,
+    ),
+    _of_face_api(
+        "face_api_numbers",
+        "face_expression_model.bin",
+        "the numbers of face_api, fetched with it",
+        329_468,
+        "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+    ),
+    _of_face_api(
+        "face_api_landmarks",
+        "face_landmark_68_model-weights_manifest.json",
+        "68 landmarks of a face, fetched with face_api",
+        8_485,
+        "ca4886639f86e99b39fed0c155f81b63317225773bd9616716e887b0153389c9",
+    ),
+    _of_face_api(
+        "face_api_landmarks_numbers",
+        "face_landmark_68_model.bin",
+        "the numbers of face_api_landmarks",
+        356_840,
+        "4611ef65c87d836d03d684b30eec4d195d8b219fa1dd58fc58945831c6b9299b",
+    ),
     Weights(
         "yunet",
         "face_detection_yunet_2023mar.onnx",
@@ -282,17 +344,23 @@ def get(
 
     Arguments
     ---------
-    url : another address than the registry's, for example a copy on a local server.
+    url : another address than the registry's, for example a copy on a local server; of several
+        files the folder, which ends in ``/``.
     progress : called with (bytes there, bytes in all, or 0).
 
     What an earlier attempt fetched is kept in ``.<file>.part`` and continued. The file gets its
-    name when its check-sum is right: one that is there is never replaced. Raises InputError that
-    says which file goes where.
+    name when its check-sum is right: one that is there is never replaced. What belongs to it
+    (`Weights.parts`) is fetched first, and the notice of its licence is written beside it. Raises
+    InputError that says which file goes where.
     """
     wanted, place = entry(name), path(name, weights_root)
+    for part in wanted.parts:
+        get(part, weights_root, url, progress)
+    if wanted.notice:
+        _write(Path(weights_root) / f"LICENSE.{name}", wanted.notice)
     if place.is_file():
         return find(name, weights_root)
-    address = url or wanted.url
+    address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
     if not address:
         raise _absent(wanted, place, ", and no address is known that gives it without a person")
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -389,7 +457,7 @@ def provide(place: Path) -> None:
     """
     place = Path(place)
     known = _of_file(place)
-    if known and not place.is_file():
+    if known and not all(path(name, place.parent).is_file() for name in (known.name, *known.parts)):
         get(known.name, place.parent)
 
 

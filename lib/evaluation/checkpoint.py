@@ -115,7 +115,8 @@ def open_checkpoint(path: Path, params) -> dict:
     if not is_published(path):
         return {"licence": "", **checkpoints.load(path)}
     # What notebook 06 does not declare itself, the earlier ones have left in the run folder.
-    given = {**runs.parameters(Path(params.runs_root) / params.run), **checkpoints.plain(params)}
+    left = runs.parameters(Path(params.runs_root) / params.run) or {"rules": "published"}
+    given = {**left, **checkpoints.plain(params)}
     names = grammar.all_declared()
     full = complete({name: value for name, value in given.items() if name in names})
     if full["rules"] != "published":
@@ -125,7 +126,7 @@ def open_checkpoint(path: Path, params) -> dict:
             expected="published: these weights learnt by those",
             todo="set `rules: published`, and prepare the arrays with it (notebooks 01 to 04)",
         )
-    licence = published.licence(full["recipe"], path)
+    licence = published.licence(recipes.network(full["recipe"]), path)
     return {"model": {}, "params": full, "statistics": {}, "epoch": 0, "licence": licence}
 
 

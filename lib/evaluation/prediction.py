@@ -104,19 +104,8 @@ def prediction_table(
     times = np.asarray(recipe.read(trial, request("time")))
     table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
     for task, values in raw.items():
-        decided = recipe.decide(task, values)
-        if task == "va":
-            table[["valence", "arousal"]] = decided
-            table[["valence_raw", "arousal_raw"]] = values
-        elif task == "expression":
-            table["expression"] = decided
-            table[[f"expression_{k}" for k in range(values.shape[1])]] = values
-        elif task == "speaking":
-            table["speaking"] = decided
-            table[["speaking_no_raw", "speaking_yes_raw"]] = values
-        else:
-            table[[f"action_unit_{k}" for k in range(values.shape[1])]] = decided
-            table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
+        for name, column in recipe.columns(task, values, times).items():
+            table[name] = column
     table["valid"] = (
         np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
         if recipe.uses_video

@@ -54,9 +54,9 @@ def from_box(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def from_five_points(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rule "five_points": between the eyes and the mouth, and somewhat larger than they are apart.
 
-    points : (…, 5, 2) px: eyes, nose, corners of the mouth, as in `lib.faces.alignment`. Returns centre
-    (…, 2), 55 % of the way from the middle of the eyes to that of the mouth, and side (…), 2.4 ×
-    the larger of the distance of the eyes and the distance from eyes to mouth.
+    points : (…, 5, 2) px: eyes, nose, corners of the mouth, as in `lib.faces.alignment`. Returns
+    centre (…, 2), 55 % of the way from the middle of the eyes to that of the mouth, and side (…),
+    2.4 × the larger of the distance of the eyes and the distance from eyes to mouth.
     """
     points = _shaped(points, (5, 2), "five landmarks")
     eyes, mouth = points[..., :2, :].mean(axis=-2), points[..., 3:, :].mean(axis=-2)

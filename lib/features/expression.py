@@ -105,3 +105,15 @@ def _require_axis(values: np.ndarray, times: np.ndarray, reach: float) -> None:
         raise InputError("times that fall, or are none", where=where, expected="seconds that rise")
     if not 0 <= reach < np.inf:
         raise InputError(f"a reach of {reach} s", where=where, expected="0 or more seconds")
+
+
+def columns(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `derived` gives, as columns of a table: ``expression`` (the most probable one by name,
+    "" without a face), ``expression_<name>`` (probability, 0 to 1) and `COLUMNS`.
+    """
+    rows = values["expression"]
+    seen = ~np.isnan(rows).any(axis=1)
+    names = np.full(len(rows), "", object)
+    names[seen] = np.array(CLASSES, object)[rows[seen].argmax(axis=1)]
+    each = {f"expression_{name}": rows[:, k] for k, name in enumerate(CLASSES)}
+    return {"expression": names, **each, **{name: values[name] for name in COLUMNS}}

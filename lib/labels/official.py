@@ -178,6 +178,9 @@ def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]
     for number, name in enumerate(names_of("expression", len(scores))):
         found[name] = predictions["expression"].to_numpy() == number
+    named = [] if scores else [name for name in predictions if name.startswith("expression_")]
+    for name in (name.removeprefix("expression_") for name in named):
+        found[name] = predictions["expression"].to_numpy() == name
     units = [name for name in predictions if re.fullmatch(r"action_unit_\d+", name)]
     for name, column in zip(names_of("action_units", len(units)), units, strict=True):
         found[name] = predictions[column].to_numpy() > 0

@@ -7,11 +7,43 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar
 
 from ..errors import InputError
+
+KEPT = 2  # files whose contents are remembered: a prediction uses a network and one that hears
+_FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
+# What a file may hold beside tensors, numbers and text: the scores beside the weights of JCA are
+# NumPy scalars.
+ALLOWED = [
+    scalar,
+    (scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,  # the second: NumPy 1's name for it
+    *{type(np.dtype(each)) for each in _FLOATS},
+    *_FLOATS,
+]
+
+
+def contents(path: Path) -> object:
+    """What a file of PyTorch's holds, without running anything in it.
+
+    It is read once as long as the file is the same: whoever asks again gets the same tensors, and
+    must not change them. What torch.load raises is left as it is.
+    """
+    status = Path(path).stat()
+    return _contents(Path(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=KEPT)
+def _contents(path: Path, *version: int) -> object:
+    with torch.serialization.safe_globals(ALLOWED):
+        # Mapped: a file that is remembered takes memory only where it is looked at.
+        return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def plain(params: Mapping) -> dict:
@@ -23,7 +55,9 @@ def plain(params: Mapping) -> dict:
 
 
 def load(path: Path) -> dict:
-    """A checkpoint of ours. Raises InputError when it is missing or no such file."""
+    """A checkpoint of ours (see `contents`). Raises InputError when it is missing or no such
+    file.
+    """
     if not Path(path).is_file():
         raise InputError(
             "the checkpoint is not there",
@@ -32,11 +66,7 @@ def load(path: Path) -> dict:
         )
     try:
         # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
-        saved = (
-            torch.load(path, map_location="cpu", weights_only=True)
-            if zipfile.is_zipfile(path)
-            else None
-        )
+        saved = contents(path) if zipfile.is_zipfile(path) else None
     except (pickle.UnpicklingError, RuntimeError) as error:  # code in it, or a damaged archive
         raise InputError(
             "a checkpoint that is damaged or holds more than numbers and text",
@@ -50,7 +80,7 @@ def load(path: Path) -> dict:
             where=path,
             expected="model, params, state, … as 05_train writes them",
         )
-    return saved
+    return dict(saved)
 
 
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:

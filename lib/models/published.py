@@ -1,7 +1,7 @@
 """Weight files as the authors of the papers published them, read as data and never as a program.
 
-Such files are pickles. They are read with `weights_only=True`; beside tensors only what `ALLOWED`
-names is built: the scores beside the weights of JCA are NumPy scalars.
+Most such files are pickles, read as `checkpoints.contents` says; those of TensorFlow.js are a
+manifest with numbers beside it (`tensor_manifest`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
-import numpy as np
 import torch
-from numpy._core.multiarray import scalar
 from torch import Tensor, nn
 
 from ..errors import InputError
+from . import tensor_manifest, tensorflow_layout
 from .base import REGISTRY, Model
 from .blocks.residual import PLANES
-from .checkpoints import misfits
+from .checkpoints import contents, misfits
 
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
-CONTAINERS = ("state_dict", "net")  # TSAV's and JCA's name for the weights in their files
+MANIFEST = ".json"  # suffix of a manifest as TensorFlow.js publishes weights
+# TSAV's and JCA's name for the weights in their files, and ours for those of a manifest.
+CONTAINERS = ("state_dict", "net", "manifest")
 _RESEARCH = (
     "The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; "
     "cite Kuhnke, "
@@ -42,6 +43,11 @@ _UNKNOWN = (
     "cite "
     "Zhang, Ding, Wei and Guan (ICCVW 2021)."
 )
+_FACE_API = (
+    "MIT (github.com/vladmandic/face-api, from github.com/justadudewhohacks/face-api.js; keep both "
+    "notices). Which pictures the weights learnt from is not known, so the rights in those are "
+    "unexamined."
+)
 _APACHE = "Apache-2.0 (Google's VGGish; PyTorch port github.com/harritaylor/torchvggish)."
 LICENCES = {
     "tsav": _RESEARCH,
@@ -49,6 +55,7 @@ LICENCES = {
     **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
     **dict.fromkeys(("lfan_backbone", "lfan_visual", "lfan", "lfan_v2", "can"), _UNKNOWN),
     "vggish": _APACHE,
+    **dict.fromkeys(("face_api", "face_api_landmarks"), _FACE_API),
     "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
     **dict.fromkeys(
         ("talknet", "talknet_mrope"),
@@ -62,15 +69,6 @@ SPEAKER_HEAD = (
 CLASS_WEIGHTS = (
     ".criterion.weight"  # buffers that the Ego4D version of TalkNet saves with its heads
 )
-_FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
-ALLOWED = [
-    scalar,
-    (scalar, "numpy.core.multiarray.scalar"),
-    np.dtype,  # the second: NumPy 1's name for it
-    *{type(np.dtype(each)) for each in _FLOATS},
-    *_FLOATS,
-]
-
 # How an unreadable file shows: each was met with a file cut or altered at some place.
 _UNREADABLE = (
     RuntimeError,
@@ -102,7 +100,8 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
         "dca", "jca_paper" or "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd"
         (light_asd_ava.model, light_asd_talkset.model), "talknet" or "talknet_mrope"
         (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone" (res50_ir_0.887.pth), "lfan",
-        "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth).
+        "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth),
+        "face_api" or "face_api_landmarks" (their ….json, the numbers beside it).
     path : the file. A `module.` before every key (several GPUs) is taken off.
     options : of the network where the file is not of the published size; ``channels=3`` cuts the
         mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
@@ -130,6 +129,10 @@ def licence(name: str, path: Path | str = "") -> str:
 
 def fill(net: Model, path: Path | str) -> Model:
     """`load_published` into a network that is there already, one with `compat`; returns it."""
+    if Path(path).suffix == MANIFEST:
+        tensorflow_layout.fill(net, path)
+        net.licence = licence(net.name, path)
+        return net
     name, state, expected = net.name, weights_in(read(path), path), net.state_dict()
     if STEM in expected and STEM in state and state[STEM].ndim == 5:
         state = {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}
@@ -150,9 +153,10 @@ def read(path: Path | str) -> dict:
             where=path,
             todo="correct the name, or put the file there",
         )
+    if path.suffix == MANIFEST:
+        return {"manifest": tensor_manifest.read(path)}
     try:
-        with torch.serialization.safe_globals(ALLOWED):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        found = contents(path)
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
     except _UNREADABLE as error:

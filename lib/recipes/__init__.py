@@ -20,8 +20,17 @@ def create(name: str, params, store: Store):
     """The recipe of that name: the class in ``lib/recipes/<name>.py`` that bears the module's name
     as `Recipe`.
     """
-    if name not in NAMES:
-        raise InputError(f"no recipe is called {name!r}", expected=", ".join(NAMES))
-    module = import_module(f"{__name__}.{name}")
+    module = _module(name)
     code_digest.use(module.__name__)
     return module.Recipe(params, store)
+
+
+def network(name: str) -> str:
+    """The network of `lib.models` whose authors' weights the recipe of that name predicts with."""
+    return _module(name).Recipe.network or name
+
+
+def _module(name: str):
+    if name not in NAMES:
+        raise InputError(f"no recipe is called {name!r}", expected=", ".join(NAMES))
+    return import_module(f"{__name__}.{name}")

@@ -62,6 +62,7 @@ class Recipe:
         `lib.parameters`.
         """
 
+    network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
     modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
@@ -478,6 +479,25 @@ class Recipe:
         if task == "expression":
             return np.argmax(values, axis=1).astype(np.int8)
         return (values > 0).astype(np.int8)
+
+    def columns(self, task: str, values: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+        """What a prediction file says of a task: column -> (T,), what was decided before the
+        network's own outputs.
+
+        values : (T, k) outputs. times : (T,) s of the frames.
+        """
+        decided = self.decide(task, values)
+        if task == "va":
+            names, raw = list(metrics.EMOTIONS), [f"{name}_raw" for name in metrics.EMOTIONS]
+        elif task == "expression":
+            names, raw = ["expression"], [f"expression_{k}" for k in range(values.shape[1])]
+        elif task == "speaking":
+            names, raw = ["speaking"], ["speaking_no_raw", "speaking_yes_raw"]
+        else:
+            names = [f"action_unit_{k}" for k in range(values.shape[1])]
+            raw = [f"{name}_raw" for name in names]
+        rows = np.asarray(decided).reshape(len(times), -1)
+        return dict(zip([*names, *raw], [*rows.T, *values.T], strict=True))
 
     def main_score(self, scores: Mapping) -> float | None:
         """The one number that chooses the best epoch: mean CCC, else mean F1; None where nothing is

@@ -7,6 +7,7 @@ was stopped replays nothing: it loads the last checkpoint and goes on with the n
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,11 +219,12 @@ class Trainer:
                 todo="give this experiment another name with `run`, or bring the fold file back",
             )
         _require_same_code(saved.get("code", {}), self.folder)
-        self.state = State(**saved["state"])
+        self.state = State(**copy.deepcopy(saved["state"]))
         checkpoints.fill(self.model, saved, path)
         if self.state.released:
             self._let_go()
-        self.optimizer.load_state_dict(saved["optimizer"])
+        # The optimiser keeps what it is given, and others may read the same checkpoint.
+        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.scaler.load_state_dict(saved["scaler"])
 
     def _goes_on(self) -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models import published
+from lib.models import checkpoints
 from lib.models.published import STEM
 
 SMALL = {"steps": 4, "visual_channels": 6, "audio_channels": 6, "width": 1 / 32}
@@ -187,5 +187,8 @@ def test_the_same_list_is_allowed_and_no_more():
         {"net": {}, "array": np.zeros(3)}, buffer
     )  # an array is rebuilt by a function that is not allowed
     buffer.seek(0)
-    with torch.serialization.safe_globals(published.ALLOWED), pytest.raises(pickle.UnpicklingError):
+    with (
+        torch.serialization.safe_globals(checkpoints.ALLOWED),
+        pytest.raises(pickle.UnpicklingError),
+    ):
         torch.load(buffer, weights_only=True)

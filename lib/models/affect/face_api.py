@@ -1,7 +1,7 @@
 """The two small networks of face-api (MIT) on one cropped face: seven expressions, 68 landmarks.
 
 Published weights of both can be had, each a manifest with a file of numbers beside it
-(`lib.models.tensor_manifest`). Specification: open_nets.md §1 and §2. Which pictures they were
+(`lib.models.load_published`). Specification: open_nets.md §1 and §2. Which pictures they were
 trained on is not known, nor was an accuracy ever published.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from .. import tensorflow_layout
-from ..base import REGISTRY, Model
+from ..base import Model
 from ..blocks.ir50 import scaled
 
 SIZE = 112  # px, side of the face that both networks see (§1.2)
@@ -25,11 +23,6 @@ MEAN = (122.782, 117.001, 104.298)  # red, green and blue of the training pictur
 CHANNELS = (32, 64, 128, 256)  # of the four blocks (§1.1)
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")  # in this order
 POINTS = 68  # the usual scheme, from the viewer's left to right (§2.3)
-LICENCE = (
-    "MIT (github.com/vladmandic/face-api, from github.com/justadudewhohacks/face-api.js; keep both "
-    "notices). Which pictures the weights learnt from is not known, so the rights in those are "
-    "unexamined."
-)
 
 
 class FaceApi(Model):
@@ -126,24 +119,3 @@ class _Separable(nn.Module):
 
     def forward(self, x):
         return self.pointwise(self.depthwise(x))
-
-
-def load(name: str, manifest: Path | str) -> Model:
-    """A network with its published weights, in evaluation mode.
-
-    Arguments
-    ---------
-    name : "face_api" or "face_api_landmarks".
-    manifest : ``face_expression_model-weights_manifest.json`` for the first,
-        ``face_landmark_68_model-weights_manifest.json`` for the second; the file of numbers that
-        it names lies beside it.
-
-    The network's `licence` says what may be done with the weights. Raises InputError for files
-    that are damaged, or hold the weights of another network.
-    """
-    names = [key for key, kind in REGISTRY.items() if issubclass(kind, FaceApi)]
-    if name not in names:
-        raise InputError(f"unknown network {name!r}", where="load", expected=" or ".join(names))
-    net = tensorflow_layout.fill(REGISTRY[name](compat=True), manifest)
-    net.licence = LICENCE
-    return net

@@ -1,0 +1,234 @@
+"""What the store holds of the expression network: its 256 numbers for every face of a video, and
+for one person's face in every frame.
+
+Rows of `track_face_api` are those of `tracks`: one per face and frame, whoever it is. `face_api`
+has one row per frame, NaN where the trial's person has no face. The seven expressions follow from
+these numbers by the network's last layer (`lib.recipes.expression`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .. import weights
+from ..errors import InputError
+from ..faces import arrays, crops, expression_crop, persons, tracking
+from ..media import recordings
+from ..store import Maker, Request, Store, request
+
+NETWORK, LANDMARKS = "face_api", "face_api_landmarks"
+CROPS = ("square", "detector", "five_points")
+# Points' box in longer sides of the detector's, below which the points are not believed: on faces
+# of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
+DRAWN_TOGETHER = 0.6
+BATCH = 64  # faces that are looked at together
+VERSIONS = {"track_face_api": 1, "face_api": 1}
+
+
+def files(crop: str, weights_root: Path | None) -> dict[str, Path]:
+    """The files of the networks that a rule for the crop needs, by the names of an array's
+    inputs.
+    """
+    root = Path(weights_root or "weights")
+    names = {"network": NETWORK, "network_numbers": "face_api_numbers"}
+    if crop == "square":
+        names |= {"landmarks": LANDMARKS, "landmarks_numbers": "face_api_landmarks_numbers"}
+    return {key: weights.path(name, root) for key, name in names.items()}
+
+
+def wanted(crop: str, weights_root: Path | None) -> Request:
+    """The request for a trial's 256 numbers per frame, its faces cut by a rule of `CROPS`."""
+    if crop not in CROPS:
+        raise InputError(f"crop: {crop}", expected=", ".join(CROPS), todo="correct the option")
+    return request("face_api", files(crop, weights_root), crop=crop)
+
+
+def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
+    """The same request with the choice of faces and the person (`lib.faces.arrays.resolve`).
+
+    Cropped faces are looked at as they are: no rule cuts them.
+    """
+    given = asked.files or files(asked.parameters.get("crop", CROPS[0]), place.weights_root)
+    face = arrays.resolve(trial, request("face_valid"), place)
+    own = {"crop": CROPS[0], **asked.parameters, **face.parameters}
+    if not face.parameters.get("faces"):  # crops
+        own.pop("crop")
+        given = {name: file for name, file in given.items() if name.startswith("network")}
+    return request(asked.name, given, **own)
+
+
+def prepare(trial: Mapping, asked: Request, place: Store) -> None:
+    """Fetch the networks and the face detector when they are needed for the first time."""
+    weights.provide(weights.path(NETWORK, place.weights_root or Path("weights")))
+    arrays.prepare(trial, request("face_valid"), place)
+
+
+def note(resolved: Request, place: Store) -> str:
+    return arrays.note(resolved, place)
+
+
+# ---- what they are made from
+def sources(trial: Mapping, asked: Request) -> dict:
+    """Inputs of `face_api`: the video's faces, the data set's crops, or nothing but the times."""
+    choice, base = asked.parameters.get("faces", "crops"), {"time": request("time")}
+    if choice == "detect":
+        other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
+        rows = request("track_face_api", asked.files, crop=asked.parameters["crop"], **other)
+        return {"rows": rows, "tracks": request("tracks", **other), **base}
+    if choice == "centre":
+        return base
+    if not Path(trial["crops_dir"]).suffix:
+        return {"crops": trial["crops_dir"], **asked.files, **base}
+    raise InputError(
+        "faces that are cut for another network",
+        where=f"trial {trial['trial']}: {trial['crops_dir']}",
+        expected="a video, or a folder of cropped faces",
+        todo="set `faces: detect`",
+    )
+
+
+def sources_of_tracks(trial: Mapping, asked: Request) -> dict:
+    other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
+    return {"video": trial["video_path"], "tracks": request("tracks", **other), **asked.files}
+
+
+# ---- making them
+def make_rows(inputs, parameters, create, device) -> None:
+    """(N, 256) float32, one row for every row of `tracks`."""
+    net, tracks = _network(NETWORK, inputs["network"], device), np.asarray(inputs["tracks"])
+    centre, side, remark = squares(inputs, parameters["crop"], tracks, device)
+    with create((len(tracks), net.fc.in_features), np.float32, note=remark) as out:
+        for rows, faces in _batches(inputs["video"], tracks, centre, side):
+            out[rows] = _outputs(net, faces, "features")
+
+
+def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
+    """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and what must be said
+    of them.
+    """
+    box = tracks[:, tracking.BOX]
+    if crop == "five_points":
+        five = tracks[:, tracking.LANDMARKS].reshape(-1, 5, 2)
+        return *expression_crop.from_five_points(five), ""
+    centre, side = expression_crop.from_box(box)
+    if crop == "detector" or not len(tracks):
+        return centre, side, ""
+    seen = expression_crop.of_box(box)
+    net, points = _network(LANDMARKS, inputs["landmarks"], device), np.zeros((len(tracks), 68, 2))
+    for rows, faces in _batches(inputs["video"], tracks, *seen):
+        points[rows] = _outputs(net, faces, "landmarks")
+    points = expression_crop.in_picture(points, *seen)
+    by_points = np.full(len(tracks), False)
+    for track in np.unique(tracks[:, 1]):
+        rows = np.flatnonzero(tracks[:, 1] == track)
+        at, length = expression_crop.from_points(points[rows])
+        good = length >= DRAWN_TOGETHER * expression_crop.WIDENED * seen[1][rows]
+        centre[rows[good]], side[rows[good]] = at[good], length[good]
+        by_points[rows[good]] = True
+    rest = int((~by_points).sum())
+    remark = f"{rest} of {len(tracks)} faces cut by the detector's box: their points draw together"
+    return centre, side, remark if rest else ""
+
+
+def _batches(
+    video: Path, tracks: np.ndarray, centre: np.ndarray, side: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of `tracks` and their cut faces (n, 112, 112, 3) uint8, in the order of the frames."""
+    rows: list[int] = []
+    faces: list[np.ndarray] = []
+    starts = np.searchsorted(tracks[:, 0], np.arange(_last_frame(tracks) + 2))
+    for frame, (_, picture) in enumerate(recordings.frames(video)):
+        if frame > _last_frame(tracks):
+            break
+        for row in range(starts[frame], starts[frame + 1]):
+            rows.append(row)
+            faces.append(expression_crop.cut(picture, centre[row], side[row]))
+        if len(rows) >= BATCH:
+            yield np.array(rows), np.stack(faces)
+            rows, faces = [], []
+    if rows:
+        yield np.array(rows), np.stack(faces)
+
+
+def _last_frame(tracks: np.ndarray) -> int:
+    return int(tracks[-1, 0]) if len(tracks) else -1
+
+
+def make_face_api(inputs, parameters, create, device) -> None:
+    """(T, 256) float32, NaN where the trial's person has no face."""
+    n_frames = len(inputs["time"])
+    if "crops" in inputs:
+        _fill_from_crops(inputs, n_frames, create, device)
+        return
+    out = np.full((n_frames, 256), np.nan, np.float32)
+    if "rows" in inputs:
+        tracks = np.asarray(inputs["tracks"])
+        width = inputs["tracks_facts"]["width"]
+        person = persons.choose(persons.find(tracks), parameters["person"], width)
+        rows = np.isin(tracks[:, 1], person.tracks) if person else np.zeros(len(tracks), bool)
+        rows = np.flatnonzero(rows)
+        out[tracks[rows, 0].astype(int)] = np.asarray(inputs["rows"])[rows]
+    remark = inputs.get("rows_facts", {}).get("note", "")
+    with create(out.shape, np.float32, note=remark) as place:
+        place[...] = out
+
+
+def _fill_from_crops(inputs, n_frames: int, create, device) -> None:
+    net, folder = _network(NETWORK, inputs["network"], device), inputs["crops"]
+    paths = crops.paths(folder, n_frames)
+    with create((n_frames, net.fc.in_features), np.float32) as out:
+        out[...] = np.nan
+        frames = np.array(list(paths), int)
+        for start in range(0, len(frames), BATCH):
+            some = frames[start : start + BATCH]
+            faces = [_square(crops.read(paths[frame])) for frame in some]
+            out[some] = _outputs(net, np.stack(faces), "features")
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    whole = expression_crop.padded(picture)
+    middle = np.full(2, len(whole) / 2)
+    return expression_crop.cut(whole, middle, len(whole))
+
+
+def _network(name: str, manifest: Path, device):
+    from ..models import device as devices
+    from ..models import load_published  # torch is needed for these arrays only
+
+    for file in (manifest, manifest.with_name(manifest.name.split("-weights")[0] + ".bin")):
+        weights.verify(file)
+    return load_published(name, manifest).to(devices.pick(device))
+
+
+def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
+    import torch
+
+    place = next(net.parameters()).device
+    with torch.inference_mode():
+        return net({"face": torch.from_numpy(faces).to(place)})[name].float().cpu().numpy()
+
+
+MAKERS = [
+    Maker(
+        "track_face_api",
+        "visual",
+        "video",
+        VERSIONS["track_face_api"],
+        sources_of_tracks,
+        make_rows,
+    ),
+    Maker(
+        "face_api",
+        "visual",
+        "trial",
+        VERSIONS["face_api"],
+        sources,
+        make_face_api,
+        resolve,
+        prepare,
+        note,
+    ),
+]
