@@ -43,7 +43,8 @@ class Recipe(base.Recipe):
         return expression_arrays.wanted(self.params.options["crop"], self.store.weights_root)
 
     def arrays(self):
-        return [request("time"), request("face_valid"), self._rows]
+        shown = request("face", size=self.params.face_size)  # for people who look
+        return [request("time"), request("face_valid"), shown, self._rows]
 
     def windows(self, trials, epoch=None):
         if epoch is not None:
