@@ -18,6 +18,7 @@ NOTEBOOKS = (
     "05_train",
     "06_inference",
 )
+YOUR_VIDEO = "your_video"  # beside the six: a recording that belongs to no data set
 
 
 def short(path: Path) -> str:

@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .errors import InputError
-from .files import NOTEBOOKS, ROOT
+from .files import NOTEBOOKS, ROOT, YOUR_VIDEO
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 _LIST, _DICT = (
@@ -394,7 +394,7 @@ def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
     equal).
     """
     found: dict[str, Declaration] = {}
-    for notebook in NOTEBOOKS:
+    for notebook in (*NOTEBOOKS, YOUR_VIDEO):
         if (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}
     return found

@@ -217,9 +217,9 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
 def _missing_files(values: Mapping) -> list[str]:
     given = {name: values.get(name) for name in MUST_EXIST}
     return [
-        f"{name}: no such file: {resolve(value)}"
+        f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not resolve(value).is_file()
+        if isinstance(value, str) and value and not resolve(value).exists()
     ]
 
 

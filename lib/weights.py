@@ -266,9 +266,13 @@ def find(name: str, weights_root: Path) -> Path:
     return place
 
 
-def _absent(wanted: Weights, place: Path, why: str = "") -> InputError:
+class AbsentError(InputError):
+    """A weights file is not there, and could not be fetched."""
+
+
+def _absent(wanted: Weights, place: Path, why: str = "") -> AbsentError:
     way = f"`python -m lib weights get {wanted.name}`, or " if wanted.url else ""
-    return InputError(
+    return AbsentError(
         f"the weights {wanted.name} are not there{why}",
         where=place,
         expected=wanted.what,
@@ -459,6 +463,12 @@ def provide(place: Path) -> None:
     known = _of_file(place)
     if known and not all(path(name, place.parent).is_file() for name in (known.name, *known.parts)):
         get(known.name, place.parent)
+
+
+def can_be_fetched(place: Path) -> bool:
+    """Whether the registry knows a file by its name, and an address that gives it."""
+    known = _of_file(Path(place))
+    return known is not None and bool(known.url)
 
 
 def verify(place: Path) -> None:

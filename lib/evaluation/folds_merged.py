@@ -104,7 +104,6 @@ def merge(
     rule: str = "mean",
     clip: str = "late",
     bootstrap: int = 1000,
-    keep_parameters: bool = False,
 ) -> Merged:
     """Join evaluated runs of a cross-validation into a run folder of their own.
 
@@ -112,8 +111,7 @@ def merge(
     ---------
     folders : run folders with predictions (notebook 06); runs of one emotion each may be among
         them.
-    target : the folder to write; by default beside them. keep_parameters : it has its own
-        params.yaml already.
+    target : the folder to write; by default beside them.
 
     Raises InputError for runs that are no folds, of different experiments, or two of one fold and
     emotion.
@@ -132,19 +130,9 @@ def merge(
     own = _out_of_fold(tables, held_out)
     scores = _scores(given, joined, own, tables, rule, clip, bootstrap)
     run, first = runs.Run(target), next(iter(given.values()))
-    if not keep_parameters:
-        run.write_text(
-            "params.yaml",
-            _yaml(
-                {
-                    **first,
-                    "run": run.name,
-                    "fold": -1,
-                    "emotion": "both",
-                    "merge_runs": [folder.name for folder in folders],
-                }
-            ),
-        )
+    merged = {"run": run.name, "fold": -1, "emotion": "both"}
+    names = {"merge_runs": [folder.name for folder in folders]}
+    run.write_text("params.yaml", _yaml({**first, **merged, **names}))
     return Merged(scores, _text(scores), run.folder, _write(run, given, joined, own, scores))
 
 

@@ -1,6 +1,6 @@
 """Join runs into one, whatever they are: folds of a cross-validation, or runs of the same trials.
 
-`python -m lib merge` and notebook 06 with `merge_runs` both come here.
+`python -m lib merge` comes here.
 """
 
 from __future__ import annotations
@@ -36,37 +36,6 @@ class Joined:
     problems: list[str]
 
 
-def named(p: parameters.Params) -> list[Path]:
-    """The run folders that `merge_runs` of notebook 06 names, or its patterns (``lfan_fold*``),
-    each once, in order.
-
-    Raises InputError for a name that is none, and where a video is asked for as well.
-    """
-    if p.video_path:
-        raise InputError(
-            "merge_runs and video_path at once",
-            where="06_inference",
-            expected="one of them",
-            todo="predict the video with one run: `predict_run`",
-        )
-    found: list[Path] = []
-    for text in p.merge_runs:
-        matching = sorted(
-            path.parent
-            for path in Path(p.runs_root).glob(f"{text}/params.yaml")
-            if path.parent.name != p.run
-        )
-        if not matching:
-            raise InputError(
-                f"merge_runs: no run is called {text}",
-                where=p.runs_root,
-                expected="names of run folders, or a pattern as lfan_fold*",
-                todo="correct the name, or make that run first",
-            )
-        found += matching
-    return list(dict.fromkeys(found))
-
-
 def join(
     folders: list[Path],
     target: Path | None = None,
@@ -74,7 +43,6 @@ def join(
     clip: str = "late",
     bootstrap: int = 1000,
     widths: list[int] | None = None,
-    keep_parameters: bool = False,
 ) -> Joined:
     """Write predictions/, metrics.json, submission/ and a comparison of the runs with all together
     into `target`.
@@ -88,7 +56,6 @@ def join(
     rule, clip : of folds, see `lib.evaluation.folds_merged.join`.
     widths : smoothing widths to choose from, for runs that are no folds; by default those of the
         first run.
-    keep_parameters : the folder has its own params.yaml already (notebook 06).
 
     Raises InputError for runs that do not fit together, or a target that holds a training.
     """
@@ -98,10 +65,10 @@ def join(
             "this folder holds a training of its own",
             where=target,
             expected="a new name",
-            todo="name another folder: `run` in notebook 06, --to on the command line",
+            todo="name another folder with --to",
         )
     if folds_merged.are_folds(folders):
-        found = folds_merged.merge(folders, target, rule, clip, bootstrap, keep_parameters)
+        found = folds_merged.merge(folders, target, rule, clip, bootstrap)
         return Joined(
             found.folder,
             folds_merged.table(found.scores),
@@ -124,9 +91,7 @@ def join(
         )
     p = _parameters(folders[0])
     table = trials.read(datasets.store(p).trials_path)
-    problems = merge(
-        folders, target, table, widths or p.smoothing_widths, bootstrap, keep_parameters
-    )
+    problems = merge(folders, target, table, widths or p.smoothing_widths, bootstrap)
     compared = comparison.compare([*folders, target], target)
     return Joined(
         Path(target), compared.table, compared.text, Path(target) / "comparison.png", problems
@@ -289,7 +254,6 @@ def merge(
     table: pd.DataFrame,
     widths: list[int],
     bootstrap: int = 1000,
-    keep_parameters: bool = False,
 ) -> list[str]:
     """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into
     `target`.
@@ -300,7 +264,6 @@ def merge(
         merged val trials.
     target : the new run folder. table : trial table (for the splits). widths, bootstrap : see
         `evaluation.finish`.
-    keep_parameters : the folder has its own params.yaml already.
 
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
@@ -325,8 +288,7 @@ def merge(
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     run.write_json("metrics.json", found)
-    if not keep_parameters:
-        _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
+    _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     return submission.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
 
 

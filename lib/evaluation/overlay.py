@@ -51,7 +51,8 @@ def write(
         `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking`
         (probability that this person is heard) the box is green and thick, and says so, while she
         or he speaks. A table with a column `face` (`lib.speakers.video.table`) becomes boxes round
-        all faces instead: green for who speaks.
+        all faces instead: green for who speaks; one with a column `person`
+        (`lib.evaluation.people.look`) boxes with the expression in words, too.
     note : lines at the lower edge: what the values are worth, for example that they have no
         meaning.
 
@@ -60,6 +61,8 @@ def write(
     times = recordings.frame_times(video)
     if "face" in predictions:  # of all faces of the video: who speaks
         pictures = overlay.frames(video, predictions, note)
+    elif "person" in predictions:  # of everybody in it
+        pictures = overlay.frames(video, _labelled(predictions), note)
     elif len(predictions) == len(times):
         pictures = _drawn(video, predictions, times, note)
     else:
@@ -82,6 +85,22 @@ def write(
         sound_start=start - early,
         progress=progress,
     )
+
+
+def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `lib.evaluation.people.look` in which a face is seen, with the words at its box."""
+    seen = table[table["valid"] == 1]
+    share = [row[f"expression_{row['expression']}"] for _, row in seen.iterrows()]
+    words = seen["person"].astype(str) + ": " + seen["expression"]
+    label = [f"{text} {value:.2f}" for text, value in zip(words, share, strict=True)]
+    if "speaking" not in seen:
+        return seen.assign(label=label, speaking=np.nan)
+    speaks = (seen["speaking"] > overlay.SPEAKS).astype(float)
+    speaks[seen["speaking"].isna()] = np.nan
+    told = [
+        f"{text}, speaks" if value == 1 else text for text, value in zip(label, speaks, strict=True)
+    ]
+    return seen.assign(label=told, speaking=speaks)
 
 
 def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:

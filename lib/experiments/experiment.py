@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import code_digest, files, parameters, runs
+from .. import code_digest, files, parameters, runs, weights
 from ..errors import InputError
-from ..files import NOTEBOOKS
+from ..files import NOTEBOOKS, YOUR_VIDEO
 from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups
 from ..runs import Run
 
@@ -47,9 +47,11 @@ class Experiment:
     def steps(self, start: str = "", stop: str = "") -> list[str]:
         """Notebooks to execute, from `start` to `stop` ("03").
 
-        With `predict_run` training is left out, with `merge_runs` all but the last one. A video
-        needs no data set, only a trained run.
+        With `predict_run` training is left out. A video needs no data set: it has a notebook of its
+        own.
         """
+        if self.video:
+            return [YOUR_VIDEO]
         there = [name for name in NOTEBOOKS if self.has(name)]
         first = there.index(_step(start, there)) if start else 0
         last = there.index(_step(stop, there)) if stop else len(there)
@@ -57,12 +59,8 @@ class Experiment:
         if some := self.values.get("notebooks"):
             own = {_step(text, there) for text in some}
             chosen = [name for name in chosen if name in own]
-        if self.values.get("merge_runs"):
-            return [name for name in chosen if name == PREDICT]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
-        if self.video and (self.values.get("predict_run") or is_trained(self.run)):
-            chosen = [name for name in chosen if name == PREDICT]
         return chosen
 
 
@@ -86,11 +84,7 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
             error.what, where=", ".join(map(str, files)), expected=error.expected, todo=error.todo
         ) from error
     if not named:
-        values["run"] = (
-            f"{values['run']}_merged"
-            if values.get("merge_runs")
-            else of_fold(values["run"], values)
-        )
+        values["run"] = of_fold(values["run"], values)
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks))
@@ -128,7 +122,7 @@ def plan(
         if text and (library / f"{text}.yaml").is_file():
             # What a fold builds on has learnt from the same trials: it is a run of that fold.
             text = wanted.values[parameter] = of_fold(text, wanted.values)
-        if not text or wanted.values.get("merge_runs") or _exists(text, wanted):
+        if not text or _exists(text, wanted):
             continue
         if not (library / f"{file}.yaml").is_file():
             raise InputError(
@@ -157,7 +151,9 @@ def _shared(notebooks: Path) -> set[str]:
 
 
 def _exists(text: str, experiment: Experiment) -> bool:
-    return is_trained(Run(experiment.run.folder.parent / text)) or files.resolve(text).is_file()
+    file = files.resolve(text)
+    trained = is_trained(Run(experiment.run.folder.parent / text))
+    return trained or file.is_file() or weights.can_be_fetched(file)
 
 
 def is_trained(run: Run) -> bool:

@@ -12,11 +12,11 @@ import yaml
 
 from .. import runs
 from ..errors import InputError
-from ..files import ROOT, short
+from ..files import ROOT, YOUR_VIDEO, short
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
-from .experiment import PREDICT, PREPARATION, TRAIN, Experiment
+from .experiment import PREPARATION, TRAIN, Experiment
 from .notebook import NotebookFailed, Terminated, execute
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
@@ -212,7 +212,7 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     """Skip, take over or execute one notebook; did that change the run folder's results?"""
     run = experiment.run
-    if step == PREDICT and experiment.video:
+    if step == YOUR_VIDEO:
         _predict_video(experiment, label, say)
         return False
     reason = experiments_experiment.outdated(experiment, step, run)
@@ -233,16 +233,16 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
 
 
 def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
-    """Notebook 06 for one video: it writes into ``videos/<stem>/`` of the run folder and touches
-    nothing else.
+    """The notebook for a recording of one's own, or a folder of them: it writes into
+    ``videos/<name>/`` of the run folder and touches nothing else.
     """
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
-    target = experiment.run.path("videos", Path(experiment.video).stem, f"{PREDICT}.ipynb")
+    target = experiment.run.path("videos", Path(experiment.video).stem, f"{YOUR_VIDEO}.ipynb")
     execute(
-        experiment.notebooks / f"{PREDICT}.ipynb",
+        experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
         target,
-        experiment.declared(PREDICT),
+        experiment.declared(YOUR_VIDEO),
         lambda line: say(f"      {line}"),
     )
     say(f"{label}: done in {clock(time.monotonic() - began)}: {short(target.parent)}")

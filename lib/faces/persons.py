@@ -167,10 +167,18 @@ def _of_frames(
     tracks: np.ndarray, person: Person | None, n_frames: int, columns: slice
 ) -> np.ndarray:
     found = np.full((n_frames, columns.stop - columns.start), np.nan, np.float32)
+    chosen = rows(tracks, person, n_frames)
+    found[chosen >= 0] = tracks[chosen[chosen >= 0], columns]
+    return found
+
+
+def rows(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
+    """Which row of `tracks` is one person's face in every frame, (T,) int; −1 where not seen."""
+    found = np.full(n_frames, -1)
     if person is not None:
-        rows = tracks[np.isin(tracks[:, 1], person.tracks)]
+        own = np.flatnonzero(np.isin(tracks[:, 1], person.tracks))
         # Two tracks of one person in one frame: the longer one counts, so it is written last.
-        lengths = dict(zip(*np.unique(rows[:, 1], return_counts=True), strict=True))
-        rows = rows[np.argsort([lengths[name] for name in rows[:, 1]], kind="stable")]
-        found[rows[:, 0].astype(int)] = rows[:, columns]
+        lengths = dict(zip(*np.unique(tracks[own, 1], return_counts=True), strict=True))
+        own = own[np.argsort([lengths[name] for name in tracks[own, 1]], kind="stable")]
+        found[tracks[own, 0].astype(int)] = own
     return found

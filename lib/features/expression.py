@@ -49,6 +49,7 @@ def derived(
     ``arousal_derived`` (T,), float64; NaN where there is no face. Not predictions of a network that
     was trained on valence.
     """
+    times = np.maximum.accumulate(times)  # a stamp that goes back counts as one that stands still
     expression = running_mean(probabilities(logits, temperature), times, reach)
     plane = np.array([PLANE[name] for name in CLASSES])
     valence, arousal = (expression @ plane).T

@@ -168,9 +168,8 @@ def make_face_api(inputs, parameters, create, device) -> None:
         tracks = np.asarray(inputs["tracks"])
         width = inputs["tracks_facts"]["width"]
         person = persons.choose(persons.find(tracks), parameters["person"], width)
-        rows = np.isin(tracks[:, 1], person.tracks) if person else np.zeros(len(tracks), bool)
-        rows = np.flatnonzero(rows)
-        out[tracks[rows, 0].astype(int)] = np.asarray(inputs["rows"])[rows]
+        rows = persons.rows(tracks, person, n_frames)
+        out[rows >= 0] = np.asarray(inputs["rows"])[rows[rows >= 0]]
     remark = inputs.get("rows_facts", {}).get("note", "")
     with create(out.shape, np.float32, note=remark) as place:
         place[...] = out

@@ -22,7 +22,51 @@ def of_video(values: pd.DataFrame, note: str = ""):
     """
     if "face" in values:
         return speaking_traces(values, note=note)
+    if "person" in values:
+        return everybody(values, note=note)
     return predicted(values, note=note)
+
+
+def everybody(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
+    """Everybody in a video over time: per person the probabilities of the expressions, one above
+    the other, the valence and arousal that are derived from them, and a bar where she or he speaks.
+
+    values : rows of `lib.evaluation.people.look`. Returns the axes, two per person.
+    """
+    names = list(dict.fromkeys(values["person"])) or ["nobody"]
+    axes = style.new_axes(2 * len(names), size=(10, 3.6 * len(names)), sharex=True, squeeze=False)
+    axes = axes[:, 0]
+    for name, shares, curves in zip(names, axes[::2], axes[1::2], strict=True):
+        rows = values[values["person"] == name]
+        _expressions(shares, rows, name)
+        for column in ("valence_derived", "arousal_derived", "valence", "arousal"):
+            if column in rows:
+                line = "-" if column.endswith("derived") else "--"
+                colour = style.COLOURS[column.split("_")[0]]
+                words = column.replace("_", ", ")
+                curves.plot(rows["time"], rows[column], line, color=colour, label=words)
+        if "speaking" in rows and len(rows):
+            speaks = (rows["speaking"] > 0.5).to_numpy()
+            curves.fill_between(rows["time"], -1, -0.9, where=speaks, color=SPEAKS, label="speaks")
+        curves.axhline(0, color="0.6", linewidth=0.8)
+        curves.set(ylim=(-1, 1), ylabel=f"person {name}")
+        if len(rows):
+            style.legend_beside(curves)
+    axes[-1].set_xlabel("time (s)")
+    style.finish(axes, title, note)
+    return np.asarray(axes)
+
+
+def _expressions(ax: Axes, rows: pd.DataFrame, name: str) -> None:
+    columns = [column for column in rows if column.startswith("expression_")]
+    columns = [column for column in columns if column != "expression_decided"]
+    parts = rows[columns].to_numpy(float).T
+    if parts.size:
+        words = [column.removeprefix("expression_") for column in columns]
+        colours = [style.PALETTE[k % len(style.PALETTE)] for k in range(len(columns))]
+        ax.stackplot(rows["time"], np.nan_to_num(parts), labels=words, colors=colours, linewidth=0)
+        style.legend_beside(ax)
+    ax.set(ylim=(0, 1), ylabel=f"person {name}\nexpression, p")
 
 
 def speaking_traces(

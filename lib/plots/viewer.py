@@ -4,8 +4,11 @@ row numbers.
 
 from __future__ import annotations
 
+import html
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +23,7 @@ from ..parallel.progress import has_front_end
 # between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
 # more
 PLAY_MS = 200
+EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
@@ -210,3 +214,30 @@ def scores(rows: pd.DataFrame) -> Shown:
         }
         wide[emotion] = [found.get(method, "") for method in wide["method"]]
     return table(wide)
+
+
+def video(path: Path) -> object:
+    """A video to play in the notebook and in its page: inside it up to `EMBEDDED`, else a link.
+
+    path : mp4 with H.264 and AAC (`lib.media.writing.write_video`).
+    """
+    from IPython.display import Video
+
+    path = Path(path)
+    if path.stat().st_size > EMBEDDED:
+        return link(path)
+    controls = f'controls preload="metadata" title="{html.escape(path.name)}"'
+    return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
+
+
+def link(path: Path) -> object:
+    """A link to a file, relative to the folder of the notebook where it lies below it."""
+    from IPython.display import HTML
+
+    path = Path(path).absolute()
+    place = os.path.relpath(path, Path.cwd())
+    size = path.stat().st_size / 1e6
+    return HTML(
+        f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({size:.1f} MB, '
+        f"{html.escape(str(path))})"
+    )

@@ -18,13 +18,15 @@ from ..media import recordings, writing
 from ..store import Store
 
 SPEAKS = 0.5  # probability from which a face counts as speaking
-GREEN, RED = (0, 170, 60), (214, 39, 40)
+GREEN, RED, GREY = (0, 170, 60), (214, 39, 40), (110, 110, 110)
 MOST = 3  # lines of one sentence in a narrow picture; a longer one has smaller letters
 
 
 def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
-    """Every frame with its boxes, (H, W, 3) uint8 RGB; `values` are rows of
-    `lib.speakers.video.table`.
+    """Every frame with its boxes, (H, W, 3) uint8 RGB.
+
+    values : rows of `lib.speakers.video.table`, or any with frame (from 1), x, y, width, height
+        (px), label (the words at a box) and speaking (NaN where nobody can tell).
     """
     of_frame = dict(list(values.groupby("frame")))
     for index, (_, picture) in enumerate(recordings.frames(video), 1):
@@ -66,11 +68,14 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
         writing.fitted(picture).copy(),
     )
     for face in faces.itertuples():
-        colour, thick = (GREEN, 3) if face.speaking else (RED, 1)
+        colour, thick = (GREEN, 3) if face.speaking == 1 else (RED, 1)
+        if face.speaking != face.speaking:
+            colour = GREY
         left, top = round(face.x * scale), round(face.y * scale)
         right, bottom = round((face.x + face.width) * scale), round((face.y + face.height) * scale)
         cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
-        _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
+        words = face.label if hasattr(face, "label") else f"{face.face} {face.smoothed:.2f}"
+        _text(out, words, (max(left, 2), max(top - 5, 12)), colour)
     room = out.shape[1] - 8
     lines = broken(note, room, _size(out))
     for line, text in enumerate(lines, 1):

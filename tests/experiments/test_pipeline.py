@@ -19,7 +19,7 @@ from lib import code_digest, runs, store
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
-from lib.files import NOTEBOOKS, ROOT, resolve
+from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from lib.parameters import Params
 
 SHARED = """run: str = ""           # machine: run folder
@@ -38,8 +38,9 @@ OWN = {
         5
     ]: 'recipe: str = "tsav"  # model: method\npredict_run: str = ""  # model: run to predict '
     "with\n"
-    'video_path: str = ""  # place: a video\n'
     "bootstrap: int = 10  # report: draws\n",
+    YOUR_VIDEO: 'video_path: str = ""  # place: a video\n'
+    'predict_run: str = ""  # model: run to predict with\n',
 }
 CHECK = """from pathlib import Path
 from lib import parameters, runs
@@ -270,8 +271,8 @@ def test_a_video_needs_only_the_trained_run_and_touches_nothing_else(world):
         if path.is_file() and path.name != "params.yaml"
     }
     assert world.run("sample_tsav", video_path=world.data) == 0
-    assert [path.name for path in (folder / "videos").rglob("*.ipynb")] == [f"{NOTEBOOKS[5]}.ipynb"]
-    assert world.executed == ["data 06"]
+    assert [path.name for path in (folder / "videos").rglob("*.ipynb")] == [f"{YOUR_VIDEO}.ipynb"]
+    assert world.executed == ["data yo"]
     assert all(path.read_bytes() == content for path, content in before.items())
     world.run("sample_tsav")
     assert world.executed == []

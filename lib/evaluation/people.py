@@ -1,0 +1,241 @@
+"""Everybody in a video, in one pass: face, expression, who speaks, and affect where a network is
+named.
+
+Nothing is trained. The expression network is a published one, and so is the one that tells who
+speaks; valence and arousal of a trained run come beside what is derived from the expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays, weights
+from ..faces import arrays as face_arrays
+from ..faces import persons
+from ..faces.tracking import BOX
+from ..features import expression, expression_arrays, speaker_arrays
+from ..files import checkpoint as checkpoint_of
+from ..files import weights_file
+from ..media import recordings
+from ..models import load_published, published
+from ..models.affect.face_api import CLASSES
+from ..parameters import Params
+from ..speakers import arrays as speakers_arrays
+from ..speakers import video as speakers_video
+from ..store import Store, request
+from .checkpoint import worth
+from .prediction import write_csv
+from .video import predict_video
+
+ONLY = "1"  # how the only person of a video is called
+NOTE = (
+    "expression: face-api; happy and neutral can be trusted, disgusted and angry not\n"
+    "valence_derived, arousal_derived: from the expressions, by a table made by hand; not validated"
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """What was found in a video.
+
+    table : one row per person and frame, see `look`. notes : sentences that must be said with it.
+    files : what was written.
+    """
+
+    video: Path
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    @property
+    def note(self) -> str:
+        return "\n".join(self.notes)
+
+
+def look(video: Path | str, params: Params, folder: Path) -> People:
+    """Everybody in a video; all that is computed and written lies in `folder`.
+
+    Arguments
+    ---------
+    params : weights_root, device, faces, `expression_crop` (`expression_arrays.CROPS`),
+        `speaker_run` and `speaker_smoothing` (`lib.speakers.video`), `predict_run` and `run`: a
+        network whose valence and arousal are wanted, too; runs_root.
+
+    The table has for each person all frames, persons from the left, sorted by time: frame (from 1),
+    time (s), person, valid (1 where the face is seen), x, y, width, height (px), expression (name),
+    expression_<name> (probability), valence_derived, arousal_derived, speaking (probability, where
+    there is sound), valence and arousal (−1…1, where a network is named), note. Values that come
+    from a face are empty where valid is 0. It is also ``<video>_people.csv``; who speaks is
+    ``<video>_speakers.csv``, ``.json`` and ``.rttm``.
+    Raises InputError for a file without pictures, and where the face detector cannot be had.
+    """
+    video, info = Path(video), recordings.probe(Path(video))
+    store = speakers_video.video_store(video, params, folder)
+    row = speakers_video.video_row(video, info)
+    faces = _faces(row, params, store)
+    tracks = np.asarray(arrays.read(row, request("tracks"), store))
+    times = np.asarray(arrays.read(row, request("time"), store))
+    found = sorted(persons.find(tracks), key=lambda person: person.x)
+    notes = [NOTE, arrays.facts(row, faces, store).get("note", ""), _left_out(tracks, found)]
+    spoken, files, remark = _speaking(video, row, params, folder, store, bool(info.audio_codec))
+    logits = _logits(np.asarray(arrays.read(row, faces, store)), params, store)
+    tables = [_of_person(one, tracks, times, logits, spoken) for one in found]
+    tables, about = _with_affect(tables, found, video, params, folder)
+    notes = tuple(filter(None, [*notes, remark, about]))
+    table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
+    table = table.assign(note="; ".join(notes).replace("\n", "; "))
+    file = write_csv(Path(folder) / f"{row['video']}_people.csv", table)
+    return People(video, table, notes, (file, *files))
+
+
+def _faces(row: Mapping, params: Mapping, store: Store):
+    """The request for the expression network's numbers of all faces, made if need be."""
+    root = store.weights_root or Path("weights")
+    weights.provide(weights.path(face_arrays.DETECTOR, root))
+    weights.provide(weights.path(expression_arrays.NETWORK, root))
+    crop = params.get("expression_crop", expression_arrays.CROPS[0])
+    faces = request("track_face_api", expression_arrays.files(crop, root), crop=crop)
+    device = speakers_arrays.device_of(params)
+    arrays.make_all(row, [request("time"), request("tracks"), faces], store, device)
+    return faces
+
+
+def _left_out(tracks: np.ndarray, found: list[persons.Person]) -> str:
+    kept = {track for person in found for track in person.tracks}
+    rest = len(np.unique(tracks[:, 1])) - len(kept)
+    return f"{rest} faces that are seen for a short time only are left out" if rest else ""
+
+
+def _logits(rows: np.ndarray, params: Mapping, store: Store) -> np.ndarray:
+    """(N, 7) logits of the rows of `track_face_api`, by the network's last layer."""
+    import torch
+
+    manifest = weights.path(expression_arrays.NETWORK, store.weights_root or Path("weights"))
+    net = load_published("face_api", manifest)
+    with torch.inference_mode():
+        return net.fc(torch.from_numpy(np.array(rows, np.float32))).numpy()
+
+
+def _of_person(
+    person: persons.Person,
+    tracks: np.ndarray,
+    times: np.ndarray,
+    logits: np.ndarray,
+    spoken: np.ndarray | None,
+) -> pd.DataFrame:
+    """All frames of one person; spoken : probability of each row of `tracks`, None without."""
+    rows = persons.rows(tracks, person, len(times))
+    seen = rows >= 0
+
+    def of_frames(values: np.ndarray) -> np.ndarray:
+        out = np.full((len(times), *values.shape[1:]), np.nan)
+        out[seen] = values[rows[seen]]
+        return out
+
+    table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
+    table = table.assign(person=person.name or ONLY, valid=seen.astype(int))
+    table[["x", "y", "width", "height"]] = of_frames(tracks[:, BOX]).round(2)
+    values = expression.derived(of_frames(logits), times)
+    table = table.assign(**expression.columns(values))
+    return table if spoken is None else table.assign(speaking=of_frames(spoken))
+
+
+def _empty(times: np.ndarray) -> pd.DataFrame:
+    nobody = persons.Person(ONLY, (), 0, 0.0)
+    return _of_person(nobody, np.zeros((0, 18)), times, np.zeros((0, len(CLASSES))), None)[:0]
+
+
+# ---- who speaks
+def _speaking(video: Path, row, params, folder, store, has_sound: bool):
+    """Probability of speaking of each row of `tracks` (None where it cannot be told), the files
+    that were written, and what must be said.
+    """
+    if not has_sound:
+        return None, (), "the video has no sound: nobody can be heard"
+    named = str(params.get("speaker_run", "") or "") or _named_listener(params)
+    if named == "none":
+        return None, (), ""
+    try:
+        found = speakers_video.find(video, _listener(named, params), params, folder, store, row)
+    except weights.AbsentError as error:
+        return None, (), f"who speaks is not known: {error.what} ({error.todo})"
+    values = speakers_video.table(found, params.get("speaker_smoothing", speakers_video.SMOOTH))
+    tracks = np.asarray(arrays.read(row, request("tracks"), store))
+    place = {(int(frame), int(track)): k for k, (frame, track) in enumerate(tracks[:, :2])}
+    spoken = np.full(len(tracks), np.nan)
+    of_rows = zip(values["frame"], values["track"], values["smoothed"], strict=True)
+    for frame, track, probability in of_rows:
+        spoken[place[frame - 1, track]] = probability
+    return spoken, tuple(speakers_video.write(values, found, folder)), ""
+
+
+def _named_listener(params: Mapping) -> str:
+    """`predict_run`, where that is a network that tells who speaks (params/speakers.yaml)."""
+    named = params.get("predict_run", "")
+    file = weights_file(named, params["runs_root"]) if named else None
+    if file is not None and weights.can_be_fetched(file):
+        weights.provide(file)
+    return named if file is not None and file.is_file() and speakers_video.learnt(file) else ""
+
+
+def _listener(named: str, params: Mapping) -> Path:
+    """The file of the network that tells who speaks; Light-ASD's is fetched if need be."""
+    if named:
+        return checkpoint_of(named, params["runs_root"])
+    file = weights.path(speaker_arrays.WEIGHTS, params["weights_root"])
+    weights.provide(file)
+    return file
+
+
+# ---- valence and arousal of a trained network
+def _with_affect(tables, found, video: Path, params: Params, folder: Path):
+    """The tables with what the network of `predict_run` (or of the run) says of each person, and
+    what that is worth.
+    """
+    named = params.get("predict_run", "") or params.get("run", "")
+    file = weights_file(named, params["runs_root"]) if named else None
+    if file is None or not (file.is_file() or params.get("predict_run", "")):
+        return tables, ""
+    checkpoint = checkpoint_of(named, params["runs_root"])
+    if checkpoint.suffix == published.MANIFEST or speakers_video.learnt(checkpoint):
+        return tables, ""  # the networks that are asked anyway
+    done = []
+    for person, table in zip(found, tables, strict=True):
+        own = Params({**params, "video_person": person.name, "speaker_run": "none"})
+        _, values, _ = predict_video(video, checkpoint, own, folder)
+        have = [name for name in values if name not in table or name == "expression"]
+        done.append(table.assign(**{_own(name): values[name].to_numpy() for name in have}))
+    return done, worth(checkpoint)
+
+
+def _own(name: str) -> str:
+    """Column of a trained network beside those of the expression network."""
+    return "expression_decided" if name == "expression" else name
+
+
+# ---- in words
+def summary(people: People) -> str:
+    """A sentence per person: how long she or he is seen and speaks, and the expressions in order of
+    their share.
+    """
+    if people.table.empty:
+        return "nobody was found in this video"
+    return "\n".join(
+        _sentence(name, rows) for name, rows in people.table.groupby("person", sort=False)
+    )
+
+
+def _sentence(name: str, rows: pd.DataFrame) -> str:
+    seen = rows[rows["valid"] == 1]
+    step = float(np.median(np.diff(rows["time"]))) if len(rows) > 1 else 0.0
+    shares = seen["expression"].value_counts(normalize=True)
+    words = ", ".join(f"{word} {share:.0%}" for word, share in shares.items() if share >= 0.05)
+    told = f"person {name}: seen {len(seen) * step:.1f} of {len(rows) * step:.1f} s; {words}"
+    if "speaking" in rows and rows["speaking"].notna().any():
+        told += f"; speaks {(rows['speaking'] > 0.5).sum() * step:.1f} s"
+    return told

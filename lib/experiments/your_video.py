@@ -1,0 +1,167 @@
+"""A recording of one's own, in JupyterLab, Colab or headless: choose it, look at it, take the table
+along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .. import files, plots, runs
+from ..errors import InputError
+from ..evaluation import overlay, people
+from ..media import recordings
+from ..parallel.progress import Progress, has_front_end
+from ..plots import viewer
+from . import colab
+
+NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
+
+
+def start(p: Mapping) -> None:
+    """Show what is in `video_path` (a recording, or a folder of them); where that is empty, a list
+    of the recordings at hand and an upload.
+
+    p : checked parameters of notebook ``your_video``. Raises InputError for a path that holds no
+        recording.
+    """
+    if p["video_path"]:
+        for video in recordings_in(p["video_path"]):
+            show(video, p)
+    elif colab.is_here():
+        for video in uploaded(_of_colab(), p["videos_path"]):
+            show(video, p)
+    elif has_front_end():
+        _display(chooser(p, lambda video: show(video, p)))
+    else:
+        print(f"video_path is empty: {NONE_YET}")
+
+
+def recordings_in(place: Path) -> list[Path]:
+    """The recording, or those in a folder. Raises InputError where there is none."""
+    place = Path(place)
+    if place.is_file():
+        return [place]
+    found = listing([place])
+    if not found:
+        raise InputError(
+            "no recording is here",
+            where=place,
+            expected="a video, or a folder with videos",
+            todo="correct video_path",
+        )
+    return found
+
+
+def listing(folders: list[Path]) -> list[Path]:
+    """Recordings with pictures that lie in these folders, by name."""
+    paths = {
+        path.resolve(): path for folder in folders if folder.is_dir() for path in folder.iterdir()
+    }
+    return sorted(path for path in paths.values() if path.is_file() and _opens(path))
+
+
+def _opens(path: Path) -> bool:
+    if path.suffix.lower() in (".ipynb", ".py", ".md", ".csv", ".json", ".txt", ".yaml"):
+        return False
+    try:
+        return recordings.probe(path).n_frames >= 0
+    except InputError:
+        return False
+
+
+def folder_of(video: Path, p: Mapping) -> Path:
+    """Where everything of a recording is written: ``<run>/videos/<name>/``."""
+    run = runs.Run(Path(p["runs_root"]) / (p["run"] or files.YOUR_VIDEO))
+    return run.path("videos", video.stem)
+
+
+def show(video: Path, p: Mapping) -> people.People:
+    """Look at a recording and show it: in words, as curves, as a video, and where the table is."""
+    folder = folder_of(video, p)
+    found = people.look(video, p, folder)
+    print(f"{video.name}\n{people.summary(found)}\n{found.note}")
+    plots.save(plots.of_video(found.table, note=found.note), folder / f"{video.stem}.png")
+    target = folder / f"{video.stem}.mp4"
+    overlay.write(video, found.table, target, found.note, Progress("frames drawn"))
+    _display(viewer.video(target), viewer.table(found.table.head()))
+    for file in (*found.files, target):
+        _display(viewer.link(file))
+    return found
+
+
+def _display(*things: object) -> None:
+    from IPython.display import display
+
+    display(*things)
+
+
+# ---- choosing
+def chooser(p: Mapping, chosen: Callable[[Path], object]):
+    """The ipywidgets box: a list of the recordings at hand, an upload, and what was found below.
+
+    chosen : called with the recording's path when a person presses *look*.
+    """
+    import ipywidgets
+
+    folders = [Path(p["videos_path"]), Path.cwd()]
+    names = ipywidgets.Dropdown(description="recording", layout={"width": "40em"})
+    upload = ipywidgets.FileUpload(accept="video/*", multiple=True)
+    look = ipywidgets.Button(description="look", button_style="primary")
+    again = ipywidgets.Button(description="list again")
+    below = ipywidgets.Output()
+
+    def refresh(_=None, first: Path | None = None):
+        found = listing(folders)
+        names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
+        if first is not None:
+            names.value = first
+
+    def take(change):
+        written = uploaded(contents_of(change["new"]), folders[0])
+        if written:
+            refresh(first=written[0])
+
+    def run(_):
+        below.clear_output()
+        with below:
+            if names.value is None:
+                print(NONE_YET)
+            else:
+                chosen(names.value)
+
+    upload.observe(take, names="value")
+    again.on_click(refresh)
+    look.on_click(run)
+    refresh()
+    return ipywidgets.VBox([ipywidgets.HBox([names, look, again, upload]), below])
+
+
+def contents_of(value: object) -> dict[str, bytes]:
+    """Name -> content of what a FileUpload holds, in the form of ipywidgets 8 or of 7."""
+    if isinstance(value, Mapping):
+        return {name: bytes(each["content"]) for name, each in value.items()}
+    return {each["name"]: bytes(each["content"]) for each in value}
+
+
+def _of_colab() -> dict[str, bytes]:
+    from google.colab import files as colab_files
+
+    return dict(colab_files.upload())
+
+
+def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Write uploaded files into a folder, under their own names; returns the paths.
+
+    A name that leads elsewhere is cut to its last part. A file of that name that is there already
+    and another one is kept: the new one gets a number.
+    """
+    written = []
+    for name, content in contents.items():
+        place = Path(folder) / (Path(name.replace("\\", "/")).name or "upload")
+        number = 1
+        while place.is_file() and place.read_bytes() != content:
+            number += 1
+            place = place.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
+        written.append(files.write_bytes(place, content))
+    return written

@@ -1,0 +1,117 @@
+"""Everybody in a video in one pass, with the published networks; and what is said where one is
+absent.
+"""
+
+import numpy as np
+import pytest
+from skimage import data
+
+from lib import weights
+from lib.evaluation import overlay, people
+from lib.features import expression_arrays
+from lib.media import recordings, writing
+from lib.parameters import Params
+from lib.plots import speakers as plots
+from tests.shared_files import shared
+
+FACE = data.astronaut()[0:200, 120:320]
+N = 6
+
+
+def film(path, pictures, sound=None):
+    return writing.write_video(path, iter(pictures), np.arange(len(pictures)) / 10, sound, 16000)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder of weights: face detector and expression network."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("yunet", "face_api", *weights.entry("face_api").parts):
+        file = weights.entry(name).file
+        source = shared(f"weights/{file}" if name == "yunet" else f"weights/face_api/{file}")
+        (folder / file).symlink_to(source)
+    return folder
+
+
+def parameters(root, **values):
+    usual = {"device": "cpu", "faces": "auto", "run": "", "predict_run": "", "speaker_run": "none"}
+    return Params({"weights_root": root, "runs_root": root / "runs", **usual, **values})
+
+
+@pytest.fixture(scope="module")
+def two(root, tmp_path_factory):
+    """Two people, one of whom is gone in the second half."""
+    folder = tmp_path_factory.mktemp("two")
+    both = np.concatenate([FACE, np.zeros_like(FACE), FACE], axis=1)
+    one = np.concatenate([FACE, np.zeros_like(FACE), np.zeros_like(FACE)], axis=1)
+    path = film(folder / "two.mp4", [both] * N + [one] * N)
+    return people.look(path, parameters(root), folder / "out")
+
+
+def test_every_person_has_a_row_for_every_frame_and_no_values_without_a_face(two):
+    table = two.table
+    assert list(dict.fromkeys(table["person"])) == ["left", "right"]
+    assert len(table) == 2 * 2 * N
+    gone = table[(table["person"] == "right") & (table["frame"] > N + 2)]
+    assert (gone["valid"] == 0).all()
+    of_the_face = ["x", "expression_happy", "valence_derived", "arousal_derived"]
+    assert gone[of_the_face].isna().all(axis=None)
+    assert set(gone["expression"]) == {""}
+    seen = table[table["valid"] == 1]
+    shares = seen[[f"expression_{name}" for name in people.CLASSES]].sum(axis=1)
+    np.testing.assert_allclose(shares, 1, atol=1e-6)
+
+
+def test_a_woman_who_smiles_is_happy_and_the_sentence_says_so(two):
+    left = two.table[two.table["person"] == "left"]
+    assert set(left["expression"]) == {"happy"}
+    assert (left["valence_derived"] > 0.5).all()
+    assert "person left: seen" in people.summary(two)
+    assert "happy 100%" in people.summary(two)
+
+
+def test_that_nobody_can_be_heard_and_what_the_values_are_worth_stand_in_the_table(two):
+    note = two.table["note"].iloc[0]
+    assert "the video has no sound" in note
+    assert "made by hand; not validated" in note
+    assert two.files[0].name == "two_people.csv"
+
+
+def test_the_picture_and_the_video_show_each_person(two, tmp_path):
+    axes = plots.of_video(two.table, note=two.note)
+    assert [ax.get_ylabel() for ax in axes[1::2]] == ["person left", "person right"]
+    out = overlay.write(two.video, two.table, tmp_path / "out.mp4", two.note)
+    assert recordings.probe(out).n_frames == 2 * N
+    labelled = overlay._labelled(two.table)
+    assert labelled["label"].iloc[0].startswith("left: happy ")
+    assert labelled["speaking"].isna().all()
+
+
+def test_a_video_without_a_face_gives_no_row_and_says_so(root, tmp_path):
+    path = film(tmp_path / "empty.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3)
+    found = people.look(path, parameters(root), tmp_path / "out")
+    assert found.table.empty
+    assert "valence_derived" in found.table
+    assert people.summary(found) == "nobody was found in this video"
+
+
+def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_named(
+    root, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(weights, "_continue", offline)
+    path = film(tmp_path / "a.mp4", [FACE] * 3, np.zeros(6000, np.float32))
+    found = people.look(path, parameters(root, speaker_run=""), tmp_path / "out")
+    assert len(found.table) == 3
+    assert "speaking" not in found.table
+    assert "weights get light_asd_ava" in found.note
+
+
+def offline(*_):
+    raise ConnectionError("no network")
+
+
+@pytest.mark.parametrize("crop", expression_arrays.CROPS)
+def test_every_rule_of_the_crop_sees_the_smile(crop, root, tmp_path):
+    path = film(tmp_path / "a.mp4", [FACE] * 2)
+    found = people.look(path, parameters(root, expression_crop=crop), tmp_path / crop)
+    assert set(found.table["expression"]) == {"happy"}

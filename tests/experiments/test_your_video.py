@@ -1,0 +1,69 @@
+"""A recording of one's own: which files are offered, where an upload lands, what is shown."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from lib.errors import InputError
+from lib.experiments import your_video
+from lib.media import writing
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "films" / "one.mp4"
+    path.parent.mkdir()
+    return writing.write_video(path, iter([np.zeros((16, 16, 3), np.uint8)] * 2), [0.0, 0.1])
+
+
+def test_recordings_are_listed_by_what_is_in_them(film):
+    (film.parent / "two.xyz").write_bytes(film.read_bytes())
+    (film.parent / "notes.mp4").write_text("no video")
+    (film.parent / "your_video.ipynb").write_text("{}")
+    assert [path.name for path in your_video.listing([film.parent])] == ["one.mp4", "two.xyz"]
+
+
+def test_a_folder_means_all_recordings_in_it_and_an_empty_one_is_told(film, tmp_path):
+    assert your_video.recordings_in(film) == [film]
+    assert your_video.recordings_in(film.parent) == [film]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no recording is here"):
+        your_video.recordings_in(tmp_path / "empty")
+
+
+def test_both_forms_of_an_upload_are_read():
+    new = ({"name": "a.mp4", "type": "video/mp4", "size": 2, "content": memoryview(b"ab")},)
+    old = {"a.mp4": {"metadata": {"name": "a.mp4"}, "content": b"ab"}}
+    assert your_video.contents_of(new) == your_video.contents_of(old) == {"a.mp4": b"ab"}
+
+
+def test_an_upload_stays_in_its_folder_and_replaces_nothing(tmp_path):
+    first = your_video.uploaded({"../../a.mp4": b"one"}, tmp_path)
+    assert first == [tmp_path / "a.mp4"]
+    assert your_video.uploaded({"a.mp4": b"one"}, tmp_path) == first
+    assert your_video.uploaded({"a.mp4": b"two"}, tmp_path) == [tmp_path / "a-2.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"one"
+    assert your_video.uploaded({"..\\b.mp4": b"x"}, tmp_path)[0].parent == tmp_path
+
+
+def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    box = your_video.chooser({"videos_path": tmp_path / "mine"}, seen.append)
+    names, look, again, upload = box.children[0].children
+    assert names.options[0][1] is None
+    facts = {"name": "new.mp4", "type": "video/mp4", "size": film.stat().st_size}
+    facts["last_modified"] = datetime.now(UTC)
+    upload.value = ({**facts, "content": memoryview(film.read_bytes())},)
+    assert [name for name, _ in names.options] == ["new.mp4"]
+    look.click()
+    assert seen == [tmp_path / "mine" / "new.mp4"]
+    (tmp_path / "dragged.mp4").write_bytes(film.read_bytes())
+    again.click()
+    assert [name for name, _ in names.options] == ["dragged.mp4", "new.mp4"]
+
+
+def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys):
+    your_video.start({"video_path": "", "videos_path": "x"})
+    assert "video_path is empty" in capsys.readouterr().out
