@@ -18,23 +18,23 @@ from . import colab
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
 
-def start(p: Mapping) -> None:
+def start(p: Mapping, say: Callable[[str], object]) -> None:
     """Show what is in `video_path` (a recording, or a folder of them); where that is empty, a list
     of the recordings at hand and an upload.
 
-    p : checked parameters of notebook ``your_video``. Raises InputError for a path that holds no
+    p : checked parameters of notebook ``your_video``. say : called with the words. Raises InputError for a path that holds no
         recording.
     """
     if p["video_path"]:
         for video in recordings_in(p["video_path"]):
-            show(video, p)
+            show(video, p, say)
     elif colab.is_here():
         for video in uploaded(_of_colab(), p["videos_path"]):
-            show(video, p)
+            show(video, p, say)
     elif has_front_end():
-        _display(chooser(p, lambda video: show(video, p)))
+        _display(chooser(p, lambda video: show(video, p, say), say))
     else:
-        print(f"video_path is empty: {NONE_YET}")
+        say(f"video_path is empty: {NONE_YET}")
 
 
 def recordings_in(place: Path) -> list[Path]:
@@ -76,11 +76,11 @@ def folder_of(video: Path, p: Mapping) -> Path:
     return run.path("videos", video.stem)
 
 
-def show(video: Path, p: Mapping) -> people.People:
+def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People:
     """Look at a recording and show it: in words, as curves, as a video, and where the table is."""
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
-    print(f"{video.name}\n{people.summary(found)}\n{found.note}")
+    say(f"{video.name}\n{people.summary(found)}\n{found.note}")
     plots.save(plots.of_video(found.table, note=found.note), folder / f"{video.stem}.png")
     target = folder / f"{video.stem}.mp4"
     overlay.write(video, found.table, target, found.note, Progress("frames drawn"))
@@ -97,7 +97,7 @@ def _display(*things: object) -> None:
 
 
 # ---- choosing
-def chooser(p: Mapping, chosen: Callable[[Path], object]):
+def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], object]):
     """The ipywidgets box: a list of the recordings at hand, an upload, and what was found below.
 
     chosen : called with the recording's path when a person presses *look*.
@@ -126,7 +126,7 @@ def chooser(p: Mapping, chosen: Callable[[Path], object]):
         below.clear_output()
         with below:
             if names.value is None:
-                print(NONE_YET)
+                say(NONE_YET)
             else:
                 chosen(names.value)
 

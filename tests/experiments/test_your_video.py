@@ -50,7 +50,7 @@ def test_an_upload_stays_in_its_folder_and_replaces_nothing(tmp_path):
 def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []
-    box = your_video.chooser({"videos_path": tmp_path / "mine"}, seen.append)
+    box = your_video.chooser({"videos_path": tmp_path / "mine"}, seen.append, print)
     names, look, again, upload = box.children[0].children
     assert names.options[0][1] is None
     facts = {"name": "new.mp4", "type": "video/mp4", "size": film.stat().st_size}
@@ -65,5 +65,5 @@ def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_pat
 
 
 def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys):
-    your_video.start({"video_path": "", "videos_path": "x"})
+    your_video.start({"video_path": "", "videos_path": "x"}, print)
     assert "video_path is empty" in capsys.readouterr().out
