@@ -38,8 +38,10 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 
+# make lab PARAMS=params/x.yaml: all six notebooks read this file, where a cell names no other one.
 lab: $(INSTALLED)
-	$(BIN)/python -m jupyter lab notebooks
+	@$(if $(PARAMS),$(BIN)/python -m lib check $(PARAMS))
+	$(if $(PARAMS),NOTEBOOKS_PARAMS_FILE=$(PARAMS) )$(BIN)/python -m jupyter lab notebooks
 
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"

@@ -3,7 +3,8 @@
     python docs/address.py
 
 It stands in the README (how to clone, "Open in Colab") and in all notebooks: the badge below the
-title, and the set-up cell, which is the same in all six and is kept here.
+title, and the cell that clones it on Colab. This cell and the set-up cell are the same in all, and
+are kept here.
 """
 
 from __future__ import annotations
@@ -18,24 +19,31 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 COLAB = "https://colab.research.google.com/github/{name}/blob/main/notebooks/{step}.ipynb"
-SET_UP = """\
-import importlib.util
+CLONE = """\
+# @title On Google Colab: a clone of the repository; anywhere else nothing
 import subprocess
 import sys
 from pathlib import Path
 
-# Without an installed `lib`: the checkout this notebook lies in; on Colab a clone of it.
-if importlib.util.find_spec("lib") is None:
-    address, clone = "{address}", Path.cwd() / "{folder}"
-    if "google.colab" in sys.modules and not clone.exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", address, str(clone)], check=True)
+clone = Path.cwd() / "{folder}"
+if "google.colab" in sys.modules and not clone.exists():
+    address = "{address}"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", address, str(clone)], check=True)"""
+SET_UP = """\
+# @title Find lib: installed, in the checkout this notebook lies in, or in the clone
+import importlib.util
+
+spec = importlib.util.find_spec("lib")  # a folder of that name in the working directory is not it
+if not (spec and spec.origin and Path(spec.origin).with_name("declared.json").is_file()):
     places = [Path.cwd(), *Path.cwd().parents, clone]
-    checkout = [str(folder) for folder in places if (folder / "lib" / "parameters.py").is_file()]
-    assert checkout, f"no checkout at or above {{Path.cwd()}}: start JupyterLab with `make lab`"
+    checkout = [str(folder) for folder in places if (folder / "lib" / "declared.json").is_file()]
+    assert checkout, f"no checkout at or above {Path.cwd()}: start JupyterLab with `make lab`"
     sys.path.insert(0, checkout[0])
     from lib.experiments import colab
 
     colab.install()"""
+# JupyterLab and Colab show these cells as one line; their output is always seen.
+COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
 def address() -> str:
@@ -56,14 +64,17 @@ def badge(step: str, found: str) -> str:
 
 
 def notebook(text: str, step: str, found: str) -> str:
-    """A notebook's JSON with badge and set-up cell."""
+    """A notebook's JSON with badge, the cell that clones and the set-up cell, both collapsed."""
     book = nbformat.reads(text, as_version=4)
     title, _, rest = re.sub(r"\n\[!\[Open in Colab\].*\n?", "", book.cells[0].source).partition(
         "\n"
     )
     book.cells[0].source = f"{title}\n\n{badge(step, found)}\n\n{rest.lstrip()}"
-    code = next(cell for cell in book.cells if cell.cell_type == "code")
-    code.source = SET_UP.format(address=found, folder=found.rpartition("/")[2])
+    clone, set_up = [cell for cell in book.cells if cell.cell_type == "code"][:2]
+    clone.source = CLONE.format(address=found, folder=found.rpartition("/")[2])
+    set_up.source = SET_UP
+    for cell in (clone, set_up):
+        cell.metadata.update(COLLAPSED)
     return nbformat.writes(book) + "\n"
 
 

@@ -134,6 +134,17 @@ def check(files: tuple[Path, ...]) -> None:
 
 
 @main.command()
+def declare() -> None:
+    """Take over what the notebooks' parameters cells say now as the shipped defaults.
+
+    Written to lib/declared.json, which every experiment reads; for those who change a notebook.
+    """
+    from . import grammar
+
+    _say(f"written: {grammar.declare()}")
+
+
+@main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--to",

@@ -21,8 +21,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from .errors import InputError
-from .files import NOTEBOOKS, ROOT, YOUR_VIDEO
+from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, write_text
 
+SHIPPED = ROOT / "notebooks"
+DECLARED = ROOT / "lib" / "declared.json"  # the lines of their parameters cells, as shipped
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 _LIST, _DICT = (
     re.compile(r"list\[(str|int|float|bool)\]"),
@@ -320,8 +322,17 @@ def _limits(comment: str, kind: str, where: str) -> dict:
     return {}
 
 
-def declared(notebook: str, folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
-    """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order."""
+def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
+    """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order.
+
+    Of this repository's notebooks as `DECLARED` keeps them: JupyterLab saves a cell that a person
+    edited, and that must not change the default of every experiment. Of other folders as the
+    notebook has them.
+    """
+    if Path(folder) == SHIPPED:
+        kept = _kept(_stamp(DECLARED))
+        if notebook in kept:
+            return _with_added(kept[notebook])
     path = Path(folder) / f"{notebook}.ipynb"
     if not path.is_file():
         raise InputError(
@@ -330,8 +341,29 @@ def declared(notebook: str, folder: Path = ROOT / "notebooks") -> dict[str, Decl
     return _with_added(_in_notebook(path, _stamp(path)))
 
 
+def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
+    """Write the parameters cells of the notebooks in `folder` to `target`, line by line: what they
+    say now is what is shipped. Raises InputError for a cell that is out of the grammar.
+    """
+    lines = {}
+    for path in sorted(Path(folder).glob("*.ipynb")):
+        _in_notebook(path, _stamp(path))
+        lines[path.stem] = _parameters_cell(path).splitlines()
+    return write_text(target, json.dumps(lines, indent=1, ensure_ascii=False) + "\n")
+
+
+@lru_cache(maxsize=4)
+def _kept(_changed: tuple[int, int]) -> dict[str, dict[str, Declaration]]:
+    kept = json.loads(DECLARED.read_text(encoding="utf-8"))
+    return {name: _grouped("\n".join(lines), DECLARED) for name, lines in kept.items()}
+
+
 @lru_cache(maxsize=1024)
 def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration]:
+    return _grouped(_parameters_cell(path), path)
+
+
+def _parameters_cell(path: Path) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     if not tagged:
@@ -340,12 +372,17 @@ def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration
             where=path,
             todo="in JupyterLab: select the cell, Property Inspector, Add Tag",
         )
-    names = parse("".join(tagged[0]["source"]), path)
+    return "".join(tagged[0]["source"])
+
+
+def _grouped(source: str, where: Path) -> dict[str, Declaration]:
+    """`parse`, where each parameter must name its group."""
+    names = parse(source, where)
     for name, declaration in names.items():
         if not declaration.group:
             raise InputError(
                 f"parameter {name} names no group",
-                where=path,
+                where=where,
                 expected=", ".join(GROUPS),
                 todo="begin its comment with one of them, for example `# data: "
                 f"{declaration.help}`",
@@ -389,13 +426,14 @@ def _finds(path: Path, _changed: tuple[int, int]) -> bool:
     )
 
 
-def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
+def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters of all notebooks together; of a shared name the first one's (a test keeps them
     equal).
     """
     found: dict[str, Declaration] = {}
+    known = _kept(_stamp(DECLARED)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
-        if (Path(folder) / f"{notebook}.ipynb").is_file():
+        if notebook in known or (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}
     return found
 

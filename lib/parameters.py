@@ -8,27 +8,50 @@ declared in its file.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import os
+import sys
+from collections.abc import Container, Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
+from . import runs
 from .errors import InputError
-from .files import ROOT, resolve
-from .grammar import Declaration, all_declared, declared, of_groups, recipes
+from .files import NOTEBOOKS, ROOT, resolve
+from .grammar import (
+    NOT_OF_A_TRAINING,
+    SHIPPED,
+    Declaration,
+    all_declared,
+    declared,
+    defaults,
+    of_groups,
+    recipes,
+)
 
 # A file that these name is an input that the person brings: it must be there before anything
 # starts.
 MUST_EXIST = ("video_path",)
 
+# The notebook in which all that a training decided comes from the run's params.yaml.
+AFTER_TRAINING = NOTEBOOKS[5]
+
+# `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
+PARAMS_FILE = "NOTEBOOKS_PARAMS_FILE"
+
 
 class Params(Mapping):
-    """Checked parameters, read-only: ``p.lr`` or ``p["lr"]``; ``dict(p)`` for all of them."""
+    """Checked parameters, read-only: ``p.lr`` or ``p["lr"]``; ``dict(p)`` for all of them.
 
-    def __init__(self, values: Mapping):
+    elsewhere : the complete parameters of the experiment where a parameter file was read, what
+    other notebooks declare, too; else empty.
+    """
+
+    def __init__(self, values: Mapping, elsewhere: Mapping | None = None):
         object.__setattr__(self, "_values", dict(values))
+        object.__setattr__(self, "elsewhere", dict(elsewhere or {}))
 
     def __getattr__(self, name: str):
         if (
@@ -114,7 +137,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     ``options`` are merged name by name, so that an overlay can set one of them; everything else is
     replaced.
     """
-    merged: dict = {}
+    levels: list[Mapping] = []
     for path in map(Path, files):
         if not path.is_file():
             near = _nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
@@ -122,9 +145,10 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
         values = _yaml(_text(path), path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
-        merged = _merge(merged, {str(name): value for name, value in (values or {}).items()})
+        levels.append({str(name): value for name, value in (values or {}).items()})
     read = {name: _yaml(text, f"-p {name}") for name, text in (overrides or {}).items()}
-    return _merge(merged, {name: "" if value is None else value for name, value in read.items()})
+    levels.append({name: "" if value is None else value for name, value in read.items()})
+    return merged(levels, ("options",))
 
 
 def _text(path: Path) -> str:
@@ -142,11 +166,15 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _merge(below: dict, above: dict) -> dict:
-    merged = {**below, **above}
-    if isinstance(below.get("options"), dict) and isinstance(above.get("options"), dict):
-        merged["options"] = {**below["options"], **above["options"]}
-    return merged
+def merged(levels: Iterable[Mapping], mappings: Container[str]) -> dict:
+    """Values of several levels, later ones winning; those of `mappings` are merged name by name."""
+    values: dict = {}
+    for level in levels:
+        for name, value in level.items():
+            below = values.get(name)
+            both = isinstance(below, dict) and isinstance(value, dict) and name in mappings
+            values[name] = {**below, **value} if both else value
+    return values
 
 
 # ---- checks
@@ -264,24 +292,189 @@ def run_name(values: Mapping) -> str:
     return "_".join(part for part in parts if part)
 
 
-def check(notebook: str, namespace: Mapping, folder: Path = ROOT / "notebooks") -> Params:
-    """What a notebook's check cell calls: ``p = params.check("05_train", globals())``.
+def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
+    """What a notebook's check cell calls: ``p = parameters.check("05_train", globals())``.
 
-    Unknown names are looked for in the sources of the parameters cell and of papermill's injected
-    one (IPython's ``In``), in the form they had when they last ran; among all globals every helper
-    would be one.
+    Later wins: the shipped default, the file that `params_file` names, what the run's training was
+    made with (only in `AFTER_TRAINING`), what a person set in a cell, what papermill injected;
+    mappings are merged name by name. What was set is read from the cells that ran since the
+    parameters cell ran last (IPython's ``In``): there an annotated line counts where its value is
+    not the shipped default, a line without a type always. After papermill injected values, a file
+    is read only if they name one. What the file changed and what was set is written as a line each.
 
     Returns Params: what this notebook declares, with `run` filled in (see `run_name`); parameters
-    of the group `place` are absolute paths, "" stays "". What a file sets for other notebooks is
-    only checked. Raises InputError that lists everything that is wrong.
+    of the group `place` are absolute paths, "" stays "". `Params.elsewhere` has what the file sets
+    for all notebooks. Raises InputError that lists everything that is wrong.
     """
-    names, own = all_declared(folder), declared(notebook, folder)
-    written = _names_in_cells(namespace.get("In", []), own)
-    values = {name: namespace[name] for name in [*own, *written] if name in namespace}
-    unset = [f"{name}: not set; run the parameters cell" for name in own if name not in values]
-    refuse(validate(values, names) + unset, f"notebooks/{notebook}.ipynb")
+    own = declared(notebook, folder)
+    names = {**all_declared(folder), **own}
+    cells = _Cells(namespace, names, own)
+    place = f"notebooks/{notebook}.ipynb"
+    file = cells.file()
+    from_file = _of_file(file)
+    _refuse_other_method(from_file, cells.given, names, place)
+    levels = [from_file]
+    if notebook == AFTER_TRAINING:
+        trained = _trained(merged([from_file, cells.given], names), names)
+        levels.append({name: v for name, v in trained.items() if from_file.get(name) != v})
+    values = merged([*levels, cells.given], names)
+    unset = [f"{name}: not set; run the parameters cell" for name in own if name not in namespace]
+    refuse(validate(values, names) + unset, place)
     full = complete(values, names)
-    return Params({**_absolute({name: full[name] for name in own}, own), "run": run_name(full)})
+    full["run"] = run_name(full)
+    cells.tell(levels, file, full)
+    shown = {**full, **({"params_file": file} if "params_file" in own else {})}
+    return Params(
+        _absolute({name: shown[name] for name in own}, own), elsewhere=full if file else {}
+    )
+
+
+class _Cells:
+    """What the cells of a notebook set, since the parameters cell ran last.
+
+    given : name -> value of what a person set, and above it what papermill injected; names that
+    nothing declares are there, too. `set_here` are the names that count by what a person set.
+    """
+
+    def __init__(self, namespace: Mapping, names: Mapping, own: Mapping):
+        self.namespace, self.own = namespace, own
+        sources = _since_parameters(namespace.get("In", []), own)
+        self.injected = next((_constants(one) for one in reversed(sources) if _injected(one)), None)
+        written = [source for source in sources if not _injected(source)]
+        typed = dict(pair for source in written for pair in _assignments(source))
+        if not written:  # plain Python, or a cell with next to none of the parameters
+            typed = dict.fromkeys(own, True)
+        by_person = {name: namespace[name] for name in typed if name in namespace}
+        by_person = {
+            name: value
+            for name, value in by_person.items()
+            if name in names and not (typed[name] and _is_default(value, names[name]))
+        }
+        unknown = [name for name in _only_assigned(written[:1]) if name not in names]
+        by_person |= {name: namespace[name] for name in unknown if name in namespace}
+        self.given = merged([by_person, self.injected or {}], names)
+        self.set_here = [name for name in by_person if name not in (self.injected or {})]
+
+    def file(self) -> str:
+        """The parameter file to read, "" for none."""
+        if "params_file" not in self.own:
+            return ""
+        if self.injected is not None and "params_file" not in self.injected:
+            return ""
+        shipped = os.environ.get(PARAMS_FILE) or self.own["params_file"].default
+        return str(self.given.get("params_file", shipped))
+
+    def tell(self, levels: list[Mapping], file: str, full: Mapping) -> None:
+        """Write what holds other than the cell shows, and what was set here, a line each."""
+        names = [name for name in self.own if self._differs(name, full)]
+        for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
+            above = {name for level in levels[number + 1 :] for name in level}
+            rows = [
+                f"{name} {_brief(full[name])} (cell {_brief(self.namespace[name])})"
+                for name in names
+                if name in levels[number].keys() - above
+            ]
+            if rows:
+                _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
+        names = [name for name in self.set_here if name in self.own and name != "params_file"]
+        rows = [f"{name} {_brief(full[name])}" for name in names]
+        if rows:
+            _write(
+                f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
+                "without its type"
+            )
+
+    def _differs(self, name: str, full: Mapping) -> bool:
+        """Whether a value that nobody set is another one than the cell shows."""
+        return name not in self.given and self.namespace.get(name) != full[name]
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _brief(value: object) -> str:
+    """A value in a line of text: ``0.003``, ``{frame_step: 4}``, ``""``."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_brief(each)}" for name, each in value.items()) + "}"
+    return str(value) if value != "" else '""'
+
+
+def _is_default(value: object, declaration: Declaration) -> bool:
+    try:
+        return declaration.read(value) == declaration.default
+    except InputError:
+        return False  # `validate` says what is wrong with it
+
+
+def _of_file(file: str) -> dict:
+    """The values of a parameter file, and the name of its run: the file's own name, as the runner
+    calls it.
+    """
+    if not file:
+        return {}
+    values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
+    return values if values.get("run") else {**values, "run": of_fold(Path(file).stem, values)}
+
+
+def of_fold(name: str, values: Mapping) -> str:
+    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one
+    as it is.
+    """
+    fold = values.get("fold", -1)
+    return f"{name}_fold{fold}" if isinstance(fold, int) and fold >= 0 else name
+
+
+def _refuse_other_method(
+    from_file: Mapping, given: Mapping, names: Mapping[str, Declaration], place: str
+) -> None:
+    """Raise InputError where `recipe` or `dataset` is set to another one than the file's."""
+    for name in ("recipe", "dataset"):
+        if name in from_file and given.get(name, from_file[name]) != from_file[name]:
+            levels = [defaults(names), from_file, given]
+            wanted = {key: merged(levels, ()).get(key) for key in ("recipe", "dataset")}
+            fits = _files_of(wanted)
+            todo = f'params_file = "{fits[0]}"' if fits else "write a parameter file for it"
+            raise InputError(
+                f"{name}: {given[name]} is set here, but `params_file` is made for "
+                f"{from_file[name]}",
+                where=place,
+                expected="a parameter file that fits",
+                todo=f"{todo}, or leave {name} as it was",
+            )
+
+
+def _files_of(wanted: Mapping, folder: Path = ROOT / "params") -> list[str]:
+    """Parameter files that set all of `wanted`, the shortest name first."""
+    fits = []
+    for path in sorted(folder.glob("*.yaml"), key=lambda path: (len(path.stem), path.stem)):
+        values = load([path])
+        if all(values.get(name) == value for name, value in wanted.items()):
+            fits.append(f"params/{path.name}")
+    return fits
+
+
+def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
+    """What the training in the run folder was made with: data, model and training parameters; empty
+    where nothing is trained, where another run predicts, and where the folder holds another
+    experiment (`runs.start` refuses that).
+    """
+    plain = {**{name: one.default for name, one in names.items()}, **values}
+    if plain.get("predict_run") or not all(
+        isinstance(plain.get(name), str) for name in ("runs_root", "run")
+    ):
+        return {}
+    folder = resolve(plain["runs_root"]) / run_name(plain)
+    before = runs.parameters(folder)
+    other = [
+        name
+        for name in ("recipe", "dataset")
+        if values.get(name, before.get(name)) != before.get(name)
+    ]
+    if other or not (folder / "checkpoints" / "best.pt").is_file():
+        return {}
+    counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
+    return {name: value for name, value in before.items() if name in counted}
 
 
 def placed(values: Mapping) -> Params:
@@ -300,32 +493,66 @@ def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:
     return {**values, **places}
 
 
-def _names_in_cells(sources: list[str], own: Mapping[str, Declaration]) -> list[str]:
-    """Names that the last-run parameters cell and the last-run injected cell assign."""
-    parameters, injected = [], []
-    for source in sources:
-        names, annotated = _assigned(source)
-        if source.lstrip().startswith("# Parameters"):
-            injected = names
-        elif set(annotated) & set(own):
-            parameters = names
-    return list(dict.fromkeys([*parameters, *injected]))
+def _injected(source: str) -> bool:
+    """Whether papermill put this cell in."""
+    return source.lstrip().startswith("# Parameters")
 
 
-def _assigned(source: str) -> tuple[list[str], list[str]]:
-    """Names that a cell of assignments assigns, and those of them with a type; nothing for any
-    other cell.
+def _since_parameters(sources: Iterable[str], own: Mapping) -> list[str]:
+    """Cells that ran since the parameters cell ran last, itself the first one; a cell is that if it
+    assigns half of the notebook's parameters or more.
     """
+    sources = list(sources)
+    for number in reversed(range(len(sources))):
+        if _injected(sources[number]):
+            continue
+        if 2 * len(set(_only_assigned([sources[number]])) & set(own)) >= len(own):
+            return sources[number:]
+    return []
+
+
+def _body(source: str) -> list[ast.stmt]:
     try:
-        body = [node for node in ast.parse(source).body if not isinstance(node, ast.Expr)]
+        return ast.parse(source).body
     except SyntaxError:
-        return [], []  # a cell with IPython's magics
-    if not all(isinstance(node, ast.AnnAssign | ast.Assign) for node in body):
-        return [], []
-    pairs = [
-        (node.target if isinstance(node, ast.AnnAssign) else node.targets[0], node) for node in body
+        return []  # a cell with IPython's magics
+
+
+def _assignments(source: str) -> list[tuple[str, bool]]:
+    """Names that the lines of a cell assign, in their order, and whether the line has a type."""
+    pairs = []
+    for node in _body(source):
+        if not isinstance(node, ast.AnnAssign | ast.Assign | ast.AugAssign):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names = [each for target in targets for each in ast.walk(target)]
+        typed = isinstance(node, ast.AnnAssign)
+        pairs += [(name.id, typed) for name in names if isinstance(name, ast.Name)]
+    return pairs
+
+
+def _only_assigned(sources: Iterable[str]) -> list[str]:
+    """Names that cells assign which do nothing else."""
+    kinds = ast.AnnAssign | ast.Assign | ast.Expr
+    return [
+        name
+        for source in sources
+        if all(isinstance(node, kinds) for node in _body(source))
+        for name, _ in _assignments(source)
     ]
-    return (
-        [target.id for target, _ in pairs if isinstance(target, ast.Name)],
-        [target.id for target, node in pairs if isinstance(node, ast.AnnAssign)],
-    )
+
+
+def _constants(source: str) -> dict:
+    """Names and values of an injected cell."""
+    values = {}
+    for node in _body(source):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            values[node.targets[0].id] = _constant(node.value)
+    return values
+
+
+def _constant(node: ast.expr) -> object:
+    """The value of papermill's text for it: a literal, or ``float('nan')``, ``float('-inf')``."""
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        return float(ast.literal_eval(node.args[0]))
+    return ast.literal_eval(node)

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -180,19 +181,32 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
     runs.start("05_train", p)``.
 
     The folder's ``params.yaml`` and ``environment.json`` are written when the runner has not done
-    so. Raises InputError when the folder holds a run of another recipe or data set.
+    so. A folder that was made with another parameter file is named in a line of text. Raises
+    InputError when the folder holds a run of another recipe or data set.
     """
     run = Run(Path(p["runs_root"]) / p["run"], step, p, notebooks)
-    remember(run, {name: as_text(value) for name, value in p.items()})
+    values = {name: as_text(value) for name, value in p.items()}
+    if not values.get("params_file"):
+        values.pop("params_file", None)  # the runner's: params.yaml names the file it was given
+    earlier = parameters(run.folder).get("params_file")
+    if earlier and values.get("params_file", earlier) != earlier:
+        sys.stdout.write(
+            f"{run.folder} was made with {earlier}, this notebook reads {values['params_file']}\n"
+        )
+    remember(run, values, getattr(p, "elsewhere", {}))
     return run
 
 
-def remember(run: Run, values: Mapping) -> None:
+def remember(run: Run, values: Mapping, elsewhere: Mapping | None = None) -> None:
     """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if it is not
     there.
+
+    elsewhere : values of other notebooks; of them, what the folder knows stays.
     """
     before = parameters(run.folder)
     refuse_other(run.folder, values)
+    rest = {name: as_text(value) for name, value in (elsewhere or {}).items()}
+    values = {**{name: rest[name] for name in rest if name not in before}, **values}
     if any(name not in before or before[name] != value for name, value in values.items()):
         text = yaml.safe_dump({**before, **values}, sort_keys=False, allow_unicode=True)
         run.write_text("params.yaml", text)

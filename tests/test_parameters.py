@@ -392,6 +392,169 @@ def test_a_run_without_a_name_is_called_after_its_contents(values, name):
     assert parameters.run_name(values) == name
 
 
+# ---- a parameter file in JupyterLab: later wins
+
+WITH_FILE = """params_file: str = "FILE"  # machine: parameter file
+run: str = ""  # machine: run folder
+dataset: str = "sample"  # data: data set
+recipe: str = "toy"  # model: method
+lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to 1.0
+epochs: int = 3  # training: passes; from 1 to 1000
+fold: int = -1  # data: fold; from -1 to 6
+runs_root: str = "ROOT"  # place: run folders
+options: dict = {}  # model: what only one recipe has
+"""
+NONE = "# Parameters\nlr = 0.5\n"  # injected by papermill, without a parameter file
+
+
+@pytest.fixture
+def filed(tmp_path, monkeypatch):
+    """A folder with 05 and 06, whose cells name a parameter file; gives the cell's text, too."""
+    monkeypatch.setattr(
+        parameters, "recipes", lambda *_: {"toy": grammar.parse("a: int = 1\nb: int = 2", "toy")}
+    )
+    own = tmp_path / "mine.yaml"
+    own.write_text("recipe: toy\nlr: 0.003\nlabel_delay: 4\noptions: {a: 5}\n")
+    cell = WITH_FILE.replace("FILE", str(own)).replace("ROOT", str(tmp_path / "runs"))
+    write_notebook(tmp_path / "05_train.ipynb", cell)
+    write_notebook(tmp_path / "06_inference.ipynb", cell)
+    write_notebook(
+        tmp_path / "04_preprocess_labels.ipynb", "label_delay: int = 0  # data: s; from 0 to 9\n"
+    )
+    return tmp_path, cell
+
+
+def checked(filed, *cells, step="05_train"):
+    """Parameters after these cells, in the place of the cell where it is None."""
+    folder, cell = filed
+    return parameters.check(step, namespace(*(each or cell for each in cells)), folder)
+
+
+def test_the_file_wins_over_the_shipped_default_and_is_told(filed, capsys):
+    p = checked(filed, None)
+    assert (p.lr, p.epochs, p.run) == (0.003, 3, "mine")
+    assert p.options == {"a": 5, "b": 2}
+    assert p.elsewhere["label_delay"] == 4
+    told = capsys.readouterr().out
+    assert told.count("\n") == 1
+    assert f"from {filed[0] / 'mine.yaml'}, other than the cell shows: run mine" in told
+    assert "lr 0.003 (cell 0.0001)" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "lr"),
+    [
+        ("lr: float = 0.01", 0.01),  # another value than the shipped one
+        ("lr: float = 0.0001", 0.003),  # the shipped one: nobody set it
+        ("lr = 1.0e-4", 0.0001),  # without its type it is kept
+    ],
+)
+def test_a_line_counts_by_its_value_or_without_its_type_always(filed, line, lr, capsys):
+    edited = filed[1].replace("lr: float = 1.0e-4", line)
+    assert checked(filed, edited).lr == lr
+    assert checked(filed, None, line).lr == lr  # in a cell of its own
+    assert ("set here: lr" in capsys.readouterr().out) == (lr != 0.003)
+
+
+def test_a_saved_cell_does_not_change_the_default_of_a_notebook(filed, monkeypatch):
+    """JupyterLab saves what a person edited; the lines as shipped are kept beside lib."""
+    folder, cell = filed
+    kept = grammar.declare(folder, folder / "declared.json")
+    monkeypatch.setattr(grammar, "DECLARED", kept)
+    monkeypatch.setattr(grammar, "SHIPPED", folder)
+    grammar._kept.cache_clear()
+    edited = cell.replace("epochs: int = 3", "epochs: int = 30")
+    write_notebook(folder / "05_train.ipynb", edited)
+    assert grammar.declared("05_train", folder)["epochs"].default == 3
+    assert checked(filed, edited).epochs == 30
+    grammar._kept.cache_clear()
+
+
+def test_only_cells_since_the_parameters_cell_ran_last_count(filed):
+    assert checked(filed, None, "lr = 0.2").lr == 0.2
+    assert checked(filed, None, "lr = 0.2", None).lr == 0.003
+    assert checked(filed, None, NONE, None).lr == 0.003
+
+
+def test_what_papermill_injected_wins_and_reads_a_file_only_if_it_names_one(filed):
+    assert checked(filed, None, NONE).lr == 0.5
+    assert checked(filed, None, NONE).run == "sample_toy"
+    named = f"# Parameters\nparams_file = {str(filed[0] / 'mine.yaml')!r}\nepochs = 9\n"
+    assert (checked(filed, None, named).lr, checked(filed, None, named).epochs) == (0.003, 9)
+    assert checked(filed, None, named, "epochs = 7").epochs == 9
+
+
+def test_options_are_merged_key_by_key(filed):
+    assert checked(filed, None, 'options = {"b": 7}').options == {"a": 5, "b": 7}
+
+
+def test_another_recipe_or_data_set_than_the_files_is_refused_with_a_file_that_fits(filed):
+    with pytest.raises(InputError, match="recipe: jca is set here") as caught:
+        checked(filed, None, 'recipe = "jca"')
+    assert caught.value.todo.startswith('params_file = "params/sample_jca.yaml"')
+
+
+def test_the_run_is_called_after_the_file_and_its_fold(filed):
+    (filed[0] / "mine.yaml").write_text("fold: 2\n")
+    assert checked(filed, None).run == "mine_fold2"
+    assert checked(filed, None, 'run = "other"').run == "other"
+
+
+def test_no_file_is_read_where_the_cell_names_none(filed):
+    assert checked(filed, None, 'params_file = ""').lr == 1e-4
+    assert checked(filed, None, 'params_file = ""').run == "sample_toy"
+
+
+def test_make_lab_names_a_file_for_all_notebooks(filed, monkeypatch):
+    other = file(filed[0], "lr: 0.7\n", "other.yaml")
+    monkeypatch.setenv(parameters.PARAMS_FILE, str(other))
+    assert checked(filed, None).lr == 0.7
+    assert checked(filed, None, f"params_file = {str(filed[0] / 'mine.yaml')!r}").lr == 0.003
+
+
+def test_what_training_decided_comes_from_the_run(filed, capsys):
+    run = filed[0] / "runs" / "mine"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "params.yaml").write_text("recipe: toy\ndataset: sample\nlr: 0.02\nfold: -1\n")
+    assert checked(filed, None, step="06_inference").lr == 0.003
+    (run / "checkpoints" / "best.pt").touch()
+    capsys.readouterr()
+    assert checked(filed, None, step="06_inference").lr == 0.02
+    assert "from the training of mine, other than the cell shows: lr 0.02" in (
+        capsys.readouterr().out
+    )
+    assert checked(filed, None, "lr = 0.4", step="06_inference").lr == 0.4
+    assert checked(filed, None).lr == 0.003
+
+
+@pytest.mark.parametrize("injected", [{}, {"lr": 0.5}, {"params_file": "FILE", "epochs": 8}])
+def test_a_kernel_and_papermill_read_the_same_rule(filed, injected, tmp_path):
+    """The cells as a kernel runs them: `In` holds them, the injected one comes with papermill."""
+    folder, cell = filed
+    check = f"""from pathlib import Path
+from lib import grammar, parameters
+parameters.recipes = lambda *_: {{"toy": grammar.parse("a: int = 1\\nb: int = 2", "toy")}}
+p = parameters.check("05_train", globals(), Path({str(folder)!r}))
+print((p.lr, p.epochs, p.run))"""
+    write_notebook(tmp_path / "book.ipynb", cell, check)
+    values = {
+        name: value if value != "FILE" else str(folder / "mine.yaml")
+        for name, value in injected.items()
+    }
+    done = papermill.execute_notebook(
+        tmp_path / "book.ipynb", None, values, cwd=files.ROOT, progress_bar=False
+    )
+    text = "".join(output.get("text", "") for output in done.cells[-1].outputs)
+    last = {0: "(0.003, 3, 'mine')", 1: "(0.5, 3, 'sample_toy')", 2: "(0.003, 8, 'mine')"}
+    assert last[len(injected)] in text
+
+
+def test_the_declared_lines_are_those_of_the_committed_cells(tmp_path):
+    """After a change of a parameters cell: ``python -m lib declare``."""
+    written = grammar.declare(target=tmp_path / "declared.json")
+    assert written.read_text() == grammar.DECLARED.read_text()
+
+
 # ---- this repository's own
 
 NOTEBOOKS = [n for n in files.NOTEBOOKS if (files.ROOT / "notebooks" / f"{n}.ipynb").is_file()]

@@ -24,6 +24,20 @@ MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's
 # Colab is itself what JupyterLab is elsewhere.
 NOT_NEEDED = frozenset(["jupyterlab"])
 
+# What the kernel that runs this notebook is made of: where it is there it stays, in any version.
+KERNEL = frozenset(
+    [
+        "ipykernel",
+        "ipython",
+        "ipywidgets",
+        "jupyter-client",
+        "jupyter-core",
+        "pyzmq",
+        "tornado",
+        "traitlets",
+    ]
+)
+
 # The same modules under another name; installed over each other they would be broken.
 SAME = {
     "opencv-python-headless": (
@@ -44,8 +58,8 @@ def install(root: Path = ROOT) -> list[str]:
     """Install what pyproject.toml asks for and this machine lacks, as pip takes it; returns that.
 
     With ``--no-deps``, so that nothing that is there and in range is replaced (exact pins would
-    fetch PyTorch, 5 GB, anew); what the new packages need in turn is looked for in the same way.
-    Only on Colab.
+    fetch PyTorch, 5 GB, anew), and of `KERNEL` nothing that is there at all; what the new packages
+    need in turn is looked for in the same way. Only on Colab.
     """
     done: list[str] = []
     if is_here():
@@ -81,7 +95,9 @@ def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
         versions = [
             version for name in (one.name, *SAME.get(one.name, ())) if (version := _version(name))
         ]
-        if not any(one.specifier.contains(version, prereleases=True) for version in versions):
+        stays = one.name.lower().replace("_", "-") in KERNEL and versions
+        fits = any(one.specifier.contains(version, prereleases=True) for version in versions)
+        if not (fits or stays):
             found.append(f"{one.name}{one.specifier}")
         elif one.name in added_names:
             waiting += metadata.requires(one.name) or []

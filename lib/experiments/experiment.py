@@ -5,6 +5,7 @@ are up to date.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,17 +85,12 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
             error.what, where=", ".join(map(str, files)), expected=error.expected, todo=error.todo
         ) from error
     if not named:
-        values["run"] = of_fold(values["run"], values)
+        values["run"] = parameters.of_fold(values["run"], values)
+    if "params_file" in values:
+        values["params_file"] = ""  # they are complete: no notebook reads a file
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks))
-
-
-def of_fold(name: str, values: Mapping) -> str:
-    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one
-    as it is.
-    """
-    return f"{name}_fold{values['fold']}" if values.get("fold", -1) >= 0 else name
 
 
 def plan(
@@ -121,7 +117,7 @@ def plan(
         text = file = wanted.values.get(parameter, "")
         if text and (library / f"{text}.yaml").is_file():
             # What a fold builds on has learnt from the same trials: it is a run of that fold.
-            text = wanted.values[parameter] = of_fold(text, wanted.values)
+            text = wanted.values[parameter] = parameters.of_fold(text, wanted.values)
         if not text or _exists(text, wanted):
             continue
         if not (library / f"{file}.yaml").is_file():
@@ -239,19 +235,19 @@ def take_over(experiment: Experiment, step: str) -> str:
             or outdated(experiment, step, other)
         ):
             continue
-        outputs = [
-            place
-            for place in other.read_json(f"steps/{step}.json")["outputs"]
-            if place.startswith("<run>/")
-        ]
-        for name in [
-            *(place.removeprefix("<run>/") for place in outputs),
-            executed.name,
-            f"steps/{step}.json",
-        ]:
-            _copy(other.folder / name, run.path(*name.split("/")))
+        _copy_step(other, run, step)
         return other.name
     return ""
+
+
+def _copy_step(other: Run, run: Run, step: str) -> None:
+    """Copy the record of a step, what it wrote into its run folder, and its executed notebook."""
+    record = other.read_json(f"steps/{step}.json", {"outputs": []})
+    outputs = [place for place in record["outputs"] if place.startswith("<run>/")]
+    names = [place.removeprefix("<run>/") for place in outputs]
+    for name in [*names, f"{step}.ipynb", f"steps/{step}.json"]:
+        if (other.folder / name).exists():
+            _copy(other.folder / name, run.path(*name.split("/")))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -283,6 +279,32 @@ def other_training(experiment: Experiment) -> str:
     changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
     changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""
+
+
+def begin_training(p: Mapping, notebooks: Path = runs.NOTEBOOKS) -> Run:
+    """Open the run folder for notebook 05, as the runner does.
+
+    A training that cannot be continued (other parameters, other code of the method, other inputs)
+    is kept as ``<run>-1``, which is written; what 01 to 04 recorded is taken over. Where the runner
+    has done so, nothing is left to do.
+    """
+    run = Run(Path(p["runs_root"]) / p["run"], p=p)
+    own = {name: runs.as_text(value) for name, value in p.items()}
+    plain = defaults(all_declared(notebooks))
+    runs.refuse_other(run.folder, own)
+    experiment = Experiment((), {**plain, **runs.parameters(run.folder), **own}, notebooks)
+    reason = other_training(experiment)
+    if not reason and (changed := outdated(experiment, TRAIN, run)).anew:
+        reason = changed.text
+    if reason and (run.folder / "checkpoints").is_dir():
+        other = set_aside(run.folder)
+        sys.stdout.write(f"{reason}; the old run is kept as {other.name}\n")
+        for step in PREPARATION:
+            _copy_step(Run(other, p=p), run, step)
+        runs.remember(run, experiment.values)
+    run = runs.start(TRAIN, p, notebooks)
+    run.write_json("steps/training.json", training_parameters(experiment))
+    return run
 
 
 def set_aside(folder: Path) -> Path:

@@ -282,6 +282,8 @@ def _write_start(experiment: Experiment) -> None:
     """The complete parameters and the environment, before anything is executed."""
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}
     values |= {"video_path": ""} if experiment.video else {}
+    if "params_file" in values and experiment.files:
+        values["params_file"] = short(experiment.files[0])  # for people: what it was made from
     experiment.run.write_text(
         "params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     )

@@ -72,7 +72,7 @@ class Progress:
         self.written = now
         line = f"{self.label} {self._bar(done, total)}{done}/{total}{_share(done, total)}"
         line += f" {trial}" if trial else ""
-        line += f" {_span(now - self.started)}{_left(done, total, now - self.started)}"
+        line += f" {span(now - self.started)}{_left(done, total, now - self.started)}"
         if self.live:
             line, self.wide = f"\r{line.ljust(self.wide)}", len(line)
         self.stream.write(line if self.live and done < total else f"{line}\n")
@@ -99,10 +99,10 @@ def _left(done: int, total: int, passed: float) -> str:
     """Rate and time left, as far as they can be known."""
     if not 0 < done < total or passed < 1:
         return ""
-    return f", {done / passed:.3g}/s, {_span(passed * (total - done) / done)} left"
+    return f", {done / passed:.3g}/s, {span(passed * (total - done) / done)} left"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -27,6 +27,7 @@ from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
 from ..trials import select
 from . import release
+from .duration import Duration
 
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = (
     0.25,
@@ -105,6 +106,8 @@ class Trainer:
     folder : run folder; ``checkpoints/`` and ``history.csv`` are written into it.
     on_epoch : functions that are called with the history (DataFrame, one row an epoch) after every
         epoch.
+    on_step : functions that are called with the epoch (from 1), the batches that are done in it and
+        how many it has, after every batch.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Trainer:
             Path(folder),
             on_epoch,
         )
+        self.on_step: Sequence[Callable] = ()
         self.ranks = ranks.Ranks()
         self.device = self.ranks.device(device.pick(self.params.device))
         trials = recipe.split(trials)
@@ -167,10 +171,12 @@ class Trainer:
         history.
 
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as
-        KeyboardInterrupt. Under torchrun each process computes its part of each batch, and only the
+        KeyboardInterrupt. Raises InputError, before anything is kept, where it would take more than
+        `hours_at_most`. Under torchrun each process computes its part of each batch, and only the
         first one writes (`lib.parallel.ranks`).
         """
         self.resume()
+        self.duration = Duration(self.params)
         with Interrupts() as interrupts, self.ranks.joined(self.device):
             while (
                 self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on()
@@ -271,6 +277,9 @@ class Trainer:
         for batch in loader(batches, state.batch, workers):
             self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
             state.batch += 1
+            self._refuse_too_long(len(batches))
+            for report in self.on_step if self.ranks.is_first else ():
+                report(epoch + 1, state.batch, len(batches))
             if self.ranks.any(interrupts.asked, self.device):
                 state.sums["seconds"] = (
                     state.sums.get("seconds", 0.0) + time.perf_counter() - started
@@ -282,6 +291,13 @@ class Trainer:
                 )
         state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
         state.sums["batches"] = len(batches)
+
+    def _refuse_too_long(self, n_batches: int) -> None:
+        """Raise InputError after the first steps where the training would take too long."""
+        later = (self.params.epochs - self.state.epoch - 1) * n_batches
+        too_long = self.duration.step(n_batches - self.state.batch, later)
+        if self.ranks.any(too_long, self.device):
+            raise self.duration.refusal()
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
         rate = (

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("selenium", reason='pip install -e ".[browser]"')
 
@@ -35,13 +36,14 @@ NOTEBOOKS = [
 
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
-    """The smoke parameters, with all places in a temporary folder."""
+    """The smoke parameters, with all places in a temporary folder, in a file that cells name."""
     place = tmp_path_factory.mktemp("lab")
     found = parameters.load([lab.ROOT / "params" / name for name in EXPERIMENT])
     found |= {"sample_seconds": 2.0, "run": "browser"}
-    return found | {
-        name: str(place / name) for name in ("data_root", "processed_root", "runs_root")
-    }
+    places = {name: str(place / name) for name in ("data_root", "processed_root", "runs_root")}
+    file = place / "browser.yaml"
+    file.write_text(yaml.safe_dump(found | places))
+    return {"params_file": str(file), **places}
 
 
 @pytest.fixture(scope="module")

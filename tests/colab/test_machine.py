@@ -43,7 +43,17 @@ THERE = (
     "opencv-python-headless",
     "requests",
 )
+# Versions that Colab had in August 2026, on Python 3.13; its kernel's packages are old ones.
+PINNED = {
+    "torch": "2.11.0",
+    "numpy": "2.1.3",
+    "pandas": "2.2.3",
+    "ipykernel": "6.17.1",
+    "ipywidgets": "7.7.1",
+    "jupyter_client": "7.4.9",
+}
 PYTHONS = os.environ.get("COLAB_PYTHONS", "python3.12:python3.13").split(":")
+MACHINES = [(python, False) for python in PYTHONS] + [(PYTHONS[-1], True)]
 DRIVE = "MyDrive/affect"
 
 
@@ -123,16 +133,19 @@ class Colab:
         return {one["name"].lower(): one["version"] for one in json.loads(done.stdout)}
 
 
-def interpreter(name: str, place: Path) -> Path:
-    """A Python that has what Colab has."""
+def interpreter(name: str, place: Path, pinned: bool) -> Path:
+    """A Python that has what Colab has: in the newest versions, or in those that Colab had."""
     found = shutil.which(name)
     if not found:
         pytest.skip(f"{name} is not there: COLAB_PYTHONS names interpreters")
-    if subprocess.run([found, "-c", "import torch"], capture_output=True).returncode == 0:
+    has_torch = subprocess.run([found, "-c", "import torch"], capture_output=True).returncode == 0
+    if has_torch and not pinned:
         return Path(found)
     subprocess.run([found, "-m", "venv", str(place)], check=True)
     python = place / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *THERE], check=True)
+    packages = [name for name in THERE if not (pinned and name in PINNED)]
+    packages += [f"{name}=={version}" for name, version in PINNED.items() if pinned]
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
     return python
 
 
@@ -142,11 +155,13 @@ def shown(book) -> str:
 
 
 @pytest.fixture(
-    scope="module", params=PYTHONS, ids=lambda path: Path(path).parent.parent.name or path
+    scope="module",
+    params=MACHINES,
+    ids=lambda one: (Path(one[0]).parent.parent.name or one[0]) + "_pinned" * one[1],
 )
 def colab(request, tmp_path_factory):
     place = tmp_path_factory.mktemp("colab")
-    one = Colab(interpreter(request.param, place / "venv"), place)
+    one = Colab(interpreter(request.param[0], place / "venv", request.param[1]), place)
     one.before = one.freeze()
     data = one.mine / "affect" / "data" / "mine"
     data.mkdir(parents=True)

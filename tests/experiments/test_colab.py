@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -74,6 +75,35 @@ def test_installing_replaces_nothing_and_ends(versions, monkeypatch):
 def test_elsewhere_nothing_is_installed(monkeypatch):
     monkeypatch.setattr(colab.subprocess, "run", lambda *_, **__: pytest.fail("pip was called"))
     assert colab.install() == []
+
+
+def test_colabs_own_kernel_packages_are_never_replaced(versions):
+    there, needs = versions
+    there |= {"ipykernel": "6.17.1", "ipywidgets": "7.7.1", "jupyter-client": "7.4.9"}
+    there |= {"numpy": "2.1.3", "pandas": "2.2.3", "torch": "2.11.0", "papermill": "2.7.0"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    asked = {name.partition(">")[0] for name in colab.lacking(project)}
+    assert not asked & there.keys()
+    assert colab.lacking(["ipykernel>=7", "ipywidgets>=9"]) == []
+    needs["papermill"] = ["jupyter_client>=8"]
+    there["jupyter_client"] = there["jupyter-client"]
+    assert colab.lacking(["papermill"], ["papermill"]) == []
+
+
+@pytest.mark.parametrize("foreign", ["", "__init__.py", "parameters.py"])
+def test_a_folder_called_lib_in_the_working_directory_does_not_stop_the_set_up(foreign, tmp_path):
+    (tmp_path / "lib").mkdir()
+    if foreign:
+        (tmp_path / "lib" / "__init__.py").touch()
+        (tmp_path / "lib" / foreign).touch()
+    (tmp_path / "REPOSITORY").symlink_to(ROOT)
+    code = script().CLONE.format(address="", folder="REPOSITORY") + "\n" + script().SET_UP
+    code += "\nfrom lib import files; print(files.ROOT.name)"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() in ("REPOSITORY", ROOT.name), done.stderr
 
 
 # ---- Drive
@@ -241,7 +271,8 @@ def test_another_address_reaches_readme_badges_and_set_up_cells():
 
 def test_the_set_up_cell_clones_on_colab_only(tmp_path):
     """Elsewhere, without lib, it stops instead of fetching something."""
-    cell = script().SET_UP.format(address="https://github.com/o/r", folder="r")
+    clone = script().CLONE.format(address="https://github.com/o/r", folder="r")
+    cell = f"{clone}\n{script().SET_UP}"
     code = "import subprocess\nsubprocess.run = lambda words, check: print('cloned', *words[4:])\n"
     here = [sys.executable, "-S", "-c"]
     run = {"cwd": tmp_path, "capture_output": True, "text": True, "env": {}}

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 import yaml
 
-from lib import code_digest, runs, store
+from lib import code_digest, grammar, runs, store
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
@@ -227,6 +227,40 @@ def test_an_interrupted_step_is_not_skipped_although_its_old_record_fits(world, 
     world.run("sample_tsav")
     assert world.executed == ["sample_tsav 06"]
     assert "goes on where it stopped" in world.text
+
+
+# ---- notebook 05 without the runner
+
+
+def test_notebook_05_keeps_a_training_with_other_parameters_as_the_runner_does(world, capsys):
+    world.run("sample_tsav")
+    folder = world.runs / "sample_tsav"
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    names = grammar.declared(NOTEBOOKS[4], world.notebooks)
+    p = Params({**{name: values[name] for name in names}, "runs_root": world.runs})
+    assert experiment.begin_training(p, world.notebooks).folder == folder
+    assert capsys.readouterr().out == ""
+    assert (folder / "checkpoints" / "best.pt").is_file()
+    experiment.begin_training(Params({**p, "lr": 0.5}), world.notebooks)
+    told = capsys.readouterr().out
+    assert told == "trained with other parameters: lr; the old run is kept as sample_tsav-1\n"
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
+    assert not (folder / "checkpoints").is_dir()
+    assert (folder / "steps" / f"{NOTEBOOKS[3]}.json").is_file()
+    world.run("sample_tsav", lr=0.5)
+    assert world.executed == ALL[2:]
+
+
+def test_a_run_folder_of_another_parameter_file_is_told(world, capsys):
+    world.run("sample_tsav")
+    p = {"runs_root": world.runs, "run": "sample_tsav", "params_file": "params/a.yaml"}
+    runs.start(NOTEBOOKS[0], p, world.notebooks)
+    runs.start(NOTEBOOKS[0], {**p, "params_file": "params/b.yaml"}, world.notebooks)
+    assert capsys.readouterr().out.endswith(
+        "was made with params/a.yaml, this notebook reads params/b.yaml\n"
+    )
+    runs.start(NOTEBOOKS[0], {**p, "params_file": ""}, world.notebooks)
+    assert runs.parameters(world.runs / "sample_tsav")["params_file"] == "params/b.yaml"
 
 
 # ---- other runs

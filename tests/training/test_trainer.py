@@ -18,6 +18,7 @@ import torch
 from lib import code_digest, metrics, parameters
 from lib.errors import InputError
 from lib.models import checkpoints, device, forward
+from lib.training import duration
 from lib.training import trainer as training_trainer
 from lib.training.trainer import Trainer, schedule
 from tests import tiny_set
@@ -247,6 +248,25 @@ def test_what_no_training_depends_on_may_differ_when_it_goes_on(tiny, tmp_path):
     )
     moved.resume()
     assert moved.state.epoch == 1
+
+
+def test_a_training_that_would_take_too_long_stops_before_anything_is_kept(tiny, tmp_path):
+    with pytest.raises(InputError, match="this training would take") as caught:
+        trainer(tiny, tmp_path, hours_at_most=1e-6).fit()
+    assert "epochs 3" in caught.value.where
+    assert "hours_at_most" in caught.value.expected
+    assert list(tmp_path.iterdir()) == []
+    assert len(trainer(tiny, tmp_path, epochs=1, hours_at_most=0.0).fit()) == 1
+
+
+def test_the_first_twenty_steps_tell_how_long_a_training_takes(monkeypatch):
+    """Steps of 36 s, of which the first, where a network is planned, took minutes."""
+    now = iter([500.0 + 36 * step for step in range(30)])
+    monkeypatch.setattr(duration.time, "monotonic", lambda: next(now))
+    judge = duration.Duration({"hours_at_most": 9.9})
+    told = [judge.step(100 - step, 900) for step in range(1, 26)]
+    assert judge.hours == pytest.approx(10.0)
+    assert [number for number, too_long in enumerate(told, 1) if too_long] == [20]
 
 
 def test_a_training_does_not_go_on_with_an_edited_network(tiny, tmp_path, monkeypatch):

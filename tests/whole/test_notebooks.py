@@ -78,16 +78,30 @@ def test_a_notebook_begins_with_its_one_title_and_says_what_goes_in_and_comes_ou
     assert all(other in texts[0] for other in neighbours if other != name)
 
 
-def test_the_set_up_cell_is_the_same_in_all():
-    first = {code(name)[0].source for name in NOTEBOOKS}
+def test_the_cells_that_clone_and_set_up_are_the_same_in_all():
+    first = {tuple(cell.source for cell in code(name)[:2]) for name in NOTEBOOKS}
     assert len(first) == 1
-    assert "lib" in first.pop()
+    clone, set_up = first.pop()
+    assert "git" in clone
+    assert "lib" in set_up
+
+
+@every_notebook
+def test_set_up_and_check_are_collapsed_and_their_output_is_not(name):
+    """In JupyterLab, and in Colab under a title of one line; papermill keeps both."""
+    clone, set_up, _, check = code(name)[:4]
+    for cell in (clone, set_up, check):
+        assert cell.metadata == {"jupyter": {"source_hidden": True}, "cellView": "form"}
+        assert cell.source.startswith("# @title ")
+    others = [cell for cell in code(name) if cell not in (clone, set_up, check)]
+    assert not [cell for cell in others if "jupyter" in cell.metadata]
 
 
 @every_notebook
 def test_the_set_up_cell_finds_lib_where_nothing_is_installed(name, tmp_path):
     """JupyterLab starts a kernel in notebooks/; nothing but the checkout tells where lib is."""
-    script = code(name)[0].source + "\nfrom lib import files; print(files.ROOT)"
+    cells = "\n".join(cell.source for cell in code(name)[:2])
+    script = cells + "\nfrom lib import files; print(files.ROOT)"
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     # -S: no site-packages, so also no `pip install -e .`
     done = subprocess.run(
@@ -100,7 +114,7 @@ def test_the_set_up_cell_finds_lib_where_nothing_is_installed(name, tmp_path):
 def test_exactly_one_cell_holds_the_parameters_and_nothing_but_declarations(name):
     cells = tagged(name)
     assert len(cells) == 1
-    assert code(name).index(cells[0]) == 1, "after the set-up cell"
+    assert code(name).index(cells[0]) == 2, "after the set-up cell"
     assert all(isinstance(node, ast.AnnAssign) for node in parsed(cells[0]).body)
     found = grammar.parse(cells[0].source, name)
     assert all(declaration.help for declaration in found.values())
@@ -164,7 +178,7 @@ def test_all_parameters_stand_together_in_the_same_order():
     order = {}
     for name in NOTEBOOKS:
         places = {parameter: place for place, parameter in enumerate(grammar.declared(name))}
-        assert next(iter(places)) == "run"
+        assert list(places)[:2] == ["params_file", "run"]
         order[name] = places
     places_first = ["data_root", "processed_root", "runs_root"]
     for places in order.values():
@@ -202,7 +216,7 @@ def test_cells_are_short_and_lines_fit_the_page(name):
     for number, cell in enumerate(code(name)):
         lines = cell.source.splitlines()
         # Set-up, parameters and check come first, the same way in all six.
-        assert len(lines) <= LONGEST or number < 3, cell.source
+        assert len(lines) <= LONGEST or number < 4, cell.source
         assert max(map(len, lines)) <= 100
         assert lines[-1].strip()
 
@@ -229,7 +243,7 @@ def test_no_cell_decides_by_the_name_of_a_method(name):
 
 @every_notebook
 def test_the_parameters_are_checked_right_after_their_cell(name):
-    cell = code(name)[2].source
+    cell = code(name)[3].source
     assert f'parameters.check("{name}", globals())' in cell
 
 
@@ -245,8 +259,8 @@ def test_the_last_cell_says_what_comes_next(name):
 @every_notebook
 def test_every_step_is_introduced_by_a_sentence(name):
     kinds = "".join(cell.cell_type[0] for cell in notebook(name).cells)
-    assert kinds.startswith("mccc"), "title, then set-up, parameters, check"
-    assert "ccc" not in kinds[4:], "no more than two cells of code without a word between them"
+    assert kinds.startswith("mcccc"), "title, then clone, set-up, parameters, check"
+    assert "ccc" not in kinds[5:], "no more than two cells of code without a word between them"
     assert kinds.count("m") >= 5
 
 
@@ -501,6 +515,6 @@ def test_a_typo_and_a_wrong_type_are_refused_by_the_check_cell_with_what_was_mea
     assert 'lr: "1e-4" is text where a number belongs: write 1.0e-4' in told
     executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     counts = [cell.execution_count for cell in executed.cells if cell.cell_type == "code"]
-    assert sum(count is not None for count in counts) <= 4, (
-        "set-up, parameters, injected, check; nothing after it"
+    assert sum(count is not None for count in counts) <= 5, (
+        "clone, set-up, parameters, injected, check; nothing after it"
     )

@@ -75,9 +75,12 @@ def plan(
     points = sweeps_grid.points(values, name)
     found: dict[str, Experiment] = {}
     problems: dict[str, str] = {}
+    # Whoever starts a sweep has counted its hours.
+    unlimited = {"hours_at_most": "0"} if "hours_at_most" in known else {}
     for point in points:
         try:
-            planned = experiment.plan(files, _merged(overrides, point), notebooks, library)
+            own = {**unlimited, **_merged(overrides, point)}
+            planned = experiment.plan(files, own, notebooks, library)
         except InputError as error:
             problems.setdefault(str(error), point.name)
             continue

@@ -1,0 +1,56 @@
+"""How long a training will take, by its first real steps; too long a one does not begin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ..errors import InputError
+from ..parallel.progress import span
+
+STEPS = 20  # real steps by which it is judged; the first one, which also plans, is not counted
+SHOWN = ("width", "face_size", "audio_seconds", "batch_size", "epochs", "workers", "device")
+OPTIONS = ("frame_step", "tasks")  # of a recipe, where it has them
+
+
+class Duration:
+    """Counts the steps of one call of `Trainer.fit`; `steps` is called after each.
+
+    params : of the training; `hours_at_most` is the limit in h, 0 for none.
+    """
+
+    def __init__(self, params: Mapping):
+        self.params, self.limit = params, float(params.get("hours_at_most", 0.0))
+        self.count, self.began = 0, 0.0
+        self.hours = 0.0  # what the whole training will take, once it is known
+
+    def step(self, left: int, later: int) -> bool:
+        """Note a step; `left` are still to come in this epoch, `later` in the following ones.
+
+        Whether the training will take too long: judged once, after `STEPS` steps or at the end of
+        the first epoch, before anything of it is kept.
+        """
+        self.count += 1
+        now = time.monotonic()
+        if self.count == 1:
+            self.began = now
+        judged = bool(self.hours)
+        if judged or self.count == 1 or (self.count < STEPS and left):
+            return False
+        seconds = (now - self.began) / (self.count - 1)
+        self.hours = seconds * (self.count + left + later) / 3600
+        return bool(self.limit) and self.hours > self.limit
+
+    def refusal(self) -> InputError:
+        """The error that names the time, the limit and the parameters that make it so."""
+        own = [f"{name} {self.params[name]}" for name in SHOWN if name in self.params]
+        options = self.params.get("options", {})
+        own += [f"{name} {options[name]}" for name in OPTIONS if name in options]
+        return InputError(
+            f"this training would take {span(3600 * self.hours)}, by the time of its first "
+            f"{self.count} steps on this machine; nothing was trained",
+            where=", ".join(own),
+            expected=f"at most {self.limit:g} h (`hours_at_most`)",
+            todo="a smaller `width`, fewer `epochs`, a larger `frame_step`, another machine; or "
+            "hours_at_most 0 for no limit",
+        )
