@@ -13,6 +13,7 @@ import click
 
 from .errors import InputError
 from .experiments.clip_commands import clips
+from .experiments.options import overrides as overrides_option
 from .experiments.sweeps.commands import sweep
 from .files import ROOT
 
@@ -44,9 +45,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
-)
+@overrides_option()
 @click.option("--from", "start", default="", metavar="NN", help="First notebook, for example 03.")
 @click.option("--to", "stop", default="", metavar="NN", help="Last notebook.")
 def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> None:
@@ -70,14 +69,7 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
     metavar="OVERLAY",
     help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.",
 )
-@click.option(
-    "-p",
-    "overrides",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Set one parameter of all.",
-)
+@overrides_option("Set one parameter of all.")
 def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple) -> None:
     """Execute several experiments, each FILE one: what fails is named at the end and does not stop
     the others.
@@ -214,9 +206,7 @@ def merge(
 
 @main.command("export-labels")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
-)
+@overrides_option()
 @click.option(
     "--out",
     default=None,
@@ -267,9 +257,7 @@ def export_labels(
 
 @main.command("export-audio")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
-)
+@overrides_option()
 @click.option(
     "--out",
     default=None,

@@ -131,8 +131,10 @@ def _yaml(text: str, where: object) -> object:
 
 
 def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
-    """Raw values of parameter files, later ones winning, then of ``-p name value`` overrides (YAML
-    scalars).
+    """Raw values of parameter files, later ones winning, then of ``-p name value`` overrides.
+
+    An override is read by its declared type: where that is text, every sign counts as it stands
+    (``# 2``, ``@me``, ``no``); everything else is YAML.
 
     ``options`` are merged name by name, so that an overlay can set one of them; everything else is
     replaced.
@@ -146,9 +148,17 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
-    read = {name: _yaml(text, f"-p {name}") for name, text in (overrides or {}).items()}
-    levels.append({name: "" if value is None else value for name, value in read.items()})
+    levels.append({name: _override(name, text) for name, text in (overrides or {}).items()})
     return merged(levels, ("options",))
+
+
+def _override(name: str, text: str) -> object:
+    """The value of ``-p name text``; two quotes with nothing between them are the empty text."""
+    declaration = all_declared().get(name)
+    if declaration is not None and declaration.type == "str":
+        return "" if text in ('""', "''") else text
+    value = _yaml(text, f"-p {name}")
+    return "" if value is None else value
 
 
 def _text(path: Path) -> str:

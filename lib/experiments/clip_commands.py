@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ..errors import InputError
+from . import options
 
 FAILED, LOST = 1, 3
 
@@ -37,14 +38,7 @@ def _files(command):
         )
 
     for option in (
-        click.option(
-            "-p",
-            "overrides",
-            nargs=2,
-            multiple=True,
-            metavar="NAME VALUE",
-            help="Set one parameter, as -p clip_length 300.",
-        ),
+        options.overrides("Set one parameter, as -p clip_length 300."),
         click.option(
             "--seconds",
             type=click.FloatRange(0, min_open=True),

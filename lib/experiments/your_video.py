@@ -22,8 +22,8 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     """Show what is in `video_path` (a recording, or a folder of them); where that is empty, a list
     of the recordings at hand and an upload.
 
-    p : checked parameters of notebook ``your_video``. say : called with the words. Raises InputError for a path that holds no
-        recording.
+    p : checked parameters of notebook ``your_video``. say : called with the words. Raises
+        InputError for a path that holds no recording.
     """
     if p["video_path"]:
         for video in recordings_in(p["video_path"]):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from .. import options
+
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="FILES… --grid NAME=VALUES…")
@@ -18,14 +20,7 @@ import click
     metavar="NAME=VALUES…",
     help="Parameters and their values: fold=0..5 emotion=valence,arousal",
 )
-@click.option(
-    "-p",
-    "overrides",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Set one parameter of all points.",
-)
+@options.overrides("Set one parameter of all points.")
 @click.option(
     "--cluster",
     default="local",

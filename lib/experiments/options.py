@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from .. import parameters
+
+
+def overrides(help: str = "Set one parameter.") -> Callable:
+    """The option ``-p NAME VALUE``: pairs of texts, paths counted from where the person stands."""
+    words = f"{help} Paths count from the folder you are in."
+    return click.option(
+        "-p",
+        "overrides",
+        nargs=2,
+        multiple=True,
+        metavar="NAME VALUE",
+        help=words,
+        callback=lambda context, option, pairs: from_here(pairs),
+    )
+
+
+def from_here(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The pairs with absolute paths where a parameter names a folder or file, and where a run may
+    also be a file that is there.
+    """
+    places = parameters.of_groups(parameters.all_declared(), ["place"])
+    return tuple(
+        (name, _absolute(text) if name in places or Path(text).is_file() else text)
+        for name, text in pairs
+    )
+
+
+def _absolute(text: str) -> str:
+    return str(Path.cwd() / Path(text).expanduser()) if text.strip("\"'") else ""
