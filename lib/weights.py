@@ -453,22 +453,39 @@ def _continue(address: str, part: Path, progress: Callable | None) -> bool:
     return not total or there == total
 
 
-def provide(place: Path) -> None:
+def provide(place: Path) -> str:
     """See that a file that the registry knows by its file name is there, and the right one;
     download it if need be.
 
-    For files that it does not know, and files that are there, nothing is done.
+    For files that it does not know, and files that are there, nothing is done. Returns the sentence
+    that says what was fetched, "" for nothing.
     """
     place = Path(place)
     known = _of_file(place)
-    if known and not all(path(name, place.parent).is_file() for name in (known.name, *known.parts)):
-        get(known.name, place.parent)
+    if known is None:
+        return ""
+    absent = [
+        each
+        for each in (known, *map(entry, known.parts))
+        if not path(each.name, place.parent).is_file()
+    ]
+    if not absent:
+        return ""
+    get(known.name, place.parent)
+    size = sum(each.size for each in absent) / 1e6
+    return f"fetched {known.name} ({size:.2f} MB; licence: {known.licence}) from {known.source}"
 
 
 def can_be_fetched(place: Path) -> bool:
     """Whether the registry knows a file by its name, and an address that gives it."""
     known = _of_file(Path(place))
     return known is not None and bool(known.url)
+
+
+def name_of(place: Path) -> str:
+    """The registry's name of a file, "" where it knows none."""
+    known = _of_file(Path(place))
+    return known.name if known else ""
 
 
 def verify(place: Path) -> None:

@@ -75,6 +75,7 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     Raises InputError for a file without pictures, and where the face detector cannot be had.
     """
     video, info = Path(video), recordings.probe(Path(video))
+    fetch(params)
     store = speakers_video.video_store(video, params, folder)
     row = speakers_video.video_row(video, info)
     faces = _faces(row, params, store)
@@ -93,11 +94,21 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     return People(video, table, notes, (file, *files))
 
 
+def fetch(params: Mapping) -> list[str]:
+    """See that the published networks that this needs are there; the sentences about what was
+    fetched. Raises InputError with the command where one cannot be had.
+    """
+    root = Path(params["weights_root"])
+    names = (face_arrays.DETECTOR, expression_arrays.NETWORK)
+    places = [weights.path(name, root) for name in names]
+    if not params.get("fetch_weights", True):
+        return [str(weights.find(name, root)) for name in names][:0]
+    return [told for told in map(weights.provide, places) if told]
+
+
 def _faces(row: Mapping, params: Mapping, store: Store):
     """The request for the expression network's numbers of all faces, made if need be."""
     root = store.weights_root or Path("weights")
-    weights.provide(weights.path(face_arrays.DETECTOR, root))
-    weights.provide(weights.path(expression_arrays.NETWORK, root))
     crop = params.get("expression_crop", expression_arrays.CROPS[0])
     faces = request("track_face_api", expression_arrays.files(crop, root), crop=crop)
     device = speakers_arrays.device_of(params)

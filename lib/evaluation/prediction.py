@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from .. import trials
+from ..arrays import locate
 from ..files import write_text
 from ..models import forward
 from ..speakers import arrays
@@ -113,7 +114,16 @@ def prediction_table(
     )
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
-    return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
+    remarks = [trials.SYNTHETIC_NOTE if predictor.synthetic else "", _about_faces(recipe, trial)]
+    told = "; ".join(filter(None, remarks))
+    return table.assign(note=told) if told else table
+
+
+def _about_faces(recipe, trial: str) -> str:
+    """What must be said of a trial's faces, for example that nobody could look for any."""
+    if recipe.store is None or not recipe.uses_video:
+        return ""
+    return locate(recipe.trial(trial), request("face_valid"), recipe.store).note
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:

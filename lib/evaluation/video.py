@@ -118,7 +118,7 @@ def who(predictor: Predictor, trial: str) -> str:
     face = arrays.locate(row, request("face_valid"), place)
     if face.request.parameters.get("faces") != "detect":
         return face.note or "faces: " + (
-            "the crops given" if row["crops_dir"] else "the centre of the picture"
+            "the crops given" if row["crops_dir"] else "the centre of the picture, as asked for"
         )
     found = persons.find(np.asarray(arrays.read(row, request("tracks"), place)))
     if not found:

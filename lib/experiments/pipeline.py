@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from .. import runs
+from .. import runs, weights
 from ..errors import InputError
-from ..files import ROOT, YOUR_VIDEO, short
+from ..files import ROOT, YOUR_VIDEO, resolve, short
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
@@ -197,6 +197,7 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     """
     run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
     say(f"{run.name}  ({', '.join(map(short, experiment.files))})")
+    _fetch(experiment, say)
     if TRAIN in steps and (reason := experiments_experiment.other_training(experiment)):
         _set_aside(experiment, reason, say)
     done = [
@@ -207,6 +208,18 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
         say(f"  report: {short(report.write(run))}")
     say(f"  all in {clock(time.monotonic() - began)}: {short(run.folder)}")
     return _lost(run, say)
+
+
+def _fetch(experiment: Experiment, say: Callable) -> None:
+    """Get the published networks that an experiment names as files and that are absent, a line
+    each; raises InputError with the command where that cannot be done.
+    """
+    named = [experiment.values.get(name, "") for name in ("predict_run", "speaker_run")]
+    for file in (resolve(text) for text in named if text):
+        if weights.can_be_fetched(file) and not file.is_file():
+            if not experiment.values.get("fetch_weights", True):
+                weights.find(weights.name_of(file), file.parent)
+            say(f"  {weights.provide(file)}")
 
 
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:

@@ -25,6 +25,8 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     p : checked parameters of notebook ``your_video``. say : called with the words. Raises
         InputError for a path that holds no recording.
     """
+    for line in people.fetch(p):
+        say(line)
     if p["video_path"]:
         for video in recordings_in(p["video_path"]):
             show(video, p, say)

@@ -1,10 +1,11 @@
 """What the store holds of a person's face, and where it comes from: the data set's crops,
-detection, or the centre.
+detection, the centre, or nothing.
 
 A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial
 is decided here, by the store's `faces` (the parameter of that name), and stands in the array's
-parameters, so that variants live side by side: none for crops; ``faces: centre``; ``faces: detect``
-with the person, and the detector where that is not the usual one. What was detected, with what and
+parameters, so that variants live side by side: none for crops; ``faces: centre``; ``faces: none``
+where a detector is wanted and there is none: no frame has a face; ``faces: detect`` with the
+person, and the detector where that is not the usual one. What was detected, with what and
 how, is in the fingerprint of `tracks`, which all people of a video share.
 """
 
@@ -27,10 +28,10 @@ from . import alignment, crops, detection, faces, persons, tracking, tsav
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
 PIXELS = 16  # side of the pictures that the trivial predictors see
+NONE = "none"  # what `faces: auto` means where there is no detector
 NO_DETECTOR = (
-    "no face detector: the centre of the picture was taken; `python -m lib weights get yunet` "
-    "gets it, then "
-    "run 02 again"
+    "no face detector: no frame counts as one with a face; `python -m lib weights get yunet` gets "
+    "it, then run 02 again"
 )
 
 
@@ -48,7 +49,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     choice = _choice(trial, wanted, own, place)
     if detector := detector_of(choice):
         return _detected(trial, wanted.name, own, place, detector)
-    return request(wanted.name, **own, **({"faces": choice} if choice == "centre" else {}))
+    return request(wanted.name, **own, **({"faces": choice} if choice in ("centre", NONE) else {}))
 
 
 def detector_of(choice: str) -> str:
@@ -61,7 +62,7 @@ def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
     if choice == "auto":
         if trial["crops_dir"]:
             return "crops"
-        return "detect" if _can_detect(trial, wanted.name, own, place) else "centre"
+        return "detect" if _can_detect(trial, wanted.name, own, place) else NONE
     if choice not in (*CHOICES, *detection.DETECTORS):
         raise InputError(
             f"faces: {choice}",
@@ -129,7 +130,7 @@ def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
     taken then.
     """
     choice = wanted.parameters.get("faces", place.faces)
-    if place.weights_root is None:
+    if place.weights_root is None or not place.fetch:
         return
     if detector := detector_of(choice):
         for file in _files(detector, place).values():
@@ -156,13 +157,23 @@ def detector(table, place: Store) -> list[Path]:
     return list(_files(name, place).values()) if name and place.weights_root is not None else []
 
 
+def fetch(table, place: Store) -> str:
+    """Download the detector if the faces of any trial of a table depend on it and it is absent.
+
+    Returns the sentence about it, also of what could not be had; "" where there is nothing to say.
+    """
+    told = []
+    for file in detector(table, place):
+        try:
+            told.append(weights.provide(file) if place.fetch or file.is_file() else NO_DETECTOR)
+        except weights.AbsentError as error:
+            told.append(f"{NO_DETECTOR} ({error.what})")
+    return "; ".join(filter(None, told))
+
+
 def note(resolved: Request, place: Store) -> str:
     """What a report must say of the choice that was made; "" for nothing."""
-    return (
-        NO_DETECTOR
-        if resolved.parameters.get("faces") == "centre" and place.faces == "auto"
-        else ""
-    )
+    return NO_DETECTOR if resolved.parameters.get("faces") == NONE else ""
 
 
 # ---- opening them
@@ -196,6 +207,8 @@ def sources(trial: Mapping, wanted: Request) -> dict:
             "tracks": request("tracks", wanted.files, **other),
             "time": request("time"),
         }
+    if choice == NONE and wanted.name != "pixels":
+        return {"time": request("time")}
     inputs = _crops(trial) if choice == "crops" else {"video": trial["video_path"]}
     return {**inputs, "time": request("time")}
 
@@ -304,7 +317,7 @@ def make_face(inputs, parameters, create, device) -> None:
             lfan_rows.fill_faces(out, inputs["crops"], inputs.get("annotation"))
         elif "crops" in inputs:
             faces.fill_from_crops(out, inputs["crops"])
-        else:
+        elif "video" in inputs:
             faces.fill_from_video(out, inputs["video"])
 
 
@@ -320,7 +333,7 @@ def make_valid(inputs, parameters, create, device) -> None:
         rule = tsav if inputs["crops"].suffix == tsav.SUFFIX else faces
         valid = rule.valid_rows(inputs["crops"], n_frames)
     else:
-        valid = np.ones(n_frames, bool)
+        valid = np.full(n_frames, "video" in inputs)
     with create((n_frames,), bool, note=remark) as out:
         out[...] = valid
 

@@ -62,7 +62,8 @@ def resolve(trial: Mapping, asked: Request, place: Store) -> Request:
 
 def prepare(trial: Mapping, asked: Request, place: Store) -> None:
     """Fetch the networks and the face detector when they are needed for the first time."""
-    weights.provide(weights.path(NETWORK, place.weights_root or Path("weights")))
+    if place.fetch:
+        weights.provide(weights.path(NETWORK, place.weights_root or Path("weights")))
     arrays.prepare(trial, request("face_valid"), place)
 
 
@@ -78,7 +79,7 @@ def sources(trial: Mapping, asked: Request) -> dict:
         other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
         rows = request("track_face_api", asked.files, crop=asked.parameters["crop"], **other)
         return {"rows": rows, "tracks": request("tracks", **other), **base}
-    if choice == "centre":
+    if choice in ("centre", arrays.NONE):
         return base
     if not Path(trial["crops_dir"]).suffix:
         return {"crops": trial["crops_dir"], **asked.files, **base}

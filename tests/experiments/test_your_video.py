@@ -64,6 +64,9 @@ def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_pat
     assert [name for name, _ in names.options] == ["dragged.mp4", "new.mp4"]
 
 
-def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys):
+def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys, monkeypatch):
+    monkeypatch.setattr(your_video.people, "fetch", lambda p: ["fetched a network"])
     your_video.start({"video_path": "", "videos_path": "x"}, print)
-    assert "video_path is empty" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "fetched a network" in out
+    assert "video_path is empty" in out

@@ -5,9 +5,11 @@ apart.
 import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib import arrays as arrays_module
@@ -176,15 +178,42 @@ def test_the_digest_knows_the_detector_its_parameters_and_its_file(film, tmp_pat
     assert len({first, second, third}) == 3
 
 
-def test_without_the_detectors_file_auto_takes_the_centre_and_says_so(film, tmp_path):
+def test_without_the_detectors_file_no_frame_has_a_face_and_that_is_said(film, tmp_path):
     store = open_store(film, tmp_path, "auto", "nowhere")
-    row = arrays_module.make(trial(), FACE, store)
+    row, valid = arrays_module.make_all(trial(), [FACE, VALID], store)
     assert "no face detector" in row["note"]
-    assert arrays_module.locate(trial(), FACE, store).request.parameters["faces"] == "centre"
+    assert "no face detector" in valid["note"]
+    assert not arrays_module.read(trial(), VALID, store).any()
+    assert not np.any(arrays_module.read(trial(), FACE, store))
+    assert arrays_module.locate(trial(), FACE, store).request.parameters["faces"] == "none"
     assert (
         "note"
         not in arrays_module.make(trial(), FACE, open_store(film, tmp_path, "centre"))["note"]
     )
+
+
+def test_when_the_detector_arrives_its_arrays_are_made_anew_and_not_mixed(film, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    store = Store(tmp_path, "films", film, "auto", folder, fetch=False)
+    before = arrays_module.make(trial(), VALID, store)
+    name = weights.REGISTRY["yunet"].file
+    shutil.copy(film / "weights" / name, folder / name)
+    after = arrays_module.make(trial(), VALID, store)
+    assert (before["state"], after["state"]) == ("made", "made")
+    assert before["path"] != after["path"]
+    assert arrays_module.read(trial(), VALID, store).any()
+
+
+def test_the_detector_is_fetched_once_for_a_table_or_its_command_is_named(
+    film, tmp_path, monkeypatch
+):
+    table = pd.DataFrame([trial()])
+    store = Store(tmp_path, "films", film, "auto", tmp_path / "weights")
+    monkeypatch.setattr(weights, "provide", lambda file: f"fetched {file.name}")
+    assert arrays.fetch(table, store).startswith("fetched face_detection_yunet")
+    assert "weights get yunet" in arrays.fetch(table, replace(store, fetch=False))
+    assert arrays.fetch(table.assign(crops_dir="crops"), store) == ""
 
 
 def test_without_the_detectors_file_detect_says_which_file_goes_where(film, tmp_path):

@@ -34,8 +34,8 @@ class Point:
     values: Mapping[str, object]
 
     def overrides(self) -> dict[str, str]:
-        """The same as ``-p name value``: texts as they are, else YAML; options are merged with those
-        of the file.
+        """The same as ``-p name value``: texts as they are, else YAML; options are merged with
+        those of the file.
         """
         plain: dict = {
             name: value for name, value in self.values.items() if not name.startswith(OPTION)

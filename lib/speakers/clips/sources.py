@@ -161,7 +161,8 @@ def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.
 
     try:
         wanted = request("face_valid")
-        if arrays.locate(trial, wanted, place).request.parameters.get("faces") == "centre":
+        choice = arrays.locate(trial, wanted, place).request.parameters.get("faces")
+        if choice in ("centre", "none"):
             faults.append(
                 f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)"
             )
