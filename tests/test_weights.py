@@ -235,6 +235,37 @@ def test_the_command_line_lists_and_fetches(server, tmp_path):
     assert call(main, ["weights", "get", "nonsense", "--root", str(tmp_path)]).exit_code == 2
 
 
+class Folder(http.server.SimpleHTTPRequestHandler):
+    """Gives the files of the shared folder."""
+
+    def __init__(self, *words):
+        super().__init__(*words, directory=str(shared("weights/face_api")))
+
+    def log_message(self, *words):
+        pass
+
+
+def test_the_expression_network_comes_with_its_four_files_and_both_notices(tmp_path):
+    with http.server.HTTPServer(("127.0.0.1", 0), Folder) as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        got = weights.get("face_api", tmp_path, f"http://127.0.0.1:{running.server_port}/")
+        running.shutdown()
+    files = {weights.entry(name).file for name in ("face_api", *weights.entry("face_api").parts)}
+    assert got.name in files
+    assert {path.name for path in tmp_path.iterdir()} == {*files, "LICENSE.face_api"}
+    notice = (tmp_path / "LICENSE.face_api").read_text()
+    assert "Vladimir Mandic" in notice
+    assert "Vincent Mühler" in notice
+
+
+def test_what_was_fetched_is_said_in_one_line_and_only_then(server, tmp_path, monkeypatch):
+    known = dataclasses.replace(weights.REGISTRY["known"], url=server.url, size=300_000)
+    monkeypatch.setitem(weights.REGISTRY, "known", known)
+    told = weights.provide(tmp_path / "known.bin")
+    assert told == "fetched known (0.30 MB; licence: none) from somewhere"
+    assert weights.provide(tmp_path / "known.bin") == ""
+
+
 def test_a_name_that_is_registered_twice_is_refused():
     one = weights.Weights("net", "net.pt", "a network", "MIT", "somewhere")
     with pytest.raises(InputError, match="net are registered twice"):
