@@ -12,7 +12,7 @@ import yaml
 
 from .. import runs
 from ..errors import InputError
-from ..files import ROOT, short
+from ..files import ROOT, safe_name, short
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
@@ -238,7 +238,8 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     """
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
-    target = experiment.run.path("videos", Path(experiment.video).stem, f"{PREDICT}.ipynb")
+    folder = safe_name(Path(experiment.video).stem)
+    target = experiment.run.path("videos", folder, f"{PREDICT}.ipynb")
     execute(
         experiment.notebooks / f"{PREDICT}.ipynb",
         target,
