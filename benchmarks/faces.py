@@ -2,8 +2,8 @@
 
 The clip is one of the shared recordings (640×360, one face, 20 s), played as often as the length
 asks for; 1280×720 is the same, scaled up. Every length runs in a process of its own, which reports
-the most memory that it ever held. Needs ../shared/media and ../shared/weights; about six minutes on
-two cores.
+the most memory that it ever held. Needs the recordings and weights that the tests use
+(tests/shared_files.py); about six minutes on two cores.
 """
 
 from __future__ import annotations

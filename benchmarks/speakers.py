@@ -9,7 +9,8 @@ taken; its largest sample beside the clip's; its level beside the clip's largest
 for most. All of them count noise before and after the sentence, where nobody speaks; so the frames
 of words stand beside them for the one recording that has an alignment. Mismatched: with the sound
 of the next one. Running means of the scores bring back what silence costs: rows of their own. Every
-length of video is worked on by a process of its own. Needs ../shared/media and ../shared/weights.
+length of video is worked on by a process of its own. Needs the recordings and weights that the
+tests use (tests/shared_files.py).
 """
 
 from __future__ import annotations

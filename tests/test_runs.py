@@ -109,6 +109,7 @@ def test_a_record_says_what_a_step_was_made_from_and_what_it_made(run, tmp_path)
     assert set(record["code"]) == {
         f"{STEP}.ipynb",
         "lib/__init__.py",
+        "lib/files.py",
         "lib/store.py",
         "lib/errors.py",
     }
@@ -251,7 +252,7 @@ def test_imports_are_found_anywhere_in_a_source(line, reached):
 
 def test_reachable_modules_include_packages_and_what_they_import():
     names = {path.name for path in code_digest.reachable({"lib.store.fingerprint"})}
-    assert names == {"__init__.py", "store.py", "errors.py"}
+    assert names == {"__init__.py", "store.py", "errors.py", "files.py"}
 
 
 @pytest.fixture

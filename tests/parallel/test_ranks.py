@@ -105,6 +105,7 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, t
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
 
 
+@pytest.mark.slow  # six processes
 def test_a_training_that_was_stopped_goes_on_in_another_number_of_processes(tiny, alone, tmp_path):
     folder = tmp_path / "changed"
     _, statuses = train(tiny, folder, 2, stop=101)
@@ -192,6 +193,7 @@ print("trained by", one.rank)
 run.record([], [])"""
 
 
+@pytest.mark.slow  # notebooks under torchrun
 def test_torchrun_lets_the_first_process_write_and_the_others_help_in_training(tmp_path):
     """Two trainings one after the other: sample_jca builds on sample_tsav, which is not there."""
     world = World(tmp_path)

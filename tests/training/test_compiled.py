@@ -26,6 +26,7 @@ def tiny(tmp_path_factory):
     return tiny_set.make(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.mark.slow  # a minute of g++
 @needs_compiler
 def test_a_compiled_network_learns_and_predicts_the_same(tiny, tmp_path):
     """Without dropout, which draws other numbers there; one batch an epoch, as each size is

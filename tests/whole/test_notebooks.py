@@ -199,10 +199,11 @@ def test_every_name_of_a_notebook_is_imported_or_defined_in_it(name):
 
 @every_notebook
 def test_cells_are_short_and_lines_fit_the_page(name):
-    for cell in code(name):
+    for number, cell in enumerate(code(name)):
         lines = cell.source.splitlines()
-        assert len(lines) <= LONGEST or cell in tagged(name), cell.source
-        assert max(map(len, lines)) <= 120
+        # Set-up, parameters and check come first, the same way in all six.
+        assert len(lines) <= LONGEST or number < 3, cell.source
+        assert max(map(len, lines)) <= 100
         assert lines[-1].strip()
 
 
@@ -229,7 +230,7 @@ def test_no_cell_decides_by_the_name_of_a_method(name):
 @every_notebook
 def test_the_parameters_are_checked_right_after_their_cell(name):
     cell = code(name)[2].source
-    assert f'params.check("{name}", globals())' in cell
+    assert f'parameters.check("{name}", globals())' in cell
 
 
 @every_notebook
@@ -412,6 +413,7 @@ def test_executed_notebooks_carry_the_sentence_about_sample_networks(world):
         assert trials.SYNTHETIC_NOTE in executed
 
 
+@pytest.mark.slow  # twelve kernels, a face network and a fusion network
 def test_a_run_that_learns_one_emotion_says_so_and_leaves_the_other_out(world):
     status, said = world.run("sample_lfan", emotion="valence")
     assert status == 0, said

@@ -13,6 +13,8 @@ from lib.datasets.samples import affect
 from lib.evaluation import baselines
 from tests.shared_files import shared
 
+pytestmark = pytest.mark.slow  # the whole default set, every face of it
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
