@@ -11,8 +11,8 @@ import pandas as pd
 
 from .. import arrays
 from ..errors import InputError
-from ..files import named
 from ..faces import persons
+from ..files import named
 from ..labels import official
 from ..media import recordings, writing
 from ..speakers import overlay

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import arrays, trials
 from ..errors import InputError
-from ..files import named
 from ..faces import persons
+from ..files import named
 from ..media import recordings
 from ..speakers import arrays as speakers_arrays
 from ..speakers import video

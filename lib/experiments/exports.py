@@ -187,5 +187,7 @@ def export_labels(
             shown = official.to_csv_table(name, rows, index_column)
         else:
             shown = official.test_table(name, len(rows), index_column)
-        written.append(official.write_csv(shown, files.named(folder / trial["split"], name, ".csv")))
+        written.append(
+            official.write_csv(shown, files.named(folder / trial["split"], name, ".csv"))
+        )
     return written

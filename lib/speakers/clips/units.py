@@ -21,8 +21,8 @@ import pandas as pd
 
 from ... import store
 from ...errors import InputError
-from ...files import named
 from ...faces import speaker_crops
+from ...files import named
 from ...media import pictures
 
 SCHEMA = "avclip/1"
