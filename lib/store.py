@@ -294,8 +294,8 @@ class Store:
 
     `faces` is what a request for a face means (auto, crops, detect, centre; see
     `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
-    `label_delay` (s), `label_resample` and `label_rate` (Hz) say what a request for labels means
-    (`lib.labels.arrays`).
+    `label_delay` (s), `label_resample`, `label_rate` (Hz) and `label_range` say what a request for
+    labels means (`lib.labels.arrays`).
     """
 
     processed_root: Path
@@ -306,6 +306,7 @@ class Store:
     label_delay: float = 0.0
     label_resample: str = "linear"
     label_rate: float = 0.0
+    label_range: tuple[float, ...] = ()
 
     @property
     def folder(self) -> Path:

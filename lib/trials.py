@@ -41,7 +41,6 @@ COLUMNS = {
 # whose name these stand is written with `CODES` in their place.
 JOINED, ROWS = "|", "::"
 CODES = {"%": "%25", JOINED: "%7C", ROWS: "%3A%3A"}
-ALL = "*"  # all rows of a table, each where its own time column says
 
 
 def label_column(files: Iterable[str], rows: str = "") -> str:
@@ -130,7 +129,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
         outside = [
             path
             for path in trials[column]
-            if any(_leaves_root(part, column) for part in _parts(path, column))
+            if any(leaves_root(part, column) for part in _parts(path, column))
         ]
         if outside:
             raise InputError(
@@ -171,7 +170,8 @@ def _parts(path: str, column: str) -> list[str]:
     return label_files(path)[0] if column in LABELS else [path]
 
 
-def _leaves_root(path: str, column: str) -> bool:
+def leaves_root(path: str, column: str = "") -> bool:
+    """Whether a path would lead out of the data root, on this system or on another one."""
     absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
     return ".." in PureWindowsPath(path).parts or (absolute and column != "crops_dir")
 

@@ -50,6 +50,7 @@ def store(params) -> Store:
         params.get("label_delay", 0.0),
         params.get("label_resample", "linear"),
         params.get("label_rate", 0.0),
+        tuple(params.get("label_range", ())),
     )
 
 
@@ -71,7 +72,8 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     """Trial table and check report of the data set that the parameters mean."""
     name, root = locate(params)
     if params.dataset == "folder":
-        return folder.find(root, name, progress)
+        ours = [Path(params.processed_root), Path(params.runs_root)]
+        return folder.find(root, name, progress, ours)
     if params.dataset not in (
         *SPEAKING,
         "sample",

@@ -282,7 +282,9 @@ def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faul
         if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
             continue  # such a file is read against the frames of its video, which does not decode
         path = place.data_root / files[0]
-        if len(files) > 1 or faults.attempt(tables.form, path) not in ("official", ""):
+        if len(files) > 1 or faults.attempt(tables.form, path) != "official":
+            if times is None:
+                continue
             counts += _table(
                 trial, kind, [place.data_root / file for file in files], place, times, faults
             )
@@ -309,7 +311,11 @@ def _table(
     """Labels in a form of one's own, read as notebook 04 will."""
     told = labels_arrays.resolve(trial, request(kind), place).parameters
     found = faults.attempt(labels_arrays.read, paths, kind, times, told)
-    return [] if found is None else [f"{kind} ({found[1]})"]
+    if found is None:
+        return []
+    for note in found[2].get(labels_arrays.MENDED, ()):
+        faults.add("warning", note, "read so", paths[0], todo="nothing, if that is right")
+    return [f"{kind} ({found[1]})"]
 
 
 def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from . import kinds
 
 if TYPE_CHECKING:
     import av
@@ -55,6 +56,7 @@ def opened(path: Path):
             expected="a recording",
             todo="copy or download it again",
         )
+    kinds.refuse_text(path)
     try:
         container = av.open(str(path))
     except av.error.FFmpegError as error:
