@@ -82,6 +82,11 @@ def joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def suffix(path: str) -> str:
+    """The end of a file's name, in small letters: ``.mp4``."""
+    return os.path.splitext(path)[1].lower()
+
+
 def split(path: str) -> tuple[str, str]:
     """(folder, name) of a relative path; the folder of what lies in the root is ""."""
     folder, _, name = path.rpartition("/")
@@ -100,7 +105,8 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
     places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
     found = Contents(root)
     for entry in walk(root, lambda path: _closed(root, path, places)):
-        legal = is_unicode(entry.path) and not trials.leaves_root(entry.path)
+        foreign = "\\" in entry.path or ":" in entry.path
+        legal = is_unicode(entry.path) and not (foreign and trials.leaves_root(entry.path))
         if entry.kind == "file" and legal:
             _add(found, entry)
         else:
@@ -123,8 +129,7 @@ def _add(found: Contents, entry: Entry) -> None:
     if name.startswith("."):
         found.use(entry.path, "hidden")
         return
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix in kinds.PICTURE_SUFFIXES:
+    if suffix(name) in kinds.PICTURE_SUFFIXES:
         found.kinds[entry.path] = "picture"
         return
     try:

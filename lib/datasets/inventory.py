@@ -4,7 +4,7 @@ the nearest thing that would be right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -15,12 +15,12 @@ from ..files import Entry
 from ..labels import sheets, tables
 from ..media import kinds
 from . import folder_labels, names, splits
-from .contents import Contents, is_unicode, joined, split
+from .contents import Contents, is_unicode, joined, split, suffix
 from .names import Recording
 from .report import Report
 
 TOGETHER = 10  # files of one folder, suffix and fate that are one line of the inventory
-OPENED = 400  # label-like files into which somebody looks to say why they are not used
+OPENED = 200  # label-like files into which somebody looks to say why they are not used
 NOT_USED = "not used"
 # Suffixes of files that might be meant as labels, and why they are not read.
 ALIKE = {
@@ -66,7 +66,7 @@ def tell_others(there: Contents, report: Report) -> None:
             _note(report, entry.path, NOT_USED, entry.why)
             continue
         name, why = _shown(entry)
-        meant = PurePosixPath(entry.path).suffix.lower() in kinds.VIDEO_SUFFIXES
+        meant = suffix(entry.path) in kinds.VIDEO_SUFFIXES
         tell = report.error if meant or entry.kind in ("file", "other") else report.warning
         tell(
             name,
@@ -109,23 +109,30 @@ def close(
         opened += is_label
         told = (NOT_USED, why, right)
         groups.setdefault(_group(path, told), []).append(path)
-    for (folder, suffix, told), paths in groups.items():
-        _tell(there, (folder, suffix), told, paths, report)
+    known = {row["where"] for row in report.problems}
+    for (folder, ending, told), paths in groups.items():
+        _tell(there, (folder, ending), told, paths, report, known)
 
 
 def _group(path: str, told) -> tuple:
-    return split(path)[0], PurePosixPath(path).suffix.lower(), told
+    return split(path)[0], suffix(path), told
 
 
-def _tell(there: Contents, of: tuple[str, str], told, paths: list[str], report: Report) -> None:
+def _tell(
+    there: Contents,
+    of: tuple[str, str],
+    told,
+    paths: list[str],
+    report: Report,
+    known: Collection[str],
+) -> None:
     """A line a file, or one for many of a folder; a warning where they were probably meant."""
     what, why, right = told if isinstance(told, tuple) else (told, "", "")
-    folder, suffix = of
+    folder, ending = of
     shown = paths
     if len(paths) > TOGETHER:
-        named = f"{len(paths)} files {suffix or 'without a suffix'}, {split(paths[0])[1]} the first"
+        named = f"{len(paths)} files {ending or 'without a suffix'}, {split(paths[0])[1]} the first"
         shown = [joined(folder, named)]
-    known = {row["where"] for row in report.problems}
     for path in shown:
         _note(report, path, what, why, right)
         place = str(there.root / (path if len(shown) == len(paths) else folder))
@@ -160,15 +167,14 @@ def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, R
 
 
 def _is_label_like(path: str) -> bool:
-    suffix = PurePosixPath(path).suffix.lower()
-    return suffix in (*tables.SUFFIXES, ".annotation~") or suffix in ALIKE
+    return suffix(path) in (*tables.SUFFIXES, ".annotation~", *ALIKE)
 
 
 def _reason(
     there: Contents, path: str, recordings: Mapping[str, Recording], look: bool
 ) -> tuple[str, str]:
     """(why a file is not used, what would be right)."""
-    suffix, name = PurePosixPath(path).suffix.lower(), split(path)[1]
+    ending, name = suffix(path), split(path)[1]
     what = there.kinds.get(path, "")
     if splits.is_alike(path):
         return "splits are read from the folder of recordings itself", f"{splits.FILE} in it"
@@ -176,15 +182,15 @@ def _reason(
         return "a picture that belongs to no crops of a trial", "cropped_aligned/<trial>/00001.jpg"
     if what == "sound":
         return _sound(path, recordings)
-    if suffix == ".annotation~":
+    if ending == ".annotation~":
         return "values of an annotation of NOVA without its .annotation", name.rstrip("~")
-    if suffix in tables.SUFFIXES and look:
+    if ending in tables.SUFFIXES and look:
         return _of_label(there, path, recordings)
-    if suffix in tables.SUFFIXES:
+    if ending in tables.SUFFIXES:
         return "named after no trial, and not looked into: too many such files", ""
-    if suffix in ALIKE:
-        return ALIKE[suffix], AS_CSV
-    return OTHER.get(suffix) or "of an unknown kind", ""
+    if ending in ALIKE:
+        return ALIKE[ending], AS_CSV
+    return OTHER.get(ending) or "of an unknown kind", ""
 
 
 def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
@@ -205,22 +211,22 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
         return _damaged(there, path, error)
     if not found:
         return _without_labels(there, path)
-    stem, suffix = PurePosixPath(path).stem, PurePosixPath(path).suffix
+    stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
     same = [one for one in recordings.values() if names.folded(one.stem) == names.folded(stem)]
     if len(same) > 1:
         trials = ", ".join(one.name for one in same[:4])
-        right = " or ".join(f"{one.name}{suffix}" for one in same[:2])
+        right = " or ".join(f"{one.name}{ending}" for one in same[:2])
         return f"{len(same)} recordings are called {stem}, so their trials are {trials}", right
     if same:
-        right = joined(same[0].folder, f"{same[0].stem}{suffix}")
-        return "labels of a recording in another folder", f"{right}, or labels/{stem}{suffix}"
+        right = joined(same[0].folder, f"{same[0].stem}{ending}")
+        return "labels of a recording in another folder", f"{right}, or labels/{stem}{ending}"
     near = names.nearest(stem, list(recordings))
-    right = f"{near}{suffix}" if near else "the name of a recording"
+    right = f"{near}{ending}" if near else "the name of a recording"
     return f"labels ({' and '.join(found)}) that are named after no recording", right
 
 
 def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
-    if PurePosixPath(path).suffix.lower() != ".txt":
+    if suffix(path) != ".txt":
         return error.what, error.expected
     head = kinds.start(there.root / path)
     why = "a text without labels" if kinds.is_text(head) else "no text, and no labels"
@@ -228,7 +234,7 @@ def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
 
 
 def _without_labels(there: Contents, path: str) -> tuple[str, str]:
-    if PurePosixPath(path).suffix.lower() not in tables.TABLES:
+    if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
     shown = ", ".join(sheets.kept(there.root / path).names)[:80]
     return f"a table without valence, arousal or expression (columns: {shown})", ""

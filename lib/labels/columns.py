@@ -60,6 +60,7 @@ UNITS = {
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
 }
+LONGEST = 120  # signs of a column's name; longer ones are no names
 FRAME_UNITS = {"frame", "frames", "fr", "bilder"}
 # Words in a name that make one think of a time; a column with one of them is never passed over.
 LIKE_TIME = re.compile(
@@ -91,6 +92,8 @@ class Column:
 
 def meaning(name: str) -> Column:
     """What a column of that name is; see `Column`."""
+    if len(name) > LONGEST:
+        return Column("unknown")
     text = plain(name)
     if found := _of_time(text, 1.0):
         return found
@@ -112,7 +115,7 @@ def plain(name: str) -> str:
 
 def might_be_time(name: str) -> bool:
     """Whether a name that is not understood makes one think of a time."""
-    return bool(LIKE_TIME.search(plain(name)))
+    return len(name) <= LONGEST and bool(LIKE_TIME.search(plain(name)))
 
 
 def _squeezed(text: str) -> str:

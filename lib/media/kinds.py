@@ -7,6 +7,7 @@ hundred thousand files can be looked at.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ..errors import InputError
@@ -66,8 +67,9 @@ PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*")
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp")
 PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"crx ")
 SOUND_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
-PACKETS = (188, 192, 204)  # bytes of a packet of a transport stream, each begins with 0x47
-MARKS = 5  # packets that must begin so before a file counts as one
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # in no text of a person
+# Five packets of a transport stream in a row, of 188, 192 or 204 bytes, each begins with 0x47.
+_TRANSPORT = tuple(re.compile(rb"(?s)G(?:.{%d}G){4}" % (size - 1)) for size in (188, 192, 204))
 
 
 def kind(path: Path | str) -> str:
@@ -123,11 +125,7 @@ def _is_transport_stream(head: bytes) -> bool:
     """Whether a mark stands at the beginning of several packets in a row; a recording may begin in
     the middle of one.
     """
-    for size in PACKETS:
-        for offset in range(min(size, max(0, len(head) - (MARKS - 1) * size))):
-            if head[offset : offset + (MARKS - 1) * size + 1 : size] == b"G" * MARKS:
-                return True
-    return False
+    return any(packets.search(head) for packets in _TRANSPORT)
 
 
 def _moves(path: Path | str) -> bool:
@@ -140,12 +138,14 @@ def is_text(head: bytes) -> bool:
     """Whether the first bytes of a file are those of a text: UTF-8 or UTF-16, no control signs."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
+    if not head or _CONTROL.search(head):
+        return False
     body = head[:-4] if len(head) > 64 else head  # a sign of several bytes may be cut in two
     try:
-        text = body.decode("utf-8")
+        body.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    return bool(head) and not any(sign < " " and sign not in "\t\n\r\f" for sign in text)
+    return True
 
 
 def refuse_text(path: Path) -> None:
