@@ -91,21 +91,24 @@ FOREIGN = (
 
 
 @contextlib.contextmanager
-def foreign(path: object, what: str, todo: str, expected: str = "") -> Iterator[None]:
+def foreign(
+    path: object, what: str, todo: str, expected: str = "", also: tuple = ()
+) -> Iterator[None]:
     """Turn whatever goes wrong while a file of somebody else is read into an InputError with its
     place and reason.
 
     Arguments
     ---------
     path : the file, with line or entry where it is known. what : what it should be ("a table").
-    todo : what mends it. expected : what stands in a right one, default `what`.
+    todo : what mends it. expected : what stands in a right one, default `what`. also : errors of
+        the format's own reader, beside `FOREIGN`.
     Give it one format each: a mistake of this program must not look like one of the file.
     """
     try:
         yield
     except InputError:
         raise
-    except FOREIGN as error:
+    except (*FOREIGN, *also) as error:
         raise InputError(
             f"cannot be read as {what} ({_reason(error)})",
             where=path,

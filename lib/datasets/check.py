@@ -15,7 +15,7 @@ import pandas as pd
 
 from .. import arrays, weights
 from ..errors import InputError
-from ..faces import crops, tsav
+from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import recordings
@@ -131,11 +131,10 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             **_sound(trial, info, times, faults),
         }
         _frames(info, times, faults)
-    n_frames = None if times is None else len(times)
     spans: list[tuple[float, float]] = []
     row |= {
         "labels": _labels(trial, place, times, faults, spans),
-        "crops": _crops(trial, place, n_frames, faults),
+        "crops": _crops(trial, place, times, faults),
     }
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(
@@ -336,9 +335,10 @@ def _table(
     return [f"{kind} ({found[1]})"]
 
 
-def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
-    if not trial["crops_dir"] or n_frames is None:
+def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
+    if not trial["crops_dir"] or times is None:
         return ""
+    n_frames = len(times)
     path = place.data_root / trial["crops_dir"]
     if path.suffix == tsav.SUFFIX:
         valid = faults.attempt(tsav.valid_rows, path, n_frames)
@@ -349,9 +349,13 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
             lfan_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources)
         )
         return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
-    found = faults.attempt(crops.paths, path, n_frames)
+    found = faults.attempt(crops.paths, path, n_frames, times)
     if found is None:
         return ""
+    if table := crops.csv_of(path):
+        spacing = float(np.median(np.diff(times))) if n_frames > 1 else 0.0
+        for note in openface.notes(table, n_frames, spacing):
+            faults.add("warning", note, "read so", table, todo="nothing, if that is right")
     broken, sizes = crops.damage(path)
     if broken:
         faults.add(

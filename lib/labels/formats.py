@@ -127,16 +127,14 @@ def _eaf(path: Path):
             expected="the Python package pympi-ling",
             todo="pip install pympi-ling",
         ) from error
-    sheets.read_text(path)  # refuses what is empty, too long or no text
+    text = sheets.read_text(path)
     with (
         errors.foreign(path, "a file of ELAN", "save it again in ELAN"),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        try:
-            return Eaf(str(path))
-        except ElementTree.ParseError as error:
-            raise ValueError(str(error)) from error
+        _xml(text)  # that package raises a bare Exception for what is no XML
+        return Eaf(str(path))
 
 
 def _tiers(eaf) -> dict[str, columns.Column]:
@@ -193,15 +191,17 @@ def _nova(path: Path) -> tuple[str, str, ElementTree.Element]:
     """Scheme, annotator and the tree of its XML."""
     text = sheets.read_text(path)
     with errors.foreign(path, "an annotation of NOVA", "save it again in NOVA"):
-        if "<!ENTITY" in text or "<!DOCTYPE" in text:
-            raise ValueError("it declares entities")
-        try:
-            tree = ElementTree.fromstring(text.encode())
-        except ElementTree.ParseError as error:
-            raise ValueError(str(error)) from error
+        tree = _xml(text)
         scheme, meta = tree.find("scheme"), tree.find("meta")
         who = meta.get("annotator", "") if meta is not None else ""
         return scheme.get("name", ""), who, tree
+
+
+def _xml(text: str) -> ElementTree.Element:
+    """The tree of an XML file. Raises ValueError or SyntaxError for what is none."""
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
+        raise ValueError("it declares entities")
+    return ElementTree.fromstring(text.encode())
 
 
 def _emotion(name: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -255,9 +257,11 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
             expected="the Python package openpyxl",
             todo="pip install openpyxl, or save the table as CSV",
         ) from error
-    with errors.foreign(path, "an Excel file", "save it as CSV"):
-        if path.stat().st_size > LARGEST:
-            raise ValueError("too large")
+    damaged = (zipfile.BadZipFile, zlib.error, openpyxl.utils.exceptions.InvalidFileException)
+    with errors.foreign(path, "an Excel file", "save it as CSV", also=damaged):
+        with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
+            if sum(part.file_size for part in parts.infolist()) > LARGEST:
+                raise ValueError("too large")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheets = [_excel_rows(page) for page in book.worksheets]
         book.close()

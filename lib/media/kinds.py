@@ -85,7 +85,7 @@ def kind(path: Path | str) -> str:
         return "sound"
     if head.startswith(b"GIF8"):
         return "video" if _moves(path) else "picture"
-    if not found and suffix in VIDEO_SUFFIXES:
+    if found in ("", "text") and suffix in VIDEO_SUFFIXES:  # to be refused by its own reason
         return "video"
     return found
 
