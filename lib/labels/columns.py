@@ -55,7 +55,7 @@ UNITS = {
         ("s", "sec", "secs", "second", "seconds", "sek", "sekunden", "ssmsec", "ssms"), 1.0
     ),
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millis"), 1e-3),
-    **dict.fromkeys(("us", "µs", "usec", "microseconds"), 1e-6),
+    **dict.fromkeys(("us", "\u03bcs", "usec", "microseconds"), 1e-6),
     **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
     **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
     **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),

@@ -52,7 +52,7 @@ def form(path: Path) -> str:
         return formats.form(path)
     if suffix not in TABLES:
         return "official"
-    if suffix == ".txt" and any(official.has_header(path, kind) for kind in official.KINDS):
+    if suffix == ".txt" and _is_official(path):
         return "official"
     table = sheets.kept(path)
     names = {columns.plain(name).replace(" ", "_") for name in table.names}
@@ -70,6 +70,13 @@ def form(path: Path) -> str:
             todo="write the names of the columns into its first line",
         )
     return ""
+
+
+def _is_official(path: Path) -> bool:
+    try:
+        return any(official.has_header(path, kind) for kind in official.KINDS)
+    except InputError:  # `sheets` reads more codes, and says why it does not
+        return False
 
 
 def kinds(path: Path) -> list[str]:
