@@ -80,3 +80,48 @@ def explain_full_disk(path: Path) -> Iterator[None]:
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
         free = shutil.disk_usage(place).free / 1e9
         raise full_disk(path, f" ({free:.1f} GB free)") from error
+
+
+# What a reader of somebody else's file may run into, whatever is in it: wrong types and numbers,
+# missing keys, too deep nesting, too large sizes, text in no known code.
+FOREIGN = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    *(MemoryError, EOFError, AssertionError, OSError, SyntaxError, NotImplementedError),
+)
+
+
+@contextlib.contextmanager
+def foreign(
+    path: object, what: str, todo: str, expected: str = "", also: tuple = ()
+) -> Iterator[None]:
+    """Turn whatever goes wrong while a file of somebody else is read into an InputError with its
+    place and reason.
+
+    Arguments
+    ---------
+    path : the file, with line or entry where it is known. what : what it should be ("a table").
+    todo : what mends it. expected : what stands in a right one, default `what`. also : errors of
+        the format's own reader, beside `FOREIGN`.
+    Give it one format each: a mistake of this program must not look like one of the file.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (*FOREIGN, *also) as error:
+        raise InputError(
+            f"cannot be read as {what} ({_reason(error)})",
+            where=path,
+            expected=expected or what,
+            todo=todo,
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The reason of an error in a line, for people."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    words = " ".join(str(error).split())[:160]
+    names = {KeyError: "there is no", RecursionError: "nested too deeply", MemoryError: "too large"}
+    name = next((text for kind, text in names.items() if isinstance(error, kind)), "")
+    return " ".join(filter(None, [name, words])) or type(error).__name__

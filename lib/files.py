@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
-from collections.abc import Iterator
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
@@ -19,6 +24,12 @@ NOTEBOOKS = (
     "06_inference",
 )
 YOUR_VIDEO = "your_video"  # beside the six: a recording that belongs to no data set
+
+# What a file or folder may not be called on one of Windows, macOS and Linux (Microsoft, "Naming
+# Files, Paths, and Namespaces"): these signs, a device's name, a dot or a blank at the end.
+ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
+LONGEST = 180  # bytes of a name of 255, so that endings and the mark of an unfinished file fit
 
 
 def short(path: Path) -> str:
@@ -53,6 +64,141 @@ def checkpoint(text: str, runs_root: Path) -> Path:
             todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name",
         )
     return place
+
+
+def safe_name(text: str) -> str:
+    """The name of a file or folder that stands for a text of a stranger: a person, trial, video,
+    run or clip.
+
+    A text that may be a name everywhere stays as it is. Otherwise what may not stand in a name
+    becomes ``_``, and eight hex digits of the text's SHA-256 follow, so that two texts never share
+    a name. The name never leads out of its folder, begins with no dot and has at most `LONGEST`
+    bytes.
+    """
+    encoded = text.encode("utf-8", "surrogatepass")
+    most = len(encoded) if len(encoded) <= LONGEST else LONGEST - len("_~01234567")
+    name = ILLEGAL.sub("_", encoded[:most].decode("utf-8", "ignore")).rstrip(". ")
+    if name.startswith(".") or not name or DEVICE.match(name):
+        name = f"_{name.lstrip('.')}"
+    if name == text:
+        return text
+    return f"{name}~{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def named(folder: Path | str, text: str, suffix: str = "") -> Path:
+    """``<folder>/<text><suffix>``, where the text comes from any file; see `safe_name`."""
+    return Path(folder) / f"{safe_name(text)}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something below a folder: `path` relative to it, with ``/``; `size` in bytes.
+
+    kind : "file"; "folder" for one that was not entered; "link" for one that cannot be followed;
+        "other" for what is neither (a pipe, a socket, a device) or cannot be looked at.
+    why : the reason, where it is no file. target : the file (device and number) behind a link.
+    """
+
+    path: str
+    size: int = 0
+    kind: str = "file"
+    why: str = ""
+    target: tuple[int, int] | None = None
+
+
+OURS = "output of this program"
+
+
+def is_ours(names: Collection[str]) -> bool:
+    """Whether a folder that holds these names is a result of this program: a data set's arrays, a
+    run, clips, what was predicted of a single video.
+    """
+    run = {"environment.json", "metrics.json", "steps", "predictions"}
+    return (
+        "trials.parquet" in names
+        or ("params.yaml" in names and not run.isdisjoint(names))
+        or ("dataset.json" in names and "train.jsonl" in names)
+        or any(f"{notebook}.ipynb" in names for notebook in NOTEBOOKS)
+    )
+
+
+def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator[Entry]:
+    """Everything below a folder. Folders that are links are followed, after all others; loops and
+    what was read already are not.
+
+    closed : of a folder's relative path, why it is not entered; "" where it is. Results of this
+        program (`is_ours`) are never entered. What cannot be read is an entry that says why.
+    """
+    root = os.path.realpath(root)
+    seen: dict[tuple[int, int], str] = {}
+    links: list[tuple[str, str]] = []
+    waiting = [(root, "")]
+    while waiting or links:
+        if not waiting:
+            waiting.append(links.pop(0))
+        place, path = waiting.pop()
+        status = os.stat(place)
+        first = seen.setdefault((status.st_dev, status.st_ino), path)
+        if first != path:
+            why = f"the same folder as {first or 'the data root'}, which is read already"
+            yield Entry(path, 0, "link", why)
+        elif path and Path(root).is_relative_to(os.path.realpath(place)):
+            yield Entry(path, 0, "link", "a link to a folder that this one lies in: a loop")
+        else:
+            yield from _inside(place, path, closed, waiting, links)
+
+
+def _inside(
+    place: str, path: str, closed: Callable[[str], str], waiting: list, links: list
+) -> Iterator[Entry]:
+    """Entries of one folder; folders in it are appended to `waiting`, those that are links to
+    `links`.
+    """
+    try:
+        with os.scandir(place) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
+        return
+    if path and is_ours({entry.name for entry in found}):
+        yield Entry(path, 0, "folder", OURS)
+        return
+    folders = []
+    for entry in found:
+        inside = f"{path}/{entry.name}" if path else entry.name
+        linked = entry.is_symlink()
+        if _is_folder(entry):
+            if why := closed(inside):
+                yield Entry(inside, 0, "folder", why)
+            else:
+                (links if linked else folders).append((entry.path, inside))
+        else:
+            yield _file(entry, inside, linked)
+    waiting += reversed(folders)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, a disk that is gone
+        return False
+
+
+def _file(entry: os.DirEntry, path: str, linked: bool) -> Entry:
+    try:
+        status = entry.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return Entry(path, 0, "link", "a link that leads to itself")
+        if linked and error.errno == errno.ENOENT:
+            return Entry(path, 0, "link", f"a link to what is not there: {os.readlink(entry.path)}")
+        return Entry(path, 0, "other", f"cannot be looked at ({error.strerror})")
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        what = kinds.get(stat.S_IFMT(status.st_mode), "a device")
+        return Entry(path, 0, "other", f"{what}, no file")
+    target = (status.st_dev, status.st_ino) if linked else None
+    return Entry(path, status.st_size, target=target)
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

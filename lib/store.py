@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError, explain_full_disk
-from .files import temporary_name
+from .files import named, temporary_name, walk
 
 MEBIBYTE = 1 << 20
 
@@ -128,16 +128,16 @@ def fingerprint(path: Path) -> dict:
 
     A file: its size in bytes and the SHA-256 of its first and last MiB. A folder: the number of its
     files and the SHA-256 of their sorted relative names and sizes (pictures are too many to be read
-    for this). Raises InputError for what cannot be read.
+    for this); linked folders belong to it, results of this program that lie in it do not. Raises
+    InputError for what cannot be read.
     """
     path = Path(path)
     try:
         if path.is_dir():
             rows = sorted(
-                f"{Path(folder, name).relative_to(path).as_posix()} "
-                f"{os.stat(Path(folder, name)).st_size}"
-                for folder, _, names in os.walk(path)
-                for name in names
+                f"{entry.path} {entry.size if entry.kind != 'link' else entry.why}"
+                for entry in walk(path)
+                if entry.kind != "folder"
             )
             return {
                 "files": len(rows),
@@ -294,8 +294,9 @@ class Store:
 
     `faces` is what a request for a face means (auto, crops, detect, centre; see
     `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
-    `label_delay` (s), `label_resample` and `label_rate` (Hz) say what a request for labels means
-    (`lib.labels.arrays`). `fetch`: whether published weights that are needed may be downloaded.
+    `label_delay` (s), `label_resample`, `label_rate` (Hz) and `label_range` say what a request for
+    labels means (`lib.labels.arrays`). `fetch`: whether published weights that are needed may be
+    downloaded.
     """
 
     processed_root: Path
@@ -306,6 +307,7 @@ class Store:
     label_delay: float = 0.0
     label_resample: str = "linear"
     label_rate: float = 0.0
+    label_range: tuple[float, ...] = ()
     fetch: bool = True
 
     @property
@@ -318,7 +320,14 @@ class Store:
 
     def shelf(self, owner: str, name: str) -> Shelf:
         """`owner` is "trial", "video" or, of what is taken over many trials, "statistic"."""
-        return Shelf(self.folder / f"{owner}s" / name)
+        return Shelf(_folder_of(self.folder / f"{owner}s", name))
+
+
+def _folder_of(parent: Path, name: str) -> Path:
+    """The folder of a trial or video; one that was made before names were made safe is kept."""
+    before, safe = parent / name, named(parent, name)
+    kept = before != safe and before.parent == parent and before.name == name and before.is_dir()
+    return before if kept and name not in (".", "..") else safe
 
 
 def listing(processed_root: Path) -> list[dict]:

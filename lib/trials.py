@@ -4,12 +4,14 @@ of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError, explain_full_disk
+from .files import safe_name
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 SPLITS = ("train", "val", "test")
@@ -35,10 +37,30 @@ COLUMNS = {
     "fps": "float64",
     "duration": "float64",
 }
-JOINED, ROWS = (
-    "|",
-    "::",
-)  # in a label column: between the files of several annotators; before the rows of a table
+# In a label column: between the files of several annotators; before the rows of a table. A file in
+# whose name these stand is written with `CODES` in their place.
+JOINED, ROWS = "|", "::"
+CODES = {"%": "%25", JOINED: "%7C", ROWS: "%3A%3A"}
+
+
+def label_column(files: Iterable[str], rows: str = "") -> str:
+    """What a label column says of these files, and of the rows of a table; see `label_files`."""
+    told = JOINED.join(map(_coded, files))
+    return f"{told}{ROWS}{rows}" if rows else told
+
+
+def _coded(file: str) -> str:
+    if not any(sign in file for sign in (JOINED, ROWS, *CODES.values())):
+        return file
+    for sign, code in CODES.items():
+        file = file.replace(sign, code)
+    return file
+
+
+def _decoded(file: str) -> str:
+    for sign, code in reversed(CODES.items()):
+        file = file.replace(code, sign)
+    return file
 
 
 def label_files(text: str) -> tuple[list[str], str]:
@@ -49,7 +71,7 @@ def label_files(text: str) -> tuple[list[str], str]:
     "a/utterance_1".
     """
     files, _, rows = text.partition(ROWS)
-    return [file for file in files.split(JOINED) if file], rows
+    return [_decoded(file) for file in files.split(JOINED) if file], rows
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -95,11 +117,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
             todo="rename or remove one of the files",
         )
     for column in ("trial", "video"):
-        unsafe = [
-            name
-            for name in trials[column]
-            if name in ("", ".", "..") or "/" in name or "\\" in name
-        ]
+        unsafe = [name for name in trials[column] if unusable(name)]
         if unsafe:
             raise InputError(
                 f"a {column} is called {unsafe[0]!r}",
@@ -111,7 +129,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
         outside = [
             path
             for path in trials[column]
-            if any(_leaves_root(part, column) for part in _parts(path, column))
+            if any(leaves_root(part, column) for part in _parts(path, column))
         ]
         if outside:
             raise InputError(
@@ -126,11 +144,34 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
     return trials
 
 
+def unusable(name: str) -> str:
+    """Why a trial or video cannot bear a name; "" where it can."""
+    if name in ("", ".", ".."):
+        return "it is no name of a folder"
+    if signs := sorted({sign for sign in name if sign in "/\\" or sign < " " or sign == "\x7f"}):
+        return f"it holds {', '.join(map(repr, signs))}"
+    return "" if _is_unicode(name) else "it is no UTF-8"
+
+
+def usable(name: str) -> str:
+    """The name that a trial or video gets: `name` itself, or its safe form (`files.safe_name`)."""
+    return safe_name(name) if unusable(name) else name
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _parts(path: str, column: str) -> list[str]:
     return label_files(path)[0] if column in LABELS else [path]
 
 
-def _leaves_root(path: str, column: str) -> bool:
+def leaves_root(path: str, column: str = "") -> bool:
+    """Whether a path would lead out of the data root, on this system or on another one."""
     absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
     return ".." in PureWindowsPath(path).parts or (absolute and column != "crops_dir")
 

@@ -50,7 +50,8 @@ def store(params) -> Store:
         params.get("label_delay", 0.0),
         params.get("label_resample", "linear"),
         params.get("label_rate", 0.0),
-        params.get("fetch_weights", True),
+        label_range=tuple(params.get("label_range", ())),
+        fetch=params.get("fetch_weights", True),
     )
 
 
@@ -72,7 +73,8 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     """Trial table and check report of the data set that the parameters mean."""
     name, root = locate(params)
     if params.dataset == "folder":
-        return folder.find(root, name, progress)
+        ours = [Path(params.processed_root), Path(params.runs_root)]
+        return folder.find(root, name, progress, ours)
     if params.dataset not in (
         *SPEAKING,
         "sample",

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .. import arrays, weights
 from ..errors import InputError
-from ..faces import crops, tsav
+from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import recordings
@@ -30,6 +30,7 @@ ROWS = 2  # label rows that may be too many or too few: decoders differ by that 
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5  # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5  # s; the last picture may be shown for longer than all others, not for so long
+RANGE = "label_range"  # of a checked trial: lowest and highest label of valence and arousal
 COLUMNS = (
     "trial",
     "split",
@@ -130,16 +131,17 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             **_sound(trial, info, times, faults),
         }
         _frames(info, times, faults)
-    n_frames = None if times is None else len(times)
+    spans: list[tuple[float, float]] = []
     row |= {
-        "labels": _labels(trial, place, times, faults),
-        "crops": _crops(trial, place, n_frames, faults),
+        "labels": _labels(trial, place, times, faults, spans),
+        "crops": _crops(trial, place, times, faults),
     }
     for severity in ("error", "warning"):
         row[f"{severity}s"] = "; ".join(
             fault["what"] for fault in faults.rows if fault["severity"] == severity
         )
-    return row | {"faults": faults.rows}
+    span = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+    return row | {"faults": faults.rows, RANGE: span}
 
 
 def _frames(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
@@ -275,21 +277,26 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
     return row
 
 
-def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
+def _labels(
+    trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults, spans: list
+) -> str:
+    """What the label files hold; lowest and highest value of valence and arousal go to `spans`."""
     counts = []
     for kind in official.KINDS:
         files = label_files(trial[f"{kind}_path"])[0]
         if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
             continue  # such a file is read against the frames of its video, which does not decode
         path = place.data_root / files[0]
-        if len(files) > 1 or faults.attempt(tables.form, path) not in ("official", ""):
-            counts += _table(
-                trial, kind, [place.data_root / file for file in files], place, times, faults
-            )
+        if len(files) > 1 or faults.attempt(tables.form, path) != "official":
+            if times is None:
+                continue
+            paths = [place.data_root / file for file in files]
+            counts += _table(trial, kind, paths, place, times, faults, spans)
             continue
         n_frames = None if times is None else len(times)
         rows = faults.attempt(labels_arrays.read_annotation, path, kind, n_frames or 0)
         if rows is not None:
+            _add_span(kind, rows, spans)
             counts.append(f"{kind} {len(rows)}")
             if n_frames is not None and len(rows) != n_frames:
                 faults.add(
@@ -303,18 +310,35 @@ def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faul
     return ", ".join(counts)
 
 
+def _add_span(kind: str, rows: np.ndarray, spans: list) -> None:
+    if kind == "va" and np.isfinite(rows).any():
+        spans.append((float(np.nanmin(rows)), float(np.nanmax(rows))))
+
+
 def _table(
-    trial: Mapping, kind: str, paths: list[Path], place: Store, times: np.ndarray, faults: Faults
+    trial: Mapping,
+    kind: str,
+    paths: list[Path],
+    place: Store,
+    times: np.ndarray,
+    faults: Faults,
+    spans: list,
 ) -> list[str]:
     """Labels in a form of one's own, read as notebook 04 will."""
     told = labels_arrays.resolve(trial, request(kind), place).parameters
     found = faults.attempt(labels_arrays.read, paths, kind, times, told)
-    return [] if found is None else [f"{kind} ({found[1]})"]
+    if found is None:
+        return []
+    _add_span(kind, found[0], spans)
+    for note in found[2].get(labels_arrays.MENDED, ()):
+        faults.add("warning", note, "read so", paths[0], todo="nothing, if that is right")
+    return [f"{kind} ({found[1]})"]
 
 
-def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
-    if not trial["crops_dir"] or n_frames is None:
+def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
+    if not trial["crops_dir"] or times is None:
         return ""
+    n_frames = len(times)
     path = place.data_root / trial["crops_dir"]
     if path.suffix == tsav.SUFFIX:
         valid = faults.attempt(tsav.valid_rows, path, n_frames)
@@ -325,9 +349,13 @@ def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -
             lfan_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources)
         )
         return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
-    found = faults.attempt(crops.paths, path, n_frames)
+    found = faults.attempt(crops.paths, path, n_frames, times)
     if found is None:
         return ""
+    if table := crops.csv_of(path):
+        spacing = float(np.median(np.diff(times))) if n_frames > 1 else 0.0
+        for note in openface.notes(table, n_frames, spacing):
+            faults.add("warning", note, "read so", table, todo="nothing, if that is right")
     broken, sizes = crops.damage(path)
     if broken:
         faults.add(
@@ -359,6 +387,14 @@ def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
     frames = [outcome.value["frames"] if outcome.ok else "" for outcome in outcomes]
     decoded = trial_table.assign(n_frames=[count or 0 for count in frames])
     return decoded[[count != "" for count in frames]].reset_index(drop=True)
+
+
+def official_rows(trial_table: pd.DataFrame, place: Store) -> list[np.ndarray]:
+    """Valence and arousal of every official text file of a table, (n, 2) each."""
+    files = [label_files(text)[0] for text in trial_table["va_path"]]
+    paths = [place.data_root / some[0] for some in files if len(some) == 1]
+    texts = [path for path in paths if path.suffix.lower() == ".txt"]
+    return [official.read(path, "va") for path in texts if official.has_header(path, "va")]
 
 
 def weights_table(weights_root: Path) -> pd.DataFrame:
@@ -408,8 +444,9 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
 
 def tell(outcomes: list, report: Report) -> None:
     """Add what was found in the trials to the report of the layout, what it has already left
-    out.
+    out; and the range of all labels, which a person should look at where none is below 0.
     """
+    _tell_range(outcomes, report)
     known = {(row["item"], row["what"]) for row in report.problems}
     for outcome in outcomes:
         if not outcome.ok:
@@ -418,3 +455,30 @@ def tell(outcomes: list, report: Report) -> None:
         for fault in outcome.value["faults"]:
             if (fault["item"], fault["what"]) not in known:
                 report.problems.append(fault)
+
+
+def _tell_range(outcomes: list, report: Report) -> None:
+    """Name a study all of whose labels lie in 0…1: of a scale from −1 to 1 that is half of it."""
+    ranges = [outcome.value.get(RANGE) for outcome in outcomes if outcome.ok]
+    known = np.array([span for span in ranges if span], np.float64).reshape(-1, 2)
+    if not len(known):
+        return
+    low, high = known[:, 0].min(), known[:, 1].max()
+    is_half = low >= 0 and high > 0
+    report.counts.append(
+        {
+            "item": f"labels from {low:g} to {high:g}",
+            "found": len(known),
+            "expected": float("nan"),
+            "state": "all in 0…1" if is_half else "ok",
+            "releases": "",
+        }
+    )
+    if is_half:
+        report.warning(
+            "labels",
+            f"all values of valence and arousal lie in {low:g} … {high:g}",
+            "taken as they are",
+            expected="values below 0, too, on a scale from −1 to 1",
+            todo="of a scale from 0 to 1 set `label_range: [0, 1]`, which maps it to −1…1",
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..faces import crops
+from ..faces import crops, openface
 from . import tree
 from .report import Report
 
@@ -47,7 +47,7 @@ def find(root: Path, report: Report) -> dict[str, Path]:
         ):
             trial = path.name.removesuffix(crops.OPENFACE)
             try:
-                crops.successes(crops.csv_of(path))
+                openface.read(crops.csv_of(path))
             except InputError as error:
                 report.fault(
                     trial,

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from .. import errors
 
 CHUNK = 1 << 20  # bytes read at a time
+LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
 IGNORED = "visual_anchor"  # tracks that are no tracking (specs/asd.md §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
@@ -76,14 +77,9 @@ class Annotations:
         with open(self.path, "rb") as file:
             file.seek(first)
             text = file.read(length)
-        try:
+        todo = "was the file changed? run the command again; or leave this clip out"
+        with errors.foreign(f"{self.path}, clip {uid}", "the annotation of a clip", todo):
             return parse(json.loads(text))
-        except ValueError as error:
-            raise InputError(
-                f"the annotation of clip {uid} cannot be read: {error}",
-                where=self.path,
-                todo="was the file changed? run the command again",
-            ) from error
 
 
 def scan(path: Path) -> Annotations:
@@ -162,8 +158,9 @@ def parse(told: dict) -> Clip:
     `faults`.
     """
     faults: list[str] = []
-    persons, wearer = [], told.get("camera_wearer") or None
-    for entry in told.get("persons") or []:
+    wearers = _entries([told.get("camera_wearer") or {}], "the camera wearer", faults)
+    persons, wearer = [], next(filter(None, wearers), None)
+    for entry in _entries(told.get("persons"), "persons", faults):
         name = str(entry.get("person_id"))
         if not is_safe(name):
             faults.append(f"person {name[:40]!r} cannot be a name and is left out")
@@ -177,19 +174,29 @@ def parse(told: dict) -> Clip:
     return Clip(str(told.get("clip_uid")), tuple(persons), voice, _n_frames(told), tuple(faults))
 
 
+def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
+    """What a list in the file holds; what is no object in it (null, a number) is named."""
+    items = items if isinstance(items, list) else [] if items is None else [items]
+    good = [item for item in items if isinstance(item, dict)]
+    if len(good) < len(items):
+        odd = next(item for item in items if not isinstance(item, dict))
+        count = len(items) - len(good)
+        faults.append(f"{where}: {count} entries that are none ({str(odd)[:40]}), left out")
+    return good
+
+
 def _n_frames(told: dict) -> int:
-    try:
-        return max(0, int(told["clip_end_frame"]) - int(told["clip_start_frame"]))
-    except (KeyError, TypeError, ValueError):
-        return 0
+    first, last = (_number(told.get(f"clip_{end}_frame")) for end in ("start", "end"))
+    return int(last - first) if 0 < last - first < LATEST else 0
 
 
 def _person(name: str, entry: dict, faults: list[str]) -> Person:
     tracks = {}
-    for path in entry.get("tracking_paths") or []:
+    for path in _entries(entry.get("tracking_paths"), f"tracks of person {name}", faults):
         track = str(path.get("track_id"))
         if IGNORED not in track:
-            rows = _boxes(path.get("track") or [], f"person {name}, track {track}", faults)
+            where = f"person {name}, track {track}"
+            rows = _boxes(_entries(path.get("track"), where, faults), where, faults)
             if len(rows):
                 tracks[track] = np.concatenate([tracks[track], rows]) if track in tracks else rows
     return Person(name, tracks, _voice(entry.get("voice_segments"), faults))
@@ -199,10 +206,11 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
     """(n, 5) frame, x1, y1, x2, y2 sorted by frame, without boxes that are none."""
     try:
         rows = np.array([*map(_FIELDS, items)], np.float64).reshape(-1, 5)  # null becomes NaN
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         rows = np.array(
             [[_number(item.get(key)) for key in _NAMES] for item in items], np.float64
         ).reshape(-1, 5)
+    rows[np.abs(rows[:, 0]) > LATEST] = np.nan
     good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (rows[:, 3] > 0) & (rows[:, 4] > 0)
     for what, some in (
         ("not a number", ~np.isfinite(rows).all(axis=1)),
@@ -219,7 +227,7 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
 def _number(value: object) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
@@ -228,11 +236,11 @@ def _voice(segments: list | None, faults: list[str]) -> np.ndarray:
     rows = np.array(
         [
             [_number(one.get("start_frame")), _number(one.get("end_frame"))]
-            for one in segments or []
+            for one in _entries(segments, "voice segments", faults)
         ],
         np.float64,
     ).reshape(-1, 2)
-    good = np.isfinite(rows).all(axis=1)
+    good = np.isfinite(rows).all(axis=1) & (np.abs(rows) < LATEST).all(axis=1)
     good[good] = rows[good, 1] >= rows[good, 0]
     if not good.all():
         faults.append(

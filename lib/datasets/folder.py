@@ -13,51 +13,57 @@ without it what is unlabelled is test, and every fifth subject of the labelled o
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from .. import trials
 from ..errors import InputError
-from ..labels import official
-from . import affwild2, crop_folders, folder_labels, tree
+from . import affwild2, contents, crop_folders, folder_labels, inventory, names, splits
+from .contents import Contents
+from .names import Recording
 from .report import Report
 
-SPLITS = "splits.csv"
 VAL_SHARE = 0.2  # of the labelled subjects
 
 
 def find(
-    root: Path, dataset: str = "folder", progress: Callable | None = None
+    root: Path,
+    dataset: str = "folder",
+    progress: Callable | None = None,
+    ours: Collection[Path] = (),
 ) -> tuple[pd.DataFrame, Report]:
     """Trial table (paths relative to `root`) and report of a directory of videos; see
     `affwild2.find`.
+
+    ours : folders of results; what lies in them is no recording. The report also has an inventory:
+        what became of each file. Raises InputError for splits that are not understood.
     """
     root, report = Path(root), Report()
-    videos = _videos(root)
+    there = contents.look(root, ours)
+    inventory.tell_others(there, report)
+    recordings = _recordings(there)
+    videos = {name: root / recording.path for name, recording in recordings.items()}
     infos = affwild2.probe(videos, report, progress)
-    annotations = folder_labels.find(
-        root, videos, {video: _persons(video) for video in videos}, report
-    )
+    annotations = folder_labels.find(there, recordings, report)
     pictures = crop_folders.find(root, report)
-    told = _told(root / SPLITS, report) if (root / SPLITS).is_file() else {}
+    told = splits.read(there, recordings, {*annotations, *pictures}, report)
     rows = []
     for video, info in infos.items():
         persons = [
             (trial, person)
-            for trial, person in _persons(video)
+            for trial, person in names.persons(video, recordings)
             if {trial} & {*annotations, *pictures}
         ]
         persons += [pair for pair in _asked(video, videos, told) if pair not in persons]
         for trial, person in persons or [(video, "")]:
-            row = affwild2.video_row(trial, info, person) | {"video": video, "subject": video}
+            row = affwild2.video_row(trial, info, person)
+            row |= {"video": video, "subject": recordings[video].subject}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
-    rows = _split(rows, told, root / SPLITS, report)
+    splits.refuse_unknown(rows, told, recordings, splits.place_of(there), report)
+    rows = _split(rows, told, report)
     table = trials.table(
         [
             {**row, "dataset": dataset, **affwild2.relative(_without_labels(row), root)}
@@ -65,40 +71,20 @@ def find(
         ]
     )
     affwild2.count(report, table, len(videos), {"": ()})
+    inventory.close(there, table, recordings, report)
     return table, report
 
 
-def _videos(root: Path) -> dict[str, Path]:
-    """Name -> video, sub-folders too; what two files would both be called gets its whole relative
-    path as a name.
-    """
-    if not root.is_dir():
-        raise InputError("the folder of videos is not there", where=root, todo="correct data_root")
-    paths = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in tree.VIDEO_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
+def _recordings(there: Contents) -> dict[str, Recording]:
+    paths = sorted(there.of_kind("video"))
     if not paths:
         raise InputError(
-            "no video found",
-            where=root,
-            expected=f"files that end in {', '.join(tree.VIDEO_SUFFIXES)}",
+            f"no video found among {len(there.files)} files",
+            where=there.root,
+            expected="recordings such as mp4, mov, avi, mkv, webm or mts",
             todo="correct data_root",
         )
-    often = Counter(path.stem for path in paths)
-    return {
-        path.stem
-        if often[path.stem] == 1
-        else "__".join(path.relative_to(root).parts).replace(".", "_"): path
-        for path in paths
-    }
-
-
-def _persons(video: str) -> list[tuple[str, str]]:
-    return [(video, ""), *((f"{video}_{person}", person) for person in affwild2.PERSONS)]
+    return names.of_recordings(paths)
 
 
 def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple[str, str]]:
@@ -111,48 +97,45 @@ def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple
     ]
 
 
-def _split(rows: list[dict], told: dict[str, dict], path: Path, report: Report) -> list[dict]:
+def _split(rows: list[dict], told: Mapping[str, dict], report: Report) -> list[dict]:
     """Give every row its split: from the file, else test without labels, else train or val by
     subject.
     """
-    names = {row["trial"] for row in rows}
-    for name in sorted(set(told) - names):
-        report.warning(
-            name, f"stands in {path.name}, but there is no such trial", "left out", where=str(path)
-        )
     rows = [
-        row | {"subject": told.get(row["trial"], {}).get("subject") or row["subject"]}
+        row | {"subject": splits.of_trial(row, told).get("subject") or row["subject"]}
         for row in rows
     ]
     free = [
         row
         for row in rows
-        if row["trial"] not in told and not row.get("split") and any(name in row for name in _PATHS)
+        if not splits.of_trial(row, told)
+        and not row.get("split")
+        and any(name in row for name in trials.LABELS)
     ]
     val = val_subjects({row["subject"] for row in free})
     for row in rows:
-        labelled = any(name in row for name in _PATHS)
+        labelled = any(name in row for name in trials.LABELS)
         drawn = "test" if not labelled else "val" if row["subject"] in val else "train"
         drawn = row.get("split") or drawn  # a table of utterances is of one split
-        row["split"] = told.get(row["trial"], {}).get("split", drawn)
-    shared = {row["subject"] for row in rows if row["split"] == "train"} & {
-        row["subject"] for row in rows if row["split"] == "val"
-    }
-    for subject in sorted(shared):
-        report.warning(
-            subject,
-            "this subject is in train and in val",
-            "kept as splits.csv says: scores will flatter",
-        )
+        row["split"] = splits.of_trial(row, told).get("split", drawn)
+    for other in ("val", "test"):
+        shared = _subjects(rows, "train") & _subjects(rows, other) if told else set()
+        for subject in sorted(shared):
+            report.warning(
+                subject,
+                f"this subject is in train and in {other}",
+                "kept as splits.csv says: scores will flatter",
+            )
     return rows
 
 
-_PATHS = tuple(f"{kind}_path" for kind in official.KINDS)
+def _subjects(rows: list[dict], split: str) -> set[str]:
+    return {row["subject"] for row in rows if row["split"] == split}
 
 
 def _without_labels(row: dict) -> dict:
     """Label columns name files relative to the root already, several of them or rows of one."""
-    return {name: value for name, value in row.items() if name not in _PATHS}
+    return {name: value for name, value in row.items() if name not in trials.LABELS}
 
 
 def val_subjects(subjects: set[str]) -> set[str]:
@@ -161,33 +144,3 @@ def val_subjects(subjects: set[str]) -> set[str]:
     """
     order = sorted(subjects, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     return set(order[: max(1, round(VAL_SHARE * len(order)))]) if len(order) > 1 else set()
-
-
-def _told(path: Path, report: Report) -> dict[str, dict]:
-    """trial -> row of splits.csv."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(official.read_text(path))))
-    except (InputError, csv.Error) as error:
-        report.error(
-            path.name,
-            f"cannot be read: {getattr(error, 'what', error)}",
-            "left out; splits are drawn by subject",
-            where=str(path),
-            todo="write it again",
-        )
-        return {}
-    good = {}
-    for number, row in enumerate(rows, start=2):
-        name, split = (row.get("trial") or "").strip(), (row.get("split") or "").strip().lower()
-        if not name or split not in trials.SPLITS:
-            report.error(
-                path.name,
-                f"not a row `trial,split`: {','.join(map(str, row.values()))[:80]!r}",
-                "the line is left out",
-                where=f"{path}:{number}",
-                expected="a trial and train, val or test",
-                todo="correct that line",
-            )
-        else:
-            good[name] = {"split": split, "subject": (row.get("subject") or "").strip()}
-    return good

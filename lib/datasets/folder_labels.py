@@ -4,154 +4,270 @@ table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
-from ..labels import official, tables
+from ..labels import official, tables, utterances
 from ..metrics import EMOTIONS
-from ..trials import JOINED, ROWS
-from . import tree
+from ..trials import label_column
+from . import names
+from .contents import Contents, folded, joined, split
+from .names import Recording
 from .report import Report
 
 FOLDERS = ("labels", "annotations", "va_set", "preprocessed_va_annotations")
-SUFFIXES = (".txt", ".csv")
-NEAR = 0.5  # of `difflib`: alike enough to be one name that two people wrote
+TABLES = (".csv", ".tsv", *tables.sheets.EXCEL)
+SUFFIXES = (".txt", *TABLES, ".json", ".eaf", ".dat")  # in this order of precedence
+NOVA = ".annotation"
 
 
 def find(
-    root: Path, videos: Mapping[str, Path], persons: Mapping[str, list], report: Report
+    contents: Contents, recordings: Mapping[str, Recording], report: Report
 ) -> dict[str, dict]:
-    """trial -> {"va_path": files relative to `root`, …, "split": of a table that says so}.
+    """trial -> {"va_path": files relative to the root, …, "split": of a table that says so}.
 
-    persons : video -> (trial, person) that its labels may be of. A trial's own file comes first,
-        then files of several
-    annotators, then tables of utterances.
+    A trial's own file comes first, then files of several annotators, then tables of utterances.
     """
-    names = {trial: video for video, some in persons.items() for trial, _ in some}
-    elsewhere = tree.named([root], FOLDERS)
+    pairs = {
+        trial: (recording, person)
+        for name, recording in recordings.items()
+        for trial, person in names.persons(name, recordings)
+    }
     found: dict[str, dict] = {}
-    for trial, video in names.items():
-        for path in (
-            folder / f"{trial}{suffix}"
-            for folder in (videos[video].parent, *elsewhere)
-            for suffix in SUFFIXES
-        ):
-            for kind in _kinds(path, trial, report) if path.is_file() else ():
-                found.setdefault(trial, {}).setdefault(
-                    f"{kind}_path", path.relative_to(root).as_posix()
-                )
-    for trial, paths in _by_annotator(root, elsewhere, names, report).items():
-        joined = JOINED.join(path.relative_to(root).as_posix() for path in paths)
-        if "va_path" in found.get(trial, {}):
-            report.warning(
-                trial,
-                "has a label file of its own and files of annotators",
-                "its own file is used",
-                where=joined,
-                todo="remove one or the others",
-            )
-        found.setdefault(trial, {}).setdefault("va_path", joined)
-    _of_tables(root, elsewhere, videos, found, report)
+    for trial, (recording, person) in pairs.items():
+        _own_files(contents, trial, recording, person, found, report)
+    for trial, paths in _by_annotator(contents, pairs, report).items():
+        _take_annotators(contents, trial, paths, found, report)
+    _of_tables(contents, recordings, found, report)
     return found
 
 
-def _kinds(path: Path, trial: str, report: Report) -> list[str]:
-    """Which labels a file holds; none for a table of another program and, reported, for what cannot
-    be read.
+def label_folders(contents: Contents) -> list[str]:
+    """Folders in the root that are called as folders of labels are."""
+    inside = [folder for folder in sorted(contents.folders) if folder and "/" not in folder]
+    return [folder for name in FOLDERS for folder in inside if folder.lower() == name]
+
+
+def _own_files(
+    contents: Contents,
+    trial: str,
+    recording: Recording,
+    person: str,
+    found: dict[str, dict],
+    report: Report,
+) -> None:
+    """Note the label files that bear a trial's own name."""
+    damaged = ""
+    for path in dict.fromkeys(_candidates(contents, trial, recording, person)):
+        before = found.get(trial, {})
+        if all(f"{kind}_path" in before for kind in ("va", "expression")):
+            contents.refuse(path, f"trial {trial} has another label file already", "one of both")
+            continue
+        try:
+            kinds = kinds_of(contents.root / path)
+        except InputError as error:
+            done = "left out" if before else "its labels are lost, and its trial with them in 04"
+            report.fault(trial, error, done)
+            contents.use(path, f"damaged label file of trial {trial}")
+            damaged = damaged or path
+            continue
+        for kind in kinds:
+            first = found.setdefault(trial, {}).setdefault(f"{kind}_path", label_column([path]))
+            if first == label_column([path]):
+                contents.use(path, f"labels of trial {trial}")
+        if kinds and path not in contents.used:
+            contents.refuse(path, f"trial {trial} has another label file already", "one of both")
+    _emotion_files(contents, trial, recording, person, found)
+    if damaged and not found.get(trial):  # it must not turn into a test trial without labels
+        found.setdefault(trial, {})["va_path"] = label_column([damaged])
+
+
+def _candidates(contents: Contents, trial: str, recording: Recording, person: str) -> Iterator[str]:
+    """Files that bear a trial's name: beside its recording, in a folder of labels, in one of those
+    under the same folders.
     """
-    try:
-        if path.suffix == ".csv":
-            return _kinds_of_table(path)
-        kind = next((kind for kind in official.KINDS if official.has_header(path, kind)), "va")
-        official.read(path, kind)
-    except InputError as error:
-        report.fault(trial, error, "this label file is left out")
-        return []
+    for folder, base in _bases(contents, trial, recording, person):
+        for suffix in SUFFIXES:
+            if path := contents.get(folder, f"{base}{suffix}"):
+                yield path
+    if not person:
+        yield from _of_nova(contents, recording)
+
+
+def _bases(
+    contents: Contents, trial: str, recording: Recording, person: str
+) -> Iterator[tuple[str, str]]:
+    """(folder, name without suffix) where labels of a trial may be."""
+    tail = f"_{person}" if person else ""
+    own = [f"{recording.stem}{tail}", f"{recording.file}{tail}"]
+    yield from ((recording.folder, base) for base in [*own, trial])
+    for folder in label_folders(contents):
+        yield folder, trial
+        if recording.folder:
+            yield from ((joined(folder, recording.folder), base) for base in own)
+        if not recording.is_shared:
+            yield from ((folder, base) for base in own)
+
+
+def _of_nova(contents: Contents, recording: Recording) -> Iterator[str]:
+    """NOVA's files beside a recording: ``<role>.<scheme>.<annotator>.annotation``."""
+    role = folded(recording.stem.split(".")[0])
+    for path in contents.inside(recording.folder):
+        name = folded(split(path)[1])
+        if name.endswith(NOVA) and name.split(".")[0] == role:
+            yield path
+
+
+def _emotion_files(
+    contents: Contents,
+    trial: str,
+    recording: Recording,
+    person: str,
+    found: dict[str, dict],
+) -> None:
+    """Note ``<trial>_valence.csv`` and ``<trial>_arousal.csv``, and NOVA's files of each."""
+    if "va_path" in found.get(trial, {}):
+        first = found[trial]["va_path"]
+        nova = [] if person or not first.endswith(NOVA) else list(_of_nova(contents, recording))
+        if len(nova) > 1:
+            found[trial]["va_path"] = label_column(nova)
+            for path in nova:
+                contents.use(path, f"labels of trial {trial}")
+        return
+    for folder, base in _bases(contents, trial, recording, person):
+        paths = []
+        for emotion in EMOTIONS:
+            files = (
+                contents.get(folder, f"{base}{mark}{emotion}{suffix}")
+                for mark in "_-."
+                for suffix in (*TABLES, ".txt")
+            )
+            paths += [path for path in files if path][:1]
+        if paths:
+            found.setdefault(trial, {})["va_path"] = label_column(paths)
+            for path in paths:
+                contents.use(path, f"labels of trial {trial}")
+            return
+
+
+def kinds_of(path: Path) -> list[str]:
+    """Which labels a file holds; none for a table of something else.
+
+    Raises InputError for what cannot be read, or says nothing of what it is.
+    """
+    form = tables.form(path)
+    if form != "official":
+        return tables.kinds(path)
+    if path.suffix.lower() != ".txt":
+        return ["va"]
+    kind = next((kind for kind in official.KINDS if official.has_header(path, kind)), "va")
+    official.read(path, kind)
     return [kind]
 
 
-def _kinds_of_table(path: Path) -> list[str]:
-    form = tables.form(path)
-    cells = (
-        official.read_text(path).split("\n", 1)[0].replace(";", ",").replace("\t", ",").split(",")
-    )
-    if not form and all(cell.strip().lstrip("+-").replace(".", "", 1).isdigit() for cell in cells):
-        raise InputError(
-            f"a label table without a header line: {','.join(cells)[:80]!r}",
-            where=f"{path}:1",
-            expected="time,valence,arousal",
-            todo="write the names of the columns into its first line",
+def _take_annotators(
+    contents: Contents, trial: str, paths: list[str], found: dict[str, dict], report: Report
+) -> None:
+    column = label_column(paths)
+    if "va_path" in found.get(trial, {}):
+        report.warning(
+            trial,
+            "has a label file of its own and files of annotators",
+            "its own file is used",
+            where=column,
+            todo="remove one or the others",
         )
-    if form != "own":
-        return ["va"] if form == "official" else []
-    table = tables.Table(path)
-    affect = set(table.names) - {"expression"} and any(
-        emotion in " ".join(table.names) for emotion in EMOTIONS
-    )
-    return ["va"] * bool(affect or "expression" not in table.names) + ["expression"] * (
-        "expression" in table.names
-    )
+        for path in paths:
+            contents.refuse(path, f"trial {trial} has a label file of its own", "one or the others")
+        return
+    found.setdefault(trial, {})["va_path"] = column
+    for path in paths:
+        contents.use(path, f"labels of trial {trial}")
 
 
 def _by_annotator(
-    root: Path, elsewhere: list[Path], names: Mapping[str, str], report: Report
-) -> dict[str, list[Path]]:
+    contents: Contents, pairs: Mapping[str, tuple[Recording, str]], report: Report
+) -> dict[str, list[str]]:
     """trial -> its files in ``labels/<annotator>/`` and in folders valence and arousal."""
-    of_emotions = tree.named(
-        [root, *elsewhere, *(path for some in tree.subfolders(root).values() for path in some)],
-        EMOTIONS,
-    )
-    folders = [
-        path for place in elsewhere for some in tree.subfolders(place).values() for path in some
+    elsewhere = label_folders(contents)
+    folders = sorted(contents.folders)
+    parents = {"", *elsewhere, *(folder for folder in folders if "/" not in folder)}
+    of_emotions = [
+        folder
+        for emotion in EMOTIONS
+        for folder in folders
+        if split(folder)[1].lower() == emotion and folder and split(folder)[0] in parents
     ]
-    groups = [
-        list(dict.fromkeys(of_emotions)),
-        [path for path in folders if path not in of_emotions],
-    ]
-    found: dict[str, list[Path]] = {}
-    for group in groups:
-        members = {folder: _members(folder, names, report) for folder in group}
+    others = [f for f in folders if f and split(f)[0] in elsewhere and f not in of_emotions]
+    found: dict[str, list[str]] = {}
+    for group in (of_emotions, others):
+        members = {folder: _members(contents, folder, pairs, report) for folder in group}
+        members = {folder: files for folder, files in members.items() if files is not None}
         for folder, files in members.items():
             for trial, path in files.items():
                 found.setdefault(trial, []).append(path)
-            for trial in sorted(set().union(*members.values()) - set(files)):
-                report.warning(
-                    trial,
-                    f"{folder.name} has no label file of this trial, others have",
-                    "the others count",
-                    where=str(folder),
-                    todo="add it, or see whether it is there under another name",
-                )
+            _tell_missing(contents, folder, set().union(*members.values()) - set(files), report)
     return found
 
 
-def _members(folder: Path, names: Mapping[str, str], report: Report) -> dict[str, Path]:
+def _tell_missing(contents: Contents, folder: str, missing: set[str], report: Report) -> None:
+    for trial in sorted(missing):
+        report.warning(
+            trial,
+            f"{split(folder)[1]} has no label file of this trial, others have",
+            "the others count",
+            where=str(contents.root / folder),
+            todo="add it, or see whether it is there under another name",
+        )
+
+
+def _members(
+    contents: Contents,
+    folder: str,
+    pairs: Mapping[str, tuple[Recording, str]],
+    report: Report,
+) -> dict[str, str] | None:
     """trial -> file in one annotator's folder; what bears no trial's name is reported with the
-    nearest one.
+    nearest one. None for a folder whose files are all trials' own.
     """
+    called: dict[str, str] = {}
+    for trial, (recording, person) in pairs.items():
+        called.setdefault(folded(trial), trial)
+        if not recording.is_shared:
+            tail = f"_{person}" if person else ""
+            called.setdefault(folded(f"{recording.file}{tail}"), trial)
+            called.setdefault(folded(f"{recording.stem}{tail}"), trial)
+    files = [path for path in contents.inside(folder) if _is_label(path)]
+    free = [path for path in sorted(files) if path not in contents.used]
     found = {}
-    for path in tree.files(folder, SUFFIXES, report):
-        if path.stem in names:
-            found[path.stem] = path
+    for path in free:
+        stem = PurePosixPath(path).stem
+        if trial := called.get(folded(stem), ""):
+            found[trial] = path
             continue
-        near = get_close_matches(path.stem, set(names.values()), 1, NEAR)
+        near = names.nearest(stem, [name for name, (_, who) in pairs.items() if not who])
+        right = f"{near}{PurePosixPath(path).suffix}" if near else "the name of a video"
+        contents.refuse(path, "named after no trial", right)
         report.error(
-            path.stem,
-            f"a label file of {folder.name} that bears no trial's name",
+            stem,
+            f"a label file of {split(folder)[1]} that bears no trial's name",
             "left out",
-            where=str(path),
-            expected=f"{near[0]}{path.suffix}" if near else "the name of a video",
+            where=str(contents.root / path),
+            expected=right,
             todo="rename it" if near else "rename it, or remove it",
         )
-    return found
+    return found if free or not files else None
+
+
+def _is_label(path: str) -> bool:
+    name = split(path)[1].lower()
+    return not name.startswith(".") and name.endswith((".txt", *TABLES))
 
 
 def _of_tables(
-    root: Path,
-    elsewhere: list[Path],
-    videos: Mapping[str, Path],
+    contents: Contents,
+    recordings: Mapping[str, Recording],
     found: dict[str, dict],
     report: Report,
 ) -> None:
@@ -159,49 +275,77 @@ def _of_tables(
     with the labels.
     """
     by_stem: dict[str, list[str]] = {}
-    for name, film in videos.items():
-        by_stem.setdefault(film.stem, []).append(name)
-    for path in (
-        path for place in (root, *elsewhere) for path in tree.files(place, (".csv",), report)
-    ):
+    for name, recording in recordings.items():
+        by_stem.setdefault(recording.stem, []).append(name)
+    for path in _tables(contents):
         try:
-            form = tables.form(path)
-            rows = tables.utterances(path) if form in tables.UTTERANCES else []
+            form = tables.form(contents.root / path)
+            rows = utterances.keys(contents.root / path) if form in tables.UTTERANCES else []
         except InputError as error:
-            report.fault(path.name, error, "this label table is left out")
+            report.fault(split(path)[1], error, "this label table is left out")
+            contents.refuse(path, f"it cannot be read: {error.what}", error.expected)
             continue
-        split, used = tables.split_of(path.stem), 0
-        for key, video, utterance in rows:
-            stems = {f"{video}_{utterance}", utterance} if utterance else {video}
-            for trial in (
-                name
-                for stem in stems
-                for name in by_stem.get(stem, ())
-                if _fits(videos[name], root, video, utterance, split)
-            ):
-                told = f"{path.relative_to(root).as_posix()}{ROWS}{key}"
-                for kind in ("expression",) if form == "meld" else ("va", "expression"):
-                    found.setdefault(trial, {}).setdefault(f"{kind}_path", told)
-                found[trial].setdefault("split", split)
-                used += 1
-        if rows and not used:
+        used = _give_rows(path, form, rows, (recordings, by_stem), found)
+        if used:
+            contents.use(path, f"labels of {used} trials, by row")
+        elif rows:
             report.warning(
-                path.name,
+                split(path)[1],
                 f"none of its {len(rows)} rows fits a video here",
                 "left out",
-                where=str(path),
+                where=str(contents.root / path),
                 expected="<video>/<utterance>.mp4, <video>.mp4 or dia0_utt0.mp4",
                 todo="look at the names",
             )
+            contents.refuse(path, "none of its rows fits a video here", "look at the names")
 
 
-def _fits(film: Path, root: Path, video: str, utterance: str, split: str) -> bool:
+def _tables(contents: Contents) -> list[str]:
+    """Tables in the root and in folders of labels that belong to no single trial."""
+    return [
+        path
+        for folder in ("", *label_folders(contents))
+        for path in sorted(contents.inside(folder))
+        if path.lower().endswith(TABLES)
+        and path not in contents.used
+        and path not in contents.reasons
+    ]
+
+
+def _give_rows(
+    path: str,
+    form: str,
+    rows: list[tuple[str, str, str]],
+    known: tuple[Mapping[str, Recording], Mapping[str, list[str]]],
+    found: dict[str, dict],
+) -> int:
+    """Note the rows of a table for their trials; how many fit."""
+    recordings, by_stem = known
+    part, used = utterances.split_of(PurePosixPath(path).stem), 0
+    for key, video, utterance in rows:
+        stems = {f"{video}_{utterance}", utterance} if utterance else {video}
+        fitting = [
+            name
+            for stem in stems
+            for name in by_stem.get(stem, ())
+            if _fits(recordings[name].path, video, utterance, part)
+        ]
+        for trial in fitting:
+            told = label_column([path], key)
+            for kind in ("expression",) if form == "meld" else ("va", "expression"):
+                found.setdefault(trial, {}).setdefault(f"{kind}_path", told)
+            found[trial].setdefault("split", part)
+            used += 1
+    return used
+
+
+def _fits(film: str, video: str, utterance: str, part: str) -> bool:
     """Whether a video file is what a row names: ``<video>/<utterance>.mp4``,
     ``<video>_<utterance>.mp4``, or uncut.
     """
-    here = next(
-        filter(None, (tables.split_of(part) for part in film.relative_to(root).parts[:-1])), ""
-    )
-    if here and split and here != split:
+    parents = PurePosixPath(film).parts[:-1]
+    here = next(filter(None, map(utterances.split_of, parents)), "")
+    if here and part and here != part:
         return False
-    return not utterance or film.stem != utterance or film.parent.name == video
+    stem = PurePosixPath(film).stem
+    return not utterance or stem != utterance or parents[-1:] == (video,)

@@ -14,10 +14,13 @@ from ..errors import InputError
 
 @dataclass
 class Report:
-    """Collects counts and problems; nothing is repaired, everything is named."""
+    """Collects counts and problems, and what became of each file; nothing is repaired, everything
+    is named.
+    """
 
     counts: list[dict] = field(default_factory=list)
     problems: list[dict] = field(default_factory=list)
+    files: list[dict] = field(default_factory=list)
 
     def count(self, item: str, found: int, expected: tuple[int, ...] = ()) -> None:
         """Note a number found, and the numbers that would be right (several years of one data set;
@@ -86,6 +89,14 @@ class Report:
         that is right).
         """
         return pd.DataFrame(self.counts, columns=["item", "found", "expected", "state", "releases"])
+
+    def file_table(self) -> pd.DataFrame:
+        """Columns file, what (it was used as, or "not used"), why, right; what is not used
+        first.
+        """
+        files = pd.DataFrame(self.files, columns=["file", "what", "why", "right"])
+        files = files.assign(used=files["what"] != "not used")
+        return files.sort_values(["used", "file"]).drop(columns="used").reset_index(drop=True)
 
     def problem_table(self) -> pd.DataFrame:
         """Columns severity, item, what, done, where, expected, todo; errors first."""

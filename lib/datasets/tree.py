@@ -9,23 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..errors import InputError
 from ..labels.official import read_text
+from ..media.kinds import VIDEO_SUFFIXES
 from .report import Report
 
-# What people have: Aff-Wild2 ships .mp4 and .avi, other recordings come as the rest. Capitals do
-# not matter.
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".avi",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".mpg",
-    ".mpeg",
-    ".m4v",
-    ".wmv",
-    ".ogg",
-    ".ogv",
-)
 NAME_SUFFIXES = (*VIDEO_SUFFIXES, ".txt", ".csv")
 
 

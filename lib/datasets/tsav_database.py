@@ -114,7 +114,7 @@ def _video(folder: Path, name: str, report: Report) -> str:
                 return _stem(path.readlink().name)
     except InputError as error:
         report.fault(name, error, "left out")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         report.error(
             name, f"its meta.json cannot be read ({type(error).__name__}: {error})", "left out"
         )

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .. import arrays, metrics, plots, trials
 from ..errors import InputError
-from ..files import write_text
+from ..files import named, write_text
 from ..metrics import EMOTIONS
 from ..plots.html import Html, page
 from ..store import Store, request
@@ -117,7 +117,7 @@ def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = "
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
         16×16, or nothing.
     """
-    time = np.asarray(pd.read_csv(Path(folder) / f"{trial['trial']}.csv")["time"])
+    time = np.asarray(pd.read_csv(named(folder, trial["trial"], ".csv"))["time"])
     values, known = scores.read_pairs(folder, trial["trial"])
     found = stretches(time, values, known)
     if not found:
@@ -182,7 +182,7 @@ def write(
         for one in drawn
     ]
     text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
-    return write_text(Path(out) / f"{name}.html", text)
+    return write_text(named(out, name, ".html"), text)
 
 
 def write_all(
@@ -204,7 +204,7 @@ def write_all(
         if names
         else []
     )
-    links = {path.stem: path.name for path in written}
+    links = {trial: path.name for trial, path in zip(names, written, strict=True)}
     text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import grammar, metrics, runs
+from .. import files, grammar, metrics, runs
 from ..errors import InputError
 from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
@@ -195,7 +195,7 @@ def _held_out(folder: Path) -> set[str]:
             where=folder,
             todo="run 06_inference again",
         )
-    return set(found)
+    return {files.safe_name(trial) for trial in found}
 
 
 def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -> pd.DataFrame:

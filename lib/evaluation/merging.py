@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import datasets, grammar, parameters, runs, trials
+from .. import datasets, files, grammar, parameters, runs, trials
 from ..errors import InputError
 from ..metrics import EMOTIONS
 from ..parameters import Params
@@ -227,7 +227,9 @@ def load(folders: list[Path]) -> Ensemble:
 
 
 def trial_names(folders: list[Path]) -> list[str]:
-    """Trials that all runs predicted. Raises InputError where one lacks what another has."""
+    """Trials that all runs predicted, as their files are called (`files.safe_name`). Raises
+    InputError where one lacks what another has.
+    """
     names = [
         {path.stem for path in (folder / "predictions").glob("*.csv")}
         for folder in map(Path, folders)
@@ -274,7 +276,9 @@ def merge(
             where=run.folder,
             todo="name another one",
         )
-    names = trial_names(ensemble.recipe.folders)
+    written = trial_names(ensemble.recipe.folders)
+    called = {files.safe_name(trial): trial for trial in table["trial"]}
+    names = [called.get(name, name) for name in written]
     table = trials.select(table, names)
     for trial in names:
         prediction.predict_trial(ensemble, run.folder / "predictions", trial)
@@ -324,7 +328,7 @@ def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
 
 
 def _path(folder: Path, trial: str) -> Path:
-    return Path(folder) / "predictions" / f"{trial}.csv"
+    return files.named(Path(folder) / "predictions", trial, ".csv")
 
 
 @lru_cache(maxsize=8)

@@ -12,6 +12,7 @@ import pandas as pd
 from .. import arrays
 from ..errors import InputError
 from ..faces import persons
+from ..files import named
 from ..labels import official
 from ..media import recordings, writing
 from ..speakers import overlay
@@ -107,7 +108,7 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     """`write` for a trial of a data set from its prediction file: ``<out>/<trial>.mp4``. One that
     is newer is kept.
     """
-    table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
+    table, target = named(predictions, trial["trial"], ".csv"), named(out, trial["trial"], ".mp4")
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
         values, words = (

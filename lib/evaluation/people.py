@@ -20,7 +20,7 @@ from ..faces import persons
 from ..faces.tracking import BOX
 from ..features import expression, expression_arrays, speaker_arrays
 from ..files import checkpoint as checkpoint_of
-from ..files import weights_file
+from ..files import named, weights_file
 from ..media import recordings
 from ..models import load_published, published
 from ..models.affect.face_api import CLASSES
@@ -90,7 +90,7 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     notes = tuple(filter(None, [*notes, remark, about]))
     table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
     table = table.assign(note="; ".join(notes).replace("\n", "; "))
-    file = write_csv(Path(folder) / f"{row['video']}_people.csv", table)
+    file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
     return People(video, table, notes, (file, *files))
 
 

@@ -17,7 +17,7 @@ import torch
 
 from .. import trials
 from ..arrays import locate
-from ..files import write_text
+from ..files import named, write_text
 from ..models import forward
 from ..speakers import arrays
 from ..store import request
@@ -66,7 +66,8 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays
     is kept.
     """
-    path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
+    path = named(folder, trial, ".csv")
+    source = named(Path(folder) / "made_from", trial, ".json")
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
         heard = arrays.column(recipe.trial(trial), recipe.params, recipe.store)
@@ -133,7 +134,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
     """Raw values of a prediction file: task -> (T, k)."""
-    table = pd.read_csv(Path(folder) / f"{trial}.csv")
+    table = pd.read_csv(named(folder, trial, ".csv"))
     columns = {
         "va": ["valence_raw", "arousal_raw"],
         "expression": [name for name in table if name.startswith("expression_")],

@@ -13,6 +13,7 @@ import pandas as pd
 
 from .. import arrays, metrics
 from ..errors import InputError
+from ..files import named
 from ..labels import official
 from ..metrics import EMOTIONS
 from ..speakers import roles
@@ -97,7 +98,7 @@ def finish(
             chosen,
         )
     for trial in raw:
-        _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
+        _rewrite(named(folder, trial, ".csv"), recipe, smooth[trial], labels[trial])
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 
@@ -301,7 +302,7 @@ def by_speaker(
     the control: what differs between groups must differ less there. The result is added to `found`
     as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
     """
-    read = {trial: pd.read_csv(Path(folder) / f"{trial}.csv") for trial in table["trial"]}
+    read = {trial: pd.read_csv(named(folder, trial, ".csv")) for trial in table["trial"]}
     heard = {
         trial: roles.smoothed(rows["speaking"].to_numpy(float))
         for trial, rows in read.items()
@@ -362,7 +363,7 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
 
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
-    rows = pd.read_csv(Path(folder) / f"{trial}.csv")
+    rows = pd.read_csv(named(folder, trial, ".csv"))
     known = [f"label_{name}" for name in EMOTIONS]
     return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
         columns=known

@@ -39,7 +39,7 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
 def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
     values, frames = {}, {}
     for trial in chosen.to_dict("records"):
-        rows = pd.read_csv(Path(folder) / f"{trial['trial']}.csv")
+        rows = pd.read_csv(files.named(folder, trial["trial"], ".csv"))
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}
@@ -99,7 +99,7 @@ def write(
     range.
     """
     array = _complete(np.asarray(array), task, trial)
-    path = Path(folder) / FOLDERS[task] / f"{trial}.txt"
+    path = files.named(Path(folder) / FOLDERS[task], trial, ".txt")
     if task != "va":
         return official.write(path, task, array.astype(np.int8), names)
     rows = [f"{valence:.{decimals}f},{arousal:.{decimals}f}" for valence, arousal in array]
@@ -147,10 +147,10 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
     if not folder.is_dir():
         return [f"{folder}: the folder is not there"]
     found = {path.name for path in folder.iterdir()}
-    extra = sorted(found - {f"{trial}.txt" for trial in expected})
+    extra = sorted(found - {files.named("", trial, ".txt").name for trial in expected})
     problems = [f"{folder / name}: {_why_extra(name, expected)}" for name in extra]
     for trial, n_frames in expected.items():
-        path = folder / f"{trial}.txt"
+        path = files.named(folder, trial, ".txt")
         there = path.name in found
         problems += (
             _file_problems(path, task, n_frames) if there else [f"{path}: the file is missing"]

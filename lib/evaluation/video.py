@@ -9,6 +9,7 @@ import numpy as np
 from .. import arrays, trials
 from ..errors import InputError
 from ..faces import persons
+from ..files import named
 from ..media import recordings
 from ..speakers import arrays as speakers_arrays
 from ..speakers import video
@@ -44,14 +45,15 @@ def predict_video(
     person = params.get("video_person", "")
     if person == "speaker":
         person = video.choose(path, params, folder)
-    name = f"{path.stem}_{person}" if person else path.stem
+    stem = trials.usable(path.stem)
+    name = f"{stem}_{person}" if person else stem
     row = {
         "trial": name,
         "person": person,
-        "video": path.stem,
+        "video": stem,
         "dataset": "video",
         "split": "test",
-        "subject": path.stem,
+        "subject": stem,
         "video_path": path.name,
         "audio_path": path.name if info.audio_codec else "",
         "crops_dir": str(crops),
@@ -88,7 +90,7 @@ def predict_video(
     )
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
     table["note"] = worth(checkpoint).replace("\n", "; ")
-    write_csv(folder / f"{name}.csv", table)
+    write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name
 
 

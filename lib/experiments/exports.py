@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays
+from .. import arrays, files
 from ..errors import InputError, explain_full_disk
 from ..labels import official
 from ..media import sound, writing
@@ -108,7 +108,7 @@ def check_space(out: Path, needed: int) -> None:
 
 def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: int) -> np.ndarray:
     """Frames (from 0) whose file is not there yet."""
-    folder, label = out / trial["video"], _label(trial, place, wanted)
+    folder, label = files.named(out, trial["video"]), _label(trial, place, wanted)
     beside = _beside(folder)
     if beside.is_file() and (found := json.loads(beside.read_text(encoding="utf-8"))) != label:
         raise InputError(
@@ -133,7 +133,7 @@ def _label(trial: Mapping, place: Store, wanted: Rule) -> dict:
 
 def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     """Write what is missing of one video's files; says how many. A file that exists is whole."""
-    samples, folder = arrays.read(trial, SOUND, place), out / trial["video"]
+    samples, folder = arrays.read(trial, SOUND, place), files.named(out, trial["video"])
     found = segments(trial, place, wanted)
     left = _missing(trial, place, wanted, out, len(found))
     with explain_full_disk(folder):
@@ -187,5 +187,7 @@ def export_labels(
             shown = official.to_csv_table(name, rows, index_column)
         else:
             shown = official.test_table(name, len(rows), index_column)
-        written.append(official.write_csv(shown, folder / trial["split"] / f"{name}.csv"))
+        written.append(
+            official.write_csv(shown, files.named(folder / trial["split"], name, ".csv"))
+        )
     return written

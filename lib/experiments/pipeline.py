@@ -12,7 +12,7 @@ import yaml
 
 from .. import runs, weights
 from ..errors import InputError
-from ..files import ROOT, YOUR_VIDEO, resolve, short
+from ..files import ROOT, YOUR_VIDEO, resolve, safe_name, short
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
@@ -251,7 +251,8 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     """
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
-    target = experiment.run.path("videos", Path(experiment.video).stem, f"{YOUR_VIDEO}.ipynb")
+    folder = safe_name(Path(experiment.video).stem)
+    target = experiment.run.path("videos", folder, f"{YOUR_VIDEO}.ipynb")
     execute(
         experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
         target,

@@ -75,7 +75,7 @@ def _opens(path: Path) -> bool:
 def folder_of(video: Path, p: Mapping) -> Path:
     """Where everything of a recording is written: ``<run>/videos/<name>/``."""
     run = runs.Run(Path(p["runs_root"]) / (p["run"] or files.YOUR_VIDEO))
-    return run.path("videos", video.stem)
+    return run.path("videos", files.safe_name(video.stem))
 
 
 def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People:
@@ -83,8 +83,10 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
-    plots.save(plots.of_video(found.table, note=found.note), folder / f"{video.stem}.png")
-    target = folder / f"{video.stem}.mp4"
+    plots.save(
+        plots.of_video(found.table, note=found.note), files.named(folder, video.stem, ".png")
+    )
+    target = files.named(folder, video.stem, ".mp4")
     overlay.write(video, found.table, target, found.note, Progress("frames drawn"))
     _display(viewer.video(target), viewer.table(found.table.head()))
     for file in (*found.files, target):
@@ -153,17 +155,16 @@ def _of_colab() -> dict[str, bytes]:
 
 
 def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Write uploaded files into a folder, under their own names; returns the paths.
-
-    A name that leads elsewhere is cut to its last part. A file of that name that is there already
-    and another one is kept: the new one gets a number.
+    """Write uploaded files into a folder, under their own names (`files.safe_name`); returns the
+    paths. A file of that name that is there already and another one is kept: the new one gets a
+    number.
     """
     written = []
     for name, content in contents.items():
-        place = Path(folder) / (Path(name.replace("\\", "/")).name or "upload")
-        number = 1
+        last = Path(name.replace("\\", "/")).name or "upload"
+        place, number = files.named(folder, Path(last).stem, Path(last).suffix), 1
         while place.is_file() and place.read_bytes() != content:
             number += 1
-            place = place.with_name(f"{Path(name).stem}-{number}{Path(name).suffix}")
+            place = files.named(folder, f"{Path(last).stem}-{number}", Path(last).suffix)
         written.append(files.write_bytes(place, content))
     return written

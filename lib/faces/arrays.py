@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..labels import lfan_rows
 from ..media import recordings
 from ..store import Maker, Request, Store, read, request
-from . import alignment, crops, detection, faces, persons, tracking, tsav
+from . import alignment, crops, detection, faces, openface, persons, tracking, tsav
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
@@ -49,6 +49,8 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
     choice = _choice(trial, wanted, own, place)
     if detector := detector_of(choice):
         return _detected(trial, wanted.name, own, place, detector)
+    if choice == "crops":
+        own |= openface.mark(trial, place, crops.csv_of(trial["crops_dir"]))
     return request(wanted.name, **own, **({"faces": choice} if choice in ("centre", NONE) else {}))
 
 
@@ -191,7 +193,8 @@ def open_faces(
     valid, size = read_other(request("face_valid")), resolved.parameters["size"]
     if path is not None:
         return faces.Faces(valid, size, packed=read(path))
-    return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
+    folder, times = place.data_root / trial["crops_dir"], np.asarray(read_other(request("time")))
+    return faces.Faces(valid, size, crops_dir=folder, times=times)
 
 
 # ---- what they are made from
@@ -316,7 +319,7 @@ def make_face(inputs, parameters, create, device) -> None:
         elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
             lfan_rows.fill_faces(out, inputs["crops"], inputs.get("annotation"))
         elif "crops" in inputs:
-            faces.fill_from_crops(out, inputs["crops"])
+            faces.fill_from_crops(out, inputs["crops"], np.asarray(inputs["time"]))
         elif "video" in inputs:
             faces.fill_from_video(out, inputs["video"])
 
@@ -330,12 +333,24 @@ def make_valid(inputs, parameters, create, device) -> None:
     elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
         valid = lfan_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
     elif "crops" in inputs:
-        rule = tsav if inputs["crops"].suffix == tsav.SUFFIX else faces
-        valid = rule.valid_rows(inputs["crops"], n_frames)
+        if inputs["crops"].suffix == tsav.SUFFIX:
+            valid = tsav.valid_rows(inputs["crops"], n_frames)
+        else:
+            valid = faces.valid_rows(inputs["crops"], n_frames, np.asarray(inputs["time"]))
+            remark = _told_by_openface(inputs)
     else:
         valid = np.full(n_frames, "video" in inputs)
     with create((n_frames,), bool, note=remark) as out:
         out[...] = valid
+
+
+def _told_by_openface(inputs: Mapping) -> str:
+    """What its table says that a person should know; "" for crops without one."""
+    if not (table := inputs.get("success")):
+        return ""
+    times = np.asarray(inputs["time"])
+    spacing = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return "; ".join(openface.notes(Path(table), len(times), spacing))
 
 
 def make_landmarks(inputs, parameters, create, device) -> None:

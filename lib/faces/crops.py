@@ -2,20 +2,21 @@
 
 Aff-Wild2: ``<trial>/%05d.jpg``, numbered by video frame from 1; a missing one means that no face
 was found. OpenFace: ``<video>_aligned/frame_det_00_%06d.bmp``, one a frame, and beside the folder
-``<video>.csv``, whose column `success` says in which frames a face was found.
+``<video>.csv`` (`lib.faces.openface`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..errors import InputError
 from ..media import pictures
+from . import openface
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OPENFACE = "_aligned"  # how OpenFace's folder of pictures ends
@@ -28,8 +29,17 @@ def numbered(folder: Path) -> dict[int, Path]:
     Raises InputError for a number that two pictures have, and where no picture is numbered.
     """
     found: dict[int, Path] = {}
-    some = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    with os.scandir(folder) as entries:
+        files = {folder / entry.name: entry.is_file() for entry in entries}
+    some = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
     for path, match in ((path, _NUMBER.match(path.stem)) for path in some):
+        if match and not files[path]:
+            raise InputError(
+                f"{path.name} is no file: a pipe, a folder or a link to what is not there",
+                where=folder,
+                expected="pictures",
+                todo="remove it: its frame then counts as faceless",
+            )
         if match and int(match[1]) in found:
             raise InputError(
                 f"two cropped faces of one number: {found[int(match[1])].name} and {path.name}",
@@ -59,27 +69,10 @@ def csv_of(crops_dir: Path | str) -> Path | None:
     return crops_dir.with_name(crops_dir.name.removesuffix(OPENFACE) + ".csv")
 
 
-def successes(path: Path) -> set[int]:
-    """Frames (from 1) in which OpenFace found a face. Raises InputError when the table cannot be
-    read.
-    """
-    try:
-        table = pd.read_csv(path, usecols=lambda name: name.strip() in ("frame", "success"))
-        table.columns = [name.strip() for name in table.columns]
-        table = table[["frame", "success"]].astype(float)
-    except (OSError, ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(
-            "OpenFace's table cannot be read",
-            where=path,
-            expected="columns frame and success, numbers",
-            todo="run OpenFace on this video again, or remove its folder of pictures",
-        ) from error
-    return set(table["frame"][table["success"] == 1].astype(int))
-
-
-def paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
+def paths(crops_dir: Path, n_frames: int, times: np.ndarray | None = None) -> dict[int, Path]:
     """Frame index (0-based) -> picture of a face.
 
+    times : (T,) s of the video's frames, for OpenFace's table (`openface.places`).
     Raises InputError for a folder that is not there, for pictures numbered beyond the video's last
     frame, numbers used twice, and where no picture is numbered.
     """
@@ -91,7 +84,10 @@ def paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
             todo="unpack the crops again, or run 01_download_check to build the trial table anew",
         )
     by_number = numbered(crops_dir)
-    beyond = [number for number in by_number if not 1 <= number <= n_frames]
+    table = csv_of(crops_dir)
+    rows = openface.places(table, times) if table else {n: n - 1 for n in by_number}
+    shown = {n: rows[n] for n in sorted(by_number) if n in rows}
+    beyond = [n for n in by_number if not 0 <= rows.get(n, n - 1) < n_frames]
     if beyond:
         raise InputError(
             f"{len(beyond)} cropped faces have numbers outside the video (first: {min(beyond)})",
@@ -99,9 +95,7 @@ def paths(crops_dir: Path, n_frames: int) -> dict[int, Path]:
             expected=f"numbers 1 to {n_frames}, one for a video frame",
             todo="check that the crops belong to this version of the video",
         )
-    table = csv_of(crops_dir)
-    with_face = successes(table) if table else by_number
-    return {number - 1: by_number[number] for number in sorted(by_number) if number in with_face}
+    return {row: by_number[n] for n, row in shown.items()}
 
 
 def read(path: Path) -> np.ndarray:

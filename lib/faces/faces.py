@@ -62,16 +62,16 @@ def in_place(crops_dir: str) -> bool:
     return bool(crops_dir) and not crops_dir.endswith((tsav.SUFFIX, lfan_rows.SUFFIX))
 
 
-def valid_rows(crops_dir: Path, n_frames: int) -> np.ndarray:
-    """(T,) bool: whether frame k has a cropped face."""
+def valid_rows(crops_dir: Path, n_frames: int, times: np.ndarray | None = None) -> np.ndarray:
+    """(T,) bool: whether frame k has a cropped face; `times`: see `crops.paths`."""
     valid = np.zeros(n_frames, bool)
-    valid[list(crop_paths(crops_dir, n_frames))] = True
+    valid[list(crop_paths(crops_dir, n_frames, times))] = True
     return valid
 
 
-def fill_from_crops(array: np.ndarray, crops_dir: Path) -> None:
+def fill_from_crops(array: np.ndarray, crops_dir: Path, times: np.ndarray | None = None) -> None:
     """Fill (T, S, S, 3) uint8 with the trial's pictures; black where no face was found."""
-    for index, path in crop_paths(crops_dir, len(array)).items():
+    for index, path in crop_paths(crops_dir, len(array), times).items():
         array[index] = read_crop(path, array.shape[1])
         give_back(array, index)
 
@@ -109,10 +109,11 @@ class Faces:
         size: int,
         packed: np.ndarray | None = None,
         crops_dir: Path | None = None,
+        times: np.ndarray | None = None,
     ):
         self.valid, self.size = np.asarray(valid), size
         self._packed = packed
-        self._paths = crop_paths(crops_dir, len(valid)) if packed is None else {}
+        self._paths = crop_paths(crops_dir, len(valid), times) if packed is None else {}
 
     def __len__(self) -> int:
         return len(self.valid)

@@ -178,7 +178,7 @@ def make_face_api(inputs, parameters, create, device) -> None:
 
 def _fill_from_crops(inputs, n_frames: int, create, device) -> None:
     net, folder = _network(NETWORK, inputs["network"], device), inputs["crops"]
-    paths = crops.paths(folder, n_frames)
+    paths = crops.paths(folder, n_frames, np.asarray(inputs["time"]))
     with create((n_frames, net.fc.in_features), np.float32) as out:
         out[...] = np.nan
         frames = np.array(list(paths), int)

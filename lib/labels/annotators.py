@@ -34,6 +34,7 @@ class Annotation:
     rows at a steady rate. until : (n,) s where values are those of stretches that begin at `time`;
     None: of moments.
     frame : (n,) int, frames counted from 0, where the table tells these instead of times.
+    notes : what was done while the file was read, as a person reads it.
     """
 
     annotator: str
@@ -42,6 +43,7 @@ class Annotation:
     until: np.ndarray | None = None
     where: str = ""
     frame: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def to_frames(

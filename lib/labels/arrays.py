@@ -17,6 +17,7 @@ from . import annotators, lfan_rows, official, tables
 
 KINDS = official.KINDS
 MISMATCH = "mismatch"
+MENDED = "mended"  # facts of an array: what was passed over or mended while its files were read
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
@@ -26,6 +27,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         "delay": (place.label_delay, 0.0),
         "resample": (place.label_resample, "linear"),
         "rate": (place.label_rate, 0.0),
+        "range": (list(place.label_range), []),
         "rows": (rows, ""),
     }
     told = {
@@ -64,7 +66,7 @@ def read(
     ---------
     paths : its label files; none: unlabelled. times : (T,) s of its frames.
     parameters : mismatch (see `labels.fit_rows`), and where they are not as usual delay, resample,
-        rate, rows (see `annotators.to_frames`, `label_tables.read`).
+        rate, range, rows (see `annotators.to_frames`, `tables.read`).
 
     Returns (rows, what was done, facts: agreement of several annotators). "va" (T, 2) float32, NaN
     unlabelled.
@@ -107,8 +109,9 @@ def _affect(
 ) -> tuple[np.ndarray, str, dict]:
     found: dict[str, np.ndarray] = {}
     how: dict[str, None] = {}
+    mended: dict[str, None] = {}
     for path in paths:
-        for one in _annotations(path, parameters.get("rows", "")):
+        for one in _annotations(path, parameters):
             rows, done = annotators.to_frames(
                 one,
                 times,
@@ -119,8 +122,10 @@ def _affect(
             name = one.annotator or (path.parent.name if len(paths) > 1 else "")
             before = found.get(name)
             found[name] = rows if before is None else np.where(np.isfinite(before), before, rows)
-            how[done] = None
+            how |= dict.fromkeys([done, *one.notes])
+            mended |= dict.fromkeys(f"{path.name}: {note}" for note in one.notes)
     rows, facts = annotators.combine(list(found.values()))
+    told = _told(facts, how, parameters.get("delay", 0.0))
     absent = [
         emotion
         for emotion, column in zip(EMOTIONS, rows.T, strict=True)
@@ -133,15 +138,16 @@ def _affect(
             expected="valence and arousal",
             todo=f"add {absent[0]}, or take this trial's labels away",
         )
-    return rows, _told(facts, how, parameters.get("delay", 0.0)), facts if len(found) > 1 else {}
+    facts = {**(facts if len(found) > 1 else {}), **({MENDED: list(mended)} if mended else {})}
+    return rows, told, facts
 
 
-def _annotations(path: Path, rows: str) -> list[annotators.Annotation]:
+def _annotations(path: Path, parameters: Mapping) -> list[annotators.Annotation]:
     if tables.form(path) == "official":  # one row a frame, as any table without times
         return [
             annotators.Annotation("", official.read(path, "va").astype(np.float64), where=str(path))
         ]
-    return tables.read(path, "va", rows)
+    return tables.read(path, "va", parameters.get("rows", ""), parameters.get("range", ()))
 
 
 def _told(facts: Mapping, how: Mapping, delay: float) -> str:
@@ -173,7 +179,8 @@ def _classes(
     rows, how = annotators.to_frames(
         one, times, "nearest", parameters.get("delay", 0.0), parameters.get("rate", 0.0)
     )
-    return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, {}
+    told = {MENDED: [f"{paths[0].name}: {note}" for note in one.notes]} if one.notes else {}
+    return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, told
 
 
 def _unlabelled(kind: str, n_frames: int) -> np.ndarray:

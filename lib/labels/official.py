@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import files
+from .. import errors, files
 from ..errors import InputError
 
 KINDS = ("va", "expression", "action_units")
@@ -205,9 +205,10 @@ def read_csv(path: Path, n_frames: int) -> np.ndarray:
     `n_frames`.
     """
     path = Path(path)
-    table = pd.read_csv(
-        io.StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False
-    )
+    with errors.foreign(path, "a label CSV", "make it again with notebook 04_preprocess_labels"):
+        table = pd.read_csv(
+            io.StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False
+        )
     lacking = [name for name in ("img", "V", "A", "frame_id") if name not in table]
     if lacking:
         raise InputError(
@@ -252,14 +253,17 @@ def _with_index(table: pd.DataFrame, wanted: bool) -> pd.DataFrame:
 
 def read_text(path: Path) -> str:
     """The file's text with plain line ends, without byte-order mark and blank lines at the end."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
+    if not path.is_file():
         raise InputError(
             "the label file is not there",
             where=path,
             todo="check the path, or run notebook 01_download_check again",
-        ) from None
+        )
+    with errors.foreign(path, "a text file", "look at its rights"):
+        content = path.read_bytes()
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # what Windows calls Unicode
+    try:
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"not a text file (byte {error.start} is no UTF-8)",

@@ -1,29 +1,23 @@
 """Label tables in the forms that people and published data sets have them ->
 `annotators.Annotation`.
 
-A table of ours: a header line, then rows; ``,``, ``;`` or a tab between columns. Which columns are
-understood:
+A table of ours: a header line, then rows (`lib.labels.sheets`, `lib.labels.columns`). Understood
+are
 
-* when: ``time`` (s; ``time_ms``), or ``start`` and ``end`` (one value an utterance), or ``frame``
-  (from 1), or none;
-* what: ``valence`` and ``arousal``; of several annotators ``valence_anna``, ``arousal_anna``, …;
-  ``expression``. In a file below a folder called valence or arousal (or ``<trial>_valence.csv``)
-  every other column is an annotator.
+* when: ``time`` (s, or the unit that its name tells), or ``start`` and ``end`` or ``duration`` (one
+  value an utterance), or ``frame`` (from 1; a table that begins with 0 counts from 0), or none;
+* what: ``valence`` and ``arousal``; of several annotators ``valence_anna``, ``arousal_anna``, …, or
+  a column ``annotator``; ``expression``. In a file below a folder called valence or arousal (or
+  ``<trial>_valence.csv``) every other column is an annotator;
+* what CARMA (``Second,Rating`` under its settings) and DARMA (``Second,X,Y``) export.
 
-Ready maps, after what the data sets document publicly (not tried on the real files, which are
-licensed):
-
-* RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, a column an
-  annotator;
-* SEWA (AVEC 2017–2019): ``name;timestamp;arousal;valence;liking``, 10 Hz;
-* OMG-Emotion: one table, a row an utterance:
-  ``link,start,end,video,utterance,arousal,valence,EmotionMaxVote``;
-* MELD and tables like it: a row an utterance with ``Dialogue_ID``, ``Utterance_ID``, ``Emotion``.
+RECOLA: ``arousal/P16.csv`` and ``valence/P16.csv``, ``time;FM1;FM2;…``, 25 Hz, a column an
+annotator. SEWA (AVEC 2017–2019): ``name;timestamp;arousal;valence;liking``, 10 Hz. Tables of
+utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,357 +26,218 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import official
+from . import cells, columns, formats, official, sheets, utterances
 from .annotators import Annotation
+from .sheets import Sheet
 
-TIME = ("time", "timestamp", "time_s", "time (s)", "times", "seconds", "sec", "t", "frametime")
-TIME_MS = ("time_ms", "timestamp_ms", "time (ms)", "ms")
-START = ("start", "start_time", "starttime", "onset", "begin")
-END = ("end", "end_time", "endtime", "offset", "stop")
-FRAME = ("frame", "frame_id", "frame_number")
-NO_ANNOTATOR = ("name", "liking", "link", "img", "speaker", "utterance", "note", "text")
-SHORT = {"v": "valence", "a": "arousal", "activation": "arousal"}
-OMG_CLASSES = (
-    "Anger",
-    "Disgust",
-    "Fear",
-    "Happiness",
-    "Neutral",
-    "Sadness",
-    "Surprise",
-)  # EmotionMaxVote 0 to 6
-WORDS = {
-    "joy": "Happiness",
-    "happy": "Happiness",
-    "happiness": "Happiness",
-    "sad": "Sadness",
-    "sadness": "Sadness",
-    "angry": "Anger",
-    "anger": "Anger",
-    "disgust": "Disgust",
-    "fear": "Fear",
-    "surprise": "Surprise",
-    "surprised": "Surprise",
-    "neutral": "Neutral",
-    "other": "Other",
-}
-UTTERANCES = {
-    "omg": ("video", "utterance", "arousal", "valence"),
-    "meld": ("dialogue_id", "utterance_id", "emotion"),
-}
-
-
-class Table:
-    """Rows of text under lower-case names, with line numbers for messages."""
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-        lines = official.read_text(self.path).split("\n")
-        self.mark = max(",;\t", key=lines[0].count)
-        self.names = [
-            name.strip().strip("'").lower()
-            for name in next(csv.reader([lines[0]], delimiter=self.mark))
-        ]
-        self.rows = [
-            [cell.strip() for cell in row] for row in csv.reader(lines[1:], delimiter=self.mark)
-        ]
-        twice = [name for name in self.names if name and self.names.count(name) > 1]
-        if twice:
-            raise InputError(
-                f"the column {twice[0]} is there twice",
-                where=f"{path}:1",
-                todo="rename one of them",
-            )
-        for number, row in enumerate(self.rows, start=2):
-            if len(row) != len(self.names):
-                raise InputError(
-                    f"{len(row)} columns under a header of {len(self.names)}",
-                    where=f"{path}:{number}",
-                    expected="as many",
-                    todo="correct that line",
-                )
-
-    def first(self, names: Sequence[str]) -> str:
-        """That of `names` which is a column, "" if none is."""
-        return next((name for name in names if name in self.names), "")
-
-    def texts(self, name: str) -> list[str]:
-        place = self.names.index(name)
-        return [row[place] for row in self.rows]
-
-    def numbers(self, name: str, gaps: bool = False) -> np.ndarray:
-        """(n,) float64; with `gaps` an empty cell and ``nan`` are NaN. Raises InputError with the
-        line.
-        """
-        found = np.full(len(self.rows), np.nan)
-        for number, text in enumerate(self.texts(name)):
-            if gaps and text.lower() in ("", "nan", "na", "null"):
-                continue
-            try:
-                found[number] = float(text.replace(",", ".") if self.mark != "," else text)
-            except ValueError:
-                found[number] = np.nan
-            if not np.isfinite(found[number]):
-                raise InputError(
-                    f"{text!r} in column {name} is no number",
-                    where=f"{self.path}:{number + 2}",
-                    expected="a number",
-                    todo="correct that line",
-                )
-        return found
+TABLES = (".csv", ".tsv", ".txt", ".dat", *sheets.EXCEL)
+SUFFIXES = (*TABLES, *formats.SUFFIXES)
+UTTERANCES = tuple(utterances.COLUMNS)
+FORMATS = tuple(formats.SUFFIXES.values())
+WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
 
 
 def form(path: Path) -> str:
-    """ "official" for an annotation file of ABAW or its ``img,V,A,frame_id``; "omg", "meld"; "own"
-    for a table of valence and arousal in any other form that `read` knows; "" for what is none.
+    """The form of a label file.
+
+    "official" for an annotation file of ABAW or its ``img,V,A,frame_id``; "omg", "meld"; "elan",
+    "afew", "nova"; "own" for a table of valence and arousal in any other form that `read` knows; ""
+    for what is none.
+
+    Raises InputError for an empty file, a web page, a table without a header line.
     """
     path = Path(path)
-    if path.suffix != ".csv":
+    suffix = path.suffix.lower()
+    if suffix in formats.SUFFIXES:
+        return formats.form(path)
+    if suffix not in TABLES:
         return "official"
-    first = official.read_text(path).split("\n", 1)[0]
-    names = [name.strip().strip("'\"").lower() for name in re.split("[,;\t]", first)]
-    if {"img", "v", "a"} <= set(names):
+    if suffix == ".txt" and _is_official(path):
         return "official"
-    found = next((kind for kind, needed in UTTERANCES.items() if set(needed) <= set(names)), "")
-    if found:
-        return found
-    affect = any(_emotion_of(name)[0] for name in names) or "expression" in names
-    return "own" if affect or (_emotion_of_file(path) and len(names) > 1) else ""
+    table = sheets.kept(path)
+    names = {columns.plain(name).replace(" ", "_") for name in table.names}
+    if {"img", "v", "a"} <= names:
+        return "official"
+    if kind := utterances.form(names):
+        return kind
+    if has_affect(table) or "expression" in {column.what for column in table.kinds}:
+        return "own"
+    if all(sheets.number(name, True) == sheets.number(name, True) for name in table.names):
+        raise InputError(
+            f"a label table without a header line: {','.join(table.names)[:80]!r}",
+            where=f"{path}:{table.header_line}",
+            expected="time,valence,arousal",
+            todo="write the names of the columns into its first line",
+        )
+    return ""
 
 
-def read(path: Path, kind: str = "va", rows: str = "") -> list[Annotation]:
-    """All annotators of one file (of a table of utterances the one that `rows` names: see
-    `utterances`).
+def _is_official(path: Path) -> bool:
+    try:
+        return any(official.has_header(path, kind) for kind in official.KINDS)
+    except InputError:  # `sheets` reads more codes, and says why it does not
+        return False
+
+
+def kinds(path: Path) -> list[str]:
+    """Which labels a table in a form of one's own holds: "va", "expression", both or none."""
+    found = form(path)
+    if found in FORMATS:
+        return ["va"]
+    if found != "own":
+        return []
+    table = sheets.kept(path)
+    expression = any(column.what == "expression" for column in table.kinds)
+    return ["va"] * has_affect(table) + ["expression"] * expression
+
+
+def has_affect(table: Sheet) -> bool:
+    """Whether a table has a column of valence or arousal, or what stands for one."""
+    found = {column.what for column in table.kinds}
+    if found & set(EMOTIONS) or _darma(table):
+        return True
+    if not (emotion_of_file(table.path) or _emotion_of_settings(table)):
+        return "rating" in found and "time" in found
+    return "rating" in found or (bool(found & {"time", "frame", "start"}) and len(found) > 1)
+
+
+def read(
+    path: Path, kind: str = "va", rows: str = "", label_range: Sequence[float] = ()
+) -> list[Annotation]:
+    """All annotators of one file (of a table of utterances the one that `rows` names).
 
     kind : "va" -> values (n, 2), −5 and empty cells NaN; "expression" -> values (n, 1), class
         numbers of `labels.EXPRESSIONS`.
-    Raises InputError, with the line, for times that do not rise, values out of −1…1, what is no
-    number.
+    label_range : lowest and highest value that the table may hold, mapped to −1 and 1; empty: what
+        the file says of itself, else −1 and 1.
+    Raises InputError, with the line, for times that go back, values out of range, what is no
+    number, a column that might be a time and is not understood.
     """
-    table = Table(path)
-    if kind == "expression":
-        return [_expression(table, rows)]
+    path = Path(path)
+    if path.suffix.lower() in formats.SUFFIXES:
+        return formats.read(path, label_range)
+    table = sheets.kept(path)
+    if not table.rows:
+        raise InputError(
+            "a label table without a row",
+            where=path,
+            expected="a row a value",
+            todo="write it again, or remove it",
+        )
     if rows:
-        return [_of_utterances(table, rows)]
-    time, until = _times(table)
-    frame = _frames(table) if time is None else None
+        return [utterances.read(table, kind, rows, label_range)]
+    if kind == "expression":
+        return [_expression(table)]
+    return _affect(table, label_range)
+
+
+def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
+    placed = cells.When(table)
+    chosen, notes = _annotators(table, placed.known)
     found = []
-    for annotator, columns in _annotators(table).items():
-        values = np.full((len(table.rows), 2), np.nan)
-        for emotion, name in columns.items():
-            values[:, EMOTIONS.index(emotion)] = _in_range(table, name)
-        found.append(Annotation(annotator, values, time, until, str(path), frame))
+    for annotator, places in chosen.items():
+        values, more = np.full((len(table.rows), 2), np.nan), []
+        for emotion, place in places.items():
+            values[:, EMOTIONS.index(emotion)], told = cells.in_range(table, place, label_range)
+            more += told
+        told = [*table.notes, *placed.notes, *notes, *more]
+        found += placed.split(values, annotator, told, _who(table, annotator))
     return found
 
 
-def emotions(path: Path) -> set[str]:
-    """Which of valence and arousal a table of ours holds."""
-    return {emotion for columns in _annotators(Table(path)).values() for emotion in columns}
-
-
-def utterances(path: Path) -> list[tuple[str, str, str]]:
-    """(key for `read`, video, utterance) of the rows of a table of utterances; an uncut video has
-    utterance "".
-    """
-    table = Table(path)
-    if "dialogue_id" in table.names:
-        pairs = zip(table.texts("dialogue_id"), table.texts("utterance_id"), strict=True)
-        return [(f"dia{one}_utt{other}",) * 2 + ("",) for one, other in pairs]
-    pairs = list(
-        zip(
-            table.texts("video"),
-            [Path(text).stem for text in table.texts("utterance")],
-            strict=True,
-        )
-    )
-    whole = [(video, video, "") for video in dict.fromkeys(video for video, _ in pairs)]
-    return [(f"{video}/{utterance}", video, utterance) for video, utterance in pairs] + whole
-
-
-def split_of(text: str) -> str:
-    """train, val or test, where a file's or folder's name says so; "" else."""
-    words = {"train": "train", "valid": "val", "dev": "val", "test": "test"}
-    return next((split for word, split in words.items() if word in text.lower()), "")
-
-
-def _times(table: Table) -> tuple[np.ndarray | None, np.ndarray | None]:
-    start, end = table.first(START), table.first(END)
-    if start and end:
-        begin, until = table.numbers(start), table.numbers(end)
-        _refuse_lines(
-            table, until <= begin, "an utterance that ends before it begins", "start before end"
-        )
-        _refuse_lines(
-            table, np.diff(begin, prepend=-np.inf) < 0, "times go back", "utterances in their order"
-        )
-        return begin, until
-    name, factor = table.first(TIME), 1.0
-    if not name:
-        name, factor = table.first(TIME_MS), 1e-3
-    if not name:
-        return None, None
-    time = table.numbers(name) * factor
-    _refuse_lines(
-        table,
-        np.diff(time, prepend=-np.inf) <= 0,
-        "times go back or stand still",
-        "times that rise",
-    )
-    return time, None
-
-
-def _frames(table: Table) -> np.ndarray | None:
-    """(n,) frames from 0 of a table that counts them, each once; None for one that does not."""
-    if not (name := table.first(FRAME)):
-        return None
-    numbers = table.numbers(name)
-    _refuse_lines(
-        table,
-        np.diff(numbers, prepend=0) <= 0,
-        "frame numbers go back or come twice",
-        "rising, from 1",
-    )
-    return numbers.astype(np.int64) - 1
-
-
-def _annotators(table: Table) -> dict[str, dict[str, str]]:
-    """annotator -> emotion -> column."""
-    used = {*TIME, *TIME_MS, *START, *END, *FRAME, *NO_ANNOTATOR}
-    found: dict[str, dict[str, str]] = {}
-    told = _emotion_of_file(table.path)
-    for name in (name for name in table.names if name and name not in used):
-        emotion, annotator = _emotion_of(name)
-        if emotion:
-            found.setdefault(annotator, {})[emotion] = name
-        elif told:
-            found.setdefault(name, {})[told] = name
+def _annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """annotator -> emotion -> number of the column; and notes on columns that are not used."""
+    found: dict[str, dict[str, int]] = {}
+    told = emotion_of_file(table.path) or _emotion_of_settings(table)
+    notes, strange = [], []
+    darma = _darma(table)
+    for place, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
+        if column.what in EMOTIONS:
+            found.setdefault(column.annotator, {})[column.what] = place
+        elif place in darma:
+            found.setdefault("", {})[darma[place]] = place
+        elif column.what == "rating" and told:
+            found.setdefault("", {})[told] = place
+        elif column.what in ("unknown", "index", "rating", "remark") and name:
+            _refuse_time(table, place, known)
+            if told and column.what == "unknown":
+                found.setdefault(name, {})[told] = place
+            elif column.what in ("unknown", "rating"):
+                strange.append(name)
+    if darma:
+        notes.append("X taken as valence, Y as arousal")
+    if strange:
+        notes.append(f"columns not understood and not used: {', '.join(strange[:8])}")
     if not found:
         raise InputError(
             "no column of valence or arousal",
-            where=f"{table.path}:1",
-            expected="valence and arousal, or valence_<annotator>, arousal_<annotator>",
-            todo="correct the header line",
+            where=f"{table.path}:{table.header_line}",
+            expected=WANTED,
+            todo="correct the header line; a file of one of both is called <trial>_valence.csv or "
+            "lies in a folder valence",
         )
-    return found
+    return found, notes
 
 
-def _emotion_of(name: str) -> tuple[str, str]:
-    """``arousal_anna``, ``anna arousal``, ``a`` -> (arousal, anna or "")."""
-    if name in (*EMOTIONS, *SHORT):
-        return SHORT.get(name, name), ""
-    for emotion in EMOTIONS:
-        if match := re.fullmatch(rf"{emotion}[_ .:-]+(.+)|(.+)[_ .:-]+{emotion}", name):
-            return emotion, match[1] or match[2]
-    return "", ""
-
-
-def _emotion_of_file(path: Path) -> str:
-    parts = (path.parent.name.lower(), path.stem.lower())
-    return next(
-        (
-            emotion
-            for emotion in EMOTIONS
-            if parts[0] == emotion or parts[1].endswith(f"_{emotion}")
-        ),
-        "",
-    )
-
-
-def _in_range(table: Table, name: str) -> np.ndarray:
-    values = table.numbers(name, gaps=True)
-    values[values == official.UNLABELLED] = np.nan
-    _refuse_lines(
-        table,
-        np.abs(values) > 1,
-        f"{name} is out of −1…1",
-        "valence and arousal in −1…1, −5 or empty where unlabelled",
-    )
-    return values
-
-
-def _of_utterances(table: Table, rows: str) -> Annotation:
-    kept = _rows_of(table, rows)
-    values = np.stack([_in_range(table, emotion)[kept] for emotion in EMOTIONS], axis=1)
-    return _placed(table, kept, values, rows)
-
-
-def _expression(table: Table, rows: str) -> Annotation:
-    kept = _rows_of(table, rows) if rows else np.arange(len(table.rows))
-    name = table.first(("expression", "emotion", "emotionmaxvote"))
-    classes = [
-        _class(text, name, f"{table.path}:{number + 2}")
-        for number, text in enumerate(table.texts(name))
-    ]
-    values = np.array(classes, np.float64)[kept, None]
-    if rows:
-        return _placed(table, kept, values, rows)
-    return Annotation("", values, *_times(table), str(table.path))
-
-
-def _placed(table: Table, kept: np.ndarray, values: np.ndarray, rows: str) -> Annotation:
-    """One value for a recording that is the utterance; stretches where the recording holds
-    several.
+def _refuse_time(table: Sheet, place: int, known: bool) -> None:
+    """Raise InputError where a column that is not understood might be a time, and no other column
+    says when.
     """
-    if "video" not in table.names or "/" in rows:
-        return Annotation("", values[:1], where=str(table.path))
-    begin, until = (table.numbers(table.first(names))[kept] for names in (START, END))
-    order = np.argsort(begin, kind="stable")
-    return Annotation("", values[order], begin[order], until[order], str(table.path))
-
-
-def _rows_of(table: Table, rows: str) -> np.ndarray:
-    if "dialogue_id" in table.names:
-        keys = [
-            f"dia{a}_utt{b}"
-            for a, b in zip(table.texts("dialogue_id"), table.texts("utterance_id"), strict=True)
-        ]
-    else:
-        video, utterance = table.texts("video"), table.texts("utterance")
-        keys = (
-            video
-            if "/" not in rows
-            else [f"{a}/{Path(b).stem}" for a, b in zip(video, utterance, strict=True)]
-        )
-    kept = np.flatnonzero(np.array(keys) == rows)
-    if not len(kept):
+    name, column = table.names[place], table.kinds[place]
+    if known:
+        return
+    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(place)])
+    rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
+    counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
+    if (column.what == "unknown" and columns.might_be_time(name)) or (rises and not counts):
         raise InputError(
-            f"no row of {rows}",
-            where=table.path,
-            expected="a row of that utterance",
-            todo="run notebook 01_download_check again: the table has changed",
+            f"the column {name!r} may be a time, and is not understood",
+            where=f"{table.path}:{table.header_line}",
+            expected="time (s), time_ms, start and end, or frame",
+            todo="give it one of these names",
         )
-    return kept
 
 
-def _class(text: str, name: str, where: str) -> int:
-    if text in ("", "-1"):
-        return -1
-    if text.isdigit():
-        word = (
-            OMG_CLASSES[int(text)]
-            if name == "emotionmaxvote" and int(text) < len(OMG_CLASSES)
-            else ""
-        )
-        return official.EXPRESSIONS.index(word) if word else int(text)
-    known = WORDS.get(text.lower(), "")
-    names = official.HEADERS["expression"][-1]
-    if known not in names:
-        raise InputError(
-            f"an emotion called {text!r}",
-            where=where,
-            expected=", ".join(WORDS),
-            todo="correct that line",
-        )
-    return names.index(known)
+def _who(table: Sheet, annotator: str) -> list[str]:
+    """Who said each row, where a column tells several; else nothing."""
+    places = [place for place, column in enumerate(table.kinds) if column.what == "who"]
+    texts = table.texts(places[0]) if places and not annotator else []
+    return texts if len(set(texts)) > 1 else []
 
 
-def _refuse_lines(table: Table, wrong: np.ndarray, what: str, expected: str) -> None:
-    if wrong.any():
-        lines = np.flatnonzero(wrong) + 2
-        more = f", and in {len(lines) - 1} more lines" if len(lines) > 1 else ""
-        raise InputError(
-            f"{what}{more}",
-            where=f"{table.path}:{lines[0]}",
-            expected=expected,
-            todo="correct that line",
-        )
+def emotion_of_file(path: Path) -> str:
+    """valence or arousal where a file or its folder is called so, else ""."""
+    folder, stem = path.parent.name.lower(), path.stem.lower()
+    return next(
+        (name for name in EMOTIONS if folder == name or re.search(rf"[_.\- ]{name}$", stem)), ""
+    )
+
+
+WORDS = {
+    "valence": ("valence", "pleasan", "positive", "negative"),
+    "arousal": ("arousal", "activ", "calm", "excite"),
+}
+
+
+def _emotion_of_settings(table: Sheet) -> str:
+    """What a rating is of, where the labels of its scale say so."""
+    text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
+    said = [name for name, words in WORDS.items() if any(word in text for word in words)]
+    return said[0] if len(said) == 1 else ""
+
+
+def _darma(table: Sheet) -> dict[int, str]:
+    """Columns X and Y of DARMA: number of the column -> emotion."""
+    names = [name.strip().lower() for name in table.names]
+    if not {"x", "y"} <= set(names) or not any(c.what == "time" for c in table.kinds):
+        return {}
+    return {names.index("x"): "valence", names.index("y"): "arousal"}
+
+
+def _expression(table: Sheet) -> Annotation:
+    placed = cells.When(table)
+    values = utterances.classes(table)
+    everything = np.ones(len(values), bool)
+    if placed.time is not None and placed.until is None:  # a mean of classes has no meaning
+        everything = np.diff(placed.time, append=np.inf) != 0
+    return placed.annotation(values[:, None], everything, "", [*table.notes, *placed.notes])

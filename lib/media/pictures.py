@@ -7,17 +7,22 @@ Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins wi
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ..errors import InputError
 
 PATTERN = "img_%05d.jpg"
+MOST_PIXELS = 1 << 26  # 8192×8192: twice a picture of 8K; its pixels take 200 MB
 FPS = 30.0  # at which Ego4D's scripts extract them
 
 
@@ -63,7 +68,7 @@ def numbered(folder: Path) -> set[int]:
             names = [
                 entry.name[4:-4]
                 for entry in entries
-                if entry.name[:4] == "img_" and entry.name[-4:] == ".jpg"
+                if entry.name[:4] == "img_" and entry.name[-4:] == ".jpg" and entry.is_file()
             ]
             return {int(name) for name in names if name.isdecimal() and len(name) >= 5}
     except FileNotFoundError:
@@ -117,11 +122,18 @@ def read(
     kind, todo : what it is and what mends it, for the error. Raises InputError when it is no
         picture, or not whole.
     """
-    try:
-        content = Path(path).read_bytes()
+    try:  # what is no file (a pipe) would never end
+        content = Path(path).read_bytes() if Path(path).is_file() else None
     except OSError as error:
         raise _unreadable(path, kind, todo, error.strerror) from error
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if content is None:
+        raise _unreadable(path, kind, todo, "there is no such file")
+    if size := _too_large(content):
+        raise _unreadable(path, kind, todo, f"it claims {size} pixels")
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # empty, or its header contradicts itself
+        picture = None
     if picture is None:
         raise _unreadable(path, kind, todo, "no picture in it" if content else "empty file")
     # The decoder paints the rest of a JPEG that was cut off grey and says nothing. A whole one ends
@@ -130,6 +142,20 @@ def read(
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise _unreadable(path, kind, todo, "the end of the picture is missing")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _too_large(content: bytes) -> str:
+    """How many pixels a picture's header claims, where these are too many to be built; else ""."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pictures that are refused anyway
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                width, height = picture.size
+        except Image.DecompressionBombError:
+            return "hundreds of millions of"
+        except (OSError, ValueError, SyntaxError, TypeError, struct.error):
+            return ""  # the decoder says why
+    return f"{width}×{height}" if width * height > MOST_PIXELS else ""
 
 
 def _unreadable(path: Path, kind: str, todo: str, why: str) -> InputError:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .. import trials
+from ..files import named
 from ..media import recordings, writing
 from ..store import Store
 
@@ -43,7 +44,7 @@ def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
     everyone = trials.read(store.trials_path)
     parts = []
     for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
-        path = Path(predictions) / f"{row['trial']}.csv"
+        path = named(predictions, row["trial"], ".csv")
         if path.is_file():
             values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
             parts.append(

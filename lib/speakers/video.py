@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from .. import arrays as arrays_module
-from .. import weights
+from .. import trials, weights
 from ..errors import InputError
 from ..faces import arrays, persons
 from ..faces.tracking import BOX
 from ..features import speaker_arrays
-from ..files import write_text
+from ..files import named, write_text
 from ..media import recordings
 from ..store import Store, request
 from .arrays import device_of, durations, request_for
@@ -96,13 +96,14 @@ def video_store(video: Path, params: Mapping, folder: Path) -> Store:
 
 def video_row(video: Path, info: recordings.Info) -> dict:
     """The row of a trial table for a video that belongs to no data set."""
+    stem = trials.usable(video.stem)
     return {
-        "trial": video.stem,
+        "trial": stem,
         "person": "",
-        "video": video.stem,
+        "video": stem,
         "dataset": "video",
         "split": "test",
-        "subject": video.stem,
+        "subject": stem,
         "video_path": video.name,
         "audio_path": video.name if info.audio_codec else "",
         "crops_dir": "",
@@ -189,13 +190,15 @@ def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
     """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
     paths.
     """
-    name, folder, spoken = found.row["video"], Path(folder), segments(values)
-    stem = folder / f"{name}_speakers"
+    name, spoken = found.row["video"], segments(values)
     content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return [
-        write_text(stem.with_suffix(".csv"), content),
-        write_text(stem.with_suffix(".json"), json.dumps(as_json(values, spoken, found), indent=1)),
-        write_text(stem.with_suffix(".rttm"), rttm(spoken, name)),
+        write_text(named(folder, f"{name}_speakers", ".csv"), content),
+        write_text(
+            named(folder, f"{name}_speakers", ".json"),
+            json.dumps(as_json(values, spoken, found), indent=1),
+        ),
+        write_text(named(folder, f"{name}_speakers", ".rttm"), rttm(spoken, name)),
     ]
 
 
@@ -226,7 +229,7 @@ def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
 
 def rttm(spoken: pd.DataFrame, name: str) -> str:
     """Speech in NIST's Rich Transcription form: one line a stretch."""
-    clean = name.replace(" ", "_")
+    clean = "_".join(name.split())
     return "".join(
         f"SPEAKER {clean} 1 {row.start:.3f} {row.stop - row.start:.3f} <NA> <NA> "
         f"{str(row.face).replace(' ', '_')} <NA> <NA>\n"

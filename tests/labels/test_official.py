@@ -122,7 +122,7 @@ def test_missing_empty_and_binary_files_are_refused(tmp_path, va_file):
         official.read(tmp_path / "none.txt", "va")
     with pytest.raises(InputError, match="empty"):
         official.read(va_file("\n"), "va")
-    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "b.txt").write_bytes(b"\xfe\x00\x80\x81")
     with pytest.raises(InputError, match="not a text file"):
         official.read(tmp_path / "b.txt", "va")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...files import safe_name
 from ...media import pictures
 from . import schema
 from .disk import Disk
@@ -44,12 +45,12 @@ def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) ->
 
 def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
     told = schema.read(path)
-    name = told["clip_id"].replace("/clip_", "_")
+    name = safe_name(told["clip_id"].replace("/clip_", "_"))
     _media(told, path.parent, name, place, disk)
     rate, rows = told["fps"][0] / told["fps"][1], []
     for person in told["persons"]:
         boxes = schema.boxes(person, told["n_frames"])
-        track = "-".join(person["track_ids"]) or person["person_id"]
+        track = safe_name("-".join(person["track_ids"]) or person["person_id"])
         for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
             entity = f"{name}:{track}:{number}"
             items = [

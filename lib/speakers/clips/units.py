@@ -22,6 +22,7 @@ import pandas as pd
 from ... import store
 from ...errors import InputError
 from ...faces import speaker_crops
+from ...files import named
 from ...media import pictures
 
 SCHEMA = "avclip/1"
@@ -179,7 +180,7 @@ class Unit:
             "version": CROP_VERSION,
             "inputs": inputs,
         }
-        shelf = store.Shelf(folder / f"{self.video}_f{self.start:06d}_{self.person}")
+        shelf = store.Shelf(named(folder, f"{self.video}_f{self.start:06d}_{self.person}"))
         if not shelf.path(made_from).is_file():
             shelf.write(made_from, self.cut(0, self.n_frames, crop, size))
         return store.read(shelf.path(made_from))[first:last]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...datasets import ego4d
 from ...errors import InputError
+from ...files import safe_name
 from ...media import pictures
 from . import SPLITS, Settings, index, schema, spans, verify_clip
 from .checks import Checks, numbers, same
@@ -49,7 +50,7 @@ def verify(
         if progress:
             progress(done, len(sources), source.video)
     for split in SPLITS:
-        wanted = {source.video for source in sources if source.split == split}
+        wanted = {safe_name(source.video) for source in sources if source.split == split}
         same(
             checks,
             f"{split}: folders of videos",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
+from ...files import safe_name
 from ...media import pictures, recordings
 from . import Settings
 from .disk import Disk, as_json
@@ -46,7 +47,7 @@ class Facts:
 
 def folder_of(root: Path, source: Source) -> str:
     """Folder of a video's clips below a root of clips."""
-    return os.path.join(root, source.split, source.video)
+    return os.path.join(root, source.split, safe_name(source.video))
 
 
 def look(source: Source, folder: str, settings: Settings, disk: Disk) -> Facts:

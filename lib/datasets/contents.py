@@ -1,0 +1,147 @@
+"""Everything below a folder of recordings: found once, and what became of each file.
+
+Recordings are told by what is in them (`lib.media.kinds`). Linked folders are followed
+(`lib.files.walk`). Of every file it is noted what it was used as; the rest is named with its
+reason, and with the nearest thing that would be right (`lib.datasets.inventory`).
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from .. import trials
+from ..errors import InputError
+from ..files import Entry, walk
+from ..media import kinds
+
+
+@dataclass
+class Contents:
+    """What lies below `root`; paths are relative to it, with ``/``.
+
+    files : path -> entry, of files that can be read. others : what cannot be followed or entered.
+    kinds : path -> what the file is ("video", "sound", …) where it was looked at.
+    by_folder : folder -> folded name -> paths in it (several where capitals tell them apart).
+    used : path -> what it was used as. reasons : path -> why it was not used, where that is known.
+    """
+
+    root: Path
+    files: dict[str, Entry] = field(default_factory=dict)
+    others: list[Entry] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
+    by_folder: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    used: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Paths of all files of a kind."""
+        return [path for path, what in self.kinds.items() if what == kind]
+
+    @property
+    def folders(self) -> set[str]:
+        """All folders with a file in them, at any depth; the root is ""."""
+        found = set()
+        for folder in self.by_folder:
+            while folder not in found:
+                found.add(folder)
+                folder = split(folder)[0]
+        return found
+
+    def inside(self, folder: str) -> list[str]:
+        """Paths of the files in a folder itself."""
+        return [path for paths in self.by_folder.get(folder, {}).values() for path in paths]
+
+    def get(self, folder: str, name: str) -> str:
+        """The file of that name in a folder; another spelling (capitals, composed or decomposed
+        signs) counts where it is the only one. "" where there is none.
+        """
+        paths = self.by_folder.get(folder, {}).get(folded(name), [])
+        exact = joined(folder, name)
+        return exact if exact in paths else paths[0] if len(paths) == 1 else ""
+
+    def use(self, path: str, what: str) -> None:
+        """Note what a file is used as; several trials may use one."""
+        before = self.used.get(path)
+        self.used[path] = f"{before}; {what}" if before and what not in before else what
+
+    def refuse(self, path: str, why: str, right: str = "") -> None:
+        """Note why a file is not used, and what would be right."""
+        self.reasons.setdefault(path, (why, right))
+
+
+def folded(name: str) -> str:
+    """A name without what two systems write differently: capitals, decomposed signs."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def suffix(path: str) -> str:
+    """The end of a file's name, in small letters: ``.mp4``."""
+    return os.path.splitext(path)[1].lower()
+
+
+def split(path: str) -> tuple[str, str]:
+    """(folder, name) of a relative path; the folder of what lies in the root is ""."""
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def look(root: Path, ours: Collection[Path] = ()) -> Contents:
+    """Walk through a folder and look into its files.
+
+    ours : folders of results, which are not entered where they lie below `root`.
+    Raises InputError where the folder is not there.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError("the folder of videos is not there", where=root, todo="correct data_root")
+    places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
+    found = Contents(root)
+    for entry in walk(root, lambda path: _closed(root, path, places)):
+        foreign = "\\" in entry.path or ":" in entry.path
+        legal = is_unicode(entry.path) and not (foreign and trials.leaves_root(entry.path))
+        if entry.kind == "file" and legal:
+            _add(found, entry)
+        else:
+            found.others.append(entry)
+    return found
+
+
+def _closed(root: Path, path: str, ours: Collection[str]) -> str:
+    name = PurePosixPath(path).name
+    if name.startswith(".") or name == "__MACOSX":
+        return "hidden"
+    inside = ours and os.path.realpath(root / path) in ours
+    return "results of this program are kept here" if inside else ""
+
+
+def _add(found: Contents, entry: Entry) -> None:
+    folder, name = split(entry.path)
+    found.files[entry.path] = entry
+    found.by_folder.setdefault(folder, {}).setdefault(folded(name), []).append(entry.path)
+    if name.startswith("."):
+        found.use(entry.path, "hidden")
+        return
+    if suffix(name) in kinds.PICTURE_SUFFIXES:
+        found.kinds[entry.path] = "picture"
+        return
+    try:
+        found.kinds[entry.path] = kinds.kind(found.root / entry.path)
+    except OSError as error:
+        found.refuse(entry.path, f"cannot be read ({error.strerror})", "a file that may be read")
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a name can be written into a table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,240 @@
+"""What became of every file below a folder of recordings: used as what, or not used and why, with
+the nearest thing that would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from ..errors import InputError
+from ..faces import crops
+from ..files import Entry
+from ..labels import sheets, tables
+from ..media import kinds
+from . import folder_labels, names, splits
+from .contents import Contents, is_unicode, joined, split, suffix
+from .names import Recording
+from .report import Report
+
+TOGETHER = 10  # files of one folder, suffix and fate that are one line of the inventory
+OPENED = 200  # label-like files into which somebody looks to say why they are not used
+NOT_USED = "not used"
+# Suffixes of files that might be meant as labels, and why they are not read.
+ALIKE = {
+    **dict.fromkeys((".srt", ".vtt", ".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
+    **dict.fromkeys((".xls", ".ods", ".numbers", ".xlsb"), "a spreadsheet of a kind not read"),
+    ".textgrid": "a TextGrid of Praat, which is not read",
+    ".antx": "a file of Annotation Explorer, which is not read",
+    ".anvil": "a file of Anvil, which is not read",
+    ".sav": "a table of SPSS, which is not read",
+    ".mat": "a file of MATLAB, which is not read",
+    ".rds": "a file of R, which is not read",
+    ".rdata": "a file of R, which is not read",
+    ".pkl": "a pickle, which is not read here: it may run a program",
+    ".pickle": "a pickle, which is not read here: it may run a program",
+    ".parquet": "a table in Parquet, which is not read",
+    ".feather": "a table in Feather, which is not read",
+    ".xml": "an XML file of no program that is known here",
+    ".arff": "a table of Weka, which is not read",
+    ".npz": "an archive of NumPy, which is not read",
+    ".npy": "an array outside features/<trial>/",
+    ".h5": "a file in HDF5, which is not read",
+    ".hdf5": "a file in HDF5, which is not read",
+    ".rttm": "who speaks, as other programs write it; not read",
+    ".yaml": "settings, no labels",
+    ".yml": "settings, no labels",
+    ".ini": "settings, no labels",
+    ".pfsx": "settings of ELAN",
+    ".etf": "a template of ELAN",
+}
+AS_CSV = "save it as CSV with the columns time,valence,arousal"
+OTHER = {
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf", ".pages", ".md", ".html"), "a text"),
+    **dict.fromkeys((".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"), "an archive"),
+    **dict.fromkeys((".py", ".ipynb", ".r", ".m", ".sh", ".js", ".ts"), "a program"),
+    **dict.fromkeys((".log", ".bak", ".tmp", ".part", ".ini", ".db", ".lnk"), "left by a program"),
+}
+
+
+def tell_others(there: Contents, report: Report) -> None:
+    """Name links that cannot be followed, pipes, folders that cannot be read, names in no code."""
+    for entry in there.others:
+        if entry.kind == "folder":
+            _note(report, entry.path, NOT_USED, entry.why)
+            continue
+        name, why = _shown(entry)
+        meant = suffix(entry.path) in kinds.VIDEO_SUFFIXES
+        tell = report.error if meant or entry.kind in ("file", "other") else report.warning
+        tell(
+            name,
+            why,
+            "left out",
+            where=str(there.root / name),
+            expected="a file or folder that can be read",
+            todo="mend or remove it",
+        )
+        _note(report, name, NOT_USED, why, "a file that can be read")
+
+
+def _shown(entry: Entry) -> tuple[str, str]:
+    """Path and reason of what is no file that can be read."""
+    if not is_unicode(entry.path):
+        return ascii(entry.path), "its name is no UTF-8 and cannot be written into a table"
+    if entry.kind == "file":
+        return entry.path, r"its name holds \ and reads as a path out of the folder on Windows"
+    return entry.path, entry.why
+
+
+def _note(report: Report, file: str, what: str, why: str = "", right: str = "") -> None:
+    report.files.append({"file": file, "what": what, "why": why, "right": right})
+
+
+def close(
+    there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording], report: Report
+) -> None:
+    """Write the inventory into the report; what was probably meant to be used is a warning."""
+    _use_trials(there, table, recordings)
+    opened, groups = 0, {}
+    for path in there.files:
+        if path in there.used:
+            groups.setdefault(_group(path, there.used[path]), []).append(path)
+            continue
+        is_label = _is_label_like(path)
+        why, right = there.reasons.get(path) or _reason(
+            there, path, recordings, is_label and opened < OPENED
+        )
+        opened += is_label
+        told = (NOT_USED, why, right)
+        groups.setdefault(_group(path, told), []).append(path)
+    known = {row["where"] for row in report.problems}
+    for (folder, ending, told), paths in groups.items():
+        _tell(there, (folder, ending), told, paths, report, known)
+
+
+def _group(path: str, told) -> tuple:
+    return split(path)[0], suffix(path), told
+
+
+def _tell(
+    there: Contents,
+    of: tuple[str, str],
+    told,
+    paths: list[str],
+    report: Report,
+    known: Collection[str],
+) -> None:
+    """A line a file, or one for many of a folder; a warning where they were probably meant."""
+    what, why, right = told if isinstance(told, tuple) else (told, "", "")
+    folder, ending = of
+    shown = paths
+    if len(paths) > TOGETHER:
+        named = f"{len(paths)} files {ending or 'without a suffix'}, {split(paths[0])[1]} the first"
+        shown = [joined(folder, named)]
+    for path in shown:
+        _note(report, path, what, why, right)
+        place = str(there.root / (path if len(shown) == len(paths) else folder))
+        meant = _is_label_like(paths[0]) or there.kinds.get(paths[0]) in ("sound", "video")
+        if what == NOT_USED and (meant or paths[0] in there.reasons) and place not in known:
+            report.warning(
+                split(path)[1],
+                f"is not used: {why}",
+                "left out",
+                where=place,
+                expected=right,
+                todo=f"rename or move it: {right}" if right else "nothing, if it is meant so",
+            )
+
+
+def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording]) -> None:
+    """Note what the trial table names: recordings, crops with their tables, features."""
+    by_video = table.groupby("video")["trial"].agg(", ".join).to_dict()
+    for name, recording in recordings.items():
+        trial = by_video.get(name)
+        there.use(recording.path, f"recording of trial {trial}" if trial else "damaged recording")
+    folders = {}
+    for row in table.to_dict("records"):
+        if row["crops_dir"]:
+            folders[row["crops_dir"]] = f"crops of trial {row['trial']}"
+            if success := crops.csv_of(row["crops_dir"]):
+                there.use(success.as_posix(), f"OpenFace's table of trial {row['trial']}")
+        folders[f"features/{row['trial']}"] = f"features of trial {row['trial']}"
+    for path in there.files:
+        if (folder := split(path)[0]) in folders and path not in there.used:
+            there.use(path, folders[folder])
+
+
+def _is_label_like(path: str) -> bool:
+    return suffix(path) in (*tables.SUFFIXES, ".annotation~", *ALIKE)
+
+
+def _reason(
+    there: Contents, path: str, recordings: Mapping[str, Recording], look: bool
+) -> tuple[str, str]:
+    """(why a file is not used, what would be right)."""
+    ending, name = suffix(path), split(path)[1]
+    what = there.kinds.get(path, "")
+    if splits.is_alike(path):
+        return "splits are read from the folder of recordings itself", f"{splits.FILE} in it"
+    if what == "picture":
+        return "a picture that belongs to no crops of a trial", "cropped_aligned/<trial>/00001.jpg"
+    if what == "sound":
+        return _sound(path, recordings)
+    if ending == ".annotation~":
+        return "values of an annotation of NOVA without its .annotation", name.rstrip("~")
+    if ending in tables.SUFFIXES and look:
+        return _of_label(there, path, recordings)
+    if ending in tables.SUFFIXES:
+        return "named after no trial, and not looked into: too many such files", ""
+    if ending in ALIKE:
+        return ALIKE[ending], AS_CSV
+    return OTHER.get(ending) or "of an unknown kind", ""
+
+
+def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
+    stem = PurePosixPath(path).stem
+    beside = [
+        one.path for one in recordings.values() if names.folded(one.stem) == names.folded(stem)
+    ]
+    if beside:
+        return f"a sound file beside {beside[0]}, whose own sound is used", ""
+    return "a sound file without a picture", "a recording with picture"
+
+
+def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
+    """Why a file that holds labels, or might, belongs to no trial."""
+    try:
+        found = folder_labels.kinds_of(there.root / path)
+    except InputError as error:
+        return _damaged(there, path, error)
+    if not found:
+        return _without_labels(there, path)
+    stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
+    same = [one for one in recordings.values() if names.folded(one.stem) == names.folded(stem)]
+    if len(same) > 1:
+        trials = ", ".join(one.name for one in same[:4])
+        right = " or ".join(f"{one.name}{ending}" for one in same[:2])
+        return f"{len(same)} recordings are called {stem}, so their trials are {trials}", right
+    if same:
+        right = joined(same[0].folder, f"{same[0].stem}{ending}")
+        return "labels of a recording in another folder", f"{right}, or labels/{stem}{ending}"
+    near = names.nearest(stem, list(recordings))
+    right = f"{near}{ending}" if near else "the name of a recording"
+    return f"labels ({' and '.join(found)}) that are named after no recording", right
+
+
+def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
+    if suffix(path) != ".txt":
+        return error.what, error.expected
+    head = kinds.start(there.root / path)
+    why = "a text without labels" if kinds.is_text(head) else "no text, and no labels"
+    return why if there.files[path].size else "an empty file", ""
+
+
+def _without_labels(there: Contents, path: str) -> tuple[str, str]:
+    if suffix(path) not in tables.TABLES:
+        return "no labels of valence, arousal or expression in it", ""
+    shown = ", ".join(sheets.kept(there.root / path).names)[:80]
+    return f"a table without valence, arousal or expression (columns: {shown})", ""

@@ -1,0 +1,116 @@
+"""What recordings, their persons and their trials are called in a folder of somebody's own.
+
+A recording is called like its file; where several share a name, each gets its whole path as a name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+
+from .. import trials
+from . import affwild2
+from .contents import folded, split
+
+NEAR = 0.5  # of `difflib`: alike enough to be one name that two people wrote
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file with pictures in motion.
+
+    name : the video's name in the trial table. path : relative to the data root. is_shared :
+    whether another file has the same stem.
+    """
+
+    name: str
+    path: str
+    is_shared: bool = False
+
+    @property
+    def folder(self) -> str:
+        return split(self.path)[0]
+
+    @property
+    def file(self) -> str:
+        return split(self.path)[1]
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.path).stem
+
+    @property
+    def subject(self) -> str:
+        """Who is seen, as far as the name tells: two files of one name in one folder show one
+        recording.
+        """
+        if not self.is_shared:
+            return self.name
+        return trials.usable("__".join(PurePosixPath(self.path).with_suffix("").parts))
+
+
+def of_recordings(paths: Iterable[str]) -> dict[str, Recording]:
+    """Name -> recording, in the order of the paths."""
+    paths = list(paths)
+    often = Counter(PurePosixPath(path).stem for path in paths)
+    taken = {trials.usable(stem) for stem, count in often.items() if count == 1}
+    found = {}
+    for path in paths:
+        is_shared = often[PurePosixPath(path).stem] > 1
+        name = _whole(path, taken) if is_shared else trials.usable(PurePosixPath(path).stem)
+        taken.add(name)
+        found[name] = Recording(name, path, is_shared)
+    return found
+
+
+def _whole(path: str, taken: Collection[str]) -> str:
+    """The whole path as a name, with a digest where another file is called so already."""
+    name = trials.usable("__".join(PurePosixPath(path).parts).replace(".", "_"))
+    return name if name not in taken else f"{name}~{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+def persons(video: str, videos: Collection[str]) -> list[tuple[str, str]]:
+    """(trial, person) that label files may be of; a recording may itself be called a_left."""
+    pairs = [(f"{video}_{person}", person) for person in affwild2.PERSONS]
+    return [(video, ""), *(pair for pair in pairs if pair[0] not in videos)]
+
+
+def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collection[str]) -> str:
+    """The trial or recording that a person means by a name: as it is, with the suffix of its file,
+    with its folders, in other capitals. "" where none or several fit.
+    """
+    text = text.strip().strip("'\"").replace("\\", "/").removeprefix("./")
+    if text in trial_names or text in recordings:
+        return text
+    fits = {
+        recording.name
+        for recording in recordings.values()
+        if text in (recording.path, recording.file, _without_suffix(recording.path))
+    }
+    everything = [*trial_names, *recordings]
+    fits = fits or {name for name in everything if folded(name) == folded(text)}
+    fits = fits or {
+        name
+        for name, recording in recordings.items()
+        if folded(text) in map(folded, (recording.path, recording.file, recording.stem))
+    }
+    return fits.pop() if len(fits) == 1 else ""
+
+
+def _without_suffix(path: str) -> str:
+    return path.removesuffix(PurePosixPath(path).suffix)
+
+
+def nearest(text: str, names: Collection[str]) -> str:
+    """The name that is most like a text: one that it begins with, else a similar one, else ""."""
+    low = folded(text)
+    pairs = [(name, folded(name)) for name in names]
+    begins = [name for name, one in pairs if low.startswith(one) or one.startswith(low)]
+    if begins:
+        return max(begins, key=len)
+    near = get_close_matches(text, set(names), 1, NEAR)
+    return near[0] if near else ""

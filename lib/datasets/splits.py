@@ -1,0 +1,183 @@
+"""``splits.csv``: who is in train, val and test, as a person wrote it.
+
+Any separator, capitals, order of columns, other words for the three splits and names with the
+suffix of their file are understood. What is not stops the run: a person whom somebody put into test
+must never be drawn into train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from .. import trials
+from ..errors import InputError
+from ..labels import columns, sheets
+from . import names
+from .contents import Contents, folded, split
+from .names import Recording
+from .report import Report
+
+FILE = "splits.csv"
+ALIKE = ("splits.tsv", "splits.txt", "splits.xlsx", "split.csv", "split.txt")
+TRIAL = ("trial", "name", "video", "file", "filename", "recording", "clip", "trialname")
+SPLIT = ("split", "set", "partition", "subset", "part", "usage")
+SUBJECT = ("subject", "person", "participant", "speaker", "subjectid", "personid", "participantid")
+WORDS = {
+    **dict.fromkeys(("train", "training", "trainset", "trn", "learn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "testset", "tst", "eval", "evaluation"), "test"),
+}
+EXPECTED = "columns trial and split (train, val or test), and, if you like, subject"
+
+
+def read(
+    contents: Contents,
+    recordings: Mapping[str, Recording],
+    trial_names: Collection[str],
+    report: Report,
+) -> dict[str, dict]:
+    """Trial -> {"split", "subject"} of the data set's own file; empty where there is none.
+
+    trial_names : trials that labels or crops show; persons (``anna_left``, ``anna_2``) may be named
+        beside them. A line that names a recording holds for all its trials.
+    Raises InputError for a file, a column or a line that is not understood, and for a name with two
+    different splits.
+    """
+    path = _file(contents)
+    if not path:
+        return {}
+    contents.use(path, "splits")
+    where = contents.root / path
+    table = sheets.read(where, _is_header)
+    place = {word: _column(table, words) for word, words in _WANTED.items()}
+    if place["trial"] is None or place["split"] is None:
+        raise _not_understood(
+            f"columns {', '.join(name or '(no name)' for name in table.names)[:120]}",
+            f"{where}:{table.header_line}",
+        )
+    told: dict[str, dict] = {}
+    for number, cells in enumerate(table.rows):
+        name, part = cells[place["trial"]], cells[place["split"]]
+        subject = cells[place["subject"]] if place["subject"] is not None else ""
+        known = WORDS.get(columns.plain(part).replace(" ", "").replace("-", "").replace("_", ""))
+        if not name or not known:
+            raise _not_understood(f"the line {','.join(cells)[:80]!r}", table.where(number))
+        trial = resolve(name, recordings, trial_names)
+        _add(told, trial, {"split": known, "subject": subject}, table.where(number), report)
+    return told
+
+
+_WANTED = {"trial": TRIAL, "split": SPLIT, "subject": SUBJECT}
+
+
+def _file(contents: Contents) -> str:
+    if path := contents.get("", FILE):
+        return path
+    return next((path for name in ALIKE if (path := contents.get("", name))), "")
+
+
+def _column(table: sheets.Sheet, words: Collection[str]) -> int | None:
+    plain = [columns.plain(name).replace(" ", "").replace("_", "") for name in table.names]
+    return next((plain.index(word) for word in words if word in plain), None)
+
+
+def _is_header(cells: Collection[str]) -> bool:
+    plain = {columns.plain(cell).replace(" ", "").replace("_", "") for cell in cells}
+    return not plain.isdisjoint(TRIAL) and not plain.isdisjoint(SPLIT)
+
+
+def _not_understood(what: str, where: str) -> InputError:
+    return InputError(
+        f"the splits are not understood: {what}",
+        where=where,
+        expected=EXPECTED,
+        todo=f"correct it, or remove {FILE}: splits are then drawn by subject",
+    )
+
+
+def _add(told: dict[str, dict], trial: str, row: dict, where: str, report: Report) -> None:
+    before = told.setdefault(trial, row)
+    if before is row:
+        return
+    if before != row:
+        raise InputError(
+            f"{trial} is named twice: {before['split']} ({before['subject'] or 'no subject'}), and "
+            f"{row['split']} ({row['subject'] or 'no subject'})",
+            where=where,
+            expected="a line a trial",
+            todo="remove one of both",
+        )
+    report.error(
+        trial,
+        "is named twice in splits.csv",
+        "both say the same",
+        where=where,
+        expected="a line a trial",
+        todo="remove one of both",
+    )
+
+
+def resolve(text: str, recordings: Mapping[str, Recording], trial_names: Collection[str]) -> str:
+    """The trial that a name means; a person of a recording may have no other file. What fits none
+    stays as it is.
+    """
+    if found := names.resolve(text, recordings, trial_names):
+        return found
+    head, _, person = text.rpartition("_")
+    if video := names.resolve(head, recordings, ()) if head else "":
+        return f"{video}_{person}"
+    return text
+
+
+def of_trial(row: Mapping, told: Mapping[str, dict]) -> dict:
+    """What the file says of a trial: by its own name, else by its recording's; {} for nothing."""
+    return told.get(row["trial"]) or told.get(row["video"]) or {}
+
+
+def refuse_unknown(
+    rows: list[dict],
+    told: Mapping[str, dict],
+    recordings: Mapping[str, Recording],
+    place: str,
+    report: Report,
+) -> None:
+    """Name what no trial is called. Raises InputError where a labelled trial is not named either:
+    it may be the one that was meant, and would be drawn into another split.
+    """
+    known = {name for row in rows for name in (row["trial"], row["video"])}
+    unknown = [name for name in told if name not in known and name not in recordings]
+    free = [
+        row["trial"]
+        for row in rows
+        if not of_trial(row, told)
+        and not row.get("split")
+        and any(name in row for name in trials.LABELS)
+    ]
+    for name in unknown:
+        near = names.nearest(name, free or known)
+        if free:
+            raise InputError(
+                f"{name} stands in {FILE}, but there is no such trial, and {len(free)} trials "
+                f"stand nowhere in it: {', '.join(free[:5])}",
+                where=place,
+                expected=near or "the name of a trial",
+                todo="correct the name, or remove the line; name every trial",
+            )
+        report.error(
+            name,
+            f"stands in {FILE}, but there is no such trial",
+            "left out",
+            where=place,
+            expected=near,
+            todo="correct the name, or remove the line",
+        )
+
+
+def place_of(contents: Contents) -> str:
+    """The file of splits, for messages."""
+    return str(contents.root / (_file(contents) or FILE))
+
+
+def is_alike(path: str) -> bool:
+    """Whether a file in another folder is called as the file of splits is."""
+    return folded(split(path)[1]) in (FILE, *ALIKE)

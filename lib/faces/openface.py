@@ -1,0 +1,152 @@
+"""OpenFace's table beside its pictures: which face is where, in which frame, and whether it was
+found.
+
+Its program for several faces writes a row a face and frame (column `face_id`); pictures of face 0
+are ``frame_det_00_000001.bmp``. A picture of a frame in which that face was lost is black, or shows
+what was there before: `success` is 0 then. Its time stamps are those of its own clock; where they
+do not run evenly with the frame numbers (dropped frames), or the table has another rate than the
+video, they say which frame of the video a row belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import errors
+from ..errors import InputError
+from ..store import Store
+
+FACE = 0  # whose pictures are read
+EVEN = 0.5  # of a frame, that time stamps may lie off the line of an even rate
+RATE = 0.05  # share by which the table's rate may differ from the video's
+FEW = 2  # frames that two decoders may differ by
+MARK = {"openface": "by its table"}  # parameters of arrays whose numbers its table changes
+COLUMNS = ("frame", "face_id", "timestamp", "success")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Columns frame (int, from 1), face_id (int), timestamp (s, NaN where it is not said) and
+    success (bool), as they stand in the file. Raises InputError for anything else.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+    except OSError:
+        return _read(str(path), 0, 0)
+    return _read(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, size: int, modified: int) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, usecols=lambda name: name.strip() in COLUMNS)
+        table.columns = [name.strip() for name in table.columns]
+        table = table.reindex(columns=list(COLUMNS)).astype(float)
+        table["face_id"] = table["face_id"].fillna(FACE)
+        needed = table[["frame", "success", "face_id"]].to_numpy()
+        if not len(table) or not (np.isfinite(needed) & (np.abs(needed) < 1e9)).all():
+            raise ValueError("a cell that is no number")
+        return table.astype({"frame": np.int64, "face_id": np.int64, "success": bool})
+    except errors.FOREIGN as error:  # pandas' own errors are ValueErrors
+        raise InputError(
+            "OpenFace's table cannot be read",
+            where=path,
+            expected="columns frame and success, numbers",
+            todo="run OpenFace on this video again, or remove its folder of pictures",
+        ) from error
+
+
+def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
+    """Frame number of the table, from 1 -> frame of the video, from 0, for rows in which face 0 was
+    found.
+
+    times : (T,) s of the video's frames; None: frame numbers are taken as they are.
+    """
+    table = _of_face(read(path), path)
+    numbers = table["frame"].to_numpy()
+    if times is not None and not by_number(table, len(times), _spacing(times)):
+        rows = _nearest(table["timestamp"].to_numpy(), np.asarray(times) - times[0])
+    else:
+        rows = numbers - 1
+    kept = table["success"].to_numpy() & (rows >= 0)
+    return dict(zip(numbers[kept].tolist(), rows[kept].tolist(), strict=True))
+
+
+def _of_face(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Rows of the face whose pictures are read, in the order of its frames; one a frame."""
+    rows = table[table["face_id"] == FACE].sort_values("frame", kind="stable")
+    if not len(rows):
+        raise InputError(
+            f"OpenFace's table has no face {FACE}",
+            where=path,
+            expected=f"rows of face_id {FACE}, whose pictures are frame_det_00_…",
+            todo="run OpenFace on this video again, or remove its folder of pictures",
+        )
+    return rows.drop_duplicates("frame", keep="last")
+
+
+def by_number(table: pd.DataFrame, n_frames: int, spacing: float) -> bool:
+    """Whether the frame numbers of a table count the video's frames; else its time stamps place
+    them.
+
+    n_frames : of the video. spacing : s between two of them, 0 where it is not known.
+    """
+    frame, stamp = table["frame"].to_numpy(float), table["timestamp"].to_numpy()
+    if len(frame) < 3 or not np.isfinite(stamp).all():
+        return True
+    period = float(np.median(np.diff(stamp) / np.diff(frame)))
+    line = stamp[0] + period * (frame - frame[0])
+    if period <= 0 or np.abs(stamp - line).max() > EVEN * period:
+        return period <= 0
+    counts = abs(frame.max() - n_frames) <= FEW
+    return counts or not spacing or abs(period - spacing) <= RATE * spacing
+
+
+def _spacing(times: np.ndarray) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
+def _nearest(stamps: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Frame of the video nearest to each stamp, −1 where that is more than a frame away."""
+    right = np.clip(np.searchsorted(times, stamps), 1, max(1, len(times) - 1))
+    right = np.minimum(right, len(times) - 1)
+    left = np.maximum(right - 1, 0)
+    rows = np.where(stamps - times[left] <= times[right] - stamps, left, right)
+    return np.where(np.abs(times[rows] - stamps) <= max(_spacing(times), 1e-6), rows, -1)
+
+
+def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
+    """What a person should know of a table: other faces, other times, frames that were lost."""
+    table = read(path)
+    told = []
+    for face, rows in table[table["face_id"] != FACE].groupby("face_id"):
+        seen = int(rows["success"].sum())
+        told.append(f"face {face} of OpenFace's table ({seen} frames) is not used, face {FACE} is")
+    own = _of_face(table, path)
+    if lost := int((~own["success"]).sum()):
+        told.append(f"face {FACE} was lost in {lost} frames: their pictures are not used")
+    if not by_number(own, n_frames, spacing):
+        told.append("pictures are placed by the table's time stamps, not by their numbers")
+    return told
+
+
+def mark(trial: Mapping, place: Store, table: Path | None) -> dict:
+    """Parameters of an array that tell it from one made when the table's faces and times were not
+    looked at; {} where both are the same.
+    """
+    path = place.data_root / table if table else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        rows = read(path)
+        own = _of_face(rows, path)
+    except InputError:
+        return {}
+    spacing = 1 / trial["fps"] if trial["fps"] else 0.0
+    ordinary = rows["face_id"].nunique() == 1 and by_number(own, trial["n_frames"], spacing)
+    return {} if ordinary else MARK

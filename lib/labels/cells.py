@@ -1,0 +1,220 @@
+"""Cells of a label table: times, frame numbers and values with their scale, each refused with its
+line; and when the rows are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from . import official, sheets
+from .annotators import Annotation
+from .sheets import Sheet
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
+
+
+class When:
+    """When the rows of a table are.
+
+    time, until, frame : as in `Annotation`. notes : what was done. known : whether it says when.
+    """
+
+    def __init__(self, table: Sheet):
+        self.table, self.notes = table, []
+        self.time = self.until = self.frame = None
+        places = {}
+        for place, column in enumerate(table.kinds):
+            places.setdefault(column.what, place)
+        start = places.get("start")
+        if start is not None and ("end" in places or "duration" in places):
+            self.time = times(table, start)
+            ends = times(table, places.get("end", places.get("duration")))
+            self.until = ends if "end" in places else self.time + ends
+            wrong = self.until <= self.time
+            refuse(table, wrong, "an utterance that ends before it begins", "start before end")
+        elif (place := places.get("time", start)) is not None:
+            self.time = times(table, place)
+        elif "frame" in places:
+            self._frames(places["frame"])
+        self.known = self.time is not None or self.frame is not None
+
+    def _frames(self, place: int) -> None:
+        numbers = values_of(self.table, place)
+        refuse(self.table, numbers % 1 != 0, "a frame number that is not whole", "1, 2, 3, …")
+        if len(numbers) and numbers.min() == 0:
+            self.notes.append(f"frames counted from 0 (line {self.table.lines[0]})")
+            numbers = numbers + 1
+        wrong = np.abs(numbers) > 1e9
+        refuse(self.table, wrong, "a frame number of no video", "rising, from 1")
+        self.frame = numbers.astype(np.int64) - 1
+
+    def split(
+        self, values: np.ndarray, annotator: str, notes: list[str], who: list[str]
+    ) -> list[Annotation]:
+        """One annotation, or one of each in a column of annotators."""
+        names = dict.fromkeys(who)
+        chosen = {name: np.array([text == name for text in who]) for name in names}
+        if not chosen:
+            return [self.annotation(values, np.ones(len(values), bool), annotator, notes)]
+        return [self.annotation(values, rows, name, notes) for name, rows in chosen.items()]
+
+    def annotation(
+        self, values: np.ndarray, rows: np.ndarray, annotator: str, notes: list[str]
+    ) -> Annotation:
+        """The rows that are chosen, in order, one a time."""
+        notes = list(notes)
+        time, until, frame = (
+            part if part is None else part[rows] for part in (self.time, self.until, self.frame)
+        )
+        lines = np.array(self.table.lines)[rows]
+        if frame is not None:
+            wrong = np.zeros(len(rows), bool)
+            wrong[rows] = np.diff(frame, prepend=-1) <= 0
+            refuse(self.table, wrong, "frame numbers go back or come twice", "rising, from 1")
+        values = values[rows]
+        if time is not None:
+            wrong = np.zeros(len(rows), bool)
+            wrong[rows] = np.diff(time, prepend=-np.inf) < 0
+            refuse(self.table, wrong, "times go back", "times that rise")
+        if time is not None and until is None:
+            time, values, told = merged(time, values, lines)
+            notes += told
+        where = str(self.table.path)
+        return Annotation(annotator, values, time, until, where, frame, tuple(notes))
+
+
+def merged(
+    time: np.ndarray, values: np.ndarray, lines: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows of one time become one, their mean, as a joystick is faster than its clock."""
+    distinct, owner = np.unique(time, return_inverse=True)
+    if len(distinct) == len(time):
+        return time, values, []
+    known = np.isfinite(values)
+    sums, counts = (
+        np.zeros((len(distinct), values.shape[1])),
+        np.zeros((len(distinct), values.shape[1])),
+    )
+    np.add.at(sums, owner, np.where(known, values, 0))
+    np.add.at(counts, owner, known)
+    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    first = lines[np.flatnonzero(np.diff(time) == 0)[0] + 1]
+    count = len(time) - len(distinct)
+    return distinct, mean, [f"{count} times come twice: their mean (first: line {first})"]
+
+
+def times(table: Sheet, place: int) -> np.ndarray:
+    """A column of times, (n,) s. Raises InputError, with the line, for what is none."""
+    unit = table.kinds[place].unit
+    found = np.full(len(table.rows), np.nan)
+    for row, text in enumerate(table.texts(place)):
+        if match := _CLOCK.fullmatch(text):
+            hours, minutes, seconds = match.groups()
+            found[row] = 3600 * int(hours or 0) + 60 * int(minutes)
+            found[row] += float(seconds.replace(",", "."))
+        else:
+            found[row] = unit * sheets.number(text, table.mark != ",")
+    name = table.names[place]
+    texts = table.texts(place)
+    _refuse_texts(table, ~np.isfinite(found), texts, f"in column {name} is no time", "seconds")
+    return found
+
+
+def values_of(table: Sheet, place: int) -> np.ndarray:
+    """A column of numbers, (n,) float64, each there. Raises InputError with the line."""
+    texts = table.texts(place)
+    found = np.array([sheets.number(text, table.mark != ",") for text in texts])
+    name = table.names[place]
+    _refuse_texts(table, ~np.isfinite(found), texts, f"in column {name} is no number", "a number")
+    return found
+
+
+GAPS = {
+    *("", "nan", "na", "n/a", "null", "none", "nil", "-", "--", ".", "?", "missing"),
+    *("#n/a", "#nv", "#wert!", "#value!", "#div/0!", "#num!", "#zahl!", "#ref!", "#bezug!"),
+}
+SILENT = ("", "nan", "na", "null")  # gaps that need no word
+
+
+def in_range(
+    table: Sheet, place: int, label_range: Sequence[float] = ()
+) -> tuple[np.ndarray, list[str]]:
+    """A column of values in −1…1, (n,) float64, NaN where unlabelled; and notes of what was done.
+
+    Raises InputError, with the line, for what is no number or out of range.
+    """
+    texts = table.texts(place)
+    gaps = np.array([text.lower() in GAPS for text in texts])
+    values = np.array([sheets.number(text, table.mark != ",") for text in texts])
+    name, notes = table.names[place], []
+    wrong = ~gaps & ~np.isfinite(values)
+    _refuse_texts(table, wrong, texts, f"in column {name} is no number", "a number, or empty")
+    odd = [row for row, text in enumerate(texts) if gaps[row] and text.lower() not in SILENT]
+    if odd:
+        told = f"{texts[odd[0]]} in {len(odd)} cells of {name} counts as unlabelled"
+        notes.append(f"{told} (first: line {table.lines[odd[0]]})")
+    values[gaps] = np.nan
+    limits, told = limits_of(table, label_range)
+    if not limits[0] <= official.UNLABELLED <= limits[1]:
+        values[values == official.UNLABELLED] = np.nan
+    wrong = (values < limits[0]) | (values > limits[1])
+    if wrong.any():
+        low, high = np.nanmin(values), np.nanmax(values)
+        what = f"{name} is out of {span(limits)}: from {low:g} to {high:g}"
+        refuse(
+            table,
+            wrong,
+            what,
+            "valence and arousal in −1…1, −5 or empty where unlabelled",
+            "correct that line; of another scale set `label_range` to its lowest and highest "
+            "value, as [1, 9]",
+        )
+    return scaled(values, limits), notes + told
+
+
+def scaled(values: np.ndarray, limits: Sequence[float]) -> np.ndarray:
+    """Values of a scale mapped to −1…1; unchanged where it is that one."""
+    low, high = limits
+    return values if (low, high) == (-1, 1) else 2 * (values - low) / (high - low) - 1
+
+
+def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, float], list[str]]:
+    """Lowest and highest value of the scale, and a note where it is not −1…1."""
+    said = table.settings
+    low, high = (sheets.number(said.get(f"{word} value", "")) for word in ("minimum", "maximum"))
+    size = sheets.number(said.get("magnitude", ""))
+    if size == size:
+        low, high = -size, size
+    limits, why = (low, high), "as the file says"
+    if len(label_range) == 2:
+        limits, why = (float(label_range[0]), float(label_range[1])), "label_range"
+    if not limits[0] < limits[1]:
+        limits = (-1.0, 1.0)
+    return limits, [] if limits == (-1, 1) else [f"{span(limits)} mapped to −1…1 ({why})"]
+
+
+def span(limits: Sequence[float]) -> str:
+    """A scale in words: −1…1."""
+    return "…".join(f"{limit:g}".replace("-", "−") for limit in limits)
+
+
+def refuse(
+    table: Sheet, wrong: np.ndarray, what: str, expected: str, todo: str = "correct that line"
+) -> None:
+    """Raise InputError for the first row that is marked wrong, with its line."""
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        more = f", and in {len(rows) - 1} more lines" if len(rows) > 1 else ""
+        raise InputError(f"{what}{more}", where=table.where(rows[0]), expected=expected, todo=todo)
+
+
+def _refuse_texts(
+    table: Sheet, wrong: np.ndarray, texts: list[str], what: str, expected: str
+) -> None:
+    if wrong.any():
+        shown = texts[int(np.flatnonzero(wrong)[0])][:80]
+        refuse(table, wrong, f"{shown!r} {what}", expected)

@@ -1,0 +1,147 @@
+"""What the columns of a label table mean, by their names in any capitals, with any separators.
+
+A unit may stand in brackets or at the end (``Time [s]``, ``time_ms``, ``Begin Time - msec``). A
+column that is not understood is "unknown": who reads the table names it, and refuses the table
+where it might be a time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from ..metrics import EMOTIONS
+
+# Words are compared without what stands between them: "time stamp", "TimeStamp", "time_stamp".
+TIME = {
+    *("time", "times", "timestamp", "timestamps", "timecode", "t", "frametime", "timepoint"),
+    *("second", "seconds", "sec", "secs", "s", "mediatime", "videotime", "playbacktime"),
+    *("currenttime", "elapsed", "elapsedtime", "timeelapsed", "relativetime", "timeofvideo"),
+    *("zeit", "zeitpunkt", "zeitstempel", "sekunde", "sekunden", "temps", "tiempo", "segundos"),
+    *("ms", "msec", "millisecond", "milliseconds", "position", "videoposition"),
+}
+START = {
+    *("start", "starttime", "begin", "begintime", "onset", "onsettime", "from", "tstart"),
+    *("starttimestamp", "tmin", "xmin", "beginn", "anfang", "von", "timestart", "timebegin"),
+}
+END = {
+    *("end", "endtime", "stop", "stoptime", "offset", "offsettime", "to", "tend", "until"),
+    *("endtimestamp", "tmax", "xmax", "ende", "bis", "timeend", "timestop"),
+}
+DURATION = {"duration", "length", "dauer"}
+FRAME = {
+    *("frame", "frames", "frameid", "framenumber", "frameno", "framenr", "frameindex", "framenum"),
+    *("frameidx", "videoframe", "fnum", "bild", "bildnummer"),
+}
+INDEX = {"", "index", "unnamed0", "nr", "no", "row", "rownumber", "id", "sample", "n", "srno"}
+WHO = {"annotator", "rater", "coder", "annotatorid", "raterid", "rateur"}
+EXPRESSION = {"expression", "emotion", "emotionmaxvote"}
+VALUES = {
+    **dict.fromkeys(("valence", "v", "val", "pleasure", "valenz"), "valence"),
+    **dict.fromkeys(("arousal", "a", "aro", "activation", "activity", "erregung"), "arousal"),
+}
+RATING = {"rating", "ratings", "value", "values", "score"}  # of what, the file's name tells
+# What people write beside their values, and which is none.
+REMARKS = {
+    *("name", "liking", "link", "img", "image", "picture", "speaker", "utterance", "note", "notes"),
+    *("text", "comment", "comments", "remark", "video", "file", "filename", "trial", "subject"),
+    *("person", "participant", "session", "confidence", "dominance", "liked", "button", "faceid"),
+    *("dialogueid", "utteranceid", "sentiment", "season", "episode", "label", "transcript"),
+    *("landmarks", "success"),
+}
+UNITS = {
+    **dict.fromkeys(
+        ("s", "sec", "secs", "second", "seconds", "sek", "sekunden", "ssmsec", "ssms"), 1.0
+    ),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millis"), 1e-3),
+    **dict.fromkeys(("us", "\u03bcs", "usec", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "mins", "minutes", "minute"), 60.0),
+    **dict.fromkeys(("hhmmss", "hhmmssms", "mmss", "mmssms", "hhmmssmsec", "hms"), 1.0),
+}
+LONGEST = 120  # signs of a column's name; longer ones are no names
+FRAME_UNITS = {"frame", "frames", "fr", "bilder"}
+# Words in a name that make one think of a time; a column with one of them is never passed over.
+LIKE_TIME = re.compile(
+    r"time|zeit|stamp|sec|clock|uhr|temps|tiempo|minut|hour|frame|millis|(^|\W|_)m?s(\W|_|$)"
+)
+_BRACKETS = re.compile(r"^(.*?)\s*[\[({<]\s*([^\])}>]*?)\s*[\])}>]\s*$")
+_TAIL = re.compile(
+    r"^(.+?)(?:\s+-\s+|\s*/\s*|\s*,\s*|\s+in\s+|[\s_.:-]+)([^\s_/]+(?:[.:][a-z]+)*)$"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column is.
+
+    what : "time", "start", "end", "duration", "frame", "index", "who", "valence", "arousal",
+        "expression", "rating", "remark" or "unknown". unit : s in one of its units, of times.
+    annotator : whose values they are, "" where the name tells nobody's.
+    """
+
+    what: str
+    unit: float = 1.0
+    annotator: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        return self.what not in ("unknown", "remark", "index")
+
+
+def meaning(name: str) -> Column:
+    """What a column of that name is; see `Column`."""
+    if len(name) > LONGEST:
+        return Column("unknown")
+    text = plain(name)
+    if found := _of_time(text, 1.0):
+        return found
+    for pattern in (_BRACKETS, _TAIL):
+        if match := pattern.match(text):
+            unit = _squeezed(match[2])
+            if unit in FRAME_UNITS and (_of_time(match[1], 1.0) or Column("")).what == "time":
+                return Column("frame")
+            if unit in UNITS and (found := _of_time(match[1], UNITS[unit])):
+                return found
+    return _of_values(text)
+
+
+def plain(name: str) -> str:
+    """A name in small letters, words parted where capitals part them, without quotation marks."""
+    name = unicodedata.normalize("NFKC", name).strip().strip("'\"").strip()
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).lower()
+
+
+def might_be_time(name: str) -> bool:
+    """Whether a name that is not understood makes one think of a time."""
+    return len(name) <= LONGEST and bool(LIKE_TIME.search(plain(name)))
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
+
+
+def _of_time(text: str, unit: float) -> Column | None:
+    word = _squeezed(text)
+    if word in UNITS and word in TIME:
+        unit = UNITS[word]
+    kinds = {"time": TIME, "start": START, "end": END, "duration": DURATION, "frame": FRAME}
+    what = next((kind for kind, words in kinds.items() if word in words), "")
+    return Column(what, unit) if what else None
+
+
+def _of_values(text: str) -> Column:
+    word = _squeezed(text)
+    kinds = {"index": INDEX, "who": WHO, "expression": EXPRESSION, "rating": RATING}
+    if what := next((kind for kind, words in kinds.items() if word in words), ""):
+        return Column(what)
+    if word in VALUES:
+        return Column(VALUES[word])
+    for emotion in EMOTIONS:
+        if match := re.fullmatch(rf"{emotion}[\s_.:/-]+(.+)|(.+?)[\s_.:/-]+{emotion}", text):
+            who = match[1] or match[2]
+            return Column(emotion, annotator="" if _squeezed(who) in RATING else who)
+        if match := re.fullmatch(rf"{emotion}\s*[\[(](.+)[\])]", text):
+            return Column(emotion)
+    return Column("remark" if word in REMARKS else "unknown")

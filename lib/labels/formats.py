@@ -1,0 +1,259 @@
+"""Labels as annotation programs and data sets write them: ELAN, NOVA, AFEW-VA.
+
+* ELAN ``.eaf`` (read by pympi-ling): tiers called valence and arousal, or ``valence_anna`` …; an
+  annotation is a stretch with a number. An offset of the medium is added.
+* NOVA ``<role>.<scheme>.<annotator>.annotation``: XML, and beside it the values in
+  ``….annotation~``, text or binary; schemes valence and arousal, continuous (a rate of their own)
+  or a stretch a row.
+* AFEW-VA ``<video>.json``: ``frames`` from "00000", valence and arousal from −10 to 10 (Kossaifi et
+  al. 2017, doi:10.1016/j.imavis.2017.02.001).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from .. import errors
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from . import cells, columns, sheets
+from .annotators import Annotation
+
+SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
+AFEW_RANGE = (-10.0, 10.0)
+# NOVA's binary files: a value and a confidence a sample; begin, end, number of the label and
+# confidence a stretch.
+SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
+
+
+def form(path: Path) -> str:
+    """ "elan", "nova" or "afew" for a file of labels; "" for another one of that suffix.
+
+    Raises InputError where it cannot be read.
+    """
+    kind = SUFFIXES[path.suffix.lower()]
+    if kind == "afew":
+        content = _json(path)
+        return kind if isinstance(content, dict) and _is_afew(content) else ""
+    if kind == "elan":
+        return kind if _tiers(_eaf(path)) else ""
+    return kind if _emotion(_nova(path)[0]) else ""
+
+
+def read(path: Path, label_range: Sequence[float] = ()) -> list[Annotation]:
+    """All annotators of a file, values (n, 2) in −1…1. Raises InputError for what cannot be read
+    and for values out of range.
+    """
+    path = Path(path)
+    return {"elan": _read_elan, "nova": _read_nova, "afew": _read_afew}[
+        SUFFIXES[path.suffix.lower()]
+    ](path, label_range)
+
+
+def _scaled(
+    values: np.ndarray, limits: Sequence[float], label_range: Sequence[float], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Values of a scale mapped to −1…1, and a note on it."""
+    chosen = tuple(map(float, label_range)) if len(label_range) == 2 else tuple(limits)
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    if not chosen[0] < chosen[1] or low < chosen[0] or high > chosen[1]:
+        raise InputError(
+            f"values out of {cells.span(chosen)}: from {low:g} to {high:g}",
+            where=where,
+            expected=f"valence and arousal in {cells.span(chosen)}",
+            todo="correct them, or set `label_range` to their scale's lowest and highest value",
+        )
+    told = [] if chosen == (-1, 1) else [f"{cells.span(chosen)} mapped to −1…1"]
+    return cells.scaled(values, chosen), told
+
+
+# ---- AFEW-VA
+def _json(path: Path):
+    text = sheets.read_text(path)
+    with errors.foreign(path, "JSON", "write the file again"):
+        return json.loads(text)
+
+
+def _is_afew(content: Mapping) -> bool:
+    frames = content.get("frames")
+    first = next(iter(frames.values()), None) if isinstance(frames, dict) else None
+    return isinstance(first, dict) and bool(set(EMOTIONS) & set(first))
+
+
+def _read_afew(path: Path, label_range: Sequence[float]) -> list[Annotation]:
+    content = _json(path)
+    with errors.foreign(path, "a JSON file of AFEW-VA", "correct that entry, or remove the file"):
+        frames = sorted(content["frames"].items(), key=lambda item: int(item[0]))
+        number = np.array([int(name) for name, _ in frames], np.int64)
+        values = np.array(
+            [[_number(row.get(emotion)) for emotion in EMOTIONS] for _, row in frames], np.float64
+        ).reshape(-1, 2)
+    if (np.diff(number) <= 0).any() or (number < 0).any():
+        raise InputError(
+            "frame numbers below 0 or twice",
+            where=path,
+            expected='"00000", "00001", …',
+            todo="correct the file",
+        )
+    values, told = _scaled(values, AFEW_RANGE, label_range, str(path))
+    told.append("frames counted from 0")
+    return [Annotation("", values, where=str(path), frame=number, notes=tuple(told))]
+
+
+def _number(value) -> float:
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+# ---- ELAN
+def _eaf(path: Path):
+    try:
+        from pympi.Elan import Eaf
+    except ImportError as error:
+        raise InputError(
+            "a file of ELAN, and the package that reads it is not installed",
+            where=path,
+            expected="the Python package pympi-ling",
+            todo="pip install pympi-ling",
+        ) from error
+    text = sheets.read_text(path)
+    with (
+        errors.foreign(path, "a file of ELAN", "save it again in ELAN"),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        _xml(text)  # that package raises a bare Exception for what is no XML
+        return Eaf(str(path))
+
+
+def _tiers(eaf) -> dict[str, columns.Column]:
+    known = {name: columns.meaning(name) for name in eaf.get_tier_names()}
+    return {name: column for name, column in known.items() if column.what in EMOTIONS}
+
+
+def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
+    eaf, found = _eaf(path), []
+    with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
+        offset = max(
+            (int(media.get("TIME_ORIGIN") or 0) for media in eaf.media_descriptors), default=0
+        )
+        tiers = {
+            name: sorted(row[:3] for row in eaf.get_annotation_data_for_tier(name))
+            for name in _tiers(eaf)
+        }
+    for name, rows in tiers.items():
+        column = columns.meaning(name)
+        if not rows:
+            continue
+        numbers = [_of_text(text, f"{path}, tier {name}, at {begin} ms") for begin, _, text in rows]
+        values, told = _scaled(np.array(numbers), (-1, 1), label_range, f"{path}, tier {name}")
+        both = np.full((len(rows), 2), np.nan)
+        both[:, EMOTIONS.index(column.what)] = values
+        begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))
+        if offset:
+            told.append(f"{offset / 1000:g} s of offset added")
+        who = column.annotator
+        found.append(Annotation(who, both, begin, until, str(path), notes=tuple(told)))
+    if not found:
+        raise InputError(
+            "tiers of valence and arousal without an annotation",
+            where=path,
+            expected="stretches with a number",
+            todo="annotate them, or remove the file",
+        )
+    return found
+
+
+def _of_text(text: str, where: str) -> float:
+    if str(text).strip().lower() in cells.GAPS:
+        return float("nan")
+    value = sheets.number(str(text), True)
+    if value != value:
+        raise InputError(
+            f"{str(text)[:80]!r} is no number", where=where, expected="a number", todo="correct it"
+        )
+    return value
+
+
+# ---- NOVA
+def _nova(path: Path) -> tuple[str, str, ElementTree.Element]:
+    """Scheme, annotator and the tree of its XML."""
+    text = sheets.read_text(path)
+    with errors.foreign(path, "an annotation of NOVA", "save it again in NOVA"):
+        tree = _xml(text)
+        scheme, meta = tree.find("scheme"), tree.find("meta")
+        who = meta.get("annotator", "") if meta is not None else ""
+        return scheme.get("name", ""), who, tree
+
+
+def _xml(text: str) -> ElementTree.Element:
+    """The tree of an XML file. Raises ValueError or SyntaxError for what is none."""
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
+        raise ValueError("it declares entities")
+    return ElementTree.fromstring(text.encode())
+
+
+def _emotion(name: str) -> str:
+    what = columns.meaning(name).what
+    return what if what in EMOTIONS else ""
+
+
+def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
+    name, who, tree = _nova(path)
+    data = path.with_name(path.name + "~")
+    kind, text = tree.find("scheme").get("type", "").upper(), _attribute(tree, "info", "ftype")
+    with errors.foreign(data, "the values of an annotation of NOVA", "save it again in NOVA"):
+        if data.stat().st_size > sheets.LARGEST:
+            raise ValueError("too large")
+        content = data.read_bytes()
+        rows = _binary(content, kind) if text.upper() == "BINARY" else _text(content)
+        if kind == "CONTINUOUS":
+            rate = float(_attribute(tree, "scheme", "sr"))
+            limits = [float(_attribute(tree, "scheme", word)) for word in ("min", "max")]
+            values, begin, until = rows[:, 0], np.arange(len(rows)) / rate, None
+        else:
+            limits = [-1.0, 1.0]
+            begin, until, values = rows[:, 0], rows[:, 1], _of_labels(rows[:, 2], tree)
+        if not np.isfinite(begin).all() or not len(rows):
+            raise ValueError("no values, or no times")
+    values, told = _scaled(values, limits, label_range, str(data))
+    both = np.full((len(rows), 2), np.nan)
+    both[:, EMOTIONS.index(_emotion(name))] = values
+    return [Annotation(who, both, begin, until, str(path), notes=tuple(told))]
+
+
+def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:
+    found = tree.find(part)
+    if found is None or found.get(name) is None:
+        raise ValueError(f"its {part} says no {name}")
+    return found.get(name)
+
+
+def _binary(content: bytes, kind: str) -> np.ndarray:
+    rows = np.frombuffer(content, SAMPLE if kind == "CONTINUOUS" else STRETCH)
+    return np.stack([rows[name].astype(np.float64) for name in rows.dtype.names], axis=1)
+
+
+def _text(content: bytes) -> np.ndarray:
+    lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+    return np.array([[sheets.number(cell, True) for cell in line.split(";")] for line in lines])
+
+
+def _of_labels(numbers: np.ndarray, tree: ElementTree.Element) -> np.ndarray:
+    """Values of a discrete scheme: its labels are numbers as text, where it has labels."""
+    named = {
+        float(item.get("id", "nan")): sheets.number(item.get("name", ""), True)
+        for item in tree.iter("item")
+    }
+    return np.array([named.get(number, number) for number in numbers])

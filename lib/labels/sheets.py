@@ -1,0 +1,312 @@
+"""Tables of text as people have them -> rows under a header line, each with its line number.
+
+What stands before the header (``sep=;``, remarks after ``#``, the settings that CARMA and DARMA
+write), any of five separators, UTF-16, empty rows and quotation marks cost nothing; what was passed
+over is told.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from .. import errors
+from ..errors import InputError
+from . import columns
+from .columns import Column
+
+MARKS = ",;\t|"
+EXCEL = (".xlsx", ".xlsm")
+LARGEST = 200 << 20  # bytes of a label file: 100 Hz of ten annotators for a day are less
+PREAMBLE = 60  # lines before the header that are looked through
+MOST_ROWS = 20_000_000
+WEB_PAGE = re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE)
+_ERRORS = ("#n/a", "#nv")  # a spreadsheet's, no remarks
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+@dataclass
+class Sheet:
+    """Rows under a header.
+
+    names : of the columns, as they are written. kinds : what each is. rows : texts. lines : of the
+    file, one a row, from 1. mark : what stands between columns, "" in Excel's files. settings :
+    what lines before the header say. notes : what was passed over or mended, for people.
+    """
+
+    path: Path
+    names: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+    mark: str = ","
+    settings: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    header_line: int = 1
+
+    @property
+    def kinds(self) -> list[Column]:
+        return [columns.meaning(name) for name in self.names]
+
+    def where(self, row: int) -> str:
+        """Place of a row, for a message."""
+        return f"{self.path}:{self.lines[row]}"
+
+    def texts(self, place: int) -> list[str]:
+        """A column, by its number from 0."""
+        return [row[place] for row in self.rows]
+
+
+def kept(path: Path) -> Sheet:
+    """`read`, kept while the file stays as it is: its form is asked for before its rows."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return read(path)
+    return _kept(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _kept(path: str, size: int, modified: int) -> Sheet:
+    return read(Path(path))
+
+
+def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> Sheet:
+    """The table in a file: text, or the first sheet of an Excel file that has a column of labels.
+
+    header : whether these cells are the header line; default: `columns` knows some of them. Where
+        no line is one, the first counts.
+    Raises InputError for an empty file, a web page, a file without a header line, rows of another
+    length than the header.
+    """
+    path = Path(path)
+    if path.suffix.lower() in EXCEL:
+        return _of_excel(path, header or names_labels)
+    text = read_text(path)
+    if WEB_PAGE.match(text):
+        raise InputError(
+            "the page of a web site and no table: a download that failed",
+            where=f"{path}:1",
+            expected="a header line, then rows",
+            todo="fetch the file again, signed in where that is needed",
+        )
+    with errors.foreign(path, "a table", "write the file again"):
+        return _sheet(path, text, header or names_labels)
+
+
+def names_labels(cells: Sequence[str]) -> bool:
+    """Whether the cells of a line are names of columns of labels."""
+    found = [columns.meaning(cell).what for cell in cells]
+    known = [what for what in found if what not in ("unknown", "remark", "index")]
+    axes = {"x", "y"} <= {cell.strip().lower() for cell in cells}
+    return len(known) > 1 or bool(known and axes) or found in (["valence"], ["expression"])
+
+
+def read_text(path: Path) -> str:
+    """A file as text with plain line ends: UTF-8, UTF-16, or else Windows-1252, as spreadsheets
+    write it. Raises InputError where it is none, empty or too long.
+    """
+    path = Path(path)
+    with errors.foreign(path, "a text file", "fetch the file again"):
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= LARGEST else b""
+    if not content.strip():
+        what = f"a label file of {size} bytes" if size else "the label file is empty"
+        expected = f"at most {LARGEST >> 20} MiB" if size > LARGEST else "a header line, then rows"
+        raise InputError(what, where=path, expected=expected, todo="write the file again")
+    text = _decoded(content)
+    if "\x00" in text:
+        raise InputError(
+            "not a text file (it holds bytes that are no signs)",
+            where=path,
+            expected="labels as text",
+            todo="fetch the file again",
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n \t")
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    if content[1:2] == b"\x00" or content[:1] == b"\x00":  # UTF-16 without its mark
+        return content.decode("utf-16-le" if content[1:2] == b"\x00" else "utf-16-be", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def number(text: str, decimal_comma: bool = False) -> float:
+    """A number as people write it, with a decimal comma where the separator allows it; NaN for what
+    is none, and for what is not finite.
+    """
+    text = text.strip().strip("'\"").replace("−", "-")
+    if decimal_comma or re.fullmatch(r"[+-]?\d+,\d+", text):
+        text = text.replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) else float("nan")
+
+
+def _sheet(path: Path, text: str, header: Callable) -> Sheet:
+    lines = text.split("\n")
+    start, mark, settings, notes = _header(path, lines, header)
+    names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
+    sheet = Sheet(path, names, [], [], mark, settings, notes, start + 1)
+    reader, line = csv.reader(lines[start + 1 :], delimiter=mark), start + 1
+    try:
+        for cells in reader:
+            first, line = line + 1, start + 1 + reader.line_num
+            _add(sheet, [cell.strip() for cell in cells], first)
+    except csv.Error as error:
+        raise InputError(
+            f"a line that cannot be parted into cells ({error})",
+            where=f"{path}:{line + 1}",
+            expected="cells of at most 131072 signs",
+            todo="correct that line",
+        ) from error
+    _tell_empty(sheet, len(lines) - start - 1)
+    return sheet
+
+
+def _header(
+    path: Path, lines: list[str], header: Callable
+) -> tuple[int, str, dict[str, str], list[str]]:
+    """(number of the header line from 0, separator, settings before it, notes)."""
+    told, settings, first = "", {}, None
+    for place, line in enumerate(lines[:PREAMBLE]):
+        if match := re.fullmatch(r'"?sep=(.)"?', line.strip(), re.IGNORECASE):
+            told = match[1]
+            continue
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        mark = told if told in MARKS and told else _mark(line)
+        cells = [cell.strip().strip('"') for cell in line.split(mark)]
+        if header(cells):
+            return place, mark, settings, _before(place)
+        first = place if first is None else first
+        if _is_data(cells):
+            break
+        if len(cells) > 1:
+            settings[cells[0].lower()] = cells[1]
+    if first is None:
+        raise InputError(
+            "only remarks and empty lines",
+            where=path,
+            expected="a header line, then rows",
+            todo="write the file again",
+        )
+    return first, told or _mark(lines[first]), {}, _before(first)
+
+
+def _mark(line: str) -> str:
+    return max(MARKS, key=line.count)
+
+
+def _before(place: int) -> list[str]:
+    if not place:
+        return []
+    lines = "line 1" if place == 1 else f"lines 1 to {place}"
+    return [f"{lines} before the header passed over"]
+
+
+def _is_data(cells: Iterable[str]) -> bool:
+    return all(number(cell, True) == number(cell, True) for cell in cells)
+
+
+def _add(sheet: Sheet, cells: list[str], line: int) -> None:
+    """Append a row, unless it is empty or a line of signs under the header."""
+    marks = all(set(cell) <= set("%-=") for cell in cells if cell)
+    if not any(cells) or marks or (cells[0].startswith("#") and cells[0].lower() not in _ERRORS):
+        return
+    while len(cells) > len(sheet.names) and not cells[-1]:
+        cells.pop()
+    if len(cells) != len(sheet.names):
+        raise InputError(
+            f"{len(cells)} columns under a header of {len(sheet.names)}",
+            where=f"{sheet.path}:{line}",
+            expected="as many",
+            todo="correct that line",
+        )
+    sheet.rows.append(cells)
+    sheet.lines.append(line)
+
+
+def _tell_empty(sheet: Sheet, lines: int) -> None:
+    """Note how many lines between the header and the end are no rows, and the first of them."""
+    taken = set(sheet.lines)
+    last = sheet.header_line + lines
+    empty = [line for line in range(sheet.header_line + 1, last + 1) if line not in taken]
+    if empty and sheet.lines:
+        count = "line is" if len(empty) == 1 else "lines are"
+        sheet.notes.append(f"{len(empty)} {count} no row and passed over (first: line {empty[0]})")
+
+
+def _of_excel(path: Path, header: Callable) -> Sheet:
+    """The first sheet with a column of labels; cells as text."""
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise InputError(
+            "an Excel file, and the package that reads it is not installed",
+            where=path,
+            expected="the Python package openpyxl",
+            todo="pip install openpyxl, or save the table as CSV",
+        ) from error
+    damaged = (zipfile.BadZipFile, zlib.error, openpyxl.utils.exceptions.InvalidFileException)
+    with errors.foreign(path, "an Excel file", "save it as CSV", also=damaged):
+        with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
+            if sum(part.file_size for part in parts.infolist()) > LARGEST:
+                raise ValueError("too large")
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = [_excel_rows(page) for page in book.worksheets]
+        book.close()
+    full = [rows for rows in sheets if rows]
+    with errors.foreign(path, "an Excel file", "save it as CSV"):
+        for rows in full:
+            for place, cells in enumerate(rows[:PREAMBLE]):
+                if header(cells):
+                    return _excel_sheet(path, rows, place)
+    if not full:
+        raise InputError("an Excel file without a cell", where=path, todo="write the file again")
+    return _excel_sheet(path, full[0], 0)
+
+
+def _excel_rows(page) -> list[list[str]]:
+    rows = []
+    for cells in page.iter_rows(values_only=True):
+        rows.append([_excel_text(cell) for cell in cells])
+        if len(rows) > MOST_ROWS:
+            raise ValueError("too many rows")
+    while rows and not any(rows[-1]):
+        rows.pop()
+    return rows
+
+
+def _excel_sheet(path: Path, rows: list[list[str]], place: int) -> Sheet:
+    width = max((n + 1 for n, name in enumerate(rows[place]) if name), default=0)
+    sheet = Sheet(path, rows[place][:width], [], [], "", {}, _before(place), place + 1)
+    for number_, cells in enumerate(rows[place + 1 :], start=place + 2):
+        _add(sheet, [*cells, *[""] * (width - len(cells))], number_)
+    _tell_empty(sheet, len(rows) - place - 1)
+    return sheet
+
+
+def _excel_text(cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime):  # a time of day that Excel shows; its day means nothing
+        cell = cell.time()
+    if isinstance(cell, time):
+        cell = timedelta(hours=cell.hour, minutes=cell.minute, seconds=cell.second) + timedelta(
+            microseconds=cell.microsecond
+        )
+    if isinstance(cell, timedelta):
+        return repr(cell.total_seconds())
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return repr(cell) if isinstance(cell, float) else str(cell).strip()

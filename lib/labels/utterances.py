@@ -1,0 +1,178 @@
+"""Tables with a row an utterance of many recordings, and the words of emotions.
+
+Ready maps, after what the data sets document publicly (not tried on the real files, which are
+licensed):
+
+* OMG-Emotion: one table, a row an utterance:
+  ``link,start,end,video,utterance,arousal,valence,EmotionMaxVote``;
+* MELD and tables like it: a row an utterance with ``Dialogue_ID``, ``Utterance_ID``, ``Emotion``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from . import cells, official, sheets
+from .annotators import Annotation
+from .sheets import Sheet
+
+OMG_CLASSES = (
+    "Anger",
+    "Disgust",
+    "Fear",
+    "Happiness",
+    "Neutral",
+    "Sadness",
+    "Surprise",
+)  # EmotionMaxVote 0 to 6
+WORDS = {
+    "joy": "Happiness",
+    "happy": "Happiness",
+    "happiness": "Happiness",
+    "sad": "Sadness",
+    "sadness": "Sadness",
+    "angry": "Anger",
+    "anger": "Anger",
+    "disgust": "Disgust",
+    "fear": "Fear",
+    "surprise": "Surprise",
+    "surprised": "Surprise",
+    "neutral": "Neutral",
+    "other": "Other",
+}
+COLUMNS = {
+    "omg": ("video", "utterance", "arousal", "valence"),
+    "meld": ("dialogue_id", "utterance_id", "emotion"),
+}
+
+
+def form(names: Collection[str]) -> str:
+    """ "omg" or "meld" by the names of the columns, else ""."""
+    return next((kind for kind, needed in COLUMNS.items() if set(needed) <= set(names)), "")
+
+
+def keys(path: Path) -> list[tuple[str, str, str]]:
+    """(key for `tables.read`, video, utterance) of the rows of a table of utterances; an uncut
+    video has utterance "".
+    """
+    table = sheets.kept(path)
+    if _place(table, "dialogue_id") is not None:
+        return [(name,) * 2 + ("",) for name in _of_meld(table)]
+    pairs = list(zip(_texts(table, "video"), _stems(table), strict=True))
+    whole = [(video, video, "") for video in dict.fromkeys(video for video, _ in pairs)]
+    return [(f"{video}/{utterance}", video, utterance) for video, utterance in pairs] + whole
+
+
+def split_of(text: str) -> str:
+    """train, val or test, where a file's or folder's name says so; "" else."""
+    words = {"train": "train", "valid": "val", "dev": "val", "test": "test"}
+    return next((split for word, split in words.items() if word in text.lower()), "")
+
+
+def read(table: Sheet, kind: str, rows: str, label_range: Sequence[float]) -> Annotation:
+    """The rows that a key of `keys` names."""
+    kept, notes = _rows_of(table, rows), list(table.notes)
+    if kind == "expression":
+        return _placed(table, kept, classes(table)[kept, None], rows, notes)
+    values = np.full((len(kept), 2), np.nan)
+    for column, emotion in enumerate(EMOTIONS):
+        found, told = cells.in_range(table, _place(table, emotion), label_range)
+        values[:, column] = found[kept]
+        notes += told
+    return _placed(table, kept, values, rows, notes)
+
+
+def _placed(
+    table: Sheet, kept: np.ndarray, values: np.ndarray, rows: str, notes: list[str]
+) -> Annotation:
+    """One value for a recording that is the utterance; stretches where the recording holds
+    several.
+    """
+    where = str(table.path)
+    if _place(table, "video") is None or "/" in rows:
+        return Annotation("", values[:1], where=where, notes=tuple(notes))
+    when = cells.When(table)
+    if when.until is None:
+        raise InputError(
+            f"several utterances of {rows}, and no columns start and end",
+            where=f"{where}:{table.header_line}",
+            expected="start and end in s",
+            todo="add them, or cut the recording into its utterances",
+        )
+    begin, until = when.time[kept], when.until[kept]
+    order = np.argsort(begin, kind="stable")
+    return Annotation("", values[order], begin[order], until[order], where, notes=tuple(notes))
+
+
+def classes(table: Sheet) -> np.ndarray:
+    """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled."""
+    names = ("expression", "emotion", "emotionmaxvote")
+    place = next(place for name in names if (place := _place(table, name)) is not None)
+    name = table.names[place].strip("'\"").lower()
+    texts = table.texts(place)
+    return np.array(
+        [_class(text, name, table.where(row)) for row, text in enumerate(texts)], np.float64
+    )
+
+
+def _place(table: Sheet, name: str) -> int | None:
+    names = [one.strip("'\" ").lower() for one in table.names]
+    return names.index(name) if name in names else None
+
+
+def _texts(table: Sheet, name: str) -> list[str]:
+    return table.texts(_place(table, name))
+
+
+def _stems(table: Sheet) -> list[str]:
+    return [Path(text).stem for text in _texts(table, "utterance")]
+
+
+def _of_meld(table: Sheet) -> list[str]:
+    pairs = zip(_texts(table, "dialogue_id"), _texts(table, "utterance_id"), strict=True)
+    return [f"dia{one}_utt{other}" for one, other in pairs]
+
+
+def _rows_of(table: Sheet, rows: str) -> np.ndarray:
+    if _place(table, "dialogue_id") is not None:
+        names = _of_meld(table)
+    elif "/" not in rows:
+        names = _texts(table, "video")
+    else:
+        pairs = zip(_texts(table, "video"), _stems(table), strict=True)
+        names = [f"{one}/{other}" for one, other in pairs]
+    kept = np.array([row for row, name in enumerate(names) if name == rows], np.int64)
+    if not len(kept):
+        raise InputError(
+            f"no row of {rows}",
+            where=table.path,
+            expected="a row of that utterance",
+            todo="run notebook 01_download_check again: the table has changed",
+        )
+    return kept
+
+
+def _class(text: str, name: str, where: str) -> int:
+    if text.lower() in cells.GAPS or text == "-1":
+        return -1
+    names = official.HEADERS["expression"][-1]
+    if text.isdecimal() and len(text) < 4:
+        known, number = name == "emotionmaxvote", int(text)
+        if known and number < len(OMG_CLASSES):
+            return official.EXPRESSIONS.index(OMG_CLASSES[number])
+        if number < len(names):
+            return number
+    word = WORDS.get(text.lower(), "")
+    if word not in names:
+        raise InputError(
+            f"an emotion called {text[:80]!r}",
+            where=where,
+            expected=f"{', '.join(WORDS)}, or 0 to {len(names) - 1}",
+            todo="correct that line",
+        )
+    return names.index(word)
