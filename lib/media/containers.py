@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from . import orientation
 
 if TYPE_CHECKING:
     import av
@@ -89,19 +90,20 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
 
 def progressive(
     frames: Iterator[tuple[float, av.VideoFrame]],
-) -> Iterator[tuple[float, av.VideoFrame, int]]:
-    """(time, frame, quarter turns) of what `timed` gives, interlaced frames made whole, one for
+) -> Iterator[tuple[float, av.VideoFrame, orientation.Orientation]]:
+    """(time, frame, how it is shown) of what `timed` gives, interlaced frames made whole, one for
     one.
 
-    The filter needs the next frame to give one back, so times and turns wait in a queue beside it.
+    The filter needs the next frame to give one back, so what belongs to it waits in a queue beside
+    it.
     """
     graph, waiting = None, deque()
     for time, frame in frames:
         if graph is None and not frame.interlaced_frame:
-            yield time, frame, quarter_turns(frame)
+            yield time, frame, orientation.of(frame)
             continue
         graph = graph or _deinterlacer(frame)
-        waiting.append((time, quarter_turns(frame)))
+        waiting.append((time, orientation.of(frame)))
         graph.push(frame)
         yield from _whole(graph, waiting)
     if graph is not None:
@@ -118,21 +120,14 @@ def _deinterlacer(frame: av.VideoFrame):
     return graph
 
 
-def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
+def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, orientation.Orientation]]:
     while waiting:
         try:
             frame = graph.vpull()
         except pyav().error.FFmpegError:  # wants the next frame first
             return
-        time, turns = waiting.popleft()
-        yield time, frame, turns
-
-
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often a viewer turns the picture by 90° anticlockwise; never where the file says
-    nonsense.
-    """
-    return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+        time, shown = waiting.popleft()
+        yield time, frame, shown
 
 
 def pixel_aspect(track) -> float:

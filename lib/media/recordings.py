@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from . import containers, pictures
+from . import containers, orientation, pictures
 
 if TYPE_CHECKING:
     import av
@@ -41,7 +41,9 @@ class Info:
     say; `fps` (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 =
     not said) are in s, `audio_rate` in 1/s; `width` and `height` are the stored picture's, before
     its pixels (`pixel_aspect` times as wide as high) are made square, and before `rotation`
-    (degrees anticlockwise, as a viewer would turn it). `pixels` is the stored format (yuv420p10le:
+    (degrees anticlockwise, as a viewer would turn it); `display` says what a viewer does besides
+    ("mirrored", "flipped", "transposed"), "" for nothing. `pixels` is the stored format
+    (yuv420p10le:
     10 bits; gray: no colour); `interlaced` says whether the first frame is two fields.
     """
 
@@ -57,6 +59,7 @@ class Info:
     video_start: float = 0.0
     audio_start: float = 0.0
     rotation: int = 0
+    display: str = ""
     audio_duration: float = 0.0
     pixels: str = ""
     interlaced: bool = False
@@ -90,6 +93,7 @@ def probe(path: Path) -> Info:
             first = next(containers.decoded(container, container.streams.video[0], path))
             facts |= {
                 "rotation": first.rotation,
+                "display": orientation.of(first).name,
                 "pixels": first.format.name,
                 "interlaced": first.interlaced_frame,
             }
@@ -144,7 +148,8 @@ def frames(
     ---------
     start : frames to pass over at the beginning (they are decoded, as their followers depend on
         them).
-    rotate : turn the picture as the container asks a viewer to; False gives it as it is stored.
+    rotate : turn and mirror the picture as the container asks a viewer to; False gives it as it is
+        stored.
     square : stretch a picture whose pixels are not square (DV, DVD, anamorphic lenses) to the width
         that a viewer shows: a squeezed face fits no template. False keeps the stored pixels.
 
@@ -159,7 +164,7 @@ def frames(
     width = height = 0
     with containers.opened(path) as container:
         whole = containers.progressive(containers.timed(container, path))
-        for index, (time, frame, turns) in enumerate(whole):
+        for index, (time, frame, shown) in enumerate(whole):
             if index == 0:
                 track = container.streams.video[0]
                 width, height = (
@@ -167,10 +172,7 @@ def frames(
                 )
             if index >= start:
                 picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-                yield (
-                    time,
-                    np.ascontiguousarray(np.rot90(picture, turns)) if turns and rotate else picture,
-                )
+                yield time, shown.apply(picture) if rotate else picture
 
 
 def sound(path: Path, rate: int) -> tuple[np.ndarray, float]:
