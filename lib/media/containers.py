@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import InputError
 from . import orientation
 
@@ -168,3 +170,14 @@ def decoded(container, track, path: Path) -> Iterator:
             expected="a track that decodes to its end",
             todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4",
         )
+
+
+def samples(frame: av.AudioFrame) -> np.ndarray:
+    """(channels, n) float64 in −1…1 of a decoded piece of sound, whatever its format."""
+    stored = frame.to_ndarray()
+    if not frame.format.is_planar:
+        stored = stored.reshape(-1, frame.layout.nb_channels).T
+    if stored.dtype.kind == "u":  # 8 bits
+        return stored.astype(np.float64) / 128 - 1
+    scale = -float(np.iinfo(stored.dtype).min) if stored.dtype.kind == "i" else 1.0
+    return stored / scale
