@@ -156,7 +156,7 @@ def recorded(
 
 def _sound_packets(track, sound: Sound) -> list:
     size, packets = track.codec_context.frame_size or sound.rate // 40, []
-    whole = sound.codec in ("pcm_s16le", "mp2")
+    whole = sound.codec in ("pcm_s16le", "mp2", "flac")
     for place in range(0, len(sound.samples), size):
         piece, time = sound.samples[place : place + size], place / sound.rate
         if whole:

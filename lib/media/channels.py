@@ -53,6 +53,8 @@ def _below(power: float, decibels: float) -> float:
 
 def _called(names: Sequence[str]) -> list[str]:
     known = {"FL": "left", "FR": "right", "FC": "centre"}
+    if len(names) == 2:  # what has no names is stereo, too
+        return ["left", "right"]
     numbered = [f"number {place}" for place in range(1, len(names) + 1)]
     given = [known.get(name, name) for name in names]
     return numbered if len(set(given)) < len(given) or "NONE" in given else given

@@ -172,12 +172,18 @@ def decoded(container, track, path: Path) -> Iterator:
         )
 
 
+PLANES = 8  # channels from which PyAV 18.1 reads beyond a frame that has a plane for each
+
+
 def samples(frame: av.AudioFrame) -> np.ndarray:
-    """(channels, n) float64 in −1…1 of a decoded piece of sound, whatever its format."""
+    """(channels, n) float32 or float64 in −1…1 of a piece of sound, whatever its format."""
+    count = frame.layout.nb_channels
+    if frame.format.is_planar and count >= PLANES:
+        packed = pyav().AudioResampler(format=frame.format.packed.name).resample(frame)
+        return np.concatenate([samples(piece) for piece in packed], axis=1)
     stored = frame.to_ndarray()
     if not frame.format.is_planar:
-        stored = stored.reshape(-1, frame.layout.nb_channels).T
+        stored = np.ascontiguousarray(stored.reshape(-1, count).T)
     if stored.dtype.kind == "u":  # 8 bits
         return stored.astype(np.float64) / 128 - 1
-    scale = -float(np.iinfo(stored.dtype).min) if stored.dtype.kind == "i" else 1.0
-    return stored / scale
+    return stored / -float(np.iinfo(stored.dtype).min) if stored.dtype.kind == "i" else stored

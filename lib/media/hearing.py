@@ -53,7 +53,7 @@ class _Resampler:
         if anew or form != self.form:
             yield self.close()
             # One that was flushed takes no more sound, and each takes one form of it only.
-            self.resampler = containers.pyav().AudioResampler(format="fltp", rate=self.rate)
+            self.resampler = containers.pyav().AudioResampler(format="flt", rate=self.rate)
             self.form = form
         frame.pts = None  # the times are kept elsewhere; the filter would warn about uneven stamps
         yield self._mono(self.resampler.resample(frame))
@@ -64,13 +64,12 @@ class _Resampler:
     def _mono(self, resampled: list) -> np.ndarray:
         # FFmpeg's own down-mix to one float channel adds 0.71 of each side and can pass 1.
         weights = self.mix.get(self.form[1]) if self.form else None
-        given = [
-            frame.to_ndarray().mean(axis=0)
-            if weights is None
-            else np.asarray(weights, np.float32) @ frame.to_ndarray()
-            for frame in resampled
-        ]
-        return np.concatenate([np.zeros(0, np.float32), *given])
+        given = [np.zeros(0, np.float32)]
+        for frame in resampled:
+            every = containers.samples(frame)
+            mixed = np.asarray(weights, np.float32) @ every if weights else every.mean(axis=0)
+            given.append(mixed)
+        return np.concatenate(given)
 
 
 def _counted(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
