@@ -295,7 +295,8 @@ class Store:
     `faces` is what a request for a face means (auto, crops, detect, centre; see
     `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
     `label_delay` (s), `label_resample` and `label_rate` (Hz) say what a request for labels means
-    (`lib.labels.arrays`).
+    (`lib.labels.arrays`). `audio_track` is the sound track that is heard, from 1; 0: the one that a
+    player would play (`lib.media.tracks`).
     """
 
     processed_root: Path
@@ -306,6 +307,7 @@ class Store:
     label_delay: float = 0.0
     label_resample: str = "linear"
     label_rate: float = 0.0
+    audio_track: int = 0
 
     @property
     def folder(self) -> Path:

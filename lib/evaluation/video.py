@@ -9,7 +9,7 @@ import numpy as np
 from .. import arrays, trials
 from ..errors import InputError
 from ..faces import persons
-from ..media import recordings
+from ..media import recordings, separate
 from ..speakers import arrays as speakers_arrays
 from ..speakers import video
 from ..store import Store, request
@@ -41,6 +41,7 @@ def predict_video(
     if video.learnt(checkpoint):
         return video.predict_video(path, checkpoint, params, folder)
     info, crops = recordings.probe(path), Path(crops_dir).absolute() if crops_dir else ""
+    heard = separate.heard(path, info.audio_codec, params.get(separate.PARAMETER, False))
     person = params.get("video_person", "")
     if person == "speaker":
         person = video.choose(path, params, folder)
@@ -53,7 +54,7 @@ def predict_video(
         "split": "test",
         "subject": path.stem,
         "video_path": path.name,
-        "audio_path": path.name if info.audio_codec else "",
+        "audio_path": heard.name if heard else "",
         "crops_dir": str(crops),
         "n_frames": info.n_frames,
         "fps": info.fps,
@@ -66,11 +67,12 @@ def predict_video(
         path.parent,
         "crops" if crops else params.get("faces", "auto"),
         Path(weights_root) if weights_root else None,
+        audio_track=params.get("audio_track", 0),
     )
     table = trials.table([row])
     trials.write(table, store.trials_path)
     recipe = _recipe(open_checkpoint(checkpoint, params), params, store)
-    if recipe.uses_audio and not info.audio_codec:
+    if recipe.uses_audio and not heard:
         raise InputError(
             "this video has no audio track, and the network needs sound",
             where=path,
@@ -90,6 +92,14 @@ def predict_video(
     table["note"] = worth(checkpoint).replace("\n", "; ")
     write_csv(folder / f"{name}.csv", table)
     return predictor, table, name
+
+
+def hearing(params) -> dict:
+    """Which sound of the video `params.video_path` is heard, as `overlay.write` takes it."""
+    path = Path(params.video_path)
+    codec = recordings.probe(path).audio_codec
+    sound = separate.heard(path, codec, params.get(separate.PARAMETER, False))
+    return {"sound": sound, "track": params.get("audio_track", 0)}
 
 
 def _require_person(predictor: Predictor, trial: str, person: str) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import lfan_rows
+from ..media import readings, tracks
 from ..media import sound as media_sound
 from ..media.sound import SOUND_RATE, SPEECH_RATE
-from ..store import Maker, Request, request
+from ..store import Maker, Request, Store, request
 
 SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
 
@@ -54,12 +55,22 @@ def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
     return of_speech_and_time(trial, wanted)
 
 
+def resolve_sound(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for a waveform with what is not ordinary in the recording's sound."""
+    return request(
+        wanted.name, wanted.files, **{**readings.of_sound(trial, place), **wanted.parameters}
+    )
+
+
 # ---- making them
 def make_sound(inputs, parameters, create, device) -> None:
     """(N,) int16 samples at the parameter `rate`; beside it t0 in s."""
     rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
-    samples, t0 = media_sound.decode(inputs["video"], rate)
-    with create(samples.shape, np.int16, t0=t0, rate=rate) as out:
+    number = parameters.get("track", 1)
+    samples, t0 = media_sound.decode(inputs["video"], rate, number)
+    said = tracks.notes(tracks.of(inputs["video"]), number)
+    note = {"note": "; ".join(said)} if said else {}
+    with create(samples.shape, np.int16, t0=t0, rate=rate, **note) as out:
         out[...] = samples
 
 
@@ -163,8 +174,8 @@ def _or_database(name: str, compute: Callable) -> Maker:
 
 
 MAKERS = [
-    Maker("audio_44k", "audio", "video", 1, of_recording, make_sound),
-    Maker("audio_16k", "audio", "video", 1, of_recording, make_sound),
+    Maker("audio_44k", "audio", "video", 1, of_recording, make_sound, resolve_sound),
+    Maker("audio_16k", "audio", "video", 1, of_recording, make_sound, resolve_sound),
     Maker("mel", "audio", "video", 1, of_sound, make_mel),
     Maker("loudness", "audio", "video", 1, of_sound_and_time, make_loudness),
     _or_database("mfcc39", make_mfcc39),

@@ -165,7 +165,8 @@ def notes(tracks: Sequence[Track], asked: int = 0) -> list[str]:
         return []
     track, words = playing(tracks, asked), []
     if len(tracks) > 1:
-        why = "as audio_track says" if asked else "as a player would"
+        usual = track.number == playing(tracks).number
+        why = "as a player would" if usual else "as audio_track says"
         listed = ", ".join(map(str, tracks))
         words.append(f"{len(tracks)} sound tracks, {listed}: number {track.number} is taken, {why}")
     if not track.heard:
@@ -175,16 +176,20 @@ def notes(tracks: Sequence[Track], asked: int = 0) -> list[str]:
     return [*words, *track.said, *drift.said(track.stamps)]
 
 
-def key(tracks: Sequence[Track], asked: int = 0) -> str:
+def fields(tracks: Sequence[Track], asked: int = 0, where: object = "") -> dict:
     """What is heard besides the mean of all channels of the first track, as it stands in
-    `made_from`; "" for that.
+    `made_from`; {} for that. Raises InputError where the track asked for is not there.
     """
     if not tracks:
-        return ""
-    track = playing(tracks, asked)
-    words = [f"track {track.number}"] if track.number > 1 else []
-    words += [
+        return {}
+    track = playing(tracks, asked, where)
+    mixed = "; ".join(
         f"{layout}: " + " ".join(f"{weight:.3g}" for weight in weights)
         for layout, weights in track.mix.items()
-    ]
-    return "; ".join([*words, *(["by its stamps"] if track.stamps else [])])
+    )
+    told = {
+        "track": track.number if track.number > 1 else 0,
+        "channels": mixed,
+        "stamps": "followed" if track.stamps else "",
+    }
+    return {name: value for name, value in told.items() if value}

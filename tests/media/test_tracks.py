@@ -49,7 +49,7 @@ def test_the_track_that_a_player_plays_is_heard(tmp_path, levels, defaults, righ
     known = tracks.of(path)
     assert tracks.playing(known).number == right
     assert level(path) == pytest.approx(of(levels[right - 1] * VOICE), abs=0.1)
-    assert tracks.key(known) == (f"track {right}" if right > 1 else "")
+    assert tracks.fields(known) == ({"track": right} if right > 1 else {})
     (said, *_) = tracks.notes(known)
     assert f"{len(levels)} sound tracks" in said
     assert f"number {right} is taken" in said
@@ -69,7 +69,7 @@ def test_one_ordinary_track_needs_no_word(tmp_path):
     for number, samples in enumerate((VOICE, np.hstack([VOICE, VOICE]))):
         layout = "stereo" if number else "mono"
         path = recorded(tmp_path / f"{number}.mkv", [Sound(samples, layout)], n=5)
-        assert (tracks.notes(tracks.of(path)), tracks.key(tracks.of(path))) == ([], "")
+        assert (tracks.notes(tracks.of(path)), tracks.fields(tracks.of(path))) == ([], {})
 
 
 def test_digital_silence_is_named(tmp_path):
@@ -119,7 +119,7 @@ def test_a_voice_is_not_lost_among_channels(tmp_path, name):
     path = recorded(tmp_path / "a.mkv", [Sound(samples, layout, "flac")], n=5)
     assert level(path) == pytest.approx(of(VOICE) + lost, abs=2.0)
     assert said in tracks.notes(tracks.of(path))[0]
-    assert layout in tracks.key(tracks.of(path))
+    assert layout in tracks.fields(tracks.of(path))["channels"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_voice_is_not_lost_among_channels(tmp_path, name):
 )
 def test_ordinary_stereo_stays_the_mean(tmp_path, columns):
     path = recorded(tmp_path / "a.mkv", [Sound(np.hstack(columns), "stereo")], n=5)
-    assert tracks.key(tracks.of(path)) == ""
+    assert tracks.fields(tracks.of(path)) == {}
     samples, _ = recordings.sound(path, RATE)
     assert samples == pytest.approx(np.mean(np.hstack(columns), axis=1), abs=1e-3)
 
@@ -166,4 +166,4 @@ def test_every_sample_format_has_its_level(tmp_path, codec):
             container.mux(track.encode(piece))
         container.mux(track.encode(None))
     assert tracks.of(path)[0].level == pytest.approx(of(VOICE), abs=0.2)
-    assert tracks.key(tracks.of(path)) == ""
+    assert tracks.fields(tracks.of(path)) == {}
