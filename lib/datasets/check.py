@@ -124,7 +124,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             "container": info.n_frames or "",
         }
     for note in faults.attempt(readings.notes, trial, place) or ():
-        faults.add("warning", note, "read so", path, todo="nothing if it is meant so")
+        faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
         if trial["audio_path"] and trial["audio_path"] != trial["video_path"]:
             separated = place.data_root / trial["audio_path"]

@@ -9,6 +9,8 @@ import pandas as pd
 from ..media.separate import PARAMETER, beside
 from .report import Report
 
+SILENT = "no audio track"  # what `affwild2.probe` says of a video whose sound may lie beside it
+
 
 def take(
     table: pd.DataFrame, root: Path, report: Report, heard: bool
@@ -25,7 +27,11 @@ def take(
             continue
         own = (rows["audio_path"] == video).any()
         path = other.relative_to(root).as_posix()
-        (_taken if heard else _offered)(report, rows["video"].iloc[0], path, own)
+        name = rows["video"].iloc[0]
+        report.problems[:] = [
+            row for row in report.problems if (row["item"], row["what"]) != (name, SILENT)
+        ]
+        (_taken if heard else _offered)(report, name, path, own)
         if heard:
             table.loc[rows.index, "audio_path"] = path
     return table, report

@@ -242,7 +242,7 @@ def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
 
 def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr(overlay, "write", lambda video, table, target, note: told.append(note))
+    monkeypatch.setattr(overlay, "write", lambda video, table, target, note, **_: told.append(note))
     values().to_csv(tmp_path / "film_left.csv")
     trial = trials.table(
         [
