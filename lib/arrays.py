@@ -202,6 +202,8 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
     shelf = place.shelf(maker.owner, trial[maker.owner])
 
     def create(shape, dtype, **facts):
+        if shape[0] is None:
+            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts)
         return shelf.creating(located.made_from, shape, dtype, **facts)
 
     maker.make(inputs, located.request.parameters, create, device)

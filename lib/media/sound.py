@@ -7,6 +7,7 @@ a frame. Section numbers are those of the TSAV/JCA specification.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,16 @@ def decode(path: Path, rate: int, track: int = 0) -> tuple[np.ndarray, float]:
     track : number of the sound track, see `recordings.sound`. Raises InputError when the file
     cannot be read or has no audio track.
     """
-    pieces, start = [], None
+    times, found = zip(*pieces(path, rate, track), strict=True)
+    return np.concatenate(found), times[0]
+
+
+def pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.ndarray]]:
+    """`decode` piece by piece, so that hours need little memory: (s of its first sample, (n,)
+    int16).
+    """
     for time, piece in recordings.sound_pieces(path, rate, track):
-        start = time if start is None else start
-        pieces.append(np.round(piece * FULL_SCALE).astype(np.int16))
-    return np.concatenate(pieces), start
+        yield time, np.round(piece * FULL_SCALE).astype(np.int16)
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ player would play, how its channels belong together, whether its time stamps agr
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,7 @@ class _Listener:
         self.names: dict[str, list[str]] = {}
         self.samples: dict[str, int] = {}
         self.seconds = self.silence = 0.0
-        self.times, self.lengths = [], []
+        self.times, self.lengths = array("d"), array("d")
 
     def hear(self, frame) -> None:
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
