@@ -20,6 +20,7 @@ from .errors import InputError
 from .faces import arrays
 from .features import expression_arrays, network_arrays, own, sound_arrays, speaker_arrays
 from .labels import arrays as labels_arrays
+from .media import readings
 from .store import Maker, Request, Store
 
 FAMILIES = (
@@ -78,7 +79,7 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
             "inputs": inputs,
         }
         return Located(wanted, shelf.path(made_from), made_from, remark)
-    found = shelf.find(wanted.name, wanted.parameters, maker.version)
+    found = _of_these(shelf.find(wanted.name, wanted.parameters, maker.version), inputs)
     if len(found) == 1:
         return Located(wanted, found[0], None, f"used without its inputs ({absent[0].what})")
     if found:
@@ -90,6 +91,21 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
             todo="remove the one you do not mean with `python -m lib store rm`",
         )
     raise absent[0]
+
+
+def _of_these(paths: list[Path], inputs: Mapping) -> list[Path]:
+    """Of several variants those that were not made from other inputs than are known; all where none
+    is left.
+    """
+    if len(paths) < 2:
+        return paths
+    made_from = {path: store.facts(path)["made_from"]["inputs"] for path in paths}
+    fitting = [
+        path
+        for path, told in made_from.items()
+        if all(told.get(name, known) == known for name, known in inputs.items())
+    ]
+    return fitting or paths
 
 
 class AbsentError(InputError):
@@ -129,7 +145,8 @@ def make(
 
     With ``pack=False`` what can be read where the data set put it (cropped faces) is not copied
     into one array. Keys: trial, array, state ("made", "there", "read in place"), seconds, note,
-    path. Raises InputError.
+    path. "made anew" is one that an older rule made of the same files; its note says why. Raises
+    InputError.
     """
     started = time.perf_counter()
     maker = maker_of(wanted)
@@ -139,21 +156,44 @@ def make(
         "trial": trial["trial"],
         "array": str(wanted),
         "state": "there",
-        "note": located.note,
         "path": str(located.path),
     }
+    remarks = [located.note]
     if not located.exists:
         if not pack and maker.in_place(trial, located.request):
             row["state"] = "read in place"
         else:
+            reason = _anew(trial, located, place)
             _compute(trial, located, place, device)
-            row["state"] = "made"
+            row["state"] = "made anew" if reason else "made"
+            remarks.append(reason)
     if located.exists:
         store.read(located.path)  # a damaged one is found here, not in the middle of a training
-        row["note"] = "; ".join(
-            filter(None, [located.note, store.facts(located.path).get("note", "")])
-        )
+        remarks.append(store.facts(located.path).get("note", ""))
+    row["note"] = "; ".join(filter(None, dict.fromkeys(remarks)))
     return {**row, "seconds": time.perf_counter() - started}
+
+
+def _anew(trial: Mapping, located: Located, place: Store) -> str:
+    """Why an array is made though there is one by an older rule, of the same files; "" where there
+    is none.
+    """
+    found = readings.fields(trial, place)
+    if not found or located.made_from is None:
+        return ""
+    maker, asked = maker_of(located.request), located.request.parameters
+    shelf = place.shelf(maker.owner, trial[maker.owner])
+    plain = {name: value for name, value in asked.items() if name not in readings.FIELDS}
+    given = _files_of(located.made_from)
+    for path in shelf.find(located.request.name, plain, maker.version):
+        if _files_of(store.facts(path)["made_from"]) == given:
+            return f"made anew: {readings.words(found)}"
+    return ""
+
+
+def _files_of(made_from: Mapping) -> dict:
+    """Those of an array's inputs that are files."""
+    return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
 
 
 def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:
@@ -170,6 +210,8 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
     shelf = place.shelf(maker.owner, trial[maker.owner])
 
     def create(shape, dtype, **facts):
+        if shape[0] is None:
+            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts)
         return shelf.creating(located.made_from, shape, dtype, **facts)
 
     maker.make(inputs, located.request.parameters, create, device)

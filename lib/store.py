@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
@@ -89,7 +90,8 @@ class Maker:
     sources(trial, request) : what it is made from: paths relative to the data root, or other
     requests. make(inputs, parameters, create, device) : computes it. `inputs` has the names of the
     sources, with absolute paths
-        or opened arrays; ``create(shape, dtype, **facts)`` opens the array to be filled.
+        or opened arrays; ``create(shape, dtype, **facts)`` opens the array to be filled; with a
+        first axis of None it gives a function that appends rows.
     resolve(trial, request, store) : the request with every parameter that its numbers depend on.
     prepare(trial, request, store) : fetches what must be there before it is made, such as weights.
     note(resolved request, store) : what a report must say of a choice that was made; "" for
@@ -196,13 +198,7 @@ class Shelf:
         `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note,
         channel counts.
         """
-        path = self.path(made_from)
-        with (
-            explain_full_disk(path),
-            temporary_name(path) as data,
-            temporary_name(path.with_suffix(".json")) as sidecar,
-        ):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with self._whole_or_not(made_from) as (data, told):
             array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
             # A sparse file would let the disk run full only inside a memory map, which kills the
             # process.
@@ -210,13 +206,48 @@ class Shelf:
             yield array
             array.flush()
             del array
+            told |= {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts}
+
+    @contextlib.contextmanager
+    def growing(self, made_from: Mapping, row: tuple, dtype, **facts) -> Iterator[Callable]:
+        """Like `creating` for an array whose length is not known: gives a function that appends
+        rows, each of shape `row`, so that hours need no memory.
+        """
+        head = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+        count = 0
+        with self._whole_or_not(made_from) as (data, told):
+            with data.open("w+b") as stream:
+                np.lib.format.write_array_header_1_0(stream, {**head, "shape": (0, *row)})
+                start = stream.tell()
+
+                def append(rows: np.ndarray) -> None:
+                    nonlocal count
+                    stream.write(np.ascontiguousarray(rows, dtype).data)
+                    count += len(rows)
+
+                yield append
+                stream.seek(0)
+                # NumPy leaves room for the digits of the first axis, so the header keeps its size.
+                np.lib.format.write_array_header_1_0(stream, {**head, "shape": (count, *row)})
+                if stream.tell() != start:
+                    raise RuntimeError(f"the header of {data} has grown")
+            told |= {"shape": [count, *row], "dtype": str(np.dtype(dtype)), **facts}
+
+    @contextlib.contextmanager
+    def _whole_or_not(self, made_from: Mapping) -> Iterator[tuple[Path, dict]]:
+        """A place for the array, and a mapping for what its JSON says; both files appear when the
+        block ends without an error.
+        """
+        path, told = self.path(made_from), {}
+        with (
+            explain_full_disk(path),
+            temporary_name(path) as data,
+            temporary_name(path.with_suffix(".json")) as sidecar,
+        ):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            yield data, told
             _sync(data)
-            told = {
-                "shape": list(shape),
-                "dtype": str(np.dtype(dtype)),
-                **facts,
-                "made_from": dict(made_from),
-            }
+            told["made_from"] = dict(made_from)
             sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
             # The JSON comes last: without it, an array does not count as there.
             data.replace(path)
@@ -228,6 +259,15 @@ class Shelf:
         with self.creating(made_from, array.shape, array.dtype, **facts) as place:
             place[...] = array
         return self.path(made_from)
+
+
+def give_back(array: np.ndarray) -> None:
+    """Take the pages of a memory-mapped array out of this process: they stay in the file, whether
+    it was written to the disk yet or not. Otherwise memory would grow with the recording.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _reserve(path: Path) -> None:
@@ -296,7 +336,8 @@ class Store:
     `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
     `label_delay` (s), `label_resample`, `label_rate` (Hz) and `label_range` say what a request for
     labels means (`lib.labels.arrays`). `fetch`: whether published weights that are needed may be
-    downloaded.
+    downloaded. `audio_track` is the sound track that is heard, from 1; 0: the one that a player
+    would play (`lib.media.tracks`).
     """
 
     processed_root: Path
@@ -309,6 +350,7 @@ class Store:
     label_rate: float = 0.0
     label_range: tuple[float, ...] = ()
     fetch: bool = True
+    audio_track: int = 0
 
     @property
     def folder(self) -> Path:

@@ -3,6 +3,7 @@ and rotation.
 """
 
 import struct
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -107,3 +108,72 @@ def ramp(n, height=48, width=64):
     return [
         np.repeat(np.repeat(across + 4 * k, height, 0), 3, 2).astype(np.uint8) for k in range(n)
     ]
+
+
+@dataclass
+class Sound:
+    """A sound track: samples (n, channels) −1…1. `start` s of its first stamp, `speed` stretches
+    its stamps (a number, or a function of s), not its samples.
+    """
+
+    samples: np.ndarray
+    layout: str = "mono"
+    codec: str = "pcm_s16le"
+    rate: int = 8000
+    start: float = 0.0
+    speed: object = 1.0
+    default: bool | None = None
+
+
+def recorded(
+    path: Path, sounds=(), n=50, fps=25, first=0.0, format=None, codec="libx264", pictures=None
+) -> Path:
+    """A recording of `n` pictures (or those given) from `first` s on with any sound tracks."""
+    pictures = list(pictures) if pictures is not None else ramp(n)
+    with av.open(str(path), "w", format=format) as container:
+        video = container.add_stream(codec, rate=fps, options=X264 if codec == "libx264" else {})
+        (video.height, video.width), video.pix_fmt = pictures[0].shape[:2], "yuv420p"
+        tracks = [(container.add_stream(s.codec, rate=s.rate, layout=s.layout), s) for s in sounds]
+        for track, sound in tracks:
+            if sound.default is not None:
+                flag = av.stream.Disposition.default
+                track.disposition = flag if sound.default else av.stream.Disposition(0)
+        packets = []
+        for k, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = (
+                round((first + k / fps) * fps * 100),
+                Fraction(1, fps * 100),
+            )
+            packets += video.encode(frame)
+        packets += video.encode(None)
+        for track, sound in tracks:
+            packets += _sound_packets(track, sound)
+        for packet in sorted(packets, key=lambda p: float((p.dts or 0) * p.time_base)):
+            container.mux(packet)
+    return path
+
+
+def _sound_packets(track, sound: Sound) -> list:
+    size, packets = track.codec_context.frame_size or sound.rate // 40, []
+    whole = sound.codec in ("pcm_s16le", "mp2", "flac")
+    for place in range(0, len(sound.samples), size):
+        piece, time = sound.samples[place : place + size], place / sound.rate
+        if whole:
+            data = np.round(piece * 32767).astype(np.int16).reshape(1, -1)
+        else:
+            data = np.ascontiguousarray(piece.T, np.float32)
+        frame = av.AudioFrame.from_ndarray(
+            data, format="s16" if whole else "fltp", layout=sound.layout
+        )
+        stamp = sound.start + (sound.speed(time) if callable(sound.speed) else time * sound.speed)
+        frame.sample_rate, frame.time_base = sound.rate, Fraction(1, sound.rate)
+        frame.pts = round(stamp * sound.rate)
+        packets += track.encode(frame)
+    return packets + track.encode(None)
+
+
+def buzz(seconds=2.0, rate=8000, level=0.2, pitch=140) -> np.ndarray:
+    """(n, 1): a tone with overtones, root mean square about 0.17 at level 0.2."""
+    t = np.arange(round(seconds * rate)) / rate
+    return level * sum(np.sin(2 * np.pi * pitch * h * t) / h for h in range(1, 6))[:, None]

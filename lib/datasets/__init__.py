@@ -15,7 +15,7 @@ from .. import code_digest
 from ..errors import InputError
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
-from . import affwild2, ego4d, folder
+from . import affwild2, ego4d, folder, recorder
 from .report import Report
 from .samples import affect, conversations
 
@@ -52,6 +52,7 @@ def store(params) -> Store:
         params.get("label_rate", 0.0),
         label_range=tuple(params.get("label_range", ())),
         fetch=params.get("fetch_weights", True),
+        audio_track=params.get("audio_track", 0),
     )
 
 
@@ -71,6 +72,11 @@ def prepare(params, progress: Callable | None = None) -> Path:
 
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
     """Trial table and check report of the data set that the parameters mean."""
+    table, report = _layout(params, progress)
+    return recorder.take(table, locate(params)[1], report, params.get(recorder.PARAMETER, False))
+
+
+def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     name, root = locate(params)
     if params.dataset == "folder":
         ours = [Path(params.processed_root), Path(params.runs_root)]

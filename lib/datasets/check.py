@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..faces import crops, openface, tsav
 from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
-from ..media import recordings
+from ..media import readings, recordings, separate
 from ..media.containers import STRETCH
 from ..store import Store, request
 from ..trials import label_files
@@ -120,15 +120,22 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             "width": info.width,
             "height": info.height,
             "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
-            "turned": f"{info.rotation}°" if info.rotation else "",
+            "turned": info.display or (f"{info.rotation}°" if info.rotation else ""),
             "fps": round(info.fps, 3),
             "container": info.n_frames or "",
         }
+    for note in faults.attempt(readings.notes, trial, place) or ():
+        faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
+        if trial["audio_path"] and trial["audio_path"] != trial["video_path"]:
+            separated = place.data_root / trial["audio_path"]
+            heard = faults.attempt(recordings.probe, separated, done="no sound") or info
+        else:
+            heard = info
         row |= {
             "frames": len(times),
             **_rate(times, path, faults),
-            **_sound(trial, info, times, faults),
+            **_sound(trial, heard, times, faults),
         }
         _frames(info, times, faults)
     spans: list[tuple[float, float]] = []
@@ -241,13 +248,15 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
 
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
+        other = separate.beside(info.path)
         faults.add(
             "warning",
-            "no audio track",
+            f"no audio track{f', but {other.name} beside it' if other else ''}",
             "usable with modality: video only",
             info.path,
             "a recording with sound",
-            "copy or download it again, or leave it out",
+            "copy or download it again, or leave it out"
+            + (f"; `{separate.PARAMETER}: true` hears {other.name}" if other else ""),
         )
         return {}
     late = info.audio_start - times[0]

@@ -38,6 +38,8 @@ def write(
     out: Path,
     note: str = "",
     progress: Callable | None = None,
+    sound: Path | None = None,
+    track: int = 0,
 ) -> Path:
     """Write `out` (mp4): the video with valence and arousal of every frame drawn in, sound kept.
 
@@ -56,6 +58,8 @@ def write(
         (`lib.evaluation.people.look`) boxes with the expression in words, too.
     note : lines at the lower edge: what the values are worth, for example that they have no
         meaning.
+    sound, track : the file whose sound is heard, and which of its tracks (see `recordings.sound`);
+        by default the video's own.
 
     Raises InputError when the predictions are not of this video.
     """
@@ -73,15 +77,15 @@ def write(
             expected="one row a frame",
             todo="predict this video again",
         )
-    sound, start = (None, 0.0)
-    if recordings.probe(video).audio_codec:
-        sound, start = recordings.sound(video, SOUND_RATE)
+    samples, start = (None, 0.0)
+    if recordings.probe(sound or video).audio_codec:
+        samples, start = recordings.sound(sound or video, SOUND_RATE, track)
     early = min(0.0, times.min(), start)  # an mp4 begins at 0
     return writing.write_video(
         out,
         pictures,
         increasing(times - early),
-        sound=sound,
+        sound=samples,
         rate=SOUND_RATE,
         sound_start=start - early,
         progress=progress,
@@ -124,6 +128,8 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
             values,
             target,
             "; ".join(filter(None, [*words, note])),
+            sound=store.data_root / (trial["audio_path"] or trial["video_path"]),
+            track=store.audio_track,
         )
     return target
 

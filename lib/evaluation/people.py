@@ -21,7 +21,7 @@ from ..faces.tracking import BOX
 from ..features import expression, expression_arrays, speaker_arrays
 from ..files import checkpoint as checkpoint_of
 from ..files import named, weights_file
-from ..media import recordings
+from ..media import recordings, separate
 from ..models import load_published, published
 from ..models.affect.face_api import CLASSES
 from ..parameters import Params
@@ -77,13 +77,14 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     video, info = Path(video), recordings.probe(Path(video))
     fetch(params)
     store = speakers_video.video_store(video, params, folder)
-    row = speakers_video.video_row(video, info)
+    heard = separate.heard(video, info.audio_codec, params.get(separate.PARAMETER, False))
+    row = speakers_video.video_row(video, info, heard.name if heard else "")
     faces = _faces(row, params, store)
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
     times = np.asarray(arrays.read(row, request("time"), store))
     found = sorted(persons.find(tracks), key=lambda person: person.x)
     notes = [NOTE, arrays.facts(row, faces, store).get("note", ""), _left_out(tracks, found)]
-    spoken, files, remark = _speaking(video, row, params, folder, store, bool(info.audio_codec))
+    spoken, files, remark = _speaking(video, row, params, folder, store, bool(heard))
     logits = _logits(np.asarray(arrays.read(row, faces, store)), params, store)
     tables = [_of_person(one, tracks, times, logits, spoken) for one in found]
     tables, about = _with_affect(tables, found, video, params, folder)

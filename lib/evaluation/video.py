@@ -10,7 +10,7 @@ from .. import arrays, trials
 from ..errors import InputError
 from ..faces import persons
 from ..files import named
-from ..media import recordings
+from ..media import recordings, separate
 from ..speakers import arrays as speakers_arrays
 from ..speakers import video
 from ..store import Store, request
@@ -42,6 +42,7 @@ def predict_video(
     if video.learnt(checkpoint):
         return video.predict_video(path, checkpoint, params, folder)
     info, crops = recordings.probe(path), Path(crops_dir).absolute() if crops_dir else ""
+    heard = separate.heard(path, info.audio_codec, params.get(separate.PARAMETER, False))
     person = params.get("video_person", "")
     if person == "speaker":
         person = video.choose(path, params, folder)
@@ -55,7 +56,7 @@ def predict_video(
         "split": "test",
         "subject": stem,
         "video_path": path.name,
-        "audio_path": path.name if info.audio_codec else "",
+        "audio_path": heard.name if heard else "",
         "crops_dir": str(crops),
         "n_frames": info.n_frames,
         "fps": info.fps,
@@ -68,11 +69,12 @@ def predict_video(
         path.parent,
         "crops" if crops else params.get("faces", "auto"),
         Path(weights_root) if weights_root else None,
+        audio_track=params.get("audio_track", 0),
     )
     table = trials.table([row])
     trials.write(table, store.trials_path)
     recipe = _recipe(open_checkpoint(checkpoint, params), params, store)
-    if recipe.uses_audio and not info.audio_codec:
+    if recipe.uses_audio and not heard:
         raise InputError(
             "this video has no audio track, and the network needs sound",
             where=path,
@@ -92,6 +94,13 @@ def predict_video(
     table["note"] = worth(checkpoint).replace("\n", "; ")
     write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name
+
+
+def hearing(path: Path, params) -> dict:
+    """Which sound of a video is heard, as `overlay.write` takes it."""
+    codec = recordings.probe(path).audio_codec
+    sound = separate.heard(path, codec, params.get(separate.PARAMETER, False))
+    return {"sound": sound, "track": params.get("audio_track", 0)}
 
 
 def _require_person(predictor: Predictor, trial: str, person: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import files, plots, runs
 from ..errors import InputError
 from ..evaluation import overlay, people
+from ..evaluation import video as evaluation_video
 from ..media import recordings
 from ..parallel.progress import Progress, has_front_end
 from ..plots import viewer
@@ -87,7 +88,8 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
         plots.of_video(found.table, note=found.note), files.named(folder, video.stem, ".png")
     )
     target = files.named(folder, video.stem, ".mp4")
-    overlay.write(video, found.table, target, found.note, Progress("frames drawn"))
+    drawn, heard = Progress("frames drawn"), evaluation_video.hearing(video, p)
+    overlay.write(video, found.table, target, found.note, drawn, **heard)
     _display(viewer.video(target), viewer.table(found.table.head()))
     for file in (*found.files, target):
         _display(viewer.link(file))

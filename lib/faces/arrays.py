@@ -21,7 +21,7 @@ import numpy as np
 from .. import weights
 from ..errors import InputError
 from ..labels import lfan_rows
-from ..media import recordings
+from ..media import readings, recordings
 from ..store import Maker, Request, Store, read, request
 from . import alignment, crops, detection, faces, openface, persons, tracking, tsav
 
@@ -51,7 +51,17 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         return _detected(trial, wanted.name, own, place, detector)
     if choice == "crops":
         own |= openface.mark(trial, place, crops.csv_of(trial["crops_dir"]))
-    return request(wanted.name, **own, **({"faces": choice} if choice in ("centre", NONE) else {}))
+    other = {"faces": choice} if choice in ("centre", NONE) else {}
+    return request(wanted.name, **own, **other, **_shown(trial, wanted.name, choice, place))
+
+
+def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
+    """How the picture is shown, where a face is cut out of the video itself. Faces that were
+    detected have it in their tracks.
+    """
+    cut = choice == "centre" or trial["crops_dir"].endswith(tsav.SUFFIX)
+    cut = cut or (choice == NONE and name == "pixels")
+    return readings.of_picture(trial, place) if cut and name in ("face", "pixels") else {}
 
 
 def detector_of(choice: str) -> str:
@@ -119,6 +129,7 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
         "detector_version": kind.version,
         "side": detection.SIDE,
         "every": tracking.EVERY,
+        **readings.of_picture(trial, place),
     }
     return request(
         "tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters}
@@ -261,13 +272,16 @@ def make_time(inputs, parameters, create, device) -> None:
         recordings.frame_times(inputs["video"]),
         recordings.probe(inputs["video"]).n_frames,
     )
-    remark = (
-        f"the container claims {claimed} frames, {len(times)} decode"
-        if claimed not in (0, len(times))
-        else ""
-    )
+    other = f"the container claims {claimed} frames, {len(times)} decode"
+    remarks = [other if claimed not in (0, len(times)) else "", readings.words(parameters)]
+    remark = "; ".join(filter(None, remarks))
     with create(times.shape, np.float64, note=remark) as out:
         out[...] = times
+
+
+def resolve_time(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for times with the recording's start, where that is not 0 of the file's clock."""
+    return request(wanted.name, **{**readings.of_time(trial, place), **wanted.parameters})
 
 
 def sources_of_time(trial: Mapping, wanted: Request) -> dict:
@@ -290,6 +304,8 @@ def make_tracks(inputs, parameters, create, device) -> None:
             yield picture
 
     rows = tracking.track(pictures(), detector, parameters["every"], parameters["side"])
+    if said := readings.words(parameters):
+        size["note"] = said
     with create(rows.shape, np.float32, **size) as out:
         out[...] = rows
 
@@ -399,7 +415,7 @@ def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
 
 
 MAKERS = [
-    Maker("time", "visual", "video", 1, sources_of_time, make_time),
+    Maker("time", "visual", "video", 1, sources_of_time, make_time, resolve_time),
     Maker(
         "tracks",
         "visual",

@@ -4,12 +4,12 @@ picture's centre.
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from .. import store
 from ..labels import lfan_rows
 from ..media import recordings
 from . import alignment, crops, tsav
@@ -19,14 +19,9 @@ AT_ONCE = 256  # frames that are written before their memory is given back
 
 
 def give_back(array: np.ndarray, index: int) -> None:
-    """After every `AT_ONCE`-th frame: take the pages of a memory-mapped array out of this process.
-
-    They stay in the file, whether it was written to the disk yet or not; otherwise memory would
-    grow with the video.
-    """
-    mapped = getattr(array, "_mmap", None)
-    if index % AT_ONCE == AT_ONCE - 1 and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+    """`store.give_back` after every `AT_ONCE`-th frame."""
+    if index % AT_ONCE == AT_ONCE - 1:
+        store.give_back(array)
 
 
 def resize(picture: np.ndarray, size: int) -> np.ndarray:

@@ -57,7 +57,7 @@ def functionals(samples: np.ndarray) -> np.ndarray:
 
 
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
-    """(T, 23): the descriptors that start nearest to each frame, on the container's clock; silence
+    """(T, 23): the descriptors that start nearest to each frame, on the recording's clock; silence
     outside the file.
 
     A minute at a time with a second before and after: memory does not grow with the recording.

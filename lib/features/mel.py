@@ -49,15 +49,16 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
     Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first
     and after the last one would be exactly zero.
     """
+    return np.concatenate([np.zeros((0, BANDS), np.float32), *power_blocks(waveform, rate)])
+
+
+def power_blocks(waveform: np.ndarray, rate: int = RATE) -> Iterator[np.ndarray]:
+    """`power_mel` block by block, so that hours need little memory: (≤ 2000, 64) float32."""
     waveform = _checked(waveform, rate)
-    if waveform.size == 0:
-        return np.zeros((0, BANDS), np.float32)
     # Of a window only samples -440…440 round its centre have weight (the first Hann value is 0).
-    total = 1 + -(-(waveform.size - 1) // HOP)
-    power = np.empty((total, BANDS), np.float32)
+    total = 1 + -(-(waveform.size - 1) // HOP) if waveform.size else 0
     for first in range(0, total, BLOCK):
-        power[first : first + BLOCK] = _power_between(waveform, first, min(BLOCK, total - first))
-    return power
+        yield _power_between(waveform, first, min(BLOCK, total - first))
 
 
 def start_column(

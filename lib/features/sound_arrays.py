@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import lfan_rows
+from ..media import readings, tracks
 from ..media import sound as media_sound
 from ..media.sound import SOUND_RATE, SPEECH_RATE
-from ..store import Maker, Request, request
+from ..store import Maker, Request, Store, give_back, request
 
+BLOCK = 1 << 20  # samples that are looked at together: 24 s, 8 MB
 SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
 
 
@@ -54,19 +56,32 @@ def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
     return of_speech_and_time(trial, wanted)
 
 
+def resolve_sound(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for a waveform with what is not ordinary in the recording's sound."""
+    return request(
+        wanted.name, wanted.files, **{**readings.of_sound(trial, place), **wanted.parameters}
+    )
+
+
 # ---- making them
 def make_sound(inputs, parameters, create, device) -> None:
     """(N,) int16 samples at the parameter `rate`; beside it t0 in s."""
     rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
-    samples, t0 = media_sound.decode(inputs["video"], rate)
-    with create(samples.shape, np.int16, t0=t0, rate=rate) as out:
-        out[...] = samples
+    number = parameters.get("track", 1)
+    pieces = media_sound.pieces(inputs["video"], rate, number)
+    t0, first = next(pieces)
+    said = tracks.notes(tracks.of(inputs["video"]), number)
+    note = {"note": "; ".join(said)} if said else {}
+    with create((None,), np.int16, t0=t0, rate=rate, **note) as append:
+        append(first)
+        for _, samples in pieces:
+            append(samples)
 
 
 def make_loudness(inputs, parameters, create, device) -> None:
     """(T, 1) float32, see `loudness`."""
     times, sound = np.asarray(inputs["time"]), inputs["sound"]
-    rows = loudness(media_sound.as_float(sound), SOUND_RATE, inputs["sound_facts"]["t0"], times)
+    rows = loudness(sound, SOUND_RATE, inputs["sound_facts"]["t0"], times)
     with create(rows.shape, np.float32) as out:
         out[...] = rows
 
@@ -78,31 +93,47 @@ def loudness(
 
     Arguments
     ---------
-    waveform : (n,) −1…1; sample i is at t0 + i / rate (s).
+    waveform : (n,) −1…1, or int16 as the store keeps it; sample i is at t0 + i / rate (s).
     times : (T,) s on the same clock.
     seconds : window, centred on the frame's time; cut off at the ends of the sound.
 
     Returns (T, 1) float32, dB of full scale, −100 where there is no sound.
     """
-    power = np.concatenate([[0.0], np.cumsum(np.square(waveform, dtype=np.float64))])
     middle = (np.asarray(times) - t0) * rate
     first, last = (
         np.clip(np.round(middle + half * seconds * rate).astype(int), 0, len(waveform))
         for half in (-0.5, 0.5)
     )
-    level = np.sqrt(np.maximum(power[last] - power[first], 0) / np.maximum(last - first, 1))
+    power = _power_up_to(waveform, last) - _power_up_to(waveform, first)
+    level = np.sqrt(np.maximum(power, 0) / np.maximum(last - first, 1))
     return (20 * np.log10(np.maximum(level, SILENCE))).astype(np.float32)[:, None]
+
+
+def _power_up_to(waveform: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Sum of the squares of all samples before each of the places; block by block, in the order in
+    which one sum over all would add them.
+    """
+    found, total = np.zeros(len(places)), 0.0
+    for start in range(0, len(waveform), BLOCK):
+        block = np.asarray(waveform[start : start + BLOCK])
+        block = media_sound.as_float(block) if block.dtype == np.int16 else block
+        sums = np.cumsum(np.concatenate([[total], np.square(block, dtype=np.float64)]))
+        here = (places > start) & (places <= start + len(block))
+        found[here] = sums[places[here] - start]
+        total = sums[-1]
+        give_back(waveform)
+    return found
 
 
 def make_mel(inputs, parameters, create, device) -> None:
     """(columns, 64) float32 power; beside it t0 in s and rate in columns per s."""
     from . import mel  # torch is needed for this array only
 
-    power = mel.power_mel(inputs["sound"], SOUND_RATE)
-    with create(
-        power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP
-    ) as out:
-        out[...] = power
+    sound, facts = inputs["sound"], inputs["sound_facts"]
+    with create((None, mel.BANDS), np.float32, t0=facts["t0"], rate=SOUND_RATE / mel.HOP) as append:
+        for block in mel.power_blocks(sound, SOUND_RATE):
+            append(block)
+            give_back(sound)
 
 
 def make_mfcc39(inputs, parameters, create, device) -> None:
@@ -163,8 +194,8 @@ def _or_database(name: str, compute: Callable) -> Maker:
 
 
 MAKERS = [
-    Maker("audio_44k", "audio", "video", 1, of_recording, make_sound),
-    Maker("audio_16k", "audio", "video", 1, of_recording, make_sound),
+    Maker("audio_44k", "audio", "video", 1, of_recording, make_sound, resolve_sound),
+    Maker("audio_16k", "audio", "video", 1, of_recording, make_sound, resolve_sound),
     Maker("mel", "audio", "video", 1, of_sound, make_mel),
     Maker("loudness", "audio", "video", 1, of_sound_and_time, make_loudness),
     _or_database("mfcc39", make_mfcc39),

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..errors import InputError
-from . import kinds
+from . import kinds, orientation
 
 if TYPE_CHECKING:
     import av
@@ -100,19 +102,20 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
 
 def progressive(
     frames: Iterator[tuple[float, av.VideoFrame]],
-) -> Iterator[tuple[float, av.VideoFrame, int]]:
-    """(time, frame, quarter turns) of what `timed` gives, interlaced frames made whole, one for
+) -> Iterator[tuple[float, av.VideoFrame, orientation.Orientation]]:
+    """(time, frame, how it is shown) of what `timed` gives, interlaced frames made whole, one for
     one.
 
-    The filter needs the next frame to give one back, so times and turns wait in a queue beside it.
+    The filter needs the next frame to give one back, so what belongs to it waits in a queue beside
+    it.
     """
     graph, waiting = None, deque()
     for time, frame in frames:
         if graph is None and not frame.interlaced_frame:
-            yield time, frame, quarter_turns(frame)
+            yield time, frame, orientation.of(frame)
             continue
         graph = graph or _deinterlacer(frame)
-        waiting.append((time, quarter_turns(frame)))
+        waiting.append((time, orientation.of(frame)))
         graph.push(frame)
         yield from _whole(graph, waiting)
     if graph is not None:
@@ -129,21 +132,14 @@ def _deinterlacer(frame: av.VideoFrame):
     return graph
 
 
-def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
+def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, orientation.Orientation]]:
     while waiting:
         try:
             frame = graph.vpull()
         except pyav().error.FFmpegError:  # wants the next frame first
             return
-        time, turns = waiting.popleft()
-        yield time, frame, turns
-
-
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often a viewer turns the picture by 90° anticlockwise; never where the file says
-    nonsense.
-    """
-    return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+        time, shown = waiting.popleft()
+        yield time, frame, shown
 
 
 def pixel_aspect(track) -> float:
@@ -184,3 +180,20 @@ def decoded(container, track, path: Path) -> Iterator:
             expected="a track that decodes to its end",
             todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4",
         )
+
+
+PLANES = 8  # channels from which PyAV 18.1 reads beyond a frame that has a plane for each
+
+
+def samples(frame: av.AudioFrame) -> np.ndarray:
+    """(channels, n) float32 or float64 in −1…1 of a piece of sound, whatever its format."""
+    count = frame.layout.nb_channels
+    if frame.format.is_planar and count >= PLANES:
+        packed = pyav().AudioResampler(format=frame.format.packed.name).resample(frame)
+        return np.concatenate([samples(piece) for piece in packed], axis=1)
+    stored = frame.to_ndarray()
+    if not frame.format.is_planar:
+        stored = np.ascontiguousarray(stored.reshape(-1, count).T)
+    if stored.dtype.kind == "u":  # 8 bits
+        return stored.astype(np.float64) / 128 - 1
+    return stored / -float(np.iinfo(stored.dtype).min) if stored.dtype.kind == "i" else stored

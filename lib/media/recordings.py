@@ -1,7 +1,7 @@
 """Recordings: what is in a file, its frames and its sound with their times, and writing mp4.
 
-One clock: every time is a presentation time of the container in seconds. Nothing is padded or
-trimmed so that picture and sound start together; who needs that does it knowingly. Decoding and
+One clock: every time is in seconds from the recording's time 0 (`clock.origin`). Nothing is padded
+or trimmed so that picture and sound start together; who needs that does it knowingly. Decoding and
 encoding are PyAV's (FFmpeg).
 """
 
@@ -11,16 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from . import containers, pictures
-
-if TYPE_CHECKING:
-    import av
-
+from . import clock, containers, hearing, orientation, pictures
 
 CLOCK = Fraction(
     1, 90_000
@@ -29,7 +23,6 @@ FULL_SCALE = (
     32767  # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
 )
 MAX_SIDE = 1280  # px of a video that is made to be looked at: enough to judge, and small files
-GAP = 0.05  # s; a longer jump between two pieces of sound is a hole, not rounding
 
 
 @dataclass(frozen=True)
@@ -38,11 +31,14 @@ class Info:
     claims.
 
     Codec names are "" where there is no such track. `n_frames` is 0 where the container does not
-    say; `fps` (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 =
-    not said) are in s, `audio_rate` in 1/s; `width` and `height` are the stored picture's, before
-    its pixels (`pixel_aspect` times as wide as high) are made square, and before `rotation`
-    (degrees anticlockwise, as a viewer would turn it). `pixels` is the stored format (yuv420p10le:
-    10 bits; gray: no colour); `interlaced` says whether the first frame is two fields.
+    say; `fps` (1/s) is an average; `origin` is the recording's time 0 on the container's clock
+    (`clock.origin`), from which `video_start` and `audio_start` count; these, `duration` and
+    `audio_duration` (0 = not said) are in s, `audio_rate` in 1/s; `width` and `height` are the
+    stored picture's, before its pixels (`pixel_aspect` times as wide as high) are made square, and
+    before `rotation` (degrees anticlockwise, as a viewer would turn it); `display` says what a
+    viewer does besides ("mirrored", "flipped", "transposed"), "" for nothing. `pixels` is the
+    stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced` says whether the first frame
+    is two fields.
     """
 
     path: str
@@ -57,6 +53,8 @@ class Info:
     video_start: float = 0.0
     audio_start: float = 0.0
     rotation: int = 0
+    display: str = ""
+    origin: float = 0.0
     audio_duration: float = 0.0
     pixels: str = ""
     interlaced: bool = False
@@ -79,7 +77,7 @@ def probe(path: Path) -> Info:
         if container.streams.video:
             facts |= _video_facts(container.streams.video[0], facts["duration"])
         if container.streams.audio:
-            track = container.streams.audio[0]
+            track = clock.sound(container, path)
             facts |= {
                 "audio_codec": track.codec_context.name,
                 "audio_rate": track.rate,
@@ -90,10 +88,13 @@ def probe(path: Path) -> Info:
             first = next(containers.decoded(container, container.streams.video[0], path))
             facts |= {
                 "rotation": first.rotation,
+                "display": orientation.of(first).name,
                 "pixels": first.format.name,
                 "interlaced": first.interlaced_frame,
             }
-    return Info(**facts)
+    zero = clock.origin(path)
+    starts = {name: facts[name] - zero for name in ("video_start", "audio_start") if name in facts}
+    return Info(**facts | starts, origin=zero)
 
 
 def _video_facts(track, duration: float) -> dict:
@@ -132,7 +133,8 @@ def frame_times(path: Path) -> np.ndarray:
     if Path(path).is_dir():
         return np.arange(pictures.whole(path).count) / pictures.FPS
     with containers.opened(path) as container:
-        return np.array([time for time, _ in containers.timed(container, path)], np.float64)
+        times = np.array([time for time, _ in containers.timed(container, path)], np.float64)
+    return times - clock.origin(path)
 
 
 def frames(
@@ -144,7 +146,8 @@ def frames(
     ---------
     start : frames to pass over at the beginning (they are decoded, as their followers depend on
         them).
-    rotate : turn the picture as the container asks a viewer to; False gives it as it is stored.
+    rotate : turn and mirror the picture as the container asks a viewer to; False gives it as it is
+        stored.
     square : stretch a picture whose pixels are not square (DV, DVD, anamorphic lenses) to the width
         that a viewer shows: a squeezed face fits no template. False keeps the stored pixels.
 
@@ -157,9 +160,10 @@ def frames(
         yield from ((time, picture) for time, picture in pictures.frames(path, start))
         return
     width = height = 0
+    zero = clock.origin(path)
     with containers.opened(path) as container:
         whole = containers.progressive(containers.timed(container, path))
-        for index, (time, frame, turns) in enumerate(whole):
+        for index, (time, frame, shown) in enumerate(whole):
             if index == 0:
                 track = container.streams.video[0]
                 width, height = (
@@ -167,73 +171,31 @@ def frames(
                 )
             if index >= start:
                 picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-                yield (
-                    time,
-                    np.ascontiguousarray(np.rot90(picture, turns)) if turns and rotate else picture,
-                )
+                yield time - zero, shown.apply(picture) if rotate else picture
 
 
-def sound(path: Path, rate: int) -> tuple[np.ndarray, float]:
-    """The sound as one channel, on the container's clock.
+def sound(path: Path, rate: int, track: int = 0) -> tuple[np.ndarray, float]:
+    """The sound as one channel, on the recording's clock.
 
     Arguments
     ---------
-    rate : samples a second wanted.
+    rate : samples a second wanted. track : number of the sound track from 1, 0 for the one that a
+        player would play (`tracks.playing`).
 
-    Returns waveform (n,) float32 in −1…1, the mean of all channels, and the time t0 (s) of its
-    first sample: sample i is at t0 + i/rate. The beginning is neither padded nor trimmed; holes
-    inside are filled with silence, because otherwise all later sound would lie too early. Raises
-    InputError when there is no audio track or it does not decode.
+    Returns waveform (n,) float32 in −1…1, and the time t0 (s) of its first sample: sample i is at
+    t0 + i/rate. It is the mean of all channels, where that loses nothing (`channels.weights`). The
+    beginning is neither padded nor trimmed; holes inside are filled with silence, because otherwise
+    all later sound would lie too early; where stamps run away from the samples, they count
+    (`drift`). Raises InputError when there is no audio track or it does not decode.
     """
-    pieces = list(sound_pieces(path, rate))
+    pieces = list(sound_pieces(path, rate, track))
     return np.concatenate([piece for _, piece in pieces]), pieces[0][0]
 
 
-def sound_pieces(path: Path, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+def sound_pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.ndarray]]:
     """`sound` piece by piece, so that hours need little memory: (time in s of its first sample,
     (n,) float32).
     """
-    with containers.opened(path) as container:
-        if not container.streams.audio:
-            raise InputError(
-                "no audio track",
-                where=path,
-                expected="a recording with sound",
-                todo="leave the recording out, or train with modality: video",
-            )
-        t0, given = None, 0
-        for start, samples in _resampled(container, container.streams.audio[0], rate, path):
-            t0 = start if t0 is None else t0
-            hole = 0 if start is None else max(0, round((start - t0) * rate) - given)
-            for piece in (np.zeros(hole, np.float32), samples):
-                if len(piece):
-                    yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
-                    given += len(piece)
-
-
-def _resampled(
-    container, track, rate: int, path: Path
-) -> Iterator[tuple[float | None, np.ndarray]]:
-    """(time where sound begins, or None where it goes on without a hole; samples)."""
-    resampler = form = end = None
-    for frame in containers.decoded(container, track, path):
-        time, start = frame.time if frame.time is not None else (end or 0.0), None
-        if resampler is None or time - end > GAP:
-            start = end = time
-        if start is not None or form != (frame.format.name, frame.layout.name, frame.sample_rate):
-            if resampler is not None:
-                yield None, _mono(resampler.resample(None))
-            # One that was flushed takes no more sound, and each takes one form of it only.
-            resampler = containers.pyav().AudioResampler(format="fltp", rate=rate)
-            form = frame.format.name, frame.layout.name, frame.sample_rate
-        end += frame.samples / frame.sample_rate
-        frame.pts = None  # the times are kept here; the filter would warn about uneven stamps
-        yield start, _mono(resampler.resample(frame))
-    yield None, _mono(resampler.resample(None))
-
-
-def _mono(resampled: list[av.AudioFrame]) -> np.ndarray:
-    # FFmpeg's own down-mix to one float channel adds 0.71 of each side and can pass 1.
-    return np.concatenate(
-        [np.zeros(0, np.float32), *(frame.to_ndarray().mean(axis=0) for frame in resampled)]
-    )
+    zero = clock.origin(path)
+    for time, piece in hearing.pieces(path, rate, track):
+        yield time - zero, piece

@@ -1,4 +1,4 @@
-"""Sound of a video on the container's clock, as the store keeps it: sample i is heard at ``t0 + i /
+"""Sound of a video on the recording's clock, as the store keeps it: sample i is heard at ``t0 + i /
 rate``.
 
 What a frame hears is a pair of indices into it (`segments`), cut when it is needed (`cut`): no file
@@ -7,6 +7,7 @@ a frame. Section numbers are those of the TSAV/JCA specification.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +25,23 @@ GRID = 100  # places a second that a segment may start at: the hop of the spectr
 ANCHORS = ("published", "end", "centre")
 
 
-def decode(path: Path, rate: int) -> tuple[np.ndarray, float]:
+def decode(path: Path, rate: int, track: int = 0) -> tuple[np.ndarray, float]:
     """Mono sound of a media file: (n,) int16 at `rate` Hz and ``t0`` in s, without padding or
     trimming.
 
-    Raises InputError when the file cannot be read or has no audio track.
+    track : number of the sound track, see `recordings.sound`. Raises InputError when the file
+    cannot be read or has no audio track.
     """
-    pieces, start = [], None
-    for time, piece in recordings.sound_pieces(path, rate):
-        start = time if start is None else start
-        pieces.append(np.round(piece * FULL_SCALE).astype(np.int16))
-    return np.concatenate(pieces), start
+    times, found = zip(*pieces(path, rate, track), strict=True)
+    return np.concatenate(found), times[0]
+
+
+def pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.ndarray]]:
+    """`decode` piece by piece, so that hours need little memory: (s of its first sample, (n,)
+    int16).
+    """
+    for time, piece in recordings.sound_pieces(path, rate, track):
+        yield time, np.round(piece * FULL_SCALE).astype(np.int16)
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:
@@ -43,7 +50,7 @@ def as_float(samples: np.ndarray) -> np.ndarray:
 
 
 def between(samples: np.ndarray, t0: float, rate: float, start: float, stop: float) -> np.ndarray:
-    """Sound from `start` to `stop` s on the container's clock, float32; silence where the file has
+    """Sound from `start` to `stop` s on the recording's clock, float32; silence where the file has
     none.
     """
     return as_float(cut(samples, round((start - t0) * rate), round((stop - t0) * rate)))
@@ -56,7 +63,7 @@ def segments(
 
     Arguments
     ---------
-    times : (T,) s, time stamps of the frames on the container's clock.
+    times : (T,) s, time stamps of the frames on the recording's clock.
     n_samples, t0, rate : of the waveform: length, time of sample 0 on the same clock (s), samples a
         second.
     anchor : "published": JCA's own cuts, from 31 frames before to the frame's stamp, of a sound

@@ -16,7 +16,7 @@ import pandas as pd
 
 from .. import arrays, plots
 from ..media import sound
-from ..media.sound import SOUND_RATE
+from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
 from ..store import Request, Store, request
 from . import viewer
@@ -90,28 +90,28 @@ def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     wanted = request("audio_44k", rate=SOUND_RATE)
     samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
     times = np.asarray(arrays.read(trial, request("time"), store))
-    levels = decibels(trial, store)
     start = min(times[0], facts["t0"])
     stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
+    count = max(0, int(np.ceil((stop - facts["t0"]) * GRID)))  # columns, from the first sample on
     return plots.sound_view(
-        sound.as_float(samples),
+        sound.as_float(samples[: count * SOUND_RATE // GRID]),
         SOUND_RATE,
         facts["t0"],
-        levels,
-        times,
+        decibels(trial, store, count),
+        times[times <= stop],
         span=(start, stop),
         title=f"trial {name}",
         note=note,
     )
 
 
-def decibels(trial: dict, store: Store) -> np.ndarray:
-    """(64, columns) mel spectrogram in dB, 80 dB deep; made here for the picture where the recipe
-    needs none.
+def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
+    """(64, columns) mel spectrogram in dB, 80 dB deep, its first `count` columns or all; made here
+    for the picture where the recipe needs none.
     """
     if not arrays.locate(trial, request("mel"), store).exists:
         arrays.make(trial, request("mel"), store)
-    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
+    power = np.asarray(arrays.read(trial, request("mel"), store)[:count])  # (columns, 64)
     return 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
 
 

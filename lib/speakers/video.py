@@ -19,7 +19,7 @@ from ..faces import arrays, persons
 from ..faces.tracking import BOX
 from ..features import speaker_arrays
 from ..files import named, write_text
-from ..media import recordings
+from ..media import recordings, separate
 from ..store import Store, request
 from .arrays import device_of, durations, request_for
 
@@ -63,7 +63,8 @@ def find(
     from ..features import speaker_scores
 
     video, info = Path(video), recordings.probe(video)
-    if not info.audio_codec:
+    heard = separate.heard(video, info.audio_codec, params.get(separate.PARAMETER, False))
+    if not heard:
         raise InputError(
             "this video has no sound, so nobody can be heard",
             where=video,
@@ -74,7 +75,7 @@ def find(
     detector = speaker_scores.load(Path(network), device)
     if store is None:
         store = video_store(video, params, folder)
-    row = dict(row) if row else video_row(video, info)
+    row = dict(row) if row else video_row(video, info, heard.name)
     weights.provide(weights.path(arrays.DETECTOR, store.weights_root or Path("weights")))
     crop, size = speaker_scores.grey_size(detector)
     scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
@@ -91,11 +92,14 @@ def video_store(video: Path, params: Mapping, folder: Path) -> Store:
         Path(video).parent,
         params.get("faces", "auto"),
         Path(root) if root else None,
+        audio_track=params.get("audio_track", 0),
     )
 
 
-def video_row(video: Path, info: recordings.Info) -> dict:
-    """The row of a trial table for a video that belongs to no data set."""
+def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
+    """The row of a trial table for a video that belongs to no data set; `heard` is the file with
+    its sound.
+    """
     stem = trials.usable(video.stem)
     return {
         "trial": stem,
@@ -105,7 +109,7 @@ def video_row(video: Path, info: recordings.Info) -> dict:
         "split": "test",
         "subject": stem,
         "video_path": video.name,
-        "audio_path": video.name if info.audio_codec else "",
+        "audio_path": heard,
         "crops_dir": "",
         "va_path": "",
         "expression_path": "",

@@ -13,7 +13,7 @@ from lib.evaluation import overlay, overlay_panel
 from lib.media import recordings, writing
 from lib.speakers import overlay as speakers_overlay
 from lib.store import Store
-from tests.films import X264, encode, ramp
+from tests.films import ONE, X264, Sound, buzz, encode, ramp, recorded, turned
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
 RATE = 44_100
@@ -242,7 +242,7 @@ def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
 
 def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr(overlay, "write", lambda video, table, target, note: told.append(note))
+    monkeypatch.setattr(overlay, "write", lambda video, table, target, note, **_: told.append(note))
     values().to_csv(tmp_path / "film_left.csv")
     trial = trials.table(
         [
@@ -305,3 +305,20 @@ def test_a_trial_whose_face_was_found_in_the_picture_gets_its_box_and_one_of_cro
     assert found.loc[3, list(overlay.BOX)].isna().all(), "where nobody was seen there is no box"
     faces["faces"] = "crops"
     assert list(overlay.with_boxes(values(4), {"person": "right"}, None)) == list(values(4))
+
+
+def test_a_mirrored_recording_of_another_clock_and_track_is_drawn_as_a_player_shows_it(tmp_path):
+    left = np.zeros((96, 128, 3), np.uint8)
+    left[:, :64] = 200  # as stored; a selfie camera says that it is to be shown on the right
+    voice = buzz(0.4, 48_000)
+    sounds = [Sound(k * voice, "mono", "aac", 48_000, default=k > 0) for k in (0, 1)]
+    film = recorded(tmp_path / "a.mp4", sounds, pictures=[left] * 8)
+    turned(film, (-ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30))
+    out = overlay.write(film, values(), tmp_path / "out.mp4")
+    shown = next(recordings.frames(out))[1][:64].astype(int)
+    assert shown[:, 80:].min() > 120 > 80 > shown[:, :40].max()
+    samples, _ = recordings.sound(out, 8000)
+    assert np.std(samples[800:]) == pytest.approx(np.std(voice), rel=0.1)
+    ts = recorded(tmp_path / "a.ts", first=1.48, n=8, format="mpegts")
+    overlay.write(ts, values(), tmp_path / "ts.mp4")
+    assert recordings.frame_times(tmp_path / "ts.mp4")[0] == 0

@@ -1,0 +1,60 @@
+"""Sound of a separate recorder: offered by name, and heard where a parameter says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..media.separate import PARAMETER, beside
+from .report import Report
+
+SILENT = "no audio track"  # what `affwild2.probe` says of a video whose sound may lie beside it
+
+
+def take(
+    table: pd.DataFrame, root: Path, report: Report, heard: bool
+) -> tuple[pd.DataFrame, Report]:
+    """Look for a sound file of the same name beside every video of a trial table.
+
+    heard : whether it takes the place of the video's own sound. What was found is reported either
+    way. It is taken to begin with the video: nothing is aligned.
+    """
+    table = table.copy()
+    for video, rows in table.groupby("video_path", sort=False):
+        other = beside(root / video) if (root / video).is_file() else None
+        if other is None:
+            continue
+        own = (rows["audio_path"] == video).any()
+        path = other.relative_to(root).as_posix()
+        name = rows["video"].iloc[0]
+        report.problems[:] = [
+            row for row in report.problems if (row["item"], row["what"]) != (name, SILENT)
+        ]
+        (_taken if heard else _offered)(report, name, path, own)
+        if heard:
+            table.loc[rows.index, "audio_path"] = path
+    return table, report
+
+
+def _offered(report: Report, video: str, path: str, own: bool) -> None:
+    name, left = Path(path).name, "the video's own sound counts" if own else "nothing is heard"
+    report.warning(
+        video,
+        f"{name} lies beside the video, which has {'sound of its own' if own else 'no sound'}",
+        f"{name} is not used: {left}",
+        where=path,
+        todo=f"set `{PARAMETER}: true` to hear {name}; otherwise move it away",
+    )
+
+
+def _taken(report: Report, video: str, path: str, own: bool) -> None:
+    name, instead = Path(path).name, " instead of the video's own sound" if own else ""
+    report.warning(
+        video,
+        f"{name} lies beside the video",
+        f"{name} is heard{instead}, from its first sample on: it is not aligned",
+        where=path,
+        expected="a sound file that begins when the video begins",
+        todo="watch the lips: if they are out of step, cut the sound file",
+    )

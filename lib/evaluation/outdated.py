@@ -1,0 +1,52 @@
+"""Whether a network learnt from arrays that are made otherwise today (`lib.media.readings`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .. import arrays, runs, trials
+from ..errors import InputError
+from ..media import readings
+from ..store import Store
+
+
+def sentence(checkpoint: Path, recipe, store: Store) -> str:
+    """Which recordings a run was trained on by older rules, of those in `store`; "" for none.
+
+    checkpoint : of a run folder, whose record of 05 says which arrays were read. Only recordings
+    that are read in another way than the ordinary one can differ.
+    """
+    folder = Path(checkpoint).absolute().parents[1]
+    record = runs.Run(folder).read_json("steps/05_train.json") or {}
+    read = {Path(place).parts[-4:] for place in record.get("inputs", ()) if place.endswith(".npy")}
+    if not read or not store.trials_path.is_file():
+        return ""
+    reasons, names = {}, []
+    for trial in trials.read(store.trials_path).to_dict("records"):
+        found = readings.fields(trial, store)
+        if found and _differs(trial, recipe.arrays(), store, read):
+            names.append(trial["trial"])
+            reasons[readings.words(found)] = None
+    if not names:
+        return ""
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return (
+        f"run {folder.name} was trained on arrays by older rules of {len(names)} recordings "
+        f"({shown}: {'; '.join(list(reasons)[:3])}): train it again to make up for that"
+    )
+
+
+def _differs(trial: dict, wanted: Iterable, store: Store, read: set[tuple]) -> bool:
+    """Whether another variant than today's of one of these arrays was read, and today's was not."""
+    for item in wanted:
+        try:
+            today = arrays.locate(trial, item, store).path
+        except InputError:
+            continue
+        start = today.name.rsplit("-", 1)[0] + "-"
+        place = today.parts[-4:-1]
+        others = {parts for parts in read if parts[:3] == place and parts[3].startswith(start)}
+        if others and today.parts[-4:] not in others:
+            return True
+    return False

@@ -1,0 +1,72 @@
+"""From several channels to one: their mean, unless that would lose the voice.
+
+Two channels in opposite phase cancel out in a mean, and a voice in one of six channels comes out
+16 dB too low. So the mean is taken only where it keeps what the loudest channel has; else channels
+are chosen, or turned over, by level and correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LOST = 6.0  # dB; where the mean has so much less power than the loudest channel, it is not taken
+QUIET = 12.0  # dB below the loudest channel: such a channel adds nothing but its noise
+OPPOSED = -0.25  # correlation with the loudest channel below which a channel is turned over
+
+
+def weights(product: np.ndarray, names: Sequence[str]) -> tuple[list[float], str]:
+    """The weight of every channel, and a sentence about it.
+
+    Arguments
+    ---------
+    product : (C, C), sums over all samples of channel i times channel j.
+    names : of the channels, as FFmpeg calls them (FL, FR, FC, …).
+
+    Returns the weights, and "" where they are those of a plain mean: where that has at least a
+    quarter of the loudest channel's power, or there is nothing to hear.
+    """
+    count, powers = len(product), np.diag(product)
+    mean = np.full(count, 1 / count)
+    loudest = int(powers.argmax())
+    if powers[loudest] <= 0 or _power(product, mean) >= _below(powers[loudest], LOST):
+        return mean.tolist(), ""
+    kept = np.flatnonzero(powers >= _below(powers[loudest], QUIET))
+    related = product[loudest, kept] / np.sqrt(powers[loudest] * powers[kept])
+    chosen = np.zeros(count)
+    chosen[kept] = np.where(related < OPPOSED, -1, 1) / len(kept)
+    if _power(product, chosen) < _below(powers[loudest], LOST):
+        chosen *= np.sqrt(len(kept))  # unlike each other: their sum, at the power of their mean
+    if _power(product, chosen) < _below(powers[loudest], LOST):
+        chosen = np.eye(count)[loudest]
+    return chosen.tolist(), _sentence(chosen, _called(names), mean, product)
+
+
+def _power(product: np.ndarray, chosen: np.ndarray) -> float:
+    return float(chosen @ product @ chosen)
+
+
+def _below(power: float, decibels: float) -> float:
+    return power * 10 ** (-decibels / 10)
+
+
+def _called(names: Sequence[str]) -> list[str]:
+    known = {"FL": "left", "FR": "right", "FC": "centre"}
+    if len(names) == 2:  # what has no names is stereo, too
+        return ["left", "right"]
+    numbered = [f"number {place}" for place in range(1, len(names) + 1)]
+    given = [known.get(name, name) for name in names]
+    return numbered if len(set(given)) < len(given) or "NONE" in given else given
+
+
+def _sentence(chosen, names: list[str], mean, product) -> str:
+    kept = [name for name, weight in zip(names, chosen, strict=True) if weight]
+    over = [name for name, weight in zip(names, chosen, strict=True) if weight < 0]
+    power = max(_power(product, mean), 1e-20)
+    gained = min(99.0, 10 * np.log10(_power(product, chosen) / power))
+    what = (
+        f"of {len(names)} channels, {' and '.join(kept)} {'is' if len(kept) == 1 else 'are'} heard"
+    )
+    turned = f", {' and '.join(over)} turned over (opposite phase)" if over else ""
+    return f"{what}{turned}: the mean of all would be {gained:.0f} dB quieter"

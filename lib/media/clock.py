@@ -1,0 +1,64 @@
+"""Time 0 of a recording, as a person means it who counts from its start: one function for all.
+
+Files whose own clock starts at 0 (MP4, MOV, Matroska, WebM, AVI) count from that 0, after their
+edit lists: a picture that is late there is really late. All others (transport streams, VOB,
+broadcasts, …) have a clock that started somewhere, so they count from their first picture, unless
+the sound begins more than one frame earlier: then from its first sample. An encoder's 21 ms of
+priming so shift nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import InputError
+from . import containers, tracks
+
+FROM_ZERO = {"mov", "mp4", "matroska", "webm", "avi"}  # FFmpeg's names of these formats
+
+
+def origin(path: Path) -> float:
+    """Time 0 of a recording in s on its container's clock; all times that we give out count from
+    it.
+
+    0 for a folder of pictures, and for files that say of themselves where 0 is. Raises InputError
+    for a file that cannot be opened.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        return 0.0
+    status = path.stat()
+    return _origin(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _origin(path: Path, _size: int, _changed: int) -> float:
+    with containers.opened(path) as container:
+        if FROM_ZERO & set(container.format.name.split(",")):
+            return 0.0
+        videos, sounds = container.streams.video, container.streams.audio
+        step = 1 / float(videos[0].average_rate or videos[0].guessed_rate or 25) if videos else 0.0
+        stream = sound(container, path) if sounds else None
+        heard = None if stream is None else _first(path, "audio", sounds.index(stream))
+        seen = _first(path, "video", 0) if videos else None
+    if seen is None or heard is None:
+        return next((time for time in (seen, heard) if time is not None), 0.0)
+    return heard if heard < seen - step else seen
+
+
+def sound(container, path: Path):
+    """The stream of the sound track that a player would play; the only one where there is one."""
+    streams = container.streams.audio
+    return streams[tracks.playing(tracks.of(path)).number - 1] if len(streams) > 1 else streams[0]
+
+
+def _first(path: Path, kind: str, place: int) -> float | None:
+    """Time of the first frame of a track that decodes; None where there is none."""
+    with containers.opened(path) as container:
+        stream = getattr(container.streams, kind)[place]
+        try:
+            frame = next(containers.decoded(container, stream, path))
+        except (InputError, StopIteration):
+            return None
+    return frame.time

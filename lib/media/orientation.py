@@ -1,0 +1,78 @@
+"""How a viewer shows a stored picture: the display matrix of a file, all eight ways (ISO/IEC
+14496-12, 8.3.2; FFmpeg's players go by the same matrix).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import av
+
+NEAR = 0.02  # of a side; a matrix that is farther from a quarter turn is no plain one
+NAMES = {
+    (False, True, False): "mirrored",
+    (False, False, True): "flipped",
+    (True, False, False): "transposed",
+    (True, True, True): "transposed the other way",
+}
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What is done to a stored picture, in this order: rows and columns changed over, left and
+    right, top and bottom.
+    """
+
+    transposed: bool = False
+    mirrored: bool = False
+    flipped: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the picture is besides turned: mirrored, flipped, transposed; "" for a mere turn."""
+        return NAMES.get((self.transposed, self.mirrored, self.flipped), "")
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) as it is stored -> as it is shown."""
+        shown = picture.swapaxes(0, 1) if self.transposed else picture
+        shown = shown[:, ::-1] if self.mirrored else shown
+        return np.ascontiguousarray(shown[::-1] if self.flipped else shown)
+
+
+TURNS = (
+    Orientation(),
+    Orientation(transposed=True, flipped=True),
+    Orientation(mirrored=True, flipped=True),
+    Orientation(transposed=True, mirrored=True),
+)  # by 0, 1, 2, 3 quarters anticlockwise
+
+
+def of(frame: av.VideoFrame) -> Orientation:
+    """How a viewer shows this frame. A matrix that is no quarter turn, mirrored or not, counts as
+    the nearest turn; one that is nonsense as none.
+    """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    plain = _plain(np.frombuffer(stored, "=i4")[:9].astype(float)) if stored is not None else None
+    if plain is not None:
+        return plain
+    turned = abs(frame.rotation) <= 360
+    return TURNS[round(frame.rotation / 90) % 4] if turned else Orientation()
+
+
+def _plain(matrix: np.ndarray) -> Orientation | None:
+    """The orientation of one of the eight matrices, at any scale; None of another one.
+
+    A stored point (p, q) is shown at (a·p + c·q + x, b·p + d·q + y), with a, b, c, d the numbers 0,
+    1, 3, 4; q counts downwards.
+    """
+    a, b, c, d = matrix[[0, 1, 3, 4]]
+    upright, across = (abs(a), abs(d)), (abs(b), abs(c))
+    if max(across) <= NEAR * min(upright) and min(upright) > 0:
+        return Orientation(False, bool(a < 0), bool(d < 0))
+    if max(upright) <= NEAR * min(across) and min(across) > 0:
+        return Orientation(True, bool(c < 0), bool(b < 0))
+    return None

@@ -1,0 +1,49 @@
+"""The sound file of a separate recorder: one that lies beside a video and bears its name."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+SUFFIXES = (
+    ".wav",
+    ".wave",
+    ".flac",
+    ".mp3",
+    ".m4a",
+    ".aac",
+    ".oga",
+    ".opus",
+    ".wma",
+    ".aif",
+    ".aiff",
+    ".w64",
+    ".caf",
+    ".mka",
+)
+PARAMETER = "separate_sound"  # that says whether it is heard instead of the video's own sound
+
+
+def beside(video: Path) -> Path | None:
+    """The sound file of a video's name in its folder, the first one by `SUFFIXES`; None where there
+    is none. Capitals and the two spellings of Unicode do not matter.
+    """
+    video, name = Path(video), _plain(Path(video).stem)
+    files = [
+        path
+        for path in (sorted(video.parent.iterdir()) if video.parent.is_dir() else [])
+        if path.suffix.lower() in SUFFIXES and _plain(path.stem) == name and path.is_file()
+    ]
+    return min(files, key=lambda path: SUFFIXES.index(path.suffix.lower()), default=None)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def heard(video: Path, codec: str, take: bool) -> Path | None:
+    """The file whose sound is heard: with `take` the one beside a video, else the video itself;
+    None where there is no sound. codec : of the video's own sound, "" for none.
+    """
+    other = beside(video) if take else None
+    return other or (Path(video) if codec else None)
