@@ -66,12 +66,20 @@ class Recipe:
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
+    # What an instance has opened beside `_opened`; another process opens it for itself.
+    OPENED: tuple[str, ...] = ("_recent", "_sound", "_face_network")
+
     decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
         self.statistics: dict = {}
         self._opened: dict = {}
+
+    def __getstate__(self) -> dict:
+        """For a process that prepares batches: it opens arrays, sound and networks for itself."""
+        kept = {name: value for name, value in vars(self).items() if name not in self.OPENED}
+        return {**kept, "_opened": {}}
 
     # ---- which data
 

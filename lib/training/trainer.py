@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from ..models import checkpoints, device, forward
 from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
 from ..trials import select
-from . import release
+from . import loader, release
 
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = (
     0.25,
@@ -52,47 +53,6 @@ class State:
     lowered_at: int = -1  # epoch in which the rate was lowered last
     sums: dict = field(default_factory=dict)  # of the losses of this epoch's batches
     history: list = field(default_factory=list)
-
-
-class Batches(torch.utils.data.Dataset):
-    """The batches of an epoch by number: made in this process or in a loader's workers, always the
-    same.
-    """
-
-    def __init__(self, recipe, windows: pd.DataFrame, rows: list[np.ndarray], epoch: int | None):
-        self.recipe, self.rows, self.epoch = recipe, rows, epoch
-        self.windows = list(windows.itertuples(index=False))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        examples = [
-            self.recipe.example(self.windows[row], self._generator(int(row)))
-            for row in self.rows[number]
-        ]
-        return self.recipe.collate(examples, self._generator(number, 1))
-
-    def _generator(self, *numbers: int) -> np.random.Generator | None:
-        return (
-            None
-            if self.epoch is None
-            else np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
-        )
-
-
-def loader(batches: Batches, start: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches from number `start` on, prepared by `workers` processes (0 = here)."""
-    order = range(start, len(batches))
-    return iter(
-        torch.utils.data.DataLoader(
-            batches,
-            batch_size=None,
-            sampler=order,
-            num_workers=workers,
-            pin_memory=torch.cuda.is_available(),
-        )
-    )
 
 
 class Trainer:
@@ -170,7 +130,8 @@ class Trainer:
         first one writes (`lib.parallel.ranks`).
         """
         self.resume()
-        with Interrupts() as interrupts, self.ranks.joined(self.device):
+        self.loader = self._new_loader()
+        with Interrupts() as interrupts, self.ranks.joined(self.device), closing(self.loader):
             while (
                 self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on()
             ):
@@ -182,6 +143,10 @@ class Trainer:
                         "start again to go on from there"
                     )
         return pd.DataFrame(self.state.history)
+
+    def _new_loader(self) -> loader.Loader:
+        count = loader.workers(self.params.workers, self.device, self.ranks.here)
+        return loader.Loader(self.recipe, count, pinned=self.device.type == "cuda")
 
     def resume(self) -> None:
         """Take up the folder's last checkpoint, if there is one. Raises InputError when it is of
@@ -262,11 +227,11 @@ class Trainer:
                 where=self.recipe.store.folder,
                 todo="look at the report of 04_preprocess_labels",
             )
-        batches = Batches(self.recipe, windows, self.recipe.batches(windows, epoch), epoch)
-        workers = self.params.workers if self.device.type == "cuda" else 0
+        rows = self.recipe.batches(windows, epoch)
+        batches = loader.Batches(self.recipe, windows, rows, epoch)
         started = time.perf_counter()
         self.model.train()
-        for batch in loader(batches, state.batch, workers):
+        for batch in self.loader.batches(batches, state.batch):
             self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
             state.batch += 1
             if self.ranks.any(interrupts.asked, self.device):

@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .tensors import BEGUN, COUNTS, GPU, LIMIT, CudaTensor, begin, run
 
-__all__ = ["BEGUN", "COUNTS", "GPU", "CudaTensor", "on"]
+__all__ = ["BEGUN", "COUNTS", "GPU", "CudaTensor", "on", "without_onednn"]
 _autocast, _init_process_group = torch.autocast, distributed.init_process_group
 GIBIBYTE = 1 << 30
 
@@ -157,6 +157,17 @@ def _mode(mode=True):
 
 
 @contextlib.contextmanager
+def without_onednn() -> Iterator[None]:
+    """PyTorch's own kernels of the CPU inside this block."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+@contextlib.contextmanager
 def on(
     gpus: int = 1, bfloat16: bool = True, free: int = 8 * GIBIBYTE, limit: int = 0
 ) -> Iterator[Counter]:
@@ -170,14 +181,16 @@ def on(
     COUNTS.clear()
     LIMIT["bytes"] = limit
     before = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)  # parameters change their class
+    torch.__future__.set_overwrite_module_params_on_conversion(
+        True
+    )  # parameters change their class
     torch._C._set_only_lift_cpu_tensors(True)
     with contextlib.ExitStack() as stack:
         for patch in _patches(gpus, bfloat16, free):
             stack.enter_context(patch)
         # oneDNN's convolutions in bfloat16 read memory that nobody wrote: of 150 equal steps of
         # TalkNet one had a gradient of 4e27 (torch 2.11, plain CPU).
-        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(without_onednn())
         stack.enter_context(_Numbered())
         stack.enter_context(_Dispatch())
         try:

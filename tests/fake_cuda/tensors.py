@@ -139,7 +139,7 @@ SPECIAL = {
 
 
 def run(func, args: tuple, kwargs: dict):
-    """One operation of PyTorch: refused where a GPU refuses it, else computed with inner tensors."""
+    """One operation of PyTorch: refused where a GPU refuses it, else computed on the CPU."""
     tensors = list(_tensors((*args, *kwargs.values())))
     inside = any(isinstance(item, CudaTensor) for item in tensors)
     args, kwargs, on_gpu = _place(func, args, kwargs, inside)
@@ -203,7 +203,7 @@ def begin() -> None:
 
 
 def _place(func, args: tuple, kwargs: dict, inside: bool) -> tuple[tuple, dict, bool]:
-    """The arguments with the CPU in the place of the GPU, and whether the result lies on the GPU."""
+    """The arguments with the CPU in the GPU's place; whether the result lies on the GPU."""
     on_gpu, asked = inside, kwargs.get("device")
     if asked is not None:
         # In a backward pass C++ asks for the device of a tensor, which to it is the CPU.

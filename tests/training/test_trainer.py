@@ -301,15 +301,6 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another(tiny, tmp
     assert not equal(ends[0], ends[2])
 
 
-def test_batches_are_the_same_from_one_process_or_from_workers(tiny):
-    method = tiny_set.create("tsav", tiny)
-    windows = method.windows(tiny_set.table(tiny).query("split == 'train'"), 0)
-    batches = training_trainer.Batches(method, windows, method.batches(windows, 0), 0)
-    here, there = (list(training_trainer.loader(batches, 1, workers)) for workers in (0, 1))
-    assert len(here) == len(batches) - 1
-    assert all(map(equal, here, there))
-
-
 def test_dropout_does_not_depend_on_what_was_drawn_before(tiny, tmp_path):
     ends = []
     for number in range(2):

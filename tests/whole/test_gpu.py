@@ -5,7 +5,6 @@ import signal
 
 import numpy as np
 import pytest
-import torch
 
 from lib.evaluation import checkpoint
 from lib.training.trainer import Trainer
@@ -32,7 +31,7 @@ def cpu(root, tmp_path_factory):
         if name not in known:
             folder = tmp_path_factory.mktemp(f"cpu_{name}")
             method, table, store = gpu_cases.cases(root)[name](**SMALL_STEPS)
-            with torch.backends.mkldnn.flags(enabled=False):  # as the pretended GPU has it
+            with fake_cuda.without_onednn():  # as the pretended GPU has it
                 history = two_steps(method, table, folder).fit()
                 known[name] = history["loss"].iloc[0], predicted(folder, method, table, store)[0]
         return known[name]

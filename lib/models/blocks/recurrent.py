@@ -39,7 +39,9 @@ class ResidualLSTM(nn.Module):
         start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
         state = start.chunk(2)  # h0, c0: (2·layers, B, hidden)
         output = (
-            recurrent(self.rnn, x, state) if valid is None else over_valid(self.rnn, x, valid, state)
+            recurrent(self.rnn, x, state)
+            if valid is None
+            else over_valid(self.rnn, x, valid, state)
         )
         return functional.normalize(self.linear(torch.cat([x, output], dim=-1)), dim=-1)
 
