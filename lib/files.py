@@ -54,6 +54,11 @@ def checkpoint(text: str, runs_root: Path) -> Path:
     return place
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: on the disk where it will lie."""
+    return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
+
+
 def write_bytes(path: Path, content: bytes) -> Path:
     """Write a file under a temporary name beside it, then rename it: a file that exists is whole.
 

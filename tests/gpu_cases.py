@@ -69,7 +69,13 @@ def lfan_cached(root: Path, **changes):
     """02 has made the maps of the first epoch; the release in the second one needs others."""
     if not root.is_dir():
         tiny_set.make(root)
-    options = {"cache": True, "milestones": [0, 1], "releases": 2, **changes.pop("options", {})}
+    options = {
+        "cache": "always",
+        "augment": False,
+        "milestones": [0, 1],
+        "releases": 2,
+        **changes.pop("options", {}),
+    }
     changes = {"schedule": "plateau", "batch_size": 2, **changes}
     method, table, store = _tiny(root, "lfan", options=options, **changes)
     for trial in table.to_dict("records"):

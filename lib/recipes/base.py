@@ -356,6 +356,13 @@ class Recipe:
         resumed).
         """
 
+    def prepare(self, trials: pd.DataFrame, progress: Callable) -> None:
+        """Called before every epoch, in the training's own process: make what examples need beside
+        the arrays of 02 to 04, such as features of layers that are still frozen after a release.
+
+        ``progress(done, total)`` tells how far it is.
+        """
+
     def pieces(
         self, batch: Mapping[str, torch.Tensor]
     ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:

@@ -25,6 +25,7 @@ from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
 from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
+from ..parallel.progress import Progress
 from ..trials import select
 from . import loader, release
 
@@ -79,6 +80,12 @@ class Trainer:
         self.device = self.ranks.device(device.pick(self.params.device))
         trials = recipe.split(trials)
         self.notes = _apart(recipe, trials)
+        self.grad_clip = 0.0 if recipe.published else self.params.grad_clip
+        if self.params.grad_clip and not self.grad_clip:
+            self.notes.append(
+                f"grad_clip {self.params.grad_clip:g} is not used: under published rules gradients "
+                "are not clipped"
+            )
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
         self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
         if self.train_trials.empty:
@@ -220,6 +227,7 @@ class Trainer:
 
     def _train_epoch(self, interrupts: Interrupts) -> None:
         state, epoch = self.state, self.state.epoch
+        self.ranks.from_first(self._prepare)
         windows = self.recipe.windows(self.train_trials, epoch)
         if windows.empty:
             raise InputError(
@@ -246,6 +254,10 @@ class Trainer:
         state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
         state.sums["batches"] = len(batches)
 
+    def _prepare(self) -> None:
+        trials = pd.concat([self.train_trials, self.val_trials], ignore_index=True)
+        self.recipe.prepare(trials, Progress(f"prepared for epoch {self.state.epoch + 1}"))
+
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
         rate = (
             self.params.lr * PLATEAU_FACTOR**self.state.plateau
@@ -271,8 +283,8 @@ class Trainer:
                 parts[name] = parts.get(name, 0.0) + share * value
         self.ranks.add_gradients(self.model)
         self.scaler.unscale_(self.optimizer)
-        if self.params.grad_clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        if self.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         for name, value in parts.items():

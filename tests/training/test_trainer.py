@@ -617,6 +617,15 @@ def test_the_gradient_is_clipped(tiny, tmp_path):
     assert 0 < max(norms) <= 0.001 * 1.01
 
 
+def test_under_published_rules_no_gradient_is_clipped_and_it_is_said(tiny, tmp_path):
+    """The authors' trainings of JCA and LFAN clip none (their specifications, §2.8 and §3.7)."""
+    clipped = trainer(tiny, tmp_path, "lfan_backbone")
+    assert (clipped.grad_clip, clipped.notes) == (1.0, [])
+    free = trainer(tiny, tmp_path, "lfan_backbone", rules="published")
+    assert free.grad_clip == 0
+    assert "grad_clip 1 is not used" in free.notes[0]
+
+
 # ---- prediction
 
 
