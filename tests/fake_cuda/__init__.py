@@ -112,10 +112,16 @@ def _gloo(backend=None, **kwargs):
     return _init_process_group("gloo", **kwargs)
 
 
-def _patches(gpus: int, bfloat16: bool, free: int) -> list:
-    def nothing(*_args, **_kwargs):
-        return None
+SILENT = ("set_device", "_lazy_init", "synchronize", "empty_cache", "manual_seed")
+SILENT += ("manual_seed_all",)
 
+
+def _nothing():
+    """A function of its own each time: torch._dynamo keeps a table of PyTorch's functions."""
+    return lambda *args, **kwargs: None
+
+
+def _patches(gpus: int, bfloat16: bool, free: int) -> list:
     cuda = {
         "is_available": lambda: True,
         "device_count": lambda: gpus,
@@ -126,16 +132,13 @@ def _patches(gpus: int, bfloat16: bool, free: int) -> list:
         "get_device_capability": lambda device=None: (8, 0) if bfloat16 else (7, 5),
         "mem_get_info": lambda device=None: (free, 2 * free),
         "is_current_stream_capturing": lambda: False,
-        **dict.fromkeys(
-            ("set_device", "_lazy_init", "synchronize", "empty_cache", "manual_seed"), nothing
-        ),
-        "manual_seed_all": nothing,
+        **{name: _nothing() for name in SILENT},
     }
     accelerator = {
         "is_available": lambda: True,
         "current_accelerator": lambda check_available=False: GPU,
         "current_device_index": lambda: 0,
-        "set_device_index": nothing,
+        "set_device_index": _nothing(),
     }
     patched = [(torch.cuda, cuda), (torch.accelerator, accelerator)]
     patched += [(torch._VF, {name: _in_half(getattr(torch._VF, name)) for name in ("lstm", "gru")})]
