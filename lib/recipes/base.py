@@ -509,3 +509,15 @@ class Recipe:
             raise InputError(
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
             )
+
+
+def parts(
+    batch: Mapping[str, torch.Tensor], count: int
+) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
+    """A batch in `count` parts, each with its share of the items; see `Recipe.pieces`."""
+    size = len(next(iter(batch.values())))
+    found = []
+    for rows in torch.arange(size).chunk(count):
+        part = {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()}
+        found.append((len(rows) / size, part))
+    return found

@@ -429,15 +429,7 @@ class Recipe(base.Recipe):
         }
 
     def pieces(self, batch):
-        size = len(batch["valid"])
-        parts = torch.arange(size).chunk(self.params.options["accumulate"])
-        return [
-            (
-                len(rows) / size,
-                {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()},
-            )
-            for rows in parts
-        ]
+        return base.parts(batch, self.params.options["accumulate"])
 
     # ---- network and loss
 

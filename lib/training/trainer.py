@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from .. import code_digest, grammar
-from ..errors import InputError, explain_full_disk
+from ..errors import InputError, explain_full_disk, full_gpu
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
@@ -240,7 +240,11 @@ class Trainer:
         started = time.perf_counter()
         self.model.train()
         for batch in self.loader.batches(batches, state.batch):
-            self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
+            progress = (epoch + state.batch / len(batches)) / self.params.epochs
+            try:
+                self._step(batch, progress)
+            except torch.OutOfMemoryError as error:
+                raise self._too_large(error) from error
             state.batch += 1
             if self.ranks.any(interrupts.asked, self.device):
                 state.sums["seconds"] = (
@@ -253,6 +257,15 @@ class Trainer:
                 )
         state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
         state.sums["batches"] = len(batches)
+
+    def _too_large(self, error: torch.OutOfMemoryError) -> InputError:
+        told = full_gpu(str(error))
+        told.where = f"a batch of {self.params.batch_size}, {self.folder}"
+        told.todo = (
+            "compute a batch in parts (option accumulate), keep less of it (option recompute of "
+            "tsav), or lower batch_size; docs/gpu.md says what fits; the last checkpoint is whole"
+        )
+        return told
 
     def _prepare(self) -> None:
         trials = pd.concat([self.train_trials, self.val_trials], ignore_index=True)

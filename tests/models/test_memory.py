@@ -1,12 +1,18 @@
 """The size of what is computed at once on a GPU."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
 from lib.errors import InputError
-from lib.models import memory
+from lib.models import forward, memory
+from lib.models.blocks.residual import R2Plus1D18
 from lib.parallel import mapping
-from tests import fake_cuda
+from lib.training.trainer import Trainer
+from tests import fake_cuda, tiny_set
+from tests.tiny_set import one_thread  # noqa: F401
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -49,3 +55,61 @@ def test_out_of_memory_ends_the_work_and_is_never_blamed_on_a_file(function):
         mapping.map(function, ["trial 1", "trial 2"])
     assert "trial 1" not in str(told.value)
     assert "face_size" in told.value.todo
+
+
+def test_prediction_halves_a_batch_that_does_not_fit(tmp_path):
+    tiny = tiny_set.make(tmp_path)
+    method = tiny_set.create("tsav", tiny, batch_size=32)
+    windows = method.windows(tiny_set.table(tiny).query("trial == 'seen'"))[:20]
+    model = method.model().eval()
+    with fake_cuda.without_onednn():
+        expected = forward.predict(model, method, windows, CPU)["va"]
+    with fake_cuda.on(limit=1_500_000):
+        found = forward.predict(model.to("cuda"), method, windows, GPU)["va"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_training_that_does_not_fit_says_what_to_change(tmp_path):
+    method = tiny_set.create("tsav", tiny_set.make(tmp_path / "tiny"), device="cuda")
+    with fake_cuda.on(limit=100_000):
+        training = Trainer(method, tiny_set.table(tmp_path / "tiny"), tmp_path)
+        with pytest.raises(InputError, match="GPU's memory is full") as told:
+            training.fit()
+    assert "accumulate" in told.value.todo
+    assert "batch of 8" in told.value.where
+
+
+def test_computing_twice_gives_the_same_gradients_and_counts_a_batch_once():
+    torch.manual_seed(0)
+    net, clip = R2Plus1D18(3, 4), torch.randn(2, 3, 8, 16, 16)
+    grads, states = [], []
+    for recompute in (False, True):
+        one = copy.deepcopy(net)
+        one.recompute = recompute
+        one(clip).square().mean().backward()
+        grads.append([weight.grad for weight in one.parameters()])
+        states.append(one.state_dict())
+    assert all(map(torch.equal, *grads))
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_less_is_kept_where_it_is_computed_twice():
+    net, clip, kept = R2Plus1D18(3, 4), torch.randn(2, 3, 8, 16, 16), []
+    for net.recompute in (False, True):
+        sizes = []
+        hooks = torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, sizes=sizes: sizes.append(tensor.numel()) or tensor,
+            lambda tensor: tensor,
+        )
+        with hooks:
+            net(clip)
+        kept.append(sum(sizes))
+    assert kept[1] < kept[0] / 2
+
+
+def test_parts_of_a_batch_have_their_share_of_the_loss(tmp_path):
+    tiny = tiny_set.make(tmp_path)
+    method = tiny_set.create("tsav", tiny, options={"accumulate": 3})
+    batch = {"va": torch.arange(8.0), "clip": torch.zeros(8, 2)}
+    shares = [(share, len(part["va"]), len(part["clip"])) for share, part in method.pieces(batch)]
+    assert shares == [(3 / 8, 3, 3), (3 / 8, 3, 3), (2 / 8, 2, 2)]
