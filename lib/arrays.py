@@ -169,7 +169,9 @@ def make(
             remarks.append(reason)
     if located.exists:
         store.read(located.path)  # a damaged one is found here, not in the middle of a training
-        remarks.append(store.facts(located.path).get("note", ""))
+        facts = store.facts(located.path)
+        remarks.append(facts.get("note", ""))
+        remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
     row["note"] = "; ".join(filter(None, dict.fromkeys(remarks)))
     return {**row, "seconds": time.perf_counter() - started}
 
@@ -208,13 +210,25 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
         with contextlib.suppress(FileNotFoundError):
             inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
     shelf = place.shelf(maker.owner, trial[maker.owner])
+    computed_on = _computed_on(device) if maker.network else {}
 
     def create(shape, dtype, **facts):
         if shape[0] is None:
-            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts)
-        return shelf.creating(located.made_from, shape, dtype, **facts)
+            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts, **computed_on)
+        return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
 
     maker.make(inputs, located.request.parameters, create, device)
+
+
+def _computed_on(device: str) -> dict[str, str]:
+    """What is written beside an array that a network computed elsewhere than on a CPU.
+
+    In float32 without TF32 its numbers are those of a CPU to rounding, so `made_from` is the same.
+    """
+    from .models import device as models_device  # torch is needed for these arrays only
+
+    place = models_device.pick(device)
+    return {} if place.type == "cpu" else {"computed_on": models_device.told(place)}
 
 
 def make_all(
@@ -246,6 +260,65 @@ def make_all(
                 }
             )
     return rows
+
+
+def needs_network(trial: Mapping, wanted: Request, place: Store) -> bool:
+    """Whether a network computes this array, or one that it is made from."""
+    maker = maker_of(wanted)
+    sources = maker.sources(trial, maker.resolve(trial, wanted, place)).values()
+    asked = [source for source in sources if isinstance(source, Request)]
+    return maker.network or any(needs_network(trial, source, place) for source in asked)
+
+
+def make_before_networks(
+    trial: Mapping,
+    requests: Iterable[Request],
+    place: Store,
+    pack: bool = True,
+    optional: Iterable[Request] = (),
+) -> list[dict]:
+    """`make_all` of what needs no network, and of what the others are made from: many processes do
+    this, while one process serves each GPU (`make_by_networks`).
+    """
+    plain, others = _apart(trial, requests, place)
+    plain_optional, other_optional = _apart(trial, optional, place)
+    rows = make_all(trial, plain, place, "cpu", pack, plain_optional)
+    for wanted in [*others, *other_optional]:
+        with contextlib.suppress(InputError):  # told by who makes the array that lacks it
+            _make_inputs(trial, wanted, place)
+    return rows
+
+
+def make_by_networks(
+    trial: Mapping,
+    requests: Iterable[Request],
+    place: Store,
+    device: str,
+    pack: bool = True,
+    optional: Iterable[Request] = (),
+) -> list[dict]:
+    """`make_all` of what `make_before_networks` left."""
+    wanted, possible = _apart(trial, requests, place)[1], _apart(trial, optional, place)[1]
+    return make_all(trial, wanted, place, device, pack, possible)
+
+
+def _apart(trial: Mapping, requests: Iterable[Request], place: Store) -> tuple[list, list]:
+    """Requests that need no network, and those that do."""
+    apart: tuple[list, list] = ([], [])
+    for wanted in requests:
+        apart[needs_network(trial, wanted, place)].append(wanted)
+    return apart
+
+
+def _make_inputs(trial: Mapping, wanted: Request, place: Store) -> None:
+    maker = maker_of(wanted)
+    if locate(trial, wanted, place).exists:
+        return
+    for source in maker.sources(trial, maker.resolve(trial, wanted, place)).values():
+        if isinstance(source, Request) and needs_network(trial, source, place):
+            _make_inputs(trial, source, place)
+        elif isinstance(source, Request):
+            make(trial, source, place, pack=False)
 
 
 def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:

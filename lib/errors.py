@@ -25,7 +25,8 @@ class InputError(ValueError):
         self.traceback = (
             ""  # as text, for failures.csv: `cluster.map` fills it where the error was raised
         )
-        self.cause = ""  # "disk" where the machine is at fault and not the input (`full_disk`)
+        # "disk" or "gpu" where the machine is at fault and not the input (`full_disk`, `full_gpu`).
+        self.cause = ""
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -54,6 +55,22 @@ def full_disk(where: object = "", free: str = "") -> InputError:
         "what was finished is kept",
     )
     error.cause = "disk"
+    return error
+
+
+def full_gpu(told: str = "") -> InputError:
+    """The error of a GPU whose memory is full with one item; it ends the work: no file causes it.
+
+    told : what the driver said.
+    """
+    error = InputError(
+        f"the GPU's memory is full ({told.split('. ')[0]})",
+        where="the GPU",
+        expected="memory for the network and one item (docs/gpu.md)",
+        todo="end other programs on that GPU (`nvidia-smi`), choose smaller faces (face_size) or a "
+        "narrower network (width), or `device: cpu`; what was finished is kept",
+    )
+    error.cause = "gpu"
     return error
 
 

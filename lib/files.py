@@ -118,7 +118,7 @@ def is_ours(names: Collection[str]) -> bool:
         "trials.parquet" in names
         or ("params.yaml" in names and not run.isdisjoint(names))
         or ("dataset.json" in names and "train.jsonl" in names)
-        or any(f"{notebook}.ipynb" in names for notebook in NOTEBOOKS)
+        or any(f"{notebook}.ipynb" in names for notebook in (*NOTEBOOKS, YOUR_VIDEO))
     )
 
 
@@ -199,6 +199,11 @@ def _file(entry: os.DirEntry, path: str, linked: bool) -> Entry:
         return Entry(path, 0, "other", f"{what}, no file")
     target = (status.st_dev, status.st_ino) if linked else None
     return Entry(path, status.st_size, target=target)
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: on the disk where it will lie."""
+    return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
 
 
 def write_bytes(path: Path, content: bytes) -> Path:

@@ -99,6 +99,7 @@ class Maker:
     without a copy in the store. open(trial, resolved request, path, store, read) : what others get
     of it, where that is not the plain array; `path`
         is None where it is not in the store, ``read(request)`` reads another array of the trial.
+    network : whether a network computes it on `device`, so that a GPU serves one process at a time.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Maker:
     note: Callable[[Request, Store], str] = _no_note
     in_place: Callable[[Mapping, Request], bool] = _never
     open: Callable | None = None
+    network: bool = False
 
 
 @lru_cache(maxsize=4096)

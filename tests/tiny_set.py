@@ -47,7 +47,7 @@ RECIPES = {
             "crop": 24,
             "vggish": "random",
             "vggish_width": 0.0625,
-            "cache": False,
+            "cache": "never",
             "head_width": 0.25,
             "min_lr": 0.0,
             "releases": 1,

@@ -71,7 +71,7 @@ def measure(
     """
     rows, end = [], time.monotonic() + seconds
     absent = [file for file in arrays.detector(table, place) if not file.is_file()]
-    with tempfile.TemporaryDirectory(prefix="costs-", dir=_existing(place.folder)) as folder:
+    with tempfile.TemporaryDirectory(prefix="costs-", dir=files.existing(place.folder)) as folder:
         there = replace(
             place, processed_root=Path(folder), weights_root=None if absent else place.weights_root
         )
@@ -215,7 +215,7 @@ def forecast(
 
     measured : of `measure`. networks : of `measure_networks`; its hours are those of one device.
     """
-    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
+    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(files.existing(folder)).free
     rows, together = [], 0.0
     steps = [
         (
@@ -251,7 +251,7 @@ def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     Empty for a recipe that has none. All trials count, also those whose features are there already.
     The licence is that of weights that others published.
     """
-    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
+    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(files.existing(folder)).free
     rows, together = [], 0
     for name, size in recipe.bytes_a_frame().items():
         together += frames * size
@@ -268,7 +268,3 @@ def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(
         rows, columns=["array", "frames", "GB needed", "GB free", "enough", "licence"]
     ).round(3)
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())

@@ -4,7 +4,6 @@ trained on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,12 +12,14 @@ import torch
 
 from ..faces.faces import Recent
 from ..media import sound as media_sound
-from ..models import device, published
+from ..models import device, memory, published
 from ..models.affect.tsav import backbone_from_tsav
 from . import mel, published_sound, windows
 
-# Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
-FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
+FRAMES_ON_CPU = 32  # at once; the draws of jittered copies are made for as many, everywhere
+FRAMES_AT_MOST = 256  # at once on a GPU
+# Memory that a clip of 112 pixels and a spectrogram of 10 s keep in a network of width 1.
+CLIP_BYTES, SOUND_BYTES = 60_000_000, 20_000_000
 DILATION = {
     "dilated": 6,
     "look_back": 4,
@@ -45,17 +46,24 @@ def _state(path: Path) -> dict:
     return found["model"] if "model" in found else published.weights_in(found, path)
 
 
-def jittered(pictures: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
-    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, one draw a clip; black
-    stays black.
+def draws(number: int, n_frames: int) -> torch.Tensor:
+    """(2, T) float32: brightness and contrast of every clip in the jittered copy `number`.
+
+    Drawn for 32 clips at a time, so that they do not depend on how many a device takes at once.
     """
-    shape = (len(pictures), 1, 1, 1, 1)
-    bright, contrast = (
-        torch.from_numpy(generator.uniform(1 - JITTER, 1 + JITTER, shape).astype(np.float32)).to(
-            pictures.device
-        )
-        for _ in range(2)
-    )
+    found = []
+    for start in range(0, n_frames, FRAMES_ON_CPU):
+        generator = np.random.default_rng([number, start])
+        size = (2, min(FRAMES_ON_CPU, n_frames - start))
+        found.append(generator.uniform(1 - JITTER, 1 + JITTER, size).astype(np.float32))
+    return torch.from_numpy(np.concatenate(found, axis=1) if found else np.zeros((2, 0), "f4"))
+
+
+def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, (2, N), one draw a clip;
+    black stays black.
+    """
+    bright, contrast = drawn.to(pictures.device).view(2, -1, 1, 1, 1, 1)
     x = (pictures.float() * bright).clamp_(max=255)
     grey = (
         (x * torch.tensor([0.299, 0.587, 0.114], device=x.device))
@@ -73,13 +81,8 @@ def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) 
     return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
-def _at_once(place: torch.device) -> int:
-    return FRAMES_AT_ONCE.get(place.type, FRAMES_AT_ONCE["cpu"])
-
-
-def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
-    size = _at_once(place)
-    return (slice(start, min(start + size, n_frames)) for start in range(0, n_frames, size))
+def _at_once(place: torch.device, bytes_each: float) -> int:
+    return memory.at_once(place, FRAMES_AT_MOST, int(bytes_each), FRAMES_ON_CPU)
 
 
 def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
@@ -104,22 +107,39 @@ def visual(inputs, parameters, create, name) -> None:
     with create(
         (len(clips), channels * positions), np.float16, channels=channels, positions=positions
     ) as out:
-        order = windows.together(len(clips), DILATION[parameters["clip"]], _at_once(place))
-        for chunk in _chunks(len(clips), place):
-            rows = order[chunk]
-            shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
-            batch = {
-                "pictures": torch.from_numpy(faces.read(shown)).to(place),
-                "shown": torch.from_numpy(where.reshape(clips[rows].shape)).to(place),
-            }
-            if parameters.get("jitter"):  # each clip has a draw of its own: nothing can be shared
-                batch = {
-                    "clip": jittered(
-                        batch["pictures"][batch["shown"]],
-                        np.random.default_rng([parameters["jitter"], chunk.start]),
-                    )
-                }
-            out[rows] = network(batch)["visual"].half().cpu().numpy()
+        size = parameters["size"]
+        at_once = _at_once(place, CLIP_BYTES * channels / CHANNELS * (size / 112) ** 2)
+        order = windows.together(len(clips), DILATION[parameters["clip"]], at_once)
+        drawn = _drawn(parameters, len(clips))
+
+        def features(start: int, stop: int) -> np.ndarray:
+            batch = _clips(faces, clips[order[start:stop]], place)
+            if drawn is not None:  # each clip has a draw of its own: nothing can be shared
+                pictures = batch["pictures"][batch["shown"]]
+                batch = {"clip": jittered(pictures, drawn[:, order[start:stop]])}
+            return network(batch)["visual"].half().cpu().numpy()
+
+        for rows, values in memory.pieces(features, len(clips), at_once):
+            out[order[rows]] = values
+
+
+def _drawn(parameters, n_frames: int) -> torch.Tensor | None:
+    """(2, T) draws by frame, in the order in which a CPU takes the frames; None: no jitter."""
+    if not parameters.get("jitter"):
+        return None
+    order = windows.together(n_frames, DILATION[parameters["clip"]], FRAMES_ON_CPU)
+    found = torch.zeros(2, n_frames)
+    found[:, order] = draws(parameters["jitter"], n_frames)
+    return found
+
+
+def _clips(faces: Recent, clips: np.ndarray, place: torch.device) -> dict[str, torch.Tensor]:
+    """A batch of clips (N, 8) of frames; each picture travels once."""
+    shown, where = np.unique(clips, return_inverse=True)
+    return {
+        "pictures": torch.from_numpy(faces.read(shown)).to(place),
+        "shown": torch.from_numpy(where.reshape(clips.shape)).to(place),
+    }
 
 
 @torch.inference_mode()
@@ -148,8 +168,14 @@ def sound(inputs, parameters, create, name) -> None:
         else _cutter(inputs, parameters, place)
     )
     with create((len(times), network.audio_channels), np.float16) as out:
-        for rows in _chunks(len(times), place):
-            out[rows] = network({"mel": cut(rows).to(place)})["audio"].half().cpu().numpy()
+
+        def features(start: int, stop: int) -> np.ndarray:
+            heard = cut(slice(start, stop)).to(place)
+            return network({"mel": heard})["audio"].half().cpu().numpy()
+
+        bytes_each = SOUND_BYTES * network.audio_channels / CHANNELS
+        for rows, values in memory.pieces(features, len(times), _at_once(place, bytes_each)):
+            out[rows] = values
 
 
 def _cutter(inputs, parameters, place):

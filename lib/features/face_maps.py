@@ -15,6 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..models import device as models_device
+from ..models import memory
 from ..models.affect import lfan
 from ..models.blocks.ir50 import as_pictures
 
@@ -79,9 +80,11 @@ def make(inputs, parameters, create, device) -> None:
     with create((len(valid), int(np.prod(shape))), np.float16, map=list(shape)) as out:
         out[...] = 0
         seen = np.flatnonzero(valid)
-        for start in range(0, len(seen), FRAMES_AT_ONCE):
-            rows = seen[start : start + FRAMES_AT_ONCE]
-            pictures = as_pictures(
-                torch.from_numpy(cut(faces.read(rows), parameters["crop"], where)).to(place)
-            )
-            out[rows] = network(pictures, stop=parameters["cut"]).flatten(1).half().cpu().numpy()
+
+        def maps(start: int, stop: int) -> np.ndarray:
+            shown = cut(faces.read(seen[start:stop]), parameters["crop"], where)
+            pictures = as_pictures(torch.from_numpy(shown).to(place))
+            return network(pictures, stop=parameters["cut"]).flatten(1).half().cpu().numpy()
+
+        for rows, values in memory.pieces(maps, len(seen), FRAMES_AT_ONCE):
+            out[seen[rows]] = values

@@ -51,10 +51,14 @@ def make_face_map(inputs, parameters, create, device) -> None:
     face_maps.make(inputs, parameters, create, device)
 
 
+def _maker(name: str, step: str, owner: str, sources: Callable, make: Callable) -> Maker:
+    return Maker(name, step, owner, 1, sources, make, network=True)
+
+
 MAKERS = [
-    Maker("face_map", "visual", "trial", 1, of_faces, make_face_map),
-    Maker("backbone_visual", "visual", "trial", 1, of_faces, _backbone("visual")),
-    Maker("backbone_audio", "audio", "video", 1, of_sound, _backbone("sound")),
-    Maker("backbone_blank", "visual", "video", 1, of_blank, _backbone("blank_visual")),
-    Maker("backbone_silence", "audio", "video", 1, of_silence, _backbone("blank_sound")),
+    _maker("face_map", "visual", "trial", of_faces, make_face_map),
+    _maker("backbone_visual", "visual", "trial", of_faces, _backbone("visual")),
+    _maker("backbone_audio", "audio", "video", of_sound, _backbone("sound")),
+    _maker("backbone_blank", "visual", "video", of_blank, _backbone("blank_visual")),
+    _maker("backbone_silence", "audio", "video", of_silence, _backbone("blank_sound")),
 ]

@@ -190,6 +190,7 @@ def _or_database(name: str, compute: Callable) -> Maker:
         of_speech_or_database,
         make_features,
         lfan_rows.resolve,
+        network=name == "vggish",
     )
 
 

@@ -179,6 +179,7 @@ MAKERS = [
         VERSIONS["track_speaking"],
         sources_of_scores,
         make_scores,
+        network=True,
     ),
     Maker(
         "speaking",

@@ -14,6 +14,7 @@ import torch
 from .. import models, weights
 from ..errors import InputError
 from ..models import device as models_device
+from ..models import memory
 from ..models.blocks.vggish import BANDS, ROWS, SIZE
 from .mfcc39 import HOP, RATE, WINDOW, between, grid, mel
 
@@ -130,11 +131,15 @@ def make(inputs, parameters, create, device) -> None:
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
     with create((len(times), SIZE), np.float32, note=RANDOM_NOTE if random else "") as out:
-        for start in range(0, len(times), FRAMES_AT_ONCE):
-            frames = slice(start, min(start + FRAMES_AT_ONCE, len(times)))
-            logmel = torch.from_numpy(heard.examples(frames).astype(np.float32))[:, None].to(place)
+
+        def features(start: int, stop: int) -> np.ndarray:
+            rows = heard.examples(slice(start, stop)).astype(np.float32)
+            logmel = torch.from_numpy(rows)[:, None].to(place)
             logmel = logmel.contiguous(memory_format=torch.channels_last)
-            out[frames] = net({"logmel": logmel})["vggish"].cpu().numpy()
+            return net({"logmel": logmel})["vggish"].cpu().numpy()
+
+        for frames, values in memory.pieces(features, len(times), FRAMES_AT_ONCE):
+            out[frames] = values
 
 
 # TensorFlow's variable, and the layer of `lib.models.blocks.vggish` that it belongs to.

@@ -1,4 +1,4 @@
-"""Where networks run."""
+"""Where networks run, and how exactly."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from ..errors import InputError
 def pick(name: str = "auto") -> torch.device:
     """The device of that name; "auto" takes a GPU where there is one, else the CPU.
 
+    With a GPU float32 means float32 from here on: by PyTorch's default cuDNN's convolutions would
+    round their inputs to TF32, 10 bits of mantissa.
+
     Raises InputError when the named device is not there.
     """
     if name == "auto":
@@ -19,4 +22,14 @@ def pick(name: str = "auto") -> torch.device:
             f"device {name} is asked for, but PyTorch sees no CUDA GPU",
             todo="set device: cpu or auto, or install a PyTorch build that fits the driver",
         )
+    if name.startswith("cuda"):
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
+
+
+def told(place: torch.device) -> str:
+    """``cuda (NVIDIA A100), float32``: the device and how it computes outside autocast."""
+    if place.type != "cuda":
+        return place.type
+    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return f"cuda ({torch.cuda.get_device_name(place)}), {'TF32' if tf32 else 'float32'}"

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..errors import full_gpu
+
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
     """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as
@@ -41,15 +43,44 @@ def predict(
     """
     model.eval()
     size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
-    batches = (
-        recipe.gather(every[start : start + size], device) for start in range(0, len(every), size)
-    )
+    pieces = (every[start : start + size] for start in range(0, len(every), size))
+    batches = ((piece, _gathered(recipe, piece, device)) for piece in pieces)
     joined: dict[str, list] = {}
-    for batch in ahead(batches):
-        outputs = model(batch)
+    for piece, batch in ahead(batches):
+        outputs = _fitting(model, recipe, piece, device, batch)
         for name, values in outputs.items():  # left on the device: fetching them would wait for it
             joined.setdefault(name, []).append(values.float())
     return {name: torch.cat(_equally_long(values)).cpu().numpy() for name, values in joined.items()}
+
+
+def _gathered(recipe, windows: list, device: torch.device) -> dict:
+    """A batch on the device; {} where it has no memory for it."""
+    try:
+        return recipe.gather(windows, device)
+    except torch.OutOfMemoryError:
+        return {}
+
+
+def _fitting(
+    model: torch.nn.Module, recipe, windows: list, device: torch.device, batch: dict
+) -> dict[str, torch.Tensor]:
+    """Outputs of a batch; where the GPU's memory runs out, of its halves. Raises `full_gpu`."""
+    try:
+        if batch:
+            return model(batch)
+    except torch.OutOfMemoryError as error:
+        told = str(error)
+    else:
+        told = "a batch did not fit"
+    if len(windows) < 2:
+        raise full_gpu(told)
+    batch.clear()
+    torch.cuda.empty_cache()
+    found = []
+    for part in (windows[: len(windows) // 2], windows[len(windows) // 2 :]):
+        gathered = _gathered(recipe, part, device)
+        found.append(_fitting(model, recipe, part, device, gathered))
+    return {name: torch.cat(_equally_long([each[name] for each in found])) for name in found[0]}
 
 
 def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import errno
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import InputError, full_disk
+from ..errors import InputError, full_disk, full_gpu
 from . import processes
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -42,6 +42,7 @@ def map(
     catch: tuple[type[Exception], ...] = (Exception,),
     name: Callable = str,
     parallel: object = "processes",
+    environments: Sequence[Mapping[str, str]] = (),
 ) -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
@@ -60,6 +61,8 @@ def map(
     parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's
         LocalCluster; or an open Dask cluster of any kind, which has its own number of workers. The
         values do not depend on it.
+    environments : what each worker has in its environment beside what this process has, such as the
+        GPU that it sees; of processes only.
 
     Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own
     item only. Raises InputError at once when the disk is full: every other item would fail in the
@@ -70,7 +73,7 @@ def map(
     work = partial(_one, function, catch)
     # Closing: whatever stops this loop also ends the workers, at once.
     with closing(
-        _workers(parallel)(work, items, workers or processes.available_processors())
+        _workers(parallel, environments)(work, items, workers or processes.available_processors())
     ) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
@@ -79,10 +82,10 @@ def map(
     return done
 
 
-def _workers(parallel: object) -> Callable:
+def _workers(parallel: object, environments: Sequence[Mapping[str, str]] = ()) -> Callable:
     """`processes.each`, or what does the same with Dask."""
     if parallel == "processes":
-        return processes.each
+        return partial(processes.each, environments=environments)
     dask_workers = with_dask("parallel: dask")
     return dask_workers.each if parallel == "dask" else partial(dask_workers.each, cluster=parallel)
 
@@ -126,7 +129,9 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
     except (OSError, *catch) as error:
         if _is_full_disk(error) and not isinstance(error, InputError):
             raise full_disk(getattr(error, "filename", None) or "") from error
-        if _is_full_disk(error) or not isinstance(error, catch):
+        if type(error).__name__ == "OutOfMemoryError":  # of PyTorch, which need not be there
+            raise full_gpu(str(error)) from error
+        if _is_full_disk(error) or _is_full_gpu(error) or not isinstance(error, catch):
             raise
         return Outcome(None, None, _explained(error), time.perf_counter() - start)
 
@@ -144,6 +149,10 @@ def _explained(error: Exception) -> InputError:
         )
     error.traceback = story
     return error
+
+
+def _is_full_gpu(error: BaseException) -> bool:
+    return isinstance(error, InputError) and error.cause == "gpu"
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

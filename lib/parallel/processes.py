@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, Pipe, wait
@@ -45,10 +45,16 @@ class _Worker:
 
     process: subprocess.Popen
     pipe: Connection
+    environment: Mapping[str, str]
     index: int = -1
 
 
-def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, object]]:
+def each(
+    function: Callable,
+    items: list,
+    workers: int,
+    environments: Sequence[Mapping[str, str]] = (),
+) -> Iterator[tuple[int, object]]:
     """Yield ``(index, function(items[index]))`` as they come.
 
     Arguments
@@ -56,6 +62,7 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
     function : importable function of one item (or a `functools.partial` of one); items and values
         are pickled.
     workers : processes; more than there are items are not started. 1 works in this process.
+    environments : one for each worker, that which replaces a dead one has the dead one's.
 
     Each worker has one item at a time. When one dies (no memory), `Death` stands in the place of
     that item's value and a new one goes on. An error of the function ends all and is raised; so
@@ -68,10 +75,11 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
         return
     must_be_importable(function)
     waiting, busy, started = deque(range(len(items))), [], []
+    free = deque(environments or [{}] * workers)
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:
-                busy.append(_start(max(1, available_processors() // workers)))
+                busy.append(_start(max(1, available_processors() // workers), free.popleft()))
                 started.append(busy[-1])
                 _hand_out(busy[-1], function, items, waiting)
             ready = wait([worker.pipe for worker in busy])
@@ -79,6 +87,7 @@ def each(function: Callable, items: list, workers: int) -> Iterator[tuple[int, o
                 index, value = worker.index, _receive(worker)
                 if isinstance(value, Death) or not waiting:
                     busy.remove(worker)
+                    free.append(worker.environment)
                 else:
                     _hand_out(worker, function, items, waiting)
                 yield index, value
@@ -110,10 +119,11 @@ def must_be_importable(function: Callable) -> None:
 
 
 # ---- the parent's side
-def _start(threads: int) -> _Worker:
+def _start(threads: int, own: Mapping[str, str]) -> _Worker:
     here, there = Pipe()
     environment = {
         **parallel_threads.environment(threads),
+        **own,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     command = [sys.executable, "-c", f"from {__name__} import serve; serve()", str(there.fileno())]
@@ -127,7 +137,7 @@ def _start(threads: int) -> _Worker:
             env=environment,
             stdin=subprocess.DEVNULL,
         )
-    return _Worker(process, here)
+    return _Worker(process, here, own)
 
 
 def _hand_out(worker: _Worker, function: Callable, items: list, waiting: deque) -> None:

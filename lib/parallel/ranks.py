@@ -50,6 +50,11 @@ class Ranks:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def here(self) -> int:
+        """How many of them share this machine."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", self.size)) if self.size > 1 else 1
+
     def device(self, device: torch.device) -> torch.device:
         """Of several GPUs of this machine the one of this process."""
         if self.size == 1 or device.type != "cuda":

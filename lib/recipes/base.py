@@ -67,12 +67,20 @@ class Recipe:
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
+    # What an instance has opened beside `_opened`; another process opens it for itself.
+    OPENED: tuple[str, ...] = ("_recent", "_sound", "_face_network")
+
     decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
     def __init__(self, params, store: Store):
         self.params, self.store = params, store
         self.statistics: dict = {}
         self._opened: dict = {}
+
+    def __getstate__(self) -> dict:
+        """For a process that prepares batches: it opens arrays, sound and networks for itself."""
+        kept = {name: value for name, value in vars(self).items() if name not in self.OPENED}
+        return {**kept, "_opened": {}}
 
     # ---- which data
 
@@ -349,6 +357,13 @@ class Recipe:
         resumed).
         """
 
+    def prepare(self, trials: pd.DataFrame, progress: Callable) -> None:
+        """Called before every epoch, in the training's own process: make what examples need beside
+        the arrays of 02 to 04, such as features of layers that are still frozen after a release.
+
+        ``progress(done, total)`` tells how far it is.
+        """
+
     def pieces(
         self, batch: Mapping[str, torch.Tensor]
     ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
@@ -514,3 +529,15 @@ class Recipe:
             raise InputError(
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
             )
+
+
+def parts(
+    batch: Mapping[str, torch.Tensor], count: int
+) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
+    """A batch in `count` parts, each with its share of the items; see `Recipe.pieces`."""
+    size = len(next(iter(batch.values())))
+    found = []
+    for rows in torch.arange(size).chunk(count):
+        part = {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()}
+        found.append((len(rows) / size, part))
+    return found

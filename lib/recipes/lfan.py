@@ -4,16 +4,17 @@ window of 300.
 
 from __future__ import annotations
 
+import shutil
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from .. import arrays, models
+from .. import arrays, models, store
 from .. import trials as trial_table
 from ..features import face_maps, statistics
 from ..features import windows as features_windows
-from ..files import ROOT, weights_file
+from ..files import ROOT, existing, weights_file
 from ..models.affect import lfan
 from ..models.affect.sequence import SOUNDS
 from ..models.blocks.ir50 import CHANNELS, IR50, RELEASE_ORDER
@@ -37,6 +38,10 @@ class Recipe(base.Recipe):
     One window = 300 frames, 200 apart, the last one aligned with the trial's end. Unlabelled frames
     stay in the time line and are masked. In evaluation the causal network sees all the past of each
     frame, as in one pass.
+
+    With `cache` what the frozen part makes of each frame is computed once, and a released group
+    asks for the maps before it. "auto" does so where the disk holds all of them and nothing is
+    lost by it: without augmentation, or with several `variants` of the crop to draw from.
 
     Published rules (specification §1–§3): labelled frames are joined, gaps vanish; a scalar mean
     and deviation for each of train, val and test; overlapping windows are averaged; Adam; early
@@ -62,7 +67,7 @@ class Recipe(base.Recipe):
         )
         vggish_width: float = 1.0  # of random ones; from 0.01 to 1.0
         augment: bool = True  # in training: another crop and a mirror for each window
-        cache: bool = True  # compute the frozen part of the face network once (corrected rules)
+        cache: str = "auto"  # frozen part of the face network once; one of auto, always, never
         variants: int = 1  # crops that are cached, 1 for the centre; from 1 to 64
         releases: int = (
             3  # groups that may be let go: output layer, stage 4, end of stage 3; from 0 to 3
@@ -96,6 +101,8 @@ class Recipe(base.Recipe):
         return "lfan_visual" if not self.uses_audio else self.params.options["network"]
 
     def arrays(self):
+        if not self.statistics:
+            self._require_augmentation()
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
             wanted += [request("face_valid"), request("face", size=self.params.face_size)]
@@ -141,9 +148,65 @@ class Recipe(base.Recipe):
         """
         return (
             self.uses_video
-            and self.params.options["cache"]
             and not self.published
             and (not self.statistics or self._file.is_file() or "fitted" in vars(self))
+            and self._asks_for_maps
+        )
+
+    @cached_property
+    def _asks_for_maps(self):
+        """What `cache` means here; decided once, as the disk fills up while maps are made."""
+        # Earlier checkpoints have true and false.
+        asked = {True: "always", False: "never"}.get(self._cache, self._cache)
+        if asked != "auto":
+            return asked == "always"
+        if self.params.options["augment"] and self._variants == 1:
+            return False
+        return self.store is None or self._maps_begun() or self._disk_holds_maps()
+
+    @property
+    def _cache(self):
+        return self.params.options["cache"]
+
+    def _maps_begun(self):
+        trials = list(self._trials.values())
+        return any(arrays.locate(trial, self._map(0), self.store).exists for trial in trials[:1])
+
+    def _disk_holds_maps(self):
+        known = [trial["n_frames"] for trial in self._trials.values() if trial["n_frames"] > 0]
+        needed = sum(known) * sum(self._map_bytes().values())
+        return shutil.disk_usage(existing(self.store.folder)).free > needed
+
+    def _map_bytes(self):
+        """Array -> bytes a frame: the maps of the first epoch, and at most of later releases.
+
+        A stage that training made is removed when the next one is whole, so two of them lie side
+        by side for a while. The first one stays: 02 made it, and other runs begin with it.
+        """
+        shapes, first = self._face_network.shapes, self._first_cut
+        sizes = [2 * int(np.prod(shapes[cut])) * self._variants for cut in self._later_cuts(first)]
+        both = max((sum(sizes[k : k + 2]) for k in range(len(sizes))), default=0)
+        kept = {"face_map": 2 * int(np.prod(shapes[first])) * self._variants}
+        return kept | ({"face_map of later releases": both} if both else {})
+
+    @property
+    def _first_cut(self):
+        options = self.params.options
+        return _cut_of(int(0 in options["milestones"] and options["releases"] > 0))
+
+    def _later_cuts(self, first):
+        begun = RELEASE_ORDER.index(first) + 1 if first in RELEASE_ORDER else 0
+        return [_cut_of(number) for number in range(begun + 1, self.params.options["releases"] + 1)]
+
+    def _require_augmentation(self):
+        always = self._cache in ("always", True)
+        self.require(
+            not (always and self.params.options["augment"] and self._variants == 1)
+            or self.published
+            or not self.uses_video,
+            "cache: always with augment: true and variants: 1: every window would see the centre",
+            "several cached crops to draw from, or no augmentation",
+            "set variants (8, say), augment: false, or cache: auto",
         )
 
     @property
@@ -155,55 +218,72 @@ class Recipe(base.Recipe):
         """Where the network goes on: before the last group that was let go, or behind all of it."""
         released = self.statistics.get("released")
         if released is None:  # before training: what its first epoch will need
-            released = int(
-                0 in self.params.options["milestones"] and self.params.options["releases"] > 0
-            )
-        return RELEASE_ORDER[released - 1] if released else "embedding"
+            return self._first_cut
+        return _cut_of(released)
 
     def _map(self, number):
+        return self._map_at(self._cut, number)
+
+    def _map_at(self, cut, number):
         return request(
             "face_map",
             {"weights": self._file},
             size=self.params.face_size,
-            cut=self._cut,
+            cut=cut,
             crop=self._crop,
             variant=number,
         )
 
-    def _read_map(self, trial, number):
-        """(T, …) float16; after a release it is made here, once: the cache moves down by itself."""
+    def prepare(self, trials, progress):
+        """After a release: the maps that the next epochs read, in this process and once."""
+        ready = vars(self).setdefault("ready", {self._first_cut})
+        if not self._cached or self._cut in ready:
+            return
+        wanted = [self._map(number) for number in range(self._variants)]
+        for count, name in enumerate(trials["trial"], 1):
+            for item in wanted:
+                arrays.make(self.trial(name), item, self.store, str(self.params.device))
+            progress(count, len(trials))
+        ready.add(self._cut)
+        self._remove_maps(_cut_of(self.statistics["released"] - 1))
+
+    def _remove_maps(self, cut):
+        """Remove the maps of the stage before; those of the first one stay, see `_map_bytes`."""
+        if cut == self._first_cut or self.statistics["released"] == 0:
+            return
+        old = [self._map_at(cut, number) for number in range(self._variants)]
+        for trial in self._trials.values():
+            found = [arrays.locate(trial, item, self.store) for item in old]
+            store.remove([each.path for each in found if each.exists])
+        self._opened = {key: value for key, value in self._opened.items() if key[2] not in old}
+
+    def _read_map(self, trial, number, makes):
+        """(T, …) float16. `makes`: in prediction, what is not there is made; a training has it."""
         wanted = self._map(number)
-        if ("read", trial, wanted) not in self._opened and not arrays.locate(
-            self.trial(trial), wanted, self.store
-        ).exists:
+        if makes and ("read", trial, wanted) not in self._opened:
             arrays.make(self.trial(trial), wanted, self.store, str(self.params.device))
         found = self.read(trial, wanted)
         return found.reshape(len(found), *self.facts(trial, wanted)["map"])
 
     def bytes_a_frame(self):
-        """Array -> bytes a frame on disk of what 02 computes: 18 GB of faces and 68 GB a cached
-        crop for Aff-Wild2.
+        """Array -> bytes a frame on disk; for Aff-Wild2 18 GB of faces, and of one cached crop 68
+        GB from 02 and up to 272 GB while a training releases layers.
         """
         if not self.uses_video:
             return {}
-        found = {"face": 3 * self.params.face_size**2}
-        if self._cached:
-            shape = lfan.load(self._file, self._crop)[0].shapes[self._cut]
-            found["face_map"] = 2 * int(np.prod(shape)) * self._variants
-        return found
+        return {"face": 3 * self.params.face_size**2} | (self._map_bytes() if self._cached else {})
 
     # ---- what it will cost
 
     def sketch_of_features(self):
         if not self._cached:
             return None
-        frozen = _Frozen(self._face_network, self._cut)
-        shape, crop = frozen.face.shapes[self._cut], self._crop
+        frozen, crop = _Frozen(self._face_network, self._cut), self._crop
         return base.Sketch(
             frozen,
             {"frame": (3, crop, crop)},
             frames=1 / self._variants,
-            kept=2 * int(np.prod(shape)) * self._variants,
+            kept=sum(self._map_bytes().values()),
         )
 
     def sketch(self):
@@ -285,6 +365,7 @@ class Recipe(base.Recipe):
         return self.window_table(pieces)
 
     def fit(self, windows):
+        self._require_augmentation()
         self.fitted = True
         trials = [
             trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])
@@ -320,7 +401,7 @@ class Recipe(base.Recipe):
             moved = generator if options["augment"] else None
             if self._cached:
                 number = 0 if moved is None else int(moved.integers(self._variants))
-                item["frame_map"] = self._read_map(trial, number)[frames]
+                item["frame_map"] = self._read_map(trial, number, generator is None)[frames]
             else:
                 faces = self.faces(trial, self.params.face_size).read(frames)
                 item["frame"] = face_maps.cut(
@@ -348,15 +429,7 @@ class Recipe(base.Recipe):
         }
 
     def pieces(self, batch):
-        size = len(batch["valid"])
-        parts = torch.arange(size).chunk(self.params.options["accumulate"])
-        return [
-            (
-                len(rows) / size,
-                {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()},
-            )
-            for rows in parts
-        ]
+        return base.parts(batch, self.params.options["accumulate"])
 
     # ---- network and loss
 
@@ -467,6 +540,11 @@ class _Frozen(torch.nn.Module):
 
     def forward(self, batch):
         return {"frame_map": self.face(batch["frame"], stop=self.cut)}
+
+
+def _cut_of(released: int) -> str:
+    """Where a network goes on after so many releases."""
+    return RELEASE_ORDER[released - 1] if released else "embedding"
 
 
 def _width(face: IR50) -> float:

@@ -53,6 +53,8 @@ class Recipe(base.Recipe):
         start_from: str = (
             ""  # run or weights file whose network the training starts from, empty for `initial`
         )
+        accumulate: int = 1  # parts of a batch, each with a loss (a CCC) of its own; from 1 to 256
+        recompute: bool = False  # keep less in memory and compute twice, to the same numbers
         initial: str = "random"  # weights to begin with (torchvision's); one of random, pretrained
 
     @property
@@ -244,7 +246,7 @@ class Recipe(base.Recipe):
     def model(self):
         p = self.params
         options = p.options
-        return models.create(
+        network = models.create(
             "tsav",
             self.published,
             width=p.width,
@@ -256,6 +258,11 @@ class Recipe(base.Recipe):
             expressions=options["expressions"],
             action_units=options["action_units"],
         )
+        network.video_model["r2plus1d"].recompute = options["recompute"]
+        return network
+
+    def pieces(self, batch):
+        return base.parts(batch, self.params.options["accumulate"])
 
     def loss(self, outputs, batch):
         parts = {}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,14 +20,15 @@ import pandas as pd
 import torch
 
 from .. import code_digest, grammar
-from ..errors import InputError, explain_full_disk
+from ..errors import InputError, explain_full_disk, full_gpu
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
 from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
+from ..parallel.progress import Progress
 from ..trials import select
-from . import release
+from . import loader, release
 from .duration import Duration
 
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = (
@@ -56,47 +58,6 @@ class State:
     history: list = field(default_factory=list)
 
 
-class Batches(torch.utils.data.Dataset):
-    """The batches of an epoch by number: made in this process or in a loader's workers, always the
-    same.
-    """
-
-    def __init__(self, recipe, windows: pd.DataFrame, rows: list[np.ndarray], epoch: int | None):
-        self.recipe, self.rows, self.epoch = recipe, rows, epoch
-        self.windows = list(windows.itertuples(index=False))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        examples = [
-            self.recipe.example(self.windows[row], self._generator(int(row)))
-            for row in self.rows[number]
-        ]
-        return self.recipe.collate(examples, self._generator(number, 1))
-
-    def _generator(self, *numbers: int) -> np.random.Generator | None:
-        return (
-            None
-            if self.epoch is None
-            else np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
-        )
-
-
-def loader(batches: Batches, start: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches from number `start` on, prepared by `workers` processes (0 = here)."""
-    order = range(start, len(batches))
-    return iter(
-        torch.utils.data.DataLoader(
-            batches,
-            batch_size=None,
-            sampler=order,
-            num_workers=workers,
-            pin_memory=torch.cuda.is_available(),
-        )
-    )
-
-
 class Trainer:
     """Trains one recipe on the train trials of a table and validates on its val trials.
 
@@ -124,6 +85,12 @@ class Trainer:
         self.device = self.ranks.device(device.pick(self.params.device))
         trials = recipe.split(trials)
         self.notes = _apart(recipe, trials)
+        self.grad_clip = 0.0 if recipe.published else self.params.grad_clip
+        if self.params.grad_clip and not self.grad_clip:
+            self.notes.append(
+                f"grad_clip {self.params.grad_clip:g} is not used: under published rules gradients "
+                "are not clipped"
+            )
         self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
         self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
         if self.train_trials.empty:
@@ -177,7 +144,8 @@ class Trainer:
         """
         self.resume()
         self.duration = Duration(self.params)
-        with Interrupts() as interrupts, self.ranks.joined(self.device):
+        self.loader = self._new_loader()
+        with Interrupts() as interrupts, self.ranks.joined(self.device), closing(self.loader):
             while (
                 self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on()
             ):
@@ -189,6 +157,10 @@ class Trainer:
                         "start again to go on from there"
                     )
         return pd.DataFrame(self.state.history)
+
+    def _new_loader(self) -> loader.Loader:
+        count = loader.workers(self.params.workers, self.device, self.ranks.here)
+        return loader.Loader(self.recipe, count, pinned=self.device.type == "cuda")
 
     def resume(self) -> None:
         """Take up the folder's last checkpoint, if there is one. Raises InputError when it is of
@@ -263,6 +235,7 @@ class Trainer:
 
     def _train_epoch(self, interrupts: Interrupts) -> None:
         state, epoch = self.state, self.state.epoch
+        self.ranks.from_first(self._prepare)
         windows = self.recipe.windows(self.train_trials, epoch)
         if windows.empty:
             raise InputError(
@@ -270,12 +243,16 @@ class Trainer:
                 where=self.recipe.store.folder,
                 todo="look at the report of 04_preprocess_labels",
             )
-        batches = Batches(self.recipe, windows, self.recipe.batches(windows, epoch), epoch)
-        workers = self.params.workers if self.device.type == "cuda" else 0
+        rows = self.recipe.batches(windows, epoch)
+        batches = loader.Batches(self.recipe, windows, rows, epoch)
         started = time.perf_counter()
         self.model.train()
-        for batch in loader(batches, state.batch, workers):
-            self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
+        for batch in self.loader.batches(batches, state.batch):
+            progress = (epoch + state.batch / len(batches)) / self.params.epochs
+            try:
+                self._step(batch, progress)
+            except torch.OutOfMemoryError as error:
+                raise self._too_large(error) from error
             state.batch += 1
             self._refuse_too_long(len(batches))
             for report in self.on_step if self.ranks.is_first else ():
@@ -298,6 +275,19 @@ class Trainer:
         too_long = self.duration.step(n_batches - self.state.batch, later)
         if self.ranks.any(too_long, self.device):
             raise self.duration.refusal()
+
+    def _too_large(self, error: torch.OutOfMemoryError) -> InputError:
+        told = full_gpu(str(error))
+        told.where = f"a batch of {self.params.batch_size}, {self.folder}"
+        told.todo = (
+            "compute a batch in parts (option accumulate), keep less of it (option recompute of "
+            "tsav), or lower batch_size; docs/gpu.md says what fits; the last checkpoint is whole"
+        )
+        return told
+
+    def _prepare(self) -> None:
+        trials = pd.concat([self.train_trials, self.val_trials], ignore_index=True)
+        self.recipe.prepare(trials, Progress(f"prepared for epoch {self.state.epoch + 1}"))
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
         rate = (
@@ -324,8 +314,8 @@ class Trainer:
                 parts[name] = parts.get(name, 0.0) + share * value
         self.ranks.add_gradients(self.model)
         self.scaler.unscale_(self.optimizer)
-        if self.params.grad_clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        if self.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         for name, value in parts.items():

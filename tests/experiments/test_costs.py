@@ -274,9 +274,9 @@ LFAN = {
 @pytest.mark.parametrize(
     ("options", "cached", "numbers"),
     [
-        ({}, (64, 5, 5), 64 * 25),
-        ({"variants": 3}, (64, 5, 5), 3 * 64 * 25),
-        ({"releases": 0}, (64,), 64),
+        ({"augment": False, "releases": 1}, (64, 5, 5), 64 * 25),
+        ({"variants": 3, "releases": 1}, (64, 5, 5), 3 * 64 * 25),
+        ({"augment": False, "releases": 0}, (64,), 64),
     ],
 )
 def test_leader_and_followers_take_windows_of_what_was_cached_of_the_frozen_faces(
@@ -294,7 +294,7 @@ def test_leader_and_followers_take_windows_of_what_was_cached_of_the_frozen_face
 
 
 def test_without_a_cache_the_windows_hold_faces(measured_networks):
-    found = costs.measure_networks(TABLE, {**LFAN, "options": {"cache": False}}, 1.0)
+    found = costs.measure_networks(TABLE, {**LFAN, "options": {"cache": "never"}}, 1.0)
     assert [sketch.shapes["frame"] for sketch in measured_networks] == [(300, 3, 40, 40)]
     assert found["step"].str[:2].tolist() == ["05", "06"]
 
@@ -309,7 +309,7 @@ def test_without_a_cache_the_windows_hold_faces(measured_networks):
         {
             "recipe": "lfan",
             "backbone_run": "x",
-            "options": {"window": 8, "crop": 16, "cache": False, "network": "can"},
+            "options": {"window": 8, "crop": 16, "cache": "never", "network": "can"},
         },
         {"recipe": "lfan", "modality": "audio", "options": {"window": 8, "crop": 16}},
         {"recipe": "lfan_backbone", "modality": "video", "options": {"crop": 16}},

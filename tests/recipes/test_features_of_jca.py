@@ -1,5 +1,8 @@
 """What may be wrong with cached features and trials, and copies with other colours."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +13,10 @@ from lib.errors import InputError
 from lib.evaluation import prediction, scores
 from lib.experiments import costs
 from lib.features import backbone
-from lib.models import forward
+from lib.models import forward, memory
 from lib.store import request
 from lib.training import trainer
-from tests import tiny_set
+from tests import fake_cuda, tiny_set
 from tests.tiny_set import FACE, FEATURES, one_thread  # noqa: F401
 
 
@@ -75,7 +78,7 @@ def test_a_copy_is_an_array_of_its_own_made_from_pictures_of_another_light(tiny)
 def test_jitter_is_one_draw_a_clip_within_bounds_and_black_stays_black():
     pictures = torch.full((50, 8, 4, 4, 3), 100, dtype=torch.uint8)
     pictures[:, 0] = 0
-    found = backbone.jittered(pictures, np.random.default_rng(0)).float()
+    found = backbone.jittered(pictures, backbone.draws(0, 50)).float()
     assert not found[:, 0].any()
     assert (found[:, 1] == found[:, 7]).all()
     assert 80 <= found[:, 1:].min() < 90, "one grey: contrast has no part, brightness ± 20 %"
@@ -85,7 +88,7 @@ def test_jitter_is_one_draw_a_clip_within_bounds_and_black_stays_black():
 def test_contrast_keeps_a_pictures_mean():
     pictures = torch.full((50, 8, 4, 4, 3), 100, dtype=torch.uint8)
     pictures[:, :, :2] = 140
-    found = backbone.jittered(pictures, np.random.default_rng(0)).float()
+    found = backbone.jittered(pictures, backbone.draws(0, 50)).float()
     spread = (found[:, 0, 0, 0, 0] - found[:, 0, 3, 0, 0]) / found[:, 0].mean((1, 2, 3))
     assert spread.min() < 0.30 < 0.36 < spread.max(), "40 of 120 would be a third without it"
 
@@ -136,7 +139,7 @@ def test_features_of_a_trial_that_was_interrupted_are_made_again_and_the_others_
     first = arrays.locate(rows[0], wanted[0], place).path
     content = first.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(backbone, "_chunks", stopped)
+        patch.setattr(memory, "pieces", stopped)
         with pytest.raises(KeyboardInterrupt):
             arrays.make_all(rows[1], wanted, place)
     with pytest.raises(InputError, match="is not there"):
@@ -147,9 +150,30 @@ def test_features_of_a_trial_that_was_interrupted_are_made_again_and_the_others_
     assert np.isfinite(arrays.read(rows[1], wanted[0], place)).all()
 
 
-def stopped(n_frames, place):
-    yield slice(0, 2)
+def stopped(compute, count, size):
+    yield slice(0, 2), compute(0, 2)
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_gpu_makes_the_features_of_a_cpu_whatever_fits_into_its_memory(tiny, copies):
+    """Draws of a jittered copy went with the batches: with another size they were others."""
+    network(tiny, "teacher", 1)
+    row = tiny_set.table(tiny).iloc[4].to_dict()
+    method, found = tiny_set.create("jca", tiny, options={"copies": copies}), []
+    wanted = [method._jittered(copies), method._audio]
+    stores = [replace(tiny_set.store(tiny), processed_root=tiny / name) for name in ("a", "b")]
+    for place in stores:
+        shutil.copytree(tiny / "processed", place.processed_root)
+    with fake_cuda.without_onednn():
+        arrays.make_all(row, wanted, stores[0])
+    with fake_cuda.on(limit=200_000) as counts:
+        arrays.make_all(row, wanted, stores[1], "cuda")
+        assert counts["fetched"] > 2, "in pieces"
+    for item in wanted:
+        found = [np.asarray(arrays.read(row, item, place), np.float32) for place in stores]
+        np.testing.assert_allclose(*found, atol=1e-3)
+        assert np.abs(found[0]).max() > 0.1
 
 
 # ---- bad input

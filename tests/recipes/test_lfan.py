@@ -2,9 +2,11 @@
 published rules.
 """
 
+import json
 import shutil
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from lib.evaluation import checkpoint
 from lib.features import face_maps, statistics
 from lib.models import checkpoints, forward
 from lib.models.affect import lfan
+from lib.models.blocks.ir50 import IR50
 from lib.store import listing, request
 from lib.training import trainer as training_trainer
 from tests import tiny_set
@@ -69,7 +72,7 @@ def prepared(method):
 
 
 def test_the_cache_gives_what_the_face_network_gives_and_moves_down_with_each_release(sample):
-    cached, plain = sample(cache=True, augment=False), sample(cache=False, augment=False)
+    cached, plain = sample(cache="always", augment=False), sample(cache="never", augment=False)
     names = prepared(cached)
     assert {item.parameters["cut"] for item in cached.arrays() if item.name == "face_map"} == {
         "output_layer"
@@ -97,7 +100,7 @@ def test_the_cache_gives_what_the_face_network_gives_and_moves_down_with_each_re
 
 
 def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(sample):
-    method = sample(variants=3)
+    method = sample(variants=3, cache="always")
     names = prepared(method)
     assert [item.parameters["variant"] for item in method.arrays() if item.name == "face_map"] == [
         0,
@@ -105,6 +108,7 @@ def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(s
         2,
     ]
     method.statistics = method.fit(method.windows(pd.DataFrame({"trial": names}), 0))
+    method.statistics["released"] = 1  # as the first epoch has it
     window = next(method.windows(pd.DataFrame({"trial": names[:1]}), 0).itertuples(index=False))
     centre = method.example(window)["frame_map"]
     drawn = [method.example(window, np.random.default_rng(seed))["frame_map"] for seed in range(30)]
@@ -114,16 +118,67 @@ def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(s
 
 def test_what_packed_faces_and_cached_maps_will_take_is_told_beforehand(sample):
     face, cached = 3 * 32 * 32, 2 * 32 * 3 * 3  # a byte a colour; float16 before the output layer
-    assert sample(variants=3).bytes_a_frame() == {"face": face, "face_map": 3 * cached}
-    assert sample(cache=False).bytes_a_frame() == {"face": face}
+    later = 2 * 16 * 6 * 6  # before stage 4, and as much before the end of stage 3
+    told = {"face": face, "face_map": 3 * cached, "face_map of later releases": 3 * 2 * later}
+    assert sample(variants=3).bytes_a_frame() == told
+    assert sample(variants=3, releases=1).bytes_a_frame() == {"face": face, "face_map": 3 * cached}
+    assert sample(cache="never", variants=3).bytes_a_frame() == {"face": face}
     sketch = sample(variants=3).sketch_of_features()
-    assert (sketch.kept, sketch.frames) == (3 * cached, 1 / 3)
+    assert (sketch.kept, sketch.frames) == (3 * cached + 3 * 2 * later, 1 / 3)
+
+
+def test_for_all_of_affwild2_the_cache_takes_340_gb_and_not_68(sample):
+    method = sample(variants=2)
+    method._face_network = IR50(1.0, 40)
+    sizes = [2_660_000 * size / 2 / 1e9 for size in method._map_bytes().values()]
+    assert sizes == pytest.approx([68, 272], abs=1)
+
+
+def test_auto_caches_where_nothing_is_lost_and_the_disk_holds_all_of_it(sample, monkeypatch):
+    free = SimpleNamespace(free=10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free)
+    assert not sample()._cached, "with augmentation each window has a crop of its own"
+    assert sample(variants=3)._cached
+    assert sample(augment=False)._cached
+    free.free = 1000
+    method = sample(augment=False)
+    assert not method._cached
+    begun = sample(augment=False, cache="always")
+    prepared(begun)
+    assert sample(augment=False)._cached, "what was begun goes on, though the disk is fuller now"
+    assert not method._cached, "within a run it is decided once"
+
+
+def test_a_cache_that_would_undo_the_augmentation_is_refused(sample):
+    with pytest.raises(InputError, match="every window would see the centre") as told:
+        sample(cache="always").arrays()
+    assert "variants" in str(told.value)
+
+
+def test_maps_of_a_release_are_made_before_the_epoch_and_the_stage_before_goes(sample):
+    method = sample(cache="always", variants=2, releases=3, milestones=[0, 1, 2])
+    names = prepared(method)
+    table = pd.DataFrame({"trial": names})
+    method.statistics = method.fit(method.windows(table, 0))
+    model, told = method.model(), []
+    window = next(method.windows(table, 0).itertuples(index=False))
+    for released in (1, 2, 3):
+        method.release(model, released)
+        if released > 1:
+            with pytest.raises(InputError, match=r"face_map.* is not there"):
+                method.example(window, np.random.default_rng(0))
+        method.prepare(table, lambda done, total: told.append((done, total)))
+        assert "frame_map" in method.example(window, np.random.default_rng(0))
+        method.prepare(table, lambda done, total: told.append("again"))
+    assert told == [(count, 3) for _ in range(2) for count in (1, 2, 3)]
+    rows = [json.loads(row["parameters"]) for row in listing(method.store.processed_root)]
+    assert {row["cut"] for row in rows if "cut" in row} == {"output_layer", "stage3_end"}
 
 
 def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_no_videos(
     sample, tmp_path
 ):
-    here = sample(cache=True, augment=False, releases=2, milestones=[0, 1])
+    here = sample(cache="always", augment=False, releases=2, milestones=[0, 1])
     names, server = prepared(here), tmp_path / "server"
     for name in ("processed", "runs"):
         shutil.copytree(tmp_path / name, server / name)
@@ -309,7 +364,10 @@ def test_the_face_network_begins_with_its_runs_weights_and_a_trained_one_needs_t
     elsewhere = recipes.create(
         "lfan",
         tiny_set.parameters(
-            "lfan", tiny, runs_root=str(tmp_path / "nowhere"), options={"cache": True}
+            "lfan",
+            tiny,
+            runs_root=str(tmp_path / "nowhere"),
+            options={"cache": "always", "augment": False},
         ),
         method.store,
     )

@@ -321,15 +321,6 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another(tiny, tmp
     assert not equal(ends[0], ends[2])
 
 
-def test_batches_are_the_same_from_one_process_or_from_workers(tiny):
-    method = tiny_set.create("tsav", tiny)
-    windows = method.windows(tiny_set.table(tiny).query("split == 'train'"), 0)
-    batches = training_trainer.Batches(method, windows, method.batches(windows, 0), 0)
-    here, there = (list(training_trainer.loader(batches, 1, workers)) for workers in (0, 1))
-    assert len(here) == len(batches) - 1
-    assert all(map(equal, here, there))
-
-
 def test_dropout_does_not_depend_on_what_was_drawn_before(tiny, tmp_path):
     ends = []
     for number in range(2):
@@ -644,6 +635,15 @@ def test_the_gradient_is_clipped(tiny, tmp_path):
     one.optimizer.step = watched
     one.fit()
     assert 0 < max(norms) <= 0.001 * 1.01
+
+
+def test_under_published_rules_no_gradient_is_clipped_and_it_is_said(tiny, tmp_path):
+    """The authors' trainings of JCA and LFAN clip none (their specifications, §2.8 and §3.7)."""
+    clipped = trainer(tiny, tmp_path, "lfan_backbone")
+    assert (clipped.grad_clip, clipped.notes) == (1.0, [])
+    free = trainer(tiny, tmp_path, "lfan_backbone", rules="published")
+    assert free.grad_clip == 0
+    assert "grad_clip 1 is not used" in free.notes[0]
 
 
 # ---- prediction

@@ -1,11 +1,13 @@
-"""Bidirectional LSTM with a learned initial state and a shortcut (specification 2.7 A 4)."""
+"""Recurrent layers at their own precision, over valid steps only; a bidirectional LSTM with a
+learned initial state and a shortcut (specification 2.7 A 4).
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 class ResidualLSTM(nn.Module):
@@ -36,8 +38,27 @@ class ResidualLSTM(nn.Module):
         """
         start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
         state = start.chunk(2)  # h0, c0: (2·layers, B, hidden)
-        output = self.rnn(x, state)[0] if valid is None else over_valid(self.rnn, x, valid, state)
+        output = (
+            recurrent(self.rnn, x, state)
+            if valid is None
+            else over_valid(self.rnn, x, valid, state)
+        )
         return functional.normalize(self.linear(torch.cat([x, output], dim=-1)), dim=-1)
+
+
+def recurrent(
+    rnn: nn.Module, x: Tensor | PackedSequence, state: tuple[Tensor, Tensor] | None = None
+) -> Tensor | PackedSequence:
+    """Output of a recurrent layer in the precision of its weights, outside autocast.
+
+    Under autocast cuDNN works in float16 whatever autocast's dtype is, which overflows, and which
+    does not meet bfloat16 in one operation. x (B, L, k) or packed; `state` is the initial one, None
+    for zeros. Every recurrent layer of the networks here is run by this function.
+    """
+    weight = next(rnn.parameters())
+    with torch.autocast(weight.device.type, enabled=False):
+        start = None if state is None else tuple(part.to(weight.dtype) for part in state)
+        return rnn(x.to(weight.dtype), start)[0]
 
 
 def over_valid(
@@ -52,7 +73,6 @@ def over_valid(
     packed = pack_padded_sequence(
         x.gather(1, order.expand_as(x)), length.cpu(), batch_first=True, enforce_sorted=False
     )
-    output = pad_packed_sequence(rnn(packed, state)[0], batch_first=True, total_length=x.shape[1])[
-        0
-    ]
+    found = recurrent(rnn, packed, state)
+    output, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
     return torch.zeros_like(output).scatter(1, order.expand_as(output), output)

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
 
+from .recompute import recomputed
+
 PLANES = 64  # channels of the first stage at width 1, doubled at each later stage
 STEM = 45  # channels between the spatial and the temporal convolution of the stem, at width 1
 
@@ -23,6 +25,7 @@ class R2Plus1D18(nn.Module):
 
     def __init__(self, channels: int = 3, planes: int = PLANES):
         super().__init__()
+        self.recompute = False  # in training, keep only what goes into each block
         stem = max(1, round(STEM * planes / PLANES))
         self.stem = nn.Sequential(
             nn.Conv3d(channels, stem, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
@@ -43,7 +46,12 @@ class R2Plus1D18(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16), each rounded up."""
         x = self.stem(clip)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        if not (self.recompute and self.training):
+            return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = recomputed(block, x)
+        return x
 
     def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
         """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b,

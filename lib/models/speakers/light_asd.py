@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model
+from ..blocks.recurrent import recurrent
 
 GREY_MEAN, GREY_SPREAD = 0.4161, 0.1688  # of faces, published with TalkNet
 ROWS_A_FRAME = 4  # rows of sound features that belong to one video frame
@@ -261,6 +262,6 @@ class _Fusion(nn.Module):
         self.gru_backward = nn.GRU(channels, channels, batch_first=True)
 
     def forward(self, x):
-        x = functional.gelu(self.gru_forward(x)[0])
-        x = functional.gelu(self.gru_backward(x.flip(1))[0])
+        x = functional.gelu(recurrent(self.gru_forward, x))
+        x = functional.gelu(recurrent(self.gru_backward, x.flip(1)))
         return x.flip(1)

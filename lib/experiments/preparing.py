@@ -1,0 +1,80 @@
+"""What notebooks 02 and 03 make for every trial: by all workers, and by one process a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from .. import arrays
+from ..parallel import gpus, mapping
+from ..parallel.progress import Progress
+from ..store import Request, Store
+from ..trials import name
+
+
+def make(
+    rows: list[dict],
+    requests: Iterable[Request],
+    place: Store,
+    p,
+    optional: Iterable[Request] = (),
+    pack: bool = True,
+) -> list[mapping.Outcome]:
+    """Make the arrays of all trials; see `arrays.make_all` and `mapping.map`.
+
+    On a GPU the workers first make what needs no network, and what the networks look at. Then one
+    process for each GPU makes the rest: copies of a network on one card would only take its memory.
+
+    rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
+    """
+    given = {"requests": requests, "place": place, "pack": pack, "optional": optional}
+    count = _gpus(p.device)
+    if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
+        work = partial(arrays.make_all, device=p.device, **given)
+        return _map(work, rows, p.workers, p.parallel, "trials")
+    work = partial(arrays.make_before_networks, **given)
+    before = _map(work, rows, p.workers, p.parallel, "trials")
+    left = [
+        index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
+    ]
+    work = partial(arrays.make_by_networks, device=p.device, **given)
+    seen = gpus.environments(count) if count > 1 else []
+    after = _map(work, [rows[index] for index in left], count, "processes", "networks", seen)
+    for index, outcome in zip(left, after, strict=True):
+        before[index] = _joined(before[index], outcome)
+    return before
+
+
+def _gpus(device: str) -> int:
+    """GPUs that `device` means; 0 for a CPU."""
+    if device == "cpu":
+        return 0
+    import torch  # large, and not needed for a CPU
+
+    from ..models import device as models_device
+
+    return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
+
+
+def _map(work, rows, workers, parallel, label, environments=()) -> list[mapping.Outcome]:
+    return mapping.map(
+        work,
+        rows,
+        workers,
+        Progress(label),
+        name=name,
+        parallel=parallel,
+        environments=environments,
+    )
+
+
+def _left(trial: dict, given: dict) -> bool:
+    wanted = [*given["requests"], *given["optional"]]
+    return any(arrays.needs_network(trial, item, given["place"]) for item in wanted)
+
+
+def _joined(first: mapping.Outcome, second: mapping.Outcome) -> mapping.Outcome:
+    seconds = first.seconds + second.seconds
+    value = [*first.value, *second.value] if second.ok else None
+    return replace(second, value=value, seconds=seconds)

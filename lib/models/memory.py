@@ -1,0 +1,52 @@
+"""How much is computed at once on a GPU: from its free memory, and less where that runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from ..errors import full_gpu
+
+SHARE = 0.7  # of the free memory: cuDNN's workspaces and the allocator's gaps need the rest
+
+
+def at_once(place: torch.device, most: int, bytes_each: int = 0, on_cpu: int = 0) -> int:
+    """Items that fit: on a GPU at most `most`, by what is free there; on a CPU `on_cpu`.
+
+    bytes_each : memory of the activations of one item, 0: not known, so `most` are tried.
+    on_cpu : 0 for `most`.
+    """
+    if place.type != "cuda":
+        return on_cpu or most
+    if not bytes_each:
+        return most
+    free, _ = torch.cuda.mem_get_info(place)
+    return max(1, min(most, int(SHARE * free) // bytes_each))
+
+
+def pieces(
+    compute: Callable[[int, int], object], count: int, size: int
+) -> Iterator[tuple[slice, object]]:
+    """Yield ``(slice, compute(start, stop))`` for `count` items, `size` at once.
+
+    Where the GPU's memory runs out the size is halved, and stays so. Raises the InputError
+    `lib.errors.full_gpu` when not even one item fits: no file is to blame for it.
+    """
+    start = 0
+    while start < count:
+        stop = min(start + size, count)
+        try:
+            found = compute(start, stop)
+        except torch.OutOfMemoryError as error:
+            size = _halved(stop - start, error)
+            continue
+        yield slice(start, stop), found
+        start = stop
+
+
+def _halved(size: int, error: torch.OutOfMemoryError) -> int:
+    torch.cuda.empty_cache()
+    if size <= 1:
+        raise full_gpu(str(error)) from error
+    return size // 2

@@ -1,0 +1,83 @@
+"""Every recipe and network in a tiny form, for tests on a pretended GPU: cases by name.
+
+A case is a function of changed parameters; it gives (recipe, trial table, store).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from lib import arrays, trials
+from tests import tiny_clips, tiny_set
+from tests.recipes import test_features, test_talknet
+
+LFAN_COURSE = {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}
+TALKNET_LIGHT = {"synchrony_loss": 0.3, "negatives": 0.3, "augment": "light"}
+RECURRENT = ("jca", "rjca", "dca", "jca_paper", "features_gru", "light_asd")
+
+
+def make(root: Path) -> Path:
+    """Write the sets that the cases learn from."""
+    tiny_set.make(root / "tiny")
+    speakers = root / "speakers"
+    tiny_clips.make(speakers / "clips", test_talknet.VIDEOS)
+    trials.write(test_talknet.table_of(25), test_talknet.store(speakers).trials_path)
+    return root
+
+
+def cases(root: Path) -> dict:
+    """name -> function of changed parameters."""
+    tiny, speakers = partial(_tiny, root / "tiny"), partial(_speakers, root / "speakers")
+    own = partial(_own, root / "tiny")
+    names = ("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper")
+    return {name: partial(tiny, name) for name in names} | {
+        "lfan": partial(tiny, "lfan", schedule="plateau", batch_size=2, options=LFAN_COURSE),
+        "lfan_accumulate": partial(tiny, "lfan", batch_size=4, options={"accumulate": 2}),
+        "lfan_v2": partial(tiny, "lfan", options={"network": "lfan_v2"}),
+        "can": partial(tiny, "lfan", options={"network": "can"}),
+        "features_gru": partial(own, "gru", ["mel_statistics", "pixels"]),
+        "features_transformer": partial(own, "transformer", ["pixels"]),
+        "features_convolution": partial(own, "temporal_convolution", ["loudness"]),
+        "features_jca": partial(own, "jca", ["mel_statistics", "pixels"]),
+        "talknet": partial(speakers, "talknet"),
+        "talknet_mrope": partial(speakers, "talknet_mrope", **TALKNET_LIGHT),
+        "light_asd": partial(speakers, "light_asd"),
+    }
+
+
+def _tiny(root, recipe, **changes):
+    method = tiny_set.create(recipe, root, **changes)
+    return method, tiny_set.table(root), method.store
+
+
+def _own(root, network, features, **changes):
+    options = {"network": network, **changes.pop("options", {})}
+    method = test_features.recipe(root, features, options=options, **changes)
+    table, lost = test_features.prepared(root, method)
+    assert not lost, lost
+    return method, table, method.store
+
+
+def _speakers(root, network, options=(), **changes):
+    fixed = {name: changes.pop(name) for name in TALKNET_LIGHT if name in changes}
+    method = test_talknet.create(root, {"network": network, **fixed, **dict(options)}, **changes)
+    return method, test_talknet.table(root), method.store
+
+
+def lfan_cached(root: Path, **changes):
+    """02 has made the maps of the first epoch; the release in the second one needs others."""
+    if not root.is_dir():
+        tiny_set.make(root)
+    options = {
+        "cache": "always",
+        "augment": False,
+        "milestones": [0, 1],
+        "releases": 2,
+        **changes.pop("options", {}),
+    }
+    changes = {"schedule": "plateau", "batch_size": 2, **changes}
+    method, table, store = _tiny(root, "lfan", options=options, **changes)
+    for trial in table.to_dict("records"):
+        arrays.make_all(trial, method.arrays(), store, "cpu")
+    return method, table, store

@@ -1,0 +1,106 @@
+"""Every recipe on a pretended GPU: two steps, stopped between them, taken up again, predicted."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from lib.evaluation import checkpoint
+from lib.training.trainer import Trainer
+from tests import fake_cuda, gpu_cases
+from tests.tiny_set import one_thread  # noqa: F401
+
+NEAR = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-2}
+# The first steps of Adam turn a rounding of a gradient near zero into a step: it must be small.
+SMALL_STEPS = {"epochs": 1, "lr": 1.0e-5, "val_every": 1000}
+NAMES = tuple(gpu_cases.cases(gpu_cases.Path()))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return gpu_cases.make(tmp_path_factory.mktemp("gpu"))
+
+
+@pytest.fixture(scope="module")
+def cpu(root, tmp_path_factory):
+    """Losses and predictions of a case on the CPU, computed when they are first asked for."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            folder = tmp_path_factory.mktemp(f"cpu_{name}")
+            method, table, store = gpu_cases.cases(root)[name](**SMALL_STEPS)
+            with fake_cuda.without_onednn():  # as the pretended GPU has it
+                history = two_steps(method, table, folder).fit()
+                known[name] = history["loss"].iloc[0], predicted(folder, method, table, store)[0]
+        return known[name]
+
+    return get
+
+
+def two_steps(method, table, folder):
+    """A trainer whose epochs end after two batches."""
+    trainer = Trainer(method, table, folder)
+    batches = method.batches
+    method.batches = lambda windows, epoch: batches(windows, epoch)[:2]
+    return trainer
+
+
+def predicted(folder, method, table, store):
+    trial = table[table["split"] == "val"]["trial"].iloc[0]
+    predictor = checkpoint.load(folder / "checkpoints" / "best.pt", method.params, store)
+    return predictor.predict(trial), predictor
+
+
+def stopped_and_resumed(case, folder, **changes):
+    """The loss of the first epoch, stopped after its first step; predictions; the trainer."""
+    method, table, store = case(**{**SMALL_STEPS, "device": "cuda", **changes})
+    first = two_steps(method, table, folder)
+    loss = method.loss
+    method.loss = lambda *given: [os.kill(os.getpid(), signal.SIGINT), loss(*given)][1]
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    method, table, store = case(**{**SMALL_STEPS, "device": "cuda", **changes})
+    trainer = two_steps(method, table, folder)
+    history = trainer.fit()
+    assert trainer.device.type == "cuda"
+    assert all(weight.is_cuda for weight in trainer.model.parameters())
+    values, predictor = predicted(folder, method, table, store)
+    assert all(weight.is_cuda for weight in predictor.model.parameters())
+    return history["loss"].iloc[0], values, trainer
+
+
+def check(root, cpu, tmp_path, name, precision, workers):
+    loss, expected = cpu(name)
+    asked = "float32" if precision == "float32" else "auto"
+    with fake_cuda.on(bfloat16=precision != "float16"):
+        case = gpu_cases.cases(root)[name]
+        found, values, trainer = stopped_and_resumed(
+            case, tmp_path, precision=asked, workers=workers
+        )
+        assert trainer.autocast["enabled"] == (precision != "float32")
+        assert precision in ("float32", str(trainer.autocast["dtype"]).removeprefix("torch."))
+    assert found == pytest.approx(loss, abs=NEAR[precision], rel=NEAR[precision])
+    for task, rows in values.items():
+        np.testing.assert_allclose(rows, expected[task], atol=NEAR[precision], err_msg=task)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_learns_stops_resumes_and_predicts_in_bfloat16(root, cpu, tmp_path, name):
+    check(root, cpu, tmp_path, name, "bfloat16", 1)
+
+
+@pytest.mark.parametrize("name", gpu_cases.RECURRENT)
+def test_recurrent_networks_learn_in_float16(root, cpu, tmp_path, name):
+    check(root, cpu, tmp_path, name, "float16", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_recipe_in_every_precision_with_and_without_a_loader(
+    root, cpu, tmp_path, name, precision, workers
+):
+    check(root, cpu, tmp_path, name, precision, workers)
