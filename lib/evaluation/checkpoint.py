@@ -21,7 +21,8 @@ def checkpoint_path(params) -> Path:
     """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's
     own best one.
     """
-    return checkpoint(params.predict_run or params.run, params.runs_root)
+    file = "" if params.predict_run else params.get("params_file", "")
+    return checkpoint(params.predict_run or params.run, params.runs_root, file)
 
 
 def note(checkpoint: Path) -> str:

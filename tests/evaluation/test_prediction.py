@@ -19,6 +19,7 @@ from lib.evaluation import video as evaluation_video
 from lib.features import speaker_arrays
 from lib.media import recordings, writing
 from lib.models import checkpoints
+from lib.parameters import Params
 from lib.store import request
 from lib.training import trainer
 from tests import tiny_set
@@ -494,3 +495,18 @@ def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_p
     assert predict("")[2] == "talk"
     with pytest.raises(InputError, match="no person called 3"):
         predict("3")
+
+
+def test_06_before_05_names_what_trains_and_only_a_file_that_exists(tmp_path):
+    known = {"predict_run": "", "runs_root": tmp_path, "run": "mine"}
+    for file, words in (
+        ("params/sample_tsav.yaml", "`python -m lib run params/sample_tsav.yaml`"),
+        ("", "run notebook 05_train first; or correct the name"),
+        ("params/gone.yaml", "run notebook 05_train first; or correct the name"),
+    ):
+        with pytest.raises(InputError, match="called mine") as caught:
+            checkpoint.checkpoint_path(Params({**known, "params_file": file}))
+        assert words in caught.value.todo
+    with pytest.raises(InputError) as caught:
+        checkpoint.checkpoint_path(Params({**known, "run": "sample_jca"}))
+    assert "params/sample_jca.yaml" in caught.value.todo
