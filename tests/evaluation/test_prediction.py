@@ -130,31 +130,41 @@ def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does
     assert "note" not in prediction.prediction_table(found, "short", found.predict("short"))
 
 
-def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(tiny, tmp_path):
+SCORES = {
+    "valence": {"ccc": 0.834, "ci95": [0.79, 0.875]},
+    "arousal": {"ccc": 0.881, "ci95": None},
+    "expression": {"f1_macro": 0.5},
+}
+
+
+def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "is_synthetic", lambda _: False)
     folder = tmp_path / "mine"
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     best = folder / "checkpoints" / "best.pt"
-    assert (
-        checkpoint.worth(best)
-        .splitlines()[0]
-        .endswith("not validated yet (no metrics.json beside its checkpoint)")
+    assert checkpoint.worth(best).endswith(
+        "not validated yet (no metrics.json beside its checkpoint)"
     )
-    scores = {
-        "valence": {"ccc": 0.834, "ci95": [0.79, 0.875]},
-        "arousal": {"ccc": 0.881, "ci95": None},
-        "expression": {"f1_macro": 0.5},
-    }
-    (folder / "metrics.json").write_text(json.dumps({"val": scores}))
-    assert checkpoint.worth(best).splitlines() == [
+    (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
+    assert checkpoint.worth(best) == (
         "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 "
-        "expression 0.50",
-        SENTENCE,
-    ]
+        "expression 0.50"
+    )
     shutil.copy(best, tmp_path / "moved.pt")
-    (tmp_path / "metrics.json").write_text(json.dumps({"val": scores}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"val": SCORES}))
     assert "not validated" in checkpoint.worth(tmp_path / "moved.pt"), (
         "those are the scores of another network"
     )
+
+
+def test_of_a_network_trained_on_sample_data_the_words_come_first_and_no_score(tiny, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
+    (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
+    told = checkpoint.worth(folder / "checkpoints" / "best.pt")
+    assert told.splitlines() == [SENTENCE, "run mine, trained on sample"]
 
 
 # ---- trials

@@ -16,6 +16,7 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
+from nbconvert import HTMLExporter
 
 from lib import grammar, parameters, recipes, trials
 from lib.evaluation import submission
@@ -425,6 +426,25 @@ def test_executed_notebooks_carry_the_sentence_about_sample_networks(world):
     for name in BOTH:
         executed = (world.folder(name) / "06_inference.ipynb").read_text()
         assert trials.SYNTHETIC_NOTE in executed
+
+
+def test_a_network_of_the_sample_set_shows_words_before_each_score_and_no_score_beside_its_name(
+    world,
+):
+    """On the page that nbconvert makes of 06: CCC and F1 only in grey tables below the words."""
+    book = nbformat.read(world.folder("sample_tsav") / "06_inference.ipynb", as_version=4)
+    book.cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    page, _ = HTMLExporter(exclude_input=True, template_name="basic").from_notebook_node(book)
+    note = trials.SYNTHETIC_NOTE
+    tables = re.findall(r"(.{0,300})(<table.*?</table>)", page, re.DOTALL)
+    scored = [(before, table) for before, table in tables if re.search(r"CCC|ccc|F1|\[0\.", table)]
+    assert scored
+    for before, table in scored:
+        assert note in before
+        assert table.startswith("<table style='color:#8a8a8a'")
+    told = re.sub(r"<[^>]*>", " ", re.sub(r"<table.*?</table>", "", page, flags=re.DOTALL))
+    assert f"{note}\nrun sample_tsav, trained on sample" in told
+    assert not re.search(r"(CCC|F1|AP)\W+(valence|arousal|expression)?\W*[-−]?\d\.\d", told)
 
 
 @pytest.mark.slow  # twelve kernels, a face network and a fusion network
