@@ -463,6 +463,16 @@ def test_a_run_that_learns_one_emotion_says_so_and_leaves_the_other_out(world):
     assert "<td>arousal</td>" not in worst
 
 
+def test_that_no_clips_are_cut_stands_once_and_no_step_is_silent(world):
+    for name in NOTEBOOKS:
+        cells = nbformat.read(world.folder("sample_tsav") / f"{name}.ipynb", as_version=4).cells
+        shown = [str(cell.outputs) for cell in cells if cell.cell_type == "code"]
+        assert sum("no clips are cut" in text for text in shown) == (name[:2] == "04")
+    first = nbformat.read(world.folder("sample_tsav") / f"{NOTEBOOKS[0]}.ipynb", as_version=4)
+    table = next(cell for cell in first.cells if cell.get("id") == "01-21")
+    assert "absent" not in str(table.outputs)
+
+
 def test_the_last_notebook_shows_the_other_runs_beside_this_one(world):
     cells = nbformat.read(world.folder("sample_rjca") / "06_inference.ipynb", as_version=4).cells
     cell = next(cell for cell in cells if cell.get("id") == "06-compare")
