@@ -1,5 +1,5 @@
 # make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research,
-# test-slow, test-browser, test-colab, test-slurm.
+# test-slow, test-browser, test-colab, test-slurm, test-docs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export GOMP_SPINCOUNT ?= 1000
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm research
+.PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm test-docs research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -46,6 +46,10 @@ lab: $(INSTALLED)
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 	$(BIN)/python -m pytest tests/browser
+
+# Hours: every command of README, data_README and docs/ in a fresh clone.
+test-docs: $(INSTALLED)
+	$(BIN)/python -m pytest tests/docs
 
 # As root, on a machine with Debian's slurm-wlm and munge: a scheduler of one node is set up for the test and taken down.
 test-slurm: $(INSTALLED)

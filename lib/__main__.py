@@ -101,9 +101,10 @@ def report(folders: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def check(files: tuple[Path, ...]) -> None:
+@click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
+def check(files: tuple[Path, ...], data: bool) -> None:
     """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
-    is for sweeps.
+    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
     """
     from . import parameters
     from .parallel import clusters
@@ -120,9 +121,19 @@ def check(files: tuple[Path, ...]) -> None:
             )
         except InputError as error:
             problems = [str(error)]
-        _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
-        wrong += bool(problems)
+        lacking = "" if problems or kind in ("overlays", "cluster") else _absent(values)
+        told = [*problems, *([lacking] if lacking else [])]
+        _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *told]))
+        wrong += bool(problems or (data and lacking))
     sys.exit(WRONG if wrong else 0)
+
+
+def _absent(values: dict) -> str:
+    """What the experiment of checked parameters lacks on this machine."""
+    from . import parameters
+    from .experiments.experiment import absent_data
+
+    return absent_data(parameters.complete(values))
 
 
 @main.command()

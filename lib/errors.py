@@ -5,8 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+RED, PLAIN = "\x1b[31m", "\x1b[0m"
+
+# Who keeps the frames of an error that stops a notebook (`runs.start`: its failures.csv).
+_keep: list[Callable[[InputError], object]] = []
+
+
+def keep_frames(keep: Callable[[InputError], object]) -> None:
+    """Call `keep` with the InputError that stops a notebook; the last call holds."""
+    _keep[:] = [keep]
 
 
 class InputError(ValueError):
@@ -32,6 +42,15 @@ class InputError(ValueError):
     def __str__(self) -> str:
         rows = [("where", self.where), ("expected", self.expected), ("what to do", self.todo)]
         return "\n  ".join([self.what, *(f"{name}: {text}" for name, text in rows if text)])
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it, also under papermill: the message alone, in red; the frames of
+        our code help nobody who has to mend a file, and go where `keep_frames` says.
+        """
+        for keep in _keep:
+            with contextlib.suppress(OSError):  # a full disk is no reason to show less
+                keep(self)
+        return [f"{RED}{line}{PLAIN}" for line in str(self).splitlines()]
 
     def __reduce__(self):
         # Exceptions cross process borders by pickling; the default would drop the keyword

@@ -54,14 +54,20 @@ def weights_file(text: str, runs_root: Path) -> Path:
     return file if file.is_file() and not best.is_file() else best
 
 
-def checkpoint(text: str, runs_root: Path) -> Path:
-    """Like `weights_file`. Raises InputError when the file does not exist."""
+def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
+    """Like `weights_file`. Raises InputError when the file does not exist.
+
+    file : the parameter file of the run, where it is known; else one of its name is looked for.
+    """
     place = weights_file(text, runs_root)
     if not place.is_file():
+        file = file or f"params/{text}.yaml"
+        named = f"python -m lib run {file}" if (ROOT / file).is_file() else ""
+        todo = "run notebook 05_train" + (f" first, or `{named}`" if named else " first")
         raise InputError(
             f"there is neither a trained run nor a weights file called {text}",
             where=place,
-            todo=f"train it first: `python -m lib run params/{text}.yaml`, or correct the name",
+            todo=f"{todo}; or correct the name",
         )
     return place
 

@@ -8,6 +8,7 @@ declared in its file.
 from __future__ import annotations
 
 import ast
+import codecs
 import os
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -142,8 +143,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     levels: list[Mapping] = []
     for path in map(Path, files):
         if not path.is_file():
-            near = _nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
-            raise InputError(f"no such parameter file{near}", where=path)
+            raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = _yaml(_text(path), path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
@@ -159,6 +159,17 @@ def _override(name: str, text: str) -> object:
         return "" if text in ('""', "''") else text
     value = _yaml(text, f"-p {name}")
     return "" if value is None else value
+
+
+def _offered(path: Path) -> str:
+    """The file that a wrong name means: in its own folder, or in params/ (``sample_tsav``)."""
+    shipped = ROOT / "params" / f"{path.stem}.yaml"
+    if shipped.is_file():
+        return f"; did you mean params/{shipped.name}?"
+    beside = [other.name for other in path.parent.glob("*.y*ml")]
+    return _nearest(path.name, beside) or _nearest(
+        path.stem, [f"params/{other.stem}" for other in shipped.parent.glob("*.yaml")]
+    )
 
 
 def _text(path: Path) -> str:
@@ -206,7 +217,10 @@ def validate(
     names = all_declared() if names is None else names
     problems = wrong_values(values, names)
     return (
-        problems + _wrong_recipe(values, names, partial, recipes(folder)) + _missing_files(values)
+        problems
+        + _wrong_recipe(values, names, partial, recipes(folder))
+        + _missing_files(values)
+        + _no_recordings(values)
     )
 
 
@@ -259,6 +273,29 @@ def _missing_files(values: Mapping) -> list[str]:
         for name, value in given.items()
         if isinstance(value, str) and value and not resolve(value).exists()
     ]
+
+
+def _no_recordings(values: Mapping) -> list[str]:
+    """A text file where a recording belongs, told as what it is."""
+    given = {name: values.get(name) for name in MUST_EXIST}
+    files = {name: resolve(value) for name, value in given.items() if value and str(value) == value}
+    return [
+        f"{name}: {file} is text ({_first_line(file)!r}), not a recording"
+        for name, file in files.items()
+        if file.is_file() and _first_line(file)
+    ]
+
+
+def _first_line(file: Path) -> str:
+    """The beginning of a text file; "" for a file that is none."""
+    with file.open("rb") as stream:
+        begin = stream.read(400)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(begin)  # the last sign may be cut
+    except UnicodeDecodeError:
+        return ""
+    readable = all(character.isprintable() or character.isspace() for character in text)
+    return text.strip().partition("\n")[0][:40] if readable else ""
 
 
 def complete(

@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from . import code_digest, files, grammar, store
-from .errors import InputError
+from .errors import InputError, keep_frames
 
 NOTEBOOKS = files.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
@@ -124,6 +124,13 @@ class Run:
             writer.writerows(rows)
             self.write_text("failures.csv", text.getvalue())
 
+    def stopped(self, error: Exception) -> None:
+        """Note in failures.csv the error that stops this notebook, with its frames; the record of
+        its next end removes the row.
+        """
+        if self.folder.is_dir():
+            self._replace_failures([_failure(self.step, "the notebook stopped", error)])
+
     def failures(self) -> list[dict]:
         """Rows of failures.csv: what was lost, in which notebook, and what to do."""
         place = self.folder / "failures.csv"
@@ -194,6 +201,7 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
             f"{run.folder} was made with {earlier}, this notebook reads {values['params_file']}\n"
         )
     remember(run, values, getattr(p, "elsewhere", {}))
+    keep_frames(run.stopped)
     return run
 
 

@@ -231,3 +231,12 @@ def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def name(trial: dict) -> str:
     """What a row of the table is called in messages and logs."""
     return trial["trial"]
+
+
+def noted(rows: pd.DataFrame, synthetic: bool) -> pd.DataFrame:
+    """The table of scores, with the sentence that must stand before its numbers where a network
+    learnt from sample data (``rows.attrs["note"]``).
+    """
+    if synthetic:
+        rows.attrs["note"] = SYNTHETIC_NOTE
+    return rows

@@ -195,6 +195,19 @@ def test_an_address_that_nobody_has_tried_says_so(server, tmp_path, monkeypatch)
     assert "nobody has tried" not in caught.value.what
 
 
+def test_weights_that_an_experiment_does_not_need_are_not_listed_as_absent(tmp_path):
+    weights.path("known", tmp_path).write_bytes(CONTENT)
+    published = check.weights_table(tmp_path)
+    file = weights.entry("tsav_544k").file
+    for values, names in (
+        ({"recipe": "tsav", "dataset": "sample"}, ["known"]),
+        ({"recipe": "expression", "dataset": "sample"}, ["known", "face_api"]),
+        ({"predict_run": f"weights/{file}", "dataset": "affwild2"}, ["known", "tsav_544k"]),
+        ({"options": {"start_from": file}}, ["known", "tsav_544k"]),
+    ):
+        assert sorted(check.needed(published, values)["weights"]) == sorted(names)
+
+
 def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_rest(tmp_path):
     weights.path("known", tmp_path).write_bytes(CONTENT)
     weights.path("first", tmp_path).write_bytes(CONTENT)

@@ -120,6 +120,11 @@ def has_affect(params) -> bool:
     return params.dataset not in SPEAKING
 
 
+def is_made(dataset: str) -> bool:
+    """Whether the parameter `dataset` names a sample set, which `prepare` makes."""
+    return dataset in _SAMPLES
+
+
 def is_synthetic(dataset: str) -> bool:
     """Whether a trial table's `dataset` is the synthetic sample set, whose numbers have no
     meaning.

@@ -428,6 +428,31 @@ def weights_table(weights_root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# Weights -> parameter and its values with which an experiment needs them.
+NEEDED = {
+    "face_api": ("recipe", ("expression",)),
+    "vggish": ("recipe", ("lfan",)),
+    "lfan_backbone": ("recipe", ("lfan", "lfan_backbone")),
+    "yunet": ("dataset", ("folder", "ego4d")),
+    "light_asd_talkset": ("dataset", ("folder", "ego4d")),
+}
+
+
+def needed(published: pd.DataFrame, values: Mapping) -> pd.DataFrame:
+    """The rows of `weights_table` that concern an experiment: files that are there or damaged, and
+    of the absent ones those that it needs or names.
+
+    values : its parameters, as far as they are known.
+    """
+    named = str({name: value for name, value in values.items() if name != "weights_root"})
+    kept = []
+    for row in published.itertuples():
+        parameter, choices = NEEDED.get(row.weights, ("", ()))
+        wanted = values.get(parameter) in choices or row.file in named
+        kept.append(row.state != "absent" or wanted)
+    return published[kept]
+
+
 def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
     """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first.
 

@@ -21,7 +21,8 @@ def checkpoint_path(params) -> Path:
     """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's
     own best one.
     """
-    return checkpoint(params.predict_run or params.run, params.runs_root)
+    file = "" if params.predict_run else params.get("params_file", "")
+    return checkpoint(params.predict_run or params.run, params.runs_root, file)
 
 
 def note(checkpoint: Path) -> str:
@@ -39,9 +40,8 @@ def _synthetic_note(params: Mapping) -> str:
 
 def worth(checkpoint: Path) -> str:
     """What a prediction is worth, to be said where it is shown: which run, which data set, its
-    validation score.
-
-    The first line; the sentence about sample data is the second one, where it applies (`note`).
+    validation score. Of a network trained on sample data first that its values have no meaning
+    (`note`), and no score: it would lend them one.
     """
     if is_published(checkpoint):
         return f"weights as their authors published them ({checkpoint.name}); not validated here"
@@ -53,15 +53,15 @@ def worth(checkpoint: Path) -> str:
         else {}
     )
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
+    if sentence := _synthetic_note(saved):
+        return f"{sentence}\nrun {name}, trained on {saved['dataset']}"
     scores = _scores((found or {}).get("val", {}))
     told = (
         f"validation {scores}"
         if scores
         else "not validated yet (no metrics.json beside its checkpoint)"
     )
-    return "\n".join(
-        filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)])
-    )
+    return f"run {name}, trained on {saved['dataset']}: {told}"
 
 
 def _scores(val: Mapping) -> str:

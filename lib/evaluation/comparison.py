@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..grammar import all_declared
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
-from ..trials import SYNTHETIC_NOTE
+from ..trials import SYNTHETIC_NOTE, noted
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFr
     except InputError:
         return {}, [f"no run has been evaluated on {split}"]
     groups = _groups(evaluated, split)
-    return _blocks(_table(evaluated, groups, split)), _notes(evaluated, groups, left_out, split)
+    blocks = _blocks(_table(evaluated, groups, split))
+    synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
+    for block in blocks.values():
+        noted(block, bool(synthetic & set(block["run"])))
+    return blocks, _notes(evaluated, groups, left_out, split)
 
 
 def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[Path]]:

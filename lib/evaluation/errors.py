@@ -59,7 +59,8 @@ def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
                 rows.append({"trial": trial, "emotion": emotion, "frames": frames, **found})
     shown = pd.DataFrame(rows, columns=list(COLUMNS))
     order = shown.groupby("trial")["ccc"].transform("mean")
-    return shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    shown = shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    return trials.noted(shown, scores.of_sample(table, folder))
 
 
 def worst(rows: pd.DataFrame, most: int) -> list[str]:

@@ -17,6 +17,7 @@ from ..labels import official
 from ..media import recordings, writing
 from ..speakers import overlay
 from ..store import Store, request
+from ..trials import SYNTHETIC_NOTE
 from . import overlay_panel
 from .overlay_panel import COLOURS
 
@@ -203,35 +204,38 @@ def draw(
     """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a
     number, or words.
 
-    note : lines below them. row : height of a line in px, by default a sixteenth of the picture's.
+    note : lines below them; one that says that the values have no meaning stands above them, and
+        they are grey and without numbers. row : height of a line in px, by default a sixteenth of
+        the picture's.
     """
     height, width = picture.shape[:2]
     row = row or max(16, height // 16)
     lines = overlay.broken(note, width - 8, int(0.75 * row) / 30)
     panel = np.full((row * (len(values) + len(lines)) // 2 * 2 + row, width, 3), 255, np.uint8)
-    for line, (name, value) in enumerate(values.items()):
+    quiet = SYNTHETIC_NOTE in note
+    first = len(lines) if quiet else 0
+    for line, (name, value) in enumerate(values.items(), first):
         if isinstance(value, str):
             _text(panel, f"{name}: {value}", (4, line * row + row // 4 + row - 5), row, width - 8)
         else:
-            _bar(panel, name, value, line * row + row // 4, row)
-    for line, text in enumerate(lines, len(values) + 1):
+            _bar(panel, name, value, line * row + row // 4, row, quiet)
+    for line, text in enumerate(lines, 1 if quiet else len(values) + 1):
         _text(panel, text, (4, line * row), int(0.75 * row), width - 8)
     return np.concatenate([picture, panel[: panel.shape[0] // 2 * 2]])
 
 
-def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int) -> None:
+def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int, quiet: bool) -> None:
     width = panel.shape[1]
     left, right = int(width * 0.42), width - 8
     middle, end = (
         (left + right) // 2,
         int((left + right) / 2 + (right - left) / 2 * np.clip(value, -1, 1)),
     )
+    colour = overlay_panel.GREY if quiet else COLOURS[name]
     cv2.rectangle(panel, (left, top + 2), (right, top + row - 4), (225, 225, 225), -1)
-    cv2.rectangle(
-        panel, (min(middle, end), top + 2), (max(middle, end), top + row - 4), COLOURS[name], -1
-    )
+    cv2.rectangle(panel, (min(middle, end), top + 2), (max(middle, end), top + row - 4), colour, -1)
     cv2.line(panel, (middle, top), (middle, top + row - 2), (60, 60, 60), 1)
-    _text(panel, f"{name} {value:+.2f}", (4, top + row - 5), row, left - 8)
+    _text(panel, name if quiet else f"{name} {value:+.2f}", (4, top + row - 5), row, left - 8)
 
 
 def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:

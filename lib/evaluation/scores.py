@@ -18,6 +18,7 @@ from ..labels import official
 from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
+from ..trials import SYNTHETIC_NOTE, noted
 from . import baselines, smoothing
 from .prediction import Predictor, read_values, write_csv
 
@@ -170,6 +171,13 @@ def _rewrite(
     write_csv(path, table.join(note))
 
 
+def of_sample(table: pd.DataFrame, folder: Path) -> bool:
+    """Whether the predictions in `folder` say that their network learnt from sample data."""
+    files = (Path(folder) / f"{trial}.csv" for trial in table["trial"])
+    first = next((file for file in files if file.is_file()), None)
+    return first is not None and SYNTHETIC_NOTE in first.read_text(encoding="utf-8")
+
+
 def score_table(found: Mapping) -> pd.DataFrame:
     """The CCC table of one run: this network raw and smoothed, then the trivial predictors; see
     `metrics.ccc_table`.
@@ -179,7 +187,8 @@ def score_table(found: Mapping) -> pd.DataFrame:
     }  # without val trials, or without this task
     keys = {"raw": "val", "smoothed": "val_smoothed"}
     methods = {name: {**undefined, **found.get(key, {})} for name, key in keys.items()}
-    return metrics.ccc_table(methods, found.get("baselines"))
+    rows = metrics.ccc_table(methods, found.get("baselines"))
+    return noted(rows, found.get("synthetic", False))
 
 
 def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
@@ -285,10 +294,8 @@ def f1_table(found: Mapping) -> pd.DataFrame:
                     scores["n_trials"],
                 ]
             )
-    return pd.DataFrame(
-        rows,
-        columns=["task", "score", "network", "low", "high", "majority class", "frames", "trials"],
-    )
+    columns = ["task", "score", "network", "low", "high", "majority class", "frames", "trials"]
+    return noted(pd.DataFrame(rows, columns=columns), found.get("synthetic", False))
 
 
 def by_speaker(
@@ -358,7 +365,8 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
         if scores:
             low, high = scores.get("ci95") or (np.nan, np.nan)
             rows.append([split, *({**scores, "low": low, "high": high}[name] for name in names)])
-    return pd.DataFrame(rows, columns=["split", *names])
+    rows = pd.DataFrame(rows, columns=["split", *names])
+    return noted(rows, found.get("synthetic", False))
 
 
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
@@ -384,7 +392,8 @@ def by_trial(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Scores of each labelled val trial, see `metrics.per_trial`."""
     found = {trial: read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]}
     labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
-    return metrics.per_trial(
+    rows = metrics.per_trial(
         {trial: known for trial, (_, known) in labelled.items()},
         {trial: values for trial, (values, _) in labelled.items()},
     )
+    return noted(rows, of_sample(table, folder))

@@ -18,6 +18,7 @@ from .. import files, parameters, runs
 from ..errors import InputError
 from ..evaluation.baselines import REQUESTS as BASELINES
 from ..faces import arrays
+from ..parallel.progress import span
 from ..store import Request, Store, request
 
 # Whatever the recipe: what notebooks 02 to 04 make of every trial. Faces of the published size.
@@ -29,7 +30,7 @@ USUAL = (
     request("va", mismatch="fit"),
     *BASELINES,
 )
-BATCH = 2  # samples at once: enough to measure, and no more memory than a training needs
+BATCH = 2  # samples at once, to begin with: a published network in batches of 64 would take minutes
 OF_A_NETWORK = (
     "recipe",
     "modality",
@@ -141,16 +142,18 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     found = recipe.sketch()
     if found is None:
         return _in_hours(rows, place)
-    cost = _seconds(
-        found, place, seconds / 2, ("forward",) if p.predict_run else ("forward", "training")
-    )
+    kinds = ("forward",) if p.predict_run else ("forward", "training")
+    cost = _seconds(found, place, seconds / 2, kinds, p.batch_size)
     if not p.predict_run:
         learnt = frames.get("train", 0) / found.learnt * p.epochs
+        judged = frames.get("val", 0) / found.frames / p.val_every * p.epochs
         weights = sum(4 * weight.numel() for weight in found.net.parameters())
+        step = frames.get("train", 0) / max(1.0, frames.get("train", 0) / found.learnt)
+        told = f"every {step:.0f}th frame, " if found.frames == 1 < step else ""
         rows.append(
             (
-                f"05_train: {p.recipe}, width {p.width:g}, {p.epochs} epochs",
-                learnt * cost["training"],
+                f"05_train: {p.recipe}, width {p.width:g}, {told}{p.epochs} epochs",
+                learnt * cost["training"] + judged * cost["forward"],
                 2 * 3 * weights,
             )
         )  # best and last checkpoint, with both moments of the optimiser
@@ -173,30 +176,50 @@ def _trained(values: Mapping) -> dict:
     return {name: before[name] for name in OF_A_NETWORK if name in before}
 
 
-def _seconds(sketch, place, seconds: float, kinds: Iterable[str]) -> dict[str, float]:
-    """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward,
-    training.
+def _seconds(
+    sketch, place, seconds: float, kinds: Iterable[str], most: int = BATCH
+) -> dict[str, float]:
+    """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward, training.
+
+    most : samples at once in the experiment. A narrow network in twos takes several times as long
+    for each as in such a batch, so the batch grows as long as there is time.
     """
     import torch
 
     net = sketch.net.to(place)
-    seen = {name: torch.rand(BATCH, *shape, device=place) for name, shape in sketch.shapes.items()}
-    works = {
-        "forward": lambda: net.eval()(seen),
-        "training": lambda: _total(net.train()(seen)).backward(),
-    }
     found = {}
     for kind in kinds:
         with torch.set_grad_enabled(kind == "training"):
-            works[kind]()  # the first one also plans
-            start, count = time.monotonic(), 0
-            while not count or time.monotonic() < start + seconds / 4:
-                works[kind]()
-                count += 1
-            if place.type == "cuda":
-                _total(works["forward"]()).item()  # waits for what is still computed
-        found[kind] = (time.monotonic() - start) / count / BATCH
+            found[kind] = _a_sample(sketch, net, place, seconds / 2, kind == "training", most)
     return found
+
+
+def _a_sample(sketch, net, place, seconds: float, training: bool, most: int) -> float:
+    import torch
+
+    count, took, end = min(BATCH, most), 0.0, time.monotonic() + seconds
+    while True:
+        seen = {
+            name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()
+        }
+        _work(net, seen, training)  # the first one also plans
+        start, times = time.monotonic(), 0
+        while not times or (count == most and time.monotonic() < end):
+            _work(net, seen, training)
+            times += 1
+        took = (time.monotonic() - start) / times / count
+        larger = min(most, 4 * count)
+        if count == most or time.monotonic() + 2.5 * took * larger > end:
+            return took
+        count = larger
+
+
+def _work(net, seen: Mapping, training: bool) -> None:
+    """One batch through the network, and back where it is trained; to its end, also on a GPU."""
+    total = _total(net.train(training)(seen))
+    if training:
+        total.backward()
+    total.item()
 
 
 def _total(outputs: Mapping):
@@ -210,8 +233,8 @@ def forecast(
     workers: int,
     networks: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Columns step, hours (with so many workers), GB needed, GB free, enough: for all frames of the
-    trial table.
+    """Columns step, time (with so many workers, as ``1 h 20 min``), GB needed, GB free, enough: for
+    all frames of the trial table.
 
     measured : of `measure`. networks : of `measure_networks`; its hours are those of one device.
     """
@@ -233,14 +256,14 @@ def forecast(
         rows.append(
             {
                 "step": step,
-                "hours": hours,
+                "time": span(3600 * hours),
                 "GB needed": needed,
                 "GB free": free / 1e9,
                 "enough": "yes" if together < free / 1e9 else "NO",
             }
         )
-    return pd.DataFrame(rows, columns=["step", "hours", "GB needed", "GB free", "enough"]).round(
-        {"hours": 3, "GB needed": 3, "GB free": 1}
+    return pd.DataFrame(rows, columns=["step", "time", "GB needed", "GB free", "enough"]).round(
+        {"GB needed": 3, "GB free": 1}
     )
 
 

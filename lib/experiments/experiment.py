@@ -137,6 +137,20 @@ def plan(
     return [*first.values(), wanted]
 
 
+def absent_data(values: Mapping) -> str:
+    """Which data an experiment with these complete parameters lacks; "" where they are there, are
+    made (the sample sets), or where their arrays were computed elsewhere.
+    """
+    from .. import datasets  # only here: it imports OpenCV
+
+    if datasets.is_made(values.get("dataset", "sample")):
+        return ""
+    place = datasets.store(parameters.placed(values))
+    if place.data_root.is_dir() or place.trials_path.is_file():
+        return ""
+    return f"data_root: {files.short(place.data_root)} is not there"
+
+
 def _shared(notebooks: Path) -> set[str]:
     """Parameters whose `-p` overrides also hold for a run that is made first: places, machine,
     choice of data.

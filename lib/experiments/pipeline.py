@@ -161,6 +161,14 @@ def batch(
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
     for experiment in planned:
         runs.refuse_other(experiment.run.folder, experiment.values)
+        lacking = "" if experiment.video else experiments_experiment.absent_data(experiment.values)
+        if lacking:
+            raise InputError(
+                lacking,
+                where=", ".join(map(short, experiment.files)),
+                expected=f"the data set {experiment.values['dataset']} (data_README.md)",
+                todo="-p data_root /path/to/it",
+            )
     wanted = planned[-1]
     steps = wanted.steps(start, stop)
     reason = experiments_experiment.other_training(wanted)

@@ -163,7 +163,7 @@ def _output(output: Mapping, pictures: _Pictures) -> str:
         return pictures.tag("".join(data["image/png"]).replace("\n", ""), "picture in a notebook")
     table = "".join(data.get("text/html", ""))
     if (
-        table.startswith("<table") and "<script" not in table
+        table.startswith(("<table", "<p class='note'>")) and "<script" not in table
     ):  # as pandas writes them, cells escaped
         return table
     return f"<pre>{html.escape(_plain(''.join(data.get('text/plain', ''))))}</pre>"

@@ -8,23 +8,19 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 
 def clock(seconds: float) -> str:
-    """``7.3 s``, ``4 min 05 s``."""
-    return (
-        f"{seconds:.1f} s"
-        if seconds < 60
-        else f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-    )
+    """``7.3 s``, ``4 min 05 s``, ``2 h 05 min``: how long something took."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    return span(seconds)
 
 
-if TYPE_CHECKING:
-    pass
-
-
-INTERVAL = 10.0  # s between two lines in a log
+INTERVAL, TENTH = 30.0, 0.1  # s, and share of the work, between two lines in a log
 LIVE = 0.5  # s between two states of a line that moves
 BAR = 20  # characters
 
@@ -53,12 +49,21 @@ class Progress:
     left``.
 
     stream : where to; sys.stdout by default. `live` lines overwrite each other and have a bar
-        (None: where there is a
-    person with a browser). A log (papermill) has a line for each trial, that is: each outcome of
-    ``cluster.map``, and of smaller things one every `INTERVAL` s, and the last one.
+        (None: where there is a person with a browser). A log (papermill) stays short: a line after
+        `INTERVAL` s, then one when a `TENTH` more and `INTERVAL` s have passed; a trial that was
+        lost; and the last one, unless `last` is false. before : what was done before this began;
+        it tells nothing of the rate.
     """
 
-    def __init__(self, label: str, stream: TextIO | None = None, live: bool | None = None):
+    def __init__(
+        self,
+        label: str,
+        stream: TextIO | None = None,
+        live: bool | None = None,
+        last: bool = True,
+        before: int = 0,
+    ):
+        self.last, self.before, self.shown = last, before, 0.0  # the share that was shown
         self.label, self.stream = label, stream or sys.stdout
         self.live = has_front_end() if live is None else live
         self.started = self.written = time.monotonic()
@@ -67,16 +72,26 @@ class Progress:
     def __call__(self, done: int, total: int, item: object = None) -> None:
         now = time.monotonic()
         trial = "" if self.live else _trial(item)
-        if done < total and not trial and now - self.written < (LIVE if self.live else INTERVAL):
+        if not self._due(done, total, now, item):
             return
-        self.written = now
+        self.written, self.shown = now, done / total if total else 0.0
         line = f"{self.label} {self._bar(done, total)}{done}/{total}{_share(done, total)}"
         line += f" {trial}" if trial else ""
-        line += f" {span(now - self.started)}{_left(done, total, now - self.started)}"
+        line += f" {span(now - self.started)}"
+        line += _left(done - self.before, total - self.before, now - self.started)
         if self.live:
             line, self.wide = f"\r{line.ljust(self.wide)}", len(line)
         self.stream.write(line if self.live and done < total else f"{line}\n")
         self.stream.flush()
+
+    def _due(self, done: int, total: int, now: float, item: object) -> bool:
+        if self.live:
+            return done >= total or now - self.written >= LIVE
+        if not getattr(item, "ok", True) or (done >= total and (self.last or not total)):
+            return True
+        waited = now - self.written >= INTERVAL
+        more = not self.shown or done / total > self.shown + TENTH - 1e-9
+        return done < total and waited and more
 
     def _bar(self, done: int, total: int) -> str:
         filled = BAR * done // total if total else 0
@@ -103,6 +118,8 @@ def _left(done: int, total: int, passed: float) -> str:
 
 
 def span(seconds: float) -> str:
+    """``90 s``, ``12 min``, ``2 h 05 min``: how long something will take, about."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

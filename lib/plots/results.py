@@ -156,7 +156,8 @@ def ccc_table_plot(
 
     table : from `metrics.ccc_table`: method, emotion, ccc, low, high (NaN = no interval), baseline.
         The order
-    of methods is kept, first on top. Returns one axes an emotion.
+    of methods is kept, first on top. With a note (the scores have no meaning) it stands above, and
+    all is grey. Returns one axes an emotion.
     """
     methods = list(dict.fromkeys(table["method"]))
     emotions = [emotion for emotion in EMOTIONS if emotion in set(table["emotion"])]
@@ -172,12 +173,18 @@ def ccc_table_plot(
     for ax, emotion in zip(axes, emotions, strict=True):
         for row in table[table["emotion"] == emotion].itertuples():
             place = methods.index(row.method)
-            colour = style.BASELINE if row.baseline else style.COLOURS[emotion]
+            colour = style.BASELINE if row.baseline or note else style.COLOURS[emotion]
             if row.low == row.low:
                 ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
             ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
             ax.text(
-                1.03, place, with_interval(row), va="center", transform=ax.get_yaxis_transform()
+                1.03,
+                place,
+                with_interval(row),
+                va="center",
+                transform=ax.get_yaxis_transform(),
+                color=style.BASELINE if note else style.LABEL,
+                fontsize="small" if note else None,
             )
         ax.axvline(0, color="0.3", linewidth=1)
         intervals = " (bar: 95 % over trials)" if table["low"].notna().any() else ""
@@ -191,7 +198,7 @@ def ccc_table_plot(
     for method, text in zip(methods, axes[0].get_yticklabels(), strict=True):
         if table.loc[table["method"] == method, "baseline"].all():
             text.set_color("0.45")
-    style.finish(axes, title, note)
+    style.finish(axes, ": ".join(filter(None, (note, title))))
     return np.asarray(axes)
 
 

@@ -24,6 +24,8 @@ from ..parallel.progress import has_front_end
 # more
 PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
+# Words before a table whose numbers have no meaning, and the table's colour.
+QUIET, GREY = "<p class='note'><b>{note}</b></p>", "style='color:#8a8a8a'"
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
@@ -188,12 +190,17 @@ class Shown:
 def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
     """A table as people read it: no row numbers, three digits, empty where there is no value.
 
-    nothing : the sentence that is shown when there is no row.
+    nothing : the sentence that is shown when there is no row. Where ``rows.attrs["note"]`` says
+    that its numbers have no meaning, this stands first, and the table is grey.
     """
     if rows.empty and nothing:
         return Shown(nothing)
     form = {"index": False, "na_rep": "", "float_format": _number}
-    return Shown(rows.to_string(**form), rows.to_html(border=0, **form))
+    text, page = rows.to_string(**form), rows.to_html(border=0, **form)
+    if note := rows.attrs.get("note"):
+        page = page.replace("<table", f"{QUIET.format(note=html.escape(note))}<table {GREY}", 1)
+        text = f"{note}\n{text}"
+    return Shown(text, page)
 
 
 def _number(value: float) -> str:
@@ -206,6 +213,7 @@ def scores(rows: pd.DataFrame) -> Shown:
     is not defined.
     """
     wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
+    wide.attrs = dict(rows.attrs)
     for emotion in EMOTIONS:
         found = {
             row.method: plots.with_interval(row)

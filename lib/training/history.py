@@ -10,6 +10,8 @@ from typing import TextIO
 
 import pandas as pd
 
+from ..parallel.progress import Progress
+
 
 def epoch_line(history: pd.DataFrame, stream: TextIO | None = None) -> None:
     """Write one line about the last epoch: number, loss, validation scores, learning rate,
@@ -25,6 +27,24 @@ def epoch_line(history: pd.DataFrame, stream: TextIO | None = None) -> None:
         f"epoch {row['epoch']:.0f}  loss {row['loss']:.4f}  {scores}  lr {row['lr']:.1e}  "
         f"{row['seconds']:.1f} s\n"
     )
+
+
+class EpochProgress:
+    """For `Trainer.on_step`: how far an epoch is, and how long the rest of it takes.
+
+    A line that moves where there is a person with a browser; in a log a line now and then, none of
+    an epoch of less than half a minute (see `lib.parallel.progress.Progress`).
+    """
+
+    def __init__(self, epochs: int, stream: TextIO | None = None, live: bool | None = None):
+        self.epochs, self.options = epochs, {"stream": stream, "live": live, "last": False}
+        self.epoch, self.progress = 0, None
+
+    def __call__(self, epoch: int, done: int, total: int) -> None:
+        if epoch != self.epoch:
+            label = f"epoch {epoch} of {self.epochs}, batch"
+            self.epoch, self.progress = epoch, Progress(label, before=done, **self.options)
+        self.progress(done, total)
 
 
 def tensorboard(folder: Path) -> list[Callable]:

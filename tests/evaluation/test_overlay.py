@@ -109,6 +109,9 @@ def test_a_drawn_picture_is_even_and_no_wider_than_a_small_file_needs(height, wi
     assert shape[1] / shape[0] == pytest.approx(width / height, rel=0.05)
 
 
+OTHER = "run mine, trained on affwild2: validation CCC valence 0.43"
+
+
 def panel(valence, arousal, note="", size=(240, 320)):
     found = overlay.draw(picture(*size), {"valence": valence, "arousal": arousal}, note)
     return found[size[0] :].astype(int)
@@ -140,9 +143,21 @@ def test_valence_and_arousal_have_different_colours_and_rows():
     assert np.flatnonzero(blue(found).any(axis=1)).max() < np.flatnonzero(orange.any(axis=1)).min()
 
 
+def test_values_without_a_meaning_are_grey_below_the_words_and_have_no_number(monkeypatch):
+    written = []
+    monkeypatch.setattr(overlay, "_text", lambda panel, text, place, *_: written.append(text))
+    found = panel(0.8, 0.8, SENTENCE)
+    assert not blue(found).any()
+    grey = np.abs(found - overlay_panel.GREY).sum(axis=-1) == 0
+    words = len(overlay.overlay.broken(SENTENCE, 312, 0.4))
+    assert np.flatnonzero(grey.any(axis=1)).min() > words * 16
+    assert {"arousal", "valence"} <= set(written)
+    assert not any(character.isdigit() for text in written for character in text)
+
+
 @pytest.mark.parametrize("size", [(240, 320), (48, 64), (72, 96), (720, 1280), (640, 200)])
 def test_the_sentence_is_drawn_inside_the_picture(size):
-    with_note, without = panel(0.1, 0.1, SENTENCE, size), panel(0.1, 0.1, "", size)
+    with_note, without = panel(0.1, 0.1, OTHER, size), panel(0.1, 0.1, "", size)
     assert len(with_note) > len(without)
     below = with_note[len(without) :]
     dark = with_note.sum(axis=-1) < 600

@@ -19,6 +19,7 @@ from lib.evaluation import video as evaluation_video
 from lib.features import speaker_arrays
 from lib.media import recordings, writing
 from lib.models import checkpoints
+from lib.parameters import Params
 from lib.store import request
 from lib.training import trainer
 from tests import tiny_set
@@ -129,31 +130,41 @@ def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does
     assert "note" not in prediction.prediction_table(found, "short", found.predict("short"))
 
 
-def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(tiny, tmp_path):
+SCORES = {
+    "valence": {"ccc": 0.834, "ci95": [0.79, 0.875]},
+    "arousal": {"ccc": 0.881, "ci95": None},
+    "expression": {"f1_macro": 0.5},
+}
+
+
+def test_what_a_prediction_is_worth_names_run_data_set_and_validation_score(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "is_synthetic", lambda _: False)
     folder = tmp_path / "mine"
     shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
     best = folder / "checkpoints" / "best.pt"
-    assert (
-        checkpoint.worth(best)
-        .splitlines()[0]
-        .endswith("not validated yet (no metrics.json beside its checkpoint)")
+    assert checkpoint.worth(best).endswith(
+        "not validated yet (no metrics.json beside its checkpoint)"
     )
-    scores = {
-        "valence": {"ccc": 0.834, "ci95": [0.79, 0.875]},
-        "arousal": {"ccc": 0.881, "ci95": None},
-        "expression": {"f1_macro": 0.5},
-    }
-    (folder / "metrics.json").write_text(json.dumps({"val": scores}))
-    assert checkpoint.worth(best).splitlines() == [
+    (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
+    assert checkpoint.worth(best) == (
         "run mine, trained on sample: validation CCC valence 0.83 [0.79, 0.88], arousal 0.88; F1 "
-        "expression 0.50",
-        SENTENCE,
-    ]
+        "expression 0.50"
+    )
     shutil.copy(best, tmp_path / "moved.pt")
-    (tmp_path / "metrics.json").write_text(json.dumps({"val": scores}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"val": SCORES}))
     assert "not validated" in checkpoint.worth(tmp_path / "moved.pt"), (
         "those are the scores of another network"
     )
+
+
+def test_of_a_network_trained_on_sample_data_the_words_come_first_and_no_score(tiny, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny / "runs" / "jca" / "checkpoints", folder / "checkpoints")
+    (folder / "metrics.json").write_text(json.dumps({"val": SCORES}))
+    told = checkpoint.worth(folder / "checkpoints" / "best.pt")
+    assert told.splitlines() == [SENTENCE, "run mine, trained on sample"]
 
 
 # ---- trials
@@ -494,3 +505,18 @@ def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_p
     assert predict("")[2] == "talk"
     with pytest.raises(InputError, match="no person called 3"):
         predict("3")
+
+
+def test_06_before_05_names_what_trains_and_only_a_file_that_exists(tmp_path):
+    known = {"predict_run": "", "runs_root": tmp_path, "run": "mine"}
+    for file, words in (
+        ("params/sample_tsav.yaml", "`python -m lib run params/sample_tsav.yaml`"),
+        ("", "run notebook 05_train first; or correct the name"),
+        ("params/gone.yaml", "run notebook 05_train first; or correct the name"),
+    ):
+        with pytest.raises(InputError, match="called mine") as caught:
+            checkpoint.checkpoint_path(Params({**known, "params_file": file}))
+        assert words in caught.value.todo
+    with pytest.raises(InputError) as caught:
+        checkpoint.checkpoint_path(Params({**known, "run": "sample_jca"}))
+    assert "params/sample_jca.yaml" in caught.value.todo

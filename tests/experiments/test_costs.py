@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from lib import parameters
 from lib import weights as weights_module
 from lib.experiments import costs
 from lib.faces import arrays
 from lib.files import ROOT
+from lib.recipes.base import Sketch
 from lib.store import request
 from tests.face_world import Marks
 from tests.shared_files import shared
@@ -135,11 +137,11 @@ NETWORKS = pd.DataFrame([("05_train", 7.0, 1.0)], columns=["step", "hours", "GB 
 def test_hours_and_space_are_those_of_all_frames_shared_by_the_workers(free, tmp_path):
     free(100)
     found = costs.forecast(MEASURED, TABLE, tmp_path, 2).set_index("step")
-    assert found.loc["02_preprocess_visual", ["hours", "GB needed"]].tolist() == [
-        0.5,
+    assert found.loc["02_preprocess_visual", ["time", "GB needed"]].tolist() == [
+        "30 min",
         6.0,
     ]  # 3000 × 1.2 s / 2
-    assert found.loc["03_preprocess_audio", ["hours", "GB needed"]].tolist() == [0.05, 1.5]
+    assert found.loc["03_preprocess_audio", ["time", "GB needed"]].tolist() == ["3 min", 1.5]
     assert set(found["enough"]) == {"yes"}
     assert set(found["GB free"]) == {100.0}
 
@@ -148,7 +150,7 @@ def test_space_is_needed_by_all_steps_together(free, tmp_path):
     free(7)
     found = costs.forecast(MEASURED, TABLE, tmp_path / "not" / "there", 1, NETWORKS)
     assert found["enough"].tolist() == ["yes", "NO", "NO"]
-    assert found["hours"].tolist() == [1.0, 0.1, 7.0]
+    assert found["time"].tolist() == ["1 h 00 min", "6 min", "7 h 00 min"]
 
 
 def test_nothing_measured_gives_an_empty_forecast(tmp_path):
@@ -163,7 +165,7 @@ def measured_networks(monkeypatch):
     """What was to be measured; a sample takes 3.6 s, in training 36 s."""
     made = []
 
-    def seconds(sketch, place, some, kinds):
+    def seconds(sketch, place, some, kinds, most=2):
         made.append(sketch)
         return {"forward": 3.6, "training": 36.0}
 
@@ -179,6 +181,7 @@ def test_training_sees_the_training_frames_of_all_epochs_and_prediction_the_othe
         {
             "recipe": "tsav",
             "epochs": 3,
+            "val_every": 4,
             "device": "cpu",
             "width": 0.0625,
             "audio_seconds": 10.0,
@@ -188,7 +191,9 @@ def test_training_sees_the_training_frames_of_all_epochs_and_prediction_the_othe
     )
     assert measured_networks[0].shapes == {"clip": (3, 8, 112, 112), "mel": (1, 64, 1001)}
     assert found["step"].str[:2].tolist() == ["05", "06"]
-    assert found["hours"].tolist() == [2000 / 4 * 3 * 36 / 3600, 1000 * 3.6 / 3600]
+    judged = 600 / 4 * 3 * 3.6  # every 4th val frame after each epoch
+    assert found["hours"].tolist() == [(2000 / 4 * 3 * 36 + judged) / 3600, 1000 * 3.6 / 3600]
+    assert "every 4th frame, 3 epochs" in found["step"][0]
     weights = sum(weight.numel() for weight in measured_networks[0].net.parameters())
     assert found["GB needed"].tolist() == [2 * 3 * 4 * weights / 1e9, 0.0]
 
@@ -237,7 +242,7 @@ def test_a_method_on_a_backbone_has_the_features_of_every_frame_and_one_step_a_s
     ]
     assert found["step"].str[:2].tolist() == ["02", "05", "06"]
     assert found["hours"].tolist() == pytest.approx(
-        [3.0, 2000 / 16 * 2 * 36 / 3600, 1000 / 16 * 3.6 / 3600]
+        [3.0, (2000 / 16 * 2 * 36 + 600 / 16 * 2 * 3.6) / 3600, 1000 / 16 * 3.6 / 3600]
     )
     assert found["GB needed"].iloc[0] == 2 * 3000 * (columns + 64) / 1e9
 
@@ -288,7 +293,11 @@ def test_leader_and_followers_take_windows_of_what_was_cached_of_the_frozen_face
         {"frame_map": (300, *cached), "vggish": (300, 128), "mfcc": (300, 39), "valid": (300,)},
     ]
     assert found["hours"].tolist() == pytest.approx(
-        [3.0 * options.get("variants", 1), 2000 / 250 * 2 * 36 / 3600, 1000 / 300 * 3.6 / 3600]
+        [
+            3.0 * options.get("variants", 1),
+            (2000 / 250 * 2 * 36 + 600 / 300 * 2 * 3.6) / 3600,
+            1000 / 300 * 3.6 / 3600,
+        ]
     )
     assert found["GB needed"].iloc[0] == 2 * 3000 * numbers / 1e9
 
@@ -346,12 +355,37 @@ def test_every_recipe_of_the_shipped_experiments_says_what_its_network_takes(mea
         values = trained[name]
         small = {"width": 0.25 if values["recipe"] == "talknet" else 0.0625, "device": "cpu"}
         least = (
-            0 if values["recipe"] == "features" else 2
-        )  # its sizes are those of arrays that are not there yet
+            0 if values["recipe"] in ("features", "expression") else 2
+        )  # its sizes are those of arrays that are not there yet; nothing of the other is trained
         assert (
             len(costs.measure_networks(TABLE, {**values, **small, "predict_run": ""}, 1.0)) >= least
         ), name
     assert measured_networks
+
+
+class Twos(torch.nn.Module):
+    """A network that needs a second for each batch, however many samples are in it."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.weight, self.seen = clock, torch.nn.Parameter(torch.ones(1)), []
+
+    def forward(self, batch):
+        self.clock[0] += 1.0
+        self.seen.append(len(batch["x"]))
+        return {"y": batch["x"] * self.weight}
+
+
+def test_a_narrow_network_is_measured_in_batches_as_large_as_its_training_has(monkeypatch):
+    """In twos it would seem sixteen times as slow as it is; where time is short it stays at two."""
+    clock = [0.0]
+    monkeypatch.setattr(costs.time, "monotonic", lambda: clock[0])
+    net = Twos(clock)
+    sketch = Sketch(net, {"x": (3,)})
+    found = costs._seconds(sketch, torch.device("cpu"), 400.0, ("forward", "training"), 32)
+    assert found == pytest.approx({"forward": 1 / 32, "training": 1 / 32})
+    assert set(net.seen) == {2, 8, 32}
+    assert costs._seconds(sketch, torch.device("cpu"), 1.0, ("forward",), 32)["forward"] == 0.5
 
 
 def test_without_time_or_frames_no_network_is_built(measured_networks):

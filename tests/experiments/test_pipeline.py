@@ -5,6 +5,7 @@ through papermill.
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -629,6 +630,18 @@ def test_notebooks_run_through_papermill_and_an_error_is_told_in_a_few_lines(tmp
     ]
     executed = nbformat.read(folder / f"{one}.ipynb", 4)
     assert "injected-parameters" in executed.cells[1].metadata["tags"]
+    # The message is all that is red in the notebook; the frames are kept in failures.csv.
+    stopped = nbformat.read(folder / f"{four}.ipynb", 4)
+    shown = [o for c in stopped.cells if c.cell_type == "code" for o in c.outputs if "ename" in o]
+    assert [re.sub(r"\x1b\[\d+m", "", line) for line in shown[0].traceback] == [
+        "no label file",
+        "  where: t1",
+        "  what to do: look",
+    ]
+    assert all(line.startswith("\x1b[31m") for line in shown[0].traceback)
+    row = runs.Run(folder).failures()[0]
+    assert (row["step"], row["what"], row["where"]) == (four, "no label file", "t1")
+    assert "raise InputError" in row["traceback"]
 
 
 SLEEPER = """import time

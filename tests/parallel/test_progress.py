@@ -36,12 +36,17 @@ def told(clock, live=False, step=1.0, total=30):
     return stream.getvalue()
 
 
-def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left_and_the_last_one(clock):
-    assert told(clock).splitlines() == [
-        "trials 10/30 (33 %) 10 s, 1/s, 20 s left",
-        "trials 20/30 (66 %) 20 s, 1/s, 10 s left",
-        "trials 30/30 (100 %) 30 s",
+def test_a_log_gets_a_line_per_tenth_and_thirty_seconds_and_the_last_one(clock):
+    assert told(clock, step=10.0).splitlines() == [
+        *(
+            f"trials {done}/30 ({100 * done // 30} %) {progress.span(10 * done)}, 0.1/s, "
+            f"{progress.span(10 * (30 - done))} left"
+            for done in range(3, 30, 3)
+        ),
+        "trials 30/30 (100 %) 5 min",
     ]
+    assert told(clock, step=1.0).count("\n") == 1, "30 s are up with the last one"
+    assert told(clock, step=3600.0).count("\n") <= 11, "of 30 h ten lines"
 
 
 def test_quick_work_is_one_line(clock):
@@ -66,19 +71,46 @@ def test_of_a_longer_line_no_letter_is_left_behind(clock):
     assert all(len(after) >= len(before.rstrip()) for before, after in pairwise(states))
 
 
-def test_a_log_has_a_line_for_each_trial_and_says_which_were_lost(clock):
+def test_a_log_names_each_trial_that_was_lost_and_not_each_that_was_not(clock):
     stream = io.StringIO()
     tell = Progress("trials", stream, live=False)
     clock.now += 2
     tell(1, 3, Outcome({"trial": "5_left"}, value=[], seconds=1.96))
     tell(2, 3, Outcome("6", error=InputError("damaged"), seconds=0.1))
+    tell(3, 3, Outcome({"trial": "7"}, value=[], seconds=1.96))
     assert stream.getvalue().splitlines() == [
-        "trials 1/3 (33 %) 5_left: 2.0 s; 2 s, 0.5/s, 4 s left",
         "trials 2/3 (66 %) 6: 0.1 s, LOST; 2 s, 1/s, 1 s left",
+        "trials 3/3 (100 %) 7: 2.0 s; 2 s",
     ]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_an_epoch_is_told_while_it_runs_and_its_end_by_the_line_of_its_scores(clock):
+    stream = io.StringIO()
+    tell = training_history.EpochProgress(2, stream, live=False)
+    for epoch, seconds in ((1, 10.0), (2, 1.0)):
+        for done in range(1, 11):
+            clock.now += seconds
+            tell(epoch, done, 10)
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        "epoch 1 of 2, batch 4/10 (40 %) 30 s, 0.1/s, 60 s left",
+        "epoch 1 of 2, batch 7/10 (70 %) 60 s, 0.1/s, 30 s left",
+    ], "nothing of an epoch of ten seconds"
+
+
+def test_in_a_notebook_the_line_of_an_epoch_moves(clock):
+    stream = io.StringIO()
+    tell = training_history.EpochProgress(1, stream, live=True)
+    for done in range(1, 4):
+        clock.now += 1
+        tell(1, done, 3)
+    assert stream.getvalue().count("\r") == 2
+    assert stream.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(119, "119 s"), (600, "10 min"), (9000, "2 h 30 min")]
+)
 def test_a_long_time_is_told_in_minutes_and_hours(clock, seconds, text):
     assert told(clock, step=seconds / 2, total=2).endswith(f" {text}\n")
 
@@ -106,5 +138,5 @@ def test_a_video_that_is_cut_is_called_by_its_name(clock):
         "5-60", "train", Fraction(30), "sample", None, Path("5-60.mp4"), None, lambda *_: None, {}
     )
     stream = io.StringIO()
-    Progress("videos cut", stream, False)(1, 2, Outcome(source, value=[], seconds=1.0))
-    assert stream.getvalue().startswith("videos cut 1/2 (50 %) 5-60: 1.0 s;")
+    Progress("videos cut", stream, False)(2, 2, Outcome(source, value=[], seconds=1.0))
+    assert stream.getvalue().startswith("videos cut 2/2 (100 %) 5-60: 1.0 s;")

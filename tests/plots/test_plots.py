@@ -252,7 +252,7 @@ def test_the_circumplex_shows_labelled_frames_of_labels_and_predictions(frames):
 def test_the_ccc_picture_has_a_dot_and_an_interval_a_method_and_grey_baselines(scores):
     values = metrics.va_scores(*scores)
     table = metrics.ccc_table({"tsav": values}, {"ridge 16x16": {"valence": -0.2, "arousal": 0.2}})
-    axes = plots.ccc_table_plot(table, title="validation", note=NOTE)
+    axes = plots.ccc_table_plot(table, title="validation")
     interval, dot, baseline = axes[0].lines[:3]
     assert interval.get_xdata() == pytest.approx(values["valence"]["ci95"])
     assert dot.get_xdata() == pytest.approx([values["valence"]["ccc"]])
@@ -262,6 +262,9 @@ def test_the_ccc_picture_has_a_dot_and_an_interval_a_method_and_grey_baselines(s
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["tsav", "ridge 16x16"]
     assert axes[1].get_xlabel().startswith("CCC arousal")
     assert overlapping(axes[0].figure) == []
+    quiet = plots.ccc_table_plot(table, title="validation", note=NOTE)
+    assert quiet[0].figure.get_suptitle() == f"{NOTE}: validation"
+    assert {line.get_color() for line in quiet[0].lines[:3]} == {style.BASELINE}
 
 
 def test_the_worst_trial_stands_on_top(scores):

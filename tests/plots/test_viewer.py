@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import metrics, plots
+from lib import metrics, plots, trials
 from lib.errors import InputError
 from lib.parallel import progress
 from lib.plots import viewer
@@ -211,3 +211,14 @@ def test_scores_stand_in_one_row_a_method_with_their_intervals():
     assert "training mean" in shown
     assert "−0.00" not in shown
     assert len(shown.splitlines()) == 3
+
+
+def test_before_numbers_without_a_meaning_the_words_stand_first_and_the_table_is_grey():
+    rows = trials.noted(pd.DataFrame({"method": ["raw"], "ccc": [0.91]}), True)
+    shown = viewer.table(rows)
+    assert repr(shown).startswith(f"{trials.SYNTHETIC_NOTE}\n")
+    page = shown._repr_html_()
+    assert page.index(trials.SYNTHETIC_NOTE) < page.index("<table style='color:#8a8a8a'")
+    plain = viewer.table(trials.noted(pd.DataFrame({"ccc": [0.91]}), False))._repr_html_()
+    assert plain.startswith("<table")
+    assert "color" not in plain

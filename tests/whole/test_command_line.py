@@ -276,3 +276,37 @@ def test_every_parameter_file_passes_the_check():
 def test_every_overlay_is_a_mapping_without_a_name_of_a_run():
     for file in (ROOT / "params" / "overlays").glob("*.yaml"):
         assert "run" not in parameters.load([file]), json.dumps(file.name)
+
+
+# ---- what is not there is told before anything starts
+
+
+def test_every_shipped_parameter_file_is_right_where_no_data_are(tmp_path, monkeypatch):
+    """In a fresh clone: absent data are a line and status 0, with --data status 2."""
+    files = sorted((ROOT / "params").glob("*.yaml"))
+    done = call("check", *files)
+    assert done.exit_code == 0, done.output
+    assert "data_root: data/affwild2 is not there" in done.output
+    file = ROOT / "params" / "affwild2_tsav.yaml"
+    assert call("check", "--data", file).exit_code == 2
+    assert call("check", "--data", ROOT / "params" / "sample_tsav.yaml").exit_code == 0
+    done = call("run", file, "-p", "runs_root", tmp_path)
+    assert done.exit_code == 2
+    assert "nothing was started: data_root: data/affwild2 is not there" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parameter_file_without_its_folder_is_offered_where_it_is(tmp_path):
+    for name in ("sample_tsav", "sample_tsav.yaml", "sample_tsaw"):
+        done = call("run", name)
+        assert done.exit_code == 2
+        assert "did you mean params/sample_tsav" in done.output
+
+
+def test_a_text_file_in_the_place_of_a_recording_is_told_as_what_it_is(tmp_path):
+    file, film = tmp_path / "notes.mp4", tmp_path / "film.mp4"
+    file.write_text("Tuesday: two recordings\n")
+    film.write_bytes(b"\0\0\0\x18ftypmp42")
+    (problem,) = parameters.validate({"video_path": str(file)})
+    assert problem.endswith("is text ('Tuesday: two recordings'), not a recording")
+    assert parameters.validate({"video_path": str(film)}) == []

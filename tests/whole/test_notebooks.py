@@ -16,6 +16,7 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
+from nbconvert import HTMLExporter
 
 from lib import grammar, parameters, recipes, trials
 from lib.evaluation import submission
@@ -427,6 +428,25 @@ def test_executed_notebooks_carry_the_sentence_about_sample_networks(world):
         assert trials.SYNTHETIC_NOTE in executed
 
 
+def test_a_network_of_the_sample_set_shows_words_before_each_score_and_no_score_beside_its_name(
+    world,
+):
+    """On the page that nbconvert makes of 06: CCC and F1 only in grey tables below the words."""
+    book = nbformat.read(world.folder("sample_tsav") / "06_inference.ipynb", as_version=4)
+    book.cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    page, _ = HTMLExporter(exclude_input=True, template_name="basic").from_notebook_node(book)
+    note = trials.SYNTHETIC_NOTE
+    tables = re.findall(r"(.{0,300})(<table.*?</table>)", page, re.DOTALL)
+    scored = [(before, table) for before, table in tables if re.search(r"CCC|ccc|F1|\[0\.", table)]
+    assert scored
+    for before, table in scored:
+        assert note in before
+        assert re.match("<table[^>]*color:#8a8a8a", table)
+    told = re.sub(r"<[^>]*>", " ", re.sub(r"<table.*?</table>", "", page, flags=re.DOTALL))
+    assert f"{note}\nrun sample_tsav, trained on sample" in told
+    assert not re.search(r"(CCC|F1|AP)\W+(valence|arousal|expression)?\W*[-−]?\d\.\d", told)
+
+
 @pytest.mark.slow  # twelve kernels, a face network and a fusion network
 def test_a_run_that_learns_one_emotion_says_so_and_leaves_the_other_out(world):
     status, said = world.run("sample_lfan", emotion="valence")
@@ -441,6 +461,16 @@ def test_a_run_that_learns_one_emotion_says_so_and_leaves_the_other_out(world):
     worst = (world.folder("sample_lfan") / "errors" / "index.html").read_text()
     assert "<td>valence</td>" in worst
     assert "<td>arousal</td>" not in worst
+
+
+def test_that_no_clips_are_cut_stands_once_and_no_step_is_silent(world):
+    for name in NOTEBOOKS:
+        cells = nbformat.read(world.folder("sample_tsav") / f"{name}.ipynb", as_version=4).cells
+        shown = [str(cell.outputs) for cell in cells if cell.cell_type == "code"]
+        assert sum("no clips are cut" in text for text in shown) == (name[:2] == "04")
+    first = nbformat.read(world.folder("sample_tsav") / f"{NOTEBOOKS[0]}.ipynb", as_version=4)
+    table = next(cell for cell in first.cells if cell.get("id") == "01-21")
+    assert "absent" not in str(table.outputs)
 
 
 def test_the_last_notebook_shows_the_other_runs_beside_this_one(world):
