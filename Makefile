@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Threads that wait at a barrier sleep early: on a busy machine PyTorch is ten times faster, alone it costs nothing.
+export GOMP_SPINCOUNT ?= 1000
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
 .PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm research
@@ -27,13 +29,14 @@ run: $(INSTALLED)
 	@echo "Look at runs/comparison.html, then at the executed notebooks, for example runs/sample_tsav/06_inference.ipynb"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 lab: $(INSTALLED)
 	$(BIN)/python -m jupyter lab notebooks

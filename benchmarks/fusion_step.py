@@ -1,4 +1,5 @@
-"""One training step of `jca`: 64 windows of 16 steps at once, against a loop over the windows one by one.
+"""One training step of `jca`: 64 windows of 16 steps at once, against a loop over the windows one
+by one.
 
     python benchmarks/fusion_step.py [--windows 64] [--repeats 3]
 
@@ -17,9 +18,10 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import publish  # noqa: E402
+from report import publish
 
-from lib import losses, models  # noqa: E402
+from lib import models
+from lib.training import losses
 
 
 def main() -> None:
@@ -31,9 +33,18 @@ def main() -> None:
     for name in ("jca", "rjca", "dca", "jca_paper"):
         at_once, one_by_one = measure(name, asked.windows, asked.repeats)
         rows.append([name, f"{at_once:.2f}", f"{one_by_one:.2f}", f"{one_by_one / at_once:.1f}"])
-    publish("fusion_step", ["network", "at once in s", "one by one in s", "times faster"], rows, ["torch"],
-            [f"Forward and backward, {asked.windows} windows of 16 steps, float32, the faster of {asked.repeats} "
-             f"repeats, {torch.get_num_threads()} threads. One by one: the loss of each window, gradients added up."])
+    publish(
+        "fusion_step",
+        ["network", "at once in s", "one by one in s", "times faster"],
+        rows,
+        ["torch"],
+        [
+            f"Forward and backward, {asked.windows} windows of 16 steps, float32, the faster of "
+            f"{asked.repeats} "
+            f"repeats, {torch.get_num_threads()} threads. One by one: the loss of each window, "
+            "gradients added up."
+        ],
+    )
 
 
 def measure(name: str, n_windows: int, repeats: int) -> tuple[float, float]:
@@ -42,9 +53,14 @@ def measure(name: str, n_windows: int, repeats: int) -> tuple[float, float]:
     net = models.create(name)
     batch = {key: torch.randn(n_windows, 16, size) for key, size in net.sizes.items()}
     target = torch.rand(n_windows, 16, 2) * 2 - 1
-    singles = [({key: x[i:i + 1] for key, x in batch.items()}, target[i:i + 1]) for i in range(n_windows)]
-    return (min(step(net, [(batch, target)]) for _ in range(repeats)),
-            min(step(net, singles) for _ in range(repeats)))
+    singles = [
+        ({key: x[i : i + 1] for key, x in batch.items()}, target[i : i + 1])
+        for i in range(n_windows)
+    ]
+    return (
+        min(step(net, [(batch, target)]) for _ in range(repeats)),
+        min(step(net, singles) for _ in range(repeats)),
+    )
 
 
 def step(net: torch.nn.Module, pieces: list) -> float:

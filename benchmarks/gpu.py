@@ -1,4 +1,6 @@
-"""What the two GPU benchmarks share: timing that waits for the device, the card's own rate, its name."""
+"""What the two GPU benchmarks share: timing that waits for the device, the card's own rate, its
+name.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ON_GPU = PLACE.type == "cuda"
 
 
 def seconds(run: Callable[[], object], least: float = 1.0) -> float:
-    """Mean seconds of a call, after two that do not count, over calls of at least so many seconds together."""
+    """Mean seconds of a call, after two that do not count, over calls of at least so many seconds
+    together.
+    """
     for _ in range(2 if ON_GPU else 1):
         run()
     wait()
@@ -38,7 +42,9 @@ def wait() -> None:
 
 
 def rate() -> float:
-    """FLOP/s of a large bfloat16 matrix product on random numbers: what the card gives, not what its sheet says."""
+    """FLOP/s of a large bfloat16 matrix product on random numbers: what the card gives, not what
+    its sheet says.
+    """
     size = 8192 if ON_GPU else 1024
     one, other = (torch.randn(size, size, device=PLACE, dtype=torch.bfloat16) for _ in range(2))
     return 2 * size**3 / seconds(lambda: one @ other)
@@ -47,7 +53,11 @@ def rate() -> float:
 def where() -> str:
     """A sentence about the device."""
     if not ON_GPU:
-        return f"No GPU is here: these are the numbers of the CPU, {torch.get_num_threads()} threads."
+        return (
+            f"No GPU is here: these are the numbers of the CPU, {torch.get_num_threads()} threads."
+        )
     card = torch.cuda.get_device_properties(0)
-    return (f"{card.name}, {card.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, "
-            f"cuDNN {torch.backends.cudnn.version()}.")
+    return (
+        f"{card.name}, {card.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}, "
+        f"cuDNN {torch.backends.cudnn.version()}."
+    )

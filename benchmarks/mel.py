@@ -1,8 +1,10 @@
-"""TSAV's spectrogram for every frame of a video, streamed: `python benchmarks/mel.py [--device cuda]`. Ten seconds.
+"""TSAV's spectrogram for every frame of a video, streamed: `python benchmarks/mel.py [--device
+cuda]`. Ten seconds.
 
-Five minutes of sound (noise: what is in it makes no difference) and 30 frames a second: 9 000 segments of 1 s, each
-normalised as the network takes it, in one process. What counts of its memory is its own: the mapped files of PyTorch's
-libraries (226 MB after `import torch` of version 2.11) are the system's, shared by all processes, and can be dropped.
+Five minutes of sound (noise: what is in it makes no difference) and 30 frames a second: 9 000
+segments of 1 s, each normalised as the network takes it, in one process. What counts of its memory
+is its own: the mapped files of PyTorch's libraries (226 MB after `import torch` of version 2.11)
+are the system's, shared by all processes, and can be dropped.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import memory, publish  # noqa: E402
+from report import memory, publish
 
-from lib.features import mel  # noqa: E402
+from lib.features import mel
 
 MINUTES, FPS = 5, 30
 SECONDS, MEGABYTES = 6.0, 400.0  # what is wanted
-CHECKED = 200                    # segments that are also made one by one from the waveform
+CHECKED = 200  # segments that are also made one by one from the waveform
 
 
 def main() -> None:
@@ -47,16 +49,39 @@ def main() -> None:
     started = time.perf_counter()
     one_by_one = [mel.plain_segment(waveform, starts[k], columns) for k in some]
     each = (time.perf_counter() - started) / CHECKED
-    off = max(float(np.abs(mel.segment(power, starts[k], columns) - found).max())
-              for k, found in zip(some, one_by_one, strict=True))
-    rows = [(options.device, f"{len(starts):,} × {options.seconds:g} s", f"{seconds:.2f} (below {SECONDS:g})",
-             f"{seconds - whole_file:.2f}", f"{own:.0f} (below {MEGABYTES:g})", f"{most - before:.0f}", f"{most:.0f}",
-             f"{each * len(starts):.0f}", f"{off:.1e}")]
-    publish("mel", ("device", "segments", "s", "of it the segments, s",
-                    "most memory of the process, PyTorch and the sound in it, MB",
-                    "of it for spectrogram and segments, MB", "with the mapped files of libraries, MB",
-                    "one by one from the waveform, s", "largest difference"),
-            rows, ("torch", "torchaudio", "numpy"))
+    off = max(
+        float(np.abs(mel.segment(power, starts[k], columns) - found).max())
+        for k, found in zip(some, one_by_one, strict=True)
+    )
+    rows = [
+        (
+            options.device,
+            f"{len(starts):,} × {options.seconds:g} s",
+            f"{seconds:.2f} (below {SECONDS:g})",
+            f"{seconds - whole_file:.2f}",
+            f"{own:.0f} (below {MEGABYTES:g})",
+            f"{most - before:.0f}",
+            f"{most:.0f}",
+            f"{each * len(starts):.0f}",
+            f"{off:.1e}",
+        )
+    ]
+    publish(
+        "mel",
+        (
+            "device",
+            "segments",
+            "s",
+            "of it the segments, s",
+            "most memory of the process, PyTorch and the sound in it, MB",
+            "of it for spectrogram and segments, MB",
+            "with the mapped files of libraries, MB",
+            "one by one from the waveform, s",
+            "largest difference",
+        ),
+        rows,
+        ("torch", "torchaudio", "numpy"),
+    )
 
 
 if __name__ == "__main__":

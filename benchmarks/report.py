@@ -1,4 +1,6 @@
-"""What every benchmark prints: date, machine, versions, then a table; kept under ``benchmarks/results/``."""
+"""What every benchmark prints: date, machine, versions, then a table; kept under
+``benchmarks/results/``.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,16 @@ RESULTS = Path(__file__).parent / "results"
 def machine(packages: Sequence[str]) -> str:
     """One line: processor, cores, memory, Python, and the packages that the numbers depend on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if hasattr(os, "sysconf") else 0
+    memory = (
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+        if hasattr(os, "sysconf")
+        else 0
+    )
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
-    return (f"{time.strftime('%Y-%m-%d')}, {_processor()}, {cores} cores, {memory:.0f} GiB, "
-            f"Python {platform.python_version()}, {versions}")
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {_processor()}, {cores} cores, {memory:.0f} GiB, "
+        f"Python {platform.python_version()}, {versions}"
+    )
 
 
 def _processor() -> str:
@@ -27,11 +35,16 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def memory(name: str) -> float:
-    """MB of this process by the system's count (Linux): VmRSS now, VmHWM at most, RssAnon without mapped files."""
+    """MB of this process by the system's count (Linux): VmRSS now, VmHWM at most, RssAnon without
+    mapped files.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -57,10 +70,22 @@ class Watch:
         self._thread.join()
 
 
-def publish(name: str, columns: Sequence[str], rows: Iterable[Sequence], packages: Sequence[str],
-            notes: Sequence[str] = ()) -> str:
+def publish(
+    name: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence],
+    packages: Sequence[str],
+    notes: Sequence[str] = (),
+) -> str:
     """Print the table as Markdown, keep it under `RESULTS` with today's date, and return it."""
-    lines = [f"# {name}", "", machine(packages), "", "| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines = [
+        f"# {name}",
+        "",
+        machine(packages),
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|---" * len(columns) + "|",
+    ]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     text = "\n".join([*lines, "", *notes]).rstrip() + "\n"
     print(text)

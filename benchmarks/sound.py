@@ -1,10 +1,12 @@
-"""Sound for training, one array a video, against one process and one wav a frame: `python benchmarks/sound.py`.
+"""Sound for training, one array a video, against one process and one wav a frame: `python
+benchmarks/sound.py`.
 
-One hour of video with 30 frames a second. Measured: decoding and storing its sound, and the indices of all frames'
-segments. The other way: FFmpeg started for each frame as the published preprocessing does (tsav_jca.md §2.2: `-ss` and
-`-to` after `-i`, of a wav that is there already), for frames spread over the whole hour, times the number of frames.
-FFmpeg is taken from the PATH or from the package imageio-ffmpeg; without both, a Python process that reads the wav is
-in its place, and the table says so. Most of the time goes into writing the video.
+One hour of video with 30 frames a second. Measured: decoding and storing its sound, and the indices
+of all frames' segments. The other way: FFmpeg started for each frame as the published preprocessing
+does (tsav_jca.md §2.2: `-ss` and `-to` after `-i`, of a wav that is there already), for frames
+spread over the whole hour, times the number of frames. FFmpeg is taken from the PATH or from the
+package imageio-ffmpeg; without both, a Python process that reads the wav is in its place, and the
+table says so. Most of the time goes into writing the video.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import memory, publish  # noqa: E402
+from report import memory, publish
 
-from lib import arrays, audio, media  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib import arrays
+from lib.media import sound as media_sound
+from lib.media import writing
+from lib.store import Store, request
 
 FPS, RATE, HOUR = 30, 44_100, 3600.0
 WANTED = 1000  # times less time
-SAMPLES = 60   # cuts of the other way
+SAMPLES = 60  # cuts of the other way
 CUT = """
 import sys, wave
 with wave.open(sys.argv[1]) as read, wave.open(sys.argv[4], "wb") as written:
@@ -45,10 +49,14 @@ def film(place: Path, seconds: float) -> Path:
     """A video of grey pictures whose sound is noise of changing loudness."""
     count = round(seconds * FPS)
     drawn = np.random.default_rng(0)
-    loudness = np.repeat(drawn.uniform(0.01, 0.3, int(seconds) + 1), RATE)[:round(seconds * RATE)].astype(np.float32)
+    loudness = np.repeat(drawn.uniform(0.01, 0.3, int(seconds) + 1), RATE)[
+        : round(seconds * RATE)
+    ].astype(np.float32)
     sound = drawn.standard_normal(len(loudness), np.float32) * loudness
     pictures = (np.full((36, 64, 3), k // 30 % 200, np.uint8) for k in range(count))
-    return media.write_video(place / "film.mp4", pictures, np.arange(count) / FPS, sound, RATE, preset="ultrafast")
+    return writing.write_video(
+        place / "film.mp4", pictures, np.arange(count) / FPS, sound, RATE, preset="ultrafast"
+    )
 
 
 def cutter() -> tuple[str, list[str]]:
@@ -57,10 +65,32 @@ def cutter() -> tuple[str, list[str]]:
     if not found:
         try:
             import imageio_ffmpeg
+
             found = imageio_ffmpeg.get_ffmpeg_exe()
         except ImportError:
-            return "Python (no FFmpeg here)", [sys.executable, "-S", "-c", CUT, "IN", "FROM", "TO", "OUT"]
-    return "FFmpeg", [found, "-loglevel", "error", "-y", "-i", "IN", "-ss", "FROM", "-to", "TO", "OUT"]
+            return "Python (no FFmpeg here)", [
+                sys.executable,
+                "-S",
+                "-c",
+                CUT,
+                "IN",
+                "FROM",
+                "TO",
+                "OUT",
+            ]
+    return "FFmpeg", [
+        found,
+        "-loglevel",
+        "error",
+        "-y",
+        "-i",
+        "IN",
+        "-ss",
+        "FROM",
+        "-to",
+        "TO",
+        "OUT",
+    ]
 
 
 def one_by_one(wav: Path, spans: np.ndarray, out: Path) -> tuple[float, float]:
@@ -68,7 +98,12 @@ def one_by_one(wav: Path, spans: np.ndarray, out: Path) -> tuple[float, float]:
     chosen = np.linspace(0, len(spans) - 1, min(SAMPLES, len(spans))).astype(int)
     total, words = 0.0, cutter()[1]
     for number, k in enumerate(chosen):
-        filled = {"IN": wav, "FROM": f"{spans[k, 0]:.6f}", "TO": f"{spans[k, 1]:.6f}", "OUT": out / f"{number}.wav"}
+        filled = {
+            "IN": wav,
+            "FROM": f"{spans[k, 0]:.6f}",
+            "TO": f"{spans[k, 1]:.6f}",
+            "OUT": out / f"{number}.wav",
+        }
         started = time.perf_counter()
         subprocess.run([str(filled.get(word, word)) for word in words], check=True)
         total += time.perf_counter() - started
@@ -77,35 +112,69 @@ def one_by_one(wav: Path, spans: np.ndarray, out: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=HOUR)
     length = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         video = film(root, length)
-        trial = {"trial": "film", "video": "film", "person": "", "crops_dir": "", "video_path": video.name,
-                 "audio_path": video.name}
-        store, times = Store(root / "processed", "films", root), np.arange(round(length * FPS)) / FPS
+        trial = {
+            "trial": "film",
+            "video": "film",
+            "person": "",
+            "crops_dir": "",
+            "video_path": video.name,
+            "audio_path": video.name,
+        }
+        store, times = (
+            Store(root / "processed", "films", root),
+            np.arange(round(length * FPS)) / FPS,
+        )
         wanted = request("audio_44k", rate=RATE)
         started = time.perf_counter()
         arrays.make(trial, wanted, store)
         samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
-        indices = audio.segments(times, len(samples), facts["t0"], RATE, "published")
+        indices = media_sound.segments(times, len(samples), facts["t0"], RATE, "published")
         seconds = time.perf_counter() - started
         most = memory("VmHWM")
-        (root / "film.wav").write_bytes(media.wav(np.asarray(samples), RATE))
+        (root / "film.wav").write_bytes(writing.wav(np.asarray(samples), RATE))
         (root / "wavs").mkdir()
-        starts, stops = audio.published_spans(times, np.arange(len(times)))
+        starts, stops = media_sound.published_spans(times, np.arange(len(times)))
         each, size = one_by_one(root / "film.wav", np.stack([starts, stops], axis=1), root / "wavs")
     slow = each * len(times)
-    rows = [(f"{length:.0f} s, {len(times):,} frames", f"{seconds:.1f}", f"{len(samples) * 2 / 1e6:.0f}", "0",
-             f"{slow:,.0f} ({1000 * each:.0f} ms a cut)", f"{size * len(times) / 1e9:.1f}",
-             f"{slow / seconds:,.0f} (at least {WANTED:,})", f"{most:.0f}", cutter()[0])]
+    rows = [
+        (
+            f"{length:.0f} s, {len(times):,} frames",
+            f"{seconds:.1f}",
+            f"{len(samples) * 2 / 1e6:.0f}",
+            "0",
+            f"{slow:,.0f} ({1000 * each:.0f} ms a cut)",
+            f"{size * len(times) / 1e9:.1f}",
+            f"{slow / seconds:,.0f} (at least {WANTED:,})",
+            f"{most:.0f}",
+            cutter()[0],
+        )
+    ]
     assert len(indices) == len(times)
-    publish("sound", ("video", "decode, store, index: s", "stored, MB", "files a frame",
-                      "one process and wav a frame: s", "its wavs, GB", "times less time",
-                      "most memory (with writing the video), MB", "cut by"), rows, ("av", "numpy"),
-            [f"The second way is the mean of {SAMPLES} cuts spread over the recording."])
+    publish(
+        "sound",
+        (
+            "video",
+            "decode, store, index: s",
+            "stored, MB",
+            "files a frame",
+            "one process and wav a frame: s",
+            "its wavs, GB",
+            "times less time",
+            "most memory (with writing the video), MB",
+            "cut by",
+        ),
+        rows,
+        ("av", "numpy"),
+        [f"The second way is the mean of {SAMPLES} cuts spread over the recording."],
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Light-ASD's published weights on the shared recordings, and how fast faces are followed and scored.
+"""Light-ASD's published weights on the shared recordings, and how fast faces are followed and
+scored.
 
-`python benchmarks/speakers.py` (minutes), `--short` for two recordings and 20 s of video, `--only ap | speed`. AP is
-AVA-style. Real against muted: negatives are all frames of the same recordings muted; positives the frames of the real
-ones "whose sound is within 40 dB of its maximum". Three readings of that: a frame's level (RMS) beside the loudest
-frame's, like beside like, which is taken; its largest sample beside the clip's; its level beside the clip's largest
-sample, which asks for most. All of them count noise before and after the sentence, where nobody speaks; so the frames
-of words stand beside them for the one recording that has an alignment. Mismatched: with the sound of the next one.
-Running means of the scores bring back what silence costs: rows of their own.
-Every length of video is worked on by a process of its own. Needs ../shared/media and ../shared/weights.
+`python benchmarks/speakers.py` (minutes), `--short` for two recordings and 20 s of video, `--only
+ap | speed`. AP is AVA-style. Real against muted: negatives are all frames of the same recordings
+muted; positives the frames of the real ones "whose sound is within 40 dB of its maximum". Three
+readings of that: a frame's level (RMS) beside the loudest frame's, like beside like, which is
+taken; its largest sample beside the clip's; its level beside the clip's largest sample, which asks
+for most. All of them count noise before and after the sentence, where nobody speaks; so the frames
+of words stand beside them for the one recording that has an alignment. Mismatched: with the sound
+of the next one. Running means of the scores bring back what silence costs: rows of their own. Every
+length of video is worked on by a process of its own. Needs the recordings and weights that the
+tests use (tests/shared_files.py).
 """
 
 from __future__ import annotations
@@ -29,20 +32,27 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from faces import CLIP, SHARED, film  # noqa: E402
-from report import Watch, memory, publish  # noqa: E402
+from faces import CLIP, SHARED, film
+from report import Watch, memory, publish
 
-from lib import arrays, media, speakers, weights  # noqa: E402
-from lib.features import mfcc, speaking  # noqa: E402
-from lib.metrics.speaking import ava_ap  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib import arrays, weights
+from lib.features import mfcc, speaker_scores
+from lib.media import recordings as media_recordings
+from lib.speakers import video as speakers_video
+from lib.speakers.metrics import ava_ap
+from lib.store import Store, request
 
 WEIGHTS = ("light_asd_ava", "light_asd_talkset")
-LOUD = 40.0     # dB
-ALIGNED, TICK = "grid_swwp2s", 25_000   # the recording with an alignment of its words, and its unit: 1/25000 s
-READINGS = {"frame's level by the loudest frame's": ("level", "level"),
-            "frame's largest sample by the clip's": ("peak", "peak"),
-            "frame's level by the clip's largest sample": ("level", "peak")}
+LOUD = 40.0  # dB
+ALIGNED, TICK = (
+    "grid_swwp2s",
+    25_000,
+)  # the recording with an alignment of its words, and its unit: 1/25000 s
+READINGS = {
+    "frame's level by the loudest frame's": ("level", "level"),
+    "frame's largest sample by the clip's": ("peak", "peak"),
+    "frame's level by the clip's largest sample": ("level", "peak"),
+}
 RADII = (2, 12)  # frames to either side: what `speakers.table` does by default, and a second in all
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
@@ -50,7 +60,9 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 def prepared(name: str, detector, place: Path) -> dict:
     """Crops, times and sound of the face that is seen longest in a shared recording."""
     store = Store(place, "media", SHARED / "media", "detect", SHARED / "weights")
-    row = speakers.video_row(SHARED / "media" / name, media.probe(SHARED / "media" / name))
+    row = speakers_video.video_row(
+        SHARED / "media" / name, media_recordings.probe(SHARED / "media" / name)
+    )
     crops = request("track_crops", crop=detector.crop, size=detector.size)
     sound = request("audio_16k", rate=mfcc.RATE)
     arrays.make_all(row, [request("time"), request("tracks"), crops, sound], store)
@@ -58,15 +70,23 @@ def prepared(name: str, detector, place: Path) -> dict:
     longest = np.bincount(tracks[:, 1].astype(int)).argmax()
     rows = np.flatnonzero(tracks[:, 1] == longest)
     times = np.asarray(arrays.read(row, request("time"), store))[tracks[rows, 0].astype(int)]
-    return {"crops": np.asarray(arrays.read(row, crops, store))[rows], "times": times,
-            "sound": np.asarray(arrays.read(row, sound, store)), "t0": arrays.facts(row, sound, store)["t0"]}
+    return {
+        "crops": np.asarray(arrays.read(row, crops, store))[rows],
+        "times": times,
+        "sound": np.asarray(arrays.read(row, sound, store)),
+        "t0": arrays.facts(row, sound, store)["t0"],
+    }
 
 
 def scored(one: dict, sound: np.ndarray, detector) -> np.ndarray:
-    when, shown = speaking.grid(one["times"], detector.fps)
-    logits = speaking.score(detector, lambda start, stop: one["crops"][shown[start:stop]], sound,
-                            mfcc.at_times(when, one["t0"], detector.fps))
-    values = speaking.on_frames(logits, when, one["times"])
+    when, shown = speaker_scores.grid(one["times"], detector.fps)
+    logits = speaker_scores.score(
+        detector,
+        lambda start, stop: one["crops"][shown[start:stop]],
+        sound,
+        mfcc.at_times(when, one["t0"], detector.fps),
+    )
+    values = speaker_scores.on_frames(logits, when, one["times"])
     return values[:, 1] - values[:, 0]
 
 
@@ -74,56 +94,100 @@ def loud(one: dict) -> dict[str, np.ndarray]:
     """Reading -> (n,) bool, frames whose sound is within 40 dB of its maximum."""
     step = round(mfcc.RATE * float(np.median(np.diff(one["times"]))))
     first = np.round((one["times"] - one["t0"]) * mfcc.RATE).astype(int)
-    sound = np.pad(one["sound"].astype(float), (step, 2 * step))   # a frame beside the sound is silent
+    sound = np.pad(
+        one["sound"].astype(float), (step, 2 * step)
+    )  # a frame beside the sound is silent
     heard = sound[np.clip(first + step, 0, len(sound) - step)[:, None] + np.arange(step)]
     values = {"level": np.sqrt(np.square(heard).mean(1)), "peak": np.abs(heard).max(1)}
-    return {name: values[own] >= values[top].max() * 10 ** (-LOUD / 20) for name, (own, top) in READINGS.items()}
+    return {
+        name: values[own] >= values[top].max() * 10 ** (-LOUD / 20)
+        for name, (own, top) in READINGS.items()
+    }
 
 
 def ap(good: list[np.ndarray], bad: list[np.ndarray]) -> float:
     """AP of all scores in `good` against all in `bad`."""
-    return ava_ap(np.concatenate([*good, *bad]), np.repeat([1, 0], [sum(map(len, good)), sum(map(len, bad))]))
+    return ava_ap(
+        np.concatenate([*good, *bad]), np.repeat([1, 0], [sum(map(len, good)), sum(map(len, bad))])
+    )
 
 
 def recordings(names: list[str], detector, place: Path) -> list[list]:
-    """Rows: all together, their mean, each recording. AP of real against muted by each reading and by words; of real
-    against mismatched sound."""
+    """Rows: all together, their mean, each recording. AP of real against muted by each reading and
+    by words; of real against mismatched sound.
+    """
     ones = [prepared(name, detector, place) for name in names]
     real = [scored(one, one["sound"], detector) for one in ones]
     muted = [scored(one, np.zeros_like(one["sound"]), detector) for one in ones]
-    wrong = [scored(one, np.resize(other["sound"], len(one["sound"])), detector)
-             for one, other in zip(ones, ones[1:] + ones[:1], strict=True)]
+    wrong = [
+        scored(one, np.resize(other["sound"], len(one["sound"])), detector)
+        for one, other in zip(ones, ones[1:] + ones[:1], strict=True)
+    ]
     masks = [loud(one) for one in ones]
 
     def row(name: str, chosen: list[int], words: str = "", radius: int = 0) -> list:
-        goods, mutes, wrongs = ([speaking.smooth(each[k], radius) for k in chosen] for each in (real, muted, wrong))
-        found = [[good[masks[k][reading]] for good, k in zip(goods, chosen, strict=True)] for reading in READINGS]
-        return [name, *(f"{ap(good, mutes):.3f}" for good in found), words, f"{ap(found[0], wrongs):.3f}"]
+        goods, mutes, wrongs = (
+            [speaker_scores.smooth(each[k], radius) for k in chosen]
+            for each in (real, muted, wrong)
+        )
+        found = [
+            [good[masks[k][reading]] for good, k in zip(goods, chosen, strict=True)]
+            for reading in READINGS
+        ]
+        return [
+            name,
+            *(f"{ap(good, mutes):.3f}" for good in found),
+            words,
+            f"{ap(found[0], wrongs):.3f}",
+        ]
 
-    each = [row(Path(name).stem, [k], f"{by_words(ones[k], real[k], muted[k]):.3f}" if ALIGNED in name else "")
-            for k, name in enumerate(names)]
-    mean = ["mean of the recordings", *(f"{np.mean([float(one[k]) for one in each]):.3f}" for k in range(1, 4)), "",
-            f"{np.mean([float(one[-1]) for one in each]):.3f}"]
+    each = [
+        row(
+            Path(name).stem,
+            [k],
+            f"{by_words(ones[k], real[k], muted[k]):.3f}" if ALIGNED in name else "",
+        )
+        for k, name in enumerate(names)
+    ]
+    mean = [
+        "mean of the recordings",
+        *(f"{np.mean([float(one[k]) for one in each]):.3f}" for k in range(1, 4)),
+        "",
+        f"{np.mean([float(one[-1]) for one in each]):.3f}",
+    ]
     every = list(range(len(names)))
-    smoothed = [row(f"all together, running mean of {2 * radius + 1} frames", every, radius=radius) for radius in RADII]
+    smoothed = [
+        row(f"all together, running mean of {2 * radius + 1} frames", every, radius=radius)
+        for radius in RADII
+    ]
     return [row("all together", every), *smoothed, mean, *each]
 
 
 def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:
     """AP with the frames between the first and the last word as positives."""
-    lines = [line.split() for line in (SHARED / "media" / f"{ALIGNED}.align").read_text().splitlines()]
-    spoken = [(int(start) / TICK, int(stop) / TICK) for start, stop, word in lines if word not in ("sil", "sp")]
+    lines = [
+        line.split() for line in (SHARED / "media" / f"{ALIGNED}.align").read_text().splitlines()
+    ]
+    spoken = [
+        (int(start) / TICK, int(stop) / TICK)
+        for start, stop, word in lines
+        if word not in ("sil", "sp")
+    ]
     inside = (one["times"] >= spoken[0][0]) & (one["times"] < spoken[-1][1])
     return ap([real[inside]], [muted])
 
 
 def dialogue(network: Path, place: Path) -> float:
     video = SHARED / "media" / "grid_dialogue_2faces.mp4"
-    found = speakers.find(video, network, {"weights_root": SHARED / "weights", "device": "cpu"}, place)
-    values = speakers.table(found)
+    found = speakers_video.find(
+        video, network, {"weights_root": SHARED / "weights", "device": "cpu"}, place
+    )
+    values = speakers_video.table(found)
     truth = pd.read_csv(video.with_name(f"{video.stem}_frames.csv"))
-    heard = [truth[f"{face}_audible"].iloc[frame - 1] for face, frame in zip(values["face"], values["frame"],
-                                                                              strict=True)]
+    heard = [
+        truth[f"{face}_audible"].iloc[frame - 1]
+        for face, frame in zip(values["face"], values["frame"], strict=True)
+    ]
     return ava_ap(values["logit"], np.array(heard))
 
 
@@ -140,47 +204,93 @@ def sounding(place: Path, seconds: float) -> Path:
 
 
 def work(video: Path, folder: Path) -> dict:
-    """Follow and score the faces of a video: seconds of each step, processor time and memory of this process."""
+    """Follow and score the faces of a video: seconds of each step, processor time and memory of
+    this process.
+    """
     torch.set_num_threads(2)
     sound = video.with_suffix(".wav")
     store = Store(folder, "films", video.parent, "detect", SHARED / "weights")
-    row = {**speakers.video_row(video, media.probe(video)), "audio_path": sound.name if sound.is_file() else video.name}
-    wanted = request("track_speaking", {"network": weights.path(WEIGHTS[0], SHARED / "weights")}, crop="box", size=112)
+    row = {
+        **speakers_video.video_row(video, media_recordings.probe(video)),
+        "audio_path": sound.name if sound.is_file() else video.name,
+    }
+    wanted = request(
+        "track_speaking",
+        {"network": weights.path(WEIGHTS[0], SHARED / "weights")},
+        crop="box",
+        size=112,
+    )
     started, worked = time.perf_counter(), time.process_time()
     with Watch() as watch:
         rows = arrays.make_all(row, [request("time"), request("tracks"), wanted], store)
     clock, processor = time.perf_counter() - started, time.process_time() - worked
     tracks = np.asarray(arrays.read(row, request("tracks"), store))
-    return {"seconds": media.probe(video).duration, "clock": clock, "processor": processor, "boxes": len(tracks),
-            "tracks": len(np.unique(tracks[:, 1])), "steps": [rows[1]["seconds"], rows[2]["seconds"]],
-            "most": memory("VmHWM"), "anonymous": watch.most}
+    return {
+        "seconds": media_recordings.probe(video).duration,
+        "clock": clock,
+        "processor": processor,
+        "boxes": len(tracks),
+        "tracks": len(np.unique(tracks[:, 1])),
+        "steps": [rows[1]["seconds"], rows[2]["seconds"]],
+        "most": memory("VmHWM"),
+        "anonymous": watch.most,
+    }
 
 
 def speed(name: str, video: Path, place: Path) -> list:
     """A row of the table of speeds, from a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--one", str(video), str(place / f"{video.stem}_arrays")],
-                          check=True, stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "OPENCV_LOG_LEVEL": "ERROR"})
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", str(video), str(place / f"{video.stem}_arrays")],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENCV_LOG_LEVEL": "ERROR"},
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     seconds = found["seconds"]
-    return [name, f"{seconds:.0f} s", f"{found['tracks']} tracks, {found['boxes']} boxes",
-            f"{seconds / found['clock']:.2f}", f"{2 * seconds / found['processor']:.2f}",
-            *(f"{each:.1f} s" for each in found["steps"]), f"{found['most']:.0f}", f"{found['anonymous']:.0f}"]
+    return [
+        name,
+        f"{seconds:.0f} s",
+        f"{found['tracks']} tracks, {found['boxes']} boxes",
+        f"{seconds / found['clock']:.2f}",
+        f"{2 * seconds / found['processor']:.2f}",
+        *(f"{each:.1f} s" for each in found["steps"]),
+        f"{found['most']:.0f}",
+        f"{found['anonymous']:.0f}",
+    ]
 
 
 def table_of_ap(names: list[str], place: Path) -> None:
     rows, dialogues = [], []
     for name in WEIGHTS:
         network = weights.find(name, SHARED / "weights")
-        detector = speaking.load(network)
+        detector = speaker_scores.load(network)
         rows += [[name, detector.crop, *row] for row in recordings(names, detector, place / name)]
         dialogues.append([name, detector.crop, f"{dialogue(network, place / name):.3f}"])
     readings = [f"AP, real against muted: {reading}" for reading in READINGS]
-    publish("speakers_muted", ("weights", "crop", "recording", *readings,
-                               "the same, frames of words", "AP, real against mismatched sound"), rows, PACKAGES,
-            ["Wanted of light_asd_ava, all together, first reading: at least 0.95. The rest is reported."])
-    publish("speakers_dialogue", ("weights", "crop", "AP, grid_dialogue_2faces (AVA: at least 0.95)"), dialogues,
-            PACKAGES)
+    publish(
+        "speakers_muted",
+        (
+            "weights",
+            "crop",
+            "recording",
+            *readings,
+            "the same, frames of words",
+            "AP, real against mismatched sound",
+        ),
+        rows,
+        PACKAGES,
+        [
+            "Wanted of light_asd_ava, all together, first reading: at least 0.95. The rest is "
+            "reported."
+        ],
+    )
+    publish(
+        "speakers_dialogue",
+        ("weights", "crop", "AP, grid_dialogue_2faces (AVA: at least 0.95)"),
+        dialogues,
+        PACKAGES,
+    )
 
 
 def table_of_speed(lengths: tuple, place: Path) -> None:
@@ -188,12 +298,29 @@ def table_of_speed(lengths: tuple, place: Path) -> None:
     video = place / "two.mp4"
     video.write_bytes((SHARED / "media" / "grid_dialogue_2faces.mp4").read_bytes())
     rows.append(speed("grid_dialogue 720×288, two faces", video, place))
-    publish("speakers_speed", ("video", "length", "faces", "times real time (at least 1.5 for one face)",
-                               "the same by processor time of two cores", "follow faces", "crop and score",
-                               "most memory MB", "most without mapped files MB"), rows, PACKAGES,
-            [f"Each row in a process of its own; faces of {CLIP.name} with noise as sound. Memory of its own should "
-             "not grow with the length; pages of mapped files, as of the crops (12.5 kB each), the system takes back "
-             "when it needs them."])
+    publish(
+        "speakers_speed",
+        (
+            "video",
+            "length",
+            "faces",
+            "times real time (at least 1.5 for one face)",
+            "the same by processor time of two cores",
+            "follow faces",
+            "crop and score",
+            "most memory MB",
+            "most without mapped files MB",
+        ),
+        rows,
+        PACKAGES,
+        [
+            f"Each row in a process of its own; faces of {CLIP.name} with noise as sound. Memory "
+            "of its own should "
+            "not grow with the length; pages of mapped files, as of the crops (12.5 kB each), the "
+            "system takes back "
+            "when it needs them."
+        ],
+    )
 
 
 def main() -> None:
@@ -206,7 +333,9 @@ def main() -> None:
         print(json.dumps(work(*options.one)))
         return
     torch.set_num_threads(2)
-    names = sorted(path.name for path in (SHARED / "media").glob("grid_*.mpg"))[-2 if options.short else None:]
+    names = sorted(path.name for path in (SHARED / "media").glob("grid_*.mpg"))[
+        -2 if options.short else None :
+    ]
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "speed":
             table_of_ap(names, Path(folder))

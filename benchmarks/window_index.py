@@ -1,4 +1,5 @@
-"""How long the window index of all of Aff-Wild2 takes, and what memory: `python benchmarks/window_index.py`.
+"""How long the window index of all of Aff-Wild2 takes, and what memory: `python
+benchmarks/window_index.py`.
 
 594 trials of 3.0 million frames of uneven lengths (these and the labels are drawn: both only count
 here), lie in a store without media files. Each recipe runs in a process of its own. About a minute.
@@ -19,12 +20,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from report import memory, publish  # noqa: E402
+from report import memory, publish
 
-from lib import params, recipes, trials  # noqa: E402
-from lib.makers import MAKERS  # noqa: E402
-from lib.params import Params  # noqa: E402
-from lib.store import Store, request  # noqa: E402
+from lib import parameters as params
+from lib import recipes, trials
+from lib.arrays import MAKERS
+from lib.parameters import Params
+from lib.store import Store, request
 
 TRIALS, FRAMES = 594, 3_000_000
 SECONDS, MEGABYTES = 2.0, 200.0  # what is wanted
@@ -32,7 +34,11 @@ METHODS = ("tsav", "jca")
 
 
 def parameters(recipe: str, place: Path) -> Params:
-    values = {"recipe": recipe, "run": "benchmark", "backbone_run": "teacher" if recipe == "jca" else ""}
+    values = {
+        "recipe": recipe,
+        "run": "benchmark",
+        "backbone_run": "teacher" if recipe == "jca" else "",
+    }
     roots = {"data_root": place, "processed_root": place / "processed", "runs_root": place}
     return Params({**params.complete(values), **roots})
 
@@ -49,20 +55,43 @@ def make(place: Path, count: int, frames: int) -> None:
     rows = []
     for number, length in enumerate(lengths):
         name = f"{number}"
-        rows.append({"trial": name, "video": name, "split": "train", "dataset": "affwild2", "n_frames": int(length),
-                     "fps": 30.0, "duration": length / 30, "video_path": f"{name}.mp4", "audio_path": f"{name}.mp4",
-                     "crops_dir": f"crops/{name}", "va_path": f"{name}.txt"})
-        va = np.where(drawn.random((length, 1)) < 0.05, np.nan, drawn.uniform(-1, 1, (length, 2))).astype(np.float32)
-        for wanted, array in ((request("time"), np.arange(length) / 30), (request("va", mismatch="fit"), va)):
+        rows.append(
+            {
+                "trial": name,
+                "video": name,
+                "split": "train",
+                "dataset": "affwild2",
+                "n_frames": int(length),
+                "fps": 30.0,
+                "duration": length / 30,
+                "video_path": f"{name}.mp4",
+                "audio_path": f"{name}.mp4",
+                "crops_dir": f"crops/{name}",
+                "va_path": f"{name}.txt",
+            }
+        )
+        va = np.where(
+            drawn.random((length, 1)) < 0.05, np.nan, drawn.uniform(-1, 1, (length, 2))
+        ).astype(np.float32)
+        for wanted, array in (
+            (request("time"), np.arange(length) / 30),
+            (request("va", mismatch="fit"), va),
+        ):
             maker = MAKERS[wanted.name]
-            made_from = {"name": wanted.name, "parameters": dict(wanted.parameters), "version": maker.version,
-                         "inputs": {}}
+            made_from = {
+                "name": wanted.name,
+                "parameters": dict(wanted.parameters),
+                "version": maker.version,
+                "inputs": {},
+            }
             store(place).shelf(maker.owner, name).write(made_from, array)
     trials.write(trials.table(rows), store(place).trials_path)
 
 
 def work(recipe: str, place: Path) -> dict:
-    """Seconds, rows and memory (MB) of the index for evaluation and for one epoch of training, arrays opened first."""
+    """Seconds, rows and memory (MB) of the index for evaluation and for one epoch of training,
+    arrays opened first.
+    """
     table = trials.read(store(place).trials_path)
     method = recipes.create(recipe, parameters(recipe, place), store(place))
     started = time.perf_counter()
@@ -73,9 +102,13 @@ def work(recipe: str, place: Path) -> dict:
         before, started = memory("VmRSS"), time.perf_counter()
         reset_peak()
         windows = method.windows(table, epoch)
-        found[name] = {"seconds": time.perf_counter() - started, "rows": len(windows),
-                       "targets": int(windows["n_targets"].sum()), "peak": memory("VmHWM") - before,
-                       "size": windows.memory_usage(deep=True).sum() / 1e6}
+        found[name] = {
+            "seconds": time.perf_counter() - started,
+            "rows": len(windows),
+            "targets": int(windows["n_targets"].sum()),
+            "peak": memory("VmHWM") - before,
+            "size": windows.memory_usage(deep=True).sum() / 1e6,
+        }
         del windows
     return found
 
@@ -98,17 +131,43 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         make(Path(place), count, frames)
         for recipe in METHODS:
-            done = subprocess.run([sys.executable, __file__, "--one", recipe, place], check=True, text=True,
-                                  stdout=subprocess.PIPE)
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", recipe, place],
+                check=True,
+                text=True,
+                stdout=subprocess.PIPE,
+            )
             found = json.loads(done.stdout.splitlines()[-1])
             for name in ("evaluation", "training"):
                 one = found[name]
-                rows.append((recipe, name, f"{one['rows']:,}", f"{one['targets']:,}",
-                             f"{one['seconds']:.2f} (below {SECONDS:g})", f"{one['size']:.0f}",
-                             f"{one['peak']:.0f} (below {MEGABYTES:g})", f"{found['opening']:.1f}"))
-    publish("window_index", ("recipe", "windows of", "windows", "targets", "seconds", "index, MB",
-                             "most memory while it is made, MB", "before: arrays opened, s"), rows,
-            ("numpy", "pandas"), [f"{count} trials, {frames:,} frames; lengths and labels are drawn."])
+                rows.append(
+                    (
+                        recipe,
+                        name,
+                        f"{one['rows']:,}",
+                        f"{one['targets']:,}",
+                        f"{one['seconds']:.2f} (below {SECONDS:g})",
+                        f"{one['size']:.0f}",
+                        f"{one['peak']:.0f} (below {MEGABYTES:g})",
+                        f"{found['opening']:.1f}",
+                    )
+                )
+    publish(
+        "window_index",
+        (
+            "recipe",
+            "windows of",
+            "windows",
+            "targets",
+            "seconds",
+            "index, MB",
+            "most memory while it is made, MB",
+            "before: arrays opened, s",
+        ),
+        rows,
+        ("numpy", "pandas"),
+        [f"{count} trials, {frames:,} frames; lengths and labels are drawn."],
+    )
 
 
 if __name__ == "__main__":

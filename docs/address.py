@@ -2,8 +2,8 @@
 
     python docs/address.py
 
-It stands in the README (how to clone, "Open in Colab") and in all notebooks: the badge below the title, and the
-set-up cell, which is the same in all six and is kept here.
+It stands in the README (how to clone, "Open in Colab") and in all notebooks: the badge below the
+title, and the set-up cell, which is the same in all six and is kept here.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 COLAB = "https://colab.research.google.com/github/{name}/blob/main/notebooks/{step}.ipynb"
-SET_UP = '''\
+SET_UP = """\
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
-# Without an installed `lib`: the checkout this notebook lies in; on Colab a clone, and what Colab lacks.
+# Without an installed `lib`: the checkout this notebook lies in; on Colab a clone of it.
 if importlib.util.find_spec("lib") is None:
     address, clone = "{address}", Path.cwd() / "{folder}"
     if "google.colab" in sys.modules and not clone.exists():
         subprocess.run(["git", "clone", "--quiet", "--depth=1", address, str(clone)], check=True)
     places = [Path.cwd(), *Path.cwd().parents, clone]
-    checkout = [str(folder) for folder in places if (folder / "lib" / "params.py").is_file()]
-    assert checkout, f"no checkout at or above {{Path.cwd()}}: use the environment of `make run`, or start inside one"
+    checkout = [str(folder) for folder in places if (folder / "lib" / "parameters.py").is_file()]
+    assert checkout, f"no checkout at or above {{Path.cwd()}}: start JupyterLab with `make lab`"
     sys.path.insert(0, checkout[0])
-    from lib import colab
-    colab.install()'''
+    from lib.experiments import colab
+
+    colab.install()"""
 
 
 def address() -> str:
@@ -42,7 +43,10 @@ def address() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = project["urls"]["Repository"].rstrip("/")
     if not re.fullmatch(r"https://github\.com/[^/]+/[^/]+", found):
-        sys.exit(f"pyproject.toml: {found} is no https://github.com/OWNER/REPOSITORY; Colab opens notebooks from there")
+        sys.exit(
+            f"pyproject.toml: {found} is no https://github.com/OWNER/REPOSITORY; Colab opens "
+            "notebooks from there"
+        )
     return found
 
 
@@ -54,7 +58,9 @@ def badge(step: str, found: str) -> str:
 def notebook(text: str, step: str, found: str) -> str:
     """A notebook's JSON with badge and set-up cell."""
     book = nbformat.reads(text, as_version=4)
-    title, _, rest = re.sub(r"\n\[!\[Open in Colab\].*\n?", "", book.cells[0].source).partition("\n")
+    title, _, rest = re.sub(r"\n\[!\[Open in Colab\].*\n?", "", book.cells[0].source).partition(
+        "\n"
+    )
     book.cells[0].source = f"{title}\n\n{badge(step, found)}\n\n{rest.lstrip()}"
     code = next(cell for cell in book.cells if cell.cell_type == "code")
     code.source = SET_UP.format(address=found, folder=found.rpartition("/")[2])
@@ -64,17 +70,26 @@ def notebook(text: str, step: str, found: str) -> str:
 def readme(text: str, found: str) -> str:
     """The README with this address."""
     name = found.removeprefix("https://github.com/")
-    text = re.sub(r"git clone https://github\.com/\S+ && cd \S+", f"git clone {found} && cd {name.split('/')[1]}", text)
+    text = re.sub(
+        r"git clone https://github\.com/\S+ && cd \S+",
+        f"git clone {found} && cd {name.split('/')[1]}",
+        text,
+    )
     text = re.sub(r"!cd \S+ && python -m lib", f"!cd {name.split('/')[1]} && python -m lib", text)
-    return re.sub(r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/)",
-                  lambda match: f"{match[1]}{name}{match[2]}", text)
+    return re.sub(
+        r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/)",
+        lambda match: f"{match[1]}{name}{match[2]}",
+        text,
+    )
 
 
 def changed() -> dict[Path, str]:
     """Files whose text is not what it should be, and what it should be."""
     found = address()
-    wanted = {path: notebook(path.read_text(encoding="utf-8"), path.stem, found)
-              for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+    wanted = {
+        path: notebook(path.read_text(encoding="utf-8"), path.stem, found)
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    }
     wanted[ROOT / "README.md"] = readme((ROOT / "README.md").read_text(encoding="utf-8"), found)
     return {path: text for path, text in wanted.items() if path.read_text(encoding="utf-8") != text}
 

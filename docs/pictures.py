@@ -1,8 +1,10 @@
-"""Remake the README's two pictures, docs/traces.png and docs/ccc.png, from the runs that `make run` leaves.
+"""Remake the README's two pictures, docs/traces.png and docs/ccc.png, from the runs that `make run`
+leaves.
 
     python docs/pictures.py [runs] [--to docs]
 
-traces.png : prediction against label of one validation trial of sample_tsav, its faces above. The trial is the one
+traces.png : prediction against label of one validation trial of sample_tsav, its faces above. The
+trial is the one
     whose CCC is the median of all validation trials, neither the best nor the worst.
 ccc.png : CCC of the four sample runs with 95 % intervals over trials, and the trivial predictors.
 """
@@ -22,23 +24,28 @@ matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lib import arrays, datasets, evaluation, metrics, plots, preprocessing, runs, trials  # noqa: E402
-from lib.errors import InputError  # noqa: E402
-from lib.params import Params, placed  # noqa: E402
-from lib.plots import style  # noqa: E402
-from lib.store import request  # noqa: E402
+from lib import arrays, datasets, metrics, plots, runs, trials
+from lib.errors import InputError
+from lib.evaluation import scores as evaluation_scores
+from lib.parameters import Params, placed
+from lib.plots import preprocessing, style
+from lib.store import request
 
 RUNS = ("sample_tsav", "sample_jca", "sample_jca_audio", "sample_jca_video")
 FACES = 12  # side by side above the traces
-DPI = 130   # 9.2 inches wide: sharp at the README's 900 pixels, and still a small file
+DPI = 130  # 9.2 inches wide: sharp at the README's 900 pixels, and still a small file
 
 
 def evaluated(folder: Path) -> dict:
     """metrics.json of a run. Raises InputError where there is none."""
     found = runs.Run(folder).read_json("metrics.json") if folder.is_dir() else None
     if not found or not found.get("val"):
-        raise InputError("this run has not been evaluated", where=folder, expected="metrics.json with val scores",
-                         todo="make run")
+        raise InputError(
+            "this run has not been evaluated",
+            where=folder,
+            expected="metrics.json with val scores",
+            todo="make run",
+        )
     return found
 
 
@@ -54,7 +61,9 @@ def note(found: dict) -> str:
 
 def middle_trial(table: pd.DataFrame, predictions: Path) -> str:
     """The labelled validation trial with the median mean CCC."""
-    means = evaluation.by_trial(table, predictions).groupby("trial")["ccc"].mean().sort_values()
+    means = (
+        evaluation_scores.by_trial(table, predictions).groupby("trial")["ccc"].mean().sort_values()
+    )
     return means.index[len(means) // 2]
 
 
@@ -65,19 +74,26 @@ def traces(folder: Path, target: Path) -> Path:
     table = trials.read(store.trials_path)
     name = middle_trial(table, folder / "predictions")
     rows = pd.read_csv(folder / "predictions" / f"{name}.csv")
-    values, labels = evaluation.read_pairs(folder / "predictions", name)
+    values, labels = evaluation_scores.read_pairs(folder / "predictions", name)
     strip, *axes = style.new_axes(3, size=(9.2, 5.2), height_ratios=(1, 2.6, 2.6))
-    scores = {emotion: metrics.ccc(values[:, k], labels[:, k]) for k, emotion in enumerate(metrics.EMOTIONS)}
+    scores = {
+        emotion: metrics.ccc(values[:, k], labels[:, k])
+        for k, emotion in enumerate(metrics.EMOTIONS)
+    }
     plots.prediction_traces(rows["time"].to_numpy(), labels, values, axes, scores=scores)
     axes[0].tick_params(labelbottom=False)
     _faces(strip, preprocessing.row(table, name), p.face_size, store)
-    style.finish(np.array([strip, *axes]), f"sample_tsav, validation trial {name} (the median one)", note(found))
+    style.finish(
+        np.array([strip, *axes]),
+        f"sample_tsav, validation trial {name} (the median one)",
+        note(found),
+    )
     return _save(strip, target)
 
 
 def _faces(ax, trial: dict, size: int, store) -> None:
     """Faces evenly spaced, each above its own time of the axes below."""
-    faces = arrays.read_faces(trial, size, store)
+    faces = arrays.opened(trial, request("face", size=size), store)
     times = np.asarray(arrays.read(trial, request("time"), store))
     middles = times[0] + (np.arange(FACES) + 0.5) / FACES * (times[-1] - times[0])
     chosen = np.abs(times[:, None] - middles).argmin(axis=0)
@@ -86,17 +102,23 @@ def _faces(ax, trial: dict, size: int, store) -> None:
 
 
 def ccc(folders: list[Path], target: Path) -> Path:
-    """CCC of the runs with intervals, and of the trivial predictors, which are the same for all of them."""
+    """CCC of the runs with intervals, and of the trivial predictors, which are the same for all of
+    them.
+    """
     found = {folder.name: evaluated(folder) for folder in folders}
     first = found[folders[0].name]
-    table = metrics.ccc_table({name: scores["val"] for name, scores in found.items()}, first.get("baselines"))
+    table = metrics.ccc_table(
+        {name: scores["val"] for name, scores in found.items()}, first.get("baselines")
+    )
     axes = style.new_axes(1, 2, size=(9.2, 1.4 + 0.36 * table["method"].nunique()), sharey=True)
     title = "CCC on all labelled frames of the validation trials; grey: trivial predictors"
     return _save(plots.ccc_table_plot(table, axes, title=title, note=note(first)), target)
 
 
 def _save(picture, target: Path) -> Path:
-    """Write the figure as PNG with 256 colours: half as large, and no difference that a person sees."""
+    """Write the figure as PNG with 256 colours: half as large, and no difference that a person
+    sees.
+    """
     with matplotlib.rc_context({"savefig.dpi": DPI}):
         plots.save(picture, target, close=True)
     with Image.open(target) as image:
@@ -106,13 +128,19 @@ def _save(picture, target: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="?", type=Path, default=ROOT / "runs", help="folder of the run folders")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs", nargs="?", type=Path, default=ROOT / "runs", help="folder of the run folders"
+    )
     parser.add_argument("--to", type=Path, default=ROOT / "docs", help="folder of the pictures")
     places = parser.parse_args()
     try:
-        made = [traces(places.runs / RUNS[0], places.to / "traces.png"),
-                ccc([places.runs / name for name in RUNS], places.to / "ccc.png")]
+        made = [
+            traces(places.runs / RUNS[0], places.to / "traces.png"),
+            ccc([places.runs / name for name in RUNS], places.to / "ccc.png"),
+        ]
     except InputError as error:
         sys.exit(str(error))
     for path in made:

@@ -1,1 +1,17 @@
-"""Shared functions of the six notebooks: audio-visual recordings to per-frame affect. Importing it is cheap."""
+"""Shared functions of the six notebooks: audio-visual recordings to per-frame affect. Importing it
+is cheap.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Rounds that a thread of GNU OpenMP waits at a barrier before it sleeps. Its default spins for
+# milliseconds: on a busy machine a step took ten times as long, with this value it takes what it
+# must, and alone no longer than before (benchmarks/contention.py). PyTorch reads it once, when it
+# is imported; a person's own setting stays.
+SPIN = {"GOMP_SPINCOUNT": "1000"}
+
+
+for _name, _value in SPIN.items():
+    os.environ.setdefault(_name, _value)

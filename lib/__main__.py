@@ -1,4 +1,5 @@
-"""The command line: ``python -m lib run | batch | sweep | check | report | compare | merge | export-… | clips | …``.
+"""The command line: ``python -m lib run | batch | sweep | check | report | compare | merge |
+export-… | clips | …``.
 
 Heavy packages are imported by what needs them.
 """
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from lib.clip_commands import clips
-from lib.declarations import ROOT
-from lib.errors import InputError
-from lib.sweeps.commands import sweep
+from .errors import InputError
+from .experiments.clip_commands import clips
+from .experiments.sweeps.commands import sweep
+from .files import ROOT
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 
@@ -34,49 +35,73 @@ def _say(line: str) -> None:
     sys.stdout.flush()  # a log file shows progress, too
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 def main() -> None:
     """Six notebooks from recordings to per-frame affect, from parameter files."""
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
+@click.option(
+    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
+)
 @click.option("--from", "start", default="", metavar="NN", help="First notebook, for example 03.")
 @click.option("--to", "stop", default="", metavar="NN", help="Last notebook.")
 def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> None:
     """Execute the notebooks of one experiment: its parameter file, then overlays.
 
-    What has not changed is skipped. Exit status: 0 done, 1 failed, 2 wrong parameters, 3 done but something was lost,
-    75 to be continued, 130 interrupted.
+    What has not changed is skipped. Exit status: 0 done, 1 failed, 2 wrong parameters, 3 done but
+    something was lost, 75 to be continued, 130 interrupted.
     """
-    from lib import pipeline
+    from .experiments import pipeline
 
     sys.exit(pipeline.run(list(files), dict(overrides), start, stop, _say))
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--with", "overlays", multiple=True, type=click.Path(path_type=Path), metavar="OVERLAY",
-              help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.")
-@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter of all.")
+@click.option(
+    "--with",
+    "overlays",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="OVERLAY",
+    help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.",
+)
+@click.option(
+    "-p",
+    "overrides",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set one parameter of all.",
+)
 def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple) -> None:
-    """Execute several experiments, each FILE one: what fails is named at the end and does not stop the others.
+    """Execute several experiments, each FILE one: what fails is named at the end and does not stop
+    the others.
 
-    Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost, 75, 130 as `run`.
+    Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost,
+    75, 130 as `run`.
     """
-    from lib import pipeline
+    from .experiments import pipeline
 
     if "run" in dict(overrides):
-        raise InputError("-p run: all experiments would have one run folder", todo="give each file its own `run`")
+        raise InputError(
+            "-p run: all experiments would have one run folder", todo="give each file its own `run`"
+        )
     sys.exit(pipeline.batch(list(files), list(overlays), dict(overrides), _say))
 
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 def report(folders: tuple[Path, ...]) -> None:
-    """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in one file."""
-    from lib import report, runs
+    """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in
+    one file.
+    """
+    from . import runs
+    from .experiments import report
 
     for folder in folders:
         _say(f"written: {report.write(runs.Run(folder))}")
@@ -85,16 +110,22 @@ def report(folders: tuple[Path, ...]) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster` is for sweeps."""
-    from lib import params, schedulers
+    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
+    is for sweeps.
+    """
+    from . import parameters
+    from .parallel import clusters
 
     wrong = 0
     for file in files:
         kind = file.resolve().parent.name
         try:
-            values = params.load([file])
-            problems = params.validate(values, partial=kind == "overlays") if kind != "cluster" \
-                else schedulers.problems_of(values)
+            values = parameters.load([file])
+            problems = (
+                parameters.validate(values, partial=kind == "overlays")
+                if kind != "cluster"
+                else clusters.problems_of(values)
+            )
         except InputError as error:
             problems = [str(error)]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *problems]))
@@ -104,12 +135,19 @@ def check(files: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--to", "target", default=None, type=click.Path(path_type=Path),
-              help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.")
+@click.option(
+    "--to",
+    "target",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.",
+)
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
 def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
-    """Table of several runs: method, rules, parameters, CCC with intervals, seconds an epoch; trivial predictors."""
-    from lib import comparison
+    """Table of several runs: method, rules, parameters, CCC with intervals, seconds an epoch;
+    trivial predictors.
+    """
+    from .evaluation import comparison
 
     found = comparison.compare(list(folders), target or folders[0].resolve().parent, split)
     _say(found.text)
@@ -118,90 +156,162 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--to", "target", default=None, type=click.Path(path_type=Path),
-              help="The new run folder; for folds by default beside them, their common name with _merged.")
-@click.option("--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals.")
-@click.option("--rule", default="mean", show_default=True, type=click.Choice(["mean", "centred"]),
-              help="Folds: plain mean, or LFAN's mean with one constant a trial (CCC-centring).")
-@click.option("--clip", default="late", show_default=True, type=click.Choice(["late", "early"]),
-              help="Folds: to -1..1 after the mean, or each fold before it.")
-def merge(folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: str, clip: str) -> None:
-    """Average the predictions of several runs: a run folder with scores and submission files of its own.
+@click.option(
+    "--to",
+    "target",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="The new run folder; for folds by default beside them, their common name with _merged.",
+)
+@click.option(
+    "--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals."
+)
+@click.option(
+    "--rule",
+    default="mean",
+    show_default=True,
+    type=click.Choice(["mean", "centred"]),
+    help="Folds: plain mean, or LFAN's mean with one constant a trial (CCC-centring).",
+)
+@click.option(
+    "--clip",
+    default="late",
+    show_default=True,
+    type=click.Choice(["late", "early"]),
+    help="Folds: to -1..1 after the mean, or each fold before it.",
+)
+def merge(
+    folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: str, clip: str
+) -> None:
+    """Average the predictions of several runs: a run folder with scores and submission files of its
+    own.
 
-    Folds of one cross-validation are joined on the test trials, and scored on each trial that a fold held out. Other
-    runs must have predicted the same trials of the same data. Exit status 3 when a submission file is wrong.
+    Folds of one cross-validation are joined on the test trials, and scored on each trial that a
+    fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
+    when a submission file is wrong.
     """
-    from lib import merging
+    from .evaluation import merging
 
     found = merging.join(list(folders), target, rule, clip, bootstrap)
-    _say("\n".join([found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]))
+    _say(
+        "\n".join(
+            [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]
+        )
+    )
     sys.exit(3 if found.problems else 0)
 
 
 @main.command("export-labels")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
-@click.option("--out", default=None, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where to; by default preprocessed_VA_annotations (…_EX_…, …_AU_…) in the processed folder.")
+@click.option(
+    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
+)
+@click.option(
+    "--out",
+    default=None,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where to; by default preprocessed_VA_annotations (…_EX_…, …_AU_…) in the processed "
+    "folder.",
+)
 @click.option("--index", is_flag=True, help="Write the published running number column, too.")
-@click.option("--kind", default="va", show_default=True, type=click.Choice(["va", "expression", "action_units"]),
-              help="Which labels.")
-def export_labels(files: tuple[Path, ...], overrides: tuple, out: Path | None, index: bool, kind: str) -> None:
-    """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like programs read them.
+@click.option(
+    "--kind",
+    default="va",
+    show_default=True,
+    type=click.Choice(["va", "expression", "action_units"]),
+    help="Which labels.",
+)
+def export_labels(
+    files: tuple[Path, ...], overrides: tuple, out: Path | None, index: bool, kind: str
+) -> None:
+    """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like
+    programs read them.
 
-    With --kind expression img,EX,frame_id, with --kind action_units img,AU1,…,frame_id, of labelled frames.
+    With --kind expression img,EX,frame_id, with --kind action_units img,AU1,…,frame_id, of labelled
+    frames.
 
     Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
     """
     from functools import partial
 
-    from lib import arrays, cluster, preprocessing, trials
-    from lib.store import request
+    from . import arrays, parallel, trials
+    from .experiments import bookkeeping, exports
+    from .store import request
 
     p, place, table = _data_set(files, overrides)
-    work = partial(arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place)
-    outcomes = cluster.map(work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel)
+    work = partial(
+        arrays.make_all, requests=[request(kind, mismatch=p.label_mismatch)], place=place
+    )
+    outcomes = parallel.map(
+        work, table.to_dict("records"), p.workers, name=trials.name, parallel=p.parallel
+    )
     for outcome in (outcome for outcome in outcomes if not outcome.ok):
         click.echo(f"{outcome.item['trial']}: {outcome.error}", err=True)
-    done = preprocessing.intact(table, outcomes)
-    written = preprocessing.export_labels(done, place, p.label_mismatch, index, out, kind)
-    _say(f"{len(written)} files in {out or place.folder / preprocessing.LABEL_FOLDERS[kind]}")
+    done = bookkeeping.intact(table, outcomes)
+    written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
+    _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
     sys.exit(0 if len(done) == len(table) else 3)
 
 
 @main.command("export-audio")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter.")
-@click.option("--out", default=None, type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where to; by default audio_segments in the processed folder of the data set.")
-@click.option("--only-tell", is_flag=True, help="Say how many files and bytes it would be, and stop.")
-def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool) -> None:
-    """Write FOLDER/<video>/<frame from 1>.wav, one a frame, of the data set that parameter FILES mean.
+@click.option(
+    "-p", "overrides", nargs=2, multiple=True, metavar="NAME VALUE", help="Set one parameter."
+)
+@click.option(
+    "--out",
+    default=None,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where to; by default audio_segments in the processed folder of the data set.",
+)
+@click.option(
+    "--only-tell", is_flag=True, help="Say how many files and bytes it would be, and stop."
+)
+def export_audio(
+    files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool
+) -> None:
+    """Write FOLDER/<video>/<frame from 1>.wav, one a frame, of the data set that parameter FILES
+    mean.
 
-    Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds 0`), or as many
-    seconds round the frame as `audio_seconds` says. Needs the trial table of notebook 01. Takes up where it stopped.
-    Exit status 3 when a video could not be done.
+    Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds
+    0`), or as many seconds round the frame as `audio_seconds` says. Needs the trial table of
+    notebook 01. Takes up where it stopped. Exit status 3 when a video could not be done.
     """
     from functools import partial
 
-    from lib import arrays, audio_export, cluster, trials
+    from . import arrays, parallel, trials
+    from .experiments import exports
 
     p, place, table = _data_set(files, overrides)
-    videos, out = table.drop_duplicates("video").to_dict("records"), out or place.folder / "audio_segments"
-    wanted = audio_export.rule(p.rules, p.audio_seconds, table["fps"])
-    work = partial(arrays.make_all, requests=audio_export.WANTED, place=place)
-    outcomes = cluster.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
+    videos, out = (
+        table.drop_duplicates("video").to_dict("records"),
+        out or place.folder / "audio_segments",
+    )
+    wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
+    work = partial(arrays.make_all, requests=exports.WANTED, place=place)
+    outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
     lost = [outcome for outcome in outcomes if not outcome.ok]
     there = [outcome.item for outcome in outcomes if outcome.ok]
-    plans = [audio_export.plan(video, place, wanted, out) for video in there]
+    plans = [exports.plan(video, place, wanted, out) for video in there]
     count, needed = sum(plan.files for plan in plans), sum(plan.size for plan in plans)
-    _say(f"{len(there)} videos, {sum(plan.frames for plan in plans)} frames, of each {wanted}: {count} wav files to "
-         f"write, {needed / 1e9:.2f} GB, into {out} ({audio_export.free(out) / 1e9:.1f} GB free)")
-    audio_export.check_space(out, needed)
+    _say(
+        f"{len(there)} videos, {sum(plan.frames for plan in plans)} frames, of each {wanted}: "
+        f"{count} wav files to "
+        f"write, {needed / 1e9:.2f} GB, into {out} ({exports.free(out) / 1e9:.1f} GB free)"
+    )
+    exports.check_space(out, needed)
     if count and not only_tell:
-        work = partial(audio_export.write, place=place, wanted=wanted, out=out)
-        written = cluster.map(work, there, p.workers, name=trials.name, parallel=p.parallel,
-                              progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"))
+        work = partial(exports.write, place=place, wanted=wanted, out=out)
+        written = parallel.map(
+            work,
+            there,
+            p.workers,
+            name=trials.name,
+            parallel=p.parallel,
+            progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"),
+        )
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
@@ -210,14 +320,16 @@ def export_audio(files: tuple[Path, ...], overrides: tuple, out: Path | None, on
 
 def _data_set(files: tuple[Path, ...], overrides: tuple):
     """Parameters, store and chosen trials of parameter files."""
-    from lib import datasets, params, trials
+    from . import datasets, parameters, trials
 
-    p = params.placed(params.load(list(files), dict(overrides)))
+    p = parameters.placed(parameters.load(list(files), dict(overrides)))
     place = datasets.store(p)
     return p, place, trials.select(trials.read(place.trials_path), p.trials)
 
 
 main.add_command(clips)
+
+
 main.add_command(sweep)
 
 
@@ -228,28 +340,39 @@ def store() -> None:
 
 @store.command("ls")
 @click.argument("words", nargs=-1)
-@click.option("--root", default="data/processed", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
+)
 def store_ls(words: tuple[str, ...], root: Path) -> None:
     """List arrays whose data set, owner, name or parameters contain all WORDS."""
     rows = _arrays(root, words)
     for row in rows:
-        _say(f"{row['mb']:8.1f} MB  {row['dataset']}/{row['owner']}/{row['array']}  {row['parameters']}")
+        _say(
+            f"{row['mb']:8.1f} MB  {row['dataset']}/{row['owner']}/{row['array']}  "
+            f"{row['parameters']}"
+        )
     _say(f"{sum(row['mb'] for row in rows):8.1f} MB  in {len(rows)} arrays under {root}")
 
 
 @store.command("rm")
 @click.argument("words", nargs=-1, required=True)
-@click.option("--root", default="data/processed", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed."""
-    from lib.store import remove
+    from .store import remove
 
     rows = _arrays(root, words)
     if not rows:
-        raise InputError(f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`")
+        raise InputError(
+            f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`"
+        )
     if not yes:
-        click.confirm(f"remove {len(rows)} arrays, {sum(row['mb'] for row in rows):.1f} MB?", abort=True)
+        click.confirm(
+            f"remove {len(rows)} arrays, {sum(row['mb'] for row in rows):.1f} MB?", abort=True
+        )
     freed = remove([Path(row["path"]) for row in rows])
     _say(f"{freed / 1e6:.1f} MB freed")
 
@@ -262,16 +385,21 @@ def weights() -> None:
 @weights.command("ls")
 @click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
 def weights_ls(root: Path) -> None:
-    """List the files that are known, whether they are there and right, their licence and where they come from."""
-    from lib.weights import listing
+    """List the files that are known, whether they are there and right, their licence and where they
+    come from.
+    """
+    from .weights import listing
 
     faults = 0
     for row in listing(ROOT / root):
         state = row["fault"] or ("there" if row["there"] else "absent")
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
-        _say(f"{row['name']:<18} {state}: {row['file']} ({size}; check-sum {row['state']}"
-             f"{' ' + row['sha256'][:8] if row['sha256'] else ''})\n{'':<18} {row['what']}; licence: {row['licence']}; "
-             f"from {row['source']}; address: {row['address']}")
+        _say(
+            f"{row['name']:<18} {state}: {row['file']} ({size}; check-sum {row['state']}"
+            f"{' ' + row['sha256'][:8] if row['sha256'] else ''})\n{'':<18} {row['what']}; "
+            f"licence: {row['licence']}; "
+            f"from {row['source']}; address: {row['address']}"
+        )
         faults += bool(row["fault"])
     sys.exit(1 if faults else 0)
 
@@ -282,20 +410,31 @@ def weights_ls(root: Path) -> None:
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
-    from lib.weights import get
+    from .weights import get
 
     for name in names:
         _say(f"{name}: {get(name, ROOT / root, url)}")
 
 
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
-    from lib.store import listing
+    from .store import listing
 
     root = ROOT / root
     if not root.is_dir():
-        raise InputError("no such folder", where=root, expected="the parameter processed_root", todo="--root FOLDER")
-    return [row for row in listing(root)
-            if all(word in f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}" for word in words)]
+        raise InputError(
+            "no such folder",
+            where=root,
+            expected="the parameter processed_root",
+            todo="--root FOLDER",
+        )
+    return [
+        row
+        for row in listing(root)
+        if all(
+            word in f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
+            for word in words
+        )
+    ]
 
 
 if __name__ == "__main__":

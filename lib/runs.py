@@ -1,7 +1,8 @@
-"""Run folders: what notebooks leave behind, so that a person can repeat a run and a second run can skip it.
+"""Run folders: what notebooks leave behind, so that a person can repeat a run and a second run can
+skip it.
 
-``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results, ``failures.csv`` and
-``steps/<notebook>.json``, the record of what each notebook was made from.
+``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results,
+``failures.csv`` and ``steps/<notebook>.json``, the record of what each notebook was made from.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from pathlib import Path
 
 import yaml
 
-from lib import declarations, sources, store
-from lib.errors import InputError
+from . import code_digest, files, grammar, store
+from .errors import InputError
 
-# Parameters that change how fast or under which name something is made, but not what.
-WITHOUT_EFFECT = frozenset(["run", "workers", "parallel", "device", "runs_root", "drive"])
-NOTEBOOKS = declarations.ROOT / "notebooks"
+NOTEBOOKS = files.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
 class Run:
     """A run folder, opened by one notebook (`step`) with checked parameters `p`; see `start`."""
 
-    def __init__(self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = NOTEBOOKS):
+    def __init__(
+        self, folder: Path, step: str = "", p: Mapping | None = None, notebooks: Path = NOTEBOOKS
+    ):
         self.folder, self.step, self.p, self.notebooks = Path(folder), step, p or {}, notebooks
         self.started = time.monotonic()
         # Taken now: what is edited while the notebook runs is not what it ran.
-        self.code = sources.digests(step, self.p.get("recipe", ""), notebooks) if step and self.p else {}
+        self.code = code_digest.digests(step, folder=notebooks) if step and self.p else {}
 
     def __repr__(self) -> str:
         done = ", ".join(path.stem for path in sorted(self.folder.glob("steps/*.json")))
@@ -56,7 +57,7 @@ class Run:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole or not at all."""
-        return store.write_text(self.folder.joinpath(name), text)
+        return files.write_text(self.folder.joinpath(name), text)
 
     def write_json(self, name: str, value: object) -> Path:
         """Write JSON; numbers of numpy are turned into Python's, NaN into null."""
@@ -68,8 +69,13 @@ class Run:
         place = self.folder / name
         return json.loads(place.read_text(encoding="utf-8")) if place.is_file() else default
 
-    def record(self, inputs: Iterable[Path] = (), outputs: Iterable[Path] = (),
-               lost: Iterable = (), unfinished: str = "") -> dict:
+    def record(
+        self,
+        inputs: Iterable[Path] = (),
+        outputs: Iterable[Path] = (),
+        lost: Iterable = (),
+        unfinished: str = "",
+    ) -> dict:
         """Note what this notebook was made from and what it made; its last cell calls this.
 
         Arguments
@@ -77,18 +83,36 @@ class Run:
         inputs : files and folders it read. An array of the store counts by the JSON beside it.
         outputs : files and folders it wrote: when one is gone, the notebook is executed again.
         lost : outcomes of `cluster.map` that failed, or (item, error) pairs: rows of failures.csv.
-        unfinished : why it stopped before its end (a time limit): the runner then ends with status 75.
+        unfinished : why it stopped before its end (a time limit): the runner then ends with status
+            75.
         """
-        failures = [_failure(self.step, *(x if isinstance(x, tuple) else (x.item, x.error))) for x in lost]
-        facts = {"step": self.step, "finished": _now(), "unfinished": unfinished, "lost": len(failures),
-                 "seconds": round(time.monotonic() - self.started, 1),
-                 "parameters": counted(self.step, self.p, self.notebooks),
-                 "code": self.code,
-                 "inputs": {self.place(path): fingerprint(path) for path in map(Path, inputs)},
-                 "outputs": [self.place(path) for path in map(Path, outputs)]}
+        failures = [
+            _failure(self.step, *(x if isinstance(x, tuple) else (x.item, x.error))) for x in lost
+        ]
+        facts = {
+            "step": self.step,
+            "finished": _now(),
+            "unfinished": unfinished,
+            "lost": len(failures),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "parameters": counted(self.step, self.p, self.notebooks),
+            **self._code(),
+            "inputs": {self.place(path): fingerprint(path) for path in map(Path, inputs)},
+            "outputs": [self.place(path) for path in map(Path, outputs)],
+        }
         self._replace_failures(failures)
         self.write_json(f"steps/{self.step}.json", facts)
         return facts
+
+    def _code(self) -> dict:
+        """The code that this notebook ran, as it was when it ran: by its imports, and found by
+        name.
+        """
+        modules = code_digest.used()
+        digests = code_digest.digests(self.step, modules, self.notebooks)
+        for earlier in (*modules.values(), self.code):
+            digests |= {file: digest for file, digest in earlier.items() if file in digests}
+        return {"code": digests, "modules": sorted(modules)}
 
     def _replace_failures(self, failures: list[dict]) -> None:
         rows = [row for row in self.failures() if row["step"] != self.step] + failures
@@ -102,33 +126,61 @@ class Run:
     def failures(self) -> list[dict]:
         """Rows of failures.csv: what was lost, in which notebook, and what to do."""
         place = self.folder / "failures.csv"
-        return list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8")))) if place.is_file() else []
+        return (
+            list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
+            if place.is_file()
+            else []
+        )
 
     def place(self, path: Path) -> str:
-        """A path as records keep it: relative to this folder (``<run>/…``) or to the repository."""
+        """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to
+        the repository.
+
+        So a record says what was read, not where: another data root with other data in it counts as
+        other inputs.
+        """
         path = Path(path).absolute()
-        if path.is_relative_to(self.folder.absolute()):
-            return f"<run>/{path.relative_to(self.folder.absolute())}"
-        return str(path.relative_to(declarations.ROOT) if path.is_relative_to(declarations.ROOT) else path)
+        inside = {name: root for name, root in self._roots().items() if path.is_relative_to(root)}
+        if inside:
+            name, root = max(inside.items(), key=lambda item: len(item[1].parts))
+            return str(Path(f"<{name}>", path.relative_to(root)))
+        return str(path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path)
 
     def found(self, place: str) -> Path:
-        """The path that `place` kept."""
-        if place.startswith("<run>/"):
-            return self.folder / place.removeprefix("<run>/")
-        return declarations.ROOT / place
+        """The path that `place` kept, under the places of this run's parameters."""
+        match = re.match(r"<(\w+)>(?:/|$)", place)
+        root = self._roots().get(match[1]) if match else None
+        return files.ROOT / place if root is None else root / place[match.end() :]
+
+    def _roots(self) -> dict[str, Path]:
+        given = {
+            name: self.p.get(name)
+            for name in grammar.of_groups(grammar.all_declared(), ["place"])
+            if name.endswith("_root")
+        }
+        roots = {
+            name: (files.ROOT / Path(value).expanduser()).absolute()
+            for name, value in given.items()
+            if value
+        }
+        return {**roots, "run": self.folder.absolute()}
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
     """Those of `values` that a notebook declares and that change what it makes."""
-    return {name: as_text(values[name]) for name in declarations.declared(step, notebooks)
-            if name not in WITHOUT_EFFECT}
+    return {
+        name: as_text(values[name])
+        for name, declaration in grammar.declared(step, notebooks).items()
+        if declaration.group not in grammar.WITHOUT_EFFECT
+    }
 
 
 def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
-    """Open the run folder of checked parameters; the check cell calls ``run = runs.start("05_train", p)``.
+    """Open the run folder of checked parameters; the check cell calls ``run =
+    runs.start("05_train", p)``.
 
-    The folder's ``params.yaml`` and ``environment.json`` are written when the runner has not done so.
-    Raises InputError when the folder holds a run of another recipe or data set.
+    The folder's ``params.yaml`` and ``environment.json`` are written when the runner has not done
+    so. Raises InputError when the folder holds a run of another recipe or data set.
     """
     run = Run(Path(p["runs_root"]) / p["run"], step, p, notebooks)
     remember(run, {name: as_text(value) for name, value in p.items()})
@@ -136,7 +188,9 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
 
 
 def remember(run: Run, values: Mapping) -> None:
-    """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if it is not there."""
+    """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if it is not
+    there.
+    """
     before = parameters(run.folder)
     refuse_other(run.folder, values)
     if any(name not in before or before[name] != value for name, value in values.items()):
@@ -157,16 +211,23 @@ def parameters(folder: Path) -> dict:
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:
-    """Raise InputError when `folder` holds a run of another recipe or data set than `values` say."""
+    """Raise InputError when `folder` holds a run of another recipe or data set than `values`
+    say.
+    """
     before = parameters(folder)
     for name, label in (("dataset", "data set"), ("recipe", "recipe")):
         if name in before and name in values and before[name] != values[name]:
-            raise InputError(f"this run folder belongs to the {label} {before[name]}, not to {values[name]}",
-                             where=folder, todo="give this run another name (`run: …`), or move that folder")
+            raise InputError(
+                f"this run folder belongs to the {label} {before[name]}, not to {values[name]}",
+                where=folder,
+                todo="give this run another name (`run: …`), or move that folder",
+            )
 
 
 def fingerprint(path: Path) -> dict:
-    """`store.fingerprint`; of an array of the store that of its JSON, which says what it was made from."""
+    """`store.fingerprint`; of an array of the store that of its JSON, which says what it was made
+    from.
+    """
     sidecar = Path(path).with_suffix(".json")
     if path.suffix == ".npy" and sidecar.is_file():
         return store.fingerprint(sidecar)
@@ -174,10 +235,12 @@ def fingerprint(path: Path) -> dict:
 
 
 def as_text(value: object) -> object:
-    """A parameter as YAML keeps it: a path as text, relative to the repository when it lies inside."""
+    """A parameter as YAML keeps it: a path as text, relative to the repository when it lies
+    inside.
+    """
     if isinstance(value, Path):
-        inside = value.is_relative_to(declarations.ROOT)
-        return str(value.relative_to(declarations.ROOT) if inside else value)
+        inside = value.is_relative_to(files.ROOT)
+        return str(value.relative_to(files.ROOT) if inside else value)
     return value
 
 
@@ -190,7 +253,9 @@ def _failure(step: str, item: object, error: Exception) -> dict:
 
 
 def _plain(value: object) -> object:
-    """Python's own numbers, texts, lists and mappings; NaN and infinity, unknown to JSON, become null."""
+    """Python's own numbers, texts, lists and mappings; NaN and infinity, unknown to JSON, become
+    null.
+    """
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -203,9 +268,19 @@ def _plain(value: object) -> object:
 
 
 def environment(device: str = "", **facts) -> dict:
-    """Where and with what something was computed: versions, machine, git commit. `device` is given."""
-    return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(),
-            "device": device, **facts, "git": _git(), "versions": _versions(), "written": _now()}
+    """Where and with what something was computed: versions, machine, git commit. `device` is
+    given.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "device": device,
+        **facts,
+        "git": _git(),
+        "versions": _versions(),
+        "written": _now(),
+    }
 
 
 def _now() -> str:
@@ -213,8 +288,10 @@ def _now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages that pyproject.toml names (asked from their metadata: nothing is imported)."""
-    text = (declarations.ROOT / "requirements.txt").read_text(encoding="utf-8")
+    """Versions of the packages that pyproject.toml names (asked from their metadata: nothing is
+    imported).
+    """
+    text = (files.ROOT / "requirements.txt").read_text(encoding="utf-8")
     found = {}
     for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):
         try:
@@ -227,9 +304,11 @@ def _versions() -> dict[str, str]:
 def _git() -> dict:
     def ask(*words):
         try:
-            answer = subprocess.run(["git", *words], cwd=declarations.ROOT, capture_output=True, text=True,
-                                    timeout=20)
+            answer = subprocess.run(
+                ["git", *words], cwd=files.ROOT, capture_output=True, text=True, timeout=20
+            )
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return answer.stdout.strip() if answer.returncode == 0 else ""
+
     return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain"))}

@@ -1,9 +1,11 @@
-"""Computed arrays on disk: memory-mapped, written atomically, variants side by side, independent of paths and times.
+"""Computed arrays on disk: memory-mapped, written atomically, variants side by side, independent of
+paths and times.
 
-``<processed>/<dataset>/trials/<trial>/`` holds the arrays of one person, ``…/videos/<video>/`` what two people in one
-video share, ``…/statistics/<rule>/`` means and deviations over many trials. An array is ``<name>-<8 hex digits>.npy``
-with a JSON of the same stem beside it. The digits are the hash of ``made_from``: the array's name, its parameters, the
-version of its function and the fingerprints of its inputs.
+``<processed>/<dataset>/trials/<trial>/`` holds the arrays of one person, ``…/videos/<video>/`` what
+two people in one video share, ``…/statistics/<rule>/`` means and deviations over many trials. An
+array is ``<name>-<8 hex digits>.npy`` with a JSON of the same stem beside it. The digits are the
+hash of ``made_from``: the array's name, its parameters, the version of its function and the
+fingerprints of its inputs.
 """
 
 from __future__ import annotations
@@ -13,24 +15,26 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from lib.errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk
+from .files import temporary_name
 
 MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """An array that somebody wants: its name, the parameters that change its numbers, files it is made from.
+    """An array that somebody wants: its name, the parameters that change its numbers, files it is
+    made from.
 
-    `files` names inputs outside the data set (a checkpoint): their content is part of the fingerprint, their place
-    is not. Two requests are equal when name, parameters and files are.
+    `files` names inputs outside the data set (a checkpoint): their content is part of the
+    fingerprint, their place is not. Two requests are equal when name, parameters and files are.
     """
 
     name: str
@@ -38,7 +42,9 @@ class Request:
     files: Mapping = field(default_factory=dict)
 
     def key(self) -> str:
-        return json.dumps([self.name, self.parameters, {k: str(v) for k, v in self.files.items()}], sort_keys=True)
+        return json.dumps(
+            [self.name, self.parameters, {k: str(v) for k, v in self.files.items()}], sort_keys=True
+        )
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Request) and self.key() == other.key()
@@ -56,6 +62,56 @@ def request(name: str, files: Mapping | None = None, **parameters) -> Request:
     return Request(name, parameters, files or {})
 
 
+def _as_asked(trial: Mapping, wanted: Request, store: Store) -> Request:
+    return wanted
+
+
+def _nothing(trial: Mapping, wanted: Request, store: Store) -> None:
+    """Nothing has to be fetched before this array is made."""
+
+
+def _no_note(wanted: Request, store: Store) -> str:
+    return ""
+
+
+def _never(trial: Mapping, wanted: Request) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How one kind of array comes about; `lib.arrays` finds, makes and opens what makers describe.
+
+    Arguments
+    ---------
+    name : of the array. step : "visual", "audio" or "labels": notebook 02, 03 or 04 makes it.
+    owner : whose array it is, "trial" or "video". version : raised when the numbers change.
+    sources(trial, request) : what it is made from: paths relative to the data root, or other
+    requests. make(inputs, parameters, create, device) : computes it. `inputs` has the names of the
+    sources, with absolute paths
+        or opened arrays; ``create(shape, dtype, **facts)`` opens the array to be filled.
+    resolve(trial, request, store) : the request with every parameter that its numbers depend on.
+    prepare(trial, request, store) : fetches what must be there before it is made, such as weights.
+    note(resolved request, store) : what a report must say of a choice that was made; "" for
+    nothing. in_place(trial, resolved request) : whether the data set's own files serve as they are,
+    without a copy in the store. open(trial, resolved request, path, store, read) : what others get
+    of it, where that is not the plain array; `path`
+        is None where it is not in the store, ``read(request)`` reads another array of the trial.
+    """
+
+    name: str
+    step: str
+    owner: str
+    version: int
+    sources: Callable[[Mapping, Request], dict]
+    make: Callable
+    resolve: Callable[[Mapping, Request, Store], Request] = _as_asked
+    prepare: Callable[[Mapping, Request, Store], None] = _nothing
+    note: Callable[[Request, Store], str] = _no_note
+    in_place: Callable[[Mapping, Request], bool] = _never
+    open: Callable | None = None
+
+
 @lru_cache(maxsize=4096)
 def _file_digest(path: Path, size: int, _changed: int) -> str:
     digest = hashlib.sha256()
@@ -70,46 +126,41 @@ def _file_digest(path: Path, size: int, _changed: int) -> str:
 def fingerprint(path: Path) -> dict:
     """What identifies an input, whatever it is called and wherever it lies.
 
-    A file: its size in bytes and the SHA-256 of its first and last MiB. A folder: the number of its files and the
-    SHA-256 of their sorted relative names and sizes (pictures are too many to be read for this). Raises InputError
-    for what cannot be read.
+    A file: its size in bytes and the SHA-256 of its first and last MiB. A folder: the number of its
+    files and the SHA-256 of their sorted relative names and sizes (pictures are too many to be read
+    for this). Raises InputError for what cannot be read.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            rows = sorted(f"{Path(folder, name).relative_to(path).as_posix()} {os.stat(Path(folder, name)).st_size}"
-                          for folder, _, names in os.walk(path) for name in names)
-            return {"files": len(rows), "sha256": hashlib.sha256(os.fsencode("\n".join(rows))).hexdigest()}
+            rows = sorted(
+                f"{Path(folder, name).relative_to(path).as_posix()} "
+                f"{os.stat(Path(folder, name)).st_size}"
+                for folder, _, names in os.walk(path)
+                for name in names
+            )
+            return {
+                "files": len(rows),
+                "sha256": hashlib.sha256(os.fsencode("\n".join(rows))).hexdigest(),
+            }
         status = path.stat()
-        # The time of change only decides whether this process reads the file again; it never enters the fingerprint.
-        return {"size": status.st_size, "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns)}
+        # The time of change only decides whether this process reads the file again; it never enters
+        # the fingerprint.
+        return {
+            "size": status.st_size,
+            "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns),
+        }
     except OSError as error:
-        raise InputError(f"an input cannot be read ({error.strerror})", where=path,
-                         todo="look at the file's permissions and at the disk") from error
+        raise InputError(
+            f"an input cannot be read ({error.strerror})",
+            where=path,
+            todo="look at the file's permissions and at the disk",
+        ) from error
 
 
 def digest(made_from: Mapping) -> str:
     """Eight hex digits of the SHA-256 of `made_from` with sorted keys."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name beside it, then rename it: a file that exists is whole.
-
-    Its folder is made. Raises InputError when the disk is full.
-    """
-    path = Path(path)
-    with explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-    return path
-
-
-def write_text(path: Path, text: str) -> Path:
-    """`write_bytes` of UTF-8 with Unix line ends on every system."""
-    return write_bytes(path, text.encode("utf-8"))
 
 
 class Shelf:
@@ -123,11 +174,17 @@ class Shelf:
         return self.folder / f"{made_from['name']}-{digest(made_from)}.npy"
 
     def find(self, name: str, parameters: Mapping, version: int) -> list[Path]:
-        """All whole arrays of that name, with these parameters and version, whatever their inputs were."""
+        """All whole arrays of that name, with these parameters and version, whatever their inputs
+        were.
+        """
         found = []
         for sidecar in sorted(self.folder.glob(f"{name}-????????.json")):
             made_from = facts(sidecar)["made_from"]
-            wanted = {"name": name, "parameters": json.loads(json.dumps(parameters)), "version": version}
+            wanted = {
+                "name": name,
+                "parameters": json.loads(json.dumps(parameters)),
+                "version": version,
+            }
             if wanted == {key: made_from.get(key) for key in wanted}:
                 found.append(sidecar.with_suffix(".npy"))
         return [path for path in found if path.is_file()]
@@ -136,19 +193,30 @@ class Shelf:
     def creating(self, made_from: Mapping, shape: tuple, dtype, **facts) -> Iterator[np.memmap]:
         """Give a memory map to fill; the array exists only if the block ends without an error.
 
-        `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note, channel counts.
+        `facts` (numbers, text) go into the JSON: ``t0`` and ``rate`` of whole-file arrays, a note,
+        channel counts.
         """
         path = self.path(made_from)
-        with explain_full_disk(path), _temporary(path) as data, _temporary(path.with_suffix(".json")) as sidecar:
+        with (
+            explain_full_disk(path),
+            temporary_name(path) as data,
+            temporary_name(path.with_suffix(".json")) as sidecar,
+        ):
             self.folder.mkdir(parents=True, exist_ok=True)
             array = np.lib.format.open_memmap(data, mode="w+", dtype=dtype, shape=tuple(shape))
-            # A sparse file would let the disk run full only inside a memory map, which kills the process.
+            # A sparse file would let the disk run full only inside a memory map, which kills the
+            # process.
             _reserve(data)
             yield array
             array.flush()
             del array
             _sync(data)
-            told = {"shape": list(shape), "dtype": str(np.dtype(dtype)), **facts, "made_from": dict(made_from)}
+            told = {
+                "shape": list(shape),
+                "dtype": str(np.dtype(dtype)),
+                **facts,
+                "made_from": dict(made_from),
+            }
             sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
             # The JSON comes last: without it, an array does not count as there.
             data.replace(path)
@@ -174,16 +242,6 @@ def _sync(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A name beside `path` for a file that is not whole yet; nothing of that name is left afterwards."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def read(path: Path) -> np.ndarray:
     """Open an array of the store read-only, memory-mapped (an empty one is simply loaded).
 
@@ -197,12 +255,16 @@ def read(path: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise _damaged(path, str(error)) from error
     if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
-        raise _damaged(path, f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}")
+        raise _damaged(
+            path,
+            f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}",
+        )
     return array
 
 
 def facts(path: Path) -> dict:
-    """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``, …).
+    """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``,
+    …).
 
     Raises InputError for one that is damaged.
     """
@@ -217,17 +279,23 @@ def facts(path: Path) -> dict:
 
 
 def _damaged(path: Path, how: str) -> InputError:
-    return InputError(f"a computed array is damaged: {how}", where=path, expected="an array as it was written",
-                      todo=f"remove it with `python -m lib store rm {Path(path).stem}` and run its notebook again")
+    return InputError(
+        f"a computed array is damaged: {how}",
+        where=path,
+        expected="an array as it was written",
+        todo=f"remove it with `python -m lib store rm {Path(path).stem}` and run its notebook "
+        "again",
+    )
 
 
 @dataclass(frozen=True)
 class Store:
     """The arrays of one data set. `data_root` is where the trial table's relative paths start.
 
-    `faces` is what a request for a face means (auto, crops, detect, centre; see `lib.face_arrays`), `weights_root`
-    where the face detector lies; None: there is none. `label_delay` (s), `label_resample` and `label_rate` (Hz) say
-    what a request for labels means (`lib.label_arrays`).
+    `faces` is what a request for a face means (auto, crops, detect, centre; see
+    `lib.faces.arrays`), `weights_root` where the face detector lies; None: there is none.
+    `label_delay` (s), `label_resample` and `label_rate` (Hz) say what a request for labels means
+    (`lib.labels.arrays`).
     """
 
     processed_root: Path
@@ -253,17 +321,27 @@ class Store:
 
 
 def listing(processed_root: Path) -> list[dict]:
-    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name, parameters, …
+    """One mapping an array under a processed root, broken ones too: dataset, owner, array, name,
+    parameters, …
 
-    What a killed process left behind (hidden files that end in .part) is listed as well, so that it can be removed.
+    What a killed process left behind (hidden files that end in .part) is listed as well, so that it
+    can be removed.
     """
     root, rows = Path(processed_root), []
     for path in sorted([*root.glob("*/*/*/*.npy"), *root.glob("*/*/*/.*.part")]):
         state, made_from = _made_from(path)
-        rows.append({"dataset": path.parents[2].name, "owner": path.parent.name, "array": path.stem,
-                     "name": made_from.get("name", state),
-                     "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
-                     "version": made_from.get("version", 0), "mb": path.stat().st_size / 1e6, "path": str(path)})
+        rows.append(
+            {
+                "dataset": path.parents[2].name,
+                "owner": path.parent.name,
+                "array": path.stem,
+                "name": made_from.get("name", state),
+                "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
+                "version": made_from.get("version", 0),
+                "mb": path.stat().st_size / 1e6,
+                "path": str(path),
+            }
+        )
     return rows
 
 
@@ -277,7 +355,9 @@ def _made_from(path: Path) -> tuple[str, dict]:
 
 
 def remove(paths: list[Path]) -> int:
-    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half array counts."""
+    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half
+    array counts.
+    """
     freed = 0
     for path in map(Path, paths):
         freed += path.stat().st_size

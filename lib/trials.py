@@ -1,4 +1,6 @@
-"""The trial table: one row a *trial* = one person in one video. Everything downstream is a function of it."""
+"""The trial table: one row a *trial* = one person in one video. Everything downstream is a function
+of it.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +9,44 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 import pandas as pd
 
-from lib.errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
-
 SPLITS = ("train", "val", "test")
-TEXT = ("trial", "video", "person", "dataset", "split", "subject",
-        "video_path", "audio_path", "crops_dir", "va_path", "expression_path", "action_units_path")
+TEXT = (
+    "trial",
+    "video",
+    "person",
+    "dataset",
+    "split",
+    "subject",
+    "video_path",
+    "audio_path",
+    "crops_dir",
+    "va_path",
+    "expression_path",
+    "action_units_path",
+)
 LABELS = ("va_path", "expression_path", "action_units_path")
-COLUMNS = {**dict.fromkeys(TEXT, "str"), "fold": "int64", "n_frames": "int64", "fps": "float64", "duration": "float64"}
-
-JOINED, ROWS = "|", "::"  # in a label column: between the files of several annotators; before the rows of a table
+COLUMNS = {
+    **dict.fromkeys(TEXT, "str"),
+    "fold": "int64",
+    "n_frames": "int64",
+    "fps": "float64",
+    "duration": "float64",
+}
+JOINED, ROWS = (
+    "|",
+    "::",
+)  # in a label column: between the files of several annotators; before the rows of a table
 
 
 def label_files(text: str) -> tuple[list[str], str]:
-    """What a label column names: files relative to the data root, and which rows of a table of many recordings.
+    """What a label column names: files relative to the data root, and which rows of a table of many
+    recordings.
 
-    ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and "a/utterance_1".
+    ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and
+    "a/utterance_1".
     """
     files, _, rows = text.partition(ROWS)
     return [file for file in files.split(JOINED) if file], rows
@@ -32,41 +55,71 @@ def label_files(text: str) -> tuple[list[str], str]:
 def table(rows: list[dict]) -> pd.DataFrame:
     """Build a checked trial table from one mapping a trial.
 
-    Columns: ``trial`` (unique name), ``video`` (recording it is in), ``person`` ("", left, right, …), ``dataset``,
-    ``split`` (train, val, test), ``fold`` (−1 = none), ``subject``, paths relative to the data root with "" = absent,
-    ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s). A key that a row lacks gets "" or 0.
+    Columns: ``trial`` (unique name), ``video`` (recording it is in), ``person`` ("", left, right,
+    …), ``dataset``, ``split`` (train, val, test), ``fold`` (−1 = none), ``subject``, paths relative
+    to the data root with "" = absent, ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s).
+    A key that a row lacks gets "" or 0.
     """
-    trials = pd.DataFrame({
-        name: pd.Series([row.get(name, "" if kind == "str" else (-1 if name == "fold" else 0)) for row in rows],
-                        dtype=kind)
-        for name, kind in COLUMNS.items()
-    })
+    trials = pd.DataFrame(
+        {
+            name: pd.Series(
+                [
+                    row.get(name, "" if kind == "str" else (-1 if name == "fold" else 0))
+                    for row in rows
+                ],
+                dtype=kind,
+            )
+            for name, kind in COLUMNS.items()
+        }
+    )
     return check(trials)
 
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe, unknown splits, paths
-    that leave the data root. Only `crops_dir` may be absolute: 06 takes those of a single video from where they lie.
+    """Return `trials` unchanged, or raise InputError: columns missing, names twice or unsafe,
+    unknown splits, paths that leave the data root. Only `crops_dir` may be absolute: 06 takes those
+    of a single video from where they lie.
     """
     missing = [name for name in COLUMNS if name not in trials]
     if missing:
-        raise InputError(f"a trial table lacks the column(s) {', '.join(missing)}",
-                         expected=", ".join(COLUMNS), todo="run notebook 01_download_check again")
+        raise InputError(
+            f"a trial table lacks the column(s) {', '.join(missing)}",
+            expected=", ".join(COLUMNS),
+            todo="run notebook 01_download_check again",
+        )
     twice = trials["trial"][trials["trial"].duplicated()].unique()
     if len(twice):
-        raise InputError(f"trial name used twice: {', '.join(map(str, twice[:5]))}",
-                         expected="one row a person in a video", todo="rename or remove one of the files")
+        raise InputError(
+            f"trial name used twice: {', '.join(map(str, twice[:5]))}",
+            expected="one row a person in a video",
+            todo="rename or remove one of the files",
+        )
     for column in ("trial", "video"):
-        unsafe = [name for name in trials[column] if name in ("", ".", "..") or "/" in name or "\\" in name]
+        unsafe = [
+            name
+            for name in trials[column]
+            if name in ("", ".", "..") or "/" in name or "\\" in name
+        ]
         if unsafe:
-            raise InputError(f"a {column} is called {unsafe[0]!r}", where="the trial table",
-                             expected="a name that can be a folder's", todo="rename its files")
+            raise InputError(
+                f"a {column} is called {unsafe[0]!r}",
+                where="the trial table",
+                expected="a name that can be a folder's",
+                todo="rename its files",
+            )
     for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-        outside = [path for path in trials[column] if any(_leaves_root(part, column) for part in _parts(path, column))]
+        outside = [
+            path
+            for path in trials[column]
+            if any(_leaves_root(part, column) for part in _parts(path, column))
+        ]
         if outside:
-            raise InputError(f"{column} leaves the data root: {outside[0]!r}", where="the trial table",
-                             expected="a path relative to the data root",
-                             todo="run notebook 01_download_check again with the right data_root")
+            raise InputError(
+                f"{column} leaves the data root: {outside[0]!r}",
+                where="the trial table",
+                expected="a path relative to the data root",
+                todo="run notebook 01_download_check again with the right data_root",
+            )
     unknown = set(trials["split"]) - set(SPLITS)
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
@@ -83,20 +136,30 @@ def _leaves_root(path: str, column: str) -> bool:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there or damaged."""
+    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there or
+    damaged.
+    """
     if not Path(path).is_file():
-        raise InputError("the trial table is not there", where=path,
-                         todo="run notebook 01_download_check with the same parameters first")
+        raise InputError(
+            "the trial table is not there",
+            where=path,
+            todo="run notebook 01_download_check with the same parameters first",
+        )
     try:
         trials = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are these
-        raise InputError(f"the trial table is damaged: {error}", where=path,
-                         todo="remove it and run notebook 01_download_check again") from error
+        raise InputError(
+            f"the trial table is damaged: {error}",
+            where=path,
+            todo="remove it and run notebook 01_download_check again",
+        ) from error
     return check(trials)
 
 
 def write(trials: pd.DataFrame, path: Path) -> Path:
-    """Write the table as Parquet, under a temporary name first, so that a table that exists is whole."""
+    """Write the table as Parquet, under a temporary name first, so that a table that exists is
+    whole.
+    """
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
     try:
@@ -110,11 +173,16 @@ def write(trials: pd.DataFrame, path: Path) -> Path:
 
 
 def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of the trials named (all when `names` is empty). Raises InputError for a name that is not there."""
+    """The rows of the trials named (all when `names` is empty). Raises InputError for a name that
+    is not there.
+    """
     unknown = sorted(set(names) - set(trials["trial"]))
     if unknown:
-        raise InputError(f"no trial is called {unknown[0]!r}", expected=f"some of {', '.join(trials['trial'][:8])}, …",
-                         todo="correct the parameter `trials`")
+        raise InputError(
+            f"no trial is called {unknown[0]!r}",
+            expected=f"some of {', '.join(trials['trial'][:8])}, …",
+            todo="correct the parameter `trials`",
+        )
     keep = trials["trial"].isin(names) if names else np.ones(len(trials), bool)
     return trials[keep].reset_index(drop=True)
 

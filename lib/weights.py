@@ -1,4 +1,5 @@
-"""Files of weights that others published: what they are, where a person gets them, whether they are the right ones.
+"""Files of weights that others published: what they are, where a person gets them, whether they are
+the right ones.
 
 Nothing is downloaded that is there already; what was downloaded is checked before it gets its name.
 """
@@ -9,30 +10,32 @@ import contextlib
 import hashlib
 import json
 import os
-import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from lib.errors import InputError, explain_full_disk
-from lib.store import write_text
+from .errors import InputError, explain_full_disk
+from .files import write_text
 
-RECORDS = "recorded.json"  # in weights_root: check-sums of files whose authors published none, from their first use
-CHUNK = 1 << 18            # bytes read at once
-ATTEMPTS = 5               # connections that may break off before a download is given up
-TIMEOUT = 20               # s without an answer
-RANGE_NOT_THERE = 416      # HTTP: the file is shorter than where the download was to go on
+# in weights_root: check-sums of files whose authors published none, from their first use
+RECORDS = "recorded.json"
+CHUNK = 1 << 18  # bytes read at once
+ATTEMPTS = 5  # connections that may break off before a download is given up
+TIMEOUT = 20  # s without an answer
+RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was to go on
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at first use).
+    """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at
+    first use).
 
-    `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a direct address,
-    "" where there is none (a form, a cloud drive); `tried` the date on which this address gave the right file, "" where
-    nobody has tried it yet: it was written down from the source's layout.
+    `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a
+    direct address, "" where there is none (a form, a cloud drive); `tried` the date on which this
+    address gave the right file, "" where nobody has tried it yet: it was written down from the
+    source's layout.
     """
 
     name: str
@@ -62,42 +65,120 @@ class Weights:
 
 
 _TSAV = "linked from github.com/kuhnkeF/ABAW2020TNT"
-_JCA = "its author: github.com/praveena2j/Joint-Cross-Attention-for-Audio-Visual-Fusion (the link asks for permission)"
+_JCA = (
+    "its author: github.com/praveena2j/Joint-Cross-Attention-for-Audio-Visual-Fusion (the "
+    "link asks for permission)"
+)
 _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
+_ENTRIES = (
+    Weights(
+        "yunet",
+        "face_detection_yunet_2023mar.onnx",
+        "YuNet face detector: box and five landmarks",
+        "MIT (Apache-2.0 in its training repository)",
+        "github.com/opencv/opencv_zoo, models/face_detection_yunet",
+        232_589,
+        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+        "face_detection_yunet_2023mar.onnx",
+    ),
+    Weights(
+        "light_asd_ava",
+        "light_asd_ava.model",
+        "Light-ASD trained on AVA-ActiveSpeaker, whole-face crop",
+        "MIT",
+        f"{_LIGHT_ASD}, pretrain_AVA_CVPR.model",
+        4_175_289,
+        "d44bc3ea7baa8e0946fa3921311714a630ed8b90a1928fab0dbe30d918909317",
+        url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/pretrain_AVA_CVPR.model",
+    ),
+    Weights(
+        "light_asd_talkset",
+        "light_asd_talkset.model",
+        "Light-ASD tuned on TalkSet, mouth-region crop",
+        "MIT",
+        f"{_LIGHT_ASD}, finetuning_TalkSet.model",
+        4_175_289,
+        "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5",
+        url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/finetuning_TalkSet.model",
+    ),
+    Weights(
+        "vggish",
+        "vggish-10086976.pth",
+        "VGGish sound features, PyTorch port",
+        "Apache-2.0",
+        _VGGISH,
+        sha256="10086976",
+        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
+    ),
+    Weights(
+        "vggish_pca",
+        "vggish_pca_params-970ea276.pth",
+        "whitening of VGGish's features",
+        "Apache-2.0",
+        _VGGISH,
+        sha256="970ea276",
+        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth",
+    ),
+    Weights(
+        "tsav_416k",
+        "TSAV416k.pth.tar",
+        "TSAV as submitted first (in aff2model_tnt.zip)",
+        "research only",
+        _TSAV,
+    ),
+    Weights(
+        "tsav_544k",
+        "TSAV_Sub4_544k.pth.tar",
+        "TSAV, submission 4 (in aff2model_tntsub4.zip)",
+        "research only",
+        _TSAV,
+    ),
+    Weights(
+        "jca",
+        "jointcam_model.pt",
+        "joint cross-attention, the journal code's network",
+        _UNLICENSED,
+        _JCA,
+    ),
+    Weights(
+        "lfan_backbone",
+        "res50_ir_0.887.pth",
+        "IR-50 of LFAN's visual stream: MS-Celeb-1M, then FER+",
+        "none known; its training data (MS-Celeb-1M, FER+) are research only",
+        "the drive folder linked from github.com/sucv/ABAW3",
+    ),
+    Weights(
+        "tsav_alignment",
+        "aff2alignmentdata_tnt.zip",
+        "TSAV's alignment data of Aff-Wild2",
+        "research only",
+        _TSAV,
+        md5="806aee937c52103ad7f48b1b19608860",
+    ),
+)
 
-REGISTRY = {entry.name: entry for entry in (
-    Weights("yunet", "face_detection_yunet_2023mar.onnx", "YuNet face detector: box and five landmarks",
-            "MIT (Apache-2.0 in its training repository)", "github.com/opencv/opencv_zoo, models/face_detection_yunet",
-            232_589, "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-            url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
-                "face_detection_yunet_2023mar.onnx"),
-    Weights("light_asd_ava", "light_asd_ava.model", "Light-ASD trained on AVA-ActiveSpeaker, whole-face crop", "MIT",
-            f"{_LIGHT_ASD}, pretrain_AVA_CVPR.model", 4_175_289,
-            "d44bc3ea7baa8e0946fa3921311714a630ed8b90a1928fab0dbe30d918909317",
-            url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/pretrain_AVA_CVPR.model"),
-    Weights("light_asd_talkset", "light_asd_talkset.model", "Light-ASD tuned on TalkSet, mouth-region crop", "MIT",
-            f"{_LIGHT_ASD}, finetuning_TalkSet.model", 4_175_289,
-            "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5",
-            url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/finetuning_TalkSet.model"),
-    Weights("vggish", "vggish-10086976.pth", "VGGish sound features, PyTorch port", "Apache-2.0", _VGGISH,
-            sha256="10086976",
-            url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"),
-    Weights("vggish_pca", "vggish_pca_params-970ea276.pth", "whitening of VGGish's features", "Apache-2.0", _VGGISH,
-            sha256="970ea276",
-            url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth"),
-    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN: MS-Celeb-1M, then FER+",
-            "none known; its training data are research only", "the drive folder linked from github.com/sucv/ABAW3"),
-    Weights("tsav_416k", "TSAV416k.pth.tar", "TSAV as submitted first (in aff2model_tnt.zip)", "research only", _TSAV),
-    Weights("tsav_544k", "TSAV_Sub4_544k.pth.tar", "TSAV, submission 4 (in aff2model_tntsub4.zip)", "research only",
-            _TSAV),
-    Weights("jca", "jointcam_model.pt", "joint cross-attention, the journal code's network", _UNLICENSED, _JCA),
-    Weights("lfan_backbone", "res50_ir_0.887.pth", "IR-50 of LFAN's visual stream", _UNLICENSED,
-            "a cloud drive linked from github.com/sucv/ABAW3"),
-    Weights("tsav_alignment", "aff2alignmentdata_tnt.zip", "TSAV's alignment data of Aff-Wild2", "research only",
-            _TSAV, md5="806aee937c52103ad7f48b1b19608860"),
-)}
+
+def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
+    """Name -> entry. Raises InputError for a name that is given twice: one of the two would never
+    be seen.
+    """
+    names: dict[str, Weights] = {}
+    for each in entries:
+        if each.name in names:
+            raise InputError(
+                f"the weights {each.name} are registered twice",
+                where="lib/weights.py",
+                expected="one entry, with one licence",
+                todo="remove one of the two",
+            )
+        names[each.name] = each
+    return names
+
+
+REGISTRY = registry(_ENTRIES)
 
 
 def entry(name: str) -> Weights:
@@ -113,7 +194,9 @@ def path(name: str, weights_root: Path) -> Path:
 
 
 def find(name: str, weights_root: Path) -> Path:
-    """Path of the file, checked. Raises InputError when it is absent (which file goes where) or not the right one."""
+    """Path of the file, checked. Raises InputError when it is absent (which file goes where) or not
+    the right one.
+    """
     place = path(name, weights_root)
     if not place.is_file():
         raise _absent(entry(name), place)
@@ -123,16 +206,20 @@ def find(name: str, weights_root: Path) -> Path:
 
 def _absent(wanted: Weights, place: Path, why: str = "") -> InputError:
     way = f"`python -m lib weights get {wanted.name}`, or " if wanted.url else ""
-    return InputError(f"the weights {wanted.name} are not there{why}", where=place, expected=wanted.what,
-                      todo=f"{way}get {wanted.file} from {wanted.source} and put it into {place.parent}/ "
-                           f"(licence: {wanted.licence})")
+    return InputError(
+        f"the weights {wanted.name} are not there{why}",
+        where=place,
+        expected=wanted.what,
+        todo=f"{way}get {wanted.file} from {wanted.source} and put it into {place.parent}/ "
+        f"(licence: {wanted.licence})",
+    )
 
 
 def check(name: str, weights_root: Path) -> str:
     """Compare a file that is there with its check-sum; returns its SHA-256.
 
-    Where none was published, the first one seen is written to ``<weights_root>/recorded.json`` and holds from then
-    on. Raises InputError for a file that is another one.
+    Where none was published, the first one seen is written to ``<weights_root>/recorded.json`` and
+    holds from then on. Raises InputError for a file that is another one.
     """
     wanted, place = entry(name), path(name, weights_root)
     found = _digest(place, "sha256")
@@ -140,9 +227,17 @@ def check(name: str, weights_root: Path) -> str:
         _compare(wanted, place)
         return found
     records = _records(weights_root)
-    if records.setdefault(wanted.file, {"sha256": found, "size": place.stat().st_size})["sha256"] != found:
-        raise _damaged(wanted, place, found, f"{records[wanted.file]['sha256']}, recorded at its first use in "
-                                             f"{Path(weights_root) / RECORDS}")
+    if (
+        records.setdefault(wanted.file, {"sha256": found, "size": place.stat().st_size})["sha256"]
+        != found
+    ):
+        raise _damaged(
+            wanted,
+            place,
+            found,
+            f"{records[wanted.file]['sha256']}, recorded at its first use in "
+            f"{Path(weights_root) / RECORDS}",
+        )
     _write(Path(weights_root) / RECORDS, json.dumps(records, indent=1, sort_keys=True))
     return found
 
@@ -151,13 +246,18 @@ def _compare(wanted: Weights, place: Path) -> None:
     kind, right = ("sha256", wanted.sha256) if wanted.sha256 else ("md5", wanted.md5)
     found = _digest(place, kind)
     if not found.startswith(right):
-        raise _damaged(wanted, place, found, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}")
+        raise _damaged(
+            wanted, place, found, f"{kind} {right}{'…' if wanted.state == 'prefix' else ''}"
+        )
 
 
 def _damaged(wanted: Weights, place: Path, found: str, expected: str) -> InputError:
-    return InputError(f"this is not the file {wanted.file} of {wanted.name}: its check-sum is {found}",
-                      where=f"{place} ({place.stat().st_size} bytes)", expected=expected,
-                      todo=f"delete it and get it again from {wanted.source}")
+    return InputError(
+        f"this is not the file {wanted.file} of {wanted.name}: its check-sum is {found}",
+        where=f"{place} ({place.stat().st_size} bytes)",
+        expected=expected,
+        todo=f"delete it and get it again from {wanted.source}",
+    )
 
 
 def _digest(place: Path, kind: str) -> str:
@@ -175,7 +275,9 @@ def _write(place: Path, text: str) -> None:
         write_text(place, text)
 
 
-def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None) -> Path:
+def get(
+    name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None
+) -> Path:
     """The file, downloaded if it is not there yet.
 
     Arguments
@@ -183,8 +285,9 @@ def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, i
     url : another address than the registry's, for example a copy on a local server.
     progress : called with (bytes there, bytes in all, or 0).
 
-    What an earlier attempt fetched is kept in ``.<file>.part`` and continued. The file gets its name when its
-    check-sum is right: one that is there is never replaced. Raises InputError that says which file goes where.
+    What an earlier attempt fetched is kept in ``.<file>.part`` and continued. The file gets its
+    name when its check-sum is right: one that is there is never replaced. Raises InputError that
+    says which file goes where.
     """
     wanted, place = entry(name), path(name, weights_root)
     if place.is_file():
@@ -202,10 +305,13 @@ def get(name: str, weights_root: Path, url: str = "", progress: Callable[[int, i
 
 @contextlib.contextmanager
 def _alone(part: Path):
-    """Two processes that append to one file would spoil it; where locks do not exist the check-sum notices."""
+    """Two processes that append to one file would spoil it; where locks do not exist the check-sum
+    notices.
+    """
     with part.open("ab") as stream:
         with contextlib.suppress(ImportError):
             import fcntl
+
             fcntl.flock(stream, fcntl.LOCK_EX)
         try:
             yield
@@ -214,10 +320,16 @@ def _alone(part: Path):
                 part.unlink()
 
 
-def _download(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> None:
+def _download(
+    wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
+) -> None:
     reason = _fetch(wanted, address, part, place, progress)
     if reason:
-        untried = " (an address that nobody has tried yet)" if address == wanted.url and not wanted.tried else ""
+        untried = (
+            " (an address that nobody has tried yet)"
+            if address == wanted.url and not wanted.tried
+            else ""
+        )
         raise _absent(wanted, place, f", and {address}{untried} {reason}")
     try:
         _compare(wanted, part)
@@ -229,7 +341,9 @@ def _download(wanted: Weights, address: str, part: Path, place: Path, progress: 
     part.replace(place)
 
 
-def _fetch(wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None) -> str:
+def _fetch(
+    wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
+) -> str:
     """Fill `part`, going on where a connection broke off; returns "" or why it is not whole."""
     reason = "broke off"
     for _ in range(ATTEMPTS):
@@ -268,7 +382,8 @@ def _continue(address: str, part: Path, progress: Callable | None) -> bool:
 
 
 def provide(place: Path) -> None:
-    """See that a file that the registry knows by its file name is there, and the right one; download it if need be.
+    """See that a file that the registry knows by its file name is there, and the right one;
+    download it if need be.
 
     For files that it does not know, and files that are there, nothing is done.
     """
@@ -290,9 +405,11 @@ def _of_file(place: Path) -> Weights | None:
 
 
 def listing(weights_root: Path) -> list[dict]:
-    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence, source, what, address.
+    """One mapping an entry: name, file, there (bool), mb, sha256, state, fault (text), licence,
+    source, what, address.
 
-    Of an absent file `sha256` is what is known beforehand: all digits, the first eight, an MD5, or nothing.
+    Of an absent file `sha256` is what is known beforehand: all digits, the first eight, an MD5, or
+    nothing.
     """
     rows = []
     for wanted in REGISTRY.values():
@@ -304,7 +421,19 @@ def listing(weights_root: Path) -> list[dict]:
                 fault = error.what
         size = place.stat().st_size if place.is_file() else wanted.size
         digest = digest or (f"MD5 {wanted.md5}" if wanted.md5 else "")
-        rows.append({"name": wanted.name, "file": wanted.file, "there": place.is_file(), "mb": size / 1e6,
-                     "sha256": digest, "state": wanted.state, "fault": fault, "licence": wanted.licence,
-                     "source": wanted.source, "what": wanted.what, "address": wanted.address})
+        rows.append(
+            {
+                "name": wanted.name,
+                "file": wanted.file,
+                "there": place.is_file(),
+                "mb": size / 1e6,
+                "sha256": digest,
+                "state": wanted.state,
+                "fault": fault,
+                "licence": wanted.licence,
+                "source": wanted.source,
+                "what": wanted.what,
+                "address": wanted.address,
+            }
+        )
     return rows

@@ -1,4 +1,6 @@
-"""What several test files share: one tiny sample data set of real media files a session, and ways to work on it."""
+"""What several test files share: one tiny sample data set of real media files a session, and ways
+to work on it.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import arrays, cluster, params, store, trials
-from lib.datasets import affwild2, sample
+from lib import arrays, parallel, store, trials
+from lib import parameters as params
+from lib.datasets import affwild2
 from lib.datasets.report import Report
-from lib.makers import SOUND_RATE
+from lib.datasets.samples import affect
+from lib.media.sound import SOUND_RATE
 from lib.store import Store, request
 
-# A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it: `make test &` too
-# must be able to interrupt what it tests.
+# A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it:
+# `make test &` too must be able to interrupt what it tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Trials 1 (uneven frame times), 2-25-640x240_left and _right (one video), 3 (sound 80 ms late), 4, 5 (test).
+# Trials 1 (uneven frame times), 2-25-640x240_left and _right (one video), 3 (sound 80 ms late), 4,
+# 5 (test).
 SAMPLE = {"trials": 6, "seconds": 2.0}
-NAME = sample.folder_name(0, **SAMPLE)
+NAME = affect.folder_name(0, **SAMPLE)
 
 
 @dataclass(frozen=True)
@@ -45,18 +50,23 @@ class Opened:
     def trial(self, name: str) -> dict:
         return self.table.set_index("trial", drop=False).loc[name].to_dict()
 
-    def make(self, wanted, pack: bool = True) -> list[cluster.Outcome]:
-        """What notebooks 02–04 do: every array of every trial; a bad trial does not stop the others."""
+    def make(self, wanted, pack: bool = True) -> list[parallel.Outcome]:
+        """What notebooks 02–04 do: every array of every trial; a bad trial does not stop the
+        others.
+        """
         work = partial(arrays.make_all, requests=wanted, place=self.store, pack=pack)
-        return cluster.map(work, self.table.to_dict("records"), 1, name=trials.name)
+        return parallel.map(work, self.table.to_dict("records"), 1, name=trials.name)
 
     def read(self, name: str, wanted):
         return arrays.read(self.trial(name), wanted, self.store)
 
     def files(self) -> dict[str, bytes]:
         """Every file of the store by its place in it."""
-        return {path.relative_to(self.store.folder).as_posix(): path.read_bytes()
-                for path in sorted(self.store.folder.rglob("*")) if path.is_file()}
+        return {
+            path.relative_to(self.store.folder).as_posix(): path.read_bytes()
+            for path in sorted(self.store.folder.rglob("*"))
+            if path.is_file()
+        }
 
 
 def look(root: Path, processed: Path) -> Opened:
@@ -66,7 +76,9 @@ def look(root: Path, processed: Path) -> Opened:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk():
-    """Thousands of small arrays need not survive a power cut; on a busy disk, waiting for it takes minutes."""
+    """Thousands of small arrays need not survive a power cut; on a busy disk, waiting for it takes
+    minutes.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_sync", lambda path: None)
         patch.setattr(np.memmap, "flush", lambda array: None)
@@ -76,12 +88,14 @@ def no_waiting_for_the_disk():
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory) -> Path:
     """The sample set, made once; nobody writes into it."""
-    return sample.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
+    return affect.make(tmp_path_factory.mktemp("sample"), workers=1, **SAMPLE)
 
 
 @pytest.fixture
 def copied_root(sample_root, tmp_path) -> Path:
-    """A copy of the sample set that a test may damage; of the crops, those of trial 4 only are a copy."""
+    """A copy of the sample set that a test may damage; of the crops, those of trial 4 only are a
+    copy.
+    """
     copy, crops = tmp_path / "data" / sample_root.name, "cropped_aligned"
     shutil.copytree(sample_root, copy, ignore=shutil.ignore_patterns(crops))
     shutil.copytree(sample_root / crops / "4", copy / crops / "4")
@@ -93,7 +107,9 @@ def copied_root(sample_root, tmp_path) -> Path:
 
 @pytest.fixture
 def open_set(tmp_path) -> Callable[..., Opened]:
-    """``open_set(root, "processed")``: look at a data set, with a store of its own in a folder of this test."""
+    """``open_set(root, "processed")``: look at a data set, with a store of its own in a folder of
+    this test.
+    """
     return lambda root, processed="processed": look(root, tmp_path / processed)
 
 
@@ -114,21 +130,45 @@ def made(sample_root, tmp_path_factory, wanted) -> Opened:
 @pytest.fixture(scope="session")
 def wanted() -> list:
     """All that notebooks 02–04 can be asked for without a trained network."""
-    return [request("time"), request("face_valid"), request("face", size=32), request("pixels"),
-            request("audio_44k", rate=SOUND_RATE), request("mel"), request("loudness"),
-            *(request(kind, mismatch="fit") for kind in ("va", "expression", "action_units"))]
+    return [
+        request("time"),
+        request("face_valid"),
+        request("face", size=32),
+        request("pixels"),
+        request("audio_44k", rate=SOUND_RATE),
+        request("mel"),
+        request("loudness"),
+        *(request(kind, mismatch="fit") for kind in ("va", "expression", "action_units")),
+    ]
 
 
 @pytest.fixture
 def parameters(sample_root, tmp_path) -> Callable[..., params.Params]:
-    """``parameters(recipe="tsav")``: checked parameters of the sample set, everything computed in a test's folder."""
+    """``parameters(recipe="tsav")``: checked parameters of the sample set, everything computed in a
+    test's folder.
+    """
+
     def complete(**changes) -> params.Params:
-        places = {"data_root": str(sample_root.parent), "processed_root": str(tmp_path / "processed"),
-                  "runs_root": str(tmp_path / "runs")}
-        values = {"dataset": "sample", "sample_trials": SAMPLE["trials"], "sample_seconds": SAMPLE["seconds"],
-                  "run": "tried", "device": "cpu", "workers": 1, **places, **changes}
+        places = {
+            "data_root": str(sample_root.parent),
+            "processed_root": str(tmp_path / "processed"),
+            "runs_root": str(tmp_path / "runs"),
+        }
+        values = {
+            "dataset": "sample",
+            "sample_trials": SAMPLE["trials"],
+            "sample_seconds": SAMPLE["seconds"],
+            "run": "tried",
+            "device": "cpu",
+            "workers": 1,
+            **places,
+            **changes,
+        }
         full = params.complete(values)
-        return params.Params({name: Path(value) if name.endswith("_root") else value for name, value in full.items()})
+        return params.Params(
+            {name: Path(value) if name.endswith("_root") else value for name, value in full.items()}
+        )
+
     return complete
 
 

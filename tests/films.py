@@ -1,4 +1,6 @@
-"""Recordings as odd as cameras and programs make them, for tests: any codec, pixel format, stamps and rotation."""
+"""Recordings as odd as cameras and programs make them, for tests: any codec, pixel format, stamps
+and rotation.
+"""
 
 import struct
 from fractions import Fraction
@@ -11,8 +13,17 @@ X264 = {"preset": "ultrafast", "x264-params": "bframes=0"}  # stamps in the orde
 ONE = 1 << 16  # of the fixed-point numbers in an mp4's display matrix
 
 
-def encode(path: Path, pictures, codec="ffv1", pixels="yuv444p", flags=None, options=None, stamps=None, fps=25,
-           aspect=None) -> Path:
+def encode(
+    path: Path,
+    pictures,
+    codec="ffv1",
+    pixels="yuv444p",
+    flags=None,
+    options=None,
+    stamps=None,
+    fps=25,
+    aspect=None,
+) -> Path:
     """Write `pictures` (H, W, 3) uint8 RGB with that codec and pixel format.
 
     stamps : in frames, default 0, 1, 2, …; aspect : width of a pixel by its height, a Fraction.
@@ -31,7 +42,9 @@ def encode(path: Path, pictures, codec="ffv1", pixels="yuv444p", flags=None, opt
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = k, Fraction(1, fps)
             packets += track.encode(frame)
-        for k, packet in enumerate(packet for packet in [*packets, *track.encode(None)] if packet.size):
+        for k, packet in enumerate(
+            packet for packet in [*packets, *track.encode(None)] if packet.size
+        ):
             if stamps is not None:
                 packet.pts, packet.dts = stamps[k], k
             container.mux(packet)
@@ -42,7 +55,9 @@ def only_sound(path: Path) -> Path:
     """An mp4 of one second of silence at 44.1 kHz and no picture."""
     with av.open(str(path), "w", format="mp4") as container:
         track = container.add_stream("aac", rate=44100, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 44100), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate = 44100
         container.mux(track.encode(frame))
         container.mux(track.encode(None))
@@ -50,10 +65,12 @@ def only_sound(path: Path) -> Path:
 
 
 def turned(path: Path, matrix: tuple[int, ...]) -> Path:
-    """Write the nine numbers of a display matrix into an mp4's track header (ISO/IEC 14496-12, 8.3.2)."""
+    """Write the nine numbers of a display matrix into an mp4's track header (ISO/IEC 14496-12,
+    8.3.2).
+    """
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 40
-    content[place:place + 36] = struct.pack(">9i", *matrix)
+    content[place : place + 36] = struct.pack(">9i", *matrix)
     path.write_bytes(content)
     return path
 
@@ -64,7 +81,9 @@ def quarter(sine: int, cosine: int = 0) -> tuple[int, ...]:
 
 
 def spliced(path: Path, parts: list) -> Path:
-    """Motion JPEG in Matroska whose pictures change their size on the way; each of `parts` is a list of pictures."""
+    """Motion JPEG in Matroska whose pictures change their size on the way; each of `parts` is a
+    list of pictures.
+    """
     with av.open(str(path), "w") as container:
         track = container.add_stream("mjpeg", rate=25)
         (track.height, track.width), track.pix_fmt = parts[0][0].shape[:2], "yuvj420p"
@@ -85,4 +104,6 @@ def spliced(path: Path, parts: list) -> Path:
 def ramp(n, height=48, width=64):
     """`n` pictures whose grey rises from left to right and from frame to frame."""
     across = np.linspace(0, 150, width)[None, :, None]
-    return [np.repeat(np.repeat(across + 4 * k, height, 0), 3, 2).astype(np.uint8) for k in range(n)]
+    return [
+        np.repeat(np.repeat(across + 4 * k, height, 0), 3, 2).astype(np.uint8) for k in range(n)
+    ]

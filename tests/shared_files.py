@@ -1,4 +1,6 @@
-"""Files beside the repository (real recordings, detector weights), for tests that can do without them."""
+"""Files beside the repository (real recordings, detector weights), for tests that can do without
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared(name: str) -> Path:
-    """Path of ``../shared/<name>``; where it is absent the test is skipped, or fails with CI=true."""
+    """Path of ``../shared/<name>``; where it is absent the test is skipped, or fails with
+    CI=true.
+    """
     path = SHARED / name
     if not path.exists():
         reason = f"{path} is not there"

@@ -5,10 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from lib import arrays, faces, media, store
-from lib.datasets.sample_plan import plan
+from lib import arrays, store
+from lib.arrays import MAKERS
+from lib.datasets.samples.plan import plan
 from lib.errors import InputError
-from lib.makers import MAKERS, SOUND_RATE
+from lib.faces import faces
+from lib.media import recordings as media_recordings
+from lib.media import writing
+from lib.media.sound import SOUND_RATE
 from lib.store import Store, request
 
 TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
@@ -18,11 +22,14 @@ PAIR = ("2-25-640x240_left", "2-25-640x240_right")
 
 # ---- what is in them
 
+
 def test_every_array_has_one_row_a_frame(made, wanted):
     recordings = json.loads((made.root / "sample.json").read_text())["recordings"]
     for trial in made.table.to_dict("records"):
         for item in (item for item in wanted if item not in (SOUND, MEL)):
-            assert len(arrays.read(trial, item, made.store)) == recordings[trial["video"]]["n_frames"], str(item)
+            assert (
+                len(arrays.read(trial, item, made.store)) == recordings[trial["video"]]["n_frames"]
+            ), str(item)
 
 
 def test_row_k_of_a_face_is_picture_number_k_plus_1_and_black_where_there_is_none(made):
@@ -33,7 +40,9 @@ def test_row_k_of_a_face_is_picture_number_k_plus_1_and_black_where_there_is_non
     for frame in range(len(valid)):
         picture = crops / f"{frame + 1:05d}.jpg"
         assert picture.is_file() == valid[frame]
-        assert np.array_equal(face[frame], faces.read_crop(picture, 32) if valid[frame] else np.zeros((32, 32, 3)))
+        assert np.array_equal(
+            face[frame], faces.read_crop(picture, 32) if valid[frame] else np.zeros((32, 32, 3))
+        )
 
 
 def test_variable_frame_rate_survives_into_time(made):
@@ -66,20 +75,27 @@ def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
     trial = {**opened.trial("4"), "crops_dir": ""}
     arrays.make_all(trial, [FACE, request("face_valid")], opened.store)
     face = arrays.read(trial, FACE, opened.store)
-    frames = media.frames(opened.root / trial["video_path"])
+    frames = media_recordings.frames(opened.root / trial["video_path"])
     shown = [faces.resize(faces.centre_square(picture), 32) for _, picture in frames]
     assert np.array_equal(face, shown)
     assert np.asarray(arrays.read(trial, request("face_valid"), opened.store)).all()
-    assert arrays.read_faces(trial, 32, opened.store).read([3]).tobytes() == shown[3].tobytes()
+    assert (
+        arrays.opened(trial, request("face", size=32), opened.store).read([3]).tobytes()
+        == shown[3].tobytes()
+    )
 
 
 def test_faces_are_the_same_bytes_packed_or_read_in_place(made, opened):
     outcomes = opened.make([request("face_valid"), FACE], pack=False)
-    assert {row["state"] for outcome in outcomes for row in outcome.value if row["array"] == str(FACE)} == {
-        "read in place"}
+    assert {
+        row["state"] for outcome in outcomes for row in outcome.value if row["array"] == str(FACE)
+    } == {"read in place"}
     assert not list(opened.store.folder.rglob("face-*"))
     for name in made.table["trial"]:
-        there, packed = (arrays.read_faces(one.trial(name), 32, one.store) for one in (opened, made))
+        there, packed = (
+            arrays.opened(one.trial(name), request("face", size=32), one.store)
+            for one in (opened, made)
+        )
         everyone = np.arange(-1, len(packed))
         assert np.array_equal(there.valid, packed.valid)
         assert there.read(everyone).tobytes() == packed.read(everyone).tobytes()
@@ -100,6 +116,7 @@ def test_a_trial_without_a_label_file_is_unlabelled_and_says_so(made):
 
 # ---- made once, variants side by side
 
+
 def test_what_is_there_is_not_made_again(opened):
     trial = opened.trial("4")
     first = arrays.make(trial, MEL, opened.store)
@@ -107,7 +124,10 @@ def test_what_is_there_is_not_made_again(opened):
     again = arrays.make(trial, MEL, opened.store)
     assert (first["state"], again["state"]) == ("made", "there")
     assert {path: path.stat().st_mtime_ns for path in opened.store.folder.rglob("*.npy")} == before
-    assert {path.name.split("-")[0] for path in before} == {"audio_44k", "mel"}  # with what it is made from
+    assert {path.name.split("-")[0] for path in before} == {
+        "audio_44k",
+        "mel",
+    }  # with what it is made from
 
 
 def test_other_parameters_make_another_array_beside_the_first(opened):
@@ -125,8 +145,18 @@ def test_a_raised_version_makes_this_array_and_all_that_are_made_from_it_anew(op
     before = [arrays.locate(trial, item, opened.store).path for item in needed]
     monkeypatch.setitem(MAKERS, "audio_44k", dataclasses.replace(MAKERS["audio_44k"], version=2))
     after = [arrays.locate(trial, item, opened.store) for item in needed]
-    assert [old == new.path for old, new in zip(before, after, strict=True)] == [True, False, False, True]
-    assert [row["state"] for row in arrays.make_all(trial, needed, opened.store)] == ["there", "made", "made", "there"]
+    assert [old == new.path for old, new in zip(before, after, strict=True)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert [row["state"] for row in arrays.make_all(trial, needed, opened.store)] == [
+        "there",
+        "made",
+        "made",
+        "there",
+    ]
     assert all(path.is_file() for path in before)  # the old ones stay
 
 
@@ -137,14 +167,20 @@ def test_a_changed_label_file_makes_new_labels_only(copied_root, open_set, wante
     path = copied_root / one.trial("4")["va_path"]
     header, _, *rest = path.read_text().split("\n")
     path.write_text("\n".join([header, "0.123,0.456", *rest]))
-    states = {row["array"]: row["state"] for row in one.make(wanted)[list(one.table["trial"]).index("4")].value}
+    states = {
+        row["array"]: row["state"]
+        for row in one.make(wanted)[list(one.table["trial"]).index("4")].value
+    }
     assert [array for array, state in states.items() if state == "made"] == [str(VA)]
     assert before.items() <= one.files().items()
 
 
 # ---- moving things
 
-def test_a_moved_renamed_and_touched_data_root_gives_the_same_digits(made, copied_root, open_set, wanted, tmp_path):
+
+def test_a_moved_renamed_and_touched_data_root_gives_the_same_digits(
+    made, copied_root, open_set, wanted, tmp_path
+):
     moved = copied_root.rename(tmp_path / "moved ä data")
     for path in moved.rglob("*.mp4"):
         path.touch()
@@ -168,18 +204,26 @@ def test_a_moved_processed_root_without_media_is_used_as_it_is_and_says_so(made,
     there = moved_without_media(made, tmp_path)
     for trial in made.table.to_dict("records"):
         for item in wanted:
-            assert arrays.read(trial, item, there).tobytes() == arrays.read(trial, item, made.store).tobytes()
+            assert (
+                arrays.read(trial, item, there).tobytes()
+                == arrays.read(trial, item, made.store).tobytes()
+            )
             row = arrays.make(trial, item, there)
             assert row["state"] == "there"
         arrays.require(trial, FACE, there)
-    assert "used without its inputs (an input is absent" in arrays.make(made.trial("1"), TIME, there)["note"]
+    assert (
+        "used without its inputs (an input is absent"
+        in arrays.make(made.trial("1"), TIME, there)["note"]
+    )
     assert "batch1/1.mp4" in arrays.make(made.trial("1"), TIME, there)["note"]
 
 
 def test_two_arrays_that_fit_without_their_inputs_are_both_listed(made, tmp_path):
     there, trial = moved_without_media(made, tmp_path), made.trial("4")
     first = arrays.locate(trial, VA, there).path
-    second = there.shelf("trial", "4").write({**store.facts(first)["made_from"], "inputs": {}}, np.load(first) + 1)
+    second = there.shelf("trial", "4").write(
+        {**store.facts(first)["made_from"], "inputs": {}}, np.load(first) + 1
+    )
     with pytest.raises(InputError, match="2 arrays fit") as caught:
         arrays.read(trial, VA, there)
     assert all(path.name in str(caught.value) for path in (first, second))
@@ -200,8 +244,10 @@ def test_an_absent_input_is_named_with_trial_and_way_out(made, tmp_path):
 
 def test_names_and_places_may_have_blanks_and_umlauts(sample_root, tmp_path, wanted, open_set):
     root, name = tmp_path / "Däten von heute", "Gespräch 1 (neu)"
-    for old, new in [("batch2/4.mp4", f"batch1/{name}.mp4"),
-                     ("VA_Set/Validation_Set/4.txt", f"VA_Set/Validation_Set/{name}.txt")]:
+    for old, new in [
+        ("batch2/4.mp4", f"batch1/{name}.mp4"),
+        ("VA_Set/Validation_Set/4.txt", f"VA_Set/Validation_Set/{name}.txt"),
+    ]:
         (root / new).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample_root / old, root / new)
     shutil.copytree(sample_root / "cropped_aligned" / "4", root / "cropped_aligned" / name)
@@ -211,6 +257,7 @@ def test_names_and_places_may_have_blanks_and_umlauts(sample_root, tmp_path, wan
 
 
 # ---- what goes wrong
+
 
 def test_an_interrupt_inside_a_maker_leaves_nothing_half_written(made, opened, wanted, monkeypatch):
     trial, shrink, calls = opened.trial("4"), faces.resize, []
@@ -267,8 +314,8 @@ def test_an_array_that_nobody_makes_is_told(opened):
 
 def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):
     pictures = (np.random.default_rng(k).integers(0, 255, (48, 64, 3), np.uint8) for k in range(50))
-    whole = media.write_video(tmp_path / "a.mp4", pictures, np.arange(50) / 25).read_bytes()
-    (tmp_path / "a.mp4").write_bytes(whole[:-len(whole) // 3])
+    whole = writing.write_video(tmp_path / "a.mp4", pictures, np.arange(50) / 25).read_bytes()
+    (tmp_path / "a.mp4").write_bytes(whole[: -len(whole) // 3])
     place = Store(tmp_path / "processed", "x", tmp_path)
     row = arrays.make({"trial": "a", "video": "a", "video_path": "a.mp4"}, TIME, place)
     n_frames = len(arrays.read({"trial": "a", "video": "a", "video_path": "a.mp4"}, TIME, place))

@@ -134,7 +134,10 @@ def test_the_fast_bootstrap_equals_drawing_trials_and_concatenating_them(metric)
 def test_f1_bootstraps_equal_the_slow_ones():
     rng = np.random.default_rng(0)
     labels = [rng.integers(-1, 7, 60) for _ in range(9)]
-    pairs = [(np.where(rng.random(60) < 0.6, np.maximum(y, 0), rng.integers(0, 7, 60)), y) for y in labels]
+    pairs = [
+        (np.where(rng.random(60) < 0.6, np.maximum(y, 0), rng.integers(0, 7, 60)), y)
+        for y in labels
+    ]
     slow = metrics.bootstrap_interval(pairs, lambda x, y: metrics.f1_macro(x, y), n=60)
     assert metrics.bootstrap_interval(pairs, metrics.f1_macro, n=60) == pytest.approx(slow)
     units = [(rng.integers(0, 2, (40, 8)), rng.integers(-1, 2, (40, 8))) for _ in range(9)]
@@ -184,7 +187,12 @@ def test_the_trial_table_has_a_row_for_each_trial_and_emotion():
     labels["t1"][:, 1] = np.nan
     table = metrics.per_trial(labels, predictions)
     assert list(zip(table.trial, table.emotion, strict=True)) == [
-        ("t0", "valence"), ("t1", "valence"), ("t2", "valence"), ("t0", "arousal"), ("t2", "arousal")]
+        ("t0", "valence"),
+        ("t1", "valence"),
+        ("t2", "valence"),
+        ("t0", "arousal"),
+        ("t2", "arousal"),
+    ]
     assert table.ccc[0] == pytest.approx(metrics.ccc(predictions["t0"][:, 0], labels["t0"][:, 0]))
 
 
@@ -210,15 +218,20 @@ def test_the_ccc_table_keeps_methods_before_baselines():
 def test_the_mean_of_both_emotions_has_the_interval_of_its_own_draws():
     generator = np.random.default_rng(3)
     labels = {f"t{k}": generator.uniform(-1, 1, (40, 2)) for k in range(9)}
-    predictions = {trial: rows + generator.normal(0, 0.3 + 0.1 * k, rows.shape)
-                   for k, (trial, rows) in enumerate(labels.items())}
+    predictions = {
+        trial: rows + generator.normal(0, 0.3 + 0.1 * k, rows.shape)
+        for k, (trial, rows) in enumerate(labels.items())
+    }
     labels["t0"][:10] = np.nan
     scores = metrics.va_scores(labels, predictions, n=50)
     found = metrics.mean_ccc(labels, predictions, n=50)
     assert found["ccc"] == pytest.approx((scores["valence"]["ccc"] + scores["arousal"]["ccc"]) / 2)
     trials = [(predictions[trial], rows) for trial, rows in labels.items()]
-    both = metrics.bootstrap_interval(trials, lambda x, y: (metrics.ccc(x[:, 0], y[:, 0])
-                                                            + metrics.ccc(x[:, 1], y[:, 1])) / 2, n=50)
+    both = metrics.bootstrap_interval(
+        trials,
+        lambda x, y: (metrics.ccc(x[:, 0], y[:, 0]) + metrics.ccc(x[:, 1], y[:, 1])) / 2,
+        n=50,
+    )
     assert found["ci95"] == pytest.approx(both)
 
 

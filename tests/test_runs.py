@@ -1,9 +1,13 @@
-"""Run folders: records, failures, parameters, refusal of another experiment; the code a notebook uses."""
+"""Run folders: records, failures, parameters, refusal of another experiment; the code a notebook
+uses.
+"""
 
 import csv
 import errno
 import json
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -11,16 +15,16 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import cluster, declarations, params, runs, sources, store
+from lib import code_digest, files, models, parallel, parameters, recipes, runs, store
 from lib.datasets.report import Report
 from lib.errors import InputError
 
 STEP = "05_train"
-CELL = """run: str = ""
-dataset: str = "sample"
-recipe: str = "toy"
-lr: float = 0.1
-runs_root: str = "runs"
+CELL = """run: str = ""  # machine: name
+dataset: str = "sample"  # data: its name
+recipe: str = "toy"  # model: method
+lr: float = 0.1  # training: learning rate
+runs_root: str = "runs"  # place: folder of the run folders
 """
 
 
@@ -29,20 +33,36 @@ def notebooks(tmp_path):
     """A notebook 05 that imports lib.errors."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    cells = [nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]}),
-             nbformat.v4.new_code_cell("%matplotlib inline\nfrom lib.store import fingerprint  # a comment")]
+    cells = [
+        nbformat.v4.new_code_cell(CELL, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "%matplotlib inline\nfrom lib.store import fingerprint  # a comment"
+        ),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{STEP}.ipynb")
     return folder
 
 
 @pytest.fixture
 def p(tmp_path):
-    return {"run": "one", "dataset": "sample", "recipe": "toy", "lr": 0.1, "runs_root": tmp_path / "runs"}
+    return {
+        "run": "one",
+        "dataset": "sample",
+        "recipe": "toy",
+        "lr": 0.1,
+        "runs_root": tmp_path / "runs",
+    }
 
 
 @pytest.fixture
 def run(p, notebooks):
     return runs.start(STEP, p, notebooks)
+
+
+@pytest.fixture(autouse=True)
+def nothing_used_yet(monkeypatch):
+    """What earlier tests of this process found by name is no code of these runs."""
+    monkeypatch.setattr(code_digest, "_used", {})
 
 
 @dataclass
@@ -86,23 +106,41 @@ def test_a_record_says_what_a_step_was_made_from_and_what_it_made(run, tmp_path)
     assert record["outputs"] == ["<run>/figures/a.txt"]
     assert record["lost"] == 0
     assert run.found("<run>/figures/a.txt") == made
-    assert set(record["code"]) == {f"{STEP}.ipynb", "lib/__init__.py", "lib/store.py", "lib/errors.py"}
+    assert set(record["code"]) == {
+        f"{STEP}.ipynb",
+        "lib/__init__.py",
+        "lib/files.py",
+        "lib/store.py",
+        "lib/errors.py",
+    }
     assert not (run.folder / "failures.csv").exists()
 
 
 def test_an_array_counts_by_the_json_beside_it(tmp_path):
-    path = store.Shelf(tmp_path).write({"name": "face", "parameters": {}, "version": 1}, np.zeros(3))
+    path = store.Shelf(tmp_path).write(
+        {"name": "face", "parameters": {}, "version": 1}, np.zeros(3)
+    )
     assert runs.fingerprint(path) == store.fingerprint(path.with_suffix(".json"))
     assert runs.fingerprint(tmp_path / "gone") == {"missing": True}
 
 
 def test_failures_are_listed_by_step_and_replaced_when_the_step_runs_again(run, p, notebooks):
     other = runs.Run(run.folder, "02_preprocess_visual")
-    other._replace_failures([dict.fromkeys(runs.FAILURE_COLUMNS, "") | {"step": other.step, "item": "t0"}])
-    run.record(lost=[Lost("t1", InputError("unreadable, at all", where="t1.mp4", todo="remove it")),
-                     ("t2", KeyError("x"))])
+    other._replace_failures(
+        [dict.fromkeys(runs.FAILURE_COLUMNS, "") | {"step": other.step, "item": "t0"}]
+    )
+    run.record(
+        lost=[
+            Lost("t1", InputError("unreadable, at all", where="t1.mp4", todo="remove it")),
+            ("t2", KeyError("x")),
+        ]
+    )
     rows = list(csv.DictReader((run.folder / "failures.csv").open()))
-    assert [(row["step"], row["item"]) for row in rows] == [(other.step, "t0"), (STEP, "t1"), (STEP, "t2")]
+    assert [(row["step"], row["item"]) for row in rows] == [
+        (other.step, "t0"),
+        (STEP, "t1"),
+        (STEP, "t2"),
+    ]
     assert rows[1]["what"] == "unreadable, at all"
     assert rows[1]["traceback"] == "", "it was never raised"
     assert run.read_json(f"steps/{STEP}.json")["lost"] == 2
@@ -116,7 +154,7 @@ def read_badly(trial):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_traceback_of_a_lost_trial_stands_in_failures_csv(run, workers):
-    run.record(lost=cluster.map(read_badly, ["t1", "t2"], workers))
+    run.record(lost=parallel.map(read_badly, ["t1", "t2"], workers))
     rows = run.failures()
     assert [row["item"] for row in rows] == ["t1", "t2"]
     for row in rows:
@@ -138,8 +176,15 @@ def test_the_traceback_of_a_file_that_the_data_check_left_out_stands_there_too(r
 
 
 def test_json_holds_plain_numbers_and_null_for_nan(run):
-    run.write_json("a.json", {"x": np.float32(0.5), "y": [float("nan"), np.int64(3)],
-                              "z": np.array([1.0, np.inf]), "path": Path("a/b")})
+    run.write_json(
+        "a.json",
+        {
+            "x": np.float32(0.5),
+            "y": [float("nan"), np.int64(3)],
+            "z": np.array([1.0, np.inf]),
+            "path": Path("a/b"),
+        },
+    )
     found = json.loads((run.folder / "a.json").read_text())
     assert found == {"x": 0.5, "y": [None, 3], "z": [1.0, None], "path": "a/b"}
     assert run.read_json("none.json", {}) == {}
@@ -150,6 +195,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 
     def full(self, *_args, **_more):
         raise OSError(errno.ENOSPC, "No space left on device")
+
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="no space left"):
         run.write_text("a.txt", "new")
@@ -160,14 +206,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(run, monkeypatch):
 def test_a_checkpoint_is_found_by_the_name_of_its_run_or_of_its_file(run, tmp_path):
     best = run.path("checkpoints", "best.pt")
     with pytest.raises(InputError, match="neither a trained run nor a weights file called one"):
-        params.checkpoint("one", tmp_path / "runs")
+        files.checkpoint("one", tmp_path / "runs")
     best.write_bytes(b"")
-    assert params.checkpoint("one", tmp_path / "runs") == best
-    assert params.checkpoint(str(best), tmp_path / "elsewhere") == best
+    assert files.checkpoint("one", tmp_path / "runs") == best
+    assert files.checkpoint(str(best), tmp_path / "elsewhere") == best
 
 
 def test_paths_inside_the_repository_are_kept_relative_to_it(run):
-    inside = declarations.ROOT / "lib" / "errors.py"
+    inside = files.ROOT / "lib" / "errors.py"
     assert run.place(inside) == "lib/errors.py"
     assert run.found("lib/errors.py") == inside
     assert runs.as_text(inside) == "lib/errors.py"
@@ -175,31 +221,119 @@ def test_paths_inside_the_repository_are_kept_relative_to_it(run):
 
 # ---- code that a notebook uses
 
+
 def test_code_of_a_notebook_ignores_comments_docstrings_and_the_parameters_cell(notebooks):
-    before = sources.digests(STEP, folder=notebooks)
+    before = code_digest.digests(STEP, folder=notebooks)
     path = notebooks / f"{STEP}.ipynb"
     text = path.read_text()
     path.write_text(text.replace("a comment", "another").replace("0.1", "0.2"))
-    assert sources.digests(STEP, folder=notebooks) == before
+    assert code_digest.digests(STEP, folder=notebooks) == before
     path.write_text(text.replace("import fingerprint", "import digest"))
-    after = sources.digests(STEP, folder=notebooks)
+    after = code_digest.digests(STEP, folder=notebooks)
     assert [name for name in after if after[name] != before[name]] == [path.name]
 
 
-@pytest.mark.parametrize(("line", "reached"), [
-    ("from lib import errors", {"lib.errors"}),
-    ("import lib.store as s, numpy", {"lib.store"}),
-    ("from lib.store import fingerprint", {"lib.store.fingerprint"}),
-    ("def f():\n    from lib import errors", {"lib.errors"}),
-    ("from .mel import segment", {"lib.features.mel.segment"}),
-    ("from ..store import read", {"lib.store.read"}),
-    ("from . import mel", {"lib.features.mel"}),
-    ("import library", set()),
-])
+@pytest.mark.parametrize(
+    ("line", "reached"),
+    [
+        ("from lib import errors", {"lib.errors"}),
+        ("import lib.store as s, numpy", {"lib.store"}),
+        ("from lib.store import fingerprint", {"lib.store.fingerprint"}),
+        ("def f():\n    from lib import errors", {"lib.errors"}),
+        ("from .mel import segment", {"lib.features.mel.segment"}),
+        ("from ..store import read", {"lib.store.read"}),
+        ("from . import mel", {"lib.features.mel"}),
+        ("import library", set()),
+    ],
+)
 def test_imports_are_found_anywhere_in_a_source(line, reached):
-    assert sources._imports(line, "lib.features") == reached
+    assert code_digest._imports(line, "lib.features") == reached
 
 
 def test_reachable_modules_include_packages_and_what_they_import():
-    names = {path.name for path in sources.reachable({"lib.store.fingerprint"})}
-    assert names == {"__init__.py", "store.py", "errors.py"}
+    names = {path.name for path in code_digest.reachable({"lib.store.fingerprint"})}
+    assert names == {"__init__.py", "store.py", "errors.py", "files.py"}
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """A copy of the library whose files a test may edit: ``edited(file, old, new)``; digests are
+    taken of the copy.
+    """
+    shutil.copytree(
+        files.ROOT / "lib", tmp_path / "copy" / "lib", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path / "copy")
+    monkeypatch.setattr(code_digest, "_used", {})
+
+    def edit(file: str, before: str, after: str) -> None:
+        path = tmp_path / "copy" / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+
+    return edit
+
+
+def changed(step: str, modules: list[str], edit) -> set[str]:
+    """Files whose digests an edit changes, of a real notebook that found these modules by name."""
+    folder = files.ROOT / "notebooks"
+    before = code_digest.digests(step, modules, folder)
+    edit()
+    after = code_digest.digests(step, modules, folder)
+    return {file for file in {*before, *after} if before.get(file) != after.get(file)}
+
+
+def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):
+    edit = partial(edited, "lib/models/affect/jca.py", "self.steps", "self.number_of_steps")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == {
+        "lib/models/affect/jca.py"
+    }
+
+
+def test_an_edited_network_that_was_not_used_changes_nothing(edited):
+    edit = partial(edited, "lib/models/speakers/talknet.py", "def forward(self", "def forward(this")
+    assert changed("05_train", ["lib.recipes.jca", "lib.models.affect.jca"], edit) == set()
+
+
+def test_a_changed_colour_makes_only_the_notebook_of_results_run_again(edited):
+    before = {step: code_digest.digests(step, ["lib.recipes.jca"]) for step in files.NOTEBOOKS}
+    edited("lib/plots/style.py", "import", "import sys\nimport")
+    after = {step: code_digest.digests(step, ["lib.recipes.jca"]) for step in files.NOTEBOOKS}
+    assert [step for step in before if before[step] != after[step]] == [files.NOTEBOOKS[-1]]
+
+
+def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(code_digest, "_used", {})
+    models.create("dca", audio_channels=8, visual_channels=8, visual_positions=1, steps=4)
+    assert "lib.models.affect.jca" in code_digest.used()
+    assert "lib/models/affect/jca.py" in code_digest.method()
+    recipes.create("dca", parameters.Params({"rules": "corrected", "options": {}}), None)
+    assert "lib/recipes/jca.py" in code_digest.used()["lib.recipes.dca"]  # what it inherits from
+
+
+def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
+    monkeypatch.setattr(code_digest, "_used", {})
+    code_digest.use("lib.features.mel")
+    record = run.record()
+    assert record["modules"] == ["lib.features.mel"]
+    assert "lib/features/mel.py" in record["code"]
+
+
+# ---- places
+
+
+def test_a_record_names_what_was_read_below_the_places_of_its_parameters(p, notebooks, tmp_path):
+    data = tmp_path / "data" / "videos"
+    data.mkdir(parents=True)
+    (data / "a.mp4").write_bytes(b"a")
+    run = runs.start(STEP, {**p, "data_root": tmp_path / "data"}, notebooks)
+    record = run.record([data / "a.mp4"])
+    assert list(record["inputs"]) == ["<data_root>/videos/a.mp4"]
+    moved = runs.Run(run.folder, p={"data_root": str(tmp_path / "elsewhere")})
+    assert moved.found("<data_root>/videos/a.mp4") == tmp_path / "elsewhere" / "videos" / "a.mp4"
+    assert moved.found("<data_root>") == tmp_path / "elsewhere"
+
+
+def test_no_place_and_nothing_of_the_machine_counts_among_the_parameters_of_a_step(p, notebooks):
+    assert runs.counted(STEP, p, notebooks) == {"dataset": "sample", "recipe": "toy", "lr": 0.1}

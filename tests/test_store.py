@@ -11,7 +11,12 @@ from lib import store
 from lib.errors import InputError
 from lib.store import Shelf, fingerprint, request
 
-MADE_FROM = {"name": "face", "parameters": {"size": 4}, "version": 1, "inputs": {"video": {"size": 1}}}
+MADE_FROM = {
+    "name": "face",
+    "parameters": {"size": 4},
+    "version": 1,
+    "inputs": {"video": {"size": 1}},
+}
 
 
 def made_from(**changes):
@@ -33,6 +38,7 @@ def names(shelf):
 
 # ---- variants and digits
 
+
 def test_an_array_comes_back_as_it_was_written_read_only_and_memory_mapped(shelf):
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
     path = shelf.write(made_from(), array, t0=0.5)
@@ -41,15 +47,27 @@ def test_an_array_comes_back_as_it_was_written_read_only_and_memory_mapped(shelf
     assert isinstance(again, np.memmap)
     assert not again.flags.writeable
     assert re.fullmatch(r"face-[0-9a-f]{8}\.npy", path.name)
-    assert store.facts(path) == {"shape": [3, 4], "dtype": "float32", "t0": 0.5, "made_from": made_from()}
+    assert store.facts(path) == {
+        "shape": [3, 4],
+        "dtype": "float32",
+        "t0": 0.5,
+        "made_from": made_from(),
+    }
 
 
 def test_an_array_without_elements_is_an_array_too(shelf):
     assert store.read(shelf.write(made_from(), np.zeros((5, 0), np.int8))).shape == (5, 0)
 
 
-@pytest.mark.parametrize("changes", [{"parameters": {"size": 8}}, {"version": 2}, {"inputs": {"video": {"size": 2}}},
-                                     {"inputs": {}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": {"size": 8}},
+        {"version": 2},
+        {"inputs": {"video": {"size": 2}}},
+        {"inputs": {}},
+    ],
+)
 def test_variants_lie_side_by_side(shelf, changes):
     first = shelf.write(made_from(), np.zeros(3))
     second = shelf.write(made_from(**changes), np.ones(3))
@@ -70,6 +88,7 @@ def test_requests_are_equal_when_name_parameters_and_files_are(tmp_path):
 
 
 # ---- fingerprints
+
 
 def big_file(path, seed=0):
     path.write_bytes(np.random.default_rng(seed).bytes(3 * store.MEBIBYTE))
@@ -138,6 +157,7 @@ def test_a_file_that_may_not_be_read_is_an_input_error(tmp_path, monkeypatch):
 
 # ---- atomic writes
 
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
 def test_an_interrupted_write_leaves_nothing_and_earlier_arrays_stay(shelf, error):
     earlier = shelf.write(made_from(version=7), np.ones(3))
@@ -184,7 +204,9 @@ def test_a_full_disk_is_one_clear_message_and_earlier_arrays_stay(shelf, monkeyp
     assert store.read(shelf.write(made_from(), np.zeros(5))).shape == (5,)
 
 
-def test_a_disk_that_is_full_when_the_map_is_opened_or_the_json_written_leaves_nothing(shelf, monkeypatch):
+def test_a_disk_that_is_full_when_the_map_is_opened_or_the_json_written_leaves_nothing(
+    shelf, monkeypatch
+):
     monkeypatch.setattr(np.lib.format, "open_memmap", full_disk)
     with pytest.raises(InputError, match="no space left"):
         shelf.write(made_from(), np.zeros(10))
@@ -207,6 +229,7 @@ def test_another_error_of_the_disk_is_not_called_a_full_one(shelf, monkeypatch):
 
 # ---- found by name, parameters and version
 
+
 def test_an_array_is_found_whatever_its_inputs_were_and_all_that_fit_are_listed(shelf):
     first = shelf.write(made_from(inputs={"video": {"size": 1}}), np.zeros(1))
     second = shelf.write(made_from(inputs={"video": {"size": 2}}), np.zeros(1))
@@ -224,16 +247,24 @@ def test_half_of_an_array_is_not_found(shelf):
 
 # ---- damage
 
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-8])
 
 
-@pytest.mark.parametrize("damage", [
-    cut, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(bytes(range(256))),
-    lambda path: path.write_bytes(path.read_bytes()[:40]), lambda path: cut(path.with_suffix(".json")),
-    lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe\x00"),
-    lambda path: path.with_suffix(".json").write_text("[]"),
-    lambda path: np.save(path, np.zeros((2, 2)))])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(bytes(range(256))),
+        lambda path: path.write_bytes(path.read_bytes()[:40]),
+        lambda path: cut(path.with_suffix(".json")),
+        lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe\x00"),
+        lambda path: path.with_suffix(".json").write_text("[]"),
+        lambda path: np.save(path, np.zeros((2, 2))),
+    ],
+)
 def test_a_damaged_array_is_named_with_the_way_out(shelf, damage):
     path = shelf.write(made_from(), np.arange(100.0))
     damage(path)
@@ -252,6 +283,7 @@ def test_an_array_that_would_run_code_is_refused(shelf):
 
 # ---- listing and removing
 
+
 def test_all_arrays_are_listed_the_broken_ones_too_and_removed_with_their_json(shelf):
     root = shelf.folder.parents[2]
     whole = shelf.write(made_from(), np.zeros(1000))
@@ -264,7 +296,11 @@ def test_all_arrays_are_listed_the_broken_ones_too_and_removed_with_their_json(s
     of_a_killed_process.write_bytes(b"123")
     rows = {Path(row["path"]): row for row in store.listing(root)}
     assert set(rows) == {whole, kept, unfinished, damaged, of_a_killed_process}
-    assert (rows[whole]["dataset"], rows[whole]["owner"], rows[whole]["name"]) == ("set", shelf.folder.name, "face")
+    assert (rows[whole]["dataset"], rows[whole]["owner"], rows[whole]["name"]) == (
+        "set",
+        shelf.folder.name,
+        "face",
+    )
     assert (json.loads(rows[whole]["parameters"]), rows[whole]["version"]) == ({"size": 4}, 1)
     assert rows[whole]["mb"] == pytest.approx(0.008, abs=2e-4)
     assert rows[unfinished]["name"] == rows[of_a_killed_process]["name"] == "(no JSON: unfinished)"

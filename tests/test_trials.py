@@ -6,8 +6,16 @@ import pytest
 from lib import trials
 from lib.errors import InputError
 
-ROW = {"trial": "1-30_left", "video": "1-30", "person": "left", "split": "train", "video_path": "batch1/1-30.mp4",
-       "n_frames": 30, "fps": 29.97, "duration": 1.0}
+ROW = {
+    "trial": "1-30_left",
+    "video": "1-30",
+    "person": "left",
+    "split": "train",
+    "video_path": "batch1/1-30.mp4",
+    "n_frames": 30,
+    "fps": 29.97,
+    "duration": 1.0,
+}
 
 
 def rows(*names, **changes):
@@ -33,13 +41,21 @@ def test_an_empty_table_is_a_table(tmp_path):
     assert len(trials.read(trials.write(trials.table([]), tmp_path / "t.parquet"))) == 0
 
 
-@pytest.mark.parametrize(("changed", "told"), [
-    (rows("a", "a"), "used twice: a"), (rows("a/b"), "'a/b'"), (rows(".."), "'..'"), (rows(""), "''"),
-    (rows("a", video="../b"), "a video is called"), (rows("a", split="training"), "unknown split 'training'"),
-    (rows("a", video_path="/etc/passwd"), "video_path leaves the data root"),
-    (rows("a", va_path="../../secret.txt"), "va_path leaves the data root"),
-    (rows("a", crops_dir="crops/../../x"), "crops_dir leaves the data root"),
-    (rows("a", audio_path="C:\\sound.wav"), "audio_path leaves the data root")])
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (rows("a", "a"), "used twice: a"),
+        (rows("a/b"), "'a/b'"),
+        (rows(".."), "'..'"),
+        (rows(""), "''"),
+        (rows("a", video="../b"), "a video is called"),
+        (rows("a", split="training"), "unknown split 'training'"),
+        (rows("a", video_path="/etc/passwd"), "video_path leaves the data root"),
+        (rows("a", va_path="../../secret.txt"), "va_path leaves the data root"),
+        (rows("a", crops_dir="crops/../../x"), "crops_dir leaves the data root"),
+        (rows("a", audio_path="C:\\sound.wav"), "audio_path leaves the data root"),
+    ],
+)
 def test_a_table_that_cannot_be_used_is_refused(changed, told):
     with pytest.raises(InputError) as caught:
         trials.table(changed)

@@ -1,4 +1,6 @@
-"""Published weights: check-sums, a download from a server that breaks off, and never a good file replaced."""
+"""Published weights: check-sums, a download from a server that breaks off, and never a good file
+replaced.
+"""
 
 import dataclasses
 import hashlib
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lib import data_check, weights
+from lib import weights
 from lib.__main__ import main
+from lib.datasets import check
 from lib.errors import InputError
 from tests.shared_files import shared
 
@@ -19,7 +22,9 @@ CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Gives CONTENT, but after `breaks` bytes of an answer closes the connection; notes the ranges asked for."""
+    """Gives CONTENT, but after `breaks` bytes of an answer closes the connection; notes the ranges
+    asked for.
+    """
 
     content, breaks, ranges, asked = CONTENT, 10**9, True, []
 
@@ -32,7 +37,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(self.content) - start))
         self.end_headers()
-        self.wfile.write(self.content[start:start + self.breaks])
+        self.wfile.write(self.content[start : start + self.breaks])
 
     def log_message(self, *words):
         pass
@@ -51,19 +56,36 @@ def server():
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    """An entry whose check-sum is that of CONTENT, one with a prefix, one with none, one with an MD5."""
-    base = weights.Weights("known", "known.bin", "a test", "none", "somewhere",
-                           sha256=hashlib.sha256(CONTENT).hexdigest())
-    more = [base, dataclasses.replace(base, name="prefix", file="prefix.bin", sha256=base.sha256[:8]),
-            dataclasses.replace(base, name="first", file="first.bin", sha256=""),
-            dataclasses.replace(base, name="md5", file="md5.bin", sha256="", md5=hashlib.md5(CONTENT).hexdigest())]
-    monkeypatch.setattr(weights, "REGISTRY", {**weights.REGISTRY, **{each.name: each for each in more}})
+    """An entry whose check-sum is that of CONTENT, one with a prefix, one with none, one with an
+    MD5.
+    """
+    base = weights.Weights(
+        "known",
+        "known.bin",
+        "a test",
+        "none",
+        "somewhere",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+    )
+    more = [
+        base,
+        dataclasses.replace(base, name="prefix", file="prefix.bin", sha256=base.sha256[:8]),
+        dataclasses.replace(base, name="first", file="first.bin", sha256=""),
+        dataclasses.replace(
+            base, name="md5", file="md5.bin", sha256="", md5=hashlib.md5(CONTENT).hexdigest()
+        ),
+    ]
+    monkeypatch.setattr(
+        weights, "REGISTRY", {**weights.REGISTRY, **{each.name: each for each in more}}
+    )
 
 
 def test_a_download_from_a_server_that_breaks_off_goes_on_where_it_was(server, tmp_path):
     server.breaks = 90_000
     seen = []
-    place = weights.get("known", tmp_path, server.url, lambda done, total: seen.append((done, total)))
+    place = weights.get(
+        "known", tmp_path, server.url, lambda done, total: seen.append((done, total))
+    )
     assert place.read_bytes() == CONTENT
     assert server.asked == [0, 90_000, 180_000, 270_000]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
@@ -128,8 +150,15 @@ def _nothing(tmp_path):
     return f"http://127.0.0.1:{running.server_port}/"
 
 
-@pytest.mark.parametrize(("name", "state"), [("known", "known"), ("prefix", "prefix"), ("md5", "known"),
-                                             ("first", "recorded at first use")])
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("known", "known"),
+        ("prefix", "prefix"),
+        ("md5", "known"),
+        ("first", "recorded at first use"),
+    ],
+)
 def test_the_wrong_file_is_refused_however_its_content_is_known(name, state, tmp_path):
     place = weights.path(name, tmp_path)
     assert weights.entry(name).state == state
@@ -144,14 +173,18 @@ def test_a_check_sum_is_recorded_at_first_use(tmp_path):
     weights.path("first", tmp_path).write_bytes(CONTENT)
     weights.find("first", tmp_path)
     recorded = json.loads((tmp_path / weights.RECORDS).read_text())
-    assert recorded == {"first.bin": {"sha256": hashlib.sha256(CONTENT).hexdigest(), "size": len(CONTENT)}}
+    assert recorded == {
+        "first.bin": {"sha256": hashlib.sha256(CONTENT).hexdigest(), "size": len(CONTENT)}
+    }
 
 
 def test_an_address_that_nobody_has_tried_says_so(server, tmp_path, monkeypatch):
     rows = {row["name"]: row["address"] for row in weights.listing(tmp_path)}
     assert rows["yunet"].endswith("(never tried)")
     assert rows["tsav_544k"] == "none: get it by hand"
-    untried = dataclasses.replace(weights.REGISTRY["known"], name="untried", url="http://127.0.0.1:9/nobody")
+    untried = dataclasses.replace(
+        weights.REGISTRY["known"], name="untried", url="http://127.0.0.1:9/nobody"
+    )
     tried = dataclasses.replace(untried, name="tried", tried="2026-01-31")
     monkeypatch.setattr(weights, "REGISTRY", {"untried": untried, "tried": tried})
     assert weights.entry("tried").address == "http://127.0.0.1:9/nobody (worked on 2026-01-31)"
@@ -166,14 +199,20 @@ def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_r
     weights.path("known", tmp_path).write_bytes(CONTENT)
     weights.path("first", tmp_path).write_bytes(CONTENT)
     weights.path("md5", tmp_path).write_bytes(b"something else")
-    table = data_check.weights_table(tmp_path).set_index("weights")
+    table = check.weights_table(tmp_path).set_index("weights")
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert table.loc[["known", "first"], "SHA-256"].tolist() == [digest, digest]
-    assert table.loc[["known", "prefix", "first"], "check-sum"].tolist() == ["known", "prefix", "recorded at first use"]
+    assert table.loc[["known", "prefix", "first"], "check-sum"].tolist() == [
+        "known",
+        "prefix",
+        "recorded at first use",
+    ]
     assert table.loc[["known", "first", "prefix"], "state"].tolist() == ["there", "there", "absent"]
     assert "not the file md5.bin" in table.loc["md5", "state"]
     assert table.loc["known", "MB"] == "0.30"
-    assert table.loc["tsav_alignment", "SHA-256"] == "MD5 806aee937c52103ad7f48b1b19608860"  # tsav_jca.md §1.3
+    assert (
+        table.loc["tsav_alignment", "SHA-256"] == "MD5 806aee937c52103ad7f48b1b19608860"
+    )  # tsav_jca.md §1.3
     assert table.loc["tsav_544k", ["MB", "licence"]].tolist() == ["not known", "research only"]
     assert table.loc["tsav_544k", "where to get it"].startswith("linked from github.com/kuhnkeF")
 
@@ -194,3 +233,12 @@ def test_the_command_line_lists_and_fetches(server, tmp_path):
     assert "there: known.bin" in listed.output
     assert "absent: face_detection_yunet_2023mar.onnx" in listed.output
     assert call(main, ["weights", "get", "nonsense", "--root", str(tmp_path)]).exit_code == 2
+
+
+def test_a_name_that_is_registered_twice_is_refused():
+    one = weights.Weights("net", "net.pt", "a network", "MIT", "somewhere")
+    with pytest.raises(InputError, match="net are registered twice"):
+        weights.registry([one, one])
+    assert weights.registry([one]) == {"net": one}
+    names = [entry.name for entry in weights._ENTRIES]
+    assert len(set(names)) == len(names)

@@ -1,4 +1,6 @@
-"""Data sets: a layout on disk -> trial table and check report. One module each; this file finds the right one."""
+"""Data sets: a layout on disk -> trial table and check report. One module each; this file finds the
+right one.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.datasets import affwild2, ego4d, folder, sample, sample_conversations
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.store import Store
-from lib.trials import SYNTHETIC_NOTE
+from .. import code_digest
+from ..errors import InputError
+from ..store import Store
+from ..trials import SYNTHETIC_NOTE
+from . import affwild2, ego4d, folder
+from .report import Report
+from .samples import affect, conversations
 
 # Data sets in Ego4D's layout, where it is annotated who speaks.
 SPEAKING = ("ego4d", "sample_conversations")
-_SAMPLES = {"sample": sample, "sample_conversations": sample_conversations}
+_SAMPLES = {"sample": affect, "sample_conversations": conversations}
 
 
 def locate(params) -> tuple[str, Path]:
@@ -37,16 +41,29 @@ def store(params) -> Store:
     """The store of the data set that the parameters mean."""
     name, root = locate(params)
     weights_root = params.get("weights_root")
-    return Store(Path(params.processed_root), name, root, params.get("faces", "auto"),
-                 Path(weights_root) if weights_root else None, params.get("label_delay", 0.0),
-                 params.get("label_resample", "linear"), params.get("label_rate", 0.0))
+    return Store(
+        Path(params.processed_root),
+        name,
+        root,
+        params.get("faces", "auto"),
+        Path(weights_root) if weights_root else None,
+        params.get("label_delay", 0.0),
+        params.get("label_resample", "linear"),
+        params.get("label_rate", 0.0),
+    )
 
 
 def prepare(params, progress: Callable | None = None) -> Path:
     """Make the data if they are synthetic and not there yet; returns the data root."""
     if made := _SAMPLES.get(params.dataset):
-        return made.make(Path(params.data_root), seed=params.sample_seed, trials=params.sample_trials,
-                         seconds=params.sample_seconds, workers=max(1, params.workers), progress=progress)
+        return made.make(
+            Path(params.data_root),
+            seed=params.sample_seed,
+            trials=params.sample_trials,
+            seconds=params.sample_seconds,
+            workers=max(1, params.workers),
+            progress=progress,
+        )
     return locate(params)[1]
 
 
@@ -55,14 +72,22 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
     name, root = locate(params)
     if params.dataset == "folder":
         return folder.find(root, name, progress)
-    if params.dataset not in (*SPEAKING, "sample", "affwild2"):  # a file that somebody added: docs/add_a_dataset.md
-        return import_module(f"{__name__}.{params.dataset}").find(root, name, progress)
+    if params.dataset not in (
+        *SPEAKING,
+        "sample",
+        "affwild2",
+    ):  # a file that somebody added: docs/add_a_dataset.md
+        added = import_module(f"{__name__}.{params.dataset}")
+        code_digest.use(added.__name__)
+        return added.find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
     return layout.find(root, name, expected(params), progress)
 
 
 def expected(params) -> dict | None:
-    """What a synthetic set says of itself: item of the report -> numbers that are right; None for real data."""
+    """What a synthetic set says of itself: item of the report -> numbers that are right; None for
+    real data.
+    """
     return _sample_counts(locate(params)[1] / "sample.json") if params.dataset in _SAMPLES else None
 
 
@@ -71,22 +96,31 @@ def _sample_counts(path: Path) -> dict:
     try:
         return {item: (count,) for item, count in json.loads(path.read_text())["expected"].items()}
     except (OSError, ValueError, KeyError) as error:
-        raise InputError("the sample set is not there, or not finished", where=path, expected="the file that is "
-                         "written last", todo="remove it and run 01_download_check: what is whole is kept") from error
+        raise InputError(
+            "the sample set is not there, or not finished",
+            where=path,
+            expected="the file that is written last",
+            todo="remove it and run 01_download_check: what is whole is kept",
+        ) from error
 
 
 def has_affect(params) -> bool:
-    """Whether the data set that the parameters mean may have labels of valence, arousal, expression, action units."""
+    """Whether the data set that the parameters mean may have labels of valence, arousal,
+    expression, action units.
+    """
     return params.dataset not in SPEAKING
 
 
 def is_synthetic(dataset: str) -> bool:
-    """Whether a trial table's `dataset` is the synthetic sample set, whose numbers have no meaning."""
+    """Whether a trial table's `dataset` is the synthetic sample set, whose numbers have no
+    meaning.
+    """
     return dataset.startswith("sample")
 
 
 def note(params, trained: bool = False) -> str:
-    """What stands under pictures of synthetic data, or with `trained` of scores of a network that learnt from them.
+    """What stands under pictures of synthetic data, or with `trained` of scores of a network that
+    learnt from them.
 
     "" for real data.
     """

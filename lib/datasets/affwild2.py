@@ -1,10 +1,11 @@
 """The Aff-Wild2 layout on disk, in the forms of all its years -> trial table and check report.
 
-Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces in ``cropped_aligned/<trial>/``,
-annotations in ``<set>/<split>/<trial>.txt``, test trials in a text list of names or a folder of their videos. Folder
-names are matched without regard to case. A trial is named like its annotation file; ``_left``, ``_right`` and
-``_main`` tell persons of one video. What others computed from it (`crop_folders`, `tsav_database`, `lfan_database`) is
-taken where it lies.
+Videos lie in ``batch1/ batch2/ raw_video/ Video_files/`` or flat, cropped faces in
+``cropped_aligned/<trial>/``, annotations in ``<set>/<split>/<trial>.txt``, test trials in a text
+list of names or a folder of their videos. Folder names are matched without regard to case. A trial
+is named like its annotation file; ``_left``, ``_right`` and ``_main`` tell persons of one video.
+What others computed from it (`crop_folders`, `tsav_database`, `lfan_database`) is taken where it
+lies.
 """
 
 from __future__ import annotations
@@ -15,26 +16,45 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import labels, media, published_rows, trials
-from lib.datasets import crop_folders, lfan_database, tree, tsav_database
-from lib.datasets.report import Report
-from lib.errors import InputError
+from .. import trials
+from ..errors import InputError
+from ..labels import lfan_rows, official
+from ..media import recordings
+from . import crop_folders, lfan_database, tree, tsav_database
+from .report import Report
 
 VIDEO_FOLDERS = ("batch1", "batch2", "raw_video", "raw_videos", "video_files", "videos")
 ANNOTATION_PARENTS = ("annotations", "annotation")
 ANNOTATION_FOLDERS = {
     "va": ("va_set", "va_estimation_challenge"),
-    "expression": ("expr_set", "ex_set", "expr_classification_challenge", "expr_recognition_challenge"),
+    "expression": (
+        "expr_set",
+        "ex_set",
+        "expr_classification_challenge",
+        "expr_recognition_challenge",
+    ),
     "action_units": ("au_set", "au_detection_challenge"),
 }
 SPLIT_FOLDERS = {"train": ("train_set", "training_set"), "val": ("validation_set", "val_set")}
 TEST_FOLDERS = ("test_set", "text_set")  # the second one is a slip that many copies carry
-# How test lists tell the task: test_set_VA.txt, Valence_Arousal_Estimation_Challenge_test_set_release.txt, …
-LIST_WORDS = {"va": ("va", "valence"), "expression": ("expr", "ex", "expression"), "action_units": ("au", "action")}
+
+# How test lists tell the task: test_set_VA.txt,
+# Valence_Arousal_Estimation_Challenge_test_set_release.txt, …
+LIST_WORDS = {
+    "va": ("va", "valence"),
+    "expression": ("expr", "ex", "expression"),
+    "action_units": ("au", "action"),
+}
 PERSONS = ("left", "right", "main")
-# Two releases of the VA set, specs of the ABAW challenges: 351/71/139 and 356/76/162 trials; 548–594 videos.
-EXPECTED = {"videos": (548, 558, 564, 594), "VA train trials": (351, 356), "VA val trials": (71, 76),
-            "test trials": (139, 162)}
+
+# Two releases of the VA set, specs of the ABAW challenges: 351/71/139 and 356/76/162 trials;
+# 548–594 videos.
+EXPECTED = {
+    "videos": (548, 558, 564, 594),
+    "VA train trials": (351, 356),
+    "VA val trials": (71, 76),
+    "test trials": (139, 162),
+}
 
 
 @dataclass
@@ -42,32 +62,46 @@ class Found:
     """What lies under a data root, before anything is put together."""
 
     videos: dict[str, Path] = field(default_factory=dict)
-    annotations: dict[str, dict] = field(default_factory=dict)  # trial -> kind -> (split, path or "")
-    tests: dict[str, set] = field(default_factory=dict)         # trial -> kinds that it is a test trial of, "" = any
-    crops: dict[str, Path] = field(default_factory=dict)        # trial -> folder of pictures, or alignment file
+    annotations: dict[str, dict] = field(
+        default_factory=dict
+    )  # trial -> kind -> (split, path or "")
+    tests: dict[str, set] = field(
+        default_factory=dict
+    )  # trial -> kinds that it is a test trial of, "" = any
+    crops: dict[str, Path] = field(
+        default_factory=dict
+    )  # trial -> folder of pictures, or alignment file
 
 
 def person_of(trial: str) -> tuple[str, str]:
-    """Video stem and person of a trial name: ``10-60-1280x720_right`` -> (``10-60-1280x720``, ``right``)."""
+    """Video stem and person of a trial name: ``10-60-1280x720_right`` -> (``10-60-1280x720``,
+    ``right``).
+    """
     for person in PERSONS:
         if trial.endswith(f"_{person}"):
             return trial.removesuffix(f"_{person}"), person
     return trial, ""
 
 
-def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
-         progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
+def find(
+    root: Path,
+    dataset: str = "affwild2",
+    expected: dict | None = None,
+    progress: Callable | None = None,
+) -> tuple[pd.DataFrame, Report]:
     """Look at a data root and build its trial table.
 
     Arguments
     ---------
     root : folder with the data set as it was unpacked.
     dataset : name written into the table.
-    expected : item -> tuple of right counts, default `EXPECTED`; compared and reported, never asserted.
+    expected : item -> tuple of right counts, default `EXPECTED`; compared and reported, never
+        asserted.
     progress : called with (done, total, name) for every video opened.
 
-    Returns the trial table (paths relative to `root`) and the report. A file that cannot be used is left out and
-    named in the report. Raises InputError when the root is missing or holds no video at all.
+    Returns the trial table (paths relative to `root`) and the report. A file that cannot be used is
+    left out and named in the report. Raises InputError when the root is missing or holds no video
+    at all.
     """
     root = Path(root)
     report = Report()
@@ -78,15 +112,25 @@ def find(root: Path, dataset: str = "affwild2", expected: dict | None = None,
         # A recording may itself be called 5_left: then that is its name and no person.
         video, person = (trial, "") if trial in found.videos else person_of(trial)
         if video not in found.videos:
-            report.warning(trial, "has labels, crops or a place in the test list, but no video", "left out",
-                           where=_places(found, trial), expected=f"a video called {video}",
-                           todo="add the video, or remove what is left of it")
+            report.warning(
+                trial,
+                "has labels, crops or a place in the test list, but no video",
+                "left out",
+                where=_places(found, trial),
+                expected=f"a video called {video}",
+                todo="add the video, or remove what is left of it",
+            )
         elif video in infos:
             rows.append(_row(trial, person, infos[video], found, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
-        report.warning(video, "has neither labels nor crops and is in no test list", "left out",
-                       where=infos[video].path, expected="a label file of that name",
-                       todo="add it, or remove the video")
+        report.warning(
+            video,
+            "has neither labels nor crops and is in no test list",
+            "left out",
+            where=infos[video].path,
+            expected="a label file of that name",
+            todo="add it, or remove the video",
+        )
     trial_table = trials.table([{**row, "dataset": dataset, **relative(row, root)} for row in rows])
     count(report, trial_table, len(found.videos), expected or EXPECTED)
     return trial_table, report
@@ -98,22 +142,40 @@ def _places(found: Found, trial: str) -> str:
 
 
 def look(root: Path, report: Report) -> Found:
-    """Find videos, annotations, test lists and crops. Raises InputError when the root is missing or has no video."""
+    """Find videos, annotations, test lists and crops. Raises InputError when the root is missing or
+    has no video.
+    """
     if not root.is_dir():
-        raise InputError("the data root is not there", where=root, expected="a folder with the data set",
-                         todo="correct data_root, or make the sample set by running 01_download_check with "
-                              "`dataset: sample`")
+        raise InputError(
+            "the data root is not there",
+            where=root,
+            expected="a folder with the data set",
+            todo="correct data_root, or make the sample set by running 01_download_check with "
+            "`dataset: sample`",
+        )
     sets = _sets(root)
     tests = tree.named([root, *(folder for folder, _ in sets)], TEST_FOLDERS)
     videos = tree.videos([*tree.named([root], VIDEO_FOLDERS), root, *tests], report)
     if not videos:
-        raise InputError("no video found", where=root, expected=f"{' or '.join(tree.VIDEO_SUFFIXES)} files in one of "
-                         f"{', '.join(VIDEO_FOLDERS)}, or the folder itself",
-                         todo="correct data_root; data_README.md says which file goes where")
-    found = Found(videos, _annotations(sets, report), _tests(root, sets, report), crop_folders.find(root, report))
+        raise InputError(
+            "no video found",
+            where=root,
+            expected=f"{' or '.join(tree.VIDEO_SUFFIXES)} files in one of "
+            f"{', '.join(VIDEO_FOLDERS)}, or the folder itself",
+            todo="correct data_root; data_README.md says which file goes where",
+        )
+    found = Found(
+        videos,
+        _annotations(sets, report),
+        _tests(root, sets, report),
+        crop_folders.find(root, report),
+    )
     for trial, (splits, alignment) in tsav_database.find(root, videos, report).items():
         if trial.endswith("_main") and trial not in found.annotations:
-            trial = next((name for name in (trial.removesuffix("_main"),) if name in found.annotations), trial)
+            trial = next(
+                (name for name in (trial.removesuffix("_main"),) if name in found.annotations),
+                trial,
+            )
         found.crops.setdefault(trial, alignment)
         if trial not in found.annotations:
             for kind in (kind for kind, split in splits.items() if split == "test"):
@@ -123,26 +185,47 @@ def look(root: Path, report: Report) -> Found:
 
 
 def _add_lfan(root: Path, found: Found, report: Report) -> None:
-    """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge says nothing."""
+    """LFAN's arrays serve where neither crops nor label files are; its splits, where the challenge
+    says nothing.
+    """
     for trial, (split, folder) in lfan_database.find(root, report).items():
-        if (folder / published_rows.FACE).is_file():
-            found.crops.setdefault(trial, folder / published_rows.FACE)
+        if (folder / lfan_rows.FACE).is_file():
+            found.crops.setdefault(trial, folder / lfan_rows.FACE)
         known = {its_split for its_split, _ in found.annotations.get(trial, {}).values()}
         if known - {split}:
-            report.warning(trial, f"is {split} in {lfan_database.INFO}, {', '.join(sorted(known))} by its label file",
-                           "its label file decides", where=str(folder))
+            report.warning(
+                trial,
+                f"is {split} in {lfan_database.INFO}, {', '.join(sorted(known))} by its label file",
+                "its label file decides",
+                where=str(folder),
+            )
         if known or split == "test":
             found.tests.setdefault(trial, set()).update([] if known else ["va"])
-        elif label := next((folder / name for name in published_rows.LABELS if (folder / name).is_file()), None):
+        elif label := next(
+            (folder / name for name in lfan_rows.LABELS if (folder / name).is_file()), None
+        ):
             found.annotations[trial] = {"va": (split, label)}
 
 
 def _sets(root: Path) -> list[tuple[Path, str]]:
-    """Folders of annotations with their kind: in the root, or in ``annotations/``, ``Third ABAW Annotations/``, …"""
+    """Folders of annotations with their kind: in the root, or in ``annotations/``, ``Third ABAW
+    Annotations/``, …
+    """
     inside = tree.subfolders(root)
-    parents = [root, *(path for name, some in inside.items() for path in some
-                       if name in ANNOTATION_PARENTS or name.endswith(" annotations"))]
-    return [(path, kind) for kind, names in ANNOTATION_FOLDERS.items() for path in tree.named(parents, names)]
+    parents = [
+        root,
+        *(
+            path
+            for name, some in inside.items()
+            for path in some
+            if name in ANNOTATION_PARENTS or name.endswith(" annotations")
+        ),
+    ]
+    return [
+        (path, kind)
+        for kind, names in ANNOTATION_FOLDERS.items()
+        for path in tree.named(parents, names)
+    ]
 
 
 def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict]:
@@ -150,7 +233,11 @@ def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict
     found: dict[str, dict] = {}
     for folder, kind in sets:
         for split, names in SPLIT_FOLDERS.items():
-            for path in (path for some in tree.named([folder], names) for path in tree.files(some, (".txt",), report)):
+            for path in (
+                path
+                for some in tree.named([folder], names)
+                for path in tree.files(some, (".txt",), report)
+            ):
                 _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
     return found
 
@@ -158,8 +245,13 @@ def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict
 def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Report) -> None:
     if kind in of_trial:
         first, other = of_trial[kind]
-        report.error(path.stem, f"has two {kind} label files, for {first} and for {split}", f"used for {first}",
-                     where=", ".join(str(each) for each in (other, path) if each), todo="remove one of them")
+        report.error(
+            path.stem,
+            f"has two {kind} label files, for {first} and for {split}",
+            f"used for {first}",
+            where=", ".join(str(each) for each in (other, path) if each),
+            todo="remove one of them",
+        )
         return
     # A damaged file leaves the trial in its split: it must not turn into a test trial.
     of_trial[kind] = (split, path if _readable(path, kind, report) else "")
@@ -167,7 +259,7 @@ def _annotation(of_trial: dict, kind: str, split: str, path: Path, report: Repor
 
 def _readable(path: Path, kind: str, report: Report) -> bool:
     try:
-        labels.read(path, kind)
+        official.read(path, kind)
     except InputError as error:
         report.fault(path.stem, error, f"its {kind} labels are left out")
         return False
@@ -183,8 +275,11 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
                 if path.suffix.lower() in tree.NAME_SUFFIXES or path.is_dir():
                     stem = path.name if path.is_dir() else path.stem
                     found.setdefault(stem, set()).add(kind)
-    places = [root, *(path for name, some in tree.subfolders(root).items() for path in some if "test" in name),
-              *(folder for folder, _ in sets)]
+    places = [
+        root,
+        *(path for name, some in tree.subfolders(root).items() for path in some if "test" in name),
+        *(folder for folder, _ in sets),
+    ]
     for path in (path for place in places for path in tree.files(place, (".txt",), report)):
         words = path.stem.lower().replace("-", "_").split("_")
         if {"test", "text"} & set(words) and "set" in words:
@@ -194,41 +289,73 @@ def _tests(root: Path, sets: list[tuple[Path, str]], report: Report) -> dict[str
     return found
 
 
-def probe(videos: dict[str, Path], report: Report, progress: Callable | None = None) -> dict[str, media.Info]:
-    """What the containers say; videos that cannot be opened, or without picture, are reported and left out."""
+def probe(
+    videos: dict[str, Path], report: Report, progress: Callable | None = None
+) -> dict[str, recordings.Info]:
+    """What the containers say; videos that cannot be opened, or without picture, are reported and
+    left out.
+    """
     infos = {}
     for done, (name, path) in enumerate(videos.items(), start=1):
         try:
-            info = media.probe(path)
+            info = recordings.probe(path)
         except InputError as error:
             report.fault(name, error, "left out")
         else:
             if not info.video_codec and not info.audio_codec:
-                report.error(name, "cut off, or never finished: there is no track in it", "left out", where=str(path),
-                             expected="a recording with picture and sound", todo="copy or download it again")
+                report.error(
+                    name,
+                    "cut off, or never finished: there is no track in it",
+                    "left out",
+                    where=str(path),
+                    expected="a recording with picture and sound",
+                    todo="copy or download it again",
+                )
             elif not info.video_codec:
-                report.error(name, "no video track, only sound", "left out", where=str(path),
-                             expected="a recording with picture", todo="copy or download it again")
+                report.error(
+                    name,
+                    "no video track, only sound",
+                    "left out",
+                    where=str(path),
+                    expected="a recording with picture",
+                    todo="copy or download it again",
+                )
             else:
                 infos[name] = info
                 if not info.audio_codec:
-                    report.warning(name, "no audio track", "usable with modality: video only", where=str(path),
-                                   expected="a recording with sound", todo="copy or download it again")
+                    report.warning(
+                        name,
+                        "no audio track",
+                        "usable with modality: video only",
+                        where=str(path),
+                        expected="a recording with sound",
+                        todo="copy or download it again",
+                    )
         if progress:
             progress(done, len(videos), name)
     return infos
 
 
-def _row(trial: str, person: str, info: media.Info, found: Found, report: Report) -> dict:
+def _row(trial: str, person: str, info: recordings.Info, found: Found, report: Report) -> dict:
     annotated, tests = found.annotations.get(trial, {}), found.tests.get(trial, set())
     order = [annotated[kind][0] for kind in ANNOTATION_FOLDERS if kind in annotated]
     split = order[0] if order else "test"
     if not order and not tests:
-        report.warning(trial, "has crops, but no label file, and is in no test list", "used as a test trial",
-                       where=_places(found, trial), todo="add its label file, or its name to the test list")
+        report.warning(
+            trial,
+            "has crops, but no label file, and is in no test list",
+            "used as a test trial",
+            where=_places(found, trial),
+            todo="add its label file, or its name to the test list",
+        )
     if order and ("" in tests or tests & set(annotated)):
-        report.error(trial, f"is labelled for {split} and in the test list too", f"used for {split}",
-                     where=_places(found, trial), todo="remove its label file, or its name from the test list")
+        report.error(
+            trial,
+            f"is labelled for {split} and in the test list too",
+            f"used for {split}",
+            where=_places(found, trial),
+            todo="remove its label file, or its name from the test list",
+        )
     row = video_row(trial, info, person) | {"split": split, "crops_dir": found.crops.get(trial, "")}
     for kind, (its_split, path) in annotated.items():
         if its_split == split:
@@ -237,33 +364,56 @@ def _row(trial: str, person: str, info: media.Info, found: Found, report: Report
             what = f"is {split} for one task and {its_split} for {kind}"
             report.warning(trial, what, f"its {kind} labels are not used", where=str(path))
     if trial not in found.crops:
-        report.warning(trial, "has no cropped faces", "faces are looked for in the video", where=info.path,
-                       todo=f"unpack the crops into {crop_folders.CROP_FOLDERS[0]}/{trial}")
+        report.warning(
+            trial,
+            "has no cropped faces",
+            "faces are looked for in the video",
+            where=info.path,
+            todo=f"unpack the crops into {crop_folders.CROP_FOLDERS[0]}/{trial}",
+        )
     return row
 
 
-def video_row(trial: str, info: media.Info, person: str = "") -> dict:
+def video_row(trial: str, info: recordings.Info, person: str = "") -> dict:
     """What the trial table says of a trial by its video alone; paths absolute."""
     stem = Path(info.path).stem
-    return {"trial": trial, "video": stem, "person": person, "subject": stem, "video_path": info.path,
-            "audio_path": info.path if info.audio_codec else "", "n_frames": info.n_frames, "fps": info.fps,
-            "duration": info.duration}
+    return {
+        "trial": trial,
+        "video": stem,
+        "person": person,
+        "subject": stem,
+        "video_path": info.path,
+        "audio_path": info.path if info.audio_codec else "",
+        "n_frames": info.n_frames,
+        "fps": info.fps,
+        "duration": info.duration,
+    }
 
 
 def relative(row: dict, root: Path) -> dict:
     """The paths of a row, relative to the data root."""
-    return {name: Path(value).relative_to(root).as_posix() for name, value in row.items()
-            if (name.endswith(("_path", "_dir"))) and value}
+    return {
+        name: Path(value).relative_to(root).as_posix()
+        for name, value in row.items()
+        if (name.endswith(("_path", "_dir"))) and value
+    }
 
 
 def count(report: Report, table: pd.DataFrame, videos: int, expected: dict) -> None:
-    """Note how many videos, labelled trials of each kind and split, test trials and crops there are."""
+    """Note how many videos, labelled trials of each kind and split, test trials and crops there
+    are.
+    """
     report.count("videos", videos, tuple(expected.get("videos", ())))
     for kind, name in (("va", "VA"), ("expression", "EX"), ("action_units", "AU")):
         for split in ("train", "val"):
             item = f"{name} {split} trials"
             found = int(((table["split"] == split) & (table[f"{kind}_path"] != "")).sum())
             report.count(item, found, tuple(expected.get(item, ())))
-    report.count("test trials", int((table["split"] == "test").sum()), tuple(expected.get("test trials", ())))
-    report.count("trials with cropped faces", int((table["crops_dir"] != "").sum()),
-                 tuple(expected.get("trials with cropped faces", ())))
+    report.count(
+        "test trials", int((table["split"] == "test").sum()), tuple(expected.get("test trials", ()))
+    )
+    report.count(
+        "trials with cropped faces",
+        int((table["crops_dir"] != "").sum()),
+        tuple(expected.get("trials with cropped faces", ())),
+    )

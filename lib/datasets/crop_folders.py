@@ -1,13 +1,15 @@
-"""Folders of cropped faces in a data root: the data set's own (two of them), and those that OpenFace wrote."""
+"""Folders of cropped faces in a data root: the data set's own (two of them), and those that
+OpenFace wrote.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lib import crops
-from lib.datasets import tree
-from lib.datasets.report import Report
-from lib.errors import InputError
+from ..errors import InputError
+from ..faces import crops
+from . import tree
+from .report import Report
 
 CROP_FOLDERS = ("cropped_aligned", "cropped", "cropped_aligned_new_50_vids")
 OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people let OpenFace write
@@ -17,27 +19,51 @@ def find(root: Path, report: Report) -> dict[str, Path]:
     """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
     found: dict[str, Path] = {}
     for folder in tree.named([root], CROP_FOLDERS):
-        for path in (path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)):
+        for path in (
+            path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)
+        ):
             if found.setdefault(path.name, path) is not path:
-                report.warning(path.name, "crops in two folders", "the first ones are used",
-                               where=f"{found[path.name]}, {path}", todo="remove one of them")
+                report.warning(
+                    path.name,
+                    "crops in two folders",
+                    "the first ones are used",
+                    where=f"{found[path.name]}, {path}",
+                    todo="remove one of them",
+                )
             elif not any(path.iterdir()):
-                report.warning(path.name, "its folder of cropped faces is empty", "counts as a trial without any face",
-                               where=str(path), expected="00001.jpg, 00002.jpg, …",
-                               todo="unpack the crops again, or remove the folder: faces are then looked for in the "
-                                    "video")
+                report.warning(
+                    path.name,
+                    "its folder of cropped faces is empty",
+                    "counts as a trial without any face",
+                    where=str(path),
+                    expected="00001.jpg, 00002.jpg, …",
+                    todo="unpack the crops again, or remove the folder: faces are then looked for "
+                    "in the "
+                    "video",
+                )
     for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
-        for path in (path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)):
+        for path in (
+            path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)
+        ):
             trial = path.name.removesuffix(crops.OPENFACE)
             try:
                 crops.successes(crops.csv_of(path))
             except InputError as error:
-                report.fault(trial, error, "OpenFace's pictures are left out: nobody knows in which a face was found")
+                report.fault(
+                    trial,
+                    error,
+                    "OpenFace's pictures are left out: nobody knows in which a face was found",
+                )
             else:
                 found.setdefault(trial, path)
     return found
 
 
 def is_openface(folder: Path) -> bool:
-    """Whether a folder is OpenFace's: its name, and at least one picture called as OpenFace calls them."""
-    return folder.name.endswith(crops.OPENFACE) and next(folder.glob("frame_det_00_*"), None) is not None
+    """Whether a folder is OpenFace's: its name, and at least one picture called as OpenFace calls
+    them.
+    """
+    return (
+        folder.name.endswith(crops.OPENFACE)
+        and next(folder.glob("frame_det_00_*"), None) is not None
+    )

@@ -1,11 +1,13 @@
-"""Ego4D's audio-visual data as they are released and unpacked: layout on disk -> trial table and check report.
+"""Ego4D's audio-visual data as they are released and unpacked: layout on disk -> trial table and
+check report.
 
-    json/av_train.json  av_val.json  av_test_unannotated.json        (or in annotations/, or in the root)
-    split/train.list  val.list  test.list                            an id a line, no newline after the last one
-    video_imgs/<id>/img_00001.jpg …   and/or   videos/<id>.mp4       picture n is frame n − 1
-    wav/<id>.wav   or   wave/<id>.wav                                16 kHz, mono
+    json/av_train.json  av_val.json  av_test_unannotated.json        (or in annotations/, or in the
+    root) split/train.list  val.list  test.list                            an id a line, no newline
+    after the last one video_imgs/<id>/img_00001.jpg …   and/or   videos/<id>.mp4       picture n is
+    frame n − 1 wav/<id>.wav   or   wave/<id>.wav                                16 kHz, mono
 
-Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a trial is one person with a face in it.
+Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a trial is one person
+with a face in it.
 """
 
 from __future__ import annotations
@@ -19,26 +21,44 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import pictures, trials
-from lib.datasets import ego4d_annotation, tree
-from lib.datasets.ego4d_annotation import Annotations, Clip, is_safe
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from .. import trials
+from ..errors import InputError
+from ..labels.official import read_text
+from ..media import pictures
+from . import ego4d_annotation, tree
+from .ego4d_annotation import Annotations, Clip, is_safe
+from .report import Report
 
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
 EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
-RATE = 16_000       # Hz of the sound that is extracted from them
-ROUNDED = 0.1       # s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
-FOLDERS = {"json": ("json", "annotations"), "split": ("split", "splits"), "pictures": ("video_imgs",),
-           "videos": ("videos", "clips"), "sound": ("wav", "wave")}
-SUFFIXES = {"pictures": "", "videos": ".mp4", "sound": ".wav"}  # of what the folders hold of each clip
-ANNOTATIONS = {"train": ("av_train.json",), "val": ("av_val.json",), "test": ("av_test_unannotated.json",)}
+RATE = 16_000  # Hz of the sound that is extracted from them
+ROUNDED = (
+    0.1  # s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
+)
+FOLDERS = {
+    "json": ("json", "annotations"),
+    "split": ("split", "splits"),
+    "pictures": ("video_imgs",),
+    "videos": ("videos", "clips"),
+    "sound": ("wav", "wave"),
+}
+SUFFIXES = {
+    "pictures": "",
+    "videos": ".mp4",
+    "sound": ".wav",
+}  # of what the folders hold of each clip
+ANNOTATIONS = {
+    "train": ("av_train.json",),
+    "val": ("av_val.json",),
+    "test": ("av_test_unannotated.json",),
+}
 
 
 @dataclass
 class Layout:
-    """What lies where below `root`; `ids` are those of the three lists, without any that stands in two (`twice`)."""
+    """What lies where below `root`; `ids` are those of the three lists, without any that stands in
+    two (`twice`).
+    """
 
     root: Path
     folders: dict[str, list[Path]]
@@ -51,7 +71,9 @@ class Layout:
         return next((split for split, some in self.ids.items() if uid in some), "")
 
     def pictures(self, uid: str) -> Path | None:
-        return next((folder / uid for folder in self.folders["pictures"] if (folder / uid).is_dir()), None)
+        return next(
+            (folder / uid for folder in self.folders["pictures"] if (folder / uid).is_dir()), None
+        )
 
     def video(self, uid: str) -> Path | None:
         paths = (folder / f"{uid}.mp4" for folder in self.folders["videos"])
@@ -76,20 +98,41 @@ def look(root: Path, expected: dict | None = None) -> Layout:
     expected : item of the report -> numbers that would be right; Ego4D's own if None.
     """
     root = Path(root)
-    folders = {what: [*tree.named([root], names), *([root] if what in ("json", "split") else [])]
-               for what, names in FOLDERS.items()}
+    folders = {
+        what: [*tree.named([root], names), *([root] if what in ("json", "split") else [])]
+        for what, names in FOLDERS.items()
+    }
     layout = Layout(root, folders, {}, {})
     layout.ids = _lists(layout)
     for split, names in ANNOTATIONS.items():
-        path = next((folder / name for name in names for folder in folders["json"] if (folder / name).is_file()), None)
+        path = next(
+            (
+                folder / name
+                for name in names
+                for folder in folders["json"]
+                if (folder / name).is_file()
+            ),
+            None,
+        )
         if path:
             layout.annotations[split] = _scanned(path, path.stat().st_mtime_ns)
             for item, what in layout.annotations[split].faults:
-                layout.report.error(item, what, "left out", where=str(path), expected="Ego4D's annotation file, whole",
-                                    todo="download it again")
+                layout.report.error(
+                    item,
+                    what,
+                    "left out",
+                    where=str(path),
+                    expected="Ego4D's annotation file, whole",
+                    todo="download it again",
+                )
     for split, some in layout.ids.items():
-        layout.report.count(f"{split} ids", len(some), (expected or {}).get(f"{split} ids", EXPECTED[split])
-                            if expected is None or f"{split} ids" in expected else ())
+        layout.report.count(
+            f"{split} ids",
+            len(some),
+            (expected or {}).get(f"{split} ids", EXPECTED[split])
+            if expected is None or f"{split} ids" in expected
+            else (),
+        )
     return layout
 
 
@@ -99,42 +142,73 @@ def _scanned(path: Path, _changed: int) -> Annotations:
 
 
 def _lists(layout: Layout) -> dict[str, list[str]]:
-    """The ids of every list. One that stands in two lists, or that cannot be a name, is reported and left out."""
+    """The ids of every list. One that stands in two lists, or that cannot be a name, is reported
+    and left out.
+    """
     ids: dict[str, list[str]] = {}
     for split in EXPECTED:
-        path = next((folder / f"{split}.list" for folder in layout.folders["split"]
-                     if (folder / f"{split}.list").is_file()), None)
+        path = next(
+            (
+                folder / f"{split}.list"
+                for folder in layout.folders["split"]
+                if (folder / f"{split}.list").is_file()
+            ),
+            None,
+        )
         ids[split] = _ids(path, layout.report) if path else []
     if not ids["train"] and not ids["val"]:
-        raise InputError("no list of training or validation clips", where=layout.root,
-                         expected="split/train.list and split/val.list, an id a line",
-                         todo="see data_README.md for Ego4D's layout, and correct data_root")
-    often = pd.Series([uid for some in ids.values() for uid in set(some)], dtype="str").value_counts()
+        raise InputError(
+            "no list of training or validation clips",
+            where=layout.root,
+            expected="split/train.list and split/val.list, an id a line",
+            todo="see data_README.md for Ego4D's layout, and correct data_root",
+        )
+    often = pd.Series(
+        [uid for some in ids.values() for uid in set(some)], dtype="str"
+    ).value_counts()
     layout.twice = tuple(often.index[often > 1])
     for uid in layout.twice:
         where = " and ".join(f"{split}.list" for split, some in ids.items() if uid in some)
-        layout.report.error(uid, f"stands in {where}", "left out of all", expected="one list",
-                            todo="correct the lists: a clip in train and in val flatters every score")
-    return {split: [uid for uid in dict.fromkeys(some) if often[uid] == 1] for split, some in ids.items()}
+        layout.report.error(
+            uid,
+            f"stands in {where}",
+            "left out of all",
+            expected="one list",
+            todo="correct the lists: a clip in train and in val flatters every score",
+        )
+    return {
+        split: [uid for uid in dict.fromkeys(some) if often[uid] == 1]
+        for split, some in ids.items()
+    }
 
 
 def _ids(path: Path, report: Report) -> list[str]:
     found = []
     for number, line in enumerate(map(str.strip, read_text(path).split("\n")), start=1):
         if line and not is_safe(line):
-            report.error(path.name, f"an id that cannot be a folder's name: {line[:60]!r}", "the line is left out",
-                         where=f"{path}:{number}", expected="an id as 0b4cacb1-970f-4ef0-85da-371d81f899e0",
-                         todo="correct or remove that line")
+            report.error(
+                path.name,
+                f"an id that cannot be a folder's name: {line[:60]!r}",
+                "the line is left out",
+                where=f"{path}:{number}",
+                expected="an id as 0b4cacb1-970f-4ef0-85da-371d81f899e0",
+                todo="correct or remove that line",
+            )
         elif line:
             found.append(line)
     return found
 
 
-def find(root: Path, dataset: str = "ego4d", expected: dict | None = None,
-         progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
+def find(
+    root: Path,
+    dataset: str = "ego4d",
+    expected: dict | None = None,
+    progress: Callable | None = None,
+) -> tuple[pd.DataFrame, Report]:
     """Trial table (paths relative to `root`) and check report.
 
-    Every clip of the lists is looked for: pictures (missing ones by number), video, sound, annotation.
+    Every clip of the lists is looked for: pictures (missing ones by number), video, sound,
+    annotation.
     """
     layout = look(root, expected)
     report, rows = layout.report, []
@@ -149,24 +223,52 @@ def find(root: Path, dataset: str = "ego4d", expected: dict | None = None,
 
 
 def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]:
-    """A row for every person with a face; for a test clip, and one without a face, a row without a person."""
-    report, folder, video, sound = layout.report, layout.pictures(uid), layout.video(uid), layout.sound(uid)
+    """A row for every person with a face; for a test clip, and one without a face, a row without a
+    person.
+    """
+    report, folder, video, sound = (
+        layout.report,
+        layout.pictures(uid),
+        layout.video(uid),
+        layout.sound(uid),
+    )
     if not folder and not video:
         if split != "test":  # a pruned test set is as it should be
-            report.warning(uid, f"in {split}.list, but neither pictures nor video", "left out", where=str(layout.root))
+            report.warning(
+                uid,
+                f"in {split}.list, but neither pictures nor video",
+                "left out",
+                where=str(layout.root),
+            )
         return []
     clip = _annotation(layout, split, uid)
     n_frames = _n_frames(report, uid, folder, clip) if folder else clip.n_frames
     if not sound:
-        report.warning(uid, "no wav file", "the video's sound is used" if video else "no sound: no clips can be made",
-                       where=str(layout.root), expected=f"wav/{uid}.wav", todo="extract it again")
+        report.warning(
+            uid,
+            "no wav file",
+            "the video's sound is used" if video else "no sound: no clips can be made",
+            where=str(layout.root),
+            expected=f"wav/{uid}.wav",
+            todo="extract it again",
+        )
     elif n_frames:
         _sound(report, uid, sound, n_frames)
-    row = {"video": uid, "dataset": dataset, "split": split, "subject": uid, "n_frames": n_frames, "fps": float(FPS),
-           "duration": n_frames / float(FPS), "video_path": layout.relative(video or folder),
-           "audio_path": layout.relative(sound or video)}
+    row = {
+        "video": uid,
+        "dataset": dataset,
+        "split": split,
+        "subject": uid,
+        "n_frames": n_frames,
+        "fps": float(FPS),
+        "duration": n_frames / float(FPS),
+        "video_path": layout.relative(video or folder),
+        "audio_path": layout.relative(sound or video),
+    }
     persons = [person.name for person in clip.persons if person.tracks]
-    return [row | {"trial": f"{uid}_{name}", "person": name} for name in persons] or [row | {"trial": uid}]
+    return [row | {"trial": f"{uid}_{name}", "person": name} for name in persons] or [
+        row | {"trial": uid}
+    ]
 
 
 def _annotation(layout: Layout, split: str, uid: str) -> Clip:
@@ -177,9 +279,14 @@ def _annotation(layout: Layout, split: str, uid: str) -> Clip:
         return Clip(uid)
     if clip is None:
         if split != "test":
-            layout.report.error(uid, f"in {split}.list, but in no annotation file", "used without labels",
-                                where=str(layout.root), expected=f"a clip of that clip_uid in {ANNOTATIONS[split][0]}",
-                                todo="download the annotation again")
+            layout.report.error(
+                uid,
+                f"in {split}.list, but in no annotation file",
+                "used without labels",
+                where=str(layout.root),
+                expected=f"a clip of that clip_uid in {ANNOTATIONS[split][0]}",
+                todo="download the annotation again",
+            )
         return Clip(uid)
     for fault in clip.faults:
         layout.report.warning(uid, fault, "the rest is used", where=str(layout.root))
@@ -194,12 +301,22 @@ def _n_frames(report: Report, uid: str, folder: Path, clip: Clip) -> int:
         return 0
     if found.missing:
         shown = ", ".join(map(str, found.missing[:12])) + (", …" if len(found.missing) > 12 else "")
-        report.error(uid, f"{len(found.missing)} pictures are missing: {shown}", "no clips can be made of it",
-                     where=str(folder), expected="numbers without a hole", todo="extract its pictures again")
+        report.error(
+            uid,
+            f"{len(found.missing)} pictures are missing: {shown}",
+            "no clips can be made of it",
+            where=str(folder),
+            expected="numbers without a hole",
+            todo="extract its pictures again",
+        )
     if clip.n_frames > found.count:
-        report.warning(uid, f"{found.count} pictures for {clip.n_frames} annotated frames: "
-                            f"{pictures.PATTERN % (found.base + found.count)} is the first one missing",
-                       "labels beyond the last picture are not used", where=str(folder))
+        report.warning(
+            uid,
+            f"{found.count} pictures for {clip.n_frames} annotated frames: "
+            f"{pictures.PATTERN % (found.base + found.count)} is the first one missing",
+            "labels beyond the last picture are not used",
+            where=str(folder),
+        )
     return found.count
 
 
@@ -209,31 +326,61 @@ def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
         with wave.open(str(path)) as file:
             rate, channels, n_samples = file.getframerate(), file.getnchannels(), file.getnframes()
     except (wave.Error, EOFError, OSError) as error:
-        report.error(uid, f"the wav file cannot be read ({error or 'it ends in its header'})", "no clips can be made",
-                     where=str(path), expected="16 kHz, mono, 16 bits", todo="extract it again")
+        report.error(
+            uid,
+            f"the wav file cannot be read ({error or 'it ends in its header'})",
+            "no clips can be made",
+            where=str(path),
+            expected="16 kHz, mono, 16 bits",
+            todo="extract it again",
+        )
         return
     if (rate, channels) != (RATE, 1):
-        report.error(uid, f"a wav file of {rate} Hz and {channels} channels", "no clips can be made", where=str(path),
-                     expected=f"{RATE} Hz, mono", todo=f"ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}")
+        report.error(
+            uid,
+            f"a wav file of {rate} Hz and {channels} channels",
+            "no clips can be made",
+            where=str(path),
+            expected=f"{RATE} Hz, mono",
+            todo=f"ffmpeg -i VIDEO -ac 1 -ar {RATE} {path.name}",
+        )
     elif what := uneven(n_samples, n_frames, FPS):
-        report.warning(uid, what[0], what[1], where=str(path), expected=f"the sound of {n_frames} pictures",
-                       todo="if much is missing, extract both again from the same video")
+        report.warning(
+            uid,
+            what[0],
+            what[1],
+            where=str(path),
+            expected=f"the sound of {n_frames} pictures",
+            todo="if much is missing, extract both again from the same video",
+        )
 
 
 def uneven(n_samples: int, n_frames: int, fps: Fraction) -> tuple[str, str] | None:
-    """What is to be said when sound at `RATE` and pictures differ by more than `ROUNDED`, and what becomes of it."""
+    """What is to be said when sound at `RATE` and pictures differ by more than `ROUNDED`, and what
+    becomes of it.
+    """
     seconds = n_samples / RATE - float(n_frames / fps)
     if abs(seconds) <= ROUNDED:
         return None
     if seconds < 0:
-        return f"the sound ends {-seconds:.2f} s before its {n_frames} pictures", "silence stands where it is missing"
-    return f"the sound goes on for {seconds:.2f} s after its {n_frames} pictures", "that end is in no clip"
+        return (
+            f"the sound ends {-seconds:.2f} s before its {n_frames} pictures",
+            "silence stands where it is missing",
+        )
+    return (
+        f"the sound goes on for {seconds:.2f} s after its {n_frames} pictures",
+        "that end is in no clip",
+    )
 
 
 def _count(layout: Layout, expected: dict | None) -> None:
-    there = {"picture folders": [f for folder in layout.folders["pictures"] for f in folder.iterdir() if f.is_dir()],
-             "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
-             "wav files": [f for folder in layout.folders["sound"] for f in folder.glob("*.wav")]}
+    there = {
+        "picture folders": [
+            f for folder in layout.folders["pictures"] for f in folder.iterdir() if f.is_dir()
+        ],
+        "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
+        "wav files": [f for folder in layout.folders["sound"] for f in folder.glob("*.wav")],
+    }
     whole = sum(map(sum, EXPECTED.values()))
     kept = whole - EXPECTED["test"][0]
     for item, found in there.items():
@@ -249,8 +396,12 @@ def _strangers(layout: Layout) -> None:
         for folder in layout.folders[kind]:
             for path in tree.inside(folder, layout.report):
                 uid = path.name.removesuffix(suffix)
-                if (path.is_dir() if not suffix else path.name.endswith(suffix)) and uid not in known:
+                if (
+                    path.is_dir() if not suffix else path.name.endswith(suffix)
+                ) and uid not in known:
                     layout.report.warning(uid, "stands in no list", "left out", where=str(path))
     for some in layout.annotations.values():
         for uid in sorted(some.places.keys() - known):
-            layout.report.warning(uid, "annotated, but stands in no list", "left out", where=str(some.path))
+            layout.report.warning(
+                uid, "annotated, but stands in no list", "left out", where=str(some.path)
+            )

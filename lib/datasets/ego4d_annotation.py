@@ -1,7 +1,9 @@
-"""Ego4D's audio-visual annotation files, read one clip at a time: a file of a gigabyte needs no gigabyte of memory.
+"""Ego4D's audio-visual annotation files, read one clip at a time: a file of a gigabyte needs no
+gigabyte of memory.
 
-`Annotations` notes where each clip stands in the file; `parse` turns one clip into boxes and voices. Frames count from
-0 within the clip; voice segments include their last frame (specs/asd.md §1.3).
+`Annotations` notes where each clip stands in the file; `parse` turns one clip into boxes and
+voices. Frames count from 0 within the clip; voice segments include their last frame (specs/asd.md
+§1.3).
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
-CHUNK = 1 << 20             # bytes read at a time
-IGNORED = "visual_anchor"   # tracks that are no tracking (specs/asd.md §1.3)
+CHUNK = 1 << 20  # bytes read at a time
+IGNORED = "visual_anchor"  # tracks that are no tracking (specs/asd.md §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
 _BLANK = b" \t\r\n,"
@@ -29,7 +31,9 @@ _DECODER = json.JSONDecoder()
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in a clip. tracks : name -> (n, 5) frame, x1, y1, x2, y2 in px. voice : (k, 2) frames, inclusive."""
+    """Somebody in a clip. tracks : name -> (n, 5) frame, x1, y1, x2, y2 in px. voice : (k, 2)
+    frames, inclusive.
+    """
 
     name: str
     tracks: dict[str, np.ndarray]
@@ -38,12 +42,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Clip:
-    """One annotated clip (a "video" of this project). `faults` are sentences about what was left out."""
+    """One annotated clip (a "video" of this project). `faults` are sentences about what was left
+    out.
+    """
 
     uid: str
     persons: tuple[Person, ...] = ()
     wearer_voice: np.ndarray | None = None  # (k, 2); None where nothing is said about the wearer
-    n_frames: int = 0                       # that the annotation claims, 0 = not said
+    n_frames: int = 0  # that the annotation claims, 0 = not said
     faults: tuple[str, ...] = ()
 
 
@@ -54,14 +60,18 @@ def is_safe(uid: object) -> bool:
 
 @dataclass
 class Annotations:
-    """Where each clip of a file stands: uid -> (first byte, length). `faults`: (item, what) of what cannot be used."""
+    """Where each clip of a file stands: uid -> (first byte, length). `faults`: (item, what) of what
+    cannot be used.
+    """
 
     path: Path
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
 
     def read(self, uid: str) -> Clip:
-        """The annotation of one clip. Raises InputError when the file has been changed meanwhile."""
+        """The annotation of one clip. Raises InputError when the file has been changed
+        meanwhile.
+        """
         first, length = self.places[uid]
         with open(self.path, "rb") as file:
             file.seek(first)
@@ -69,18 +79,25 @@ class Annotations:
         try:
             return parse(json.loads(text))
         except ValueError as error:
-            raise InputError(f"the annotation of clip {uid} cannot be read: {error}", where=self.path,
-                             todo="was the file changed? run the command again") from error
+            raise InputError(
+                f"the annotation of clip {uid} cannot be read: {error}",
+                where=self.path,
+                todo="was the file changed? run the command again",
+            ) from error
 
 
 def scan(path: Path) -> Annotations:
-    """Find all clips of an annotation file; one that ends too early gives the clips before the break, and a fault."""
+    """Find all clips of an annotation file; one that ends too early gives the clips before the
+    break, and a fault.
+    """
     found = Annotations(Path(path))
     try:
         for first, told, length in _objects(Path(path)):
             uid = told.get("clip_uid")
             if not is_safe(uid):
-                found.faults.append((str(uid)[:60], f"clip_uid {str(uid)[:60]!r} cannot be a folder's name"))
+                found.faults.append(
+                    (str(uid)[:60], f"clip_uid {str(uid)[:60]!r} cannot be a folder's name")
+                )
             elif uid in found.places:
                 found.faults.append((uid, "annotated twice; the first one is used"))
             else:
@@ -108,7 +125,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict, int]]:
                     buffer, start = buffer[length:], start + length
                     continue
             elif match := _CLIPS.search(buffer):
-                buffer, start, inside = buffer[match.end():], start + match.end(), True
+                buffer, start, inside = buffer[match.end() :], start + match.end(), True
                 continue
             elif len(buffer) > 64:  # the key may be cut by the end of the chunk
                 buffer, start = buffer[-64:], start + len(buffer) - 64
@@ -126,20 +143,24 @@ def _objects(path: Path) -> Iterator[tuple[int, dict, int]]:
 
 
 def _whole(buffer: bytes) -> tuple[dict, int] | None:
-    """The object that the buffer begins with and its length, None if its end has not been read yet."""
+    """The object that the buffer begins with and its length, None if its end has not been
+    read yet.
+    """
     if buffer[:1] not in (b"{", b""):
         raise ValueError(f"{buffer[:20]!r} where a clip should stand")
     try:
-        # As Latin-1, a character is a byte; texts may come out wrong here, but only ids are used, and places are right.
+        # As Latin-1, a character is a byte; texts may come out wrong here, but only ids are used,
+        # and places are right.
         return _DECODER.raw_decode(buffer.decode("latin-1"))
     except ValueError:
         return None
 
 
 # ---- one clip
-
 def parse(told: dict) -> Clip:
-    """Boxes and voices of one clip as it stands in the file; what cannot be used is named in `faults`."""
+    """Boxes and voices of one clip as it stands in the file; what cannot be used is named in
+    `faults`.
+    """
     faults: list[str] = []
     persons, wearer = [], told.get("camera_wearer") or None
     for entry in told.get("persons") or []:
@@ -179,10 +200,15 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
     try:
         rows = np.array([*map(_FIELDS, items)], np.float64).reshape(-1, 5)  # null becomes NaN
     except (KeyError, TypeError, ValueError):
-        rows = np.array([[_number(item.get(key)) for key in _NAMES] for item in items], np.float64).reshape(-1, 5)
+        rows = np.array(
+            [[_number(item.get(key)) for key in _NAMES] for item in items], np.float64
+        ).reshape(-1, 5)
     good = np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0) & (rows[:, 3] > 0) & (rows[:, 4] > 0)
-    for what, some in (("not a number", ~np.isfinite(rows).all(axis=1)), ("of a negative frame", rows[:, 0] < 0),
-                       ("of zero or negative size", (rows[:, 3] <= 0) | (rows[:, 4] <= 0))):
+    for what, some in (
+        ("not a number", ~np.isfinite(rows).all(axis=1)),
+        ("of a negative frame", rows[:, 0] < 0),
+        ("of zero or negative size", (rows[:, 3] <= 0) | (rows[:, 4] <= 0)),
+    ):
         if some.any():
             faults.append(f"{where}: {int(some.sum())} boxes {what}, left out")
     rows = rows[good]
@@ -199,10 +225,18 @@ def _number(value: object) -> float:
 
 def _voice(segments: list | None, faults: list[str]) -> np.ndarray:
     """(k, 2) first and last frame of each segment."""
-    rows = np.array([[_number(one.get("start_frame")), _number(one.get("end_frame"))] for one in segments or []],
-                    np.float64).reshape(-1, 2)
+    rows = np.array(
+        [
+            [_number(one.get("start_frame")), _number(one.get("end_frame"))]
+            for one in segments or []
+        ],
+        np.float64,
+    ).reshape(-1, 2)
     good = np.isfinite(rows).all(axis=1)
-    good[good] = (rows[good, 1] >= rows[good, 0])
+    good[good] = rows[good, 1] >= rows[good, 0]
     if not good.all():
-        faults.append(f"{int((~good).sum())} voice segments end before they begin, or are no numbers: left out")
+        faults.append(
+            f"{int((~good).sum())} voice segments end before they begin, or are no numbers: left "
+            "out"
+        )
     return rows[good].astype(np.int64)

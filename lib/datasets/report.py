@@ -1,4 +1,6 @@
-"""What a data set holds against what it should hold: counts, contradictions (errors), gaps (warnings)."""
+"""What a data set holds against what it should hold: counts, contradictions (errors), gaps
+(warnings).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lib.errors import InputError
+from ..errors import InputError
 
 
 @dataclass
@@ -18,12 +20,28 @@ class Report:
     problems: list[dict] = field(default_factory=list)
 
     def count(self, item: str, found: int, expected: tuple[int, ...] = ()) -> None:
-        """Note a number found, and the numbers that would be right (several years of one data set; empty = unknown)."""
+        """Note a number found, and the numbers that would be right (several years of one data set;
+        empty = unknown).
+        """
         nearest = min(expected, key=lambda number: abs(number - found), default=float("nan"))
-        state = ("not known" if not expected else "ok" if found == nearest else
-                 "missing" if found < nearest else "extra")
-        self.counts.append({"item": item, "found": found, "expected": nearest, "state": state,
-                            "releases": ", ".join(map(str, expected))})
+        state = (
+            "not known"
+            if not expected
+            else "ok"
+            if found == nearest
+            else "missing"
+            if found < nearest
+            else "extra"
+        )
+        self.counts.append(
+            {
+                "item": item,
+                "found": found,
+                "expected": nearest,
+                "state": state,
+                "releases": ", ".join(map(str, expected)),
+            }
+        )
 
     def error(self, item: str, what: str, done: str, **told: str) -> None:
         """A contradiction: `what` is wrong with `item`, and what was `done` about it.
@@ -38,15 +56,35 @@ class Report:
 
     def fault(self, item: str, error: InputError, done: str) -> None:
         """An InputError that a file raised, as a row; its traceback goes into failures.csv."""
-        self.error(item, error.what, done, where=error.where, expected=error.expected, todo=error.todo,
-                   traceback=traceback_of(error))
+        self.error(
+            item,
+            error.what,
+            done,
+            where=error.where,
+            expected=error.expected,
+            todo=error.todo,
+            traceback=traceback_of(error),
+        )
 
     def _add(self, severity: str, item: str, what: str, done: str, told: dict) -> None:
-        self.problems.append({"severity": severity, "item": item, "what": what, "done": done, "where": "",
-                              "expected": "", "todo": "", "traceback": "", **told})
+        self.problems.append(
+            {
+                "severity": severity,
+                "item": item,
+                "what": what,
+                "done": done,
+                "where": "",
+                "expected": "",
+                "todo": "",
+                "traceback": "",
+                **told,
+            }
+        )
 
     def count_table(self) -> pd.DataFrame:
-        """Columns item, found, expected (of the nearest release), state, releases (every number that is right)."""
+        """Columns item, found, expected (of the nearest release), state, releases (every number
+        that is right).
+        """
         return pd.DataFrame(self.counts, columns=["item", "found", "expected", "state", "releases"])
 
     def problem_table(self) -> pd.DataFrame:
@@ -61,12 +99,18 @@ class Report:
 
 
 def _error(row: dict) -> InputError:
-    error = InputError(f"{row['what']} ({row['done']})", where=row["where"], expected=row["expected"],
-                       todo=row["todo"] or "mend or replace it")
+    error = InputError(
+        f"{row['what']} ({row['done']})",
+        where=row["where"],
+        expected=row["expected"],
+        todo=row["todo"] or "mend or replace it",
+    )
     error.traceback = row["traceback"]
     return error
 
 
 def traceback_of(error: InputError) -> str:
     """The story of an error that was caught: as text, "" for one that was never raised."""
-    return error.traceback or ("".join(traceback.format_exception(error)) if error.__traceback__ else "")
+    return error.traceback or (
+        "".join(traceback.format_exception(error)) if error.__traceback__ else ""
+    )

@@ -1,21 +1,38 @@
-"""Finding things in a data set as people have it: folder names without regard to case, videos, lists of names."""
+"""Finding things in a data set as people have it: folder names without regard to case, videos,
+lists of names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from ..errors import InputError
+from ..labels.official import read_text
+from .report import Report
 
-# What people have: Aff-Wild2 ships .mp4 and .avi, other recordings come as the rest. Capitals do not matter.
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".ogg", ".ogv")
+# What people have: Aff-Wild2 ships .mp4 and .avi, other recordings come as the rest. Capitals do
+# not matter.
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".m4v",
+    ".wmv",
+    ".ogg",
+    ".ogv",
+)
 NAME_SUFFIXES = (*VIDEO_SUFFIXES, ".txt", ".csv")
 
 
 def subfolders(folder: Path) -> dict[str, list[Path]]:
-    """Name in small letters -> the folders of that name (several on a system that tells capitals apart)."""
+    """Name in small letters -> the folders of that name (several on a system that tells capitals
+    apart).
+    """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir():
@@ -30,14 +47,22 @@ def named(folders: Iterable[Path], names: Iterable[str]) -> list[Path]:
 
 
 def inside(folder: Path, report: Report) -> list[Path]:
-    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that it unpacks)."""
+    """What lies in a folder, sorted, without hidden files (macOS leaves some beside every file that
+    it unpacks).
+    """
     usable = []
     for path in sorted(folder.iterdir()):
         try:
             path.name.encode()
         except UnicodeEncodeError:
-            report.error(ascii(path.name), "its name is no UTF-8 and cannot be written into a table", "left out",
-                         where=str(folder), expected="a file name in UTF-8", todo="rename it")
+            report.error(
+                ascii(path.name),
+                "its name is no UTF-8 and cannot be written into a table",
+                "left out",
+                where=str(folder),
+                expected="a file name in UTF-8",
+                todo="rename it",
+            )
             continue
         if not path.name.startswith("."):
             usable.append(path)
@@ -46,31 +71,47 @@ def inside(folder: Path, report: Report) -> list[Path]:
 
 def files(folder: Path, suffixes: tuple[str, ...], report: Report) -> list[Path]:
     """Files of a folder with one of the suffixes, in small letters or capitals."""
-    return [path for path in inside(folder, report) if path.suffix.lower() in suffixes and path.is_file()]
+    return [
+        path
+        for path in inside(folder, report)
+        if path.suffix.lower() in suffixes and path.is_file()
+    ]
 
 
-def videos(folders: Iterable[Path], report: Report, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> dict[str, Path]:
-    """Stem -> video file of several folders, the first one of a name; a second one of another size is an error."""
+def videos(
+    folders: Iterable[Path], report: Report, suffixes: tuple[str, ...] = VIDEO_SUFFIXES
+) -> dict[str, Path]:
+    """Stem -> video file of several folders, the first one of a name; a second one of another size
+    is an error.
+    """
     found: dict[str, Path] = {}
     for path in (path for folder in folders for path in files(folder, suffixes, report)):
         first = found.setdefault(path.stem, path)
         if first is not path:
             same = path.stat().st_size == first.stat().st_size
             (report.warning if same else report.error)(
-                path.stem, f"two {'copies of one video' if same else 'videos of one name'}", "first one used",
-                where=f"{first}, {path}", todo="remove or rename one of them")
+                path.stem,
+                f"two {'copies of one video' if same else 'videos of one name'}",
+                "first one used",
+                where=f"{first}, {path}",
+                todo="remove or rename one of them",
+            )
     return found
 
 
 def name_in_list(line: str) -> str:
-    """The trial that a line of a list means: ``1-30.mp4``, ``batch1/1-30.mp4`` and ``1-30`` -> ``1-30``.
+    """The trial that a line of a list means: ``1-30.mp4``, ``batch1/1-30.mp4`` and ``1-30`` ->
+    ``1-30``.
 
     Raises InputError for a line that would lead out of the data root.
     """
     posix, windows = PurePosixPath(line), PureWindowsPath(line)
     if posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts:
-        raise InputError(f"a path that leaves the data root: {line[:120]!r}", expected="the name of a trial",
-                         todo="correct or remove that line")
+        raise InputError(
+            f"a path that leaves the data root: {line[:120]!r}",
+            expected="the name of a trial",
+            todo="correct or remove that line",
+        )
     suffix = windows.suffix
     return windows.name.removesuffix(suffix) if suffix.lower() in NAME_SUFFIXES else windows.name
 
@@ -81,13 +122,25 @@ def names_of_list(path: Path, report: Report) -> set[str]:
     try:
         lines = read_text(path).split("\n")
     except InputError as error:
-        report.error(path.name, f"the test list cannot be read ({error.what})", "left out", where=str(path),
-                     expected="a text file with the name of a trial in every line", todo="fetch it again")
+        report.error(
+            path.name,
+            f"the test list cannot be read ({error.what})",
+            "left out",
+            where=str(path),
+            expected="a text file with the name of a trial in every line",
+            todo="fetch it again",
+        )
         return found
     for number, line in enumerate(map(str.strip, lines), start=1):
         try:
             found |= {name_in_list(line)} if line else set()
         except InputError as error:
-            report.error(path.name, error.what, "the line is left out", where=f"{path}:{number}",
-                         expected=error.expected, todo=error.todo)
+            report.error(
+                path.name,
+                error.what,
+                "the line is left out",
+                where=f"{path}:{number}",
+                expected=error.expected,
+                todo=error.todo,
+            )
     return found

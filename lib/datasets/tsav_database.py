@@ -1,8 +1,9 @@
-"""The published TSAV database: which alignment file belongs to which trial (tsav_jca.md §1.3 and §1.8).
+"""The published TSAV database: which alignment file belongs to which trial (tsav_jca.md §1.3 and
+§1.8).
 
-``video_info.txt`` has rows ``video stem, type (AU|EX|VA), split, position``; ``aff2_processed/`` holds
-``NNN_AUxx_EXxx_VAxx[_left|_right|_main]_alignment_mask.pkl`` and, where the database was built, a link to the video
-and a ``…meta.json`` for each.
+``video_info.txt`` has rows ``video stem, type (AU|EX|VA), split, position``; ``aff2_processed/``
+holds ``NNN_AUxx_EXxx_VAxx[_left|_right|_main]_alignment_mask.pkl`` and, where the database was
+built, a link to the video and a ``…meta.json`` for each.
 """
 
 from __future__ import annotations
@@ -11,34 +12,51 @@ import json
 import re
 from pathlib import Path
 
-from lib.datasets import tree
-from lib.datasets.report import Report
-from lib.errors import InputError
-from lib.labels import read_text
+from ..errors import InputError
+from ..labels.official import read_text
+from . import tree
+from .report import Report
 
 FOLDERS = ("aff2_processed", "aff2alignmentdata", "alignment")
 ALIGNMENT = "_alignment_mask.pkl"
 KINDS = {"AU": "action_units", "EX": "expression", "VA": "va"}
 MARKS = {"0_": "", "1_": "train", "1v": "val", "1t": "test"}
-_ENTRY = re.compile(r"(?P<number>\d+)_AU(?P<AU>..)_EX(?P<EX>..)_VA(?P<VA>..)(?:_(?P<position>left|right|main))?$")
+_ENTRY = re.compile(
+    r"(?P<number>\d+)_AU(?P<AU>..)_EX(?P<EX>..)_VA(?P<VA>..)(?:_(?P<position>left|right|main))?$"
+)
 
 
-def find(root: Path, videos: dict[str, Path], report: Report) -> dict[str, tuple[dict[str, str], Path]]:
-    """trial -> ({kind: split}, alignment file) of a TSAV database under `root`; empty where there is none."""
+def find(
+    root: Path, videos: dict[str, Path], report: Report
+) -> dict[str, tuple[dict[str, str], Path]]:
+    """trial -> ({kind: split}, alignment file) of a TSAV database under `root`; empty where there
+    is none.
+    """
     folders = [root, *tree.named([root], FOLDERS)]
-    alignments = {path.name.removesuffix(ALIGNMENT): path for folder in folders
-                  for path in tree.files(folder, (".pkl",), report) if path.name.endswith(ALIGNMENT)}
+    alignments = {
+        path.name.removesuffix(ALIGNMENT): path
+        for folder in folders
+        for path in tree.files(folder, (".pkl",), report)
+        if path.name.endswith(ALIGNMENT)
+    }
     if not alignments:
         return {}
     order = _order(_info(folders, report), videos)
     found = {}
     for name, path in sorted(alignments.items()):
         entry = _ENTRY.match(name)
-        video = _video(path.parent, name, report) or (order.get(int(entry["number"]), "") if entry else "")
+        video = _video(path.parent, name, report) or (
+            order.get(int(entry["number"]), "") if entry else ""
+        )
         if not entry or not video:
-            report.warning(path.name, "nobody can tell which video this alignment file belongs to: no link to the "
-                           "video, no meta.json and no place in video_info.txt", "left out", where=str(path),
-                           todo="add video_info.txt and all videos that it names")
+            report.warning(
+                path.name,
+                "nobody can tell which video this alignment file belongs to: no link to the "
+                "video, no meta.json and no place in video_info.txt",
+                "left out",
+                where=str(path),
+                todo="add video_info.txt and all videos that it names",
+            )
             continue
         trial = f"{video}_{entry['position']}" if entry["position"] else video
         found[trial] = {KINDS[kind]: MARKS.get(entry[kind], "") for kind in KINDS}, path
@@ -48,7 +66,9 @@ def find(root: Path, videos: dict[str, Path], report: Report) -> dict[str, tuple
 def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
     """Video stem -> its positions, in the order of video_info.txt."""
     positions: dict[str, list[str]] = {}
-    for path in (folder / "video_info.txt" for folder in folders if (folder / "video_info.txt").is_file()):
+    for path in (
+        folder / "video_info.txt" for folder in folders if (folder / "video_info.txt").is_file()
+    ):
         try:
             lines = [line for line in read_text(path).split("\n") if line.strip()]
         except InputError as error:
@@ -57,24 +77,35 @@ def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
         for number, line in enumerate(lines, start=1):
             row = [part.strip() for part in line.split(",")]
             if len(row) != 4 or row[1] not in KINDS or row[2] not in MARKS.values():
-                report.error(path.name, f"not a row `video, AU|EX|VA, train|val|test, position`: {line[:80]!r}",
-                             "the line is left out", where=f"{path}:{number}", todo="correct that line")
+                report.error(
+                    path.name,
+                    f"not a row `video, AU|EX|VA, train|val|test, position`: {line[:80]!r}",
+                    "the line is left out",
+                    where=f"{path}:{number}",
+                    todo="correct that line",
+                )
             elif row[3] not in positions.setdefault(row[0], []):
                 positions[row[0]].append(row[3])
     return positions
 
 
 def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int, str]:
-    """Running number -> video: videos sorted by path, one number a position (how the database counted)."""
+    """Running number -> video: videos sorted by path, one number a position (how the database
+    counted).
+    """
     stems = [path.stem for path in sorted(videos.values(), key=str) if path.stem in positions]
-    if set(stems) != set(positions):  # with one video missing every later number would mean another video
+    if set(stems) != set(
+        positions
+    ):  # with one video missing every later number would mean another video
         return {}
     entries = [stem for stem in stems for _ in positions[stem]]
     return dict(enumerate(entries, start=1))
 
 
 def _video(folder: Path, name: str, report: Report) -> str:
-    """The video's stem as meta.json or the link beside the alignment file says; "" where neither is there."""
+    """The video's stem as meta.json or the link beside the alignment file says; "" where neither is
+    there.
+    """
     try:
         for path in folder.glob(f"{name}.*meta.json"):
             return _stem(json.loads(read_text(path))["original_video"])
@@ -84,7 +115,9 @@ def _video(folder: Path, name: str, report: Report) -> str:
     except InputError as error:
         report.fault(name, error, "left out")
     except (ValueError, KeyError, TypeError) as error:
-        report.error(name, f"its meta.json cannot be read ({type(error).__name__}: {error})", "left out")
+        report.error(
+            name, f"its meta.json cannot be read ({type(error).__name__}: {error})", "left out"
+        )
     return ""
 
 

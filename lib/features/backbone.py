@@ -1,4 +1,6 @@
-"""Features of a trained two-stream network, once a frame: what joint cross-attention is trained on."""
+"""Features of a trained two-stream network, once a frame: what joint cross-attention is
+trained on.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import audio, device, windows
-from lib.features import mel, published_sound
-from lib.features.recent import Recent
-from lib.models import published
-from lib.models.tsav_backbone import backbone_from_tsav
+from ..faces.faces import Recent
+from ..media import sound as media_sound
+from ..models import device, published
+from ..models.affect.tsav import backbone_from_tsav
+from . import mel, published_sound, windows
 
 # Clips at once; bounds memory: a full-width network at 112 pixels keeps about 60 MB a clip.
 FRAMES_AT_ONCE = {"cpu": 32, "cuda": 256}
-DILATION = {"dilated": 6, "look_back": 4}  # frames from one picture of a clip to the next, where no face is missing
-
-
+DILATION = {
+    "dilated": 6,
+    "look_back": 4,
+}  # frames from one picture of a clip to the next, where no face is missing
 CHANNELS = 512  # of each stream at width 1
 BYTES = 2  # of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)
 
 
 def channels(path: Path) -> int:
-    """Features of a stream that the network in a checkpoint of ours or the authors' gives, without building it."""
+    """Features of a stream that the network in a checkpoint of ours or the authors' gives, without
+    building it.
+    """
     return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
 
 
@@ -41,18 +46,30 @@ def _state(path: Path) -> dict:
 
 
 def jittered(pictures: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
-    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, one draw a clip; black stays black."""
+    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, one draw a clip; black
+    stays black.
+    """
     shape = (len(pictures), 1, 1, 1, 1)
-    bright, contrast = (torch.from_numpy(generator.uniform(1 - JITTER, 1 + JITTER, shape).astype(np.float32))
-                        .to(pictures.device) for _ in range(2))
+    bright, contrast = (
+        torch.from_numpy(generator.uniform(1 - JITTER, 1 + JITTER, shape).astype(np.float32)).to(
+            pictures.device
+        )
+        for _ in range(2)
+    )
     x = (pictures.float() * bright).clamp_(max=255)
-    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=x.device)).sum(-1, keepdim=True).mean((2, 3), keepdim=True)
+    grey = (
+        (x * torch.tensor([0.299, 0.587, 0.114], device=x.device))
+        .sum(-1, keepdim=True)
+        .mean((2, 3), keepdim=True)
+    )
     return (grey + contrast * (x - grey)).clamp_(0, 255).round_().to(torch.uint8)
 
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
-    """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for the next trial."""
+    """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for
+    the next trial.
+    """
     return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
@@ -68,35 +85,48 @@ def _chunks(n_frames: int, place: torch.device) -> Iterator[slice]:
 def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
     """(T, 8) int32 frames of every frame's clip, −1 = black.
 
-    "dilated": 8 frames, 6 apart (TSAV §1.1). "look_back": 8 of the faces found in the last 32 frames (JCA §7.1).
+    "dilated": 8 frames, 6 apart (TSAV §1.1). "look_back": 8 of the faces found in the last 32
+    frames (JCA §7.1).
     """
     return windows.clips(len(valid)) if rule == "dilated" else windows.look_back(valid)
 
 
 @torch.inference_mode()
 def visual(inputs, parameters, create, name) -> None:
-    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See `lib.makers`."""
+    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See
+    `lib.store.Maker`.
+    """
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
     faces = Recent(inputs["face"])
     channels, positions = network.visual_channels, network.visual_positions
-    with create((len(clips), channels * positions), np.float16, channels=channels, positions=positions) as out:
+    with create(
+        (len(clips), channels * positions), np.float16, channels=channels, positions=positions
+    ) as out:
         order = windows.together(len(clips), DILATION[parameters["clip"]], _at_once(place))
         for chunk in _chunks(len(clips), place):
             rows = order[chunk]
             shown, where = np.unique(clips[rows], return_inverse=True)  # each picture travels once
-            batch = {"pictures": torch.from_numpy(faces.read(shown)).to(place),
-                     "shown": torch.from_numpy(where.reshape(clips[rows].shape)).to(place)}
-            if parameters.get("jitter"):   # each clip has a draw of its own: nothing can be shared
-                batch = {"clip": jittered(batch["pictures"][batch["shown"]],
-                                          np.random.default_rng([parameters["jitter"], chunk.start]))}
+            batch = {
+                "pictures": torch.from_numpy(faces.read(shown)).to(place),
+                "shown": torch.from_numpy(where.reshape(clips[rows].shape)).to(place),
+            }
+            if parameters.get("jitter"):  # each clip has a draw of its own: nothing can be shared
+                batch = {
+                    "clip": jittered(
+                        batch["pictures"][batch["shown"]],
+                        np.random.default_rng([parameters["jitter"], chunk.start]),
+                    )
+                }
             out[rows] = network(batch)["visual"].half().cpu().numpy()
 
 
 @torch.inference_mode()
 def blank_visual(inputs, parameters, create, name) -> None:
-    """Fill (1, C·P) float16: the features of eight black pictures, for steps beyond a trial (published rules only)."""
+    """Fill (1, C·P) float16: the features of eight black pictures, for steps beyond a trial
+    (published rules only).
+    """
     network = load(inputs["weights"], device.pick(name), parameters["size"], parameters["pooled"])
     size = parameters["size"]
     batch = {"clip": torch.zeros(1, 8, size, size, 3, dtype=torch.uint8, device=device.pick(name))}
@@ -106,11 +136,17 @@ def blank_visual(inputs, parameters, create, name) -> None:
 
 @torch.inference_mode()
 def sound(inputs, parameters, create, name) -> None:
-    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See `lib.makers`."""
+    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See
+    `lib.store.Maker`.
+    """
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
-    cut = _published_cutter(inputs) if parameters["anchor"] == "published" else _cutter(inputs, parameters, place)
+    cut = (
+        _published_cutter(inputs)
+        if parameters["anchor"] == "published"
+        else _cutter(inputs, parameters, place)
+    )
     with create((len(times), network.audio_channels), np.float16) as out:
         for rows in _chunks(len(times), place):
             out[rows] = network({"mel": cut(rows).to(place)})["audio"].half().cpu().numpy()
@@ -118,23 +154,32 @@ def sound(inputs, parameters, create, name) -> None:
 
 def _cutter(inputs, parameters, place):
     seconds = parameters["seconds"]
-    starts = mel.start_column(np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"])
+    starts = mel.start_column(
+        np.asarray(inputs["time"]), inputs["mel_facts"]["t0"], seconds, parameters["anchor"]
+    )
     return lambda rows: mel.tensors(inputs["mel"], starts[rows], mel.columns(seconds), place)
 
 
 def _published_cutter(inputs):
     times = np.asarray(inputs["time"])
-    waveform = published_sound.anchored(audio.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0])
+    waveform = published_sound.anchored(
+        media_sound.as_float(inputs["sound"]), inputs["sound_facts"]["t0"], times[0]
+    )
     columns = published_sound.longest(times)
     return lambda rows: torch.from_numpy(
-        published_sound.segments(waveform, times, range(rows.start, rows.stop), columns))
+        published_sound.segments(waveform, times, range(rows.start, rows.stop), columns)
+    )
 
 
 @torch.inference_mode()
 def blank_sound(inputs, parameters, create, name) -> None:
-    """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules only)."""
+    """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules
+    only).
+    """
     place = device.pick(name)
     network = load(inputs["weights"], place)
     silence = published_sound.silence(published_sound.longest(np.asarray(inputs["time"])))
     with create((1, network.audio_channels), np.float16) as out:
-        out[...] = network({"mel": torch.from_numpy(silence).to(place)})["audio"].half().cpu().numpy()
+        out[...] = (
+            network({"mel": torch.from_numpy(silence).to(place)})["audio"].half().cpu().numpy()
+        )

@@ -1,7 +1,8 @@
-"""eGeMAPS on the frame grid: 23 low-level descriptors, or 88 functionals of one second (LFAN specification 1.7, 1.13).
+"""eGeMAPS on the frame grid: 23 low-level descriptors, or 88 functionals of one second (LFAN
+specification 1.7, 1.13).
 
-openSMILE computes them. Its Python package brings the binary, whose licence is for research only; so it is an extra:
-``pip install -e .[opensmile]`` (``make research``), and nothing else needs it.
+openSMILE computes them. Its Python package brings the binary, whose licence is for research only;
+so it is an extra: ``pip install -e .[opensmile]`` (``make research``), and nothing else needs it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
-from lib.features.mfcc39 import RATE, between
+from ..errors import InputError
+from .mfcc39 import RATE, between
 
 DESCRIPTORS, FUNCTIONALS = 23, 88
-SECONDS = 1.0        # of sound behind each frame that the functionals describe
-BLOCK = 60 * RATE    # samples given to openSMILE at once
-CONTEXT = RATE       # samples before and after a block, so that its ends are those of no recording
+SECONDS = 1.0  # of sound behind each frame that the functionals describe
+BLOCK = 60 * RATE  # samples given to openSMILE at once
+CONTEXT = RATE  # samples before and after a block, so that its ends are those of no recording
 
 
 @cache
@@ -24,15 +25,23 @@ def _smile(functionals: bool):
     try:
         import opensmile
     except ImportError as error:
-        raise InputError("openSMILE is not installed", where="eGeMAPS", expected="the Python package opensmile",
-                         todo="pip install -e .[opensmile], or make research (its licence: research only)") from error
+        raise InputError(
+            "openSMILE is not installed",
+            where="eGeMAPS",
+            expected="the Python package opensmile",
+            todo="pip install -e .[opensmile], or make research (its licence: research only)",
+        ) from error
     sets, level = opensmile.FeatureSet, opensmile.FeatureLevel
-    return opensmile.Smile(feature_set=sets.eGeMAPSv02 if functionals else sets.eGeMAPSv01a,
-                           feature_level=level.Functionals if functionals else level.LowLevelDescriptors)
+    return opensmile.Smile(
+        feature_set=sets.eGeMAPSv02 if functionals else sets.eGeMAPSv01a,
+        feature_level=level.Functionals if functionals else level.LowLevelDescriptors,
+    )
 
 
 def descriptors(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int16 at 16 kHz -> start times in s (rows,), and (rows, 23) float32 of eGeMAPSv01a, one every 10 ms."""
+    """(n,) int16 at 16 kHz -> start times in s (rows,), and (rows, 23) float32 of eGeMAPSv01a, one
+    every 10 ms.
+    """
     table = _smile(False).process_signal(np.asarray(samples, np.float32) / 32768, RATE)
     starts = table.index.get_level_values("start").total_seconds().to_numpy()
     return starts, table.to_numpy(np.float32)
@@ -40,14 +49,20 @@ def descriptors(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def functionals(samples: np.ndarray) -> np.ndarray:
     """(n,) int16 at 16 kHz -> (88,) float32 of eGeMAPSv02."""
-    return _smile(True).process_signal(np.asarray(samples, np.float32) / 32768, RATE).to_numpy(np.float32)[0]
+    return (
+        _smile(True)
+        .process_signal(np.asarray(samples, np.float32) / 32768, RATE)
+        .to_numpy(np.float32)[0]
+    )
 
 
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
-    """(T, 23): the descriptors that start nearest to each frame, on the container's clock; silence outside the file.
+    """(T, 23): the descriptors that start nearest to each frame, on the container's clock; silence
+    outside the file.
 
-    A minute at a time with a second before and after: memory does not grow with the recording. Jitter and shimmer go
-    from one pitch period to the next, so that behind the first minute they differ from those of one pass.
+    A minute at a time with a second before and after: memory does not grow with the recording.
+    Jitter and shimmer go from one pitch period to the next, so that behind the first minute they
+    differ from those of one pass.
     """
     times = np.asarray(times, np.float64)
     out = np.zeros((len(times), DESCRIPTORS), np.float32)
@@ -66,19 +81,24 @@ def nearest(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Index into a rising `grid` of the value nearest to each of `times`."""
     after = np.clip(np.searchsorted(grid, times), 1, max(len(grid) - 1, 1))
     before = after - 1
-    return np.where(times - grid[before] <= grid[np.minimum(after, len(grid) - 1)] - times, before,
-                    np.minimum(after, len(grid) - 1))
+    return np.where(
+        times - grid[before] <= grid[np.minimum(after, len(grid) - 1)] - times,
+        before,
+        np.minimum(after, len(grid) - 1),
+    )
 
 
 def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
-    """(T, 88): functionals of the second that begins with each frame. Slow, as in the published pipeline."""
+    """(T, 88): functionals of the second that begins with each frame. Slow, as in the published
+    pipeline.
+    """
     wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
     rows = [functionals(between(samples, start, start + int(SECONDS * RATE))) for start in wanted]
     return np.stack(rows) if rows else np.zeros((0, FUNCTIONALS), np.float32)
 
 
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 23), or with ``functionals`` (T, 88), float32. See `lib.makers`."""
+    """Fill (T, 23), or with ``functionals`` (T, 88), float32. See `lib.store.Maker`."""
     every = parameters.get("functionals", False)
     _smile(every)  # says what is missing before anything is written
     rule = functionals_on_frames if every else on_frames

@@ -1,7 +1,8 @@
-"""Crops of packed faces, and what the frozen part of LFAN's face network makes of them, once a frame.
+"""Crops of packed faces, and what the frozen part of LFAN's face network makes of them, once a
+frame.
 
-While a part of the network is frozen its output is a function of the picture alone: it is computed once and read in
-training (512·5·5 numbers a frame behind stage 4, 25.6 kB in half precision).
+While a part of the network is frozen its output is a function of the picture alone: it is computed
+once and read in training (512·5·5 numbers a frame behind stage 4, 25.6 kB in half precision).
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import device as devices
-from lib.errors import InputError
-from lib.models import lfan_backbone
-from lib.models.ir50 import as_pictures
+from ..errors import InputError
+from ..models import device as models_device
+from ..models.affect import lfan
+from ..models.blocks.ir50 import as_pictures
 
 FRAMES_AT_ONCE = 128
 
 
 def side(face_size: int, crop: int) -> int:
-    """Side of the picture that is cut out of a face: `crop`, or for 0 as large a part as published, 40 of 48."""
+    """Side of the picture that is cut out of a face: `crop`, or for 0 as large a part as published,
+    40 of 48.
+    """
     return crop or face_size * 5 // 6
 
 
 def draw(generator: np.random.Generator | None, size: int, crop: int) -> tuple[int, int, bool]:
-    """Top, left and mirror of a crop, one draw for a whole window (LFAN specification 2.2); None: the centre."""
+    """Top, left and mirror of a crop, one draw for a whole window (LFAN specification 2.2); None:
+    the centre.
+    """
     if generator is None:
         return (size - crop) // 2, (size - crop) // 2, False
     top, left = generator.integers(0, size - crop + 1, 2)
@@ -42,25 +47,30 @@ def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarra
     """(T, S, S, 3) -> (T, crop, crop, 3), the same place and mirror for all frames."""
     top, left, mirror = place
     if faces.shape[1] < crop:
-        raise InputError(f"faces of {faces.shape[1]} pixels", where="face_maps.cut", expected=f"at least {crop}",
-                         todo="set face_size (48 published) to at least the option crop")
-    pictures = faces[:, top:top + crop, left:left + crop]
+        raise InputError(
+            f"faces of {faces.shape[1]} pixels",
+            where="face_maps.cut",
+            expected=f"at least {crop}",
+            todo="set face_size (48 published) to at least the option crop",
+        )
+    pictures = faces[:, top : top + crop, left : left + crop]
     return np.ascontiguousarray(pictures[:, :, ::-1] if mirror else pictures)
 
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, crop: int, _changed: int = 0) -> torch.nn.Module:
     """The frozen face network of a file, kept for the next trial."""
-    return lfan_backbone.load(path, crop)[0].to(place)
+    return lfan.load(path, crop)[0].to(place)
 
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.makers`.
+    """Fill (T, C·H·W) float16; zeros for frames without a face. See `lib.store.Maker`.
 
-    parameters : size of the packed face, crop, ``cut`` (where the network goes on: `lib.models.ir50.CUTS`), variant.
+    parameters : size of the packed face, crop, ``cut`` (where the network goes on:
+        `lib.models.blocks.ir50.CUTS`), variant.
     """
-    place = devices.pick(device)
+    place = models_device.pick(device)
     file = Path(inputs["weights"])
     network = load(file, place, parameters["crop"], file.stat().st_mtime_ns)
     shape = network.shapes[parameters["cut"]]
@@ -70,6 +80,8 @@ def make(inputs, parameters, create, device) -> None:
         out[...] = 0
         seen = np.flatnonzero(valid)
         for start in range(0, len(seen), FRAMES_AT_ONCE):
-            rows = seen[start:start + FRAMES_AT_ONCE]
-            pictures = as_pictures(torch.from_numpy(cut(faces.read(rows), parameters["crop"], where)).to(place))
+            rows = seen[start : start + FRAMES_AT_ONCE]
+            pictures = as_pictures(
+                torch.from_numpy(cut(faces.read(rows), parameters["crop"], where)).to(place)
+            )
             out[rows] = network(pictures, stop=parameters["cut"]).flatten(1).half().cpu().numpy()

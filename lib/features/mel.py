@@ -1,11 +1,12 @@
 """Mel spectrograms: the power of a whole file once, the segment of a frame as a slice of it.
 
-Constants are TSAV's (specification 1.4): 44.1 kHz, window 20 ms, hop 10 ms, 1024-point FFT, periodic Hann,
-64 HTK bands from 0 to 22.05 kHz without area norm, power 2; decibels, 80 dB floor; (x + 14.8) / 19.895.
+Constants are TSAV's (specification 1.4): 44.1 kHz, window 20 ms, hop 10 ms, 1024-point FFT,
+periodic Hann, 64 HTK bands from 0 to 22.05 kHz without area norm, power 2; decibels, 80 dB floor;
+(x + 14.8) / 19.895.
 
-Corrected rule (specification 7.2): column j of a file is centred on its sample 441·j, and silence lies before
-and after the file. A column that touches no sound is exactly zero, so a segment is a slice of the file's
-columns, filled up with zeros, however far it reaches outside.
+Corrected rule (specification 7.2): column j of a file is centred on its sample 441·j, and silence
+lies before and after the file. A column that touches no sound is exactly zero, so a segment is a
+slice of the file's columns, filled up with zeros, however far it reaches outside.
 """
 
 from __future__ import annotations
@@ -17,20 +18,19 @@ from functools import cache
 import numpy as np
 import torch
 
-from lib import audio
-from lib.errors import InputError
+from ..errors import InputError
+from ..media import recordings
 
-RATE = 44_100            # Hz
-HOP = 441                # samples: 10 ms
-WINDOW = 882             # samples: 20 ms
-FFT = 1024               # next power of two
+RATE = 44_100  # Hz
+HOP = 441  # samples: 10 ms
+WINDOW = 882  # samples: 20 ms
+FFT = 1024  # next power of two
 BANDS = 64
 COLUMNS_A_SECOND = RATE // HOP
-FLOOR = 80.0             # dB below the loudest value of the segment
-SMALLEST = 1e-10         # power of silence: -100 dB
-MEAN, SPREAD = -14.8, 19.895   # dB, the published normalisation
-
-BLOCK = 2000             # columns transformed at a time: 20 s, 30 MB; larger ones are no faster
+FLOOR = 80.0  # dB below the loudest value of the segment
+SMALLEST = 1e-10  # power of silence: -100 dB
+MEAN, SPREAD = -14.8, 19.895  # dB, the published normalisation
+BLOCK = 2000  # columns transformed at a time: 20 s, 30 MB; larger ones are no faster
 
 
 def columns(seconds: float) -> int:
@@ -46,8 +46,8 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
     waveform : (n,) float, mono, -1…1, or int16 as the store keeps it.
     rate : samples a second; must be 44 100.
 
-    Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first and after
-    the last one would be exactly zero.
+    Returns (columns, 64) float32, power; row j is centred on sample 441·j. Rows before the first
+    and after the last one would be exactly zero.
     """
     waveform = _checked(waveform, rate)
     if waveform.size == 0:
@@ -56,12 +56,13 @@ def power_mel(waveform: np.ndarray, rate: int = RATE) -> np.ndarray:
     total = 1 + -(-(waveform.size - 1) // HOP)
     power = np.empty((total, BANDS), np.float32)
     for first in range(0, total, BLOCK):
-        power[first:first + BLOCK] = _power_between(waveform, first, min(BLOCK, total - first))
+        power[first : first + BLOCK] = _power_between(waveform, first, min(BLOCK, total - first))
     return power
 
 
-def start_column(time: np.ndarray | float, t0: float, seconds: float,
-                 anchor: str = "centre") -> np.ndarray | int:
+def start_column(
+    time: np.ndarray | float, t0: float, seconds: float, anchor: str = "centre"
+) -> np.ndarray | int:
     """First column of the segment of a frame, rounded to the file's grid.
 
     Arguments
@@ -69,14 +70,17 @@ def start_column(time: np.ndarray | float, t0: float, seconds: float,
     time : s, frame time(s) on the container's clock; a number or (T,) float.
     t0 : s, time of the file's first sample on the same clock.
     seconds : length of the segment.
-    anchor : "centre": [time - seconds/2, time + seconds/2] (TSAV); "end": [time - seconds, time] (JCA).
+    anchor : "centre": [time - seconds/2, time + seconds/2] (TSAV); "end": [time - seconds, time]
+        (JCA).
 
     Returns int or (T,) int64; may be negative or beyond the file.
     """
     if anchor not in ("centre", "end"):
         raise InputError(f"anchor {anchor!r}", where="mel.start_column", expected="centre or end")
     before = seconds / 2 if anchor == "centre" else seconds
-    column = np.floor((np.asarray(time, np.float64) - before - t0) * COLUMNS_A_SECOND + 0.5).astype(np.int64)
+    column = np.floor((np.asarray(time, np.float64) - before - t0) * COLUMNS_A_SECOND + 0.5).astype(
+        np.int64
+    )
     return int(column) if column.ndim == 0 else column
 
 
@@ -101,32 +105,48 @@ def segments(mel: np.ndarray, starts: np.ndarray, columns: int) -> np.ndarray:
     return tensors(mel, starts, columns).numpy()
 
 
-def stream(mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.device | str = "cpu",
-           at_once: int = 256) -> Iterator[torch.Tensor]:
-    """`segments` of any number of frames, `at_once` at a time: (≤ at_once, 1, 64, columns) on `device`."""
+def stream(
+    mel: np.ndarray,
+    starts: np.ndarray,
+    columns: int,
+    device: torch.device | str = "cpu",
+    at_once: int = 256,
+) -> Iterator[torch.Tensor]:
+    """`segments` of any number of frames, `at_once` at a time: (≤ at_once, 1, 64, columns) on
+    `device`.
+    """
     starts = np.asarray(starts, np.int64)
     for first in range(0, len(starts), at_once):
-        yield tensors(mel, starts[first:first + at_once], columns, device)
+        yield tensors(mel, starts[first : first + at_once], columns, device)
 
 
-def tensors(mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.device | str = "cpu") -> torch.Tensor:
+def tensors(
+    mel: np.ndarray, starts: np.ndarray, columns: int, device: torch.device | str = "cpu"
+) -> torch.Tensor:
     """`segments` as a tensor that is computed on `device` and stays there."""
     starts = np.asarray(starts, np.int64)
     if starts.size == 0:
         return torch.zeros(0, 1, BANDS, columns, device=device)
     first, stop = int(starts.min()), int(starts.max()) + columns
-    if stop - first > starts.size * columns:   # far apart: what lies between is not worth transforming
-        return torch.cat([tensors(mel, starts[i:i + 1], columns, device) for i in range(starts.size)])
+    if (
+        stop - first > starts.size * columns
+    ):  # far apart: what lies between is not worth transforming
+        return torch.cat(
+            [tensors(mel, starts[i : i + 1], columns, device) for i in range(starts.size)]
+        )
     power = torch.from_numpy(_extended(mel, first, stop)).to(device)
-    levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD             # (64, stop - first)
+    levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD  # (64, stop - first)
     place = torch.from_numpy(starts - first).to(device)
-    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[place]           # (N, 64, columns), the one large copy
+    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[
+        place
+    ]  # (N, 64, columns), the one large copy
     loudest = levels.amax(dim=0).unfold(0, columns, 1)[place].amax(dim=1)  # (N,)
     return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
-    """The same segment cut from the waveform and transformed by itself: slow, to test `segment` against.
+    """The same segment cut from the waveform and transformed by itself: slow, to test `segment`
+    against.
 
     Arguments
     ---------
@@ -142,7 +162,8 @@ def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RA
 def published_span(time: float, seconds: float = 10.0) -> tuple[int, int]:
     """Offset and length in samples that the published code reads for a frame (specification 1.4).
 
-    It means [time - 5 s, time + 5 s], but before 10 s the length is too short: 5 s -> [0, 5], 7 s -> [2, 9].
+    It means [time - 5 s, time + 5 s], but before 10 s the length is too short: 5 s -> [0, 5], 7 s
+    -> [2, 9].
     """
     longest = int(seconds * RATE)
     offset = max(int(time * RATE - longest + longest // 2), 0)
@@ -152,47 +173,58 @@ def published_span(time: float, seconds: float = 10.0) -> tuple[int, int]:
 def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) -> np.ndarray:
     """Network input by the published rule, defects included (specification 1.4).
 
-    Reflected edges, early segments without look-ahead, and zero power filled in on the left where fewer
-    samples were read, so that late segments stand too far right.
+    Reflected edges, early segments without look-ahead, and zero power filled in on the left where
+    fewer samples were read, so that late segments stand too far right.
 
     Arguments
     ---------
     waveform : (n,) float, mono 44.1 kHz, -1…1, sample 0 at the first video frame.
-    time : s, of the frame: its stamp as it is. Where the first frame's is not 0, all segments lie too late by that
-        much: another defect that is kept (§1.8: sound that begins with the picture, stamps that need not).
+    time : s, of the frame: its stamp as it is. Where the first frame's is not 0, all segments lie
+        too late by that much: another defect that is kept (§1.8: sound that begins with the
+        picture, stamps that need not).
 
     Returns (1, 64, columns) float32.
     """
     offset, length = published_span(time, seconds)
-    piece = _checked(waveform, RATE)[offset:offset + length]
+    piece = _checked(waveform, RATE)[offset : offset + length]
     read = torch.from_numpy(_extended(piece, 0, len(piece)))
     wanted = columns(seconds)
     power = torch.zeros(BANDS, wanted)
-    if read.numel() > FFT // 2:   # reflection needs more samples than it adds
+    if read.numel() > FFT // 2:  # reflection needs more samples than it adds
         found = _transform(read, center=True)
-        power[:, wanted - found.shape[1]:] = found
+        power[:, wanted - found.shape[1] :] = found
     return _published_decibels(power).unsqueeze(0).numpy()
 
 
 def published_input(waveform: torch.Tensor) -> np.ndarray:
-    """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised (specification 2.3)."""
+    """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised
+    (specification 2.3).
+    """
     return _published_decibels(_transform(waveform, center=True)).numpy()
 
 
 def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
-    """(n,) samples -> (64, columns) power, to the last bit what torchaudio's MelSpectrogram gives (a test).
+    """(n,) samples -> (64, columns) power, to the last bit what torchaudio's MelSpectrogram gives
+    (a test).
 
-    In PyTorch alone: a torchaudio that does not fit the installed PyTorch cannot be imported at all.
+    In PyTorch alone: a torchaudio that does not fit the installed PyTorch cannot be imported at
+    all.
     """
-    spectrum = torch.stft(sound, FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=center, return_complex=True)
+    spectrum = torch.stft(
+        sound, FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=center, return_complex=True
+    )
     return torch.matmul(spectrum.abs().pow(2).T, _bands()).T
 
 
 @cache
 def _bands() -> torch.Tensor:
-    """(513, 64) weights of the triangular HTK mel bands: mel(f) = 2595 · log10(1 + f / 700), from 0 to 22.05 kHz."""
+    """(513, 64) weights of the triangular HTK mel bands: mel(f) = 2595 · log10(1 + f / 700), from 0
+    to 22.05 kHz.
+    """
     hertz = torch.linspace(0, RATE // 2, FFT // 2 + 1)[:, None]
-    corners = 700 * (10 ** (torch.linspace(0, 2595 * math.log10(1 + RATE / 2 / 700), BANDS + 2) / 2595) - 1)
+    corners = 700 * (
+        10 ** (torch.linspace(0, 2595 * math.log10(1 + RATE / 2 / 700), BANDS + 2) / 2595) - 1
+    )
     steps = corners.diff()
     rising, falling = (hertz - corners[:-2]) / steps[:-1], (corners[2:] - hertz) / steps[1:]
     return torch.minimum(rising, falling).clamp_min(0)
@@ -210,9 +242,9 @@ def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     rows = np.zeros((stop - start, *array.shape[1:]), np.float32)
     inside = slice(min(max(start, 0), len(array)), max(min(stop, len(array)), 0))
     if inside.start < inside.stop:
-        rows[inside.start - start:inside.stop - start] = array[inside]
+        rows[inside.start - start : inside.stop - start] = array[inside]
         if array.dtype == np.int16:
-            rows /= audio.FULL_SCALE
+            rows /= recordings.FULL_SCALE
     return rows
 
 
@@ -221,7 +253,9 @@ def _decibels(power: torch.Tensor) -> torch.Tensor:
 
 
 def _published_decibels(power: torch.Tensor) -> torch.Tensor:
-    """(64, columns) power to the network's input, the floor below the loudest value of all of it."""
+    """(64, columns) power to the network's input, the floor below the loudest value of all of
+    it.
+    """
     levels = _decibels(power)
     return (torch.maximum(levels, levels.max() - FLOOR) - MEAN) / SPREAD
 
@@ -229,8 +263,14 @@ def _published_decibels(power: torch.Tensor) -> torch.Tensor:
 def _checked(waveform: np.ndarray, rate: int) -> np.ndarray:
     waveform = np.asarray(waveform)
     if rate != RATE:
-        raise InputError(f"sound at {rate} Hz", where="mel", expected=f"{RATE} Hz",
-                         todo="read it with media.sound(path, mel.RATE)")
+        raise InputError(
+            f"sound at {rate} Hz",
+            where="mel",
+            expected=f"{RATE} Hz",
+            todo="read it with media.sound(path, mel.RATE)",
+        )
     if waveform.ndim != 1:
-        raise InputError(f"a waveform of shape {waveform.shape}", where="mel", expected="(n,), mono")
+        raise InputError(
+            f"a waveform of shape {waveform.shape}", where="mel", expected="(n,), mono"
+        )
     return waveform if waveform.dtype == np.int16 else waveform.astype(np.float32, copy=False)

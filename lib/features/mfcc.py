@@ -1,11 +1,14 @@
-"""Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four rows a frame.
+"""Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four
+rows a frame.
 
-The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97, rectangular window of
-25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT, lifter 22, and the log of the energy in
-place of the first one. Sound is taken on the scale of 16-bit integers; another scale moves the first one only.
+The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97,
+rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT,
+lifter 22, and the log of the energy in place of the first one. Sound is taken on the scale of
+16-bit integers; another scale moves the first one only.
 
-Corrected rule: row k starts at sample round(k · rate / (4 · fps)). Published rule (`published_starts`): every row a
-whole number of samples after the last one, which slips by 0.25 % at 30 fps (asd.md §0, fact 3).
+Corrected rule: row k starts at sample round(k · rate / (4 · fps)). Published rule
+(`published_starts`): every row a whole number of samples after the last one, which slips by 0.25 %
+at 30 fps (asd.md §0, fact 3).
 """
 
 from __future__ import annotations
@@ -15,17 +18,17 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
-RATE = 16_000          # Hz
+RATE = 16_000  # Hz
 ROWS_A_FRAME = 4
 COEFFICIENTS = 13
 PRE_EMPHASIS = 0.97
 BANDS = 26
 LIFTER = 22
 FFT = 512
-SMALLEST = np.finfo(np.float64).eps   # stands for zero under a logarithm
-BLOCK = 4096           # rows transformed at a time
+SMALLEST = np.finfo(np.float64).eps  # stands for zero under a logarithm
+BLOCK = 4096  # rows transformed at a time
 
 
 def window(fps: float, rate: int = RATE) -> int:
@@ -34,18 +37,25 @@ def window(fps: float, rate: int = RATE) -> int:
 
 
 def starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
-    """First samples of the 4·T rows of a clip that starts at sample 0, corrected rule: (4T,) int64."""
-    return np.floor(np.arange(ROWS_A_FRAME * n_frames) * (rate / (ROWS_A_FRAME * float(fps))) + 0.5).astype(np.int64)
+    """First samples of the 4·T rows of a clip that starts at sample 0, corrected rule: (4T,)
+    int64.
+    """
+    return np.floor(
+        np.arange(ROWS_A_FRAME * n_frames) * (rate / (ROWS_A_FRAME * float(fps))) + 0.5
+    ).astype(np.int64)
 
 
 def published_starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
-    """The same by the published rule: a hop of 10 ms · 25/fps rounded to whole samples (133 at 30 fps)."""
+    """The same by the published rule: a hop of 10 ms · 25/fps rounded to whole samples (133 at 30
+    fps).
+    """
     hop = max(1, int(np.floor(rate * 0.25 / float(fps) + 0.5)))
     return np.arange(ROWS_A_FRAME * n_frames, dtype=np.int64) * hop
 
 
 def at_times(times: np.ndarray, t0: float, fps: float, rate: int = RATE) -> np.ndarray:
-    """First samples of the rows of frames at `times` (T,) s of a sound whose sample 0 is at `t0` s: (4T,) int64.
+    """First samples of the rows of frames at `times` (T,) s of a sound whose sample 0 is at `t0` s:
+    (4T,) int64.
 
     fps : of the grid that the times are on; the four rows of a frame are 1/(4·fps) s apart.
     """
@@ -58,15 +68,19 @@ def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE)
 
     Arguments
     ---------
-    samples : (n,) on the scale of int16, mono. starts : (N,) first sample of each window; what lies outside the sound
+    samples : (n,) on the scale of int16, mono. starts : (N,) first sample of each window; what lies
+        outside the sound
     is silence. length : samples of a window (`window`). rate : Hz.
 
     Returns (N, 13) float32.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise InputError(f"sound of shape {samples.shape}, or with values that are no numbers", where="features.mfcc",
-                         expected="(n,) finite samples of one channel")
+        raise InputError(
+            f"sound of shape {samples.shape}, or with values that are no numbers",
+            where="features.mfcc",
+            expected="(n,) finite samples of one channel",
+        )
     raised = samples.copy()
     raised[1:] -= PRE_EMPHASIS * samples[:-1]
     starts, points = np.asarray(starts, np.int64), max(FFT, 1 << (length - 1).bit_length())
@@ -79,15 +93,24 @@ def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE)
     if len(padded) < length:
         padded = np.concatenate([padded, np.zeros(length - len(padded))])
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)
-    blocks = [_of_windows(windows[first[n:n + BLOCK]], points, rate) for n in range(0, len(first), BLOCK)]
+    blocks = [
+        _of_windows(windows[first[n : n + BLOCK]], points, rate)
+        for n in range(0, len(first), BLOCK)
+    ]
     return np.concatenate([np.zeros((0, COEFFICIENTS), np.float32), *blocks])
 
 
-def of_clip(samples: np.ndarray, n_frames: int, fps: Fraction | float, rules: str = "corrected",
-            rate: int = RATE) -> np.ndarray:
+def of_clip(
+    samples: np.ndarray,
+    n_frames: int,
+    fps: Fraction | float,
+    rules: str = "corrected",
+    rate: int = RATE,
+) -> np.ndarray:
     """(4T, 13) features of a clip whose sound starts with its first frame.
 
-    samples : (n,) on the scale of int16. rules : "corrected": exact times, silence after the end; "published": rounded
+    samples : (n,) on the scale of int16. rules : "corrected": exact times, silence after the end;
+        "published": rounded
     hop, and where the sound is too short the first rows again.
     """
     length = window(fps, rate)
@@ -96,7 +119,9 @@ def of_clip(samples: np.ndarray, n_frames: int, fps: Fraction | float, rules: st
     places = published_starts(n_frames, fps, rate)
     hop = int(places[1]) if len(places) > 1 else 1
     there = 1 + max(0, -(-(len(samples) - length) // hop))
-    return rows(samples, places[:there], length, rate)[np.arange(len(places)) % min(there, max(len(places), 1))]
+    return rows(samples, places[:there], length, rate)[
+        np.arange(len(places)) % min(there, max(len(places), 1))
+    ]
 
 
 def _of_windows(windows: np.ndarray, points: int, rate: int) -> np.ndarray:
@@ -105,6 +130,7 @@ def _of_windows(windows: np.ndarray, points: int, rate: int) -> np.ndarray:
     bands = power @ _bank(points, rate).T
     logs = np.log(np.where(bands > 0, bands, SMALLEST))
     from scipy.fft import dct  # takes long to import, and training needs only rows that are there
+
     found = dct(logs, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS]
     found *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER)
     found[:, 0] = np.log(np.where(energy > 0, energy, SMALLEST))

@@ -1,6 +1,8 @@
-"""39 mel cepstra on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN specification 1.7).
+"""39 mel cepstra on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
+specification 1.7).
 
-The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in each group of 13.
+The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in
+each group of 13.
 """
 
 from __future__ import annotations
@@ -9,18 +11,18 @@ from functools import cache
 
 import numpy as np
 
-from lib.errors import InputError
+from ..errors import InputError
 
-RATE = 16_000          # Hz
+RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples: 25 ms, 10 ms
 FFT = 512
 BANDS = 26
-TOP = 8000.0           # Hz
+TOP = 8000.0  # Hz
 EMPHASIS = 0.97
 LIFTER = 22
 CEPSTRA = 13
-FLOOR = 1.0            # of a band's power, in squared int16 units: digital silence gives zeros
-BLOCK = 6000           # rows transformed at a time: one minute, 25 MB of spectrum
+FLOOR = 1.0  # of a band's power, in squared int16 units: digital silence gives zeros
+BLOCK = 6000  # rows transformed at a time: one minute, 25 MB of spectrum
 ROWS_A_SECOND = RATE // HOP
 
 
@@ -31,7 +33,9 @@ def mel(hertz: np.ndarray | float) -> np.ndarray:
 
 @cache
 def _triangles() -> np.ndarray:
-    """(257, 26) weights: triangles that are linear in mel, peak 1, 28 equally spaced points from 0 to 8000 Hz."""
+    """(257, 26) weights: triangles that are linear in mel, peak 1, 28 equally spaced points from 0
+    to 8000 Hz.
+    """
     edges = np.linspace(0, mel(TOP), BANDS + 2)
     bins = mel(np.arange(FFT // 2 + 1) * RATE / FFT)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -48,7 +52,8 @@ def _cosines() -> np.ndarray:
 
 
 def static(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples in int16 units at 16 kHz -> (1 + (n − 400) // 160, 13) float64; no rows below 400 samples.
+    """(n,) samples in int16 units at 16 kHz -> (1 + (n − 400) // 160, 13) float64; no rows below
+    400 samples.
 
     Row i covers samples 160·i … 160·i + 399; nothing is padded.
     """
@@ -60,7 +65,7 @@ def static(samples: np.ndarray) -> np.ndarray:
     blocks = [np.zeros((0, CEPSTRA))]
     for first in range(0, n_rows, BLOCK):
         last = min(first + BLOCK, n_rows)
-        piece = samples[first * HOP:(last - 1) * HOP + WINDOW].astype(np.float64)
+        piece = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float64)
         frames = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP]
         # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
@@ -75,18 +80,25 @@ def slopes(rows: np.ndarray) -> np.ndarray:
 
 
 def mfcc39(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples in int16 units at 16 kHz -> (rows, 39) float64: static, slopes, slopes of slopes; see `static`."""
+    """(n,) samples in int16 units at 16 kHz -> (rows, 39) float64: static, slopes, slopes of
+    slopes; see `static`.
+    """
     found = static(samples)
     if not len(found):
         return np.zeros((0, 3 * CEPSTRA))
     delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))
-    # Behind the end the second slopes use two rows more that the first ones have there; in front their first row.
+    # Behind the end the second slopes use two rows more that the first ones have there; in front
+    # their first row.
     longer = slopes(np.pad(found, ((2, 4), (0, 0)), mode="edge"))
-    return np.concatenate([found, delta, slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))], axis=1)
+    return np.concatenate(
+        [found, delta, slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))], axis=1
+    )
 
 
 def grid(times: np.ndarray) -> np.ndarray:
-    """(T,) row of each frame on a 10 ms grid from the first frame on; halves go to the even row, as published."""
+    """(T,) row of each frame on a 10 ms grid from the first frame on; halves go to the even row, as
+    published.
+    """
     times = np.asarray(times, np.float64)
     # The rounding takes away what a container's clock adds in the last binary digit.
     return np.rint(np.round((times - times[:1]) * ROWS_A_SECOND, 6)).astype(np.int64)
@@ -95,7 +107,8 @@ def grid(times: np.ndarray) -> np.ndarray:
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """(T, 39) float32: the row that starts with each frame, on the container's clock.
 
-    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s. Where the file has no
+    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s. Where
+        the file has no
     sound, silence is heard (39 zeros), so that a sound shorter than its video loses no frame.
     """
     rows = grid(times)
@@ -111,5 +124,5 @@ def between(samples: np.ndarray, start: int, stop: int) -> np.ndarray:
     out = np.zeros(max(stop - start, 0), np.int16)
     inside = slice(min(max(start, 0), len(samples)), max(min(stop, len(samples)), 0))
     if inside.start < inside.stop:
-        out[inside.start - start:inside.stop - start] = samples[inside]
+        out[inside.start - start : inside.stop - start] = samples[inside]
     return out

@@ -1,7 +1,8 @@
 """The sound of a step by JCA's published rule, defects included (specification 2.2 and 2.3).
 
-Only for ``rules: published``: 31 frame intervals instead of 32, filled up with silence on the left to 45 599 samples
-and, where that is not the longest segment, with a value that is not silence after normalisation.
+Only for ``rules: published``: 31 frame intervals instead of 32, filled up with silence on the left
+to 45 599 samples and, where that is not the longest segment, with a value that is not silence after
+normalisation.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lib import audio
-from lib.features import mel
+from ..media import sound
+from . import mel
 
 SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on the left; 104 columns
 
@@ -20,41 +21,55 @@ SHORTEST = 45_599  # samples: shorter waveforms are filled up with silence on th
 def anchored(waveform: np.ndarray, t0: float, first: float) -> np.ndarray:
     """Silence added in front, or samples cut off there, until sample 0 is at the first video frame.
 
-    waveform : (n,) at 44.1 kHz. t0, first : s, times of its first sample and of the first frame on one clock.
+    waveform : (n,) at 44.1 kHz. t0, first : s, times of its first sample and of the first frame on
+        one clock.
     """
     shift = round((t0 - first) * mel.RATE)
-    return np.concatenate([np.zeros(shift, waveform.dtype), waveform]) if shift >= 0 else waveform[-shift:]
+    return (
+        np.concatenate([np.zeros(shift, waveform.dtype), waveform])
+        if shift >= 0
+        else waveform[-shift:]
+    )
 
 
 def span(times: Sequence[float], frame: int) -> tuple[float, float]:
     """Start and stop in s of a frame's sound: from 31 frames before (or 0) to its own time stamp.
 
-    times : (T,) s. frame : counted from 0; the first one ends at the second one's stamp, if its own is 0.
+    times : (T,) s. frame : counted from 0; the first one ends at the second one's stamp, if its own
+        is 0.
     """
-    start, stop = audio.published_spans(times, frame)
+    start, stop = sound.published_spans(times, frame)
     return float(start), float(stop)
 
 
 def segment(waveform: np.ndarray, start: float, stop: float) -> np.ndarray:
     """(64, columns) float32, normalised; 104 columns up to 45 599 samples, 1 + n // 441 beyond.
 
-    waveform : (n,) float, sample 0 at the first video frame (`anchored`). start, stop : s, see `span`.
+    waveform : (n,) float, sample 0 at the first video frame (`anchored`). start, stop : s, see
+        `span`.
     """
-    read = waveform[max(round(start * mel.RATE), 0):max(round(stop * mel.RATE), 0)].astype(np.float32)
+    read = waveform[max(round(start * mel.RATE), 0) : max(round(stop * mel.RATE), 0)].astype(
+        np.float32
+    )
     filled = np.concatenate([np.zeros(max(SHORTEST - len(read), 0), np.float32), read])
     return mel.published_input(torch.from_numpy(filled))
 
 
-def segments(waveform: np.ndarray, times: Sequence[float], frames: Sequence[int], columns: int) -> np.ndarray:
+def segments(
+    waveform: np.ndarray, times: Sequence[float], frames: Sequence[int], columns: int
+) -> np.ndarray:
     """(N, 1, 64, columns) float32: the segments of several frames, each filled up to `columns`.
 
-    The published code fills up to the longest segment of a batch, so that a prediction depends on the others in it.
-    Here it is the longest of the trial: what a batch of one trial's windows gives.
+    The published code fills up to the longest segment of a batch, so that a prediction depends on
+    the others in it. Here it is the longest of the trial: what a batch of one trial's windows
+    gives.
     """
-    out = np.zeros((len(frames), 1, mel.BANDS, columns), np.float32)   # 0 is −14.8 dB, not silence: as published
+    out = np.zeros(
+        (len(frames), 1, mel.BANDS, columns), np.float32
+    )  # 0 is −14.8 dB, not silence: as published
     for row, frame in zip(out, frames, strict=True):
         found = segment(waveform, *span(times, frame))
-        row[0, :, columns - found.shape[1]:] = found
+        row[0, :, columns - found.shape[1] :] = found
     return out
 
 
@@ -62,13 +77,17 @@ def longest(times: np.ndarray) -> int:
     """Columns of the longest segment of a trial."""
     times = np.asarray(times, np.float64)
     spans = [span(times, frame) for frame in range(len(times))]
-    samples = max((round(stop * mel.RATE) - round(start * mel.RATE) for start, stop in spans), default=0)
+    samples = max(
+        (round(stop * mel.RATE) - round(start * mel.RATE) for start, stop in spans), default=0
+    )
     return 1 + max(samples, SHORTEST) // mel.HOP
 
 
 def silence(columns: int) -> np.ndarray:
-    """(1, 1, 64, columns) float32: the sound of a step beyond the recording's end, filled up like the others."""
+    """(1, 1, 64, columns) float32: the sound of a step beyond the recording's end, filled up like
+    the others.
+    """
     out = np.zeros((1, 1, mel.BANDS, columns), np.float32)
     found = segment(np.zeros(0, np.float32), 0.0, 0.0)
-    out[0, 0, :, columns - found.shape[1]:] = found
+    out[0, 0, :, columns - found.shape[1] :] = found
     return out

@@ -1,4 +1,6 @@
-"""Mean and standard deviation of features over the frames of training trials, and what they do to a row."""
+"""Mean and standard deviation of features over the frames of training trials, and what they do to a
+row.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +11,42 @@ from pathlib import Path
 
 import numpy as np
 
-from lib import store
-from lib.errors import InputError
-from lib.locks import locked
-from lib.store import Shelf
+from .. import store
+from ..errors import InputError
+from ..parallel.locks import locked
+from ..store import Shelf
 
 VERSION = 1  # of the rules: another one leaves what is kept aside
 
 
 def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
-    """Mean and standard deviation of each column over all rows of all arrays (N, k) together: the corrected rule.
+    """Mean and standard deviation of each column over all rows of all arrays (N, k) together: the
+    corrected rule.
 
-    A column that never changes gets the deviation 1: it becomes 0 and says nothing, instead of becoming infinite.
-    Rows with NaN, of frames that the published LFAN database lacks, do not count. Raises InputError without any row.
+    A column that never changes gets the deviation 1: it becomes 0 and says nothing, instead of
+    becoming infinite. Rows with NaN, of frames that the published LFAN database lacks, do not
+    count. Raises InputError without any row.
     """
     rows = (each[np.isfinite(each).all(axis=1)] for each in map(np.asarray, arrays))
     count, mean, squares = _moments(rows)
     if not count:
-        raise InputError("no row to take statistics of", where="features.statistics",
-                         expected="training trials with sound")
+        raise InputError(
+            "no row to take statistics of",
+            where="features.statistics",
+            expected="training trials with sound",
+        )
     spread = np.sqrt(squares / count)
     spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, 1.0)
     return {"mean": mean.tolist(), "std": spread.tolist()}
 
 
 def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
-    """One mean and one deviation of all numbers together (LFAN specification 1.10): the published rule."""
-    count, mean, squares = _moments(each[np.isfinite(each)][:, None] for each in map(np.asarray, arrays))
+    """One mean and one deviation of all numbers together (LFAN specification 1.10): the published
+    rule.
+    """
+    count, mean, squares = _moments(
+        each[np.isfinite(each)][:, None] for each in map(np.asarray, arrays)
+    )
     if count < 2 or not squares[0] > 0:
         return {"mean": [float(mean[0]) if count else 0.0], "std": [1.0]}
     return {"mean": [float(mean[0])], "std": [float(np.sqrt(squares[0] / (count - 1)))]}
@@ -49,17 +60,24 @@ def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]
             continue
         shift = each[0].astype(np.float64) if shift is None else shift
         rows = each.astype(np.float64) - shift  # so that large means cost no digits
-        count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
+        count, total, squares = (
+            count + len(rows),
+            total + rows.sum(axis=0),
+            squares + (rows**2).sum(axis=0),
+        )
     if not count:
         return 0, total, squares
     return count, total / count + shift, np.maximum(squares - total**2 / count, 0)
 
 
-def kept(shelf: Shelf, made_from: Mapping, compute: Callable[[], Mapping[str, list[float]]]
-         ) -> dict[str, list[float]]:
-    """Statistics that lie on a shelf as an array (2, k), mean and deviation; computed by the first who wants them.
+def kept(
+    shelf: Shelf, made_from: Mapping, compute: Callable[[], Mapping[str, list[float]]]
+) -> dict[str, list[float]]:
+    """Statistics that lie on a shelf as an array (2, k), mean and deviation; computed by the first
+    who wants them.
 
-    Others that want the same ones at the same time wait for it. On a shelf that cannot be written nothing is kept.
+    Others that want the same ones at the same time wait for it. On a shelf that cannot be written
+    nothing is kept.
     """
     path = shelf.path(made_from)
     if not path.with_suffix(".json").is_file():
@@ -87,7 +105,10 @@ def normalised(rows: np.ndarray, statistics: dict[str, list[float]]) -> np.ndarr
     """
     mean, std = (np.asarray(statistics[name], np.float64) for name in ("mean", "std"))
     if len(mean) not in (1, rows.shape[1]):
-        raise InputError(f"statistics of {len(mean)} dimensions", where="features.statistics",
-                         expected=f"{rows.shape[1]}, as the features have",
-                         todo="use the statistics of the run that was trained on these features")
+        raise InputError(
+            f"statistics of {len(mean)} dimensions",
+            where="features.statistics",
+            expected=f"{rows.shape[1]}, as the features have",
+            todo="use the statistics of the run that was trained on these features",
+        )
     return np.nan_to_num((rows - mean) / std, nan=0.0).astype(np.float32)

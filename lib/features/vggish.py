@@ -1,22 +1,28 @@
-"""VGGish on the frame grid: row k is the sound of 0.96 s from frame k on (LFAN specification 1.7)."""
+"""VGGish on the frame grid: row k is the sound of 0.96 s from frame k on (LFAN specification
+1.7).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lib import device as devices
-from lib import models, weights
-from lib.features.mfcc39 import HOP, RATE, WINDOW, between, grid, mel
-from lib.models.vggish import BANDS, ROWS, SIZE
+from .. import models, weights
+from ..errors import InputError
+from ..models import device as models_device
+from ..models.blocks.vggish import BANDS, ROWS, SIZE
+from .mfcc39 import HOP, RATE, WINDOW, between, grid, mel
 
 FFT = 512
-LOW, HIGH = 125.0, 7500.0   # Hz
-OFFSET = 0.01               # added before the logarithm
-FRAMES_AT_ONCE = 64         # bounds memory: about 300 MB of the widest activations, whatever the recording's length
+LOW, HIGH = 125.0, 7500.0  # Hz
+OFFSET = 0.01  # added before the logarithm
+FRAMES_AT_ONCE = (
+    64  # bounds memory: about 300 MB of the widest activations, whatever the recording's length
+)
 RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
 
 
@@ -33,7 +39,9 @@ def _filters() -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """(n,) int16 at 16 kHz -> (1 + (n − 400) // 160, 64) float64: log of the magnitude mel spectrogram + 0.01."""
+    """(n,) int16 at 16 kHz -> (1 + (n − 400) // 160, 64) float64: log of the magnitude mel
+    spectrogram + 0.01.
+    """
     x = np.asarray(samples, np.float64) / 32768
     if len(x) < WINDOW:
         return np.zeros((0, BANDS))
@@ -48,17 +56,25 @@ def examples(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
-    """(N, 96, 64) of a whole file, sample 0 at frame 0: its last sample is heard for one second more.
+    """(N, 96, 64) of a whole file, sample 0 at frame 0: its last sample is heard for one second
+    more.
 
     As many as fit; the published pipeline repeats the last one for later frames.
     """
-    rows = log_mel(np.pad(np.asarray(samples), (0, RATE), mode="edge") if len(samples) else np.zeros(RATE, np.int16))
+    rows = log_mel(
+        np.pad(np.asarray(samples), (0, RATE), mode="edge")
+        if len(samples)
+        else np.zeros(RATE, np.int16)
+    )
     step = 100 / fps
-    return examples(rows, np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step).astype(np.int64))
+    return examples(
+        rows, np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step).astype(np.int64)
+    )
 
 
 class Heard:
-    """A sound on the grid of a video's frames, one second of its last sample behind its end, silence elsewhere.
+    """A sound on the grid of a video's frames, one second of its last sample behind its end,
+    silence elsewhere.
 
     samples : (n,) int16 at 16 kHz, sample i at ``t0 + i / 16000`` s. times : (T,) s.
     """
@@ -76,13 +92,17 @@ class Heard:
         heard = between(self.samples, start, stop)
         end = len(self.samples)
         if end and start < end + RATE and stop > end:
-            heard[max(end - start, 0):end + RATE - start] = self.samples[-1]
+            heard[max(end - start, 0) : end + RATE - start] = self.samples[-1]
         return examples(log_mel(heard), starts - low)
 
 
 @lru_cache(maxsize=1)
-def load(path: Path | None, place: torch.device, width: float = 1.0, seed: int = 0) -> torch.nn.Module:
-    """The network with the weights of a file, or with random ones (`path` None), in evaluation mode."""
+def load(
+    path: Path | None, place: torch.device, width: float = 1.0, seed: int = 0
+) -> torch.nn.Module:
+    """The network with the weights of a file, or with random ones (`path` None), in evaluation
+    mode.
+    """
     if path is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -96,10 +116,17 @@ def load(path: Path | None, place: torch.device, width: float = 1.0, seed: int =
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 128) float32. See `lib.makers`; parameters: ``weights`` (published, random), ``width``, ``seed``."""
-    place = devices.pick(device)
+    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights (published, random), width,
+    seed.
+    """
+    place = models_device.pick(device)
     random = parameters["weights"] == "random"
-    net = load(None if random else inputs["weights"], place, parameters.get("width", 1.0), parameters.get("seed", 0))
+    net = load(
+        None if random else inputs["weights"],
+        place,
+        parameters.get("width", 1.0),
+        parameters.get("seed", 0),
+    )
     times = np.asarray(inputs["time"])
     heard = Heard(inputs["sound"], inputs["sound_facts"]["t0"], times)
     with create((len(times), SIZE), np.float32, note=RANDOM_NOTE if random else "") as out:
@@ -108,3 +135,78 @@ def make(inputs, parameters, create, device) -> None:
             logmel = torch.from_numpy(heard.examples(frames).astype(np.float32))[:, None].to(place)
             logmel = logmel.contiguous(memory_format=torch.channels_last)
             out[frames] = net({"logmel": logmel})["vggish"].cpu().numpy()
+
+
+# TensorFlow's variable, and the layer of `lib.models.blocks.vggish` that it belongs to.
+LAYERS = {
+    "vggish/conv1": "features.0",
+    "vggish/conv2": "features.3",
+    "vggish/conv3/conv3_1": "features.6",
+    "vggish/conv3/conv3_2": "features.8",
+    "vggish/conv4/conv4_1": "features.11",
+    "vggish/conv4/conv4_2": "features.13",
+    "vggish/fc1/fc1_1": "embeddings.0",
+    "vggish/fc1/fc1_2": "embeddings.2",
+    "vggish/fc2": "embeddings.4",
+}
+
+
+def state_dict(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """TensorFlow's arrays by name -> weights by key: (h, w, in, out) to (out, in, h, w), (in, out)
+    to (out, in).
+    """
+    found = {}
+    for name, layer in LAYERS.items():
+        missing = [part for part in ("weights", "biases") if f"{name}/{part}" not in variables]
+        if missing:
+            raise InputError(
+                f"no variable {name}/{missing[0]}",
+                where="a checkpoint of VGGish",
+                expected=", ".join(list(variables)[:6]) or "variables of vggish_model.ckpt",
+            )
+        weight = np.asarray(variables[f"{name}/weights"], np.float32)
+        order = (3, 2, 0, 1) if weight.ndim == 4 else (1, 0)
+        found[f"{layer}.weight"] = torch.from_numpy(np.ascontiguousarray(weight.transpose(order)))
+        found[f"{layer}.bias"] = torch.from_numpy(np.array(variables[f"{name}/biases"], np.float32))
+    return found
+
+
+def read(checkpoint: Path | str) -> dict[str, np.ndarray]:
+    """All variables of a TensorFlow checkpoint. Raises InputError where TensorFlow is not
+    installed.
+    """
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise InputError(
+            "TensorFlow is not installed",
+            where=checkpoint,
+            expected="TensorFlow, for this step only",
+            todo="pip install tensorflow in an environment of its own and convert there; or take "
+            "the "
+            "PyTorch port: `python -m lib weights get vggish`",
+        ) from error
+    reader = tf.train.load_checkpoint(str(checkpoint))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def convert(checkpoint: Path | str, target: Path | str) -> Path:
+    """Write the weights of `vggish_model.ckpt` as a PyTorch file; returns its path."""
+    torch.save(state_dict(read(checkpoint)), target)
+    return Path(target)
+
+
+def convert_pca(parameters: Path | str, target: Path | str) -> Path:
+    """Write `vggish_pca_params.npz` as a PyTorch file with the keys of the port; LFAN does not use
+    it.
+    """
+    with np.load(parameters) as found:
+        names = ("pca_eigen_vectors", "pca_means")
+        if missing := [name for name in names if name not in found]:
+            raise InputError(
+                f"no array {missing[0]}", where=parameters, expected="vggish_pca_params.npz"
+            )
+        arrays = {name: torch.from_numpy(np.asarray(found[name], np.float32)) for name in names}
+    arrays["pca_means"] = arrays["pca_means"].flatten()
+    torch.save(arrays, target)
+    return Path(target)

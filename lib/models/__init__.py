@@ -1,6 +1,7 @@
 """The networks. `create(name, **options)` makes one; each model file registers its own class.
 
-A new network is one new file in this folder with a subclass of `lib.models.base.Model`:
+A new network is one new file in this folder (`affect/`, `speakers/`) with a subclass of
+`lib.models.base.Model`:
 
     class MyFusion(Model, name="my_fusion"):
         def __init__(self, compat: bool = False, *, audio_channels: int = 512): ...
@@ -12,14 +13,17 @@ from __future__ import annotations
 import inspect
 from difflib import get_close_matches
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
-from lib.errors import InputError
-from lib.models.base import REGISTRY, Model
-from lib.models.published import LICENCES, load_published
+from ..errors import InputError
+from .base import REGISTRY, Model
+from .published import LICENCES, load_published
 
-for _module in iter_modules(__path__):   # whoever adds a file need not add its name to a list as well
-    import_module(f"{__name__}.{_module.name}")
+for _module in walk_packages(
+    __path__, f"{__name__}."
+):  # whoever adds a file need not add its name to a list as well
+    import_module(_module.name)
+
 
 __all__ = ["LICENCES", "REGISTRY", "Model", "create", "load_published", "options"]
 
@@ -30,7 +34,8 @@ def create(name: str, compat: bool = False, **chosen: object) -> Model:
     Arguments
     ---------
     name : one of `REGISTRY`, e.g. "tsav".
-    compat : True: the published network to the last rule, defects included; False: the corrected one.
+    compat : True: the published network to the last rule, defects included; False: the corrected
+        one.
     chosen : the network's options, see `options(name)` and its docstring.
 
     Raises InputError for an unknown name or option, with the nearest known one.
@@ -52,5 +57,9 @@ def options(name: str) -> dict[str, object]:
 
 def _unknown(kind: str, name: str, known: dict, where: str) -> InputError:
     near = get_close_matches(str(name), known, n=1)
-    return InputError(f"unknown {kind} {name!r}", where=where, expected="one of " + ", ".join(sorted(known)),
-                      todo=f"did you mean {near[0]!r}?" if near else "")
+    return InputError(
+        f"unknown {kind} {name!r}",
+        where=where,
+        expected="one of " + ", ".join(sorted(known)),
+        todo=f"did you mean {near[0]!r}?" if near else "",
+    )

@@ -1,4 +1,6 @@
-"""What every network offers: named inputs and outputs with shapes, its options, and a readable `repr`."""
+"""What every network offers: named inputs and outputs with shapes, its options, and a readable
+`repr`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lib.errors import InputError
+from .. import code_digest
+from ..errors import InputError
 
 REGISTRY: dict[str, type[Model]] = {}
-
 WIDTH = 100  # columns of a model's description: a notebook's page
 MODALITIES = ("audiovisual", "audio", "video")
 SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
@@ -22,13 +24,13 @@ SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "
 class Model(nn.Module):
     """A network from a mapping of named tensors to a mapping of named tensors.
 
-    A subclass calls `super().__init__(compat, **options)` first, sets `inputs` and `outputs` (name -> shape,
-    with B samples, L or T steps) and defines `forward(batch)`. `class Net(Model, name="net")` registers it
-    for `lib.models.create`.
+    A subclass calls `super().__init__(compat, **options)` first, sets `inputs` and `outputs` (name
+    -> shape, with B samples, L or T steps) and defines `forward(batch)`. `class Net(Model,
+    name="net")` registers it for `lib.models.create`.
     """
 
     name: str = ""
-    licence: str = ""   # what may be done with weights that others published; "" for our own
+    licence: str = ""  # what may be done with weights that others published; "" for our own
     inputs: dict[str, str]
     outputs: dict[str, str]
 
@@ -40,16 +42,21 @@ class Model(nn.Module):
 
     def __init__(self, compat: bool = False, **options: object):
         super().__init__()
+        code_digest.use(type(self).__module__)
         self.compat = compat
         self.options = options
         self.inputs, self.outputs = {}, {}
         if options.get("modality", MODALITIES[0]) not in MODALITIES:
-            raise InputError(f"modality {options['modality']!r}", where=f"model {self.name}",
-                             expected=" or ".join(MODALITIES))
+            raise InputError(
+                f"modality {options['modality']!r}",
+                where=f"model {self.name}",
+                expected=" or ".join(MODALITIES),
+            )
         for option in SIZES & options.keys():
             if not options[option] > 0:
-                raise InputError(f"{option} = {options[option]}", where=f"model {self.name}",
-                                 expected="above 0")
+                raise InputError(
+                    f"{option} = {options[option]}", where=f"model {self.name}", expected="above 0"
+                )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -57,8 +64,11 @@ class Model(nn.Module):
     def take(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         """The named input, or an error that says which inputs are there."""
         if name not in batch:
-            raise InputError(f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
-                             where=f"model {self.name}", expected=f"{name} {self.inputs.get(name, '')}")
+            raise InputError(
+                f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
+                where=f"model {self.name}",
+                expected=f"{name} {self.inputs.get(name, '')}",
+            )
         return batch[name]
 
     def shapes(self, **letters: int) -> dict[str, tuple[int, ...]]:
@@ -67,33 +77,54 @@ class Model(nn.Module):
         letters : what stands for a size that the network leaves open, as T=300 for its frames.
         Raises InputError for a letter that is not given.
         """
+
         def size(part: str) -> int:
             number, letter = re.fullmatch(r"(\d*)([A-Z]?)", part).groups()
             if letter and letter not in letters:
-                raise InputError(f"no size is given for {letter}", where=f"model {self.name}",
-                                 expected=_listed(self.inputs))
+                raise InputError(
+                    f"no size is given for {letter}",
+                    where=f"model {self.name}",
+                    expected=_listed(self.inputs),
+                )
             return int(number or 1) * letters.get(letter, 1)
-        needed = {name: shape for name, shape in self.inputs.items() if not shape.endswith("optional")}
-        return {name: tuple(math.prod(map(size, part.split("·"))) for part in shape[1:shape.index(")")].split(", ")[1:])
-                for name, shape in needed.items()}
+
+        needed = {
+            name: shape for name, shape in self.inputs.items() if not shape.endswith("optional")
+        }
+        return {
+            name: tuple(
+                math.prod(map(size, part.split("·")))
+                for part in shape[1 : shape.index(")")].split(", ")[1:]
+            )
+            for name, shape in needed.items()
+        }
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A copy for prediction only, as fast as this network can be made; outputs are the same to rounding.
+        """A copy for prediction only, as fast as this network can be made; outputs are the same to
+        rounding.
 
-        dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have none: themselves.
+        dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have
+            none: themselves.
         """
         return self
 
     def __repr__(self) -> str:
-        count = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        count = {
+            name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()
+        }
         total = sum(p.numel() for p in self.parameters())
         chosen = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
-        rows = [("rules", "published" if self.compat else "corrected"),
-                ("inputs", _listed(self.inputs)), ("outputs", _listed(self.outputs)),
-                ("parts", " · ".join(f"{name} {n:,}" for name, n in count.items() if n)),
-                ("weights", f"{total:,}")]
+        rows = [
+            ("rules", "published" if self.compat else "corrected"),
+            ("inputs", _listed(self.inputs)),
+            ("outputs", _listed(self.outputs)),
+            ("parts", " · ".join(f"{name} {n:,}" for name, n in count.items() if n)),
+            ("weights", f"{total:,}"),
+        ]
         rows += [("licence", self.licence)] if self.licence else []
-        first = textwrap.wrap(f"{self.name}({chosen})", WIDTH, subsequent_indent=" " * (len(self.name) - 1))
+        first = textwrap.wrap(
+            f"{self.name}({chosen})", WIDTH, subsequent_indent=" " * (len(self.name) - 1)
+        )
         return "\n  ".join([*first, *(f"{label:8} {text}" for label, text in rows)])
 
 

@@ -1,7 +1,7 @@
 """Weight files as the authors of the papers published them, read as data and never as a program.
 
-Such files are pickles. They are read with `weights_only=True`; beside tensors only what `ALLOWED` names is built: the
-scores beside the weights of JCA are NumPy scalars.
+Such files are pickles. They are read with `weights_only=True`; beside tensors only what `ALLOWED`
+names is built: the scores beside the weights of JCA are NumPy scalars.
 """
 
 from __future__ import annotations
@@ -11,42 +11,81 @@ import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import torch
 from numpy._core.multiarray import scalar
+from torch import Tensor, nn
 
-from lib.errors import InputError
-from lib.models.base import REGISTRY, Model
+from ..errors import InputError
+from .base import REGISTRY, Model
+from .blocks.residual import PLANES
+from .checkpoints import misfits
 
-STEM = "video_model.r2plus1d.stem.0.weight"   # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
-CONTAINERS = ("state_dict", "net")            # TSAV's and JCA's name for the weights in their files
-
-_RESEARCH = ("The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; cite Kuhnke, "
-             "Rumberg and Ostermann (FG 2020).")
-_RESERVED = ("The authors published no licence with these weights, so all rights are theirs: ask them "
-             "(github.com/praveena2j) before any use beyond reading, and cite the paper of the method.")
-_UNKNOWN = ("No licence is known of these weights (linked from github.com/sucv/ABAW3). They learnt from MS-Celeb-1M, "
-            "FER+ and Aff-Wild2, whose terms are research only: ask the authors before any other use, and cite "
-            "Zhang, Ding, Wei and Guan (ICCVW 2021).")
+# (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
+STEM = "video_model.r2plus1d.stem.0.weight"
+CONTAINERS = ("state_dict", "net")  # TSAV's and JCA's name for the weights in their files
+_RESEARCH = (
+    "The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; "
+    "cite Kuhnke, "
+    "Rumberg and Ostermann (FG 2020)."
+)
+_RESERVED = (
+    "The authors published no licence with these weights, so all rights are theirs: ask them "
+    "(github.com/praveena2j) before any use beyond reading, and cite the paper of the method."
+)
+_UNKNOWN = (
+    "No licence is known of these weights (linked from github.com/sucv/ABAW3). They learnt from "
+    "MS-Celeb-1M, "
+    "FER+ and Aff-Wild2, whose terms are research only: ask the authors before any other use, and "
+    "cite "
+    "Zhang, Ding, Wei and Guan (ICCVW 2021)."
+)
 _APACHE = "Apache-2.0 (Google's VGGish; PyTorch port github.com/harritaylor/torchvggish)."
-LICENCES = {"tsav": _RESEARCH, "tsav_backbone": _RESEARCH,
-            **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
-            **dict.fromkeys(("lfan_backbone", "lfan_visual", "lfan", "lfan_v2", "can"), _UNKNOWN), "vggish": _APACHE,
-            "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
-            **dict.fromkeys(("talknet", "talknet_mrope"),
-                            "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
-                            "licence; cite Tao et al. (ACM Multimedia 2021).")}
-SPEAKER_HEAD = "lossAV.FC.weight"     # by which a speaker network's file, which has no container, is known
-CLASS_WEIGHTS = ".criterion.weight"   # buffers that the Ego4D version of TalkNet saves with its heads
-
+LICENCES = {
+    "tsav": _RESEARCH,
+    "tsav_backbone": _RESEARCH,
+    **dict.fromkeys(("jca", "rjca", "dca", "jca_paper", "jca_512"), _RESERVED),
+    **dict.fromkeys(("lfan_backbone", "lfan_visual", "lfan", "lfan_v2", "can"), _UNKNOWN),
+    "vggish": _APACHE,
+    "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
+    **dict.fromkeys(
+        ("talknet", "talknet_mrope"),
+        "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
+        "licence; cite Tao et al. (ACM Multimedia 2021).",
+    ),
+}
+SPEAKER_HEAD = (
+    "lossAV.FC.weight"  # by which a speaker network's file, which has no container, is known
+)
+CLASS_WEIGHTS = (
+    ".criterion.weight"  # buffers that the Ego4D version of TalkNet saves with its heads
+)
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
-ALLOWED = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype,   # the second: NumPy 1's name for it
-           *{type(np.dtype(each)) for each in _FLOATS}, *_FLOATS]
+ALLOWED = [
+    scalar,
+    (scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,  # the second: NumPy 1's name for it
+    *{type(np.dtype(each)) for each in _FLOATS},
+    *_FLOATS,
+]
 
 # How an unreadable file shows: each was met with a file cut or altered at some place.
-_UNREADABLE = (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError,
-               OSError, OverflowError, MemoryError, struct.error)
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+)
 
 
 class UnsafeError(InputError):
@@ -54,30 +93,38 @@ class UnsafeError(InputError):
 
 
 def load_published(name: str, path: Path | str, **options: object) -> Model:
-    """A published network with its authors' weights, in evaluation mode, by the published rules (`compat`).
+    """A published network with its authors' weights, in evaluation mode, by the published rules
+    (`compat`).
 
     Arguments
     ---------
-    name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca", "dca", "jca_paper" or
-        "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd" (light_asd_ava.model, light_asd_talkset.model),
-        "talknet" or "talknet_mrope" (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone"
-        (res50_ir_0.887.pth), "lfan", "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish"
-        (vggish-10086976.pth).
+    name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca",
+        "dca", "jca_paper" or "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd"
+        (light_asd_ava.model, light_asd_talkset.model), "talknet" or "talknet_mrope"
+        (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone" (res50_ir_0.887.pth), "lfan",
+        "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth).
     path : the file. A `module.` before every key (several GPUs) is taken off.
-    options : of the network where the file is not of the published size; ``channels=3`` cuts the mask's weights
-        off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
+    options : of the network where the file is not of the published size; ``channels=3`` cuts the
+        mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
 
-    The network's `licence` says what may be done with the weights: whoever loads them shows it. Raises InputError for
-    a file that is damaged, holds more than data, or the weights of another network.
+    The network's `licence` says what may be done with the weights: whoever loads them shows it.
+    Raises InputError for a file that is damaged, holds more than data, or the weights of another
+    network.
     """
     licence(name, path)
     return fill(REGISTRY[name](compat=True, **options), path)
 
 
 def licence(name: str, path: Path | str = "") -> str:
-    """What may be done with the published weights of a network. Raises InputError where none are known."""
+    """What may be done with the published weights of a network. Raises InputError where none are
+    known.
+    """
     if name not in LICENCES:
-        raise InputError(f"no published weights are known of {name!r}", where=path, expected=" or ".join(LICENCES))
+        raise InputError(
+            f"no published weights are known of {name!r}",
+            where=path,
+            expected=" or ".join(LICENCES),
+        )
     return LICENCES[name]
 
 
@@ -85,7 +132,7 @@ def fill(net: Model, path: Path | str) -> Model:
     """`load_published` into a network that is there already, one with `compat`; returns it."""
     name, state, expected = net.name, weights_in(read(path), path), net.state_dict()
     if STEM in expected and STEM in state and state[STEM].ndim == 5:
-        state = {**state, STEM: state[STEM][:, :expected[STEM].shape[1]]}
+        state = {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}
     _require_fit(name, state, expected, path)
     net.load_state_dict(state)
     net.licence = licence(name, path)
@@ -93,32 +140,55 @@ def fill(net: Model, path: Path | str) -> Model:
 
 
 def read(path: Path | str) -> dict:
-    """What a weights file holds, without running anything in it. Raises InputError for what cannot be read so."""
+    """What a weights file holds, without running anything in it. Raises InputError for what cannot
+    be read so.
+    """
     path = Path(path)
     if not path.is_file():
-        raise InputError("the weights file is not there", where=path, todo="correct the name, or put the file there")
+        raise InputError(
+            "the weights file is not there",
+            where=path,
+            todo="correct the name, or put the file there",
+        )
     try:
         with torch.serialization.safe_globals(ALLOWED):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
     except _UNREADABLE as error:
-        raise InputError(f"a weights file that is damaged or cut short ({path.stat().st_size:,} bytes)", where=path,
-                         expected="a file as torch.save writes it", todo="download or copy it again") from error
+        raise InputError(
+            f"a weights file that is damaged or cut short ({path.stat().st_size:,} bytes)",
+            where=path,
+            expected="a file as torch.save writes it",
+            todo="download or copy it again",
+        ) from error
     if not isinstance(found, Mapping):
-        raise InputError(f"a file with one {type(found).__name__}", where=path, expected="named weights")
+        raise InputError(
+            f"a file with one {type(found).__name__}", where=path, expected="named weights"
+        )
     return dict(found)
 
 
 def _refused(path: Path, message: str) -> InputError:
-    """Why PyTorch's restricted reader stopped: a name that could run code, or bytes that are no such file."""
-    name = re.search(r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message)
+    """Why PyTorch's restricted reader stopped: a name that could run code, or bytes that are no
+    such file.
+    """
+    name = re.search(
+        r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message
+    )
     if name is None:
-        return InputError("a weights file that is damaged or no file of PyTorch's", where=path,
-                          expected="a file as torch.save writes it", todo="download or copy it again")
-    return UnsafeError(f"a file that would run code: it names {name.group(1) or name.group(2)}", where=path,
-                       expected="tensors, numbers and text only",
-                       todo="do not open it with anything else; ask where it comes from")
+        return InputError(
+            "a weights file that is damaged or no file of PyTorch's",
+            where=path,
+            expected="a file as torch.save writes it",
+            todo="download or copy it again",
+        )
+    return UnsafeError(
+        f"a file that would run code: it names {name.group(1) or name.group(2)}",
+        where=path,
+        expected="tensors, numbers and text only",
+        todo="do not open it with anything else; ask where it comes from",
+    )
 
 
 def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
@@ -126,8 +196,11 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
     state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         held = ", ".join(map(str, list(found)[:5])) or "nothing"
-        raise InputError(f"a file without weights, only {held}", where=path,
-                         expected=f"named tensors under {' or '.join(CONTAINERS)}")
+        raise InputError(
+            f"a file without weights, only {held}",
+            where=path,
+            expected=f"named tensors under {' or '.join(CONTAINERS)}",
+        )
     named = {str(key).removeprefix("module."): value for key, value in state.items()}
     return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
 
@@ -135,25 +208,111 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
 def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str) -> None:
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if not missing and not extra:
-        wrong = [f"{key} {tuple(state[key].shape)}, here {tuple(expected[key].shape)}" for key in expected
-                 if state[key].shape != expected[key].shape]
+        wrong = [
+            f"{key} {tuple(state[key].shape)}, here {tuple(expected[key].shape)}"
+            for key in expected
+            if state[key].shape != expected[key].shape
+        ]
         if wrong:
-            raise InputError(f"weights of another size: {_listed(wrong)}", where=path,
-                             expected=f"the published sizes of {name}", todo="give the options of that network")
+            raise InputError(
+                f"weights of another size: {_listed(wrong)}",
+                where=path,
+                expected=f"the published sizes of {name}",
+                todo="give the options of that network",
+            )
         return
     others = [other for other in LICENCES if other != name and _keys(other) == state.keys()]
     both = (("missing", missing), ("too many", extra))
     parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in both if keys]
-    todo = f"these are the keys of {' or '.join(others)}: load it as that" if others else "is this the right file?"
-    raise InputError(f"not the weights of {name}; {'; '.join(parts)}", where=path,
-                     expected=f"{len(expected)} keys", todo=todo)
+    todo = (
+        f"these are the keys of {' or '.join(others)}: load it as that"
+        if others
+        else "is this the right file?"
+    )
+    raise InputError(
+        f"not the weights of {name}; {'; '.join(parts)}",
+        where=path,
+        expected=f"{len(expected)} keys",
+        todo=todo,
+    )
 
 
 def _keys(name: str) -> set[str]:
-    with torch.device("meta"):   # no memory, no numbers
+    with torch.device("meta"):  # no memory, no numbers
         return set(REGISTRY[name](compat=True).state_dict())
 
 
 def _listed(names: list[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def pretrained(net: nn.Module) -> nn.Module:
+    """Fill both encoders of a TSAV network of width 1; its last layer stays as it is. Returns the
+    network.
+
+    The first layers differ from the published ones of these networks: colours are copied and a mask
+    channel keeps its weights (specification 1.5); the one channel of a spectrogram gets the sum
+    over the three colours, what a grey picture would have met. Raises InputError for another width,
+    or when the files cannot be had.
+    """
+    from torchvision.models import ResNet18_Weights
+    from torchvision.models.video import R2Plus1D_18_Weights
+
+    video, audio = net.video_model["r2plus1d"], net.audio_model["resnet"]
+    if audio.conv1.out_channels != PLANES:
+        raise InputError(
+            f"a network with {audio.conv1.out_channels} channels in its first stage",
+            where="initial",
+            expected=f"{PLANES}: pretrained weights exist for width 1 only",
+            todo="set `width: 1.0`, or `initial: random`",
+        )
+    seen, heard = fetch(R2Plus1D_18_Weights.KINETICS400_V1), fetch(ResNet18_Weights.IMAGENET1K_V1)
+    stem = video.stem[0].weight.detach().clone()
+    stem[:, :3] = seen["stem.0.weight"]
+    _fill(video, {**seen, "stem.0.weight": stem})
+    _fill(audio, {**heard, "conv1.weight": heard["conv1.weight"].sum(dim=1, keepdim=True)})
+    return net
+
+
+def fetch(weights) -> dict[str, Tensor]:
+    """The published weights that an enum of torchvision names. Raises InputError when they cannot
+    be had.
+    """
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:  # the last: its check-sum is wrong
+        raise InputError(
+            f"the weights {weights} cannot be had ({error})",
+            where=weights.url,
+            expected="a connection, or the file in PyTorch's cache",
+            todo=f"put it into {torch.hub.get_dir()}/checkpoints/, or set `initial: random`",
+        ) from error
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    net.load_state_dict(
+        {name: value for name, value in state.items() if not name.startswith("fc.")}
+    )
+
+
+def begin(net: nn.Module, path: Path) -> nn.Module:
+    """Give a network the weights of a checkpoint of ours, or of a file as its authors published it,
+    to train on.
+
+    Of a first layer for four channels the mask's weights are cut off where the network has three.
+    Raises InputError where a weight is missing, too many, or of another shape.
+    """
+    found, mine = read(path), net.state_dict()
+    its = found["model"] if "model" in found else weights_in(found, path)
+    if STEM in mine and STEM in its:
+        its = {**its, STEM: its[STEM][:, : mine[STEM].shape[1]]}
+    if wrong := misfits(mine, its):
+        raise InputError(
+            f"{len(wrong)} of {len(mine)} weights do not fit this network, the first is {wrong[0]}",
+            where=path,
+            expected="weights of the same network in the same sizes",
+            todo="set recipe, width, face_size and options as in the params.yaml of that run",
+        )
+    net.load_state_dict(its)
+    return net

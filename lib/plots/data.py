@@ -11,28 +11,40 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
-from lib.plots import style
+from ..metrics import EMOTIONS
+from . import style
 
-_STATES = {"ok": (style.PALETTE[0], ""), "missing": (style.PALETTE[1], "///"),
-           "damaged": (style.PALETTE[3], "xxx"), "extra": (style.PALETTE[4], "...")}
+_STATES = {
+    "ok": (style.PALETTE[0], ""),
+    "missing": (style.PALETTE[1], "///"),
+    "damaged": (style.PALETTE[3], "xxx"),
+    "extra": (style.PALETTE[4], "..."),
+}
 _OTHER = (style.PALETTE[7], "--")
 _ENVELOPE = 20_000  # samples; longer waveforms are drawn as their extremes in 2000 steps of time
 _TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
-def found_against_expected(report: pd.DataFrame, ax: Axes | None = None, most: int = 30, title: str = "",
-                           note: str = "") -> Axes:
+def found_against_expected(
+    report: pd.DataFrame, ax: Axes | None = None, most: int = 30, title: str = "", note: str = ""
+) -> Axes:
     """Bars: how much of each item was found, in per cent of what was expected, and both numbers.
 
-    report : columns item, found, expected (numbers; NaN = not known beforehand), state (ok, missing, damaged,
-    extra or another word). More than `most` items: those that are not ok come first and the rest is counted.
+    report : columns item, found, expected (numbers; NaN = not known beforehand), state (ok,
+        missing, damaged,
+    extra or another word). More than `most` items: those that are not ok come first and the rest is
+    counted.
     """
     if len(report) > most:
         report = report.iloc[np.argsort(report["state"].eq("ok"), kind="stable")]
     shown = report.head(most)
     ax = style.new_axes(size=(8, 1.3 + 0.32 * len(shown))) if ax is None else ax
-    found, expected = (pd.to_numeric(shown[name], errors="coerce") for name in ("found", "expected"))
-    share = np.where(expected > 0, 100 * found / expected.where(expected > 0, 1), np.where(found > 0, 100, 0))
+    found, expected = (
+        pd.to_numeric(shown[name], errors="coerce") for name in ("found", "expected")
+    )
+    share = np.where(
+        expected > 0, 100 * found / expected.where(expected > 0, 1), np.where(found > 0, 100, 0)
+    )
     for row, (state, length) in enumerate(zip(shown["state"], share, strict=True)):
         colour, hatch = _STATES.get(state, _OTHER)
         ax.barh(row, length, color=colour, hatch=hatch, edgecolor="white", height=0.7)
@@ -41,9 +53,14 @@ def found_against_expected(report: pd.DataFrame, ax: Axes | None = None, most: i
         # Numbers stand in a column of their own, where no bar and no line crosses them.
         ax.text(1.02, row, f"{text}, {state}", va="center", transform=ax.get_yaxis_transform())
     ax.axvline(100, color=style.LABEL, linewidth=1)
-    ax.set(yticks=range(len(shown)), yticklabels=shown["item"], ylim=(len(shown) - 0.4, -0.6),
-           xlim=(0, 1.04 * max(100, share.max(initial=0))), xlabel="found (% of expected)",
-           ylabel="" if len(shown) == len(report) else f"first {len(shown)} of {len(report)} items")
+    ax.set(
+        yticks=range(len(shown)),
+        yticklabels=shown["item"],
+        ylim=(len(shown) - 0.4, -0.6),
+        xlim=(0, 1.04 * max(100, share.max(initial=0))),
+        xlabel="found (% of expected)",
+        ylabel="" if len(shown) == len(report) else f"first {len(shown)} of {len(report)} items",
+    )
     ax.grid(False, axis="y")
     style.finish(ax, title, note)
     return ax
@@ -55,11 +72,14 @@ def _number(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ") if float(value).is_integer() else f"{value:.3g}"
 
 
-def label_plane(va: np.ndarray, ax: Axes | None = None, bins: int = 40, title: str = "",
-                note: str = "") -> Axes:
-    """Two-dimensional histogram of labels in the valence–arousal plane, counts on a logarithmic scale.
+def label_plane(
+    va: np.ndarray, ax: Axes | None = None, bins: int = 40, title: str = "", note: str = ""
+) -> Axes:
+    """Two-dimensional histogram of labels in the valence–arousal plane, counts on a logarithmic
+    scale.
 
-    va : (n, 2) in −1…1, NaN unlabelled; the title says how many of the frames are labelled unless one is
+    va : (n, 2) in −1…1, NaN unlabelled; the title says how many of the frames are labelled unless
+        one is
     given.
     """
     ax = style.new_axes(size=(5.4, 4.6)) if ax is None else ax
@@ -67,73 +87,136 @@ def label_plane(va: np.ndarray, ax: Axes | None = None, bins: int = 40, title: s
     known = va[~np.isnan(va).any(axis=1)]
     if len(known):
         side = np.linspace(-1, 1, bins + 1)
-        *_, mesh = ax.hist2d(known[:, 0], known[:, 1], bins=[side, side], cmin=1, norm=LogNorm(), cmap="viridis")
+        *_, mesh = ax.hist2d(
+            known[:, 0], known[:, 1], bins=[side, side], cmin=1, norm=LogNorm(), cmap="viridis"
+        )
         ax.figure.colorbar(mesh, ax=ax, label="labelled frames a cell", shrink=0.85, format="%d")
     style.plane(ax)
     style.finish(ax, title or f"{_number(len(known))} labelled of {_number(len(va))} frames", note)
     return ax
 
 
-def face_strip(faces: np.ndarray, times: Sequence[float], valid: np.ndarray | None = None,
-               ax: Axes | None = None, title: str = "", note: str = "") -> Axes:
+def face_strip(
+    faces: np.ndarray,
+    times: Sequence[float],
+    valid: np.ndarray | None = None,
+    ax: Axes | None = None,
+    title: str = "",
+    note: str = "",
+) -> Axes:
     """Faces side by side, each with its time; frames without a face are hatched and say so.
 
-    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s. valid : (N,) bool, False = no face
+    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s. valid : (N,) bool, False = no
+        face
     found.
     """
     valid = np.ones(len(faces), bool) if valid is None else np.asarray(valid, bool)
-    side = min(1.15, 10 / max(1, len(faces)))  # inches a face; the rest is room for title, times and note
+    side = min(
+        1.15, 10 / max(1, len(faces))
+    )  # inches a face; the rest is room for title, times and note
     ax = style.new_axes(size=(max(3, side * len(faces)), side + 1.0)) if ax is None else ax
     for place, (face, there) in enumerate(zip(faces, valid, strict=True)):
         if there:
             ax.imshow(face, extent=(place, place + 0.94, 0, 0.94), cmap="gray", vmin=0, vmax=255)
         else:
-            ax.add_patch(Rectangle((place, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///"))
-            ax.text(place + 0.47, 0.47, "no face", ha="center", va="center", fontsize="small",
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
-    ax.set(xlim=(-0.04, len(faces)), ylim=(-0.02, 0.96), aspect="equal", yticks=[], xlabel="time (s)",
-           xticks=np.arange(len(faces)) + 0.47, xticklabels=[f"{time:.2f}" for time in times])
+            ax.add_patch(
+                Rectangle((place, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///")
+            )
+            ax.text(
+                place + 0.47,
+                0.47,
+                "no face",
+                ha="center",
+                va="center",
+                fontsize="small",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            )
+    ax.set(
+        xlim=(-0.04, len(faces)),
+        ylim=(-0.02, 0.96),
+        aspect="equal",
+        yticks=[],
+        xlabel="time (s)",
+        xticks=np.arange(len(faces)) + 0.47,
+        xticklabels=[f"{time:.2f}" for time in times],
+    )
     ax.grid(False)
     ax.spines[:].set_visible(False)
     style.finish(ax, title, note)
     return ax
 
 
-def sound_view(waveform: np.ndarray, rate: float, t0: float, mel: np.ndarray, times: np.ndarray | None = None,
-               axes: Sequence[Axes] | None = None, span: tuple[float, float] | None = None, hop: float = 0.01,
-               f_max: float = 22_050, title: str = "", note: str = "") -> np.ndarray:
+def sound_view(
+    waveform: np.ndarray,
+    rate: float,
+    t0: float,
+    mel: np.ndarray,
+    times: np.ndarray | None = None,
+    axes: Sequence[Axes] | None = None,
+    span: tuple[float, float] | None = None,
+    hop: float = 0.01,
+    f_max: float = 22_050,
+    title: str = "",
+    note: str = "",
+) -> np.ndarray:
     """Waveform with the grid of video frames, above the mel spectrogram, on one time axis.
 
-    waveform : (n,) in −1…1, sample i at t0 + i/rate. mel : (bands, columns) dB, column j centred at t0 +
-    j·hop, HTK mel bands from 0 Hz to `f_max` (tsav_jca.md §1.4). times : (T,) s of the video frames. span :
-    (start, stop) s that is shown; all of it if None. Returns both axes.
+    waveform : (n,) in −1…1, sample i at t0 + i/rate. mel : (bands, columns) dB, column j centred at
+        t0 +
+    j·hop, HTK mel bands from 0 Hz to `f_max` (tsav_jca.md §1.4). times : (T,) s of the video
+    frames. span : (start, stop) s that is shown; all of it if None. Returns both axes.
     """
-    axes = style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3)) if axes is None else axes
+    axes = (
+        style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))
+        if axes is None
+        else axes
+    )
     wave, picture = axes
     span = span or (t0, t0 + len(waveform) / rate)
     _draw_waveform(wave, np.asarray(waveform), rate, t0)
     if times is not None:
-        wave.plot(times, np.full(len(times), 0.03), "|", color=style.PALETTE[3], markersize=7,
-                  label="video frame", transform=wave.get_xaxis_transform())
+        wave.plot(
+            times,
+            np.full(len(times), 0.03),
+            "|",
+            color=style.PALETTE[3],
+            markersize=7,
+            label="video frame",
+            transform=wave.get_xaxis_transform(),
+        )
         wave.legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=2, borderaxespad=0.2)
     # Room for the grid of frames below the waveform.
     peak = max(1e-3, float(np.abs(waveform).max(initial=0)))
     wave.set(ylabel="amplitude (−1…1)", xlim=span, ylim=(-1.35 * peak, 1.1 * peak))
     bands, columns = mel.shape
-    image = picture.imshow(mel, origin="lower", aspect="auto", cmap="magma", interpolation="nearest",
-                           extent=(t0 - hop / 2, t0 + (columns - 0.5) * hop, -0.5, bands - 0.5))
+    image = picture.imshow(
+        mel,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        extent=(t0 - hop / 2, t0 + (columns - 0.5) * hop, -0.5, bands - 0.5),
+    )
     picture.figure.colorbar(image, ax=picture, label="power (dB)", pad=0.01)
     ticks = [hertz for hertz in _TICKS_HZ if hertz < f_max]
-    picture.set(xlabel="time (s)", ylabel="mel frequency (Hz)", xlim=span, ylim=(-0.5, bands - 0.5),
-                yticks=band_of(np.array(ticks), bands, f_max),
-                yticklabels=[f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz in ticks])
+    picture.set(
+        xlabel="time (s)",
+        ylabel="mel frequency (Hz)",
+        xlim=span,
+        ylim=(-0.5, bands - 0.5),
+        yticks=band_of(np.array(ticks), bands, f_max),
+        yticklabels=[f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz in ticks],
+    )
     picture.grid(False)
     style.finish(axes, title, note)
     return np.asarray(axes)
 
 
 def band_of(hertz: np.ndarray, bands: int = 64, f_max: float = 22_050) -> np.ndarray:
-    """Position of a frequency on an axis of HTK mel bands: k where it is the centre of band k (from 0)."""
+    """Position of a frequency on an axis of HTK mel bands: k where it is the centre of band k (from
+    0).
+    """
+
     def mel(f):
         return 2595 * np.log10(1 + np.asarray(f, np.float64) / 700)
 
@@ -143,15 +226,25 @@ def band_of(hertz: np.ndarray, bands: int = 64, f_max: float = 22_050) -> np.nda
 def _draw_waveform(ax: Axes, waveform: np.ndarray, rate: float, t0: float) -> None:
     colour = style.PALETTE[0]
     if len(waveform) <= _ENVELOPE:
-        ax.plot(t0 + np.arange(len(waveform)) / rate, waveform, color=colour, linewidth=0.7, label="sound")
+        ax.plot(
+            t0 + np.arange(len(waveform)) / rate,
+            waveform,
+            color=colour,
+            linewidth=0.7,
+            label="sound",
+        )
         return
     step = -(-len(waveform) // 2000)
     padded = np.pad(waveform, (0, -len(waveform) % step), mode="edge").reshape(-1, step)
     time = t0 + (np.arange(len(padded)) + 0.5) * step / rate
-    ax.fill_between(time, padded.min(axis=1), padded.max(axis=1), color=colour, linewidth=0.4, label="sound")
+    ax.fill_between(
+        time, padded.min(axis=1), padded.max(axis=1), color=colour, linewidth=0.4, label="sound"
+    )
 
 
-def va_traces(time: np.ndarray, va: np.ndarray, ax: Axes | None = None, title: str = "", note: str = "") -> Axes:
+def va_traces(
+    time: np.ndarray, va: np.ndarray, ax: Axes | None = None, title: str = "", note: str = ""
+) -> Axes:
     """Valence and arousal of a trial over time; stretches without labels are shaded.
 
     time : (T,) s. va : (T, 2) in −1…1, NaN unlabelled.
@@ -162,8 +255,37 @@ def va_traces(time: np.ndarray, va: np.ndarray, ax: Axes | None = None, title: s
     for column, (emotion, dash) in enumerate((("valence", "-"), ("arousal", (0, (5, 1))))):
         ax.plot(time, va[:, column], linestyle=dash, color=style.COLOURS[emotion], label=emotion)
     border = style.edges(time)
-    ax.set(xlabel="time (s)", ylabel="label (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1]))
+    ax.set(
+        xlabel="time (s)", ylabel="label (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1])
+    )
     ax.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(0.5))
+    style.legend_beside(ax)
+    style.finish(ax, title, note)
+    return ax
+
+
+def delay_curve(
+    rows: pd.DataFrame, chosen: float = 0.0, ax: Axes | None = None, title: str = "", note: str = ""
+) -> Axes:
+    """Training CCC of valence, arousal and their mean against annotation delay.
+
+    rows : of `delays.curve`: delay (s), emotion, ccc. chosen : the delay in use (s), a dashed line.
+    """
+    ax = style.new_axes(size=(7, 3.2)) if ax is None else ax
+    wide = rows.pivot(index="delay", columns="emotion", values="ccc")
+    for emotion in EMOTIONS:
+        ax.plot(wide.index, wide[emotion], "o-", color=style.COLOURS[emotion], label=emotion)
+    mean = wide.mean(axis=1)
+    ax.plot(mean.index, mean, "s-", color=style.LABEL, label="mean of both")
+    if mean.notna().any():
+        best = mean.idxmax()
+        ax.plot(
+            [best], [mean[best]], "*", color=style.LABEL, markersize=14, label=f"best: {best:g} s"
+        )
+    ax.axvline(chosen, color=style.BASELINE, linestyle="--", label=f"label_delay: {chosen:g} s")
+    ax.set(
+        xlabel="annotation delay (s)", ylabel="training CCC of a\nregression on pixels and loudness"
+    )
     style.legend_beside(ax)
     style.finish(ax, title, note)
     return ax

@@ -8,23 +8,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.metrics import EMOTIONS
-from lib.plots import style
+from ..metrics import EMOTIONS
+from . import style
 
 CONTEXT = 0.5  # s before and after a stretch that its curves show
-_PARTS = {"correlation": ("correlation", 1.0), "scale": ("scale (SD prediction / SD label)", 1.0),
-          "shift": ("shift (SD)", 0.0), "bias": ("bias (label units)", 0.0)}
+_PARTS = {
+    "correlation": ("correlation", 1.0),
+    "scale": ("scale (SD prediction / SD label)", 1.0),
+    "shift": ("shift (SD)", 0.0),
+    "bias": ("bias (label units)", 0.0),
+}
 
 
-def worst_stretches(shown: Sequence[Mapping], time: np.ndarray, prediction: np.ndarray, label: np.ndarray,
-                    sound: Mapping, title: str = "", note: str = ""):
-    """A column a stretch: faces, spectrogram, valence and arousal against their labels. Returns the figure.
+def worst_stretches(
+    shown: Sequence[Mapping],
+    time: np.ndarray,
+    prediction: np.ndarray,
+    label: np.ndarray,
+    sound: Mapping,
+    title: str = "",
+    note: str = "",
+):
+    """A column a stretch: faces, spectrogram, valence and arousal against their labels. Returns the
+    figure.
 
-    shown : mappings with span (s, s), rmse, and where known faces (n, S, S, 3) uint8 with valid (n,) bool.
-    time : (T,) s. prediction, label : (T, 2), NaN unlabelled. sound : mel (64, columns) dB, t0 s, rate 1/s; or empty.
+    shown : mappings with span (s, s), rmse, and where known faces (n, S, S, 3) uint8 with valid
+        (n,) bool.
+    time : (T,) s. prediction, label : (T, 2), NaN unlabelled. sound : mel (64, columns) dB, t0 s,
+        rate 1/s; or empty.
     """
-    axes = style.new_axes(4, len(shown), size=(1.2 + 4.2 * len(shown), 7.5), squeeze=False,
-                          height_ratios=(1, 1.2, 1.5, 1.5))
+    axes = style.new_axes(
+        4,
+        len(shown),
+        size=(1.2 + 4.2 * len(shown), 7.5),
+        squeeze=False,
+        height_ratios=(1, 1.2, 1.5, 1.5),
+    )
     for column, one in zip(axes.T, shown, strict=True):
         start, stop = one["span"]
         _draw_faces(column[0], one)
@@ -34,8 +53,14 @@ def worst_stretches(shown: Sequence[Mapping], time: np.ndarray, prediction: np.n
         for k, (ax, emotion) in enumerate(zip(column[2:], EMOTIONS, strict=True)):
             ax.axvspan(start, stop, color="0.93", zorder=0)
             ax.plot(time[near], label[near, k], color=style.LABEL, label="label")
-            ax.plot(time[near], prediction[near, k], color=style.COLOURS[emotion], label="prediction")
-            ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05), xlim=(start - CONTEXT, stop + CONTEXT))
+            ax.plot(
+                time[near], prediction[near, k], color=style.COLOURS[emotion], label="prediction"
+            )
+            ax.set(
+                ylabel=f"{emotion} (−1…1)",
+                ylim=(-1.05, 1.05),
+                xlim=(start - CONTEXT, stop + CONTEXT),
+            )
         column[3].set_xlabel("time (s)")
     for ax in axes[2:, -1]:
         style.legend_beside(ax)
@@ -49,11 +74,16 @@ def _draw_faces(ax: Axes, one: Mapping) -> None:
     if "faces" not in one:
         ax.text(0.5, 0.5, "no faces", ha="center", va="center", transform=ax.transAxes)
         return
-    faces = [face if valid else np.full_like(face, 220) for face, valid in zip(one["faces"], one["valid"], strict=True)]
+    faces = [
+        face if valid else np.full_like(face, 220)
+        for face, valid in zip(one["faces"], one["valid"], strict=True)
+    ]
     ax.imshow(np.concatenate(faces, axis=1))
     side = faces[0].shape[1]
     for number in np.flatnonzero(~np.asarray(one["valid"], bool)):
-        ax.text((number + 0.5) * side, side / 2, "no face", ha="center", va="center", fontsize="x-small")
+        ax.text(
+            (number + 0.5) * side, side / 2, "no face", ha="center", va="center", fontsize="x-small"
+        )
 
 
 def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
@@ -63,28 +93,47 @@ def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
         ax.text(0.5, 0.5, "no sound", ha="center", va="center", transform=ax.transAxes)
         return
     end = sound["t0"] + sound["mel"].shape[1] / sound["rate"]
-    ax.imshow(sound["mel"], aspect="auto", origin="lower", cmap="magma", extent=(sound["t0"], end, 0, 64))
+    ax.imshow(
+        sound["mel"], aspect="auto", origin="lower", cmap="magma", extent=(sound["t0"], end, 0, 64)
+    )
     ax.set(xlim=span, ylabel="mel band", xticks=[])
 
 
-def ccc_parts(table: pd.DataFrame, axes: Sequence[Axes] | None = None, most: int = 30, title: str = "",
-              note: str = "") -> np.ndarray:
-    """One row a trial, the worst on top: correlation, scale, shift and bias of both emotions; a line where it is right.
+def ccc_parts(
+    table: pd.DataFrame,
+    axes: Sequence[Axes] | None = None,
+    most: int = 30,
+    title: str = "",
+    note: str = "",
+) -> np.ndarray:
+    """One row a trial, the worst on top: correlation, scale, shift and bias of both emotions; a
+    line where it is right.
 
     table : of `errors_of_trials.parts`. Returns the axes.
     """
     names = list(dict.fromkeys(table["trial"]))[:most]
     if axes is None:
-        axes = style.new_axes(1, len(_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True)
+        axes = style.new_axes(
+            1, len(_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True
+        )
     for ax, (part, (words, right)) in zip(axes, _PARTS.items(), strict=True):
-        learnt = [pair for pair in zip(EMOTIONS, "oD", strict=True) if pair[0] in set(table["emotion"])]
+        learnt = [
+            pair for pair in zip(EMOTIONS, "oD", strict=True) if pair[0] in set(table["emotion"])
+        ]
         for emotion, marker in learnt:
             own = table[table["emotion"] == emotion].set_index("trial")[part].reindex(names)
             ax.plot(own, range(len(names)), marker, color=style.COLOURS[emotion], label=emotion)
         ax.axvline(right, color=style.LABEL, linewidth=1)
-        ax.set(xlabel=words, yticks=range(len(names)), yticklabels=names, ylim=(max(1, len(names)) - 0.5, -0.5))
+        ax.set(
+            xlabel=words,
+            yticks=range(len(names)),
+            yticklabels=names,
+            ylim=(max(1, len(names)) - 0.5, -0.5),
+        )
     all_of_them = table["trial"].nunique()
-    axes[0].set_ylabel("trial" if len(names) == all_of_them else f"{len(names)} worst of {all_of_them} trials")
+    axes[0].set_ylabel(
+        "trial" if len(names) == all_of_them else f"{len(names)} worst of {all_of_them} trials"
+    )
     style.legend_beside(axes[-1])
     style.finish(axes, title, note)
     return np.asarray(axes)

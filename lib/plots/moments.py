@@ -1,4 +1,6 @@
-"""One trial on one time axis: sound, spectrogram, labels and predictions, with the face of one moment beside it."""
+"""One trial on one time axis: sound, spectrogram, labels and predictions, with the face of one
+moment beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lib.metrics import EMOTIONS
-from lib.plots import style
-from lib.plots.data import sound_view
-from lib.plots.results import prediction_traces
+from ..metrics import EMOTIONS
+from . import style
+from .data import sound_view
+from .results import prediction_traces
 
-FACE = 240           # px, side of the face
-TICKS = 400          # video frames up to which each has a tick below the waveform
+FACE = 240  # px, side of the face
+TICKS = 400  # video frames up to which each has a tick below the waveform
 CURSOR, INK, GREY = (200, 0, 0), (40, 40, 40), (235, 235, 235)
 
 
@@ -22,9 +24,11 @@ CURSOR, INK, GREY = (200, 0, 0), (40, 40, 40), (235, 235, 235)
 class Trial:
     """What there is to see and hear of a trial.
 
-    name. times : (T,) s. values, labels : (T, 2) valence and arousal, NaN where unknown. faces : object whose
-    ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool (`lib.faces.Faces`), or None.
-    sound : (n,) in −1…1, sample i at t0 + i / rate. mel : (bands, columns) dB, column j centred at t0 + j / 100 s.
+    name. times : (T,) s. values, labels : (T, 2) valence and arousal, NaN where unknown. faces :
+    object whose ``read([k])`` gives (1, S, S, 3) uint8 RGB and whose `valid` is (T,) bool
+    (`lib.faces.faces.Faces`), or None.
+    sound : (n,) in −1…1, sample i at t0 + i / rate. mel : (bands, columns) dB, column j centred at
+        t0 + j / 100 s.
     note : a sentence below.
     """
 
@@ -41,7 +45,9 @@ class Trial:
 
 
 def trial_lines(trial: Trial) -> np.ndarray:
-    """Waveform and mel spectrogram, where there is sound, above valence and arousal, all on one time axis."""
+    """Waveform and mel spectrogram, where there is sound, above valence and arousal, all on one
+    time axis.
+    """
     heard = trial.sound is not None and trial.mel is not None and len(trial.sound) > 0
     rows = 4 if heard else 2
     heights = [1.2, 1.6, 1.6, 1.6][-rows:] if heard else [2, 2]
@@ -58,7 +64,9 @@ def trial_lines(trial: Trial) -> np.ndarray:
 
 
 class Moments:
-    """A trial drawn once; then `picture` of any frame is a copy with face, numbers and cursor, in a few ms."""
+    """A trial drawn once; then `picture` of any frame is a copy with face, numbers and cursor, in a
+    few ms.
+    """
 
     def __init__(self, trial: Trial, dpi: int = 100):
         self.trial = trial
@@ -68,32 +76,50 @@ class Moments:
         figure.canvas.draw()
         self.lines = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
         ends = axes[-1].transData.transform(np.c_[trial.times, np.zeros(len(trial.times))])
-        self.x = np.round(ends[:, 0]).astype(int)      # px of every frame
+        self.x = np.round(ends[:, 0]).astype(int)  # px of every frame
         height = self.lines.shape[0]
         self.top = int(height - axes[0].bbox.y1)
         self.bottom = int(height - axes[-1].bbox.y0)
         plt.close(figure)
 
     def picture(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: the face of frame `index` with its numbers, and all curves with a cursor."""
+        """(H, W, 3) uint8 RGB: the face of frame `index` with its numbers, and all curves with a
+        cursor.
+        """
         lines = self.lines.copy()
         x = int(np.clip(self.x[index], 0, lines.shape[1] - 1))
-        lines[self.top:self.bottom, max(0, x - 1):x + 1] = CURSOR
+        lines[self.top : self.bottom, max(0, x - 1) : x + 1] = CURSOR
         side = np.full((lines.shape[0], FACE + 20, 3), 255, np.uint8)
-        side[10:10 + FACE, 10:10 + FACE] = self._face(index)
+        side[10 : 10 + FACE, 10 : 10 + FACE] = self._face(index)
         rows = [f"frame {index + 1} of {len(self.trial.times)}", f"{self.trial.times[index]:.2f} s"]
-        rows += [f"{emotion} {_number(self.trial.values[index, k])}, label {_number(self.trial.labels[index, k])}"
-                 for k, emotion in enumerate(EMOTIONS)]
+        rows += [
+            f"{emotion} {_number(self.trial.values[index, k])}, label "
+            f"{_number(self.trial.labels[index, k])}"
+            for k, emotion in enumerate(EMOTIONS)
+        ]
         for row, text in enumerate(rows):
-            cv2.putText(side, text, (10, FACE + 35 + 24 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
+            cv2.putText(
+                side,
+                text,
+                (10, FACE + 35 + 24 * row),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                INK,
+                1,
+                cv2.LINE_AA,
+            )
         return np.concatenate([side, lines], axis=1)
 
     def _face(self, index: int) -> np.ndarray:
         faces = self.trial.faces
         if faces is not None and faces.valid[index]:
-            return cv2.resize(np.asarray(faces.read([index]))[0], (FACE, FACE), interpolation=cv2.INTER_CUBIC)
+            return cv2.resize(
+                np.asarray(faces.read([index]))[0], (FACE, FACE), interpolation=cv2.INTER_CUBIC
+            )
         empty = np.full((FACE, FACE, 3), GREY, np.uint8)
-        cv2.putText(empty, "no face", (80, FACE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA)
+        cv2.putText(
+            empty, "no face", (80, FACE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA
+        )
         return empty
 
     def heard(self, index: int, seconds: float = 2.0) -> tuple[np.ndarray, int]:
@@ -102,7 +128,9 @@ class Moments:
             return np.zeros(0, np.float32), int(self.trial.rate)
         middle = (self.trial.times[index] - self.trial.t0) * self.trial.rate
         start = max(0, int(middle - seconds / 2 * self.trial.rate))
-        return np.asarray(self.trial.sound[start:start + int(seconds * self.trial.rate)]), int(self.trial.rate)
+        return np.asarray(self.trial.sound[start : start + int(seconds * self.trial.rate)]), int(
+            self.trial.rate
+        )
 
 
 def _number(value: float) -> str:

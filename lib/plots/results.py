@@ -9,23 +9,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from lib import labels as annotations
-from lib.metrics import EMOTIONS
-from lib.plots import style
+from ..labels import official
+from ..metrics import EMOTIONS
+from . import style
 
 _SCATTER = 3000  # frames; more than that are drawn as a density
-_MEASURES = {"ccc": "CCC within the trial", "pcc": "correlation within the trial",
-             "rmse": "error (RMSE, label units)", "mae": "mean absolute error (label units)"}
+_MEASURES = {
+    "ccc": "CCC within the trial",
+    "pcc": "correlation within the trial",
+    "rmse": "error (RMSE, label units)",
+    "mae": "mean absolute error (label units)",
+}
 
 
-def prediction_traces(time: np.ndarray, labels: np.ndarray | None, prediction: np.ndarray,
-                      axes: Sequence[Axes] | None = None, raw: np.ndarray | None = None,
-                      scores: Mapping[str, float] | None = None, title: str = "", note: str = "") -> np.ndarray:
-    """Prediction against label over time, valence above arousal; stretches without labels are shaded.
+def prediction_traces(
+    time: np.ndarray,
+    labels: np.ndarray | None,
+    prediction: np.ndarray,
+    axes: Sequence[Axes] | None = None,
+    raw: np.ndarray | None = None,
+    scores: Mapping[str, float] | None = None,
+    title: str = "",
+    note: str = "",
+) -> np.ndarray:
+    """Prediction against label over time, valence above arousal; stretches without labels are
+    shaded.
 
-    time : (T,) s. labels : (T, 2), NaN unlabelled, or None. prediction : (T, 2) as submitted. raw : (T, 2)
-    before smoothing, drawn thin. scores : {"valence": CCC, "arousal": CCC}, written beside. Returns both
-    axes.
+    time : (T,) s. labels : (T, 2), NaN unlabelled, or None. prediction : (T, 2) as submitted. raw :
+        (T, 2)
+    before smoothing, drawn thin. scores : {"valence": CCC, "arousal": CCC}, written beside. Returns
+    both axes.
     """
     axes = style.new_axes(2, size=(10, 4.2), sharex=True) if axes is None else axes
     border = style.edges(time)
@@ -35,10 +48,16 @@ def prediction_traces(time: np.ndarray, labels: np.ndarray | None, prediction: n
             style.shade(ax, time, np.isnan(labels[:, column]), "unlabelled")
             ax.plot(time, labels[:, column], color=style.LABEL, linewidth=1.2, label="label")
         if raw is not None:
-            ax.plot(time, raw[:, column], color=colour, linewidth=0.7, alpha=0.5, label="unsmoothed")
+            ax.plot(
+                time, raw[:, column], color=colour, linewidth=0.7, alpha=0.5, label="unsmoothed"
+            )
         ax.plot(time, prediction[:, column], color=colour, linewidth=1.8, label="prediction")
-        ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05), xlim=(border[0], border[-1]),
-               yticks=(-1, -0.5, 0, 0.5, 1))
+        ax.set(
+            ylabel=f"{emotion} (−1…1)",
+            ylim=(-1.05, 1.05),
+            xlim=(border[0], border[-1]),
+            yticks=(-1, -0.5, 0, 0.5, 1),
+        )
         if scores and scores.get(emotion) is not None:
             ax.plot([], [], " ", label=f"CCC {scores[emotion]:.2f}")
         style.legend_beside(ax)
@@ -48,16 +67,24 @@ def prediction_traces(time: np.ndarray, labels: np.ndarray | None, prediction: n
 
 
 def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
-    """All that was predicted of a recording over time: valence and arousal as curves, classes as dark stretches.
+    """All that was predicted of a recording over time: valence and arousal as curves, classes as
+    dark stretches.
 
     values : a prediction file: `time` and the columns of its tasks. Returns the axes.
     """
-    affect, classes = set(EMOTIONS) <= set(values), annotations.decided(values)
+    affect, classes = set(EMOTIONS) <= set(values), official.decided(values)
     heights = [2.0] * (2 * affect) + [0.4 + 0.22 * len(classes)] * bool(classes)
-    axes = style.new_axes(len(heights), size=(10, 0.8 + sum(heights)), sharex=True, height_ratios=heights,
-                          squeeze=False)[:, 0]
+    axes = style.new_axes(
+        len(heights),
+        size=(10, 0.8 + sum(heights)),
+        sharex=True,
+        height_ratios=heights,
+        squeeze=False,
+    )[:, 0]
     if affect:
-        prediction_traces(values["time"].to_numpy(), None, values[list(EMOTIONS)].to_numpy(), axes[:2])
+        prediction_traces(
+            values["time"].to_numpy(), None, values[list(EMOTIONS)].to_numpy(), axes[:2]
+        )
     if classes:
         _class_stretches(axes[-1], style.edges(values["time"]), classes)
     for ax in axes[:-1]:
@@ -69,49 +96,78 @@ def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarr
 def _class_stretches(ax: Axes, border: np.ndarray, classes: Mapping[str, np.ndarray]) -> None:
     rows = np.stack(list(classes.values())).astype(float)
     ax.pcolormesh(border, np.arange(len(rows) + 1) - 0.5, rows, cmap="Greys", vmin=0, vmax=1.3)
-    ax.set(xlabel="time (s)", ylabel="decided for", yticks=range(len(rows)), yticklabels=list(classes),
-           ylim=(len(rows) - 0.5, -0.5), xlim=(border[0], border[-1]))
+    ax.set(
+        xlabel="time (s)",
+        ylabel="decided for",
+        yticks=range(len(rows)),
+        yticklabels=list(classes),
+        ylim=(len(rows) - 0.5, -0.5),
+        xlim=(border[0], border[-1]),
+    )
     ax.grid(False)
 
 
-def circumplex(prediction: np.ndarray, label: np.ndarray, axes: Sequence[Axes] | None = None, bins: int = 40,
-               title: str = "", note: str = "") -> np.ndarray:
+def circumplex(
+    prediction: np.ndarray,
+    label: np.ndarray,
+    axes: Sequence[Axes] | None = None,
+    bins: int = 40,
+    title: str = "",
+    note: str = "",
+) -> np.ndarray:
     """Labels and predictions side by side in the valence–arousal plane; labelled frames only.
 
-    prediction, label : (n, 2), NaN unlabelled. Up to 3000 frames as points, more as a density with one colour
+    prediction, label : (n, 2), NaN unlabelled. Up to 3000 frames as points, more as a density with
+        one colour
     scale for both. Returns both axes.
     """
     axes = style.new_axes(1, 2, size=(9.4, 4.6)) if axes is None else axes
     known = ~(np.isnan(label).any(axis=1) | np.isnan(prediction).any(axis=1))
-    parts = {"label": np.asarray(label)[known], "prediction": np.clip(np.asarray(prediction)[known], -1, 1)}
+    parts = {
+        "label": np.asarray(label)[known],
+        "prediction": np.clip(np.asarray(prediction)[known], -1, 1),
+    }
     side = np.linspace(-1, 1, bins + 1)
     counts = {name: np.histogram2d(*va.T, bins=[side, side])[0] for name, va in parts.items()}
     norm = LogNorm(1, max(2, *(count.max(initial=0) for count in counts.values())))
     mesh = None
-    for ax, (name, va), colour in zip(axes, parts.items(), (style.LABEL, style.PALETTE[2]), strict=True):
+    for ax, (name, va), colour in zip(
+        axes, parts.items(), (style.LABEL, style.PALETTE[2]), strict=True
+    ):
         if len(va) <= _SCATTER:
             ax.scatter(*va.T, s=8, color=colour, alpha=0.35, linewidth=0)
         else:
-            mesh = ax.pcolormesh(side, side, np.ma.masked_equal(counts[name].T, 0), norm=norm, cmap="viridis")
+            mesh = ax.pcolormesh(
+                side, side, np.ma.masked_equal(counts[name].T, 0), norm=norm, cmap="viridis"
+            )
         style.plane(ax).set_title(f"{name}, {len(va)} frames")
     if mesh is not None:
-        axes[0].figure.colorbar(mesh, ax=list(axes), label="frames a cell", shrink=0.85, format="%d")
+        axes[0].figure.colorbar(
+            mesh, ax=list(axes), label="frames a cell", shrink=0.85, format="%d"
+        )
     style.finish(axes, title, note)
     return np.asarray(axes)
 
 
-def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "",
-                   note: str = "") -> np.ndarray:
+def ccc_table_plot(
+    table: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "", note: str = ""
+) -> np.ndarray:
     """CCC of each method as a dot with its 95 % interval over trials; baselines in grey.
 
-    table : from `metrics.ccc_table`: method, emotion, ccc, low, high (NaN = no interval), baseline. The order
+    table : from `metrics.ccc_table`: method, emotion, ccc, low, high (NaN = no interval), baseline.
+        The order
     of methods is kept, first on top. Returns one axes an emotion.
     """
     methods = list(dict.fromkeys(table["method"]))
     emotions = [emotion for emotion in EMOTIONS if emotion in set(table["emotion"])]
     if axes is None:
-        axes = style.new_axes(1, len(emotions), size=(2.2 + 4.2 * len(emotions), 1.1 + 0.36 * len(methods)),
-                              sharey=True, squeeze=False)[0]
+        axes = style.new_axes(
+            1,
+            len(emotions),
+            size=(2.2 + 4.2 * len(emotions), 1.1 + 0.36 * len(methods)),
+            sharey=True,
+            squeeze=False,
+        )[0]
     low = min([-0.1, *(value - 0.05 for value in (*table["ccc"], *table["low"]) if value == value)])
     for ax, emotion in zip(axes, emotions, strict=True):
         for row in table[table["emotion"] == emotion].itertuples():
@@ -120,11 +176,18 @@ def ccc_table_plot(table: pd.DataFrame, axes: Sequence[Axes] | None = None, titl
             if row.low == row.low:
                 ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
             ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
-            ax.text(1.03, place, with_interval(row), va="center", transform=ax.get_yaxis_transform())
+            ax.text(
+                1.03, place, with_interval(row), va="center", transform=ax.get_yaxis_transform()
+            )
         ax.axvline(0, color="0.3", linewidth=1)
         intervals = " (bar: 95 % over trials)" if table["low"].notna().any() else ""
-        ax.set(xlabel=f"CCC {emotion}{intervals}", xlim=(low, 1.0), yticks=range(len(methods)),
-               yticklabels=[method.replace(" (", "\n(") for method in methods], ylim=(len(methods) - 0.5, -0.5))
+        ax.set(
+            xlabel=f"CCC {emotion}{intervals}",
+            xlim=(low, 1.0),
+            yticks=range(len(methods)),
+            yticklabels=[method.replace(" (", "\n(") for method in methods],
+            ylim=(len(methods) - 0.5, -0.5),
+        )
     for method, text in zip(methods, axes[0].get_yticklabels(), strict=True):
         if table.loc[table["method"] == method, "baseline"].all():
             text.set_color("0.45")
@@ -141,24 +204,43 @@ def with_interval(row) -> str:
     return (f"{ccc} [{low}, {high}]" if row.low == row.low else ccc).replace("-", "−")
 
 
-def error_by_trial(table: pd.DataFrame, ax: Axes | None = None, measure: str = "rmse", most: int = 30,
-                   title: str = "", note: str = "") -> Axes:
+def error_by_trial(
+    table: pd.DataFrame,
+    ax: Axes | None = None,
+    measure: str = "rmse",
+    most: int = 30,
+    title: str = "",
+    note: str = "",
+) -> Axes:
     """One row a trial, worst on top: error (or score) of valence and arousal.
 
-    table : from `metrics.per_trial`: trial, emotion, and the column `measure` (ccc, pcc, rmse or mae). Only
+    table : from `metrics.per_trial`: trial, emotion, and the column `measure` (ccc, pcc, rmse or
+        mae). Only
     the `most` worst trials are drawn; the axis says how many there are.
     """
     wide = table.pivot(index="trial", columns="emotion", values=measure)
     order = wide.mean(axis=1).sort_values(ascending=measure in ("ccc", "pcc")).index
     shown = wide.loc[order[:most]]
     ax = style.new_axes(size=(7.5, 1.1 + 0.27 * len(shown))) if ax is None else ax
-    ax.hlines(range(len(shown)), shown.min(axis=1), shown.max(axis=1), color=style.BASELINE, linewidth=1)
+    ax.hlines(
+        range(len(shown)), shown.min(axis=1), shown.max(axis=1), color=style.BASELINE, linewidth=1
+    )
     for emotion, marker in zip(EMOTIONS, "oD", strict=True):
         if emotion in shown:
-            ax.plot(shown[emotion], range(len(shown)), marker, color=style.COLOURS[emotion], label=emotion)
-    ax.set(xlabel=_MEASURES[measure], yticks=range(len(shown)), yticklabels=shown.index,
-           ylim=(max(1, len(shown)) - 0.5, -0.5),
-           ylabel="trial" if len(shown) == len(wide) else f"{len(shown)} worst of {len(wide)} trials")
+            ax.plot(
+                shown[emotion],
+                range(len(shown)),
+                marker,
+                color=style.COLOURS[emotion],
+                label=emotion,
+            )
+    ax.set(
+        xlabel=_MEASURES[measure],
+        yticks=range(len(shown)),
+        yticklabels=shown.index,
+        ylim=(max(1, len(shown)) - 0.5, -0.5),
+        ylabel="trial" if len(shown) == len(wide) else f"{len(shown)} worst of {len(wide)} trials",
+    )
     if measure in ("rmse", "mae"):
         ax.set_xlim(0, 1.05 * max(1e-3, np.nan_to_num(shown.to_numpy(float)).max(initial=0)))
     else:
@@ -166,3 +248,48 @@ def error_by_trial(table: pd.DataFrame, ax: Axes | None = None, measure: str = "
     style.legend_beside(ax)
     style.finish(ax, title, note)
     return ax
+
+
+def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") -> np.ndarray:
+    """CCC of each run of a cross-validation with its 95 % interval over trials; one panel an
+    emotion.
+
+    table : as `lib.evaluation.folds_merged.table` gives it: run, "val valence", "val valence low",
+        … "test arousal high".
+    Rows stand from top to bottom: folds, their mean, merged. Returns both axes.
+    """
+    axes = (
+        style.new_axes(1, 2, size=(9.4, 1.2 + 0.32 * len(table)), sharey=True)
+        if axes is None
+        else axes
+    )
+    places = np.arange(len(table))
+    for ax, emotion in zip(axes, EMOTIONS, strict=True):
+        for part, marker, shift in (("val", "o", -0.12), ("test", "D", 0.12)):
+            values, low, high = (
+                table[f"{part} {emotion}{end}"].astype(float).to_numpy()
+                for end in ("", " low", " high")
+            )
+            if not np.isfinite(values).any():
+                continue
+            colour = style.COLOURS[emotion] if part == "val" else style.LABEL
+            ax.hlines(places + shift, low, high, color=colour, linewidth=2, alpha=0.6)
+            ax.plot(
+                values,
+                places + shift,
+                marker,
+                color=colour,
+                label="validation" if part == "val" else "test",
+            )
+        ax.axhline(len(table) - 2.5, color="0.7", linewidth=0.8)
+        ax.set(
+            xlabel=f"{emotion}: CCC, 95 % interval over trials",
+            yticks=places,
+            ylim=(len(table) - 0.5, -0.5),
+        )
+        ax.set_yticklabels(table["run"])
+    style.legend_beside(axes[-1])
+    for handle in axes[-1].get_legend().legend_handles if axes[-1].get_legend() else []:
+        handle.set_color(style.LABEL)  # validation has another colour in each panel: shapes tell
+    style.finish(axes, title, note)
+    return np.asarray(axes)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
-from lib.plots import style
-from lib.plots.results import predicted
+from . import style
+from .results import predicted
 
-SPEAKS, SILENT = "#00aa3c", "#d62728"   # as the boxes of `lib.speaker_video`
+SPEAKS, SILENT = "#00aa3c", "#d62728"  # as the boxes of `lib.speakers.overlay`
 
 
 def of_video(values: pd.DataFrame, note: str = ""):
-    """The picture of a predicted video: who speaks where the table has faces, else what was predicted over time."""
+    """The picture of a predicted video: who speaks where the table has faces, else what was
+    predicted over time.
+    """
     if "face" in values:
         return speaking_traces(values, note=note)
     return predicted(values, note=note)
 
 
-def speaking_traces(values: pd.DataFrame, axes=None, threshold: float = 0.5, title: str = "", note: str = ""):
-    """Probability of speaking of every face over time, filled where it counts as speaking; below it the time line.
+def speaking_traces(
+    values: pd.DataFrame, axes=None, threshold: float = 0.5, title: str = "", note: str = ""
+):
+    """Probability of speaking of every face over time, filled where it counts as speaking; below it
+    the time line.
 
-    values : rows of `lib.speakers.table`. Returns the axes, one a face and one for the time line.
+    values : rows of `lib.speakers.video.table`. Returns the axes, one a face and one for the time
+        line.
     """
     faces = list(dict.fromkeys(values.sort_values("face")["face"])) or ["nobody"]
     if axes is None:
@@ -34,7 +44,14 @@ def speaking_traces(values: pd.DataFrame, axes=None, threshold: float = 0.5, tit
         for part in np.split(np.arange(len(rows)), gaps):
             some = rows.iloc[part]
             ax.plot(some["time"], some["smoothed"], color=style.PALETTE[0], linewidth=1.2)
-            ax.fill_between(some["time"], 0, some["smoothed"], where=some["speaking"] == 1, color=SPEAKS, alpha=0.35)
+            ax.fill_between(
+                some["time"],
+                0,
+                some["smoothed"],
+                where=some["speaking"] == 1,
+                color=SPEAKS,
+                alpha=0.35,
+            )
         ax.axhline(threshold, color="0.5", linewidth=0.8, linestyle="--")
         ax.set(ylabel=f"p({face} speaks)", ylim=(0, 1))
     time_line(values, ax=axes[len(faces)])
@@ -43,7 +60,9 @@ def speaking_traces(values: pd.DataFrame, axes=None, threshold: float = 0.5, tit
     return np.asarray(axes)
 
 
-def time_line(values: pd.DataFrame, ax: Axes | None = None, title: str = "", note: str = "") -> Axes:
+def time_line(
+    values: pd.DataFrame, ax: Axes | None = None, title: str = "", note: str = ""
+) -> Axes:
     """One row a face: a thin red line where it is seen, a thick green one where it speaks."""
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = list(dict.fromkeys(values.sort_values("face")["face"]))
@@ -53,7 +72,151 @@ def time_line(values: pd.DataFrame, ax: Axes | None = None, title: str = "", not
         some = values[values["face"] == face]
         for speaking, colour, height in ((0, SILENT, 0.12), (1, SPEAKS, 0.6)):
             starts = some["time"][some["speaking"] == speaking]
-            ax.broken_barh([(start, step) for start in starts], (row - height / 2, height), color=colour, linewidth=0)
-    ax.set(xlabel="time (s)", yticks=range(len(faces)), yticklabels=faces, ylim=(-0.6, max(len(faces), 1) - 0.4))
+            ax.broken_barh(
+                [(start, step) for start in starts],
+                (row - height / 2, height),
+                color=colour,
+                linewidth=0,
+            )
+    ax.set(
+        xlabel="time (s)",
+        yticks=range(len(faces)),
+        yticklabels=faces,
+        ylim=(-0.6, max(len(faces), 1) - 0.4),
+    )
     style.finish(ax, title, note)
     return ax
+
+
+LABELLED_SPEAKING, LABELLED_SILENT, UNKNOWN = (
+    style.PALETTE[2],
+    style.PALETTE[3],
+    "0.6",
+)  # green, red, grey
+_SEEN = "0.75"
+_BARS = {
+    "frames": "length (frames)",
+    "speaking": "share of faces that speak",
+    "voice": "share of frames with a voice",
+    "faces a frame": "faces a frame",
+}
+
+
+def clip_timeline(
+    time: np.ndarray,
+    persons: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    voices: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    title: str = "",
+    note: str = "",
+) -> Axes:
+    """One line a person and one a kind of voice, over time.
+
+    time : (n,) s. persons : name -> (visible, speaks), (n,) bool each. voices : name -> (n,) bool.
+    """
+    rows = [*persons, *voices]
+    ax = style.new_axes(size=(10, 1.2 + 0.4 * len(rows))) if ax is None else ax
+    for row, (visible, speaks) in enumerate(persons.values()):
+        _bars(ax, time, row, visible, _SEEN, "face seen" if row == 0 else "")
+        _bars(ax, time, row, visible & speaks, LABELLED_SPEAKING, "speaks" if row == 0 else "")
+    for row, values in enumerate(voices.values(), start=len(persons)):
+        _bars(ax, time, row, values, style.PALETTE[0], "voice" if row == len(persons) else "")
+    border = style.edges(time)
+    ax.set(
+        yticks=range(len(rows)),
+        yticklabels=rows,
+        ylim=(len(rows) - 0.4, -0.6),
+        xlim=(border[0], border[-1]),
+        xlabel="time (s)",
+    )
+    ax.grid(False, axis="y")
+    style.legend_beside(ax)
+    style.finish(ax, title, note)
+    return ax
+
+
+def _bars(ax: Axes, time: np.ndarray, row: int, where: np.ndarray, colour, label: str) -> None:
+    border = style.edges(time)
+    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(where, np.int8), [0]])))
+    spans = [
+        (border[a], border[b] - border[a]) for a, b in zip(change[::2], change[1::2], strict=True)
+    ]
+    ax.broken_barh(spans, (row - 0.35, 0.7), facecolors=colour, label=label or None)
+
+
+def speaking_strip(
+    faces: Sequence[np.ndarray],
+    speaks: Sequence[int],
+    times: Sequence[float],
+    rows: Sequence[str] = (),
+    axes: Sequence[Axes] | None = None,
+    title: str = "",
+    note: str = "",
+) -> Sequence[Axes]:
+    """Faces side by side, framed green (1, speaks), red (0, does not) or grey (−1, not defined); a
+    line a person.
+
+    faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.   speaks : of each person
+        (N,).   times : (N,) s.
+    """
+    count = len(times)
+    if axes is None:
+        axes = style.new_axes(
+            max(1, len(faces)),
+            size=(max(4, 0.9 * count), 1.0 + 1.15 * max(1, len(faces))),
+            squeeze=False,
+        )[:, 0]
+    for person, ax in enumerate(axes[: len(faces)]):
+        for place, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
+            colour = {1: LABELLED_SPEAKING, 0: LABELLED_SILENT}.get(int(label), UNKNOWN)
+            ax.imshow(
+                face, extent=(place + 0.06, place + 0.94, 0.06, 0.94), cmap="gray", vmin=0, vmax=255
+            )
+            ax.add_patch(
+                Rectangle(
+                    (place + 0.04, 0.04),
+                    0.92,
+                    0.92,
+                    fill=False,
+                    edgecolor=colour,
+                    linewidth=3,
+                    linestyle="-" if label == 1 else "--" if label == 0 else ":",
+                )
+            )
+        ax.set(
+            xlim=(0, count),
+            ylim=(0, 1),
+            aspect="equal",
+            yticks=[],
+            xticks=np.arange(count) + 0.5,
+            xticklabels=[f"{time:.2f}" for time in times],
+            ylabel=rows[person] if person < len(rows) else "",
+        )
+        ax.grid(False)
+        ax.spines[:].set_visible(False)
+    axes[-1].set_xlabel("time (s); green, solid: speaks; red, dashed: does not; grey: not defined")
+    style.finish(axes[0], title)
+    style.finish(axes, note=note)
+    return axes
+
+
+def clip_distribution(
+    table: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "", note: str = ""
+) -> Sequence[Axes]:
+    """Histograms of the columns frames, speaking, voice, faces a frame; a colour a split (column
+    split).
+    """
+    axes = style.new_axes(1, len(_BARS), size=(11, 2.8)) if axes is None else axes
+    splits = list(pd.unique(table["split"]))
+    for ax, (name, label) in zip(axes, _BARS.items(), strict=True):
+        values = [
+            table.loc[table["split"] == split, name].dropna().to_numpy(float) for split in splits
+        ]
+        if any(len(some) for some in values):
+            ax.hist(values, bins=12, stacked=True, label=splits)
+        ax.set(xlabel=label, ylabel="clips")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=name == "frames", min_n_ticks=1))
+        ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    style.legend_beside(axes[-1])
+    style.finish(axes, title, note)
+    return axes

@@ -1,4 +1,6 @@
-"""What all pictures share: theme, colours, the valence–arousal plane, shaded gaps, notes, saving."""
+"""What all pictures share: theme, colours, the valence–arousal plane, shaded gaps, notes,
+saving.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,23 @@ LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve
 
 @functools.cache
 def theme() -> None:
-    """Set seaborn's theme and its colour-blind palette. Acts once, so that a reader's own settings stay."""
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.85, rc={
-        "figure.constrained_layout.use": True,  # keeps labels, legends and notes from overlapping
-        "savefig.dpi": 150, "legend.frameon": False, "axes.titlelocation": "left", "hatch.linewidth": 0.6})
+    """Set seaborn's theme and its colour-blind palette. Acts once, so that a reader's own settings
+    stay.
+    """
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette="colorblind",
+        font_scale=0.85,
+        rc={
+            # keeps labels, legends and notes from overlapping
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 150,
+            "legend.frameon": False,
+            "axes.titlelocation": "left",
+            "hatch.linewidth": 0.6,
+        },
+    )
 
 
 def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3), **options):
@@ -52,7 +67,8 @@ def figure_of(picture) -> Figure:
 def save(picture, path: Path, close: bool = False) -> Path:
     """Write a figure (or the figure of these axes) as PNG, PDF or SVG, after the path's suffix.
 
-    close : forget the figure afterwards, so that a notebook does not show it and loops do not fill the
+    close : forget the figure afterwards, so that a notebook does not show it and loops do not fill
+        the
     memory.
     """
     figure, path = figure_of(picture), Path(path)
@@ -69,7 +85,9 @@ def save(picture, path: Path, close: bool = False) -> Path:
 
 
 def png(picture, dpi: int = 100) -> bytes:
-    """A figure as PNG bytes; it is closed, so that it does not appear a second time under the cell."""
+    """A figure as PNG bytes; it is closed, so that it does not appear a second time under the
+    cell.
+    """
     figure, stream = figure_of(picture), io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi)
     plt.close(figure)
@@ -77,19 +95,30 @@ def png(picture, dpi: int = 100) -> bytes:
 
 
 def plane(ax: Axes) -> Axes:
-    """Dress axes as the circumplex: valence to the right, arousal upwards, −1…1, with the unit circle."""
+    """Dress axes as the circumplex: valence to the right, arousal upwards, −1…1, with the unit
+    circle.
+    """
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.5", linewidth=1, zorder=3)
     for line in (ax.axhline, ax.axvline):
         line(0, color="0.5", linewidth=1, zorder=3)
-    ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", xlabel="valence (−1…1)",
-           ylabel="arousal (−1…1)", xticks=(-1, -0.5, 0, 0.5, 1), yticks=(-1, -0.5, 0, 0.5, 1))
+    ax.set(
+        xlim=(-1.05, 1.05),
+        ylim=(-1.05, 1.05),
+        aspect="equal",
+        xlabel="valence (−1…1)",
+        ylabel="arousal (−1…1)",
+        xticks=(-1, -0.5, 0, 0.5, 1),
+        yticks=(-1, -0.5, 0, 0.5, 1),
+    )
     ax.grid(False)
     return ax
 
 
 def edges(time: np.ndarray) -> np.ndarray:
-    """(T+1,) s: borders halfway between frames, so that a frame of any rate has its own stretch of time."""
+    """(T+1,) s: borders halfway between frames, so that a frame of any rate has its own stretch of
+    time.
+    """
     time = np.asarray(time, np.float64)
     if len(time) < 2:
         return np.concatenate([time - 0.02, time + 0.02])
@@ -102,8 +131,16 @@ def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
     border = edges(time)
     change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(missing, np.int8), [0]])))
     for number, (start, stop) in enumerate(zip(change[::2], change[1::2], strict=True)):
-        ax.axvspan(border[start], border[stop], facecolor="0.9", edgecolor="0.7", hatch="///", linewidth=0,
-                   zorder=0, label=label if number == 0 else None)
+        ax.axvspan(
+            border[start],
+            border[stop],
+            facecolor="0.9",
+            edgecolor="0.7",
+            hatch="///",
+            linewidth=0,
+            zorder=0,
+            label=label if number == 0 else None,
+        )
 
 
 def legend_beside(ax: Axes) -> None:

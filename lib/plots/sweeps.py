@@ -6,24 +6,44 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.plots import style
+from . import style
 
 
-def grid_line(table: pd.DataFrame, name: str, measure: str = "CCC", ax: Axes | None = None, title: str = "",
-              note: str = "") -> Axes:
+def grid_line(
+    table: pd.DataFrame,
+    name: str,
+    measure: str = "CCC",
+    ax: Axes | None = None,
+    title: str = "",
+    note: str = "",
+) -> Axes:
     """The score over one parameter: a dot a run, a line through the means.
 
-    table : one row a run with the columns `name` and score; rows without a score are left out. measure : what it is.
+    table : one row a run with the columns `name` and score; rows without a score are left out.
+        measure : what it is.
     """
     ax = style.new_axes(size=(6, 3.5)) if ax is None else ax
     known = table[table["score"].notna()]
     values = list(dict.fromkeys(known[name]))
-    numeric = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in values)
+    numeric = all(
+        isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        for value in values
+    )
     values = sorted(values) if numeric else values
     places = {value: value if numeric else number for number, value in enumerate(values)}
     means = known.groupby(name, sort=False)["score"].mean()
-    ax.plot([places[value] for value in values], [means[value] for value in values], color=style.PALETTE[0])
-    ax.plot([places[value] for value in known[name]], known["score"], "o", color=style.PALETTE[0], alpha=0.6)
+    ax.plot(
+        [places[value] for value in values],
+        [means[value] for value in values],
+        color=style.PALETTE[0],
+    )
+    ax.plot(
+        [places[value] for value in known[name]],
+        known["score"],
+        "o",
+        color=style.PALETTE[0],
+        alpha=0.6,
+    )
     if numeric and min(values) > 0 and max(values) / min(values) >= 50:  # learning rates
         ax.set_xscale("log")
     if not numeric:
@@ -33,18 +53,36 @@ def grid_line(table: pd.DataFrame, name: str, measure: str = "CCC", ax: Axes | N
     return ax
 
 
-def grid_heat(table: pd.DataFrame, down: str, across: str, measure: str = "CCC", ax: Axes | None = None,
-              title: str = "", note: str = "") -> Axes:
-    """The score over two parameters: the mean over all others in each cell, as colour and number; grey: no run yet."""
+def grid_heat(
+    table: pd.DataFrame,
+    down: str,
+    across: str,
+    measure: str = "CCC",
+    ax: Axes | None = None,
+    title: str = "",
+    note: str = "",
+) -> Axes:
+    """The score over two parameters: the mean over all others in each cell, as colour and number;
+    grey: no run yet.
+    """
     known = table[table["score"].notna()]
-    cells = known.pivot_table(index=down, columns=across, values="score", aggfunc="mean", sort=False)
+    cells = known.pivot_table(
+        index=down, columns=across, values="score", aggfunc="mean", sort=False
+    )
     if ax is None:
         ax = style.new_axes(size=(2.5 + 0.9 * cells.shape[1], 1.6 + 0.45 * cells.shape[0]))
     drawn = ax.imshow(np.ma.masked_invalid(cells.to_numpy(float)), cmap="viridis", aspect="auto")
     middle = np.nanmean(cells.to_numpy(float))
     for (row, column), value in np.ndenumerate(cells.to_numpy(float)):
         if np.isfinite(value):
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="w" if value < middle else "k")
+            ax.text(
+                column,
+                row,
+                f"{value:.2f}",
+                ha="center",
+                va="center",
+                color="w" if value < middle else "k",
+            )
     ax.set_facecolor("0.8")
     ax.grid(False)
     ax.set(xlabel=across, ylabel=down)

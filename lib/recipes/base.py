@@ -1,6 +1,7 @@
 """The contract of a recipe: everything that makes one published method different from another.
 
-Notebooks, trainer and inference call only what is defined here, so none of them knows a method's name.
+Notebooks, trainer and inference call only what is defined here, so none of them knows a method's
+name.
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import arrays, folds, metrics
-from lib import trials as trial_table
-from lib.errors import InputError
-from lib.features import statistics
-from lib.models import published
-from lib.models.base import MODALITIES
-from lib.params import weights_file
-from lib.release import Course
-from lib.store import Request, Store, request
+from .. import arrays, metrics
+from .. import trials as trial_table
+from ..errors import InputError
+from ..features import statistics
+from ..files import weights_file
+from ..labels import folds
+from ..models import published
+from ..models.base import MODALITIES
+from ..store import Request, Store, request
+from ..training.release import Course
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A network in the sizes that an experiment will give it, before any array is there: for what it will cost.
+    """A network in the sizes that an experiment will give it, before any array is there: for what
+    it will cost.
 
     net : the network, with random weights. shapes : input -> shape of one sample.
-    frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an epoch learns from.
+    frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an
+        epoch learns from.
     kept : bytes a frame that its outputs take on disk.
     """
 
@@ -48,12 +52,15 @@ OUTPUT_SIZES = {"va": 2}
 class Recipe:
     """One method. Made by ``recipes.create(name, params, store)``.
 
-    params : the notebook's parameters (attributes); ``params.options`` holds those of `Options`, checked already.
+    params : the notebook's parameters (attributes); ``params.options`` holds those of `Options`,
+        checked already.
     store : the arrays and the trial table of one data set.
     """
 
     class Options:
-        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by `lib.params`."""
+        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by
+        `lib.parameters`.
+        """
 
     modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
@@ -75,7 +82,9 @@ class Recipe:
 
     @property
     def published(self) -> bool:
-        """Whether windows, sound, network, loss, smoothing and metric follow the authors' code, defects included."""
+        """Whether windows, sound, network, loss, smoothing and metric follow the authors' code,
+        defects included.
+        """
         return self.params.rules == "published"
 
     @property
@@ -87,12 +96,20 @@ class Recipe:
         return self.params.modality != "video"
 
     def split(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The trial table with the split of the parameter `fold` (−1: the data set's own), see `lib.folds`."""
-        return folds.split(table, self.store.folder, self.params.get("fold", -1),
-                           self.params.get("fold_rule", "subject"))
+        """The trial table with the split of the parameter `fold` (−1: the data set's own), see
+        `lib.labels.folds`.
+        """
+        return folds.split(
+            table,
+            self.store.folder,
+            self.params.get("fold", -1),
+            self.params.get("fold_rule", "subject"),
+        )
 
     def learnt_from(self) -> list[str]:
-        """Trials that the network learnt from that this one builds on; [] where none is known (published ones)."""
+        """Trials that the network learnt from that this one builds on; [] where none is known
+        (published ones).
+        """
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
@@ -102,12 +119,20 @@ class Recipe:
         raise NotImplementedError
 
     def files(self) -> list[Path]:
-        """Files that a training depends on beside the arrays, such as an index of clips; none by default."""
+        """Files that a training depends on beside the arrays, such as an index of clips; none by
+        default.
+        """
         return []
 
     @cached_property
     def _trials(self) -> dict[str, dict]:
-        return {row["trial"]: row for row in trial_table.read(self.store.trials_path).to_dict("records")}
+        return {
+            row["trial"]: row for row in trial_table.read(self.store.trials_path).to_dict("records")
+        }
+
+    def trial(self, name: str) -> dict:
+        """The row of the trial table of the trial called `name`."""
+        return self._trials[str(name)]
 
     def read(self, trial: str, wanted: Request) -> np.ndarray:
         """An array of a trial, opened once."""
@@ -118,31 +143,47 @@ class Recipe:
         return self._once(trial, wanted, arrays.facts)
 
     def faces(self, trial: str, size: int):
-        """The faces of a trial (`lib.faces.Faces`), opened once."""
-        return self._once(trial, size, arrays.read_faces)
+        """The faces of a trial (`lib.faces.faces.Faces`), opened once."""
+        return self._once(trial, request("face", size=size), arrays.opened)
 
     def _once(self, trial: str, wanted, opener):
         key = (opener.__name__, trial, wanted)
         if key not in self._opened:
-            self._opened[key] = opener(self._trials[str(trial)], wanted, self.store)
+            self._opened[key] = opener(self.trial(trial), wanted, self.store)
         return self._opened[key]
 
     def digits(self, trial: str) -> dict[str, str]:
-        """What identifies the arrays, labels aside, that a prediction of this trial is made from."""
-        wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
-        return {str(item): arrays.locate(self._trials[str(trial)], item, self.store).digits for item in wanted}
-
-    def statistics_of(self, wanted: Request, trials: Sequence[str],
-                      rule: Callable = statistics.of_dimensions) -> dict[str, list[float]]:
-        """Mean and deviation of an array over all frames of some trials, by a rule of `lib.features.statistics`.
-
-        Computed once: the store keeps it for all runs that learn from the same trials (the points of a sweep).
+        """What identifies the arrays, labels aside, that a prediction of this trial is made
+        from.
         """
-        inputs = {trial: arrays.locate(self._trials[trial], wanted, self.store).digits for trial in trials}
-        made_from = {"name": wanted.name, "parameters": {**wanted.parameters, "rule": rule.__name__},
-                     "version": statistics.VERSION, "inputs": inputs}
-        return statistics.kept(self.store.shelf("statistic", rule.__name__), made_from,
-                               lambda: rule(self._alike(wanted, trials)))
+        wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
+        return {
+            str(item): arrays.locate(self.trial(trial), item, self.store).digits for item in wanted
+        }
+
+    def statistics_of(
+        self, wanted: Request, trials: Sequence[str], rule: Callable = statistics.of_dimensions
+    ) -> dict[str, list[float]]:
+        """Mean and deviation of an array over all frames of some trials, by a rule of
+        `lib.features.statistics`.
+
+        Computed once: the store keeps it for all runs that learn from the same trials (the points
+        of a sweep).
+        """
+        inputs = {
+            trial: arrays.locate(self._trials[trial], wanted, self.store).digits for trial in trials
+        }
+        made_from = {
+            "name": wanted.name,
+            "parameters": {**wanted.parameters, "rule": rule.__name__},
+            "version": statistics.VERSION,
+            "inputs": inputs,
+        }
+        return statistics.kept(
+            self.store.shelf("statistic", rule.__name__),
+            made_from,
+            lambda: rule(self._alike(wanted, trials)),
+        )
 
     def _alike(self, wanted: Request, trials: Sequence[str]) -> Iterator[np.ndarray]:
         """(T, k) of each trial. Raises InputError for a trial of another k than the first one's."""
@@ -151,8 +192,12 @@ class Recipe:
             rows = np.asarray(self.read(trial, wanted))
             rows = rows.reshape(len(rows), -1)
             columns = columns or rows.shape[1]
-            self.require(rows.shape[1] == columns, f"{wanted} has {rows.shape[1]} columns in {trial}",
-                         f"{columns}, as in {trials[0]}", "compute the features of all trials alike")
+            self.require(
+                rows.shape[1] == columns,
+                f"{wanted} has {rows.shape[1]} columns in {trial}",
+                f"{columns}, as in {trials[0]}",
+                "compute the features of all trials alike",
+            )
             yield rows
 
     def n_frames(self, trial: str) -> int:
@@ -164,7 +209,9 @@ class Recipe:
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
     def boxes(self, trial: str) -> np.ndarray | None:
-        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen; None: not known here."""
+        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen;
+        None: not known here.
+        """
         return None
 
     def label_requests(self) -> list[Request]:
@@ -173,10 +220,11 @@ class Recipe:
     # ---- windows and batches
 
     def windows(self, trials: pd.DataFrame, epoch: int | None = None) -> pd.DataFrame:
-        """Numbers only, one row a window: trial (categorical) and `WINDOW_COLUMNS`; frames counted from 0.
+        """Numbers only, one row a window: trial (categorical) and `WINDOW_COLUMNS`; frames counted
+        from 0.
 
-        ``epoch=None`` is evaluation: every frame is a target exactly once. Otherwise the training windows of that
-        epoch, which depend on (seed, epoch) alone.
+        ``epoch=None`` is evaluation: every frame is a target exactly once. Otherwise the training
+        windows of that epoch, which depend on (seed, epoch) alone.
         """
         raise NotImplementedError
 
@@ -184,35 +232,56 @@ class Recipe:
         """Join the windows of several trials: (trial, column -> (N,) int) each."""
         names = [trial for trial, _ in pieces]
         # 32 bits: all of Aff-Wild2 has 3.0 million frames, and each may be a window.
-        columns = {name: np.concatenate([np.asarray(piece[name], np.int32) for _, piece in pieces])
-                   if pieces else np.zeros(0, np.int32) for name in WINDOW_COLUMNS}
-        codes = np.repeat(np.arange(len(pieces), dtype=np.int32), [len(piece["start"]) for _, piece in pieces])
-        return pd.DataFrame({"trial": pd.Categorical.from_codes(codes, categories=names), **columns}, copy=False)
+        columns = {
+            name: np.concatenate([np.asarray(piece[name], np.int32) for _, piece in pieces])
+            if pieces
+            else np.zeros(0, np.int32)
+            for name in WINDOW_COLUMNS
+        }
+        codes = np.repeat(
+            np.arange(len(pieces), dtype=np.int32), [len(piece["start"]) for _, piece in pieces]
+        )
+        return pd.DataFrame(
+            {"trial": pd.Categorical.from_codes(codes, categories=names), **columns}, copy=False
+        )
 
     def fit(self, windows: pd.DataFrame) -> dict:
-        """Statistics of the training windows, saved with the run and used for any new video; none by default."""
+        """Statistics of the training windows, saved with the run and used for any new video; none
+        by default.
+        """
         return {}
 
-    def example(self, window, generator: np.random.Generator | None = None) -> dict[str, np.ndarray]:
-        """One item; augmented only with a generator. `window` is a row of `windows` (attributes)."""
+    def example(
+        self, window, generator: np.random.Generator | None = None
+    ) -> dict[str, np.ndarray]:
+        """One item; augmented only with a generator. `window` is a row of `windows`
+        (attributes).
+        """
         raise NotImplementedError
 
     def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
         """Rows of each batch, shuffled by (seed, epoch).
 
-        A last batch of less than half the size is left out: its loss would say little and weigh as much.
+        A last batch of less than half the size is left out: its loss would say little and weigh as
+        much.
         """
         size = self.params.batch_size
         order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
-        batches = [order[start:start + size] for start in range(0, len(order), size)]
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
         return [batch for batch in batches if len(batch) * 2 >= size or len(batches) == 1]
 
-    def collate(self, examples: list[dict], generator: np.random.Generator | None = None) -> dict[str, torch.Tensor]:
+    def collate(
+        self, examples: list[dict], generator: np.random.Generator | None = None
+    ) -> dict[str, torch.Tensor]:
         """Stack the items of a batch."""
-        return {name: torch.from_numpy(np.stack([example[name] for example in examples])) for name in examples[0]}
+        return {
+            name: torch.from_numpy(np.stack([example[name] for example in examples]))
+            for name in examples[0]
+        }
 
     def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
-        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than one by one if it can.
+        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than
+        one by one if it can.
         """
         batch = self.collate([self.example(window) for window in windows])
         return {name: tensor.to(place) for name, tensor in batch.items()}
@@ -224,7 +293,8 @@ class Recipe:
         raise NotImplementedError
 
     def sketch(self) -> Sketch | None:
-        """What will be trained, in the sizes of the parameters: for a method of one frame, built from these alone.
+        """What will be trained, in the sizes of the parameters: for a method of one frame, built
+        from these alone.
 
         None where the sizes are those of arrays that are not there yet.
         """
@@ -232,44 +302,69 @@ class Recipe:
         return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
 
     def sketch_of_features(self) -> Sketch | None:
-        """The network whose features notebooks 02 and 03 will compute for every frame; None where there is none."""
+        """The network whose features notebooks 02 and 03 will compute for every frame; None where
+        there is none.
+        """
         return None
 
     def initialise(self, model: torch.nn.Module) -> None:
-        """Give a new network the weights that its training begins with; called by the trainer only."""
+        """Give a new network the weights that its training begins with; called by the trainer
+        only.
+        """
 
     def bytes_a_frame(self) -> dict[str, int]:
-        """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute with a network."""
+        """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute
+        with a network.
+        """
         return {}
 
     def licence_of_features(self) -> str:
-        """What may be done with published weights that give these features; "" for weights of our own."""
+        """What may be done with published weights that give these features; "" for weights of our
+        own.
+        """
         return ""
 
     def groups(self, model: torch.nn.Module) -> list[dict]:
         """Parameter groups of the optimiser; ``lr_factor`` multiplies the learning rate."""
-        return [{"params": [weight for weight in model.parameters() if weight.requires_grad], "lr_factor": 1.0}]
+        return [
+            {
+                "params": [weight for weight in model.parameters() if weight.requires_grad],
+                "lr_factor": 1.0,
+            }
+        ]
 
     def optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
         """The optimiser of these parameter groups."""
         return torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
 
     def course(self) -> Course | None:
-        """When groups of frozen layers are released, and how the rate falls; None: nothing is ever released."""
+        """When groups of frozen layers are released, and how the rate falls; None: nothing is ever
+        released.
+        """
         return None
 
     def release(self, model: torch.nn.Module, groups: int) -> None:
-        """Let the first `groups` groups of a network go (at a release, and when a training is resumed)."""
+        """Let the first `groups` groups of a network go (at a release, and when a training is
+        resumed).
+        """
 
-    def pieces(self, batch: Mapping[str, torch.Tensor]) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
-        """A batch in parts that fit into memory, each with its share of the loss; gradients are added up."""
+    def pieces(
+        self, batch: Mapping[str, torch.Tensor]
+    ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
+        """A batch in parts that fit into memory, each with its share of the loss; gradients are
+        added up.
+        """
         return [(1.0, batch)]
 
     def rate_factor(self, epoch: int) -> float:
-        """Factor on the learning rate in an epoch (counted from 0), beside the parameter `schedule`."""
+        """Factor on the learning rate in an epoch (counted from 0), beside the parameter
+        `schedule`.
+        """
         return 1.0
 
-    def loss(self, outputs: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def loss(
+        self, outputs: Mapping[str, torch.Tensor], batch: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         """Named scalars; "total" is minimised."""
         raise NotImplementedError
 
@@ -278,14 +373,18 @@ class Recipe:
         return task
 
     def first_output(self, window) -> int:
-        """Index of a window's first target in what the network gives of it; above 0 where history goes before."""
+        """Index of a window's first target in what the network gives of it; above 0 where history
+        goes before.
+        """
         return 0
 
     # ---- back to frames
 
-    def assemble(self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray],
-                 n_frames: int) -> dict[str, np.ndarray]:
-        """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its target.
+    def assemble(
+        self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray], n_frames: int
+    ) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its
+        target.
 
         `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).
         """
@@ -293,28 +392,56 @@ class Recipe:
         for task in self.tasks:
             values = self._checked(outputs, task, windows)
             steps = np.arange(values.shape[1])
-            frames = windows["first_target"].to_numpy()[:, None] + windows["target_step"].to_numpy()[:, None] * steps
+            frames = (
+                windows["first_target"].to_numpy()[:, None]
+                + windows["target_step"].to_numpy()[:, None] * steps
+            )
             kept = steps < windows["n_targets"].to_numpy()[:, None]
             assembled[task] = np.full((n_frames, values.shape[2]), np.nan, np.float32)
             assembled[task][frames[kept]] = values[kept]
         return assembled
 
-    def _checked(self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame) -> np.ndarray:
-        """(N, L, k) outputs of a task. Raises InputError where a network returns something of another shape."""
+    def _checked(
+        self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame
+    ) -> np.ndarray:
+        """(N, L, k) outputs of a task. Raises InputError where a network returns something of
+        another shape.
+        """
         name = self.output(task)
         values = np.asarray(outputs[name], np.float32) if name in outputs else np.zeros((0,))
         values = values[:, None] if values.ndim == 2 else values
-        needed, columns = int(windows["n_targets"].max()) if len(windows) else 0, OUTPUT_SIZES.get(task)
-        fits = (values.ndim == 3 and len(values) == len(windows) and values.shape[1] >= needed
-                and columns in (None, values.shape[2]))
-        found = f"{name} {values.shape}" if name in outputs else f"{', '.join(outputs) or 'nothing'}, and no {name}"
-        self.require(fits, f"the network returned {found}", f"{name} ({len(windows)}, {needed}, {columns or 'k'}): "
-                     "windows, targets of a window, values", "mend the network's forward (docs/add_a_model.md)")
+        needed, columns = (
+            int(windows["n_targets"].max()) if len(windows) else 0,
+            OUTPUT_SIZES.get(task),
+        )
+        fits = (
+            values.ndim == 3
+            and len(values) == len(windows)
+            and values.shape[1] >= needed
+            and columns in (None, values.shape[2])
+        )
+        found = (
+            f"{name} {values.shape}"
+            if name in outputs
+            else f"{', '.join(outputs) or 'nothing'}, and no {name}"
+        )
+        self.require(
+            fits,
+            f"the network returned {found}",
+            f"{name} ({len(windows)}, {needed}, {columns or 'k'}): "
+            "windows, targets of a window, values",
+            "mend the network's forward (docs/add_a_model.md)",
+        )
         return values
 
-    def metrics(self, labels: Mapping[str, Mapping[str, np.ndarray]],
-                predictions: Mapping[str, Mapping[str, np.ndarray]], bootstrap: int = 1000) -> dict:
-        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives them.
+    def metrics(
+        self,
+        labels: Mapping[str, Mapping[str, np.ndarray]],
+        predictions: Mapping[str, Mapping[str, np.ndarray]],
+        bootstrap: int = 1000,
+    ) -> dict:
+        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives
+        them.
 
         bootstrap : draws of trials for the 95 % intervals.
         """
@@ -322,17 +449,29 @@ class Recipe:
         if "va" in self.tasks:
             scores |= metrics.va_scores(labels["va"], predictions["va"], n=bootstrap)
         if "expression" in self.tasks:
-            chosen = {trial: self.decide("expression", rows) for trial, rows in predictions["expression"].items()}
-            scores["expression"] = metrics.expression_scores(labels["expression"], chosen, bootstrap)
+            chosen = {
+                trial: self.decide("expression", rows)
+                for trial, rows in predictions["expression"].items()
+            }
+            scores["expression"] = metrics.expression_scores(
+                labels["expression"], chosen, bootstrap
+            )
         if "action_units" in self.tasks:
-            chosen = {trial: self.decide("action_units", rows) for trial, rows in predictions["action_units"].items()}
-            scores["action_units"] = metrics.action_units_scores(labels["action_units"], chosen, bootstrap)
+            chosen = {
+                trial: self.decide("action_units", rows)
+                for trial, rows in predictions["action_units"].items()
+            }
+            scores["action_units"] = metrics.action_units_scores(
+                labels["action_units"], chosen, bootstrap
+            )
         return scores
 
     def decide(self, task: str, values: np.ndarray) -> np.ndarray:
-        """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class, action units 0/1.
+        """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class,
+        action units 0/1.
 
-        An action unit is active where its logit is above 0 (p > 0.5), as the loss is a cross-entropy of logits.
+        An action unit is active where its logit is above 0 (p > 0.5), as the loss is a
+        cross-entropy of logits.
         """
         if task == "va":
             return np.clip(values, -1, 1)
@@ -341,7 +480,9 @@ class Recipe:
         return (values > 0).astype(np.int8)
 
     def main_score(self, scores: Mapping) -> float | None:
-        """The one number that chooses the best epoch: mean CCC, else mean F1; None where nothing is labelled."""
+        """The one number that chooses the best epoch: mean CCC, else mean F1; None where nothing is
+        labelled.
+        """
         names = metrics.EMOTIONS if "va" in self.tasks else self.tasks
         found = [next(iter(scores[name].values())) for name in names]  # ccc, f1_macro or f1_mean
         known = [score for score in found if score is not None]
@@ -350,4 +491,6 @@ class Recipe:
     def require(self, condition: bool, what: str, expected: str, todo: str) -> None:
         """Raise InputError in this recipe's name unless the condition holds."""
         if not condition:
-            raise InputError(what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo)
+            raise InputError(
+                what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
+            )

@@ -1,4 +1,6 @@
-"""Your own features: any arrays a frame -> a temporal network, or any fusion network of the repository."""
+"""Your own features: any arrays a frame -> a temporal network, or any fusion network of the
+repository.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +11,55 @@ import numpy as np
 from torchvision import models as networks
 from torchvision.models import list_models
 
-from lib import arrays, losses, models, windows
-from lib.features import statistics
-from lib.models import initial
-from lib.models.window import WindowModel
-from lib.params import checkpoint, weights_file
-from lib.recipes import base
-from lib.store import Request, request
+from .. import arrays, models
+from ..features import statistics
+from ..features import windows as features_windows
+from ..files import checkpoint, weights_file
+from ..models import published
+from ..models.affect.window import WindowModel
+from ..store import Request, request
+from ..training import losses
+from . import base
 
-SEEN, HEARD = ("pixels", "backbone_visual"), ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio")
+SEEN, HEARD = (
+    ("pixels", "backbone_visual"),
+    ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio"),
+)
 
 
 class Recipe(base.Recipe):
     """Windows of `steps` frames, `step_hop` apart, of the arrays that the option `features` names.
 
-    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.feature_arrays`); others are arrays
-    of this repository (pixels, mel_statistics, loudness, mfcc39, vggish, backbone_visual, backbone_audio), or a network
-    of torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two: sound, then picture.
-    Every number is standardised by the training trials.
+    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
+    others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish,
+    backbone_visual, backbone_audio), or a network of torchvision (resnet18, …) that looks at each
+    face. A fusion network (jca, dca, …) takes two: sound, then picture. Every number is
+    standardised by the training trials.
     """
 
     class Options:
-        features: list[str] = []  # files (wavlm.npy), arrays (pixels, mel_statistics, …) or networks (resnet18)
+        features: list[
+            str
+        ] = []  # files (wavlm.npy), arrays (pixels, mel_statistics, …) or networks (resnet18)
         times: list[str] = []  # of each file its time array in s (wavlm_time.npy), "" for none
-        rates: list[float] = []  # of each file without times its rows a second, 0 for one a frame; from 0.0 to 100000.0
+        rates: list[
+            float
+            # of each file without times its rows a second, 0 for one a frame; from 0.0 to 100000.0
+        ] = []
         align: str = "auto"  # rows of another rate to frames; one of auto, mean, linear, nearest
-        missing: str = "refuse"  # of rows with NaN: lose the trial, or take near rows; one of refuse, neighbours
-        weights: str = "random"  # of torchvision's networks, published: fetched; one of random, published
-        network: str = "gru"  # temporal_convolution, gru, transformer, or a fusion network: jca, rjca, dca, jca_paper
+        missing: str = (
+            "refuse"  # of rows with NaN: lose the trial or fill; one of refuse, neighbours
+        )
+        weights: str = (
+            "random"  # of torchvision's networks, published: fetched; one of random, published
+        )
+        network: str = "gru"  # or temporal_convolution, transformer, jca, rjca, dca, jca_paper
         layers: int = 2  # of a temporal network; from 1 to 12
-        phases: int = 1  # phases (first frames) of a trial in an epoch, drawn anew each epoch; from 1 to 512
+        phases: int = (
+            1  # phases (first frames) of a trial in an epoch, drawn anew each epoch; from 1 to 512
+        )
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
-        start_from: str = ""  # run or weights file whose network the training starts from, empty for random weights
+        start_from: str = ""  # run or weights file to start from, empty for random weights
 
     # ---- which arrays
 
@@ -66,20 +85,36 @@ class Recipe(base.Recipe):
     @property
     def _items(self) -> list[Request]:
         names = self.params.options["features"]
-        self.require(bool(names), "the option `features` is empty", "options: {features: [wavlm.npy, clip.npy]}",
-                     "name the arrays in the parameter file")
-        self.require(not self.published, "rules: published", "rules: corrected: nobody published your features",
-                     "leave `rules` out")
+        self.require(
+            bool(names),
+            "the option `features` is empty",
+            "options: {features: [wavlm.npy, clip.npy]}",
+            "name the arrays in the parameter file",
+        )
+        self.require(
+            not self.published,
+            "rules: published",
+            "rules: corrected: nobody published your features",
+            "leave `rules` out",
+        )
         return [self._item(name, number) for number, name in enumerate(names)]
 
     def _item(self, name: str, number: int) -> Request:
         options = self.params.options
         if name.endswith(".npy"):
-            told = {"align": (options["align"], "auto"), "missing": (options["missing"], "refuse"),
-                    "time": (_at(options["times"], number, ""), ""), "rate": (_at(options["rates"], number, 0.0), 0.0)}
+            told = {
+                "align": (options["align"], "auto"),
+                "missing": (options["missing"], "refuse"),
+                "time": (_at(options["times"], number, ""), ""),
+                "rate": (_at(options["rates"], number, 0.0), 0.0),
+            }
             given = {key: value for key, (value, usual) in told.items() if value != usual}
-            self.require(all(Path(file).name == file for file in (name, given.get("time", ""))),
-                         f"features: {name}", "a file's name in <data_root>/features/<trial>/", "leave folders out")
+            self.require(
+                all(Path(file).name == file for file in (name, given.get("time", ""))),
+                f"features: {name}",
+                "a file's name in <data_root>/features/<trial>/",
+                "leave folders out",
+            )
             return request("feature", file=name, **given)
         if name == "mel_statistics":
             return request(name, seconds=self.params.audio_seconds)
@@ -88,19 +123,41 @@ class Recipe(base.Recipe):
         if name in (*SEEN, *HEARD):
             return request(name)
         known = list_models(module=networks)
-        self.require(name in known, f"features: nobody makes an array called {name!r}",
-                     f"a file (….npy), {', '.join((*SEEN, *HEARD))}, or a network of torchvision",
-                     "correct the option `features`" + "".join(
-                         f": did you mean {near}?" for near in get_close_matches(name, [*SEEN, *HEARD, *known], 1)))
-        return request("frame_features", network=name, weights=options["weights"], seed=0, size=self.params.face_size)
+        self.require(
+            name in known,
+            f"features: nobody makes an array called {name!r}",
+            f"a file (….npy), {', '.join((*SEEN, *HEARD))}, or a network of torchvision",
+            "correct the option `features`"
+            + "".join(
+                f": did you mean {near}?"
+                for near in get_close_matches(name, [*SEEN, *HEARD, *known], 1)
+            ),
+        )
+        return request(
+            "frame_features",
+            network=name,
+            weights=options["weights"],
+            seed=0,
+            size=self.params.face_size,
+        )
 
     def _of_backbone(self, name: str) -> Request:
-        self.require(bool(self.params.backbone_run), "backbone_run is empty", "the run that gives the features",
-                     "set backbone_run in the parameter file")
+        self.require(
+            bool(self.params.backbone_run),
+            "backbone_run is empty",
+            "the run that gives the features",
+            "set backbone_run in the parameter file",
+        )
         files = {"weights": weights_file(self.params.backbone_run, self.params.runs_root)}
         if name == "backbone_audio":
             return request(name, files, seconds=self.params.audio_seconds, anchor="centre")
-        return request(name, files, size=self.params.face_size, clip="dilated", pooled=self.params.features == "pooled")
+        return request(
+            name,
+            files,
+            size=self.params.face_size,
+            clip="dilated",
+            pooled=self.params.features == "pooled",
+        )
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
         """(n, k) of some frames."""
@@ -115,23 +172,35 @@ class Recipe(base.Recipe):
             targets = self._targets(trial, index, epoch)  # (N, steps), −1 = filled up
             n_targets, hop = (targets >= 0).sum(axis=1), self.params.step_hop
             first = targets[:, 0]
-            pieces.append((trial, {"start": first, "stop": first + (n_targets - 1) * hop + 1, "first_target": first,
-                                   "target_step": np.full_like(first, hop), "n_targets": n_targets}))
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": first,
+                        "stop": first + (n_targets - 1) * hop + 1,
+                        "first_target": first,
+                        "target_step": np.full_like(first, hop),
+                        "n_targets": n_targets,
+                    },
+                )
+            )
         return self.window_table(pieces)
 
     def _targets(self, trial, index, epoch):
         steps, hop, phases = self.params.steps, self.params.step_hop, None
         if epoch is not None:
             generator = np.random.default_rng([self.params.seed, epoch, 2, index])
-            phases = np.sort(generator.permutation(hop)[:self.params.options["phases"]])
-        targets = windows.sequences(self.n_frames(trial), steps, hop, phases)
+            phases = np.sort(generator.permutation(hop)[: self.params.options["phases"]])
+        targets = features_windows.sequences(self.n_frames(trial), steps, hop, phases)
         if epoch is not None:
             known = np.isfinite(self.labels(trial, "va")).all(axis=1)
             targets = targets[(known[targets] & (targets >= 0)).any(axis=1)]
         return targets
 
     def fit(self, windows):
-        """Mean and standard deviation of every number over the training trials: {array: {"mean": […], "std": […]}}."""
+        """Mean and standard deviation of every number over the training trials: {array: {"mean":
+        […], "std": […]}}.
+        """
         self._refuse_copies()
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         return {str(item): self.statistics_of(item, trials) for item in self._items}
@@ -144,9 +213,12 @@ class Recipe(base.Recipe):
                 located = arrays.locate(row, item, self.store)
                 digest = located.made_from and located.made_from["inputs"]["rows"]["sha256"]
                 other = seen.setdefault(digest, trial) if digest and located.exists else trial
-                self.require(self._trials[other]["video"] == row["video"],
-                             f"{item.parameters['file']} of {trial} is a copy of that of {other}",
-                             "features of this trial", "compute them again for one of the two")
+                self.require(
+                    self._trials[other]["video"] == row["video"],
+                    f"{item.parameters['file']} of {trial} is a copy of that of {other}",
+                    "features of this trial",
+                    "compute them again for one of the two",
+                )
 
     def example(self, window, generator=None):
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
@@ -154,13 +226,22 @@ class Recipe(base.Recipe):
         for item in self._items:
             told = self.statistics[str(item)]
             rows = self._rows(window.trial, item, frames)
-            self.require(rows.shape[1] == len(told["mean"]), f"{item} has {rows.shape[1]} columns in {window.trial}",
-                         f"{len(told['mean'])}, as in training", "compute the features of all trials alike")
+            self.require(
+                rows.shape[1] == len(told["mean"]),
+                f"{item} has {rows.shape[1]} columns in {window.trial}",
+                f"{len(told['mean'])}, as in training",
+                "compute the features of all trials alike",
+            )
             parts.append(statistics.normalised(rows, told))
-        item = {"valid": np.arange(steps) < window.n_targets,
-                "va": _filled(np.asarray(self.labels(window.trial, "va")[frames]), steps, np.nan)}
-        named = dict(zip(("audio", "visual"), parts, strict=True)) if self._fuses else {
-            "features": np.concatenate(parts, axis=1)}
+        item = {
+            "valid": np.arange(steps) < window.n_targets,
+            "va": _filled(np.asarray(self.labels(window.trial, "va")[frames]), steps, np.nan),
+        }
+        named = (
+            dict(zip(("audio", "visual"), parts, strict=True))
+            if self._fuses
+            else {"features": np.concatenate(parts, axis=1)}
+        )
         return item | {name: _filled(rows, steps, 0.0) for name, rows in named.items()}
 
     # ---- network
@@ -170,27 +251,47 @@ class Recipe(base.Recipe):
         network = self.params.options["network"]
         models.options(network)  # raises with the nearest name
         fuses = issubclass(models.REGISTRY[network], WindowModel)
-        self.require(not fuses or len(self._items) == 2, f"{len(self._items)} arrays for the fusion network {network}",
-                     "two, first sound, then picture", "name two, or take temporal_convolution, gru or transformer")
+        self.require(
+            not fuses or len(self._items) == 2,
+            f"{len(self._items)} arrays for the fusion network {network}",
+            "two, first sound, then picture",
+            "name two, or take temporal_convolution, gru or transformer",
+        )
         return fuses
 
     def model(self):
         widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
         names = ("audio_channels", "visual_channels") if self._fuses else ("channels",)
         sizes = dict(zip(names, widths if self._fuses else [sum(widths)], strict=True))
-        given = {**sizes, "visual_positions": 1, "steps": self.params.steps, "width": self.params.width,
-                 "modality": self.params.modality, **{k: self.params.options[k] for k in ("layers", "dropout")}}
+        given = {
+            **sizes,
+            "visual_positions": 1,
+            "steps": self.params.steps,
+            "width": self.params.width,
+            "modality": self.params.modality,
+            **{k: self.params.options[k] for k in ("layers", "dropout")},
+        }
         network = self.params.options["network"]
-        return models.create(network, **{key: given[key] for key in models.options(network) if key in given})
+        return models.create(
+            network, **{key: given[key] for key in models.options(network) if key in given}
+        )
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, checkpoint(start, self.params.runs_root))
+            published.begin(model, checkpoint(start, self.params.runs_root))
 
     def loss(self, outputs, batch):
-        self.require("va" in outputs, f"the network returned {', '.join(outputs) or 'nothing'}", "va (B, L, 2)",
-                     "mend the network's forward (docs/add_a_model.md)")
-        return {"total": losses.va_loss(outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"])}
+        self.require(
+            "va" in outputs,
+            f"the network returned {', '.join(outputs) or 'nothing'}",
+            "va (B, L, 2)",
+            "mend the network's forward (docs/add_a_model.md)",
+        )
+        return {
+            "total": losses.va_loss(
+                outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"]
+            )
+        }
 
 
 def _at(values: list, number: int, usual):
@@ -200,5 +301,5 @@ def _at(values: list, number: int, usual):
 def _filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
     """(n, k) -> (steps, k) float32, filled up with `value`."""
     out = np.full((steps, rows.shape[1]), value, np.float32)
-    out[:len(rows)] = rows
+    out[: len(rows)] = rows
     return out

@@ -1,53 +1,71 @@
-"""Joint cross-attention (JCA) on the features of a trained two-stream network: a window of steps -> affect of each."""
+"""Joint cross-attention (JCA) on the features of a trained two-stream network: a window of steps ->
+affect of each.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lib import losses, models, smoothing, windows
-from lib.errors import InputError
-from lib.features import backbone, mel
-from lib.models.tsav import scaled_planes
-from lib.models.tsav_backbone import positions
-from lib.params import weights_file
-from lib.recipes import base
-from lib.store import request
+from .. import models
+from ..errors import InputError
+from ..features import backbone, mel
+from ..features import windows as features_windows
+from ..files import weights_file
+from ..models.affect.tsav import positions, scaled_planes
+from ..store import request
+from ..training import losses
+from . import base
 
 USUAL_RATE = 30  # frames a second, as long as no recording is known
 LOOK_BACK = 32  # frames that a step looks back (specification §7.1)
-# Videos that the published training leaves out without a reason (specification §2.4); published rules only.
+
+# Videos that the published training leaves out without a reason (specification §2.4); published
+# rules only.
 SKIPPED = {"313", "212", "303", "171", "40-30-1280x720", "286", "270", "234", "239", "266"}
-JUMP = 6  # the epoch, from 0, at which the published training takes ten times the rate (specification §2.8)
+# the epoch, from 0, at which the published training takes ten times the rate (specification §2.8)
+JUMP = 6
 
 
 class Recipe(base.Recipe):
-    """JCA, trained on features that `backbone_run` gives. One window = `steps` target frames, `step_hop` apart.
+    """JCA, trained on features that `backbone_run` gives. One window = `steps` target frames,
+    `step_hop` apart.
 
-    The other fusion networks of the same features inherit from it: what differs is the name of their network.
+    The other fusion networks of the same features inherit from it: what differs is the name of
+    their network.
 
-    Published rules (specification §2): windows by the closed form, of 16 steps 32 frames apart, whose steps beyond a
-    trial are black and silent; 31 frame intervals of sound; the label of the last labelled frame up to a target; the
-    rate is multiplied by ten after six epochs, and training does not recover (§4). Which 8 of the last 32 pictures
-    are taken follows the pictures there are; the authors' training took labelled ones only.
+    Published rules (specification §2): windows by the closed form, of 16 steps 32 frames apart,
+    whose steps beyond a trial are black and silent; 31 frame intervals of sound; the label of the
+    last labelled frame up to a target; the rate is multiplied by ten after six epochs, and training
+    does not recover (§4). Which 8 of the last 32 pictures are taken follows the pictures there are;
+    the authors' training took labelled ones only.
     """
 
     network = "jca"
-    published_widths = smoothing.PUBLISHED
+    # Frames of the box filter in the authors' validation and test code (tsav_jca.md §2.9).
+    published_widths = {"valence": 20, "arousal": 50}
 
     class Options:
-        phases: int = 1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512
+        phases: int = (
+            1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512
+        )
         dropout: float = 0.6  # in co-attention and heads; from 0.0 to 0.9
-        clip: str = "look_back"  # a step's pictures: 8 of its last 32 frames, or TSAV's 8; one of look_back, dilated
-        copies: int = 0  # features of so many colour-jittered copies of each clip, drawn from in training; from 0 to 20
+        clip: str = "look_back"  # 8 of the last 32 frames, or TSAV's 8; one of look_back, dilated
+        copies: int = 0  # colour-jittered copies of each clip, drawn from in training; from 0 to 20
 
     def arrays(self):
-        self.require(bool(self.params.backbone_run), "backbone_run is empty",
-                     "the run (or weights file) whose network gives the features, for example sample_tsav",
-                     "set backbone_run in the parameter file")
+        self.require(
+            bool(self.params.backbone_run),
+            "backbone_run is empty",
+            "the run (or weights file) whose network gives the features, for example sample_tsav",
+            "set backbone_run in the parameter file",
+        )
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
-            wanted += [request("face_valid"), *map(self._jittered, range(self.params.options["copies"] + 1)),
-                       *([self._blank] if self.published else [])]
+            wanted += [
+                request("face_valid"),
+                *map(self._jittered, range(self.params.options["copies"] + 1)),
+                *([self._blank] if self.published else []),
+            ]
         if self.uses_audio:
             wanted += [self._audio, *([self._silence] if self.published else [])]
         return wanted
@@ -61,9 +79,17 @@ class Recipe(base.Recipe):
         return self._jittered(0)
 
     def _jittered(self, copy):
-        """Features of the pictures as they are (0) or of a copy with other brightness and contrast."""
-        return request("backbone_visual", self._files, size=self.params.face_size, clip=self.params.options["clip"],
-                       pooled=self.params.features == "pooled", **({"jitter": copy} if copy else {}))
+        """Features of the pictures as they are (0) or of a copy with other brightness and
+        contrast.
+        """
+        return request(
+            "backbone_visual",
+            self._files,
+            size=self.params.face_size,
+            clip=self.params.options["clip"],
+            pooled=self.params.features == "pooled",
+            **({"jitter": copy} if copy else {}),
+        )
 
     def bytes_a_frame(self):
         path, sizes = self._files["weights"], {}
@@ -72,8 +98,10 @@ class Recipe(base.Recipe):
         channels = backbone.channels(path)
         places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
         if self.uses_video:
-            sizes |= {str(self._jittered(copy)): backbone.BYTES * channels * places
-                      for copy in range(self.params.options["copies"] + 1)}
+            sizes |= {
+                str(self._jittered(copy)): backbone.BYTES * channels * places
+                for copy in range(self.params.options["copies"] + 1)
+            }
         return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
 
     def licence_of_features(self):
@@ -81,8 +109,12 @@ class Recipe(base.Recipe):
 
     @property
     def _blank(self):
-        return request("backbone_blank", self._files, size=self.params.face_size,
-                       pooled=self.params.features == "pooled")
+        return request(
+            "backbone_blank",
+            self._files,
+            size=self.params.face_size,
+            pooled=self.params.features == "pooled",
+        )
 
     @property
     def _silence(self):
@@ -94,7 +126,10 @@ class Recipe(base.Recipe):
             return request("backbone_audio", self._files, anchor="published")
         seconds, anchor = self.params.audio_seconds, "centre"
         if not seconds:
-            seconds, anchor = self.statistics.get("look_back_seconds") or self._look_back_seconds(), "end"
+            seconds, anchor = (
+                self.statistics.get("look_back_seconds") or self._look_back_seconds(),
+                "end",
+            )
         return request("backbone_audio", self._files, seconds=seconds, anchor=anchor)
 
     def _look_back_seconds(self):
@@ -102,13 +137,22 @@ class Recipe(base.Recipe):
         return round(LOOK_BACK / min(trial["fps"] for trial in self._trials.values()), 3)
 
     def fit(self, windows):
-        # Kept with the run: another data set or video has another lowest rate, but the network listens as it learnt.
+        # Kept with the run: another data set or video has another lowest rate, but the network
+        # listens as it learnt.
         return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
-        steps, hop = (windows.PUBLISHED_STEPS, windows.PUBLISHED_HOP) if self.published else self._steps
-        self.require(self._steps == (steps, hop), f"steps {self.params.steps}, step_hop {self.params.step_hop}",
-                     f"steps {steps} and step_hop {hop} under published rules", "set them so, or `rules: corrected`")
+        steps, hop = (
+            (features_windows.PUBLISHED_STEPS, features_windows.PUBLISHED_HOP)
+            if self.published
+            else self._steps
+        )
+        self.require(
+            self._steps == (steps, hop),
+            f"steps {self.params.steps}, step_hop {self.params.step_hop}",
+            f"steps {steps} and step_hop {hop} under published rules",
+            "set them so, or `rules: corrected`",
+        )
         pieces = []
         for index, trial in enumerate(trials["trial"]):
             rule = self._published_targets if self.published else self._targets
@@ -116,12 +160,25 @@ class Recipe(base.Recipe):
             n_targets = (targets >= 0).sum(axis=1)
             targets, n_targets = targets[n_targets > 0], n_targets[n_targets > 0]
             first = targets[:, 0]
-            pieces.append((trial, {"start": np.maximum(first - LOOK_BACK + 1, 0),
-                                   "stop": first + (n_targets - 1) * hop + 1, "first_target": first,
-                                   "target_step": np.full_like(first, hop), "n_targets": n_targets}))
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": np.maximum(first - LOOK_BACK + 1, 0),
+                        "stop": first + (n_targets - 1) * hop + 1,
+                        "first_target": first,
+                        "target_step": np.full_like(first, hop),
+                        "n_targets": n_targets,
+                    },
+                )
+            )
         found = self.window_table(pieces)
-        self.require(not self.published or epoch is None or len(found) > 0, "no training window",
-                     "labelled train trials of 481 frames or more under published rules", "set `rules: corrected`")
+        self.require(
+            not self.published or epoch is None or len(found) > 0,
+            "no training window",
+            "labelled train trials of 481 frames or more under published rules",
+            "set `rules: corrected`",
+        )
         return found
 
     @property
@@ -135,29 +192,37 @@ class Recipe(base.Recipe):
         phases = None
         if epoch is not None:
             generator = np.random.default_rng([self.params.seed, epoch, 2, index])
-            phases = np.sort(generator.permutation(self.params.step_hop)[:self.params.options["phases"]])
-        targets = windows.sequences(self.n_frames(trial), *self._steps, phases)
+            phases = np.sort(
+                generator.permutation(self.params.step_hop)[: self.params.options["phases"]]
+            )
+        targets = features_windows.sequences(self.n_frames(trial), *self._steps, phases)
         if epoch is not None:
             targets = targets[(self._known(trial)[targets] & (targets >= 0)).any(axis=1)]
         return targets
 
     def _published_targets(self, trial, index, epoch):
         if epoch is None:
-            return windows.published_sequences(self.n_frames(trial), training=False)
+            return features_windows.published_sequences(self.n_frames(trial), training=False)
         skipped = self.params.dataset == "affwild2" and str(trial) in SKIPPED
         n_frames = 0 if skipped else self.n_frames(trial)
-        return windows.published_sequences(n_frames, training=True, rows=self._known(trial)[:n_frames])
+        return features_windows.published_sequences(
+            n_frames, training=True, rows=self._known(trial)[:n_frames]
+        )
 
     def example(self, window, generator=None):
         steps, trial = self.params.steps, window.trial
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
-        item = {"valid": np.arange(steps) < window.n_targets,
-                "va": _filled(self._labels_of(trial, frames), steps, np.nan)}
+        item = {
+            "valid": np.arange(steps) < window.n_targets,
+            "va": _filled(self._labels_of(trial, frames), steps, np.nan),
+        }
         if self.uses_video:
             beyond = self.read(trial, self._blank)[0] if self.published else 0
             copies = self.params.options["copies"]
             copy = int(generator.integers(copies + 1)) if copies and generator is not None else 0
-            item["visual"] = _filled(self._finite(trial, self._jittered(copy), frames), steps, beyond)
+            item["visual"] = _filled(
+                self._finite(trial, self._jittered(copy), frames), steps, beyond
+            )
         if self.uses_audio:
             beyond = self.read(trial, self._silence)[0] if self.published else 0
             item["audio"] = _filled(self._finite(trial, self._audio, frames), steps, beyond)
@@ -167,26 +232,36 @@ class Recipe(base.Recipe):
         rows = self.read(trial, wanted)[frames]
         wrong = ~np.isfinite(rows).all(axis=1)
         if wrong.any():
-            raise InputError(f"the features {wanted.name} hold what is no number",
-                             where=f"trial {trial}, frame {int(frames[np.argmax(wrong)]) + 1}",
-                             expected="finite numbers; a network that diverged gives others",
-                             todo=f"`python -m lib store rm {trial} {wanted.name}`, then run 02 and 03 again")
+            raise InputError(
+                f"the features {wanted.name} hold what is no number",
+                where=f"trial {trial}, frame {int(frames[np.argmax(wrong)]) + 1}",
+                expected="finite numbers; a network that diverged gives others",
+                todo=f"`python -m lib store rm {trial} {wanted.name}`, then run 02 and 03 again",
+            )
         return rows
 
     def _labels_of(self, trial, frames):
         rows = self.labels(trial, "va")
         if not self.published:
             return rows[frames]
-        last = windows.look_back(self._known(trial), LOOK_BACK, 1)[frames, 0]  # −1 = none in 32 frames
+        last = features_windows.look_back(self._known(trial), LOOK_BACK, 1)[
+            frames, 0
+        ]  # −1 = none in 32 frames
         return np.where((last >= 0)[:, None], rows[last], np.nan)
 
     def model(self):
         return self._network(self._sizes())
 
     def _network(self, sizes):
-        return models.create(self.network, self.published, steps=self.params.steps, width=self.params.width,
-                             modality=self.params.modality, dropout=self.params.options["dropout"],
-                             **self._fitting(sizes))
+        return models.create(
+            self.network,
+            self.published,
+            steps=self.params.steps,
+            width=self.params.width,
+            modality=self.params.modality,
+            dropout=self.params.options["dropout"],
+            **self._fitting(sizes),
+        )
 
     def _backbone_width(self):
         path = self._files["weights"]
@@ -194,26 +269,40 @@ class Recipe(base.Recipe):
 
     def sketch_of_features(self):
         p = self.params
-        net = models.create("tsav_backbone", width=self._backbone_width(), face_size=p.face_size,
-                            pooled=p.features == "pooled")
+        net = models.create(
+            "tsav_backbone",
+            width=self._backbone_width(),
+            face_size=p.face_size,
+            pooled=p.features == "pooled",
+        )
         shapes = net.shapes(M=mel.columns(p.audio_seconds or LOOK_BACK / USUAL_RATE))
         copies = 1 + p.options["copies"]
-        used = {"clip": self.uses_video * copies * net.visual_channels * net.visual_positions,
-                "mel": self.uses_audio * net.audio_channels}
-        return base.Sketch(net, {name: shapes[name] for name in used if used[name]}, frames=1 / copies,
-                           kept=backbone.BYTES * sum(used.values()))
+        used = {
+            "clip": self.uses_video * copies * net.visual_channels * net.visual_positions,
+            "mel": self.uses_audio * net.audio_channels,
+        }
+        return base.Sketch(
+            net,
+            {name: shapes[name] for name in used if used[name]},
+            frames=1 / copies,
+            kept=backbone.BYTES * sum(used.values()),
+        )
 
     def sketch(self):
         channels = 8 * scaled_planes(self._backbone_width())
         places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
-        net = self._network({"visual_channels": channels, "visual_positions": places, "audio_channels": channels})
-        return base.Sketch(net, net.shapes(L=self.params.steps), self.params.steps, self.params.steps)
+        net = self._network(
+            {"visual_channels": channels, "visual_positions": places, "audio_channels": channels}
+        )
+        return base.Sketch(
+            net, net.shapes(L=self.params.steps), self.params.steps, self.params.steps
+        )
 
     def _sizes(self):
         """The network's sizes, from what stands beside the features of a trial.
 
-        With one modality it has the shape that it has with both (both streams of a backbone have as many channels), so
-        that a comparison of the two is not one of sizes.
+        With one modality it has the shape that it has with both (both streams of a backbone have as
+        many channels), so that a comparison of the two is not one of sizes.
         """
         sizes, trial = {}, next(iter(self._trials))
         if self.uses_video:
@@ -231,13 +320,24 @@ class Recipe(base.Recipe):
     def _fitting(self, sizes):
         if "visual_positions" not in models.options(self.network):
             places = sizes.pop("visual_positions", 1)
-            self.require(places == 1, f"features of {places} positions", "one vector a picture",
-                         "set `features: pooled`")
+            self.require(
+                places == 1,
+                f"features of {places} positions",
+                "one vector a picture",
+                "set `features: pooled`",
+            )
         return sizes
 
     def loss(self, outputs, batch):
-        return {"total": losses.va_loss(outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"],
-                                        rules=self.params.rules)}
+        return {
+            "total": losses.va_loss(
+                outputs["va"],
+                batch["va"],
+                self.params.va_loss,
+                mask=batch["valid"],
+                rules=self.params.rules,
+            )
+        }
 
     def rate_factor(self, epoch):
         return 10.0 * 0.8 ** ((epoch - JUMP + 1) // 2) if self.published and epoch >= JUMP else 1.0
@@ -246,5 +346,5 @@ class Recipe(base.Recipe):
 def _filled(rows: np.ndarray, steps: int, value: float | np.ndarray) -> np.ndarray:
     """(n, k) -> (steps, k) float32, filled up with `value`, a number or (k,)."""
     out = np.full((steps, rows.shape[1]), value, np.float32)
-    out[:len(rows)] = rows
+    out[: len(rows)] = rows
     return out

@@ -1,4 +1,6 @@
-"""Leader–follower attentive fusion (LFAN) of faces, VGGish and MFCC: emotion of every frame of a window of 300."""
+"""Leader–follower attentive fusion (LFAN) of faces, VGGish and MFCC: emotion of every frame of a
+window of 300.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +9,78 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from lib import arrays, losses, models, windows
-from lib import trials as trial_table
-from lib.declarations import ROOT
-from lib.features import face_maps, statistics
-from lib.models import lfan_backbone
-from lib.models.ir50 import CHANNELS, IR50, RELEASE_ORDER
-from lib.models.sequence import SOUNDS
-from lib.params import weights_file
-from lib.recipes import base
-from lib.release import Course
-from lib.store import request
-from lib.weights import path as weights_path
+from .. import arrays, models
+from .. import trials as trial_table
+from ..features import face_maps, statistics
+from ..features import windows as features_windows
+from ..files import ROOT, weights_file
+from ..models.affect import lfan
+from ..models.affect.sequence import SOUNDS
+from ..models.blocks.ir50 import CHANNELS, IR50, RELEASE_ORDER
+from ..store import request
+from ..training import losses
+from ..training.release import Course
+from ..weights import path as weights_path
+from . import base
 
 EMOTIONS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
-# Frames before a target that reach it: 2·(kernel − 1)·(2^levels − 1), of four levels, and of can's five.
+
+# Frames before a target that reach it: 2·(kernel − 1)·(2^levels − 1), of four levels, and of can's
+# five.
 HISTORY = {"lfan_visual": 120, "lfan": 120, "lfan_v2": 120, "can": 248}
 
 
 class Recipe(base.Recipe):
-    """LFAN and its later forms, on the face network that `backbone_run` gives (a run of `lfan_backbone`, or a file).
+    """LFAN and its later forms, on the face network that `backbone_run` gives (a run of
+    `lfan_backbone`, or a file).
 
-    One window = 300 frames, 200 apart, the last one aligned with the trial's end. Unlabelled frames stay in the time
-    line and are masked. In evaluation the causal network sees all the past of each frame, as in one pass.
+    One window = 300 frames, 200 apart, the last one aligned with the trial's end. Unlabelled frames
+    stay in the time line and are masked. In evaluation the causal network sees all the past of each
+    frame, as in one pass.
 
-    Published rules (specification §1–§3): labelled frames are joined, gaps vanish; a scalar mean and deviation for
-    each of train, val and test; overlapping windows are averaged; Adam; early stopping is not reset by a release.
+    Published rules (specification §1–§3): labelled frames are joined, gaps vanish; a scalar mean
+    and deviation for each of train, val and test; overlapping windows are averaged; Adam; early
+    stopping is not reset by a release.
     """
 
     class Options:
-        network: str = "lfan"  # fusion network, with modality video its leader alone; one of lfan, lfan_v2, can
+        network: str = "lfan"  # of video alone its leader; one of lfan, lfan_v2, can
         window: int = 300  # frames of a training window; from 8 to 10000
         hop: int = 200  # frames between two training windows; from 1 to 10000
         shift: bool = False  # draw anew in each epoch where a trial's first window begins
-        crop: int = 0  # side of the network's picture, cut out of the face, 0 for 5/6 of it (40 of 48); from 0 to 256
-        head_width: float = 0.0  # width of all that follows the face network, 0 for the same; from 0.0 to 4.0
+        crop: int = (
+            0  # px of the network's picture, 0 for 5/6 of the face (40 of 48); from 0 to 256
+        )
+        head_width: float = (
+            0.0  # width of all that follows the face network, 0 for the same; from 0.0 to 4.0
+        )
         dropout: float = 0.1  # in the temporal networks; from 0.0 to 0.9
         bounded: bool = False  # tanh at the end (lfan_v2 and can always have it)
         loss_over: str = "window"  # what a CCC of the loss is taken over; one of window, batch
-        vggish: str = "published"  # weights of VGGish: published, random (tests and samples), or a file
+        vggish: str = (
+            "published"  # weights of VGGish: published, random (tests and samples), or a file
+        )
         vggish_width: float = 1.0  # of random ones; from 0.01 to 1.0
         augment: bool = True  # in training: another crop and a mirror for each window
         cache: bool = True  # compute the frozen part of the face network once (corrected rules)
         variants: int = 1  # crops that are cached, 1 for the centre; from 1 to 64
-        releases: int = 3  # groups that may be let go: output layer, stage 4, end of stage 3; from 0 to 3
+        releases: int = (
+            3  # groups that may be let go: output layer, stage 4, end of stage 3; from 0 to 3
+        )
         milestones: list[int] = [0]  # epochs, from 0, that let a group go whatever the rate
-        min_lr: float = 1.0e-6  # below this rate the next group is let go, or training ends; from 0.0 to 1.0
-        plateau_patience: int = 5  # epochs without a better score before the rate falls, 0 for never; from 0 to 1000
+        min_lr: float = (
+            1.0e-6  # below this rate the next group is let go, or training ends; from 0.0 to 1.0
+        )
+        plateau_patience: int = (
+            5  # epochs without a better score before the rate falls, 0 for never; from 0 to 1000
+        )
         plateau_factor: float = 0.1  # of that fall; from 0.01 to 1.0
-        warmup: int = 0  # epochs over which the rate rises at the start and after a release; from 0 to 100
-        reload_best: bool = False  # go on from the best weights after an epoch that was not better (published: yes)
+        warmup: int = (
+            0  # epochs over which the rate rises at the start and after a release; from 0 to 100
+        )
+        reload_best: bool = (
+            False  # go on from the best weights after an epoch that was not better (published: yes)
+        )
         accumulate: int = 1  # parts in which a batch is computed, for small memories; from 1 to 256
         targets: int = 1200  # frames that are predicted at once; from 1 to 100000
 
@@ -75,7 +99,9 @@ class Recipe(base.Recipe):
         wanted = [request("time"), *self.label_requests()]
         if self.uses_video:
             wanted += [request("face_valid"), request("face", size=self.params.face_size)]
-            wanted += [self._map(number) for number in range(self._variants)] if self._cached else []
+            wanted += (
+                [self._map(number) for number in range(self._variants)] if self._cached else []
+            )
         return wanted + ([self._sound(name) for name in SOUNDS] if self.uses_audio else [])
 
     def _sound(self, name):
@@ -86,8 +112,11 @@ class Recipe(base.Recipe):
             return request("vggish", weights="random", width=options["vggish_width"], seed=0)
         root = self.params.get("weights_root") or ROOT / "weights"
         known = options["vggish"] == "published"
-        return request("vggish", {"weights": weights_path("vggish", root) if known else ROOT / options["vggish"]},
-                       weights="published" if known else "file")
+        return request(
+            "vggish",
+            {"weights": weights_path("vggish", root) if known else ROOT / options["vggish"]},
+            weights="published" if known else "file",
+        )
 
     @property
     def _crop(self):
@@ -95,17 +124,27 @@ class Recipe(base.Recipe):
 
     @property
     def _file(self):
-        self.require(bool(self.params.backbone_run), "backbone_run is empty",
-                     "a run of the recipe lfan_backbone, or weights/res50_ir_0.887.pth", "set backbone_run")
+        self.require(
+            bool(self.params.backbone_run),
+            "backbone_run is empty",
+            "a run of the recipe lfan_backbone, or weights/res50_ir_0.887.pth",
+            "set backbone_run",
+        )
         return weights_file(self.params.backbone_run, self.params.runs_root)
 
     # ---- the frozen part's output
 
     @property
     def _cached(self):
-        """A trained network has all its weights: where the file that it began with is gone, it looks at the faces."""
-        return (self.uses_video and self.params.options["cache"] and not self.published
-                and (not self.statistics or self._file.is_file() or "fitted" in vars(self)))
+        """A trained network has all its weights: where the file that it began with is gone, it
+        looks at the faces.
+        """
+        return (
+            self.uses_video
+            and self.params.options["cache"]
+            and not self.published
+            and (not self.statistics or self._file.is_file() or "fitted" in vars(self))
+        )
 
     @property
     def _variants(self):
@@ -116,29 +155,40 @@ class Recipe(base.Recipe):
         """Where the network goes on: before the last group that was let go, or behind all of it."""
         released = self.statistics.get("released")
         if released is None:  # before training: what its first epoch will need
-            released = int(0 in self.params.options["milestones"] and self.params.options["releases"] > 0)
+            released = int(
+                0 in self.params.options["milestones"] and self.params.options["releases"] > 0
+            )
         return RELEASE_ORDER[released - 1] if released else "embedding"
 
     def _map(self, number):
-        return request("face_map", {"weights": self._file}, size=self.params.face_size, cut=self._cut,
-                       crop=self._crop, variant=number)
+        return request(
+            "face_map",
+            {"weights": self._file},
+            size=self.params.face_size,
+            cut=self._cut,
+            crop=self._crop,
+            variant=number,
+        )
 
     def _read_map(self, trial, number):
         """(T, …) float16; after a release it is made here, once: the cache moves down by itself."""
         wanted = self._map(number)
-        if ("read", trial, wanted) not in self._opened and \
-                not arrays.locate(self._trials[str(trial)], wanted, self.store).exists:
-            arrays.make(self._trials[str(trial)], wanted, self.store, str(self.params.device))
+        if ("read", trial, wanted) not in self._opened and not arrays.locate(
+            self.trial(trial), wanted, self.store
+        ).exists:
+            arrays.make(self.trial(trial), wanted, self.store, str(self.params.device))
         found = self.read(trial, wanted)
         return found.reshape(len(found), *self.facts(trial, wanted)["map"])
 
     def bytes_a_frame(self):
-        """Array -> bytes a frame on disk of what 02 computes: 18 GB of faces and 68 GB a cached crop for Aff-Wild2."""
+        """Array -> bytes a frame on disk of what 02 computes: 18 GB of faces and 68 GB a cached
+        crop for Aff-Wild2.
+        """
         if not self.uses_video:
             return {}
         found = {"face": 3 * self.params.face_size**2}
         if self._cached:
-            shape = lfan_backbone.load(self._file, self._crop)[0].shapes[self._cut]
+            shape = lfan.load(self._file, self._crop)[0].shapes[self._cut]
             found["face_map"] = 2 * int(np.prod(shape)) * self._variants
         return found
 
@@ -149,8 +199,12 @@ class Recipe(base.Recipe):
             return None
         frozen = _Frozen(self._face_network, self._cut)
         shape, crop = frozen.face.shapes[self._cut], self._crop
-        return base.Sketch(frozen, {"frame": (3, crop, crop)}, frames=1 / self._variants,
-                           kept=2 * int(np.prod(shape)) * self._variants)
+        return base.Sketch(
+            frozen,
+            {"frame": (3, crop, crop)},
+            frames=1 / self._variants,
+            kept=2 * int(np.prod(shape)) * self._variants,
+        )
 
     def sketch(self):
         options, cut, cached = self.params.options, self._cut, self._cached
@@ -165,12 +219,14 @@ class Recipe(base.Recipe):
     def _face_network(self):
         crop = self._crop
         known = self.uses_video and self._file.is_file()
-        return lfan_backbone.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
+        return lfan.load(self._file, crop)[0] if known else IR50(self.params.width, crop)
 
     # ---- windows and statistics
 
     def _frames(self, trial):
-        """Frames that the network sees in order: all of them, by the published rule the labelled ones."""
+        """Frames that the network sees in order: all of them, by the published rule the labelled
+        ones.
+        """
         n_frames = self.n_frames(trial)
         if not self.published:
             return np.arange(n_frames)
@@ -192,28 +248,50 @@ class Recipe(base.Recipe):
         for index, trial in enumerate(trials["trial"]):
             n_frames = len(self._frames(trial))
             if epoch is None and not self.published:
-                start, first, stop = windows.with_history(n_frames, options["targets"], HISTORY[self.network])
+                start, first, stop = features_windows.with_history(
+                    n_frames, options["targets"], HISTORY[self.network]
+                )
             else:
                 shift = 0
                 if options["shift"] and epoch is not None and not self.published:
                     spare = max(min(n_frames - options["window"], options["hop"]), 0)
-                    shift = int(np.random.default_rng([self.params.seed, epoch, 2, index]).integers(spare + 1))
-                start = first = shift + windows.overlapping(n_frames - shift, options["window"], options["hop"])
+                    shift = int(
+                        np.random.default_rng([self.params.seed, epoch, 2, index]).integers(
+                            spare + 1
+                        )
+                    )
+                start = first = shift + features_windows.overlapping(
+                    n_frames - shift, options["window"], options["hop"]
+                )
                 stop = np.minimum(start + options["window"], n_frames)
             if epoch is not None:
                 known = np.isfinite(self.labels(trial, "va")[self._frames(trial)]).any(axis=1)
-                kept = [bool(known[one:other].any()) for one, other in zip(start, stop, strict=True)]
+                kept = [
+                    bool(known[one:other].any()) for one, other in zip(start, stop, strict=True)
+                ]
                 start, first, stop = start[kept], first[kept], stop[kept]
-            pieces.append((trial, {"start": start, "stop": stop, "first_target": first,
-                                   "target_step": np.ones_like(first), "n_targets": stop - first}))
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": start,
+                        "stop": stop,
+                        "first_target": first,
+                        "target_step": np.ones_like(first),
+                        "n_targets": stop - first,
+                    },
+                )
+            )
         return self.window_table(pieces)
 
     def fit(self, windows):
         self.fitted = True
-        trials = [trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])]
+        trials = [
+            trial for trial in windows["trial"].cat.categories if trial in set(windows["trial"])
+        ]
         found = {"released": 0}
         if self.uses_video:
-            face, _ = lfan_backbone.load(self._file, self._crop)
+            face, _ = lfan.load(self._file, self._crop)
             found["width"] = _width(face)
         if not self.uses_audio:
             return found
@@ -221,17 +299,21 @@ class Recipe(base.Recipe):
             rule = statistics.of_everything if self.published else statistics.of_dimensions
             parts = {"": trials}
             if self.published:
-                parts = {split: [t for t in self._splits if self._splits[t] == split]
-                         for split in ("train", "val", "test")}
-            found |= {f"{name}{split and f'_{split}'}": self.statistics_of(self._sound(name), some, rule)
-                      for split, some in parts.items()}
+                parts = {
+                    split: [t for t in self._splits if self._splits[t] == split]
+                    for split in ("train", "val", "test")
+                }
+            found |= {
+                f"{name}{split and f'_{split}'}": self.statistics_of(self._sound(name), some, rule)
+                for split, some in parts.items()
+            }
         return found
 
     # ---- items and batches
 
     def example(self, window, generator=None):
         trial, options = window.trial, self.params.options
-        frames = self._frames(trial)[window.start:window.stop]
+        frames = self._frames(trial)[window.start : window.stop]
         item = {"valid": np.ones(len(frames), bool), "va": self.labels(trial, "va")[frames]}
         if self.uses_video:
             item["face_valid"] = np.asarray(self.read(trial, request("face_valid")))[frames]
@@ -241,41 +323,64 @@ class Recipe(base.Recipe):
                 item["frame_map"] = self._read_map(trial, number)[frames]
             else:
                 faces = self.faces(trial, self.params.face_size).read(frames)
-                item["frame"] = face_maps.cut(faces, self._crop,
-                                              face_maps.draw(moved, self.params.face_size, self._crop))
+                item["frame"] = face_maps.cut(
+                    faces, self._crop, face_maps.draw(moved, self.params.face_size, self._crop)
+                )
         if self.uses_audio:
             split = f"_{self._splits[str(trial)]}" if self.published else ""
-            item |= {name: statistics.normalised(self.read(trial, self._sound(name))[frames],
-                                                 self.statistics[f"{name}{split}"])
-                     for name in SOUNDS}
+            item |= {
+                name: statistics.normalised(
+                    self.read(trial, self._sound(name))[frames], self.statistics[f"{name}{split}"]
+                )
+                for name in SOUNDS
+            }
         return item
 
     def collate(self, examples, generator=None):
         """Stack, filled up at the end to the longest one (published: to a whole window)."""
         longest = max(len(example["valid"]) for example in examples)
         longest = max(longest, self.params.options["window"]) if self.published else longest
-        return {name: torch.from_numpy(np.stack([_filled(example[name], longest) for example in examples]))
-                for name in examples[0]}
+        return {
+            name: torch.from_numpy(
+                np.stack([_filled(example[name], longest) for example in examples])
+            )
+            for name in examples[0]
+        }
 
     def pieces(self, batch):
         size = len(batch["valid"])
         parts = torch.arange(size).chunk(self.params.options["accumulate"])
-        return [(len(rows) / size, {name: tensor[rows[0]:rows[-1] + 1] for name, tensor in batch.items()})
-                for rows in parts]
+        return [
+            (
+                len(rows) / size,
+                {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()},
+            )
+            for rows in parts
+        ]
 
     # ---- network and loss
 
     def _network(self, width):
         options, p = self.params.options, self.params
         chosen = {"bounded": options["bounded"]} if self.network in ("lfan", "lfan_visual") else {}
-        return models.create(self.network, self.published, emotions=len(self.columns), face_size=self._crop,
-                             width=width, head_width=options["head_width"] or p.width,
-                             modality=p.modality, dropout=options["dropout"], **chosen)
+        return models.create(
+            self.network,
+            self.published,
+            emotions=len(self.columns),
+            face_size=self._crop,
+            width=width,
+            head_width=options["head_width"] or p.width,
+            modality=p.modality,
+            dropout=options["dropout"],
+            **chosen,
+        )
 
     def model(self):
         model = self._network(self.statistics.get("width", self.params.width))
-        if self.uses_video and "fitted" in vars(self):  # a trained network gets all its weights from its checkpoint
-            face, _ = lfan_backbone.load(self._file, self._crop)
+        if self.uses_video and "fitted" in vars(
+            self
+        ):  # a trained network gets all its weights from its checkpoint
+            face, _ = lfan.load(self._file, self._crop)
             model.backbone.load_state_dict(face.state_dict())
         self.release(model, self.statistics.get("released", 0))
         return model
@@ -288,10 +393,16 @@ class Recipe(base.Recipe):
     def course(self):
         options = self.params.options
         low = options["min_lr"] if self.params.schedule == "plateau" else 0.0
-        return Course(groups=options["releases"] if self.uses_video else 0, milestones=tuple(options["milestones"]),
-                      min_lr=low, patience=options["plateau_patience"] if self.params.schedule == "plateau" else 0,
-                      factor=options["plateau_factor"], warmup=options["warmup"],
-                      reload_best=options["reload_best"], reset_stale=not self.published)
+        return Course(
+            groups=options["releases"] if self.uses_video else 0,
+            milestones=tuple(options["milestones"]),
+            min_lr=low,
+            patience=options["plateau_patience"] if self.params.schedule == "plateau" else 0,
+            factor=options["plateau_factor"],
+            warmup=options["warmup"],
+            reload_best=options["reload_best"],
+            reset_stale=not self.published,
+        )
 
     def optimizer(self, groups):
         if self.published:
@@ -307,8 +418,14 @@ class Recipe(base.Recipe):
             if kind != "ccc":
                 parts[name] = parts[name] + losses.mse_loss(x, y, mask)
             if kind != "mse":
-                rule = losses.window_ccc_loss if self.params.options["loss_over"] == "window" else losses.ccc_loss
-                parts[name] = parts[name] + (1.0 if kind == "ccc" else 0.5) * rule(x, y, mask, self.params.rules)
+                rule = (
+                    losses.window_ccc_loss
+                    if self.params.options["loss_over"] == "window"
+                    else losses.ccc_loss
+                )
+                parts[name] = parts[name] + (1.0 if kind == "ccc" else 0.5) * rule(
+                    x, y, mask, self.params.rules
+                )
         return {**parts, "total": sum(parts.values())}
 
     # ---- back to frames
@@ -320,17 +437,23 @@ class Recipe(base.Recipe):
         return window.first_target - window.start
 
     def assemble(self, windows, outputs, n_frames):
-        """The mean over the windows that have a frame as their target; NaN for an emotion that is not learnt."""
+        """The mean over the windows that have a frame as their target; NaN for an emotion that is
+        not learnt.
+        """
         values = np.asarray(outputs["emotion"], np.float32)
         sums, counts = np.zeros((n_frames, values.shape[2])), np.zeros(n_frames)
         for rows, window in zip(values, windows.itertuples(index=False), strict=True):
             frames = slice(window.first_target, window.first_target + window.n_targets)
             first = self.first_output(window)
-            sums[frames] += rows[first:first + window.n_targets]
+            sums[frames] += rows[first : first + window.n_targets]
             counts[frames] += 1
         out = np.full((n_frames, 2), np.nan, np.float32)
         seen = np.flatnonzero(counts)
-        places = self._frames(windows["trial"].iloc[0])[seen] if self.published and len(windows) else seen
+        places = (
+            self._frames(windows["trial"].iloc[0])[seen]
+            if self.published and len(windows)
+            else seen
+        )
         out[np.ix_(places, self.columns)] = sums[seen] / counts[seen, None]
         return {"va": out}
 
@@ -355,7 +478,7 @@ def _filled(rows: np.ndarray, length: int) -> np.ndarray:
     if len(rows) == length:
         return np.ascontiguousarray(rows)
     out = np.zeros((length, *rows.shape[1:]), rows.dtype)
-    out[:len(rows)] = rows
+    out[: len(rows)] = rows
     if rows.ndim == 2 and rows.shape[1] == 2 and rows.dtype == np.float32:
-        out[len(rows):] = np.nan
+        out[len(rows) :] = np.nan
     return out

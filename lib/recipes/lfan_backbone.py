@@ -1,27 +1,36 @@
-"""The face network of LFAN, trained frame by frame: one face -> valence and arousal. What `lfan` builds on."""
+"""The face network of LFAN, trained frame by frame: one face -> valence and arousal. What `lfan`
+builds on.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lib import losses, models
-from lib.features import face_maps
-from lib.recipes import augmentation, base
-from lib.store import request
+from .. import models
+from ..features import face_maps
+from ..store import request
+from ..training import augmentation, losses
+from . import base
 
 
 class Recipe(base.Recipe):
-    """IR-50 with two outputs in place of the eight classes of FER+ that the authors pre-trained it on.
+    """IR-50 with two outputs in place of the eight classes of FER+ that the authors pre-trained it
+    on.
 
-    For where their file `res50_ir_0.887.pth` is not to be had: a narrow network, on the training trials of the split
-    (or fold) that it serves. One window = one frame with a face; it needs no sound.
+    For where their file `res50_ir_0.887.pth` is not to be had: a narrow network, on the training
+    trials of the split (or fold) that it serves. One window = one frame with a face; it needs no
+    sound.
     """
 
     modalities = ("video",)
 
     class Options:
-        crop: int = 0  # side of the network's picture, cut out of the face, 0 for 5/6 of it (40 of 48); from 0 to 256
-        frame_step: int = 4  # training frames of a trial in an epoch: every n-th, from a random one on; from 1 to 1000
+        crop: int = (
+            0  # px of the network's picture, 0 for 5/6 of the face (40 of 48); from 0 to 256
+        )
+        frame_step: int = (
+            4  # every n-th frame is learnt in an epoch, from a random one on; from 1 to 1000
+        )
         augment: bool = True  # move, mirror and re-light faces in training
 
     @property
@@ -29,10 +38,18 @@ class Recipe(base.Recipe):
         return face_maps.side(self.params.face_size, self.params.options["crop"])
 
     def arrays(self):
-        self.require(self.params.modality in self.modalities, f"modality: {self.params.modality}", "video",
-                     "set `modality: video`: this network only looks at faces")
-        return [request("time"), *self.label_requests(), request("face_valid"),
-                request("face", size=self.params.face_size)]
+        self.require(
+            self.params.modality in self.modalities,
+            f"modality: {self.params.modality}",
+            "video",
+            "set `modality: video`: this network only looks at faces",
+        )
+        return [
+            request("time"),
+            *self.label_requests(),
+            request("face_valid"),
+            request("face", size=self.params.face_size),
+        ]
 
     def windows(self, trials, epoch=None):
         pieces = []
@@ -42,10 +59,22 @@ class Recipe(base.Recipe):
                 labelled = np.isfinite(self.labels(trial, "va")).all(axis=1)
                 step = self.params.options["frame_step"]
                 start = np.random.default_rng([self.params.seed, epoch, 2, index]).integers(step)
-                frames = np.flatnonzero(labelled & self.read(trial, request("face_valid")))[start::step]
+                frames = np.flatnonzero(labelled & self.read(trial, request("face_valid")))[
+                    start::step
+                ]
             ones = np.ones_like(frames)
-            pieces.append((trial, {"start": frames, "stop": frames + 1, "first_target": frames, "target_step": ones,
-                                   "n_targets": ones}))
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": frames,
+                        "stop": frames + 1,
+                        "first_target": frames,
+                        "target_step": ones,
+                        "n_targets": ones,
+                    },
+                )
+            )
         return self.window_table(pieces)
 
     def example(self, window, generator=None):
@@ -55,14 +84,26 @@ class Recipe(base.Recipe):
         if moved:
             faces = augmentation.clip(faces, generator)
         place = face_maps.draw(generator if moved else None, size, crop)
-        return {"va": np.asarray(self.labels(window.trial, "va")[frame]), "frame": face_maps.cut(faces, crop, place)[0]}
+        return {
+            "va": np.asarray(self.labels(window.trial, "va")[frame]),
+            "frame": face_maps.cut(faces, crop, place)[0],
+        }
 
     def model(self):
-        return models.create("lfan_backbone", self.published, classes=2, width=self.params.width,
-                             face_size=self._crop)
+        return models.create(
+            "lfan_backbone",
+            self.published,
+            classes=2,
+            width=self.params.width,
+            face_size=self._crop,
+        )
 
     def loss(self, outputs, batch):
-        return {"total": losses.va_loss(outputs["logits"], batch["va"], self.params.va_loss, rules=self.params.rules)}
+        return {
+            "total": losses.va_loss(
+                outputs["logits"], batch["va"], self.params.va_loss, rules=self.params.rules
+            )
+        }
 
     def output(self, task):
         return "logits"

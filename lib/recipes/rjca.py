@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lib.recipes import jca
+from . import jca
 
 
 class Recipe(jca.Recipe):

@@ -1,4 +1,6 @@
-"""Speaker detection: TalkNet with or without rotary positions, or Light-ASD, on one person in fixed-length clips."""
+"""Speaker detection: TalkNet with or without rotary positions, or Light-ASD, on one person in
+fixed-length clips.
+"""
 
 from __future__ import annotations
 
@@ -8,59 +10,91 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import asd_augmentation as augmentation
-from lib import asd_clips, asd_windows, speaking_losses
-from lib.asd_crops import FILL
-from lib.declarations import ROOT
-from lib.features import mfcc, speaking
-from lib.metrics.speaking import breakdown, speaking_scores
-from lib.models import published
-from lib.recipes import base
+from ..faces.speaker_crops import FILL
+from ..features import mfcc, speaker_scores
+from ..files import ROOT
+from ..models import published
+from ..speakers import augmentation, losses
+from ..speakers import windows as speakers_windows
+from ..speakers.clips import units
+from ..speakers.metrics import breakdown, speaking_scores
+from . import base
 
 
 class Recipe(base.Recipe):
     """A frame's label: is the person whose face is seen the one who is heard?
 
-    A trial is one person in one video; its frames lie in the clips of `clips_root` that show this person. Windows for
-    training and evaluation: `lib.asd_windows`; those that overlap are averaged with triangular weights (asd.md §4.2).
+    A trial is one person in one video; its frames lie in the clips of `clips_root` that show this
+    person. Windows for training and evaluation: `lib.speakers.windows`; those that overlap are
+    averaged with triangular weights (asd.md §4.2).
 
-    Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of sound features.
-    Corrected: each clip by itself, exact times.
+    Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of
+    sound features. Corrected: each clip by itself, exact times.
     """
 
     class Options:
         network: str = "talknet_mrope"  # which network; one of talknet, talknet_mrope, light_asd
-        visual_width: float = 0.0  # factor on the channels of the picture, 0 for that of width; from 0.0 to 4.0
-        audio_width: float = 0.0  # factor on the channels of the sound, 0 for that of width; from 0.0 to 4.0
-        attention_width: float = 0.0  # factor on the channels of attention, 0 for that of width; from 0.0 to 4.0
+        visual_width: float = (
+            0.0  # factor on the channels of the picture, 0 for that of width; from 0.0 to 4.0
+        )
+        audio_width: float = (
+            0.0  # factor on the channels of the sound, 0 for that of width; from 0.0 to 4.0
+        )
+        attention_width: float = (
+            0.0  # factor on the channels of attention, 0 for that of width; from 0.0 to 4.0
+        )
         visual_momentum: float = 0.01  # of the picture's batch norms; from 0.001 to 1.0
         dropout: float = 0.1  # in attention; from 0.0 to 0.9
         positions: str = "axial"  # layout of the rotary positions; one of axial, chunk, interleave
-        cross_pairs: list[int] = [4, 2, 2]  # pairs of a head for time, row, column in cross attention; from 0 to 8
+        cross_pairs: list[int] = [
+            4,
+            2,
+            2,
+        ]  # pairs of a head for time, row, column in cross attention; from 0 to 8
         self_pairs: list[int] = [6, 5, 5]  # the same in self attention; from 0 to 16
-        attention_seconds: float = 0.0  # attention sees this far to either side, 0 for all; from 0.0 to 100000.0
-        trained_frames: int = 0  # scale attention by ln T / ln of this many frames, 0 for none; from 0 to 100000
-        start_from: str = ""  # weights file to start from, as its authors published it; empty for random weights
+        attention_seconds: float = (
+            0.0  # attention sees this far to either side, 0 for all; from 0.0 to 100000.0
+        )
+        trained_frames: int = (
+            0  # scale attention by ln T / ln of this many frames, 0 for none; from 0 to 100000
+        )
+        start_from: str = (
+            ""  # weights file to start from, as its authors published it; empty for random weights
+        )
         ramp: bool = True  # with start_from: turn positions on little by little in the first epoch
         crop: str = "mouth"  # what is seen of a face; one of mouth, box
-        augment: str = "published"  # changes of the crops in training; one of published, light, none
+        augment: str = (
+            "published"  # changes of the crops in training; one of published, light, none
+        )
         noise: float = 0.5  # share of clips with sound of another clip mixed in; from 0.0 to 1.0
         level_jitter: float = 0.0  # spread of a random change of the log energy; from 0.0 to 10.0
-        negatives: float = 0.0  # share of clips with wrong sound (other, shifted, muted); from 0.0 to 0.9
+        negatives: float = (
+            0.0  # share of clips with wrong sound (other, shifted, muted); from 0.0 to 0.9
+        )
         audio_target: str = "asd"  # label of the sound's own head; one of asd, speech
         audio_loss: float = 0.4  # weight of the loss of that head; from 0.0 to 10.0
         visual_loss: float = 0.4  # weight of the loss of the picture's head; from 0.0 to 10.0
-        synchrony_loss: float = 0.0  # weight of InfoNCE between sound and picture of one frame; from 0.0 to 10.0
+        synchrony_loss: float = (
+            0.0  # weight of InfoNCE between sound and picture of one frame; from 0.0 to 10.0
+        )
         temperature: float = 0.1  # of InfoNCE (TalkNCE takes 0.07); from 0.001 to 10.0
-        class_weight: float = 1.0  # of a speaking frame in the losses (Ego4D's code takes 4); from 0.01 to 100.0
-        rate_decay: float = 1.0  # factor on the learning rate after each epoch (published 0.95); from 0.1 to 1.0
+        class_weight: float = (
+            1.0  # of a speaking frame in the losses (Ego4D's code takes 4); from 0.01 to 100.0
+        )
+        rate_decay: float = (
+            1.0  # factor on the learning rate after each epoch (published 0.95); from 0.1 to 1.0
+        )
         frames: int = 2000  # frame budget of a training batch; from 2 to 1000000
         shortest: int = 60  # frames of the shortest training window; from 1 to 100000
-        longest: int = 0  # frames of the longest training window, 0 for a whole clip; from 0 to 100000
+        longest: int = (
+            0  # frames of the longest training window, 0 for a whole clip; from 0 to 100000
+        )
         windows_a_clip: int = 1  # training windows of each clip in an epoch; from 1 to 1000
-        piece: int = 0  # frames that are evaluated together, 0 for a clip, −1 for all; from -1 to 1000000
-        window: int = 0  # frames of a window of a longer piece, 0 for a clip's, −1 for none; from -1 to 1000000
-        keep_crops: bool = True  # keep the crops of each clip in processed_root, or read the pictures again each time
+        piece: int = (
+            0  # frames that are evaluated together, 0 for a clip, −1 for all; from -1 to 1000000
+        )
+        window: int = 0  # frames of a window, 0 for a clip's, −1 for the whole; from -1 to 1000000
+        keep_crops: bool = True  # keep crops in processed_root, or read pictures each time
 
     @property
     def tasks(self):
@@ -74,25 +108,39 @@ class Recipe(base.Recipe):
     def files(self) -> list[Path]:
         """What a training depends on beside the store's arrays: the index of the clips."""
         root = self._root
-        return [path for path in (root / f"{split}.jsonl" for split in ("train", "val")) if path.is_file()]
+        return [
+            path
+            for path in (root / f"{split}.jsonl" for split in ("train", "val"))
+            if path.is_file()
+        ]
 
     @property
     def _root(self) -> Path:
         given, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
-        return Path(given) if given not in ("", ".") else self.store.folder / f"dataset_clips_L{length}"
+        return (
+            Path(given)
+            if given not in ("", ".")
+            else self.store.folder / f"dataset_clips_L{length}"
+        )
 
-    def units(self, trial: str) -> list[asd_clips.Unit]:
+    def units(self, trial: str) -> list[units.Unit]:
         """Clips that show a trial's person, in order."""
         if "units" not in self._opened:
-            table = asd_clips.read_index(self._root)
-            self._opened["units"] = {key: asd_clips.units(rows) for key, rows in table.groupby(["video", "person"])}
+            table = units.read_index(self._root)
+            self._opened["units"] = {
+                key: units.units(rows) for key, rows in table.groupby(["video", "person"])
+            }
         row = self._trials[str(trial)]
         return self._opened["units"].get((row["video"], row["person"]), [])
 
     def fit(self, windows):
         rates = {float(unit.fps) for trial in self._trials for unit in self.units(trial)[:1]}
-        self.require(len(rates) <= 1, f"clips of {sorted(rates)} frames a second", "one rate",
-                     "make clips of one rate, or choose `trials` of one")
+        self.require(
+            len(rates) <= 1,
+            f"clips of {sorted(rates)} frames a second",
+            "one rate",
+            "make clips of one rate, or choose `trials` of one",
+        )
         return {"fps": rates.pop()} if rates else {}
 
     def n_frames(self, trial):
@@ -105,19 +153,21 @@ class Recipe(base.Recipe):
     def _frames_of(self, trial: str) -> dict[str, np.ndarray]:
         key = ("frames", trial)
         if key not in self._opened:
-            self._opened[key] = asd_clips.labels(self.units(trial))
+            self._opened[key] = units.labels(self.units(trial))
         return self._opened[key]
 
     def boxes(self, trial):
         out = np.full((self.n_frames(trial), 4), np.nan)
         for unit in self.units(trial):
-            out[unit.start:unit.start + unit.n_frames] = unit.boxes()
+            out[unit.start : unit.start + unit.n_frames] = unit.boxes()
         return out
 
     def read(self, trial, wanted):
         """Time and validity of a trial's frames come from its clips: no video is needed."""
         if wanted.name == "time":
-            return np.arange(self.n_frames(trial)) / (float(self.units(trial)[0].fps) if self.units(trial) else 1.0)
+            return np.arange(self.n_frames(trial)) / (
+                float(self.units(trial)[0].fps) if self.units(trial) else 1.0
+            )
         if wanted.name == "face_valid":
             return self._frames_of(trial)["visible"]
         return super().read(trial, wanted)
@@ -128,37 +178,74 @@ class Recipe(base.Recipe):
     # ---- windows and batches
 
     def windows(self, trials, epoch=None):
-        return self._evaluation_windows(trials) if epoch is None else self._training_windows(trials, epoch)
+        return (
+            self._evaluation_windows(trials)
+            if epoch is None
+            else self._training_windows(trials, epoch)
+        )
 
     def _evaluation_windows(self, trials):
         pieces = []
         for trial in trials["trial"]:
-            starts, stops = asd_windows.evaluation(asd_windows.runs(self.units(trial)), *self._cut)
-            pieces.append((trial, {"start": starts, "stop": stops, "first_target": starts,
-                                   "target_step": np.ones_like(starts), "n_targets": stops - starts}))
+            starts, stops = speakers_windows.evaluation(
+                speakers_windows.runs(self.units(trial)), *self._cut
+            )
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": starts,
+                        "stop": stops,
+                        "first_target": starts,
+                        "target_step": np.ones_like(starts),
+                        "n_targets": stops - starts,
+                    },
+                )
+            )
         return self.window_table(pieces)
 
     @property
     def _cut(self) -> tuple[int, int]:
         """Frames of a piece and of a window in evaluation; −1 where the option says so."""
-        return tuple(self.params.options[name] or self.params.clip_length for name in ("piece", "window"))
+        return tuple(
+            self.params.options[name] or self.params.clip_length for name in ("piece", "window")
+        )
 
     def _training_windows(self, trials, epoch):
-        """Stretches of the clips in the order of their batches, with columns `batch` and `strength` (of positions)."""
+        """Stretches of the clips in the order of their batches, with columns `batch` and `strength`
+        (of positions).
+        """
         options = self.params.options
-        clips = [(trial, unit) for trial in trials["trial"] for unit in self.units(trial)
-                 if (self.labels(trial)[unit.start:unit.start + unit.n_frames] >= 0).any()]
-        rows = asd_windows.training(clips, options["windows_a_clip"], options["shortest"],
-                                    options["longest"] or self.params.clip_length, options["frames"],
-                                    np.random.default_rng([self.params.seed, epoch, 2]))
+        clips = [
+            (trial, unit)
+            for trial in trials["trial"]
+            for unit in self.units(trial)
+            if (self.labels(trial)[unit.start : unit.start + unit.n_frames] >= 0).any()
+        ]
+        rows = speakers_windows.training(
+            clips,
+            options["windows_a_clip"],
+            options["shortest"],
+            options["longest"] or self.params.clip_length,
+            options["frames"],
+            np.random.default_rng([self.params.seed, epoch, 2]),
+        )
         table = pd.DataFrame(rows, columns=["trial", "batch", "start", "stop"])
         ramp = options["start_from"] and options["ramp"] and epoch == 0 and len(table)
         strength = (table["batch"] + 1) / (table["batch"].max() + 1) if ramp else 1.0
-        return table.assign(trial=pd.Categorical(table["trial"], categories=list(trials["trial"])), strength=strength,
-                            first_target=table["start"], target_step=1, n_targets=table["stop"] - table["start"])
+        return table.assign(
+            trial=pd.Categorical(table["trial"], categories=list(trials["trial"])),
+            strength=strength,
+            first_target=table["start"],
+            target_step=1,
+            n_targets=table["stop"] - table["start"],
+        )
 
     def batches(self, windows, epoch):
-        return [rows.to_numpy() for _, rows in windows.reset_index(drop=True).reset_index().groupby("batch")["index"]]
+        return [
+            rows.to_numpy()
+            for _, rows in windows.reset_index(drop=True).reset_index().groupby("batch")["index"]
+        ]
 
     # ---- one item, one batch
 
@@ -166,9 +253,14 @@ class Recipe(base.Recipe):
         trial, first, last = str(window.trial), int(window.start), int(window.stop)
         unit = next(unit for unit in self.units(trial) if unit.start + unit.n_frames > first)
         rows = {name: values[first:last] for name, values in self._frames_of(trial).items()}
-        item = {"speaking": rows["speaking"].astype(np.int64), "visible": rows["visible"],
-                "voice": rows["voice"].astype(np.int64), "position": rows["position"],
-                "fps": np.float64(unit.fps), "strength": np.float32(getattr(window, "strength", 1.0))}
+        item = {
+            "speaking": rows["speaking"].astype(np.int64),
+            "visible": rows["visible"],
+            "voice": rows["voice"].astype(np.int64),
+            "position": rows["position"],
+            "fps": np.float64(unit.fps),
+            "strength": np.float32(getattr(window, "strength", 1.0)),
+        }
         if self.uses_audio:
             item["sound"] = self._sound(trial, first, last)
         if self.uses_video:
@@ -180,16 +272,25 @@ class Recipe(base.Recipe):
         return item
 
     def _sound(self, trial, first, last):
-        pieces = [unit.sound(begin, end) for unit, begin, end in asd_clips.parts(self.units(trial), first, last)]
+        pieces = [
+            unit.sound(begin, end)
+            for unit, begin, end in units.parts(self.units(trial), first, last)
+        ]
         rates = {rate for _, rate in pieces}
-        self.require(rates == {mfcc.RATE}, f"sound of {rates} Hz", f"{mfcc.RATE} Hz", "make the clips again")
+        self.require(
+            rates == {mfcc.RATE}, f"sound of {rates} Hz", f"{mfcc.RATE} Hz", "make the clips again"
+        )
         return np.concatenate([sound for sound, _ in pieces])
 
     def _faces(self, trial, first, last):
         folder = self.store.folder / "clips" if self.params.options["keep_crops"] else None
         crop, size = self.params.options["crop"], self.params.face_size
-        return np.concatenate([unit.faces(begin, end, crop, size, folder)
-                               for unit, begin, end in asd_clips.parts(self.units(trial), first, last)])
+        return np.concatenate(
+            [
+                unit.faces(begin, end, crop, size, folder)
+                for unit, begin, end in units.parts(self.units(trial), first, last)
+            ]
+        )
 
     def collate(self, examples, generator=None):
         sounds = [example.get("sound") for example in examples]
@@ -197,11 +298,17 @@ class Recipe(base.Recipe):
         if generator is not None and self.uses_audio:
             sounds, labels = self._disturbed(examples, sounds, labels, generator)
         lengths = np.array([len(example["speaking"]) for example in examples])
-        longest = lengths.max() if generator is not None else max(lengths.max(), self._evaluation_length)
+        longest = (
+            lengths.max() if generator is not None else max(lengths.max(), self._evaluation_length)
+        )
         batch: dict[str, np.ndarray] = {}
         if self.uses_audio:
-            heard = [mfcc.of_clip(sound, len(example["speaking"]), float(example["fps"]), self.params.rules)
-                     for sound, example in zip(sounds, examples, strict=True)]
+            heard = [
+                mfcc.of_clip(
+                    sound, len(example["speaking"]), float(example["fps"]), self.params.rules
+                )
+                for sound, example in zip(sounds, examples, strict=True)
+            ]
             if generator is not None:
                 for rows in heard:
                     rows[:, 0] += self.params.options["level_jitter"] * generator.standard_normal()
@@ -209,41 +316,60 @@ class Recipe(base.Recipe):
         if self.uses_video:
             batch["face"] = _filled([example["face"] for example in examples], longest, FILL)
         for name in ("speaking", "voice"):
-            batch[name] = _filled([label[name] for label in labels], longest, asd_clips.UNKNOWN)
+            batch[name] = _filled([label[name] for label in labels], longest, units.UNKNOWN)
         for name, blank in (("visible", False), ("position", 0.0)):
             batch[name] = _filled([example[name] for example in examples], longest, blank)
         batch |= self._times(examples, longest)
         if (lengths < longest).any():
             batch["pad"] = np.arange(longest) >= lengths[:, None]
         batch["strength"] = np.array([example["strength"] for example in examples], np.float32)
-        return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in batch.items()}
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in batch.items()
+        }
 
     @property
     def _evaluation_length(self) -> int:
-        """Every window of an evaluation is filled up to this, so that their outputs can be joined."""
-        return asd_windows.longest([run for trial in self._trials for run in asd_windows.runs(self.units(trial))],
-                                   *self._cut)
+        """Every window of an evaluation is filled up to this, so that their outputs can be
+        joined.
+        """
+        return speakers_windows.longest(
+            [run for trial in self._trials for run in speakers_windows.runs(self.units(trial))],
+            *self._cut,
+        )
 
     def _times(self, examples, longest) -> dict[str, np.ndarray]:
-        """Seconds of every frame, and of the middle of what a sound token is made around, from the clip's start."""
+        """Seconds of every frame, and of the middle of what a sound token is made around, from the
+        clip's start.
+        """
         place = mfcc.starts if self.params.rules == "corrected" else mfcc.published_starts
         fps = [float(example["fps"]) for example in examples]
-        heard = [(place(longest, each)[::mfcc.ROWS_A_FRAME] + mfcc.window(each) / 2) / mfcc.RATE for each in fps]
-        return {"time": (np.arange(longest) / np.array(fps)[:, None]).astype(np.float32),
-                "audio_time": np.array(heard, np.float32)}
+        heard = [
+            (place(longest, each)[:: mfcc.ROWS_A_FRAME] + mfcc.window(each) / 2) / mfcc.RATE
+            for each in fps
+        ]
+        return {
+            "time": (np.arange(longest) / np.array(fps)[:, None]).astype(np.float32),
+            "audio_time": np.array(heard, np.float32),
+        }
 
     def _disturbed(self, examples, sounds, labels, generator):
         """`augmentation.sounds` as the options say; without a picture no sound is a wrong one."""
         options, trials = self.params.options, list(self._trials.values())
         negatives = options["negatives"] if self.params.modality == "audiovisual" else 0.0
-        return augmentation.sounds(sounds, labels, [trials[int(example["group"])]["video"] for example in examples],
-                                   [float(example["fps"]) for example in examples], negatives, options["noise"],
-                                   generator)
+        return augmentation.sounds(
+            sounds,
+            labels,
+            [trials[int(example["group"])]["video"] for example in examples],
+            [float(example["fps"]) for example in examples],
+            negatives,
+            options["noise"],
+            generator,
+        )
 
     # ---- network and loss
 
     def model(self):
-        net = speaking.network(self.params)
+        net = speaker_scores.network(self.params)
         if start := self.params.options["start_from"]:
             path = Path(start).expanduser()
             published.fill(net, path if path.is_absolute() else ROOT / path)
@@ -251,7 +377,7 @@ class Recipe(base.Recipe):
         return net
 
     def sketch(self):
-        net, length = speaking.network(self.params), self.params.clip_length
+        net, length = speaker_scores.network(self.params), self.params.clip_length
         options = self.params.options
         learnt = min(options["longest"] or length, length) / options["windows_a_clip"]
         return base.Sketch(net, net.shapes(T=length), length, learnt)
@@ -261,39 +387,56 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         options = self.params.options
-        parts = {"speaking": speaking_losses.speaking_loss(outputs["speaking"], batch["speaking"],
-                                                           options["class_weight"])}
+        parts = {
+            "speaking": losses.speaking_loss(
+                outputs["speaking"], batch["speaking"], options["class_weight"]
+            )
+        }
         if options["visual_loss"] and self.uses_video:
-            parts["visual"] = options["visual_loss"] * speaking_losses.speaking_loss(
-                outputs["speaking_visual"], batch["speaking"], options["class_weight"])
+            parts["visual"] = options["visual_loss"] * losses.speaking_loss(
+                outputs["speaking_visual"], batch["speaking"], options["class_weight"]
+            )
         if options["audio_loss"] and self.uses_audio and "speaking_audio" in outputs:
             target = batch["speaking"] if options["audio_target"] == "asd" else batch["voice"]
-            parts["audio"] = options["audio_loss"] * speaking_losses.speaking_loss(
-                outputs["speaking_audio"], target, options["class_weight"])
-        if options["synchrony_loss"] and self.params.modality == "audiovisual" and "audio_embed" in outputs:
-            parts["synchrony"] = options["synchrony_loss"] * speaking_losses.synchrony_loss(
-                outputs["audio_embed"], outputs["visual_embed"], batch["speaking"] == 1, options["temperature"],
-                batch["visible"])
+            parts["audio"] = options["audio_loss"] * losses.speaking_loss(
+                outputs["speaking_audio"], target, options["class_weight"]
+            )
+        if (
+            options["synchrony_loss"]
+            and self.params.modality == "audiovisual"
+            and "audio_embed" in outputs
+        ):
+            parts["synchrony"] = options["synchrony_loss"] * losses.synchrony_loss(
+                outputs["audio_embed"],
+                outputs["visual_embed"],
+                batch["speaking"] == 1,
+                options["temperature"],
+                batch["visible"],
+            )
         return {**parts, "total": sum(parts.values())}
 
     # ---- back to frames
 
     def assemble(self, windows, outputs, n_frames):
         places = zip(windows["start"], windows["stop"], strict=True)
-        pieces = [(start, np.asarray(rows)[:stop - start])
-                  for (start, stop), rows in zip(places, outputs.get("speaking", ()), strict=True)]
-        return {"speaking": speaking.average(pieces, n_frames)}
+        pieces = [
+            (start, np.asarray(rows)[: stop - start])
+            for (start, stop), rows in zip(places, outputs.get("speaking", ()), strict=True)
+        ]
+        return {"speaking": speaker_scores.average(pieces, n_frames)}
 
     def decide(self, task, values):
         """Logits (T, 2) -> probability that this face speaks, (T,) float32."""
-        return speaking.probability(values)
+        return speaker_scores.probability(values)
 
-    def metrics(self, labels, predictions, bootstrap=1):
-        chosen = {trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()}
-        videos = {trial: self._trials[str(trial)]["video"] for trial in chosen}
+    def metrics(self, labels, predictions, bootstrap=1000):
+        chosen = {
+            trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()
+        }
+        videos = {trial: self.trial(trial)["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
         found = speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)
-        if bootstrap > 1:
+        if bootstrap:
             boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
             found |= breakdown(labels["speaking"], chosen, boxes, videos)
         return {"speaking": found}
@@ -303,5 +446,5 @@ def _filled(rows: list[np.ndarray], length: int, value: float) -> np.ndarray:
     """Arrays (n, …) of different n as one (B, length, …), filled up with `value`."""
     out = np.full((len(rows), length, *rows[0].shape[1:]), value, rows[0].dtype)
     for place, each in zip(out, rows, strict=True):
-        place[:len(each)] = each
+        place[: len(each)] = each
     return out

@@ -1,4 +1,6 @@
-"""Two-stream aural-visual network (TSAV): eight frames and the sound around them -> affect of the last frame."""
+"""Two-stream aural-visual network (TSAV): eight frames and the sound around them -> affect of the
+last frame.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,29 @@ import cv2
 import numpy as np
 import torch
 
-from lib import audio, losses, models, pseudo_labels, windows
-from lib.features import mel, published_sound
-from lib.features.recent import Recent
-from lib.models import initial
-from lib.params import checkpoint
-from lib.recipes import augmentation, base
-from lib.store import request
+from .. import models
+from ..faces.faces import Recent
+from ..features import mel, published_sound
+from ..features import windows as features_windows
+from ..files import checkpoint
+from ..labels import pseudo
+from ..media import sound
+from ..models import published
+from ..store import request
+from ..training import augmentation, losses
+from . import base
 
-# The clip of a frame: 8 pictures, 6 frames apart, the last one is the frame itself (specification §1.1).
+# The clip of a frame: 8 pictures, 6 frames apart, the last one is the frame itself (specification
+# §1.1).
 CLIP = 6 * np.arange(-7, 1)
 
 
 class Recipe(base.Recipe):
     """TSAV, trained from scratch or on. One window = one target frame.
 
-    Published rules (specification §1): the sound of early and late frames is cut as the authors' code cuts it, one
-    spectrogram a frame; an action unit is active where the raw output is above 0.5; nothing is smoothed.
+    Published rules (specification §1): the sound of early and late frames is cut as the authors'
+    code cuts it, one spectrogram a frame; an action unit is active where the raw output is above
+    0.5; nothing is smoothed.
     """
 
     _recent = None  # pictures of the trial that is predicted
@@ -32,14 +40,20 @@ class Recipe(base.Recipe):
         tasks: list[str] = ["va"]  # labels to learn; one of va, expression, action_units
         expressions: int = 7  # expression classes of the label files; from 2 to 20
         action_units: int = 8  # action units of the label files; from 1 to 40
-        channels: int = 3  # of a picture: colours, or colours and the mask drawn from landmarks; one of 3, 4
-        frame_step: int = 1  # training frames of a trial in an epoch: every n-th, from a random one on; from 1 to 1000
+        channels: int = (
+            3  # of a picture: colours, or colours and the mask drawn from landmarks; one of 3, 4
+        )
+        frame_step: int = (
+            1  # every n-th frame is learnt in an epoch, from a random one on; from 1 to 1000
+        )
         augment: bool = True  # move, mirror and re-light clips, mask sound, in training
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
-        pseudo: bool = False  # in training, guess valence and arousal from expressions and back where one lacks
-        start_from: str = ""  # run or weights file whose network the training starts from, empty for `initial`
-        initial: str = "random"  # weights to begin with, pretrained: torchvision's, fetched; one of random, pretrained
+        pseudo: bool = False  # in training, guess affect from expressions and back where one lacks
+        start_from: str = (
+            ""  # run or weights file whose network the training starts from, empty for `initial`
+        )
+        initial: str = "random"  # weights to begin with (torchvision's); one of random, pretrained
 
     @property
     def decimals(self):
@@ -51,7 +65,9 @@ class Recipe(base.Recipe):
 
     def labels(self, trial, task):
         rows = super().labels(trial, task)
-        if task == "action_units" and not rows.shape[1]:  # no label file: how many units there are is not known
+        if (
+            task == "action_units" and not rows.shape[1]
+        ):  # no label file: how many units there are is not known
             return np.full((len(rows), self.params.options["action_units"]), -1, np.int8)
         return rows
 
@@ -69,18 +85,24 @@ class Recipe(base.Recipe):
     def fit(self, windows):
         if not self.params.options["pseudo"]:
             return {}
-        self.require({"va", "expression"} <= set(self.tasks), f"pseudo: true with tasks {', '.join(self.tasks)}",
-                     "va and expression among the tasks: one is guessed from the other", "add it to `tasks`")
+        self.require(
+            {"va", "expression"} <= set(self.tasks),
+            f"pseudo: true with tasks {', '.join(self.tasks)}",
+            "va and expression among the tasks: one is guessed from the other",
+            "add it to `tasks`",
+        )
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
-        va, expression = (np.concatenate([np.asarray(self.labels(trial, task)) for trial in trials])
-                          for task in ("va", "expression"))
-        return {"pseudo": pseudo_labels.fit(va, expression, self.params.options["expressions"])}
+        va, expression = (
+            np.concatenate([np.asarray(self.labels(trial, task)) for trial in trials])
+            for task in ("va", "expression")
+        )
+        return {"pseudo": pseudo.fit(va, expression, self.params.options["expressions"])}
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:
-            initial.begin(model, checkpoint(start, self.params.runs_root))
+            published.begin(model, checkpoint(start, self.params.runs_root))
         elif self.params.options["initial"] == "pretrained":
-            initial.pretrained(model)
+            published.pretrained(model)
 
     def files(self):
         start = self.params.options["start_from"]
@@ -89,11 +111,24 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = (windows.together(self.n_frames(trial)) if epoch is None  # int32: an index of all data is large
-                      else self._training_frames(trial, index, epoch))
+            frames = (
+                features_windows.together(self.n_frames(trial))
+                if epoch is None  # int32: an index of all data is large
+                else self._training_frames(trial, index, epoch)
+            )
             ones = np.ones_like(frames)
-            pieces.append((trial, {"start": np.maximum(frames + CLIP[0], 0), "stop": frames + 1, "first_target": frames,
-                                   "target_step": ones, "n_targets": ones}))
+            pieces.append(
+                (
+                    trial,
+                    {
+                        "start": np.maximum(frames + CLIP[0], 0),
+                        "stop": frames + 1,
+                        "first_target": frames,
+                        "target_step": ones,
+                        "n_targets": ones,
+                    },
+                )
+            )
         return self.window_table(pieces)
 
     def _training_frames(self, trial, index, epoch):
@@ -110,7 +145,9 @@ class Recipe(base.Recipe):
         frame = window.first_target
         item = {task: np.asarray(self.labels(window.trial, task)[frame]) for task in self.tasks}
         if generator is not None and self.params.options["pseudo"]:
-            item["va"], shares = pseudo_labels.complete(item["va"], int(item["expression"]), self.statistics["pseudo"])
+            item["va"], shares = pseudo.complete(
+                item["va"], int(item["expression"]), self.statistics["pseudo"]
+            )
             nothing = np.full(self.params.options["expressions"], np.nan, np.float32)
             item["shares"] = nothing if shares is None else shares
         if self.uses_video:
@@ -125,13 +162,19 @@ class Recipe(base.Recipe):
             return super().gather(windows, place)
         trial, frames = trials.pop(), np.array([window.first_target for window in windows])
         batch = {}
-        if self.uses_video:   # each picture of these clips once, then as often as clips show it
+        if self.uses_video:  # each picture of these clips once, then as often as clips show it
             shown, where = np.unique(np.maximum(frames[:, None] + CLIP, -1), return_inverse=True)
-            batch["pictures"] = torch.from_numpy(self._pictures(self._in_order(trial), trial, shown)).to(place)
+            batch["pictures"] = torch.from_numpy(
+                self._pictures(self._in_order(trial), trial, shown)
+            ).to(place)
             batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)
-        if self.uses_audio and self.published:   # each frame has a spectrogram of its own: nothing can be shared
-            batch["mel"] = torch.from_numpy(np.stack([self._segment(trial, frame, None) for frame in frames])).to(place)
-        elif self.uses_audio:   # near frames share their sound: it is turned into decibels once
+        if (
+            self.uses_audio and self.published
+        ):  # each frame has a spectrogram of its own: nothing can be shared
+            batch["mel"] = torch.from_numpy(
+                np.stack([self._segment(trial, frame, None) for frame in frames])
+            ).to(place)
+        elif self.uses_audio:  # near frames share their sound: it is turned into decibels once
             batch["mel"] = self._segments(trial, frames, place)
         return batch
 
@@ -143,7 +186,9 @@ class Recipe(base.Recipe):
         return np.concatenate([pictures, self._masks(trial, frames)[..., None]], axis=-1)
 
     def _in_order(self, trial):
-        """Faces of a trial that is read frame after frame: what was decoded for the last clips serves the next."""
+        """Faces of a trial that is read frame after frame: what was decoded for the last clips
+        serves the next.
+        """
         faces = self.faces(trial, self.params.face_size)
         if self._recent is None or self._recent.faces is not faces:
             self._recent = Recent(faces)
@@ -151,11 +196,17 @@ class Recipe(base.Recipe):
 
     def _clip(self, trial, frame, generator):
         frames, options = np.maximum(frame + CLIP, -1), self.params.options
-        faces = self.faces(trial, self.params.face_size) if generator is not None else self._in_order(trial)
+        faces = (
+            self.faces(trial, self.params.face_size)
+            if generator is not None
+            else self._in_order(trial)
+        )
         if generator is None or not options["augment"]:
             return self._pictures(faces, trial, frames)  # (8, S, S, 3 or 4)
         masks = self._masks(trial, frames) if options["channels"] == 4 else None
-        return augmentation.clip(faces.read(frames), generator, masks, options["flip"], options["hsv"])
+        return augmentation.clip(
+            faces.read(frames), generator, masks, options["flip"], options["hsv"]
+        )
 
     def _masks(self, trial, frames):
         """(N, S, S) uint8, black before the first frame."""
@@ -163,13 +214,17 @@ class Recipe(base.Recipe):
         masks = np.stack([drawn[max(frame, 0)] * np.uint8(frame >= 0) for frame in frames])
         if masks.shape[1] == size:
             return masks
-        return np.stack([cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST) for mask in masks])
+        return np.stack(
+            [cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST) for mask in masks]
+        )
 
     def _waveform(self, trial):
-        """The whole sound of a trial, kept for the next frame: it is long, so only that of one trial."""
+        """The whole sound of a trial, kept for the next frame: it is long, so only that of one
+        trial.
+        """
         if self._sound[0] != trial:
             first, facts = self.read(trial, request("time"))[0], self.facts(trial, self._heard)
-            samples = audio.as_float(self.read(trial, self._heard))
+            samples = sound.as_float(self.read(trial, self._heard))
             self._sound = (trial, published_sound.anchored(samples, facts["t0"], first))
         return self._sound[1]
 
@@ -189,10 +244,18 @@ class Recipe(base.Recipe):
     def model(self):
         p = self.params
         options = p.options
-        return models.create("tsav", self.published, width=p.width, face_size=p.face_size,
-                             audio_seconds=p.audio_seconds, channels=options["channels"], modality=p.modality,
-                             stream_outputs=p.stream_loss > 0, expressions=options["expressions"],
-                             action_units=options["action_units"])
+        return models.create(
+            "tsav",
+            self.published,
+            width=p.width,
+            face_size=p.face_size,
+            audio_seconds=p.audio_seconds,
+            channels=options["channels"],
+            modality=p.modality,
+            stream_outputs=p.stream_loss > 0,
+            expressions=options["expressions"],
+            action_units=options["action_units"],
+        )
 
     def loss(self, outputs, batch):
         parts = {}
@@ -200,13 +263,17 @@ class Recipe(base.Recipe):
             kind, rules = self.params.va_loss, self.params.rules
             parts["va"] = losses.va_loss(outputs["va"], batch["va"], kind, rules=rules)
             if "va_video" in outputs:
-                parts["va_video"] = self.params.stream_loss * losses.va_loss(outputs["va_video"], batch["va"], kind,
-                                                                             rules=rules)
+                parts["va_video"] = self.params.stream_loss * losses.va_loss(
+                    outputs["va_video"], batch["va"], kind, rules=rules
+                )
         if "expression" in self.tasks:
-            parts["expression"] = losses.expression_loss(outputs["expression"], batch["expression"],
-                                                         batch.get("shares"))
+            parts["expression"] = losses.expression_loss(
+                outputs["expression"], batch["expression"], batch.get("shares")
+            )
         if "action_units" in self.tasks:
-            parts["action_units"] = losses.action_unit_loss(outputs["action_units"], batch["action_units"])
+            parts["action_units"] = losses.action_unit_loss(
+                outputs["action_units"], batch["action_units"]
+            )
         return {**parts, "total": sum(parts.values())}
 
     def decide(self, task, values):

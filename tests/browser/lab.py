@@ -1,4 +1,6 @@
-"""A JupyterLab server of its own in a temporary folder, and a headless Chromium that works in it like a person."""
+"""A JupyterLab server of its own in a temporary folder, and a headless Chromium that works in it
+like a person.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,44 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from lib.declarations import NOTEBOOKS, ROOT, declared
+from lib.files import NOTEBOOKS, ROOT
+from lib.grammar import declared
 
 START_S = 90.0  # for the server, and for a notebook to appear
-WIDTH, HEIGHT, TALLEST = 1300, 950, 12_000  # pixels of the window, and of the longest picture of a notebook
+WIDTH, HEIGHT, TALLEST = (
+    1300,
+    950,
+    12_000,
+)  # pixels of the window, and of the longest picture of a notebook
 # The window's frame, and no connection of Chromium's own: the test must not need a network.
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-         "--disable-dev-shm-usage", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}")
-# No questions about news, and every cell in the page, not only those in sight: pictures are taken of all of them.
-SETTINGS = {"apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-            "notebook-extension/tracker": {"windowingMode": "none"}}
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    f"--window-size={WIDTH},{HEIGHT}",
+)
+# No questions about news, and every cell in the page, not only those in sight: pictures are taken
+# of all of them.
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
 NUMBERED = re.compile(r"\[\d+\]:")
 
 
 def copy_notebooks(folder: Path, values: dict) -> Path:
-    """Copy the repository's notebooks, with `values` set in their parameters cells as a person would type them."""
+    """Copy the repository's notebooks, with `values` set in their parameters cells as a person
+    would type them.
+    """
     folder.mkdir(parents=True)
     for step in NOTEBOOKS:
         copy_notebook(step, folder / f"{step}.ipynb", values)
@@ -50,14 +74,18 @@ def copy_notebook(step: str, target: Path, values: dict) -> Path:
     for name, declaration in declared(step).items():
         if name in values:
             line = f"{name}: {declaration.type} = {values[name]!r}"
-            cell.source = re.sub(rf"^{name}:.*?(?=  #|$)", lambda _, line=line: line, cell.source, flags=re.M)
+            cell.source = re.sub(
+                rf"^{name}:.*?(?=  #|$)", lambda _, line=line: line, cell.source, flags=re.M
+            )
     nbformat.write(book, target)
     return target
 
 
 @contextmanager
 def server(root: Path, place: Path):
-    """JupyterLab with `root` as its folder; settings, kernels' connection files and logs in `place`. Gives its URL."""
+    """JupyterLab with `root` as its folder; settings, kernels' connection files and logs in
+    `place`. Gives its URL.
+    """
     for name, values in SETTINGS.items():
         path = place / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,15 +94,39 @@ def server(root: Path, place: Path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    own = {name: str(place / name.lower()) for name in
-           ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_WORKSPACES_DIR")}
-    environment = {**os.environ, **own, "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}",
-               "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={token}"]
+    own = {
+        name: str(place / name.lower())
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "IPYTHONDIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+        )
+    }
+    environment = {
+        **os.environ,
+        **own,
+        "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.root_dir={root}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+    ]
     log = place / "jupyterlab.log"
     with log.open("w") as stream:
-        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
         try:
             _wait_for_server(f"http://127.0.0.1:{port}/api?token={token}", process, log)
             yield f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={token}&reset"
@@ -98,9 +150,14 @@ def _wait_for_server(url: str, process: subprocess.Popen, log: Path) -> None:
 @contextmanager
 def chromium(profile: Path):
     """A headless Chromium with a fresh profile, driven through ChromeDriver."""
-    browser, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    browser, driver = (
+        shutil.which("chromium") or shutil.which("google-chrome"),
+        shutil.which("chromedriver"),
+    )
     if not (browser and driver):
-        raise RuntimeError("Chromium and ChromeDriver are needed: sudo apt-get install chromium chromium-driver")
+        raise RuntimeError(
+            "Chromium and ChromeDriver are needed: sudo apt-get install chromium chromium-driver"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
@@ -119,34 +176,50 @@ class Notebook:
         self.window, self.path = window, path
         window.set_window_size(WIDTH, HEIGHT)
         window.get(url.format(name=path.name))
-        self.wait(START_S, lambda: self.status() == "idle" and len(self.prompts()) == self._code_cells())
+        self.wait(
+            START_S, lambda: self.status() == "idle" and len(self.prompts()) == self._code_cells()
+        )
 
     def wait(self, seconds: float, condition) -> None:
         WebDriverWait(self.window, seconds, poll_frequency=0.5).until(lambda _: condition())
 
     def find(self, css: str) -> list:
-        return self.window.find_elements(By.CSS_SELECTOR, f".jp-NotebookPanel:not(.lm-mod-hidden) {css}")
+        return self.window.find_elements(
+            By.CSS_SELECTOR, f".jp-NotebookPanel:not(.lm-mod-hidden) {css}"
+        )
 
     def _code_cells(self) -> int:
-        return sum(cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells)
+        return sum(
+            cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells
+        )
 
     def status(self) -> str:
         """idle, busy or another word of the kernel's indicator."""
-        return next((e.get_attribute("data-status") for e in self.find(".jp-Notebook-ExecutionIndicator")), "")
+        return next(
+            (e.get_attribute("data-status") for e in self.find(".jp-Notebook-ExecutionIndicator")),
+            "",
+        )
 
     def prompts(self) -> list[str]:
         """What stands beside the code cells: ``[ ]:``, ``[*]:`` or ``[3]:``."""
-        return [e.get_attribute("textContent") for e in self.find(".jp-CodeCell .jp-InputArea-prompt")]
+        return [
+            e.get_attribute("textContent") for e in self.find(".jp-CodeCell .jp-InputArea-prompt")
+        ]
 
     def run_all(self, seconds: float) -> None:
-        """Choose *Run → Run All Cells* in the menu, and wait until no cell is waiting and the kernel is idle."""
+        """Choose *Run → Run All Cells* in the menu, and wait until no cell is waiting and the
+        kernel is idle.
+        """
         self.start_all()
         self.wait_until_idle(seconds)
 
     def start_all(self) -> None:
         """Choose *Run → Run All Cells* in the menu."""
         self._menu("Run", "runmenu:run-all")
-        self.wait(START_S, lambda: "[*]:" in self.prompts() or all(map(NUMBERED.fullmatch, self.prompts())))
+        self.wait(
+            START_S,
+            lambda: "[*]:" in self.prompts() or all(map(NUMBERED.fullmatch, self.prompts())),
+        )
 
     def wait_until_idle(self, seconds: float) -> None:
         """Wait until no cell is waiting and the kernel is idle."""
@@ -161,11 +234,15 @@ class Notebook:
         self._click(f"//li[@data-command='{command}']")
 
     def pictures_change(self, times: int, seconds: float) -> bool:
-        """Wait, while cells run, until the last picture below them has been another one `times` times."""
+        """Wait, while cells run, until the last picture below them has been another one `times`
+        times.
+        """
         seen = set()
 
         def looked() -> bool:
-            seen.update(image.get_attribute("src") for image in self.find(".jp-OutputArea-output img")[-1:])
+            seen.update(
+                image.get_attribute("src") for image in self.find(".jp-OutputArea-output img")[-1:]
+            )
             return len(seen) >= times
 
         self.wait(seconds, looked)
@@ -177,29 +254,51 @@ class Notebook:
 
     def not_run(self) -> list[int]:
         """Places of code cells without a number: what comes after an error."""
-        return [place for place, prompt in enumerate(self.prompts()) if not NUMBERED.fullmatch(prompt)]
+        return [
+            place for place, prompt in enumerate(self.prompts()) if not NUMBERED.fullmatch(prompt)
+        ]
 
     def errors(self) -> list[str]:
-        """Text of the error outputs that the page shows; JupyterLab 4.6 shows tracebacks as `warnings`."""
-        return [e.get_attribute("textContent") for e in
-                self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")]
+        """Text of the error outputs that the page shows; JupyterLab 4.6 shows tracebacks as
+        `warnings`.
+        """
+        return [
+            e.get_attribute("textContent")
+            for e in self.find(
+                ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
+            )
+        ]
 
     def warnings(self) -> list[str]:
         """Text on the red ground of stderr."""
-        return [e.get_attribute("textContent") for e in
-                self.find(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']")]
+        return [
+            e.get_attribute("textContent")
+            for e in self.find(
+                ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
+            )
+        ]
 
     def figures(self) -> list:
         """Pictures below the cells that have really been drawn: loaded, and larger than an icon."""
         drawn = "return arguments[0].complete && arguments[0].naturalWidth > 200"
-        return [image for image in self.find(".jp-OutputArea-output img") if self.window.execute_script(drawn, image)]
+        return [
+            image
+            for image in self.find(".jp-OutputArea-output img")
+            if self.window.execute_script(drawn, image)
+        ]
 
     def press(self, button: str, seconds: float = 60.0) -> float:
-        """Press a button of the trial picker (an ipywidget); returns after how many s its picture is another one."""
-        return self._changes(next(b for b in self.find("button.jupyter-button") if b.text == button).click, seconds)
+        """Press a button of the trial picker (an ipywidget); returns after how many s its picture
+        is another one.
+        """
+        return self._changes(
+            next(b for b in self.find("button.jupyter-button") if b.text == button).click, seconds
+        )
 
     def move_slider(self, seconds: float = 60.0) -> float:
-        """One step to the right with the arrow key; returns after how many s the picture is another one."""
+        """One step to the right with the arrow key; returns after how many s the picture is another
+        one.
+        """
         handle = self.find(".widget-slider .noUi-handle")[0]
         return self._changes(lambda: handle.send_keys(Keys.ARROW_RIGHT), seconds)
 
@@ -209,7 +308,9 @@ class Notebook:
 
         before, began = source(), time.monotonic()
         act()
-        WebDriverWait(self.window, seconds, poll_frequency=0.005).until(lambda _: source() != before)
+        WebDriverWait(self.window, seconds, poll_frequency=0.005).until(
+            lambda _: source() != before
+        )
         return time.monotonic() - began
 
     def take_picture(self, target: Path) -> None:

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib import datasets, media
+from lib import datasets
 from lib.datasets import affwild2
 from lib.datasets.report import Report
 from lib.errors import InputError
+from lib.media import writing
 
 FRAMES = 5
-TEXTS = {"VA": "valence,arousal\n0.1,0.2\n", "EX": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1\n",
-         "AU": "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n0,0,0,0,0,0,0,1\n"}
+TEXTS = {
+    "VA": "valence,arousal\n0.1,0.2\n",
+    "EX": "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n1\n",
+    "AU": "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n0,0,0,0,0,0,0,1\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +25,13 @@ def recordings(tmp_path_factory):
     """A recording with sound, a silent one and one with nothing but sound."""
     folder = tmp_path_factory.mktemp("recordings")
     for name, sound in (("sound", np.zeros(8000, np.float32)), ("silent", None)):
-        media.write_video(folder / f"{name}.mp4", (np.full((32, 32, 3), k, np.uint8) for k in range(FRAMES)),
-                          np.arange(FRAMES) / 25, sound, rate=8000)
+        writing.write_video(
+            folder / f"{name}.mp4",
+            (np.full((32, 32, 3), k, np.uint8) for k in range(FRAMES)),
+            np.arange(FRAMES) / 25,
+            sound,
+            rate=8000,
+        )
     with wave.open(str(folder / "deaf.mp4"), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(8000))
@@ -68,12 +77,15 @@ def layout(tmp_path, recordings):
 
 # ---- layout
 
+
 @pytest.mark.parametrize("folder", ["batch1", "batch2", "Video_files", "raw_video", "videos", "."])
 def test_videos_are_found_in_any_of_the_usual_folders(layout, folder):
     layout.video(f"{folder}/1.MP4")
     layout.text("VA_Set/Train_Set/1.txt")
     row = layout.find().loc["1"]
-    assert row["video_path"] == row["audio_path"] == (f"{folder}/1.MP4" if folder != "." else "1.MP4")
+    assert (
+        row["video_path"] == row["audio_path"] == (f"{folder}/1.MP4" if folder != "." else "1.MP4")
+    )
     assert (row["split"], row["n_frames"], row["fps"]) == ("train", FRAMES, 25)
     assert row["duration"] == pytest.approx(0.2)
 
@@ -88,9 +100,16 @@ def test_folder_names_are_matched_without_regard_to_case_and_year(layout):
     assert "" not in row[["va_path", "expression_path", "action_units_path"]].tolist()
 
 
-@pytest.mark.parametrize(("trial", "video", "person"), [
-    ("10-60-1280x720_right", "10-60-1280x720", "right"), ("10-60-1280x720", "10-60-1280x720", ""),
-    ("a_left", "a", "left"), ("left", "left", ""), ("b_leftover", "b_leftover", "")])
+@pytest.mark.parametrize(
+    ("trial", "video", "person"),
+    [
+        ("10-60-1280x720_right", "10-60-1280x720", "right"),
+        ("10-60-1280x720", "10-60-1280x720", ""),
+        ("a_left", "a", "left"),
+        ("left", "left", ""),
+        ("b_leftover", "b_leftover", ""),
+    ],
+)
 def test_left_and_right_tell_two_persons_of_one_video(trial, video, person):
     assert affwild2.person_of(trial) == (video, person)
 
@@ -135,7 +154,9 @@ def test_the_sample_set_is_found_whole(sample_root, parameters):
     assert datasets.store(parameters()).data_root == sample_root
 
 
-def test_a_sample_set_that_is_not_there_or_not_finished_says_which_notebook_makes_it(parameters, copied_root):
+def test_a_sample_set_that_is_not_there_or_not_finished_says_which_notebook_makes_it(
+    parameters, copied_root
+):
     (copied_root / "sample.json").write_text("{")
     for p in (parameters(sample_seed=77), parameters(data_root=str(copied_root.parent))):
         with pytest.raises(InputError, match="sample set is not there, or not finished") as caught:
@@ -163,6 +184,7 @@ def test_progress_is_told_for_every_video(layout):
 
 # ---- what does not fit
 
+
 def check(row, what, where, done):
     assert what in row.what
     assert str(where) in row.where
@@ -174,15 +196,30 @@ def test_labels_without_a_video_and_a_video_without_labels_are_told(layout):
     layout.text("VA_Set/Train_Set/ghost.txt")
     assert layout.find().empty
     found = layout.problems()
-    check(found["warning", "ghost"], "no video", layout.root / "VA_Set/Train_Set/ghost.txt", "left out")
-    check(found["warning", "alone"], "neither labels nor crops", layout.root / "batch1/alone.mp4", "left out")
+    check(
+        found["warning", "ghost"],
+        "no video",
+        layout.root / "VA_Set/Train_Set/ghost.txt",
+        "left out",
+    )
+    check(
+        found["warning", "alone"],
+        "neither labels nor crops",
+        layout.root / "batch1/alone.mp4",
+        "left out",
+    )
 
 
 def test_crops_without_labels_are_test_trials_and_said(layout):
     layout.video("1.mp4")
     layout.crops("1")
     assert layout.find().loc["1", "split"] == "test"
-    check(layout.problems()["warning", "1"], "no label file", layout.root / "cropped_aligned/1", "test trial")
+    check(
+        layout.problems()["warning", "1"],
+        "no label file",
+        layout.root / "cropped_aligned/1",
+        "test trial",
+    )
 
 
 def test_an_empty_folder_of_crops_is_told(layout):
@@ -190,7 +227,12 @@ def test_an_empty_folder_of_crops_is_told(layout):
     layout.text("VA_Set/Train_Set/1.txt")
     layout.crops("1", 0)
     layout.find()
-    check(layout.problems()["warning", "1"], "is empty", layout.root / "cropped_aligned/1", "without any face")
+    check(
+        layout.problems()["warning", "1"],
+        "is empty",
+        layout.root / "cropped_aligned/1",
+        "without any face",
+    )
 
 
 def test_a_trial_labelled_for_training_and_validation_is_an_error_and_does_not_leak(layout):
@@ -199,7 +241,12 @@ def test_a_trial_labelled_for_training_and_validation_is_an_error_and_does_not_l
     layout.text("VA_Set/Validation_Set/1.txt")
     row = layout.find().loc["1"]
     assert (row["split"], row["va_path"]) == ("train", "VA_Set/Train_Set/1.txt")
-    check(layout.problems()["error", "1"], "two va label files", layout.root / "VA_Set/Validation_Set/1.txt", "train")
+    check(
+        layout.problems()["error", "1"],
+        "two va label files",
+        layout.root / "VA_Set/Validation_Set/1.txt",
+        "train",
+    )
 
 
 def test_a_trial_that_is_in_another_split_for_another_task_keeps_to_one(layout):
@@ -217,7 +264,12 @@ def test_a_labelled_trial_in_the_test_list_is_an_error(layout):
     layout.text("VA_Set/Train_Set/1.txt")
     (layout.root / "test_set.txt").write_text("1\n")
     assert layout.find().loc["1", "split"] == "train"
-    check(layout.problems()["error", "1"], "in the test list too", "VA_Set/Train_Set/1.txt", "used for train")
+    check(
+        layout.problems()["error", "1"],
+        "in the test list too",
+        "VA_Set/Train_Set/1.txt",
+        "used for train",
+    )
 
 
 def test_a_damaged_label_file_does_not_turn_its_trial_into_a_test_trial(layout):
@@ -235,10 +287,17 @@ def test_two_videos_of_one_name_are_an_error(layout):
     layout.video("batch1/1.mp4")
     layout.video("batch2/1.avi")
     with (layout.root / "batch2/1.avi").open("ab") as stream:
-        stream.write(b"another recording")  # two of one size are taken for copies, which is a warning
+        stream.write(
+            b"another recording"
+        )  # two of one size are taken for copies, which is a warning
     layout.text("VA_Set/Train_Set/1.txt")
     assert layout.find().loc["1", "video_path"] == "batch1/1.mp4"
-    check(layout.problems()["error", "1"], "two videos", layout.root / "batch2/1.avi", "first one used")
+    check(
+        layout.problems()["error", "1"],
+        "two videos",
+        layout.root / "batch2/1.avi",
+        "first one used",
+    )
 
 
 def test_a_silent_video_is_usable_without_sound_and_one_without_picture_is_left_out(layout):
@@ -250,8 +309,15 @@ def test_a_silent_video_is_usable_without_sound_and_one_without_picture_is_left_
     table = layout.find()
     assert table.index.tolist() == ["silent"]
     assert table.loc["silent", "audio_path"] == ""
-    check(layout.problems()["warning", "silent"], "no audio track", layout.root / "silent.mp4", "modality: video")
-    check(layout.problems()["error", "deaf"], "no video track", layout.root / "deaf.mp4", "left out")
+    check(
+        layout.problems()["warning", "silent"],
+        "no audio track",
+        layout.root / "silent.mp4",
+        "modality: video",
+    )
+    check(
+        layout.problems()["error", "deaf"], "no video track", layout.root / "deaf.mp4", "left out"
+    )
 
 
 def test_a_test_list_that_is_no_text_is_an_error_and_the_rest_is_found(layout):
@@ -259,13 +325,21 @@ def test_a_test_list_that_is_no_text_is_an_error_and_the_rest_is_found(layout):
     layout.text("VA_Set/Train_Set/1.txt")
     (layout.root / "test_set_VA.txt").write_bytes(b"caf\xe9\n")
     assert layout.find().index.tolist() == ["1"]
-    check(layout.problems()["error", "test_set_VA.txt"], "cannot be read", layout.root / "test_set_VA.txt", "left out")
+    check(
+        layout.problems()["error", "test_set_VA.txt"],
+        "cannot be read",
+        layout.root / "test_set_VA.txt",
+        "left out",
+    )
 
 
 def test_a_file_name_that_is_no_text_is_an_error_and_the_report_can_be_written(layout):
     layout.video("1.mp4")
     layout.text("VA_Set/Train_Set/1.txt")
-    shutil.copy(layout.recordings / "sound.mp4", Path(os.fsdecode(os.fsencode(layout.root) + b"/caf\xe9.mp4")))
+    shutil.copy(
+        layout.recordings / "sound.mp4",
+        Path(os.fsdecode(os.fsencode(layout.root) + b"/caf\xe9.mp4")),
+    )
     assert layout.find().index.tolist() == ["1"]
     assert "no UTF-8" in layout.report.problem_table().to_csv().encode().decode()
 
@@ -282,9 +356,15 @@ def test_a_missing_root_a_file_and_a_folder_without_videos_say_what_to_do(tmp_pa
 
 # ---- report
 
+
 def test_counts_are_compared_with_the_nearest_release():
     report = Report()
-    for item, found, expected in [("a", 356, (351, 356)), ("b", 350, (351, 356)), ("c", 360, (351, 356)), ("d", 3, ())]:
+    for item, found, expected in [
+        ("a", 356, (351, 356)),
+        ("b", 350, (351, 356)),
+        ("c", 360, (351, 356)),
+        ("d", 3, ()),
+    ]:
         report.count(item, found, expected)
     table = report.count_table().set_index("item")
     assert table["state"].tolist() == ["ok", "missing", "extra", "not known"]
@@ -305,12 +385,25 @@ def test_an_incomplete_set_is_counted_against_what_it_should_hold(layout):
 def test_problems_list_errors_first_and_give_failures_with_the_way_out():
     report = Report()
     report.warning("a", "odd", "used")
-    report.fault("b", InputError("broken", where="b.mp4", expected="whole", todo="copy it"), "left out")
+    report.fault(
+        "b", InputError("broken", where="b.mp4", expected="whole", todo="copy it"), "left out"
+    )
     report.error("c", "twice", "first one used")
     table = report.problem_table()
     assert table["severity"].tolist() == ["error", "error", "warning"]
     assert table.loc[0, ["item", "what", "where", "expected", "todo", "done"]].tolist() == [
-        "b", "broken", "b.mp4", "whole", "copy it", "left out"]
+        "b",
+        "broken",
+        "b.mp4",
+        "whole",
+        "copy it",
+        "left out",
+    ]
     (item, error), (_, other) = report.failures()
-    assert (item, error.what, error.where, error.expected) == ("b", "broken (left out)", "b.mp4", "whole")
+    assert (item, error.what, error.where, error.expected) == (
+        "b",
+        "broken (left out)",
+        "b.mp4",
+        "whole",
+    )
     assert (error.todo, other.todo) == ("copy it", "mend or replace it")

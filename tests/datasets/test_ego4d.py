@@ -1,4 +1,6 @@
-"""Ego4D's layout: lists, annotation files, pictures; each fault is named and nothing else is lost."""
+"""Ego4D's layout: lists, annotation files, pictures; each fault is named and nothing else is
+lost.
+"""
 
 import json
 
@@ -6,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lib import media, pictures
-from lib.clips import prune
-from lib.clips.operations import Disk
 from lib.datasets import ego4d, ego4d_annotation
 from lib.errors import InputError
+from lib.media import pictures, recordings
+from lib.speakers.clips import prune
+from lib.speakers.clips.disk import Disk
 from tests import tiny_conversations as tiny
 from tests.shared_files import shared
 
@@ -37,8 +39,14 @@ def test_every_person_with_a_face_is_a_trial(data):
 
 def test_counts_are_compared_with_those_of_the_release(data):
     counts = ego4d.find(data)[1].count_table().set_index("item")
-    assert counts["expected"].to_dict() | {} == {"train ids": 389, "val ids": 50, "test ids": 133,
-                                                 "picture folders": 439, "videos": 439, "wav files": 439}
+    assert counts["expected"].to_dict() | {} == {
+        "train ids": 389,
+        "val ids": 50,
+        "test ids": 133,
+        "picture folders": 439,
+        "videos": 439,
+        "wav files": 439,
+    }
     assert counts["found"].to_dict()["train ids"] == 1
 
 
@@ -54,9 +62,15 @@ def test_sound_is_found_under_both_names(data, name):
     assert ego4d.look(data).sound("a") == data / name / "a.wav"
 
 
-@pytest.mark.parametrize(("line", "named"), [
-    ("../b", "cannot be a folder's name"), ("x/y", "cannot be a folder's name"),
-    (".hidden", "cannot be a folder's name"), ("b", "b: stands in train.list")])
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("../b", "cannot be a folder's name"),
+        ("x/y", "cannot be a folder's name"),
+        (".hidden", "cannot be a folder's name"),
+        ("b", "b: stands in train.list"),
+    ],
+)
 def test_ids_that_lead_elsewhere_or_stand_in_two_lists_are_left_out(data, line, named):
     (data / "split/train.list").write_text(f"a\n{line}")
     assert named in problems(data)
@@ -66,20 +80,41 @@ def test_ids_that_lead_elsewhere_or_stand_in_two_lists_are_left_out(data, line, 
     assert "stands in no list" not in problems(data)  # that it stands in two is another fault
 
 
-@pytest.mark.parametrize(("spoil", "named"), [
-    (lambda d: (d / "video_imgs/a/img_00007.jpg").unlink(), "1 pictures are missing: 7"),
-    (lambda d: (d / "video_imgs/a/img_00023.jpg").unlink(), "22 pictures for 23 annotated frames: img_00023.jpg"),
-    (lambda d: (d / "wave/a.wav").unlink(), "no wav file"),
-    (lambda d: (d / "video_imgs/stranger").mkdir(), "stranger: stands in no list"),
-    (lambda d: tiny.write_wav(d / "wave/stranger.wav", tiny.samples(2)), "stranger: stands in no list"),
-    (lambda d: tiny.write_annotations(d, {"val": [tiny.clip("b", 20), tiny.clip("c", 5)]}), "c: annotated, but stands"),
-    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(12)), "a: the sound ends 0.37 s before its 23 pictures"),
-    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(38)), "a: the sound goes on for 0.50 s after its 23 pic"),
-    (lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(23), rate=8000), "a wav file of 8000 Hz and 1 channels"),
-    (lambda d: (d / "wave/a.wav").write_bytes(b"RIFF"), "a: the wav file cannot be read"),
-    (lambda d: (d / "video_imgs/a").rename(d / "elsewhere"), "neither pictures nor video"),
-    (lambda d: tiny.write_annotations(d, {"train": []}), "in no annotation file"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda d: (d / "video_imgs/a/img_00007.jpg").unlink(), "1 pictures are missing: 7"),
+        (
+            lambda d: (d / "video_imgs/a/img_00023.jpg").unlink(),
+            "22 pictures for 23 annotated frames: img_00023.jpg",
+        ),
+        (lambda d: (d / "wave/a.wav").unlink(), "no wav file"),
+        (lambda d: (d / "video_imgs/stranger").mkdir(), "stranger: stands in no list"),
+        (
+            lambda d: tiny.write_wav(d / "wave/stranger.wav", tiny.samples(2)),
+            "stranger: stands in no list",
+        ),
+        (
+            lambda d: tiny.write_annotations(d, {"val": [tiny.clip("b", 20), tiny.clip("c", 5)]}),
+            "c: annotated, but stands",
+        ),
+        (
+            lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(12)),
+            "a: the sound ends 0.37 s before its 23 pictures",
+        ),
+        (
+            lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(38)),
+            "a: the sound goes on for 0.50 s after its 23 pic",
+        ),
+        (
+            lambda d: tiny.write_wav(d / "wave/a.wav", tiny.samples(23), rate=8000),
+            "a wav file of 8000 Hz and 1 channels",
+        ),
+        (lambda d: (d / "wave/a.wav").write_bytes(b"RIFF"), "a: the wav file cannot be read"),
+        (lambda d: (d / "video_imgs/a").rename(d / "elsewhere"), "neither pictures nor video"),
+        (lambda d: tiny.write_annotations(d, {"train": []}), "in no annotation file"),
+    ],
+)
 def test_what_is_missing_is_named(data, spoil, named):
     spoil(data)
     assert named in problems(data)
@@ -92,14 +127,20 @@ def test_without_lists_the_message_says_what_is_expected(tmp_path):
 
 # ---- annotation files
 
+
 @pytest.mark.parametrize("chunk", [7, 100, 1 << 20])
 def test_clips_are_found_in_a_file_however_it_is_cut_into_pieces(tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(ego4d_annotation, "CHUNK", chunk)
-    clips = [tiny.clip(uid, 30) | {"transcriptions": [{"transcription": 'süß "}{" \\'}]} for uid in ("a", "b", "c")]
+    clips = [
+        tiny.clip(uid, 30) | {"transcriptions": [{"transcription": 'süß "}{" \\'}]}
+        for uid in ("a", "b", "c")
+    ]
     for indent in (None, 1):
         for ascii_only in (True, False):
             path = tmp_path / "av.json"
-            path.write_text(json.dumps(tiny.annotation("train", clips), indent=indent, ensure_ascii=ascii_only))
+            path.write_text(
+                json.dumps(tiny.annotation("train", clips), indent=indent, ensure_ascii=ascii_only)
+            )
             found = ego4d_annotation.scan(path)
             assert list(found.places) == ["a", "b", "c"]
             assert found.faults == []
@@ -109,13 +150,15 @@ def test_clips_are_found_in_a_file_however_it_is_cut_into_pieces(tmp_path, monke
 def test_a_file_that_is_cut_in_half_gives_the_clips_before_the_cut_and_says_so(tmp_path):
     text = json.dumps(tiny.annotation("train", [tiny.clip(uid, 30) for uid in "abc"])).encode()
     second = text.index(b'"b"')
-    (tmp_path / "av.json").write_bytes(text[:second + 50])
+    (tmp_path / "av.json").write_bytes(text[: second + 50])
     found = ego4d_annotation.scan(tmp_path / "av.json")
     assert list(found.places) == ["a"]
     assert "broken after 1 clips" in found.faults[0][1]
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"videos": [{"clips": [17]}]}', '{"videos": [{"clips": [{"clip_uid": "a"'])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"videos": [{"clips": [17]}]}', '{"videos": [{"clips": [{"clip_uid": "a"']
+)
 def test_what_is_no_annotation_file_is_a_fault_and_no_crash(tmp_path, text):
     (tmp_path / "av.json").write_text(text)
     found = ego4d_annotation.scan(tmp_path / "av.json")
@@ -128,14 +171,22 @@ def test_an_id_that_leads_elsewhere_or_comes_twice_is_named(tmp_path):
     (tmp_path / "av.json").write_text(json.dumps(tiny.annotation("train", clips)))
     found = ego4d_annotation.scan(tmp_path / "av.json")
     assert list(found.places) == ["a"]
-    assert [what.split(";")[0].split(" '")[0] for _, what in found.faults] == ["clip_uid", "annotated twice"]
+    assert [what.split(";")[0].split(" '")[0] for _, what in found.faults] == [
+        "clip_uid",
+        "annotated twice",
+    ]
 
 
 def test_boxes_that_are_none_are_left_out_and_counted():
     told = tiny.clip("a", 30)
     told["persons"][0]["tracking_paths"][0]["track"] = [
-        tiny.box(0), tiny.box(1, width=0), tiny.box(2, height=-4), tiny.box(3, x=float("nan")),
-        {**tiny.box(4), "y": None}, tiny.box(-1)]
+        tiny.box(0),
+        tiny.box(1, width=0),
+        tiny.box(2, height=-4),
+        tiny.box(3, x=float("nan")),
+        {**tiny.box(4), "y": None},
+        tiny.box(-1),
+    ]
     clip = ego4d_annotation.parse(told)
     assert clip.persons[0].tracks["track_1"].tolist() == [[0, 4, 5, 14, 17]]
     text = "; ".join(clip.faults)
@@ -147,7 +198,9 @@ def test_boxes_that_are_none_are_left_out_and_counted():
 def test_the_wearer_is_told_by_the_boolean_and_anchors_are_no_tracks():
     told = tiny.clip("a", 30)
     told["camera_wearer"] = None
-    told["persons"].append({"person_id": "0", "camera_wearer": True, "voice_segments": [tiny.voice(3, 4)]})
+    told["persons"].append(
+        {"person_id": "0", "camera_wearer": True, "voice_segments": [tiny.voice(3, 4)]}
+    )
     clip = ego4d_annotation.parse(told)
     assert [person.name for person in clip.persons] == ["1", "2"]
     assert list(clip.persons[0].tracks) == ["track_1"]
@@ -156,7 +209,11 @@ def test_the_wearer_is_told_by_the_boolean_and_anchors_are_no_tracks():
 
 def test_a_voice_that_ends_before_it_begins_is_left_out():
     told = tiny.clip("a", 30)
-    told["persons"][0]["voice_segments"] = [tiny.voice(9, 3), {"start_frame": "x"}, tiny.voice(1, 1)]
+    told["persons"][0]["voice_segments"] = [
+        tiny.voice(9, 3),
+        {"start_frame": "x"},
+        tiny.voice(1, 1),
+    ]
     clip = ego4d_annotation.parse(told)
     assert clip.persons[0].voice.tolist() == [[1, 1]]
     assert "2 voice segments" in clip.faults[0]
@@ -171,12 +228,22 @@ def test_a_real_recording_in_this_schema_is_read():
 
 # ---- folders of pictures as recordings
 
+
 def test_a_folder_of_pictures_is_a_recording_without_sound(data):
-    info = media.probe(data / "video_imgs/a")
-    assert (info.width, info.height, info.n_frames, info.fps, info.audio_codec) == (32, 24, 23, 30.0, "")
-    times = media.frame_times(data / "video_imgs/a")
+    info = recordings.probe(data / "video_imgs/a")
+    assert (info.width, info.height, info.n_frames, info.fps, info.audio_codec) == (
+        32,
+        24,
+        23,
+        30.0,
+        "",
+    )
+    times = recordings.frame_times(data / "video_imgs/a")
     assert times.tolist() == [frame / 30 for frame in range(23)]
-    shown = [(time, int(round(float(picture.mean()), -1))) for time, picture in media.frames(data / "video_imgs/a", 20)]
+    shown = [
+        (time, int(round(float(picture.mean()), -1)))
+        for time, picture in recordings.frames(data / "video_imgs/a", 20)
+    ]
     assert shown == [(20 / 30, 200), (21 / 30, 210), (22 / 30, 220)]
 
 
@@ -192,10 +259,14 @@ def test_numbers_begin_with_0_or_1_and_a_hole_is_named(tmp_path):
 
 # ---- the test set
 
+
 def test_a_dry_run_removes_nothing_and_lists_what_belongs_to_test_clips(data):
     before = tiny.tree(data)
     found = prune.plan(ego4d.look(data))
-    assert [path.relative_to(data).as_posix() for path in found.paths] == ["video_imgs/t", "wave/t.wav"]
+    assert [path.relative_to(data).as_posix() for path in found.paths] == [
+        "video_imgs/t",
+        "wave/t.wav",
+    ]
     assert found.before.set_index("folder")["directories"].to_dict() == {"video_imgs": 3, "wave": 0}
     assert tiny.tree(data) == before
 
@@ -234,6 +305,7 @@ def test_pruning_that_was_broken_off_anywhere_is_finished_by_the_next_one(tmp_pa
         def before(count, what, path, number=number):
             if count == number:
                 raise Break
+
         try:
             prune.remove(prune.plan(ego4d.look(data)), Disk(before))
         except Break:

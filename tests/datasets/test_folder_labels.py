@@ -1,13 +1,19 @@
-"""A folder of recordings with labels of one's own: by name, by annotator, by row; what fits nothing is named."""
+"""A folder of recordings with labels of one's own: by name, by annotator, by row; what fits nothing
+is named.
+"""
 
 import numpy as np
 import pytest
 
-from lib import arrays, data_check, delays, media, preprocessing, trials
-from lib.datasets import folder
+from lib import arrays, trials
+from lib.datasets import check, folder
 from lib.errors import InputError
+from lib.evaluation import delays
+from lib.experiments import bookkeeping
+from lib.media import writing
+from lib.plots import preprocessing
 from lib.store import Store, request
-from tests.test_own_labels import MELD, OMG, RECOLA
+from tests.labels.test_own_labels import MELD, OMG, RECOLA
 
 VA, N = request("va", mismatch="fit"), 10
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 6:.8f},{k / 10},0.5\n" for k in range(4))
@@ -16,7 +22,9 @@ TABLE = "time,valence,arousal\n" + "".join(f"{k / 6:.8f},{k / 10},0.5\n" for k i
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    media.write_video(path, (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(N)), np.arange(N) / 25)
+    writing.write_video(
+        path, (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(N)), np.arange(N) / 25
+    )
     return path.read_bytes()
 
 
@@ -28,6 +36,7 @@ def root(tmp_path, clip):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(clip if content is None else content.encode())
         return tmp_path / "data"
+
     return place
 
 
@@ -68,13 +77,25 @@ def test_a_folder_an_annotator_is_averaged_and_its_agreement_is_shown(root):
     assert np.allclose(rows[:, 1], 0.4)
     assert made["note"].startswith("mean of 2 annotators, mean pairwise CCC 1.00 (valence)")
     shown = preprocessing.agreement(folder.find(place)[0], store)
-    assert shown.iloc[0][["trial", "annotators", "valence"]].tolist() == ["anna", 2, pytest.approx(1.0)]
-    assert len(preprocessing.sources(folder.find(place)[0], store, ["va_path"], [])) == 2
+    assert shown.iloc[0][["trial", "annotators", "valence"]].tolist() == [
+        "anna",
+        2,
+        pytest.approx(1.0),
+    ]
+    assert len(bookkeeping.sources(folder.find(place)[0], store, ["va_path"], [])) == 2
 
 
 def test_two_names_for_one_trial_are_named_and_the_other_annotators_count(root):
-    place = root(**{"anna.mp4": None, "ben.mp4": None, "labels/one/anna.csv": TABLE, "labels/one/ben.csv": TABLE,
-                    "labels/two/anna_final.csv": TABLE, "labels/two/ben.csv": TABLE})
+    place = root(
+        **{
+            "anna.mp4": None,
+            "ben.mp4": None,
+            "labels/one/anna.csv": TABLE,
+            "labels/one/ben.csv": TABLE,
+            "labels/two/anna_final.csv": TABLE,
+            "labels/two/ben.csv": TABLE,
+        }
+    )
     report = told(folder.find(place)[1])
     assert report.loc["anna_final", "severity"] == "error"
     assert report.loc["anna_final", "expected"] == "anna.csv"
@@ -90,13 +111,23 @@ def test_recola_folders_of_two_emotions_fit_by_name(root):
 
 
 def test_rows_of_utterances_find_their_recordings_and_tell_the_split(root):
-    place = root(**{"abc/utterance_1.mp4": None, "abc/utterance_2.mp4": None, "dia0_utt3.mp4": None,
-                    "omg_TrainVideos.csv": OMG, "train_sent_emo.csv": MELD,
-                    "omg_TestVideos.csv": OMG.replace("abc", "x")})
+    place = root(
+        **{
+            "abc/utterance_1.mp4": None,
+            "abc/utterance_2.mp4": None,
+            "dia0_utt3.mp4": None,
+            "omg_TrainVideos.csv": OMG,
+            "train_sent_emo.csv": MELD,
+            "omg_TestVideos.csv": OMG.replace("abc", "x"),
+        }
+    )
     table, report = folder.find(place)
     table = table.set_index("trial")
     assert table.loc["utterance_2", "va_path"] == "omg_TrainVideos.csv::abc/utterance_2"
-    assert table.loc["dia0_utt3", ["va_path", "expression_path"]].tolist() == ["", "train_sent_emo.csv::dia0_utt3"]
+    assert table.loc["dia0_utt3", ["va_path", "expression_path"]].tolist() == [
+        "",
+        "train_sent_emo.csv::dia0_utt3",
+    ]
     assert set(table["split"]) == {"train"}
     assert "none of its 3 rows" in told(report).loc["omg_TestVideos.csv", "what"]
     assert np.allclose(rows_of(place, "utterance_2")[0], [0.5, 0.8])
@@ -105,12 +136,25 @@ def test_rows_of_utterances_find_their_recordings_and_tell_the_split(root):
 def test_what_is_wrong_is_found_in_01_and_costs_its_trial_in_04_only(root):
     back = "time,valence,arousal\n0,0,0\n0.2,0,0\n0.1,0,0\n"
     short = "valence,arousal\n" + "0,0\n" * 5
-    place = root(**{"anna.mp4": None, "anna.csv": back, "ben.mp4": None, "ben.csv": short, "carl.mp4": None,
-                    "carl.csv": TABLE, "dora.mp4": None, "dora.csv": "0.1,0.2\n0.3,0.4\n"})
+    place = root(
+        **{
+            "anna.mp4": None,
+            "anna.csv": back,
+            "ben.mp4": None,
+            "ben.csv": short,
+            "carl.mp4": None,
+            "carl.csv": TABLE,
+            "dora.mp4": None,
+            "dora.csv": "0.1,0.2\n0.3,0.4\n",
+        }
+    )
     table, report = folder.find(place)
     assert "without a header line" in told(report).loc[["dora"], "what"].iloc[0]
     store = Store(place.parent / "processed", "folder", place)
-    checked = {row["trial"]: row for row in (data_check.check_trial(row, store) for row in table.to_dict("records"))}
+    checked = {
+        row["trial"]: row
+        for row in (check.check_trial(row, store) for row in table.to_dict("records"))
+    }
     assert "times go back" in checked["anna"]["errors"]
     assert "5 rows, and the video has 10 frames" in checked["ben"]["errors"]
     assert checked["carl"]["errors"] == ""

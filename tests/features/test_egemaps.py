@@ -1,4 +1,6 @@
-"""eGeMAPS: where openSMILE is installed its numbers at the right rows; elsewhere a clear message."""
+"""eGeMAPS: where openSMILE is installed its numbers at the right rows; elsewhere a clear
+message.
+"""
 
 import sys
 
@@ -53,8 +55,9 @@ def test_a_click_changes_the_descriptors_of_the_frames_around_it(t0):
 
 @pytest.mark.usefixtures("smile")
 def test_blocks_change_jitter_and_shimmer_only(monkeypatch):
-    """Those two go from period to period from a sound's start on, so that they depend on where it starts: in all rows
-    of later blocks, not at their edges."""
+    """Those two go from period to period from a sound's start on, so that they depend on where it
+    starts: in all rows of later blocks, not at their edges.
+    """
     times, sound = np.arange(0, 4, 0.04), tones(4)
     whole = egemaps.on_frames(sound, 0.0, times)
     monkeypatch.setattr(egemaps, "BLOCK", 16_000)

@@ -23,7 +23,9 @@ def sound():
 def test_the_transform_is_that_of_torchaudio_to_the_last_bit(center):
     transforms = pytest.importorskip("torchaudio.transforms")
     sound = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32))
-    wanted = transforms.MelSpectrogram(44_100, n_fft=1024, win_length=882, hop_length=441, n_mels=64, center=center)
+    wanted = transforms.MelSpectrogram(
+        44_100, n_fft=1024, win_length=882, hop_length=441, n_mels=64, center=center
+    )
     assert torch.equal(mel._transform(sound, center), wanted(sound))
 
 
@@ -31,7 +33,7 @@ def test_the_published_spectrogram_equals_the_golden_numbers():
     golden = json.loads(shared("specs/goldens_tsav_jca.json").read_text())["audio_norm_spec"]
     t = np.arange(15 * mel.RATE) / mel.RATE
     wave = 0.5 * np.sin(2 * np.pi * 440 * t) + 0.1 * np.sin(2 * np.pi * 3000 * t)
-    found = mel.published_segment(wave, 10.0)   # reads [5, 15] s: whole periods of both tones
+    found = mel.published_segment(wave, 10.0)  # reads [5, 15] s: whole periods of both tones
     assert list(found.shape) == golden["shape"]
     values = {"mean": found.mean(), "std": found.std(), "min": found.min(), "max": found.max()}
     values |= {f"f[0,{band},500]": found[0, band, 500] for band in (0, 10, 40)}
@@ -39,18 +41,20 @@ def test_the_published_spectrogram_equals_the_golden_numbers():
         assert value == pytest.approx(golden[name], abs=1e-4), name
 
 
-@pytest.mark.parametrize(("seconds", "start", "length"),
-                         [(1, 0, 1), (3, 0, 3), (5, 0, 5), (7, 2, 7), (10, 5, 10), (20, 15, 10)])
+@pytest.mark.parametrize(
+    ("seconds", "start", "length"),
+    [(1, 0, 1), (3, 0, 3), (5, 0, 5), (7, 2, 7), (10, 5, 10), (20, 15, 10)],
+)
 def test_the_published_rule_reads_the_published_segments(seconds, start, length):
     assert mel.published_span(seconds) == (start * mel.RATE, length * mel.RATE)
 
 
 def test_a_published_segment_that_reads_less_stands_on_the_right():
     wave = np.random.default_rng(1).standard_normal(5 * mel.RATE).astype(np.float32)
-    early = mel.published_segment(wave, 1.0)     # 1 s read: 101 columns
+    early = mel.published_segment(wave, 1.0)  # 1 s read: 101 columns
     assert np.ptp(early[0, :, :900]) == 0
     assert (early[0, :, 900:].max(axis=0) > early[0, 0, 0] + 1).all()
-    first = mel.published_segment(wave, 0.0)     # 882 samples: 3 columns
+    first = mel.published_segment(wave, 0.0)  # 882 samples: 3 columns
     assert np.ptp(first[0, :, :998]) == 0
     assert first[0, :, 998:].max() > first[0, 0, 0] + 1
     assert np.ptp(mel.published_segment(wave, 60.0)) == 0
@@ -130,7 +134,7 @@ def test_segments_of_a_trial_are_fast():
     power = np.random.default_rng(2).random((1500, 64), dtype=np.float32)
     began = time.perf_counter()
     mel.segments(power, np.arange(0, 1000, 4), 401)
-    assert time.perf_counter() - began < 2   # about 0.03 s; a transform per frame takes 1 s and more
+    assert time.perf_counter() - began < 2  # about 0.03 s; a transform per frame takes 1 s and more
 
 
 def test_empty_sound_gives_silence_and_another_rate_is_refused():
@@ -163,5 +167,7 @@ def test_a_stream_of_nothing_is_empty():
 def test_sound_of_the_store_is_scaled_while_it_is_transformed(sound):
     whole = np.round(sound * 32767).astype(np.int16)
     assert np.array_equal(mel.power_mel(whole), mel.power_mel(whole.astype(np.float32) / 32767))
-    assert np.array_equal(mel.published_segment(whole, 0.5, 0.3),
-                          mel.published_segment(whole.astype(np.float32) / 32767, 0.5, 0.3))
+    assert np.array_equal(
+        mel.published_segment(whole, 0.5, 0.3),
+        mel.published_segment(whole.astype(np.float32) / 32767, 0.5, 0.3),
+    )

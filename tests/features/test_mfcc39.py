@@ -16,12 +16,16 @@ TIMES = np.arange(50) / 25  # 2 s
 def test_rows_are_those_of_opensmile():
     golden, sound = json.loads(shared("specs/goldens_lfan.json").read_text())["mfcc39"], tones(2)
     assert [*sound[:4], sound[1000], sound[31999], np.abs(sound.astype(int)).sum()] == [
-        *golden["x_check"]["first4"], *list(golden["x_check"].values())[1:]]
+        *golden["x_check"]["first4"],
+        *list(golden["x_check"].values())[1:],
+    ]
     found = mfcc39.mfcc39(sound)
     assert found.shape == (golden["rows"], 39)
     for row, parts in golden["row"].items():
         expected = np.concatenate([parts["static"], parts["delta"], parts["acceleration"]])
-        assert np.abs(found[int(row)] - expected).max() < 3e-4  # asked for: 2e-4 of float64, and six digits printed
+        assert (
+            np.abs(found[int(row)] - expected).max() < 3e-4
+        )  # asked for: 2e-4 of float64, and six digits printed
 
 
 def test_digital_silence_is_39_zeros_and_too_little_sound_no_row():
@@ -57,7 +61,12 @@ def test_a_click_appears_in_the_rows_of_the_frames_around_it(t0, first):
 
 def test_every_frame_has_a_row_whatever_the_sound_lacks():
     """Halves of 10 ms go to the even row; where there is no sound it is silent."""
-    for sound, t0 in ((tones(1), 0.5), (np.zeros(0, np.int16), 0.0), (tones(1), -5.0), (tones(1), 9.0)):
+    for sound, t0 in (
+        (tones(1), 0.5),
+        (np.zeros(0, np.int16), 0.0),
+        (tones(1), -5.0),
+        (tones(1), 9.0),
+    ):
         found = mfcc39.on_frames(sound, t0, TIMES)
         assert found.shape == (50, 39)
         assert np.isfinite(found).all()
@@ -73,4 +82,6 @@ def test_frames_of_an_even_grid_take_the_published_rows():
     rows = [round(frame / 30 / 0.01) for frame in range(55)]
     assert mfcc39.grid(times).tolist() == rows
     # Shorter sound, but for the last rows, whose slopes reach behind the end of what is heard.
-    np.testing.assert_allclose(mfcc39.on_frames(sound, 0.0, times)[:-4], mfcc39.mfcc39(sound)[rows][:-4], atol=1e-4)
+    np.testing.assert_allclose(
+        mfcc39.on_frames(sound, 0.0, times)[:-4], mfcc39.mfcc39(sound)[rows][:-4], atol=1e-4
+    )

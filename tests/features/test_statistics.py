@@ -1,4 +1,6 @@
-"""Statistics of features: per dimension, without a division by nothing, computed once for all who want them."""
+"""Statistics of features: per dimension, without a division by nothing, computed once for all who
+want them.
+"""
 
 import subprocess
 import sys
@@ -7,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.declarations import ROOT
 from lib.errors import InputError
 from lib.features import statistics
+from lib.files import ROOT
 from lib.store import Shelf
 
 
 def test_each_dimension_has_its_mean_and_deviation_over_all_rows():
     generator = np.random.default_rng(0)
-    parts = [generator.normal([5e5, -1, 0], [2, 3, 0], (n, 3)).astype(np.float32) for n in (40, 1, 300)]
+    parts = [
+        generator.normal([5e5, -1, 0], [2, 3, 0], (n, 3)).astype(np.float32) for n in (40, 1, 300)
+    ]
     found, together = statistics.of_dimensions(parts), np.concatenate(parts).astype(float)
     np.testing.assert_allclose(found["mean"], together.mean(axis=0))
     np.testing.assert_allclose(found["std"][:2], together.std(axis=0)[:2], rtol=1e-4)
@@ -57,7 +61,9 @@ def test_rows_that_the_published_database_lacks_do_not_count_and_become_the_mean
         assert found["std"] == pytest.approx(without["std"])
         done = statistics.normalised(gaps, found)
         assert not done[[4, 17]].any()
-        np.testing.assert_array_equal(np.delete(done, [4, 17], axis=0), statistics.normalised(kept, found))
+        np.testing.assert_array_equal(
+            np.delete(done, [4, 17], axis=0), statistics.normalised(kept, found)
+        )
 
 
 MADE_FROM = {"name": "mfcc39", "parameters": {}, "version": 1, "inputs": {"a": "00000000"}}
@@ -80,16 +86,26 @@ print(statistics.kept(Shelf(Path(sys.argv[1], "shelf")), MADE_FROM, compute) == 
 
 
 def test_who_comes_first_computes_and_the_others_wait_for_it(tmp_path):
-    many = [subprocess.Popen([sys.executable, "-c", SLOW, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-            for _ in range(3)]
+    many = [
+        subprocess.Popen(
+            [sys.executable, "-c", SLOW, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
     assert [one.communicate(timeout=60)[0] for one in many] == ["True\n"] * 3
     assert (tmp_path / "computed").read_text() == "x"
-    assert statistics.kept(Shelf(tmp_path / "shelf"), MADE_FROM, lambda: pytest.fail("again")) == FIRST
+    assert (
+        statistics.kept(Shelf(tmp_path / "shelf"), MADE_FROM, lambda: pytest.fail("again")) == FIRST
+    )
     other = {**MADE_FROM, "inputs": {"a": "00000001"}}
-    assert statistics.kept(Shelf(tmp_path / "shelf"), other, lambda: {"mean": [0.0], "std": [1.0]})["mean"] == [0.0]
+    assert statistics.kept(Shelf(tmp_path / "shelf"), other, lambda: {"mean": [0.0], "std": [1.0]})[
+        "mean"
+    ] == [0.0]
 
 
 def test_on_a_shelf_that_cannot_be_written_nothing_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics.os, "access", lambda place, how: Path(place) != tmp_path)  # tests may run as root
+    monkeypatch.setattr(
+        statistics.os, "access", lambda place, how: Path(place) != tmp_path
+    )  # tests may run as root
     assert statistics.kept(Shelf(tmp_path / "shelf" / "rule"), MADE_FROM, lambda: FIRST) == FIRST
     assert not list(tmp_path.iterdir())

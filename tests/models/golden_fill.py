@@ -1,14 +1,18 @@
-"""Deterministic weights and inputs under which the outputs of the published networks are known (spec 6)."""
+"""Deterministic weights and inputs under which the outputs of the published networks are known
+(spec 6).
+"""
 
 import numpy as np
 import torch
 
-GAIN_TSAV = 2 ** 0.5
+GAIN_TSAV = 2**0.5
 GAIN_FUSION = 3.0
 
 
 def fill(net: torch.nn.Module, gain: float) -> torch.nn.Module:
-    """Fill all entries of the state dict in order by the specification's recipe; evaluation mode."""
+    """Fill all entries of the state dict in order by the specification's recipe; evaluation
+    mode.
+    """
     with torch.no_grad():
         for k, (name, entry) in enumerate(net.state_dict().items()):
             entry.copy_(torch.from_numpy(_values(name, tuple(entry.shape), k, gain)))
@@ -27,7 +31,9 @@ def cosine(*shape: int) -> torch.Tensor:
 
 def wave(function, step: float, *shape: int) -> torch.Tensor:
     """function(step · i), computed in float64, as float32."""
-    return torch.from_numpy(function(step * np.arange(np.prod(shape))).reshape(shape).astype(np.float32))
+    return torch.from_numpy(
+        function(step * np.arange(np.prod(shape))).reshape(shape).astype(np.float32)
+    )
 
 
 def _values(name: str, shape: tuple[int, ...], k: int, gain: float) -> np.ndarray:

@@ -1,11 +1,15 @@
-"""Networks in the form that predicts: batch norms folded, clips as pictures and rows of time; outputs stay."""
+"""Networks in the form that predicts: batch norms folded, clips as pictures and rows of time;
+outputs stay.
+"""
 
 import numpy as np
 import pytest
 import torch
 
-from lib import forward, models, windows
-from lib.models import overlap
+from lib import models
+from lib.features import windows
+from lib.models import forward
+from lib.models.fast import overlap
 
 
 def stirred(net):
@@ -13,21 +17,36 @@ def stirred(net):
     generator = torch.Generator().manual_seed(3)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
-            for values, low, high in ((module.running_mean, -0.2, 0.2), (module.running_var, 0.4, 2.0),
-                                      (module.weight.data, 0.5, 1.5), (module.bias.data, -0.2, 0.2)):
+            for values, low, high in (
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.4, 2.0),
+                (module.weight.data, 0.5, 1.5),
+                (module.bias.data, -0.2, 0.2),
+            ):
                 values.uniform_(low, high, generator=generator)
     return net.eval()
 
 
 def batch(channels, size, clips=2):
     generator = torch.Generator().manual_seed(4)
-    return {"clip": torch.randint(0, 256, (clips, 8, size, size, channels), dtype=torch.uint8, generator=generator),
-            "mel": torch.randn(clips, 1, 64, 51, generator=generator)}
+    return {
+        "clip": torch.randint(
+            0, 256, (clips, 8, size, size, channels), dtype=torch.uint8, generator=generator
+        ),
+        "mel": torch.randn(clips, 1, 64, 51, generator=generator),
+    }
 
 
-@pytest.mark.parametrize(("name", "options"), [
-    ("tsav", {"channels": 4}), ("tsav", {"channels": 3, "modality": "video"}), ("tsav", {"modality": "audio"}),
-    ("tsav_backbone", {"pooled": False}), ("tsav_backbone", {"pooled": True, "channels": 3})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("tsav", {"channels": 4}),
+        ("tsav", {"channels": 3, "modality": "video"}),
+        ("tsav", {"modality": "audio"}),
+        ("tsav_backbone", {"pooled": False}),
+        ("tsav_backbone", {"pooled": True, "channels": 3}),
+    ],
+)
 @pytest.mark.parametrize(("width", "size"), [(0.0625, 32), (0.75, 32), (0.125, 48)])
 def test_outputs_of_the_folded_network_are_the_same(name, options, width, size):
     torch.manual_seed(1)
@@ -43,9 +62,15 @@ def test_outputs_of_the_folded_network_are_the_same(name, options, width, size):
 
 def test_the_widths_above_are_filled_up_inside_and_no_batch_norm_is_left():
     net = stirred(models.create("tsav", width=0.75, face_size=32)).folded()
-    assert not [each for each in net.modules() if isinstance(each, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)]
+    assert not [
+        each
+        for each in net.modules()
+        if isinstance(each, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d)
+    ]
     stem = net.video_model["r2plus1d"].stem
-    assert (stem.spatial.weight.shape[0], stem.temporal.weight.shape[1]) == (48, 48), "34 channels at this width"
+    assert (stem.spatial.weight.shape[0], stem.temporal.weight.shape[1]) == (48, 48), (
+        "34 channels at this width"
+    )
 
 
 def test_folding_leaves_the_network_itself_as_it_was():
@@ -57,16 +82,21 @@ def test_folding_leaves_the_network_itself_as_it_was():
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("frames", [range(60, 92), range(5), range(70, 71), [100, 3, 50, 9]], ids=str)
+@pytest.mark.parametrize(
+    "frames", [range(60, 92), range(5), range(70, 71), [100, 3, 50, 9]], ids=str
+)
 @pytest.mark.parametrize(("name", "channels"), [("tsav", 4), ("tsav_backbone", 3)])
 def test_clips_that_share_pictures_give_what_each_gives_alone(name, channels, frames):
     torch.manual_seed(1)
     net = stirred(models.create(name, width=0.125, face_size=32, channels=channels))
-    wanted = windows.clips(110)[list(frames)]   # those of early frames begin in black
+    wanted = windows.clips(110)[list(frames)]  # those of early frames begin in black
     numbers, where = np.unique(wanted, return_inverse=True)
     pictures = torch.randint(0, 256, (len(numbers), 32, 32, channels), dtype=torch.uint8)
-    given = {"pictures": pictures, "shown": torch.from_numpy(where.reshape(wanted.shape)),
-             "mel": torch.randn(len(wanted), 1, 64, 51)}
+    given = {
+        "pictures": pictures,
+        "shown": torch.from_numpy(where.reshape(wanted.shape)),
+        "mel": torch.randn(len(wanted), 1, 64, 51),
+    }
     alone = {"clip": pictures[given["shown"]], "mel": given["mel"]}
     with torch.inference_mode():
         expected, found, plain = net(alone), net.folded()(given), net(given)
@@ -79,13 +109,21 @@ def test_clips_that_share_pictures_give_what_each_gives_alone(name, channels, fr
 def test_what_neighbouring_clips_share_is_computed_once(monkeypatch):
     pictures = []
     factored = overlap.factored
-    monkeypatch.setattr(overlap, "factored", lambda conv, x, *more: pictures.append(len(x)) or factored(conv, x, *more))
-    net = models.create("tsav", width=0.0625, face_size=32, channels=3, modality="video").eval().folded()
-    shown = torch.from_numpy(windows.clips(200)[100:132] - 58)   # 32 clips of 74 pictures
+    monkeypatch.setattr(
+        overlap,
+        "factored",
+        lambda conv, x, *more: pictures.append(len(x)) or factored(conv, x, *more),
+    )
+    net = (
+        models.create("tsav", width=0.0625, face_size=32, channels=3, modality="video")
+        .eval()
+        .folded()
+    )
+    shown = torch.from_numpy(windows.clips(200)[100:132] - 58)  # 32 clips of 74 pictures
     with torch.inference_mode():
         net({"pictures": torch.zeros(74, 32, 32, 3, dtype=torch.uint8), "shown": shown.long()})
-    # Of 256 places: every picture; then what has both neighbours, and the first and the last of each clip; then the
-    # first two and the last two.
+    # Of 256 places: every picture; then what has both neighbours, and the first and the last of
+    # each clip; then the first two and the last two.
     assert pictures == [74, (74 - 12) + 2 * 32, (74 - 24) + 4 * 32]
 
 

@@ -1,4 +1,6 @@
-"""Leader–follower networks: the published keys, outputs stage by stage, and what the corrected form does otherwise."""
+"""Leader–follower networks: the published keys, outputs stage by stage, and what the corrected form
+does otherwise.
+"""
 
 import json
 
@@ -30,20 +32,29 @@ def goldens(name):
 
 
 def keys(name):
-    return {key: list(shape) for key, shape in json.loads(shared(f"specs/state_dicts/{name}.json").read_text()).items()}
+    return {
+        key: list(shape)
+        for key, shape in json.loads(shared(f"specs/state_dicts/{name}.json").read_text()).items()
+    }
 
 
 def inputs(frames=FRAMES):
-    return {"frame": wave(np.sin, 0.01, 1, FRAMES, 3, 40, 40)[:, :frames],
-            "vggish": wave(np.cos, 0.01, 1, FRAMES, 128)[:, :frames],
-            "mfcc": wave(np.sin, 0.02, 1, FRAMES, 39)[:, :frames]}
+    return {
+        "frame": wave(np.sin, 0.01, 1, FRAMES, 3, 40, 40)[:, :frames],
+        "vggish": wave(np.cos, 0.01, 1, FRAMES, 128)[:, :frames],
+        "mfcc": wave(np.sin, 0.02, 1, FRAMES, 39)[:, :frames],
+    }
 
 
 def near(values, expected, tolerance=1e-4):
-    return np.abs(np.asarray(values, float).ravel() - np.asarray(expected, float).ravel()).max() < tolerance
+    return (
+        np.abs(np.asarray(values, float).ravel() - np.asarray(expected, float).ravel()).max()
+        < tolerance
+    )
 
 
 # ---- published
+
 
 @every_network
 def test_keys_shapes_and_parameters_are_the_published_ones_in_their_order(name):
@@ -63,8 +74,15 @@ def test_parts_have_the_published_numbers_of_parameters():
     face = net.backbone
     assert count(face) == 37_283_520
     assert [count(face.output_layer), count(face.body[21:]), count(face.body[7:21])] == [
-        6_556_160, 13_115_392, 16_271_104]
-    assert [count(net.temporal), count(net.temporal1), count(net.temporal2)] == [968_832, 60_960, 43_872]
+        6_556_160,
+        13_115_392,
+        16_271_104,
+    ]
+    assert [count(net.temporal), count(net.temporal1), count(net.temporal2)] == [
+        968_832,
+        60_960,
+        43_872,
+    ]
     assert net.temporal.receptive_field == 121
     assert len(wrapper.state_dict()) == 351
     assert {key.split(".")[0] for key in wrapper.state_dict()} == {"backbone", "logits"}
@@ -75,7 +93,9 @@ def test_parts_have_the_published_numbers_of_parameters():
 
 @pytest.fixture(scope="module")
 def embedded():
-    """The face network of `lfan` run once (that of `lfan_visual` is filled alike): parts, embeddings, lengths."""
+    """The face network of `lfan` run once (that of `lfan_visual` is filled alike): parts,
+    embeddings, lengths.
+    """
     net = fill(models.create("lfan", compat=True), goldens("lfan")["G"])
     net.release(())
     seen, golden = {}, goldens("lfan_visual")["ir50_stages_frame0"]
@@ -83,6 +103,7 @@ def embedded():
     def keep(part):
         def hook(module, given, found):
             seen.setdefault(part, found[0])
+
         return hook
 
     for part in golden:
@@ -110,13 +131,16 @@ def test_lfan_visual_gives_the_published_numbers(embedded):
     golden, before = goldens("lfan_visual"), embedded[2]
     net = fill(models.create("lfan_visual", compat=True), golden["G"])
     with torch.no_grad():
-        out, faces = net({"frame_map": before[None]})["emotion"], net.backbone(before, "output_layer")[None]
+        out, faces = (
+            net({"frame_map": before[None]})["emotion"],
+            net.backbone(before, "output_layer")[None],
+        )
         hidden = net.temporal(faces)
         assert near(hidden[0, 0, :4], golden["tcn_t0"])
         assert near(hidden[0, 129, :4], golden["tcn_t129"])
         assert near(out[0, golden["t"], 0], golden["out"])
         for start, expected in golden["out_t129_from_frame"].items():
-            assert near(net.join(faces[:, int(start):], {}, None)[0, -1], expected)
+            assert near(net.join(faces[:, int(start) :], {}, None)[0, -1], expected)
 
 
 @pytest.mark.slow
@@ -130,7 +154,9 @@ def test_lfan_visual_gives_the_published_numbers_with_another_slope_of_its_prelu
     faces = net.backbone(inputs()["frame"][0])
     assert near([*faces[0, :4], faces[0, -1]], golden["ir50_frame0"])
     with torch.no_grad():
-        assert near(net.join(faces[None], {}, None)[0, goldens("lfan_visual")["t"], 0], golden["out"])
+        assert near(
+            net.join(faces[None], {}, None)[0, goldens("lfan_visual")["t"], 0], golden["out"]
+        )
 
 
 @pytest.mark.slow  # 37 million weights, 130 faces
@@ -154,7 +180,8 @@ def test_lfan_gives_the_published_numbers_stage_by_stage(embedded):
     assert near(out[0, golden["t"], 0], golden["out"])
 
 
-# The first two frames need two frames of faces; the whole clip needs all of them and takes its time.
+# The first two frames need two frames of faces; the whole clip needs all of them and takes its
+# time.
 first_frames = pytest.mark.parametrize("frames", [2, pytest.param(FRAMES, marks=pytest.mark.slow)])
 
 
@@ -163,7 +190,11 @@ def later_network(name, frames):
     net = fill(models.create(name, compat=True), goldens(name)["G"])
     net.release(())
     given = inputs(frames)
-    return net, net.backbone(given["frame"][0])[None], {sound: given[sound] for sound in ("vggish", "mfcc")}
+    return (
+        net,
+        net.backbone(given["frame"][0])[None],
+        {sound: given[sound] for sound in ("vggish", "mfcc")},
+    )
 
 
 @first_frames
@@ -178,8 +209,8 @@ def test_lfan_v2_gives_the_published_numbers_stage_by_stage(frames):
             for head in (0, 1):
                 assert near(attention[0, t, head], golden[f"attention_t{t}"][f"head{head}"])
         out = net.join(faces, sounds, None)[0, known, 0]
-        assert near(out, golden["out"][:len(known)])
-        assert near(torch.atanh(out), golden["out_before_tanh"][:len(known)], 1e-3)
+        assert near(out, golden["out"][: len(known)])
+        assert near(torch.atanh(out), golden["out_before_tanh"][: len(known)], 1e-3)
         if frames == FRAMES:
             for name, stream in {"video": faces, **sounds}.items():
                 assert near(net.temporal[name](stream)[0, 129, :4], golden["tcn_t129"][name])
@@ -195,13 +226,13 @@ def test_can_gives_the_published_numbers_stage_by_stage(frames):
     known = [t for t in golden["t"] if t < frames]
     with torch.no_grad():
         out = net.join(faces, sounds, None)[0, known, 0]
-        assert near(out, golden["out"][:len(known)])
+        assert near(out, golden["out"][: len(known)])
         if frames == FRAMES:
             for name, stream in {"video": faces, **sounds}.items():
                 assert near(net.temporal[name](stream)[0, 129, :4], golden["tcn_t129"][name])
             projected, weights = net.gate(faces, sounds, None)
             for number, name in enumerate(("video", "vggish", "mfcc")):
-                assert near(projected[0, 129, 128 * number:][:4], golden["projected_t129"][name])
+                assert near(projected[0, 129, 128 * number :][:4], golden["projected_t129"][name])
             channels = golden["gate_t129"]["channel"]
             assert weights[0, 129].topk(4).indices.tolist() == channels
             assert near(weights[0, 129, channels], golden["gate_t129"]["weight"])

@@ -1,4 +1,6 @@
-"""Authors' weight files: the right keys with random numbers, and everything that may be wrong with such a file."""
+"""Authors' weight files: the right keys with random numbers, and everything that may be wrong with
+such a file.
+"""
 
 import io
 import os
@@ -11,6 +13,7 @@ import torch
 
 from lib import models
 from lib.errors import InputError
+from lib.models import published
 from lib.models.published import STEM
 
 SMALL = {"steps": 4, "visual_channels": 6, "audio_channels": 6, "width": 1 / 32}
@@ -34,13 +37,19 @@ def saved(path, state, kind="net", **more):
 
 def scores():
     """As main.py of JCA writes them beside the weights."""
-    return {"best_Val_accV": np.float64(0.7), "best_Val_accA": np.float32(0.6), "best_Val_acc_epoch": np.int64(5)}
+    return {
+        "best_Val_accV": np.float64(0.7),
+        "best_Val_accA": np.float32(0.6),
+        "best_Val_acc_epoch": np.int64(5),
+    }
 
 
 @pytest.mark.parametrize("name", FUSION)
 def test_a_fusion_file_with_numpy_scores_gives_the_published_network(tmp_path, name):
     state = drawn(name, **options(name))
-    net = models.load_published(name, saved(tmp_path / "cam_model.pt", state, **scores()), **options(name))
+    net = models.load_published(
+        name, saved(tmp_path / "cam_model.pt", state, **scores()), **options(name)
+    )
     assert net.compat
     assert not net.training
     assert "no licence" in net.licence
@@ -53,7 +62,9 @@ def test_numpy_1_wrote_its_scalars_under_another_name(tmp_path):
     old = tmp_path / "old.pt"
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(old, "w") as other:
         for item in archive.infolist():
-            content = archive.read(item).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            content = archive.read(item).replace(
+                b"numpy._core.multiarray", b"numpy.core.multiarray"
+            )
             other.writestr(item, content)
     assert models.load_published("jca", old, **options("jca")).compat
 
@@ -62,8 +73,14 @@ def test_numpy_1_wrote_its_scalars_under_another_name(tmp_path):
 def test_a_tsav_file_gives_tsav_with_mask_or_without_and_the_backbone(tmp_path, legacy):
     state = drawn("tsav", **TSAV)
     path = tmp_path / "TSAV_Sub4_544k.pth.tar"
-    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}, "iteration": 544_000}, path,
-               _use_new_zipfile_serialization=not legacy)   # in 2020 PyTorch wrote no zip archives
+    torch.save(
+        {
+            "state_dict": {f"module.{key}": value for key, value in state.items()},
+            "iteration": 544_000,
+        },
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )  # in 2020 PyTorch wrote no zip archives
     whole = models.load_published("tsav", path, **TSAV)
     assert torch.equal(whole.state_dict()[STEM], state[STEM])
     assert "research only" in whole.licence
@@ -80,7 +97,9 @@ def test_published_sizes_are_the_default(tmp_path):
 def test_missing_and_extra_keys_are_named(tmp_path):
     state = drawn("jca", **options("jca"))
     state["something.else"] = state.pop("Joint.init_hidden")
-    with pytest.raises(InputError, match=r"1 missing: Joint\.init_hidden; 1 too many: something\.else"):
+    with pytest.raises(
+        InputError, match=r"1 missing: Joint\.init_hidden; 1 too many: something\.else"
+    ):
         models.load_published("jca", saved(tmp_path / "a.pt", state), **options("jca"))
 
 
@@ -90,7 +109,9 @@ def test_the_network_that_a_file_is_of_is_named(tmp_path):
         models.load_published("jca", path, **options("jca"))
     assert "these are the keys of dca" in told.value.todo
     with pytest.raises(InputError) as told:
-        models.load_published("rjca", saved(tmp_path / "b.pt", drawn("tsav", **TSAV), "state_dict"), **options("rjca"))
+        models.load_published(
+            "rjca", saved(tmp_path / "b.pt", drawn("tsav", **TSAV), "state_dict"), **options("rjca")
+        )
     assert "tsav or tsav_backbone" in told.value.todo
 
 
@@ -104,16 +125,20 @@ def test_weights_of_another_size_are_named(tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
 def test_a_file_that_is_cut_short_says_so(tmp_path, share, legacy):
     whole = tmp_path / "whole.pt"
-    torch.save({"net": drawn("jca", **options("jca"))}, whole, _use_new_zipfile_serialization=not legacy)
+    torch.save(
+        {"net": drawn("jca", **options("jca"))}, whole, _use_new_zipfile_serialization=not legacy
+    )
     content = whole.read_bytes()
     path = tmp_path / "cut.pt"
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match="damaged") as told:
         models.load_published("jca", path, **options("jca"))
     assert "cut.pt" in told.value.where
 
 
-@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>Quota exceeded</html>", b"PK\x03\x04", b"\x80\x02}q\x00."])
+@pytest.mark.parametrize(
+    "content", [b"<!DOCTYPE html><html>Quota exceeded</html>", b"PK\x03\x04", b"\x80\x02}q\x00."]
+)
 def test_what_is_no_weights_file_says_so(tmp_path, content):
     path = tmp_path / "a.pt"
     path.write_bytes(content)
@@ -158,7 +183,9 @@ def test_files_without_weights_and_absent_files_are_named(tmp_path):
 
 def test_the_same_list_is_allowed_and_no_more():
     buffer = io.BytesIO()
-    torch.save({"net": {}, "array": np.zeros(3)}, buffer)   # an array is rebuilt by a function that is not allowed
+    torch.save(
+        {"net": {}, "array": np.zeros(3)}, buffer
+    )  # an array is rebuilt by a function that is not allowed
     buffer.seek(0)
-    with torch.serialization.safe_globals(models.published.ALLOWED), pytest.raises(pickle.UnpicklingError):
+    with torch.serialization.safe_globals(published.ALLOWED), pytest.raises(pickle.UnpicklingError):
         torch.load(buffer, weights_only=True)

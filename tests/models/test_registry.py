@@ -23,10 +23,16 @@ def test_options_lists_names_and_defaults():
     assert "compat" not in models.options("tsav")
 
 
-@pytest.mark.parametrize(("name", "options"), [
-    ("tsav", {"modality": "sound"}), ("tsav", {"channels": 5}), ("tsav", {"width": 0}),
-    ("jca", {"steps": 0}), ("jca", {"modality": "visual"}),
-])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("tsav", {"modality": "sound"}),
+        ("tsav", {"channels": 5}),
+        ("tsav", {"width": 0}),
+        ("jca", {"steps": 0}),
+        ("jca", {"modality": "visual"}),
+    ],
+)
 def test_impossible_options_are_refused(name, options):
     with pytest.raises(InputError):
         models.create(name, **options)
@@ -38,7 +44,9 @@ def test_a_network_prints_its_options_inputs_outputs_and_weights():
     assert "clip (B, 3, 8, 64, 64), mel (B, 1, 64, 401)" in text
     assert "va (B, 2)" in text
     assert "video_model" in text
-    assert len([line for line in text.splitlines() if line.startswith("  ") and line[2] != " "]) == 5
+    assert (
+        len([line for line in text.splitlines() if line.startswith("  ") and line[2] != " "]) == 5
+    )
 
 
 def test_a_new_class_is_known_by_its_name():
@@ -57,8 +65,15 @@ def test_a_new_class_is_known_by_its_name():
 
 
 def test_no_line_of_a_description_is_longer_than_a_page_is_wide():
-    options = {"width": 1 / 8, "visual_channels": 64, "visual_positions": 49, "audio_channels": 64, "steps": 16,
-               "dropout": 0.123456789, "modality": "audiovisual"}
+    options = {
+        "width": 1 / 8,
+        "visual_channels": 64,
+        "visual_positions": 49,
+        "audio_channels": 64,
+        "steps": 16,
+        "dropout": 0.123456789,
+        "modality": "audiovisual",
+    }
     text = repr(models.create("jca", **options))
     first = text.splitlines()[:2]
     assert max(map(len, first)) <= 102

@@ -1,4 +1,6 @@
-"""What every network of the repository promises (DESIGN.md §2), tried on those that tell who speaks."""
+"""What every network of the repository promises (DESIGN.md §2), tried on those that tell who
+speaks.
+"""
 
 import re
 
@@ -45,7 +47,8 @@ def test_outputs_are_those_that_are_declared_and_of_their_shapes(name):
         found = net(batch(net))
     assert found.keys() == net.outputs.keys()
     assert {key: tuple(value.shape) for key, value in found.items()} == {
-        key: declared(shape) for key, shape in net.outputs.items()}
+        key: declared(shape) for key, shape in net.outputs.items()
+    }
     assert all(value.isfinite().all() for value in found.values())
 
 
@@ -57,7 +60,9 @@ def test_what_is_optional_may_be_left_out_and_is_all_valid_then(name):
     if name == "talknet_mrope":
         whole["position"] = torch.zeros_like(whole["position"])
     with torch.no_grad():
-        torch.testing.assert_close(net(needed)["speaking"], net(whole)["speaking"], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            net(needed)["speaking"], net(whole)["speaking"], atol=1e-5, rtol=1e-5
+        )
 
 
 @every_network
@@ -65,8 +70,15 @@ def test_what_is_optional_may_be_left_out_and_is_all_valid_then(name):
 def test_every_weight_of_a_modality_in_use_learns(name, mode):
     net = create(name, modality=mode).train()
     sum(value.square().mean() for value in net(batch(net)).values()).backward()
-    idle = {key for key, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()}
-    unused = ("layer1.downsample", ".se.fc.")   # published without a use; two narrow units, which may both be dead
+    idle = {
+        key
+        for key, weight in net.named_parameters()
+        if weight.grad is None or not weight.grad.any()
+    }
+    unused = (
+        "layer1.downsample",
+        ".se.fc.",
+    )  # published without a use; two narrow units, which may both be dead
     other = {"audio": ("visual",), "video": ("audio",), "audiovisual": ()}[mode]
     named = {key for key in idle if not any(part in key.lower() for part in (*unused, *other))}
     # Keys that a constant stream multiplies, and biases before a softmax, may stand still.

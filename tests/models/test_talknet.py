@@ -1,4 +1,6 @@
-"""TalkNet, with and without positions, and Light-ASD: keys, published numbers, what positions must and must not do."""
+"""TalkNet, with and without positions, and Light-ASD: keys, published numbers, what positions must
+and must not do.
+"""
 
 import json
 import math
@@ -9,9 +11,9 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models import rotary
-from lib.models.light_asd import grey
-from lib.models.synchrony_attention import AttentionLayer, Look
+from lib.models.blocks import rotary
+from lib.models.blocks.synchrony_attention import AttentionLayer, Look
+from lib.models.speakers.light_asd import grey
 from tests.models import golden_fill
 from tests.shared_files import shared
 
@@ -31,7 +33,9 @@ def specified(name):
 
 def narrow(name="talknet_mrope", **more):
     net = models.create(name, **{**NARROW, **more}).eval()
-    with torch.no_grad():   # running statistics as after some training, so that masks have something to hide
+    with (
+        torch.no_grad()
+    ):  # running statistics as after some training, so that masks have something to hide
         for entry, value in net.state_dict().items():
             if entry.endswith("running_mean"):
                 value.normal_(0, 0.3)
@@ -40,8 +44,12 @@ def narrow(name="talknet_mrope", **more):
 
 def batch(frames, clips=1, fps=25.0, size=16):
     time = torch.arange(frames)[None].repeat(clips, 1) / fps
-    return {"face": 255 * torch.rand(clips, frames, size, size), "mfcc": 5 * torch.randn(clips, 4 * frames, 13),
-            "time": time, "audio_time": time + 0.0125}
+    return {
+        "face": 255 * torch.rand(clips, frames, size, size),
+        "mfcc": 5 * torch.randn(clips, 4 * frames, 13),
+        "time": time,
+        "audio_time": time + 0.0125,
+    }
 
 
 @torch.no_grad()
@@ -50,6 +58,7 @@ def run(net, items):
 
 
 # ---- published networks
+
 
 @pytest.mark.parametrize("name", [*NETS, "light_asd"])
 def test_keys_and_shapes_are_the_published_ones(name):
@@ -66,14 +75,21 @@ def wave(step, *shape):
 
 
 def golden_inputs():
-    return {"mfcc": 20 * wave(0.01, 1, 100, 13), "face": 127.5 + 127.5 * wave(0.001, 1, 25, 112, 112)}
+    return {
+        "mfcc": 20 * wave(0.01, 1, 100, 13),
+        "face": 127.5 + 127.5 * wave(0.001, 1, 25, 112, 112),
+    }
 
 
 def close(found, expected, absolute=0.0, relative=1e-4):
     for place, values in expected.items():
         frame = int(place.removeprefix("t"))
-        torch.testing.assert_close(found[0, frame, :len(values)], torch.tensor(values), atol=absolute or 1e-5,
-                                   rtol=relative)
+        torch.testing.assert_close(
+            found[0, frame, : len(values)],
+            torch.tensor(values),
+            atol=absolute or 1e-5,
+            rtol=relative,
+        )
 
 
 @pytest.mark.parametrize(("section", "gain"), [("talknet", math.sqrt(2)), ("talknet_G2", 2.0)])
@@ -85,13 +101,22 @@ def test_talknet_gives_the_published_numbers(section, gain):
         found = net(golden_inputs())
         for name in ("audio_embed", "visual_embed"):
             close(found[name], expected[name])
-        for name, key in (("speaking", "logits_av"), ("speaking_audio", "logits_a"), ("speaking_visual", "logits_v")):
+        for name, key in (
+            ("speaking", "logits_av"),
+            ("speaking_audio", "logits_a"),
+            ("speaking_visual", "logits_v"),
+        ):
             close(found[name], expected[key], absolute=1e-4, relative=0)
         for module in net.modules():
             if isinstance(module, torch.nn.PReLU):
                 module.weight.fill_(0.25)
         if section == "talknet":
-            close(run(net, golden_inputs()), expected["with_prelu_0.25"]["logits_av"], absolute=1e-4, relative=0)
+            close(
+                run(net, golden_inputs()),
+                expected["with_prelu_0.25"]["logits_av"],
+                absolute=1e-4,
+                relative=0,
+            )
 
 
 @pytest.mark.parametrize("weights", ["ava", "talkset"])
@@ -107,11 +132,13 @@ def test_light_asd_with_its_authors_weights_gives_the_published_numbers(weights)
         close(net.model.audioEncoder(golden_inputs()["mfcc"]), expected["audio_embed"])
 
 
-def test_light_asd_gives_the_same_in_evaluation_whether_a_clip_is_taken_whole_or_in_pieces(monkeypatch):
+def test_light_asd_gives_the_same_in_evaluation_whether_a_clip_is_taken_whole_or_in_pieces(
+    monkeypatch,
+):
     net = models.create("light_asd", width=1 / 8, face_size=16).eval()
     items = batch(90)
     whole = run(net, items)
-    monkeypatch.setattr("lib.models.light_asd.AT_ONCE", 16)
+    monkeypatch.setattr("lib.models.speakers.light_asd.AT_ONCE", 16)
     torch.testing.assert_close(run(net, items), whole, atol=1e-6, rtol=1e-5)
 
 
@@ -125,8 +152,11 @@ def test_light_asd_folds_its_norms_without_changing_a_number():
             torch.nn.init.normal_(module.bias)
     block, x = net.model.audioEncoder.block1, torch.randn(1, 1, 13, 20)
     norm, convolution = block.bn_m_3, block.m_3
-    by_hand = torch.relu(norm.eval()(torch.nn.functional.conv2d(x, convolution.weight, padding=(1, 0))))
-    from lib.models.light_asd import _step
+    by_hand = torch.relu(
+        norm.eval()(torch.nn.functional.conv2d(x, convolution.weight, padding=(1, 0)))
+    )
+    from lib.models.speakers.light_asd import _step
+
     found = _step(block.eval(), "m_3", x, lambda weight: weight, (1, 0))
     torch.testing.assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
 
@@ -139,7 +169,10 @@ def test_weights_of_another_network_are_named(tmp_path):
 
 
 def test_what_the_ego4d_version_saves_beside_the_weights_is_passed_over(tmp_path):
-    state = {f"module.{key}": value for key, value in models.create("talknet", **NARROW).state_dict().items()}
+    state = {
+        f"module.{key}": value
+        for key, value in models.create("talknet", **NARROW).state_dict().items()
+    }
     state["module.lossAV.criterion.weight"] = torch.tensor([1.0, 4.0])
     torch.save(state, tmp_path / "old.model")
     net = models.load_published("talknet_mrope", tmp_path / "old.model", **NARROW)
@@ -147,6 +180,7 @@ def test_what_the_ego4d_version_saves_beside_the_weights_is_passed_over(tmp_path
 
 
 # ---- corrections
+
 
 def test_a_clip_does_not_see_its_neighbour_in_the_batch_unless_published_rules_are_asked_for():
     one, other = batch(12), batch(12)
@@ -160,8 +194,10 @@ def test_a_clip_does_not_see_its_neighbour_in_the_batch_unless_published_rules_a
 @pytest.mark.parametrize("name", NETS)
 def test_padding_leaves_valid_frames_as_they_are(name):
     net, items = narrow(name), batch(20)
-    longer = {key: torch.cat([value, 9 + torch.rand(1, value.shape[1] // 2, *value.shape[2:])], dim=1)
-              for key, value in items.items()}
+    longer = {
+        key: torch.cat([value, 9 + torch.rand(1, value.shape[1] // 2, *value.shape[2:])], dim=1)
+        for key, value in items.items()
+    }
     longer["pad"] = torch.arange(30)[None] >= 20
     torch.testing.assert_close(run(net, longer)[:, :20], run(net, items), atol=1e-4, rtol=1e-4)
     del longer["pad"]
@@ -188,22 +224,35 @@ def test_attention_of_a_width_that_heads_do_not_divide_is_refused():
 
 # ---- positions: the acceptance tests of the specification (§4.3; the first one is above)
 
+
 def test_without_strength_positions_change_nothing():
     plain, turned, items = narrow("talknet"), narrow(), batch(30)
     turned.load_state_dict(plain.state_dict())
-    torch.testing.assert_close(run(turned, {**items, "strength": 0.0}), run(plain, items), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        run(turned, {**items, "strength": 0.0}), run(plain, items), atol=1e-5, rtol=0
+    )
     assert not torch.allclose(run(turned, items), run(plain, items), atol=1e-4)
 
 
 def test_a_later_start_changes_nothing():
     net, items = narrow(), batch(40)
-    later = {**items, "time": items["time"] + 40.0, "audio_time": items["audio_time"] + 40.0}   # 1000 positions
+    later = {
+        **items,
+        "time": items["time"] + 40.0,
+        "audio_time": items["audio_time"] + 40.0,
+    }  # 1000 positions
     torch.testing.assert_close(run(net, later), run(net, items), atol=1e-4, rtol=0)
 
 
 def test_chunks_are_those_of_qwen2_vl():
-    sections, theta, positions = (16, 24, 24), 1e6, torch.tensor([[[3.0, 5.0, 7.0], [11.0, 2.0, 0.0]]])
-    angle = rotary.angles(positions, rotary.axes(sections, "chunk"), rotary.frequencies(sections, "chunk", theta))
+    sections, theta, positions = (
+        (16, 24, 24),
+        1e6,
+        torch.tensor([[[3.0, 5.0, 7.0], [11.0, 2.0, 0.0]]]),
+    )
+    angle = rotary.angles(
+        positions, rotary.axes(sections, "chunk"), rotary.frequencies(sections, "chunk", theta)
+    )
     pair = torch.arange(64)
     speed = theta ** (-2 * pair / 128)
     axis = torch.where(pair < 16, 0, torch.where(pair < 40, 1, 2))
@@ -211,7 +260,9 @@ def test_chunks_are_those_of_qwen2_vl():
     tokens = torch.randn(1, 2, 2, 128)
     doubled = torch.cat([angle, angle], dim=-1)[:, None]
     half = torch.cat([-tokens[..., 64:], tokens[..., :64]], dim=-1)
-    torch.testing.assert_close(rotary.rotate(tokens, angle), tokens * doubled.cos() + half * doubled.sin())
+    torch.testing.assert_close(
+        rotary.rotate(tokens, angle), tokens * doubled.cos() + half * doubled.sin()
+    )
 
 
 def test_interleaving_is_that_of_qwen3():
@@ -229,8 +280,14 @@ def test_each_axis_has_a_ladder_of_its_own_by_default():
 
 def test_the_same_seconds_give_the_same_angles_at_any_frame_rate():
     net = narrow()
-    looks = [net.looks({"time": (torch.arange(6 * fps)[None] / fps)[:, ::fps // 5]}, torch.zeros(1, 30, 32), None)
-             for fps in (25, 30)]
+    looks = [
+        net.looks(
+            {"time": (torch.arange(6 * fps)[None] / fps)[:, :: fps // 5]},
+            torch.zeros(1, 30, 32),
+            None,
+        )
+        for fps in (25, 30)
+    ]
     torch.testing.assert_close(looks[0][0].q_angle, looks[1][0].q_angle)
     assert looks[0][0].q_angle.abs().max() > 100
 
@@ -238,7 +295,11 @@ def test_the_same_seconds_give_the_same_angles_at_any_frame_rate():
 def test_all_frames_masked_give_finite_numbers():
     net, items = narrow(), batch(8)
     for name in ("pad", "visible"):
-        hidden = torch.ones(1, 8, dtype=torch.bool) if name == "pad" else torch.zeros(1, 8, dtype=torch.bool)
+        hidden = (
+            torch.ones(1, 8, dtype=torch.bool)
+            if name == "pad"
+            else torch.zeros(1, 8, dtype=torch.bool)
+        )
         assert run(net, {**items, name: hidden}).isfinite().all()
 
 
@@ -247,7 +308,9 @@ def test_nobody_to_look_at_adds_nothing():
     with torch.no_grad():
         found = layer(tokens, torch.randn(1, 5, 32), Look(torch.ones(1, 5, dtype=torch.bool)))
         x = layer.norm1(tokens)
-        torch.testing.assert_close(found, layer.norm2(x + layer.linear2(torch.relu(layer.linear1(x)))))
+        torch.testing.assert_close(
+            found, layer.norm2(x + layer.linear2(torch.relu(layer.linear1(x))))
+        )
 
 
 def test_another_order_of_frames_matters_with_positions_only():
@@ -258,7 +321,9 @@ def test_another_order_of_frames_matters_with_positions_only():
     with torch.no_grad():
         for net, matters in ((plain, False), (turned, True)):
             here = net.attend(visual, audio, *net.looks(items, visual, None))["speaking"]
-            there = net.attend(visual[:, order], audio[:, order], *net.looks(items, visual, None))["speaking"]
+            there = net.attend(visual[:, order], audio[:, order], *net.looks(items, visual, None))[
+                "speaking"
+            ]
             assert torch.allclose(here[:, order], there, atol=1e-5) != matters
 
 
@@ -269,6 +334,7 @@ def test_clips_of_any_length_run(frames):
 
 # ---- the rest of the positions
 
+
 def test_sound_does_not_look_at_faces_that_are_not_seen():
     net, items = narrow(), batch(16)
     visible = torch.arange(16)[None] < 12
@@ -278,7 +344,10 @@ def test_sound_does_not_look_at_faces_that_are_not_seen():
     with torch.no_grad():
         for seen, alike in ((visible, True), (torch.ones_like(visible), False)):
             looks = net.looks({**items, "visible": seen}, embedded[0], None)
-            source = [net.model.crossV2A.self_attn(embedded[1], visual, looks[1]) for visual in (embedded[0], changed)]
+            source = [
+                net.model.crossV2A.self_attn(embedded[1], visual, looks[1])
+                for visual in (embedded[0], changed)
+            ]
             assert torch.allclose(*source, atol=1e-5) == alike
 
 
@@ -296,7 +365,9 @@ def test_of_several_candidates_each_has_its_place():
     place[:, 1] = 8.0
     found = run(net, {**items, "face": faces, "position": place})
     assert found.shape == (1, 2, 10, 2)
-    moved = run(net, {**items, "face": faces, "position": place + 3.0})   # the camera moves: nothing changes
+    moved = run(
+        net, {**items, "face": faces, "position": place + 3.0}
+    )  # the camera moves: nothing changes
     torch.testing.assert_close(found, moved, atol=1e-4, rtol=0)
     assert not torch.allclose(found, run(net, {**items, "face": faces}), atol=1e-5)
     swapped = run(net, {**items, "face": faces.flip(1), "position": place.flip(1)})

@@ -1,4 +1,6 @@
-"""Networks over time: what is masked changes nothing, windows of any length, a wrong input is named."""
+"""Networks over time: what is masked changes nothing, windows of any length, a wrong input is
+named.
+"""
 
 import pytest
 import torch
@@ -39,7 +41,9 @@ def test_a_shorter_window_is_what_a_filled_up_one_is(name):
     x = torch.randn(1, 9, 6)
     valid = torch.arange(9)[None] < 6
     short = network(name)({"features": x[:, :6]})["va"]
-    assert torch.allclose(short, network(name)({"features": x, "valid": valid})["va"][:, :6], atol=1e-5)
+    assert torch.allclose(
+        short, network(name)({"features": x, "valid": valid})["va"][:, :6], atol=1e-5
+    )
 
 
 @every_network
@@ -49,7 +53,9 @@ def test_a_step_sees_its_neighbours_on_both_sides(name):
     for moved in (3, 5):
         changed = x.clone()
         changed[0, moved] += 1
-        apart = (network(name)({"features": changed})["va"] - network(name)({"features": x})["va"])[0, 4]
+        apart = (network(name)({"features": changed})["va"] - network(name)({"features": x})["va"])[
+            0, 4
+        ]
         assert apart.abs().max() > 1e-5
 
 
@@ -57,7 +63,9 @@ def test_a_step_sees_its_neighbours_on_both_sides(name):
 def test_gradients_reach_every_weight(name):
     net = network(name).train()
     net({"features": torch.randn(2, 9, 6)})["va"].square().sum().backward()
-    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in net.parameters())
+    assert all(
+        weight.grad is not None and weight.grad.abs().sum() > 0 for weight in net.parameters()
+    )
 
 
 @every_network

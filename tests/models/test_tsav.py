@@ -6,8 +6,13 @@ import torch
 
 from lib import models
 from lib.errors import InputError
-from lib.models.tsav import CLIP_MEAN, CLIP_STD, normalise_clip
-from lib.models.tsav_backbone import backbone_from_tsav, positions
+from lib.models.affect.tsav import (
+    CLIP_MEAN,
+    CLIP_STD,
+    backbone_from_tsav,
+    normalise_clip,
+    positions,
+)
 from tests.models.golden_fill import GAIN_TSAV, cosine, fill, sine
 from tests.shared_files import shared
 
@@ -28,8 +33,10 @@ def _published_shapes(name):
 
 def _batch(channels=4, n=3, side=32, columns=51):
     generator = torch.Generator().manual_seed(0)
-    return {"clip": torch.randn(n, channels, 8, side, side, generator=generator),
-            "mel": torch.randn(n, 1, 64, columns, generator=generator)}
+    return {
+        "clip": torch.randn(n, channels, 8, side, side, generator=generator),
+        "mel": torch.randn(n, 1, 64, columns, generator=generator),
+    }
 
 
 def test_tsav_has_the_published_keys_and_outputs():
@@ -40,7 +47,7 @@ def test_tsav_has_the_published_keys_and_outputs():
     with torch.no_grad():
         outputs = net({"clip": sine(1, 4, 8, 112, 112), "mel": cosine(1, 1, 64, 1001)})
     found = torch.cat([outputs["expression"], outputs["va"], outputs["action_units"]], dim=1)[0]
-    assert np.abs(found.numpy() - _goldens()["tsav"]).max() < 1e-5   # asked for: 1e-3
+    assert np.abs(found.numpy() - _goldens()["tsav"]).max() < 1e-5  # asked for: 1e-3
 
 
 def test_the_backbone_has_the_published_keys_and_outputs():
@@ -53,15 +60,19 @@ def test_the_backbone_has_the_published_keys_and_outputs():
         if name not in outputs:
             continue
         x = outputs[name][0].numpy()
-        assert np.abs(x[:4] - golden["first4"]).max() < 1e-5   # asked for: 1e-4
+        assert np.abs(x[:4] - golden["first4"]).max() < 1e-5  # asked for: 1e-4
         expected = [golden[key] for key in ("last", "mean", "std")]
         assert [x[-1], x.mean(), x.std()] == pytest.approx(expected, abs=1e-5)
-        assert [x[int(i)] for i in golden["at"]] == pytest.approx(list(golden["at"].values()), abs=1e-5)
+        assert [x[int(i)] for i in golden["at"]] == pytest.approx(
+            list(golden["at"].values()), abs=1e-5
+        )
         for channel, mean in golden.get("mean_of_channel", {}).items():
             assert x.reshape(512, 49)[int(channel)].mean() == pytest.approx(mean, abs=1e-5)
 
 
-@pytest.mark.parametrize(("width", "planes", "stem"), [(1 / 8, 8, 6), (1 / 64, 1, 1), (0.25, 16, 11)])
+@pytest.mark.parametrize(
+    ("width", "planes", "stem"), [(1 / 8, 8, 6), (1 / 64, 1, 1), (0.25, 16, 11)]
+)
 def test_width_scales_all_channel_counts(width, planes, stem):
     state = models.create("tsav", width=width).state_dict()
     assert state["video_model.r2plus1d.stem.0.weight"].shape[:2] == (stem, 4)
@@ -76,7 +87,10 @@ def test_outputs_are_as_declared_for_other_classes_and_channels():
     net = models.create("tsav", **SMALL, channels=3, expressions=8, action_units=12).eval()
     outputs = net(_batch(3))
     assert {name: tuple(x.shape) for name, x in outputs.items()} == {
-        "expression": (3, 8), "va": (3, 2), "action_units": (3, 12)}
+        "expression": (3, 8),
+        "va": (3, 2),
+        "action_units": (3, 12),
+    }
     assert net.outputs == {"expression": "(B, 8)", "va": "(B, 2)", "action_units": "(B, 12)"}
 
 
@@ -87,8 +101,10 @@ def test_every_weight_of_tsav_gets_a_gradient():
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize(("modality", "given", "silent"),
-                         [("audio", "mel", "video_model"), ("video", "clip", "audio_model")])
+@pytest.mark.parametrize(
+    ("modality", "given", "silent"),
+    [("audio", "mel", "video_model"), ("video", "clip", "audio_model")],
+)
 def test_an_absent_modality_is_zeros_after_its_encoder_which_is_not_run(modality, given, silent):
     torch.manual_seed(0)
     net = models.create("tsav", **SMALL, modality=modality, stream_outputs=True)
@@ -99,7 +115,7 @@ def test_an_absent_modality_is_zeros_after_its_encoder_which_is_not_run(modality
     for name, p in net.named_parameters():
         assert (p.grad is None) == name.startswith(silent), name
     weight = net.fc[1].weight.grad
-    zeros = weight[:, net.n_features:] if modality == "audio" else weight[:, :net.n_features]
+    zeros = weight[:, net.n_features :] if modality == "audio" else weight[:, : net.n_features]
     assert not zeros.any()
     with pytest.raises(InputError, match=f"no input '{given}'"):
         net({})
@@ -122,7 +138,9 @@ def test_clips_are_normalised_per_channel_and_black_is_the_published_black():
     x = normalise_clip(clip)
     assert x.shape == (1, 4, 8, 4, 5)
     assert x.dtype == torch.float32
-    assert x[0, :, 0, 0, 0].tolist() == pytest.approx([-1.8952, -1.7822, -1.7349, -2.2222], abs=1e-4)
+    assert x[0, :, 0, 0, 0].tolist() == pytest.approx(
+        [-1.8952, -1.7822, -1.7349, -2.2222], abs=1e-4
+    )
     value = (np.array([255, 128, 0, 51]) / 255 - CLIP_MEAN) / CLIP_STD
     assert x[0, :, 2, 1, 3].tolist() == pytest.approx(value.tolist(), abs=1e-5)
     assert torch.equal(normalise_clip(clip[..., :3]), x[:, :3])
@@ -140,7 +158,10 @@ def test_positions_follow_from_the_size_of_the_pictures(face_size, places):
     assert positions(face_size) == places
     net = models.create("tsav_backbone", width=1 / 64, face_size=face_size).eval()
     assert (net.visual_channels, net.visual_positions, net.audio_channels) == (8, places, 8)
-    assert net({"clip": torch.zeros(2, 3, 8, face_size, face_size)})["visual"].shape == (2, 8 * places)
+    assert net({"clip": torch.zeros(2, 3, 8, face_size, face_size)})["visual"].shape == (
+        2,
+        8 * places,
+    )
 
 
 def test_a_backbone_from_a_small_tsav_gives_the_same_features():
@@ -153,7 +174,7 @@ def test_a_backbone_from_a_small_tsav_gives_the_same_features():
     assert not every.training
     features = every(batch)
     assert features["visual"].shape == (3, 72 * 16)
-    means = features["visual"].reshape(3, 72, 16).mean(dim=2)   # 16 places of a channel together
+    means = features["visual"].reshape(3, 72, 16).mean(dim=2)  # 16 places of a channel together
     assert torch.allclose(pooled(batch)["visual"], means, atol=1e-6)
     whole = tsav.fc(torch.cat([features["audio"], means], dim=1))
     assert torch.allclose(whole[:, 7:9], tsav(batch)["va"], atol=1e-5)

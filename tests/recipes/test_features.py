@@ -1,4 +1,6 @@
-"""The recipe of one's own features: trainer, store, inference and evaluation as for every method, from a YAML alone."""
+"""The recipe of one's own features: trainer, store, inference and evaluation as for every method,
+from a YAML alone.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,23 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from lib import (
-    arrays,
-    checkpoints,
-    cluster,
-    costs,
-    evaluation,
-    feature_arrays,
-    forward,
-    inference,
-    models,
-    params,
-    preprocessing,
-    training,
-)
-from lib.declarations import ROOT
+from lib import arrays, models, parallel, parameters
 from lib.errors import InputError
+from lib.evaluation import checkpoint, prediction, scores
+from lib.experiments import bookkeeping, costs
+from lib.features import own
+from lib.files import ROOT
+from lib.models import checkpoints, forward
 from lib.models.base import REGISTRY, Model
+from lib.store import request
+from lib.training import trainer as training_trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -30,17 +25,27 @@ OWN = {"steps": 8, "step_hop": 2, "audio_seconds": 0.5}
 
 
 def recipe(root, features=("mel_statistics", "pixels"), **changes):
-    options = {"features": list(features), "network": "gru", "phases": 2, **changes.pop("options", {})}
+    options = {
+        "features": list(features),
+        "network": "gru",
+        "phases": 2,
+        **changes.pop("options", {}),
+    }
     return tiny_set.create("features", root, **{**OWN, **changes}, options=options)
 
 
 def prepared(root, method):
     """Make what the recipe needs, as 02 and 03 do; trials that lack something are named."""
     table = tiny_set.table(root)
-    outcomes = cluster.map(lambda trial: arrays.make_all(trial, method.arrays(), method.store),
-                           table.to_dict("records"), 1, name=lambda trial: trial["trial"])
+    outcomes = parallel.map(
+        lambda trial: arrays.make_all(trial, method.arrays(), method.store),
+        table.to_dict("records"),
+        1,
+        name=lambda trial: trial["trial"],
+    )
     return table[[outcome.ok for outcome in outcomes]].reset_index(drop=True), {
-        outcome.item["trial"]: outcome.error for outcome in outcomes if not outcome.ok}
+        outcome.item["trial"]: outcome.error for outcome in outcomes if not outcome.ok
+    }
 
 
 def own_files(root, change=lambda trial, rows: rows, rate=25.0):
@@ -48,7 +53,11 @@ def own_files(root, change=lambda trial, rows: rows, rate=25.0):
     for number, (trial, _, _, n_frames) in enumerate(tiny_set.TRIALS):
         folder = root / "data" / "features" / trial
         folder.mkdir(parents=True)
-        rows = np.random.default_rng(number).normal(size=(round(n_frames * rate / 25), 5)).astype(np.float32)
+        rows = (
+            np.random.default_rng(number)
+            .normal(size=(round(n_frames * rate / 25), 5))
+            .astype(np.float32)
+        )
         np.save(folder / "mine.npy", change(trial, rows))
         np.save(folder / "mine_time.npy", np.arange(len(rows)) / rate)
 
@@ -66,18 +75,28 @@ def fitted(method, table, network=None):
 
 # ---- the whole way
 
-@pytest.mark.parametrize(("network", "features"), [
-    ("gru", ("mel_statistics", "pixels")), ("temporal_convolution", ("loudness",)), ("transformer", ("pixels",)),
-    ("jca", ("mel_statistics", "pixels")), ("dca", ("loudness", "pixels")),
-    ("jca_paper", ("mel_statistics", "pixels"))])
-def test_arrays_of_the_repository_are_learnt_from_and_every_frame_is_predicted(tiny, tmp_path, network, features):
+
+@pytest.mark.parametrize(
+    ("network", "features"),
+    [
+        ("gru", ("mel_statistics", "pixels")),
+        ("temporal_convolution", ("loudness",)),
+        ("transformer", ("pixels",)),
+        ("jca", ("mel_statistics", "pixels")),
+        ("dca", ("loudness", "pixels")),
+        ("jca_paper", ("mel_statistics", "pixels")),
+    ],
+)
+def test_arrays_of_the_repository_are_learnt_from_and_every_frame_is_predicted(
+    tiny, tmp_path, network, features
+):
     method = recipe(tiny, features, options={"network": network}, lr=0.01, epochs=3, va_loss="mse")
     table, lost = prepared(tiny, method)
     assert not lost
-    trainer = training.Trainer(method, table, tmp_path / "run")
+    trainer = training_trainer.Trainer(method, table, tmp_path / "run")
     history = trainer.fit()
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
-    predictor = inference.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
     for trial, _, _, n_frames in tiny_set.TRIALS:
         values = predictor.predict(trial)["va"]
         assert values.shape == (n_frames, 2)
@@ -89,12 +108,12 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
     method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})
     table, lost = prepared(tiny, method)
     assert not lost
-    training.Trainer(method, table, tmp_path / "run").fit()
-    predictor = inference.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
+    training_trainer.Trainer(method, table, tmp_path / "run").fit()
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
     some = table[table["split"] != "train"].reset_index(drop=True)
     for trial in some["trial"]:
-        inference.predict_trial(predictor, tmp_path / "out", trial)
-    found = evaluation.finish(predictor, some, tmp_path / "out", [1, 5], 20)
+        prediction.predict_trial(predictor, tmp_path / "out", trial)
+    found = scores.finish(predictor, some, tmp_path / "out", [1, 5], 20)
     assert found["val"]["valence"]["n_frames"] > 0
     assert "label_valence" in pd.read_csv(tmp_path / "out/seen.csv")
 
@@ -102,9 +121,12 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
 def test_notebook_02_is_made_from_every_file_of_features(tiny):
     own_files(tiny)
     method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})
-    found = preprocessing.sources(tiny_set.table(tiny), method.store, [], method.arrays())
+    found = bookkeeping.sources(tiny_set.table(tiny), method.store, [], method.arrays())
     assert {path.relative_to(tiny / "data" / "features").as_posix() for path in found} == {
-        f"{trial}/{name}.npy" for trial, _, _, _ in tiny_set.TRIALS for name in ("mine", "mine_time")}
+        f"{trial}/{name}.npy"
+        for trial, _, _, _ in tiny_set.TRIALS
+        for name in ("mine", "mine_time")
+    }
 
 
 def test_a_network_of_torchvision_looks_at_each_face(tiny):
@@ -113,10 +135,10 @@ def test_a_network_of_torchvision_looks_at_each_face(tiny):
     assert not lost
     trial = table.iloc[0].to_dict()
     rows = np.asarray(method.read(trial["trial"], method._items[0]))
-    faces = arrays.read_faces(trial, tiny_set.FACE, method.store)
-    net = feature_arrays._network("resnet18", "random", 0).eval()
+    faces = arrays.opened(trial, request("face", size=tiny_set.FACE), method.store)
+    net = own._network("resnet18", "random", 0).eval()
     x = torch.from_numpy(faces.read(np.arange(3))).permute(0, 3, 1, 2) / 255
-    mean, sd = (torch.tensor(three)[:, None, None] for three in (feature_arrays.MEAN, feature_arrays.SD))
+    mean, sd = (torch.tensor(three)[:, None, None] for three in (own.MEAN, own.SD))
     with torch.inference_mode():
         expected = net((x - mean) / sd).numpy()
     assert rows.shape == (60, 512)
@@ -130,13 +152,16 @@ def test_inputs_are_standardised_by_the_training_trials_only(tiny):
     table, _ = prepared(tiny, method)
     train = table[table["split"] == "train"]
     told = method.fit(method.windows(train, 0))["loudness"]
-    every = np.concatenate([method._rows(trial, method._items[0]) for trial in train["trial"]
-                            if trial != "quiet"])  # has no labels, so no window
+    every = np.concatenate(
+        [method._rows(trial, method._items[0]) for trial in train["trial"] if trial != "quiet"]
+    )  # has no labels, so no window
     assert told["mean"] == pytest.approx(every.mean(0).tolist(), rel=1e-5)
     assert told["std"] == pytest.approx(every.std(0).tolist(), rel=1e-4)
     method.statistics = {"loudness": {"mean": [1.0], "std": [2.0]}}
     window = next(method.windows(table[:1]).itertuples(index=False))
-    assert method.example(window)["features"][0, 0] == pytest.approx((every[0, 0] - 1) / 2, rel=1e-5)
+    assert method.example(window)["features"][0, 0] == pytest.approx(
+        (every[0, 0] - 1) / 2, rel=1e-5
+    )
 
 
 def test_training_trials_with_another_number_of_columns_are_named(tiny):
@@ -144,7 +169,9 @@ def test_training_trials_with_another_number_of_columns_are_named(tiny):
     method = recipe(tiny, ["mine.npy"])
     table, lost = prepared(tiny, method)
     assert not lost
-    with pytest.raises(InputError, match=r"feature\(file=mine.npy\) has 4 columns in 171") as caught:
+    with pytest.raises(
+        InputError, match=r"feature\(file=mine.npy\) has 4 columns in 171"
+    ) as caught:
         method.fit(method.windows(table[table["split"] == "train"], 0))
     assert caught.value.expected.startswith("5, as in")
 
@@ -153,17 +180,21 @@ def test_every_frame_is_a_target_once(tiny):
     method = recipe(tiny)
     windows = method.windows(tiny_set.table(tiny))
     for trial, _, _, n_frames in tiny_set.TRIALS:
-        frames = [window.first_target + window.target_step * np.arange(window.n_targets)
-                  for window in windows[windows["trial"] == trial].itertuples(index=False)]
+        frames = [
+            window.first_target + window.target_step * np.arange(window.n_targets)
+            for window in windows[windows["trial"] == trial].itertuples(index=False)
+        ]
         assert np.array_equal(np.sort(np.concatenate(frames)), np.arange(n_frames))
 
 
 # ---- what is wrong
 
+
 def test_features_with_nan_cost_their_trial_only_and_neighbours_may_take_their_place(tiny):
     def broken(trial, rows):
         rows[3:5] = np.nan if trial == "171" else rows[3:5]
         return rows
+
     own_files(tiny, broken)
     table, lost = prepared(tiny, recipe(tiny, ["mine.npy"]))
     assert set(lost) == {"171"}
@@ -179,14 +210,20 @@ def test_features_of_another_trial_are_refused_by_length_and_by_content(tiny):
     _, lost = prepared(tiny, recipe(tiny, ["mine.npy"]))
     assert "50 rows of features, and the video has 41 frames" in lost["171"].what
     same = np.random.default_rng(0).normal(size=(42, 5))
-    for trial, one in (("171", same), ("1_left", same.repeat(2, 0)[:60]), ("1_right", same.repeat(2, 0)[:60])):
+    for trial, one in (
+        ("171", same),
+        ("1_left", same.repeat(2, 0)[:60]),
+        ("1_right", same.repeat(2, 0)[:60]),
+    ):
         np.save(folder / trial / "mine.npy", one)
     method = recipe(tiny, ["mine.npy"])
     table, lost = prepared(tiny, method)
     assert not lost
     windows = method.windows(table[table["split"] == "train"], 0)
     method.fit(windows)  # 1_left and 1_right are one recording: its sound may serve both
-    tiny_set.table(tiny).assign(video=tiny_set.table(tiny)["trial"]).to_parquet(method.store.trials_path)
+    tiny_set.table(tiny).assign(video=tiny_set.table(tiny)["trial"]).to_parquet(
+        method.store.trials_path
+    )
     for trial in ("1_left", "1_right"):  # ... as two recordings they may not share a file
         place = method.store.folder / "videos"
         (place / trial).mkdir()
@@ -206,19 +243,25 @@ class WrongShape(Model):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, batch):
-        return {self.key: batch["features"][..., :self.columns] * self.weight}
+        return {self.key: batch["features"][..., : self.columns] * self.weight}
 
 
-@pytest.mark.parametrize(("key", "columns", "what"), [("va", 1, r"va is \(8, 8, 1\), the labels are \(8, 8, 2\)"),
-                                                      ("valence", 2, "returned valence")])
-def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_prediction(tiny, tmp_path, key, columns, what,
-                                                                                 monkeypatch):
+@pytest.mark.parametrize(
+    ("key", "columns", "what"),
+    [
+        ("va", 1, r"va is \(8, 8, 1\), the labels are \(8, 8, 2\)"),
+        ("valence", 2, "returned valence"),
+    ],
+)
+def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_prediction(
+    tiny, tmp_path, key, columns, what, monkeypatch
+):
     net = type("Odd", (WrongShape,), {"key": key, "columns": columns, "name": "odd"})
     monkeypatch.setitem(REGISTRY, "odd", net)
     method = recipe(tiny, ["pixels"], options={"network": "odd"})
     table, _ = prepared(tiny, method)
     with pytest.raises(InputError, match=what):
-        training.Trainer(method, table, tmp_path / "run").fit()
+        training_trainer.Trainer(method, table, tmp_path / "run").fit()
     windows = method.windows(table[:1])
     outputs = forward.predict(fitted(method, table, net()), method, windows, torch.device("cpu"))
     with pytest.raises(InputError, match="the network returned") as caught:
@@ -226,10 +269,17 @@ def test_a_model_that_returns_a_wrong_shape_is_named_in_training_and_in_predicti
     assert "docs/add_a_model.md" in caught.value.todo
 
 
-@pytest.mark.parametrize(("features", "options", "what"), [
-    ([], {}, "`features` is empty"), (["resnet81"], {}, "nobody makes an array called 'resnet81'"),
-    (["../x.npy"], {}, r"features: \.\./x.npy"), (["pixels"], {"network": "jca"}, "1 arrays for the fusion"),
-    (["pixels"], {"network": "grru"}, "unknown model 'grru'"), (["backbone_visual"], {}, "backbone_run is empty")])
+@pytest.mark.parametrize(
+    ("features", "options", "what"),
+    [
+        ([], {}, "`features` is empty"),
+        (["resnet81"], {}, "nobody makes an array called 'resnet81'"),
+        (["../x.npy"], {}, r"features: \.\./x.npy"),
+        (["pixels"], {"network": "jca"}, "1 arrays for the fusion"),
+        (["pixels"], {"network": "grru"}, "unknown model 'grru'"),
+        (["backbone_visual"], {}, "backbone_run is empty"),
+    ],
+)
 def test_what_cannot_be_is_refused_before_anything_is_computed(tiny, features, options, what):
     method = recipe(tiny, features, options=options)
     with pytest.raises(InputError, match=what):
@@ -244,19 +294,21 @@ def test_the_first_notebook_forecasts_no_costs_of_a_network_whose_sizes_are_not_
 def test_a_training_starts_from_the_weights_of_another_run(tiny, tmp_path):
     method = recipe(tiny, ["pixels"])
     table, _ = prepared(tiny, method)
-    training.Trainer(method, table, tiny / "runs" / "first").fit()
+    training_trainer.Trainer(method, table, tiny / "runs" / "first").fit()
     second = recipe(tiny, ["pixels"], options={"start_from": "first"})
-    begun = training.Trainer(second, table, tmp_path / "second").model.state_dict()
+    begun = training_trainer.Trainer(second, table, tmp_path / "second").model.state_dict()
     saved = checkpoints.load(tiny / "runs/first/checkpoints/best.pt")["model"]
     assert all(torch.equal(begun[name], saved[name]) for name in saved)
     with pytest.raises(InputError, match="weights do not fit"):
-        training.Trainer(recipe(tiny, ["loudness"], options={"start_from": "first"}), table, tmp_path / "third")
+        training_trainer.Trainer(
+            recipe(tiny, ["loudness"], options={"start_from": "first"}), table, tmp_path / "third"
+        )
     with pytest.raises(InputError, match="called nowhere"):
         recipe(tiny, ["pixels"], options={"start_from": "nowhere"}).files()
 
 
 @pytest.mark.parametrize("name", ["sample_features", "sample_features_network", "my_features"])
 def test_the_parameter_files_are_complete_experiments(name):
-    full = params.complete(params.load([ROOT / "params" / f"{name}.yaml"]))
+    full = parameters.complete(parameters.load([ROOT / "params" / f"{name}.yaml"]))
     assert full["recipe"] == "features"
     assert full["options"]["network"] in models.REGISTRY

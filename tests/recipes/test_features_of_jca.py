@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, costs, evaluation, forward, inference, models, store, training, trials
+from lib import arrays, models, store, trials
 from lib.errors import InputError
+from lib.evaluation import prediction, scores
+from lib.experiments import costs
 from lib.features import backbone
+from lib.models import forward
 from lib.store import request
+from lib.training import trainer
 from tests import tiny_set
 from tests.tiny_set import FACE, FEATURES, one_thread  # noqa: F401
 
@@ -23,20 +27,31 @@ def network(root, run, seed):
     torch.manual_seed(seed)
     path = root / "runs" / run / "checkpoints" / "best.pt"
     path.parent.mkdir(parents=True)
-    torch.save({"model": models.create("tsav", width=0.0625, channels=3).state_dict(), "params": {}}, path)
+    torch.save(
+        {"model": models.create("tsav", width=0.0625, channels=3).state_dict(), "params": {}}, path
+    )
 
 
 def visual(copy=0):
-    return request("backbone_visual", size=FACE, clip="look_back", pooled=True, **({"jitter": copy} if copy else {}))
+    return request(
+        "backbone_visual",
+        size=FACE,
+        clip="look_back",
+        pooled=True,
+        **({"jitter": copy} if copy else {}),
+    )
 
 
 # ---- copies
+
 
 def test_training_draws_from_the_copies_and_prediction_takes_the_pictures_as_they_are(tiny):
     for trial, _, _, n_frames in tiny_set.TRIALS:
         for copy in (1, 2):
             rows = np.full((n_frames, FEATURES), 10 * copy, np.float16)
-            tiny_set.write(tiny_set.store(tiny), trial, visual(copy), rows, channels=FEATURES, positions=1)
+            tiny_set.write(
+                tiny_set.store(tiny), trial, visual(copy), rows, channels=FEATURES, positions=1
+            )
     method = tiny_set.create("jca", tiny, options={"copies": 2})
     window = next(method.windows(tiny_set.table(tiny), 0).itertuples(index=False))
     drawn = [method.example(window, np.random.default_rng(k))["visual"][0, 0] for k in range(30)]
@@ -77,6 +92,7 @@ def test_contrast_keeps_a_pictures_mean():
 
 # ---- size
 
+
 def test_the_size_of_the_features_is_told_before_they_are_made(tiny):
     network(tiny, "teacher", 1)
     method = tiny_set.create("jca", tiny, options={"copies": 1})
@@ -90,7 +106,9 @@ def test_the_size_of_the_features_is_told_before_they_are_made(tiny):
 def test_published_size_is_51_kb_a_frame(tiny):
     path = tiny / "runs" / "teacher" / "checkpoints" / "best.pt"
     path.parent.mkdir(parents=True)
-    torch.save({"model": {"audio_model.resnet.conv1.weight": torch.zeros(64, 1, 7, 7)}, "params": {}}, path)
+    torch.save(
+        {"model": {"audio_model.resnet.conv1.weight": torch.zeros(64, 1, 7, 7)}, "params": {}}, path
+    )
     method = tiny_set.create("jca", tiny, features="positions", face_size=112)
     assert sum(method.bytes_a_frame().values()) == 51_200, "specification 4"
 
@@ -100,13 +118,17 @@ def test_the_licence_of_an_authors_file_stands_beside_the_features_made_with_it(
     path = tmp_path / "theirs.pth.tar"
     torch.save({"state_dict": models.create("tsav", width=0.0625, channels=3).state_dict()}, path)
     methods = (tiny_set.create("jca", tiny, backbone_run=run) for run in ("teacher", str(path)))
-    mine, theirs = (costs.features(method, tiny_set.table(tiny), tiny)["licence"] for method in methods)
+    mine, theirs = (
+        costs.features(method, tiny_set.table(tiny), tiny)["licence"] for method in methods
+    )
     assert set(mine) == {""}
     assert set(theirs) == {models.LICENCES["tsav"]}
     assert "research only" in theirs[0]
 
 
-def test_features_of_a_trial_that_was_interrupted_are_made_again_and_the_others_kept(tiny, monkeypatch):
+def test_features_of_a_trial_that_was_interrupted_are_made_again_and_the_others_kept(
+    tiny, monkeypatch
+):
     network(tiny, "teacher", 1)
     rows, place = tiny_set.table(tiny).iloc[4:6].to_dict("records"), tiny_set.store(tiny)
     wanted = [tiny_set.create("jca", tiny)._visual]
@@ -132,6 +154,7 @@ def stopped(n_frames, place):
 
 # ---- bad input
 
+
 def test_features_of_other_weights_are_never_taken(tiny):
     network(tiny, "teacher", 1)
     network(tiny, "other", 2)
@@ -146,8 +169,11 @@ def test_features_of_other_weights_are_never_taken(tiny):
 
 
 def spoil(root, trial, wanted, change):
-    path = arrays.locate(tiny_set.table(root).set_index("trial", drop=False).loc[trial].to_dict(), wanted,
-                         tiny_set.store(root)).path
+    path = arrays.locate(
+        tiny_set.table(root).set_index("trial", drop=False).loc[trial].to_dict(),
+        wanted,
+        tiny_set.store(root),
+    ).path
     rows = np.array(store.read(path))
     change(rows)
     np.save(path, rows)
@@ -157,10 +183,13 @@ def spoil(root, trial, wanted, change):
 def test_features_that_are_no_numbers_are_named_with_trial_and_frame(tiny, value):
     def change(rows):
         rows[3, 5] = value
+
     spoil(tiny, "seen", tiny_set.create("jca", tiny)._visual, change)
     method = tiny_set.create("jca", tiny)
     windows = method.windows(trials.select(tiny_set.table(tiny), ["seen"]))
-    with pytest.raises(InputError, match=r"backbone_visual hold what is no number\s+where: trial seen, frame 4"):
+    with pytest.raises(
+        InputError, match=r"backbone_visual hold what is no number\s+where: trial seen, frame 4"
+    ):
         forward.predict(method.model(), method, windows, torch.device("cpu"))
 
 
@@ -175,7 +204,9 @@ def test_a_trial_of_one_frame_is_predicted(tiny, name, n_frames):
     tiny_set._write_trial(place, "one", affect, np.random.default_rng(0))
     method = tiny_set.create(name, tiny)
     torch.manual_seed(0)
-    found = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False).predict("one")
+    found = prediction.Predictor(
+        method, method.model().eval(), torch.device("cpu"), {}, 0, False
+    ).predict("one")
     assert found["va"].shape == (n_frames, 2)
     assert np.isfinite(found["va"]).all()
 
@@ -183,24 +214,30 @@ def test_a_trial_of_one_frame_is_predicted(tiny, name, n_frames):
 @pytest.mark.parametrize("name", ["tsav", "jca"])
 def test_labels_that_are_all_the_same_are_refused_in_training(tiny, tmp_path, name):
     for trial, *_ in tiny_set.TRIALS:
+
         def change(rows):
             rows[np.isfinite(rows[:, 1]), 1] = 0.25
+
         spoil(tiny, trial, request("va", mismatch="fit"), change)
     with pytest.raises(InputError, match=r"all labels of arousal are 0\.25"):
-        training.Trainer(tiny_set.create(name, tiny), tiny_set.table(tiny), tmp_path)
+        trainer.Trainer(tiny_set.create(name, tiny), tiny_set.table(tiny), tmp_path)
 
 
 def test_constant_val_labels_give_a_ccc_of_zero_that_says_why(tiny, tmp_path):
     for trial in ("seen", "short"):
+
         def change(rows):
             rows[np.isfinite(rows[:, 0]), 0] = -0.5
+
         spoil(tiny, trial, request("va", mismatch="fit"), change)
     method = tiny_set.create("jca", tiny)
-    predictor = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
+    predictor = prediction.Predictor(
+        method, method.model().eval(), torch.device("cpu"), {}, 0, False
+    )
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        inference.predict_trial(predictor, tmp_path, trial)
-    found = evaluation.finish(predictor, table, tmp_path, [1], 20)["val"]
+        prediction.predict_trial(predictor, tmp_path, trial)
+    found = scores.finish(predictor, table, tmp_path, [1], 20)["val"]
     assert found["valence"]["ccc"] == 0
     assert "all labels are -0.5" in found["valence"]["undefined"]
     assert "undefined" not in found["arousal"]
@@ -209,11 +246,14 @@ def test_constant_val_labels_give_a_ccc_of_zero_that_says_why(tiny, tmp_path):
 def test_a_trial_without_labels_is_predicted_and_has_no_score(tiny, tmp_path):
     def change(rows):
         rows[:] = np.nan
+
     spoil(tiny, "short", request("va", mismatch="fit"), change)
     method = tiny_set.create("jca", tiny)
-    predictor = inference.Predictor(method, method.model().eval(), torch.device("cpu"), {}, 0, False)
+    predictor = prediction.Predictor(
+        method, method.model().eval(), torch.device("cpu"), {}, 0, False
+    )
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        inference.predict_trial(predictor, tmp_path, trial)
-    assert evaluation.finish(predictor, table, tmp_path, [1], 20)["val"]["valence"]["n_trials"] == 1
-    assert set(evaluation.by_trial(table, tmp_path)["trial"]) == {"seen"}
+        prediction.predict_trial(predictor, tmp_path, trial)
+    assert scores.finish(predictor, table, tmp_path, [1], 20)["val"]["valence"]["n_trials"] == 1
+    assert set(scores.by_trial(table, tmp_path)["trial"]) == {"seen"}

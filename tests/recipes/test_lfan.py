@@ -1,4 +1,6 @@
-"""LFAN's recipe: the cache and what it is made from, releases, statistics, one pass and pieces, published rules."""
+"""LFAN's recipe: the cache and what it is made from, releases, statistics, one pass and pieces,
+published rules.
+"""
 
 import shutil
 from dataclasses import replace
@@ -9,11 +11,15 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, checkpoints, datasets, forward, inference, models, params, recipes, training, trials
+from lib import arrays, datasets, models, recipes, trials
+from lib import parameters as params
 from lib.errors import InputError
+from lib.evaluation import checkpoint
 from lib.features import face_maps, statistics
-from lib.models import lfan_backbone
+from lib.models import checkpoints, forward
+from lib.models.affect import lfan
 from lib.store import listing, request
+from lib.training import trainer as training_trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -33,12 +39,21 @@ def sample(parameters, opened, tmp_path):
     tiny_set.write_face_network(tmp_path / "runs" / "faces" / "checkpoints" / "best.pt")
 
     def make(**options):
-        p = parameters(recipe="lfan", backbone_run="faces", face_size=32, width=0.0625, epochs=1, batch_size=4,
-                       va_loss="mse_ccc", options={**OPTIONS, **options})
+        p = parameters(
+            recipe="lfan",
+            backbone_run="faces",
+            face_size=32,
+            width=0.0625,
+            epochs=1,
+            batch_size=4,
+            va_loss="mse_ccc",
+            options={**OPTIONS, **options},
+        )
         store = datasets.store(p)
         if not store.trials_path.is_file():
             trials.write(opened.table, store.trials_path)
         return recipes.create("lfan", p, store)
+
     return make
 
 
@@ -52,10 +67,13 @@ def prepared(method):
 
 # ---- the cache
 
+
 def test_the_cache_gives_what_the_face_network_gives_and_moves_down_with_each_release(sample):
     cached, plain = sample(cache=True, augment=False), sample(cache=False, augment=False)
     names = prepared(cached)
-    assert {item.parameters["cut"] for item in cached.arrays() if item.name == "face_map"} == {"output_layer"}
+    assert {item.parameters["cut"] for item in cached.arrays() if item.name == "face_map"} == {
+        "output_layer"
+    }
     for method in (cached, plain):
         method.statistics = method.fit(method.windows(pd.DataFrame({"trial": names}), 0))
     torch.manual_seed(0)
@@ -72,14 +90,20 @@ def test_the_cache_gives_what_the_face_network_gives_and_moves_down_with_each_re
         item = cached.example(window)
         shapes.append(item["frame_map"].shape[1:])
         with torch.no_grad():
-            torch.testing.assert_close(one(cached.collate([item]))["emotion"], expected, atol=3e-3, rtol=0)
+            torch.testing.assert_close(
+                one(cached.collate([item]))["emotion"], expected, atol=3e-3, rtol=0
+            )
     assert shapes == [(32,), (32, 3, 3), (16, 6, 6), (16, 6, 6)]
 
 
 def test_cached_crops_are_as_many_as_asked_for_and_evaluation_takes_the_centre(sample):
     method = sample(variants=3)
     names = prepared(method)
-    assert [item.parameters["variant"] for item in method.arrays() if item.name == "face_map"] == [0, 1, 2]
+    assert [item.parameters["variant"] for item in method.arrays() if item.name == "face_map"] == [
+        0,
+        1,
+        2,
+    ]
     method.statistics = method.fit(method.windows(pd.DataFrame({"trial": names}), 0))
     window = next(method.windows(pd.DataFrame({"trial": names[:1]}), 0).itertuples(index=False))
     centre = method.example(window)["frame_map"]
@@ -96,7 +120,9 @@ def test_what_packed_faces_and_cached_maps_will_take_is_told_beforehand(sample):
     assert (sketch.kept, sketch.frames) == (3 * cached, 1 / 3)
 
 
-def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_no_videos(sample, tmp_path):
+def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_no_videos(
+    sample, tmp_path
+):
     here = sample(cache=True, augment=False, releases=2, milestones=[0, 1])
     names, server = prepared(here), tmp_path / "server"
     for name in ("processed", "runs"):
@@ -106,12 +132,16 @@ def test_a_copied_processed_root_is_enough_to_train_and_predict_where_there_are_
     store = replace(datasets.store(p))
     assert not store.data_root.exists()
     method = recipes.create("lfan", p, store)
-    table = trials.select(trials.read(store.trials_path), names).assign(split=["train", "train", "val"])
+    table = trials.select(trials.read(store.trials_path), names).assign(
+        split=["train", "train", "val"]
+    )
     outcomes = [arrays.make_all(row, method.arrays(), store) for row in table.to_dict("records")]
     assert "used without its inputs" in str(outcomes)
-    history = training.Trainer(method, table, server).fit()
-    assert history["released"].tolist() == [1, 2], "the cache moved down, made of the faces that were copied"
-    found = inference.load(server / "checkpoints" / "best.pt", p, store).predict(names[2])["va"]
+    history = training_trainer.Trainer(method, table, server).fit()
+    assert history["released"].tolist() == [1, 2], (
+        "the cache moved down, made of the faces that were copied"
+    )
+    found = checkpoint.load(server / "checkpoints" / "best.pt", p, store).predict(names[2])["va"]
     assert np.isfinite(found).all()
 
 
@@ -120,14 +150,23 @@ def test_gradients_flow_into_released_groups_only_and_frozen_statistics_stay(tin
         net = models.create("lfan", compat, width=1 / 16, face_size=24)
         net.release(("output_layer",))
         net.train()
-        before = {name: value.clone() for name, value in net.state_dict().items() if "running_mean" in name}
+        before = {
+            name: value.clone()
+            for name, value in net.state_dict().items()
+            if "running_mean" in name
+        }
         frame = torch.randn(2, 5, 3, 24, 24)
-        out = net({"frame": frame, "vggish": torch.randn(2, 5, 128), "mfcc": torch.randn(2, 5, 39)})["emotion"]
+        out = net(
+            {"frame": frame, "vggish": torch.randn(2, 5, 128), "mfcc": torch.randn(2, 5, 39)}
+        )["emotion"]
         out.square().sum().backward()
         assert net.backbone.output_layer[3].weight.grad.abs().sum() > 0
         assert net.backbone.body[23].res_layer[1].weight.grad is None
-        drifted = {name for name, value in net.state_dict().items() if "running_mean" in name
-                   and not torch.equal(value, before[name])}
+        drifted = {
+            name
+            for name, value in net.state_dict().items()
+            if "running_mean" in name and not torch.equal(value, before[name])
+        }
         frozen = {name for name in before if ".body." in name or ".input_layer." in name}
         assert bool(drifted & frozen) == compat, "published: frozen layers drift"
         assert drifted - frozen
@@ -135,15 +174,26 @@ def test_gradients_flow_into_released_groups_only_and_frozen_statistics_stay(tin
 
 # ---- masks
 
+
 @pytest.mark.parametrize("name", ["lfan_visual", "lfan", "lfan_v2", "can"])
 def test_padding_and_frames_without_a_face_change_no_other_frame(name):
     torch.manual_seed(0)
     net = models.create(name, width=1 / 16, head_width=1 / 4, face_size=24)
     net.release(("output_layer", "stage4"))
-    batch = {"frame": torch.randn(1, 9, 3, 24, 24), "vggish": torch.randn(1, 9, 128), "mfcc": torch.randn(1, 9, 39),
-             "valid": torch.ones(1, 9, dtype=torch.bool), "face_valid": torch.ones(1, 9, dtype=torch.bool)}
-    longer = {key: torch.cat([x, torch.full_like(x, float("nan")) if x.is_floating_point() else torch.zeros_like(x)], 1)
-              for key, x in batch.items()}
+    batch = {
+        "frame": torch.randn(1, 9, 3, 24, 24),
+        "vggish": torch.randn(1, 9, 128),
+        "mfcc": torch.randn(1, 9, 39),
+        "valid": torch.ones(1, 9, dtype=torch.bool),
+        "face_valid": torch.ones(1, 9, dtype=torch.bool),
+    }
+    longer = {
+        key: torch.cat(
+            [x, torch.full_like(x, float("nan")) if x.is_floating_point() else torch.zeros_like(x)],
+            1,
+        )
+        for key, x in batch.items()
+    }
     for mode in (False, True):
         net.train(mode)
         for module in net.modules():
@@ -176,8 +226,11 @@ def test_pictures_of_8_bits_are_normalised_in_the_network():
 
 # ---- evaluation
 
+
 def test_pieces_with_history_give_what_one_pass_gives(tiny):
-    short, whole = (tiny_set.create("lfan", tiny, options={"targets": targets}) for targets in (7, 1000))
+    short, whole = (
+        tiny_set.create("lfan", tiny, options={"targets": targets}) for targets in (7, 1000)
+    )
     torch.manual_seed(0)
     model = whole.model()
     trial = pd.DataFrame({"trial": ["1_left"]})
@@ -193,7 +246,9 @@ def test_pieces_with_history_give_what_one_pass_gives(tiny):
 def test_a_prediction_never_sees_the_future(tiny):
     method = tiny_set.create("lfan", tiny, options={"targets": 1000})
     model = method.model().eval()
-    item = method.example(next(method.windows(pd.DataFrame({"trial": ["1_left"]})).itertuples(index=False)))
+    item = method.example(
+        next(method.windows(pd.DataFrame({"trial": ["1_left"]})).itertuples(index=False))
+    )
     batch = method.collate([item])
     with torch.no_grad():
         first = model(batch)["emotion"]
@@ -205,11 +260,11 @@ def test_a_prediction_never_sees_the_future(tiny):
 def test_one_emotion_leaves_the_other_empty_and_counts_alone(tiny, tmp_path):
     method = tiny_set.create("lfan", tiny, emotion="arousal", epochs=1)
     assert np.isnan(method.labels("1_left", "va")[:, 0]).all()
-    trainer = training.Trainer(method, tiny_set.table(tiny), tmp_path)
+    trainer = training_trainer.Trainer(method, tiny_set.table(tiny), tmp_path)
     row = trainer.fit().iloc[-1]
     assert np.isfinite(row["val_ccc_arousal"])
     assert "val_ccc_valence" not in row or np.isnan(row["val_ccc_valence"])
-    predictor = inference.load(tmp_path / "checkpoints" / "best.pt", method.params, method.store)
+    predictor = checkpoint.load(tmp_path / "checkpoints" / "best.pt", method.params, method.store)
     found = predictor.predict("hidden")["va"]
     assert np.isnan(found[:, 0]).all()
     assert np.isfinite(found[:, 1]).all()
@@ -217,13 +272,18 @@ def test_one_emotion_leaves_the_other_empty_and_counts_alone(tiny, tmp_path):
 
 # ---- training
 
+
 def test_a_batch_in_parts_gives_the_same_gradient(tiny):
     grads = []
     for parts in (1, 3):
         method = tiny_set.create("lfan", tiny, va_loss="ccc", options={"accumulate": parts})
         torch.manual_seed(0)
         model = method.model().eval()
-        windows = list(method.windows(tiny_set.table(tiny).query("split == 'train'"), 0).itertuples(index=False))[:6]
+        windows = list(
+            method.windows(tiny_set.table(tiny).query("split == 'train'"), 0).itertuples(
+                index=False
+            )
+        )[:6]
         batch = method.collate([method.example(window) for window in windows])
         pieces = method.pieces(batch)
         assert sum(share for share, _ in pieces) == pytest.approx(1)
@@ -234,18 +294,25 @@ def test_a_batch_in_parts_gives_the_same_gradient(tiny):
     torch.testing.assert_close(grads[0], grads[1], atol=1e-5, rtol=1e-4)
 
 
-def test_the_face_network_begins_with_the_weights_of_its_run_and_a_trained_one_needs_that_run_no_more(tiny, tmp_path):
+def test_the_face_network_begins_with_its_runs_weights_and_a_trained_one_needs_that_run_no_more(
+    tiny, tmp_path
+):
     method = tiny_set.create("lfan", tiny, epochs=1, options={"releases": 0})
-    face, _ = lfan_backbone.load(method._file, 24)
-    trainer = training.Trainer(method, tiny_set.table(tiny), tmp_path)
+    face, _ = lfan.load(method._file, 24)
+    trainer = training_trainer.Trainer(method, tiny_set.table(tiny), tmp_path)
     for one, other in zip(trainer.model.backbone.parameters(), face.parameters(), strict=True):
         assert torch.equal(one, other)
         assert not one.requires_grad
     trainer.fit()
     saved = checkpoints.load(tmp_path / "checkpoints" / "best.pt")
     assert saved["trained_on"] == ["1_left", "1_right", "171", "quiet"]
-    elsewhere = recipes.create("lfan", tiny_set.parameters("lfan", tiny, runs_root=str(tmp_path / "nowhere"),
-                                                           options={"cache": True}), method.store)
+    elsewhere = recipes.create(
+        "lfan",
+        tiny_set.parameters(
+            "lfan", tiny, runs_root=str(tmp_path / "nowhere"), options={"cache": True}
+        ),
+        method.store,
+    )
     elsewhere.statistics = saved["statistics"]
     model = elsewhere.model()
     model.load_state_dict(saved["model"])
@@ -259,25 +326,33 @@ def test_a_network_that_saw_the_validation_trials_is_refused(tiny, tmp_path):
     content = torch.load(place, weights_only=True)
     torch.save({**content, "trained_on": ["seen"]}, place)
     with pytest.raises(InputError, match="leak: seen"):
-        training.Trainer(tiny_set.create("lfan", tiny, runs_root=str(runs_root)), tiny_set.table(tiny), tmp_path)
+        training_trainer.Trainer(
+            tiny_set.create("lfan", tiny, runs_root=str(runs_root)), tiny_set.table(tiny), tmp_path
+        )
 
 
 def test_a_file_of_another_network_is_refused(tmp_path):
     torch.save({"model": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"weights without backbone"):
-        lfan_backbone.load(tmp_path / "other.pt")
+        lfan.load(tmp_path / "other.pt")
     net = models.create("lfan_backbone", classes=2, width=1 / 16, face_size=24)
-    torch.save({f"module.{key}": value for key, value in net.state_dict().items()}, tmp_path / "authors.pth")
-    assert lfan_backbone.load(tmp_path / "authors.pth", 24)[1] == {}
+    torch.save(
+        {f"module.{key}": value for key, value in net.state_dict().items()},
+        tmp_path / "authors.pth",
+    )
+    assert lfan.load(tmp_path / "authors.pth", 24)[1] == {}
     with pytest.raises(InputError, match="do not fit faces of 40 pixels"):
-        lfan_backbone.load(tmp_path / "authors.pth", 40)
+        lfan.load(tmp_path / "authors.pth", 40)
 
 
 # ---- statistics, published rules
 
+
 def test_statistics_are_of_training_trials_only_and_per_dimension(tiny):
     method = tiny_set.create("lfan", tiny)
-    rows = np.concatenate([method.read(trial, request("mfcc39")) for trial in ("1_left", "1_right", "171")])
+    rows = np.concatenate(
+        [method.read(trial, request("mfcc39")) for trial in ("1_left", "1_right", "171")]
+    )
     np.testing.assert_allclose(method.statistics["mfcc"]["mean"], rows.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(method.statistics["mfcc"]["std"], rows.std(axis=0), rtol=1e-3)
 
@@ -285,7 +360,9 @@ def test_statistics_are_of_training_trials_only_and_per_dimension(tiny):
 def test_runs_that_learn_from_the_same_trials_share_their_statistics(tiny, monkeypatch):
     told = tiny_set.create("lfan", tiny, emotion="valence").statistics
     shown = pd.DataFrame({"trial": ["1_left", "1_right", "171"]})
-    monkeypatch.setattr(statistics, "of_dimensions", recomputed := partial(pytest.fail, "computed again"))
+    monkeypatch.setattr(
+        statistics, "of_dimensions", recomputed := partial(pytest.fail, "computed again")
+    )
     recomputed.__name__ = "of_dimensions"
     other = tiny_set.create("lfan", tiny, emotion="arousal")
     assert other.statistics["mfcc"] == told["mfcc"]
@@ -302,9 +379,16 @@ def test_by_the_published_rules_labelled_frames_are_joined_and_each_split_has_on
     assert np.isfinite(item["va"]).all()
     assert len(method.statistics["mfcc_train"]["mean"]) == 1
     assert method.statistics["mfcc_train"] != method.statistics["mfcc_val"]
-    assert isinstance(method.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]}]), torch.optim.Adam)
-    assert not isinstance(method.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]}]), torch.optim.AdamW)
-    outputs = {"emotion": np.ones((len(windows), 24, 2), np.float32) * np.arange(len(windows))[:, None, None]}
+    assert isinstance(
+        method.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]}]), torch.optim.Adam
+    )
+    assert not isinstance(
+        method.optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]}]), torch.optim.AdamW
+    )
+    outputs = {
+        "emotion": np.ones((len(windows), 24, 2), np.float32)
+        * np.arange(len(windows))[:, None, None]
+    }
     found = method.assemble(windows, outputs, 60)["va"]
     assert np.isnan(found[:12]).all()
     assert found[12:].max() <= len(windows) - 1
@@ -312,13 +396,20 @@ def test_by_the_published_rules_labelled_frames_are_joined_and_each_split_has_on
 
 
 def test_one_crop_and_one_mirror_for_a_whole_window():
-    faces = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (1, 48, 48, 3), dtype=np.uint8), (5, 48, 48, 3))
+    faces = np.broadcast_to(
+        np.random.default_rng(0).integers(0, 256, (1, 48, 48, 3), dtype=np.uint8), (5, 48, 48, 3)
+    )
     places = {face_maps.draw(np.random.default_rng(seed), 48, 40) for seed in range(60)}
     assert {place[2] for place in places} == {True, False}
     assert {place[0] for place in places} <= set(range(9))
     for place in places:
-        assert all(np.array_equal(each, face_maps.cut(faces, 40, place)[0]) for each in face_maps.cut(faces, 40, place))
-    assert np.array_equal(face_maps.cut(faces, 40, face_maps.draw(None, 48, 40)), faces[:, 4:44, 4:44])
+        assert all(
+            np.array_equal(each, face_maps.cut(faces, 40, place)[0])
+            for each in face_maps.cut(faces, 40, place)
+        )
+    assert np.array_equal(
+        face_maps.cut(faces, 40, face_maps.draw(None, 48, 40)), faces[:, 4:44, 4:44]
+    )
     assert face_maps.variant(0, 48, 40) == (4, 4, False)
     with pytest.raises(InputError, match="faces of 30 pixels"):
         face_maps.cut(faces[:, :30, :30], 40, (0, 0, False))

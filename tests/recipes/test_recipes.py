@@ -1,13 +1,18 @@
-"""What every recipe promises, tried on a tiny set: a new file in lib/recipes is tested by being there."""
+"""What every recipe promises, tried on a tiny set: a new file in lib/recipes is tested by being
+there.
+"""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from lib import faces, forward, makers, recipes, trials
+from lib import arrays, recipes
+from lib import trials as trials_module
 from lib.errors import InputError
+from lib.faces import faces
 from lib.features import mel
+from lib.models import forward
 from lib.recipes.base import WINDOW_COLUMNS
 from lib.store import Request, request
 from tests import tiny_set
@@ -47,16 +52,22 @@ def random_of(*numbers):
 
 
 def batch_of(method, windows, generator=None):
-    return method.collate([method.example(window, generator) for window in rows(windows)], generator)
+    return method.collate(
+        [method.example(window, generator) for window in rows(windows)], generator
+    )
 
 
 def same(first, second):
-    pairs = [(np.asarray(first[key]), np.asarray(second[key])) for key in first.keys() & second.keys()]
+    pairs = [
+        (np.asarray(first[key]), np.asarray(second[key])) for key in first.keys() & second.keys()
+    ]
     return first.keys() == second.keys() and all(
-        np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in pairs)
+        np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in pairs
+    )
 
 
 # ---- arrays
+
 
 @every_recipe
 @every_modality
@@ -65,23 +76,27 @@ def test_the_arrays_that_a_recipe_asks_for_are_arrays_that_somebody_makes(tiny, 
     wanted = tiny_set.create(name, tiny, modality=modality).arrays()
     assert len(set(wanted)) == len(wanted)
     for item in wanted:
-        assert item.name in makers.MAKERS
-        assert makers.MAKERS[item.name].sources(trial, item)
+        assert item.name in arrays.MAKERS
+        assert arrays.MAKERS[item.name].sources(trial, item)
 
 
 def behind(trial, wanted):
     """The names of an array and of all that it is made from."""
-    sources = makers.MAKERS[wanted.name].sources(trial, wanted).values()
-    return {wanted.name}.union(*(behind(trial, source) for source in sources if isinstance(source, Request)))
+    sources = arrays.MAKERS[wanted.name].sources(trial, wanted).values()
+    return {wanted.name}.union(
+        *(behind(trial, source) for source in sources if isinstance(source, Request))
+    )
 
 
 @every_recipe
-@pytest.mark.parametrize(("modality", "absent", "shared"), [("video", "audio", set()), ("audio", "visual", {"time"})])
+@pytest.mark.parametrize(
+    ("modality", "absent", "shared"), [("video", "audio", set()), ("audio", "visual", {"time"})]
+)
 def test_one_modality_needs_no_array_of_the_other(tiny, name, modality, absent, shared):
     trial = tiny_set.table(tiny).iloc[0].to_dict()
     wanted = tiny_set.create(name, tiny, modality=modality).arrays()
     needed = set().union(*(behind(trial, item) for item in wanted))
-    assert {array for array in needed if makers.MAKERS[array].step == absent} <= shared
+    assert {array for array in needed if arrays.MAKERS[array].step == absent} <= shared
 
 
 @every_recipe
@@ -119,6 +134,7 @@ def test_an_array_that_is_not_there_is_named_with_its_notebook(tiny, tmp_path, n
 
 
 # ---- windows
+
 
 @every_recipe
 @pytest.mark.parametrize("epoch", [None, 0])
@@ -161,7 +177,9 @@ def test_every_training_window_has_a_labelled_target(tiny, name):
     windows = method.windows(train_trials(tiny), 0)
     assert "quiet" not in set(windows["trial"])
     for window in rows(windows):
-        found = [known(method.labels(window.trial, task)[targets(window)]).any() for task in method.tasks]
+        found = [
+            known(method.labels(window.trial, task)[targets(window)]).any() for task in method.tasks
+        ]
         assert any(found)
 
 
@@ -169,12 +187,18 @@ def test_every_training_window_has_a_labelled_target(tiny, name):
 @pytest.mark.parametrize("va_loss", ["mse", "ccc", "mse_ccc"])
 def test_an_unlabelled_target_has_no_part_in_the_loss(tiny, name, va_loss):
     method = tiny_set.create(name, tiny, va_loss=va_loss)
-    # Evaluation windows: there unlabelled frames are targets, in training windows they may be among the steps.
-    for windows in (method.windows(tiny_set.table(tiny))[::9], method.windows(train_trials(tiny), 0)[::2]):
+    # Evaluation windows: there unlabelled frames are targets, in training windows they may be among
+    # the steps.
+    for windows in (
+        method.windows(tiny_set.table(tiny))[::9],
+        method.windows(train_trials(tiny), 0)[::2],
+    ):
         batch = batch_of(method, windows)
         with torch.no_grad():
             outputs = method.model()(batch)
-        outputs = {task: torch.randn_like(values).requires_grad_() for task, values in outputs.items()}
+        outputs = {
+            task: torch.randn_like(values).requires_grad_() for task, values in outputs.items()
+        }
         method.loss(outputs, batch)["total"].backward()
         for task in method.tasks:
             gradient, labelled = outputs[method.output(task)].grad.numpy(), known(batch[task])
@@ -194,6 +218,7 @@ def test_a_trial_without_labels_alone_gives_an_empty_table_of_training_windows(t
 
 # ---- randomness
 
+
 @every_recipe
 def test_seed_and_epoch_decide_windows_batches_and_examples(tiny, name):
     first, again = tiny_set.create(name, tiny), tiny_set.create(name, tiny)
@@ -202,7 +227,9 @@ def test_seed_and_epoch_decide_windows_batches_and_examples(tiny, name):
     np.random.seed(2)
     two = again.windows(train_trials(tiny), 4)
     pd.testing.assert_frame_equal(one, two)
-    assert [list(batch) for batch in first.batches(one, 4)] == [list(batch) for batch in again.batches(two, 4)]
+    assert [list(batch) for batch in first.batches(one, 4)] == [
+        list(batch) for batch in again.batches(two, 4)
+    ]
     for window in rows(one)[:3]:
         assert same(first.example(window, random_of(5)), again.example(window, random_of(5)))
     examples = [first.example(window) for window in rows(one)[:3]]
@@ -251,10 +278,14 @@ def test_labels_are_never_augmented(tiny, name):
         assert plain.keys() == random.keys()
         assert all(plain[key].shape == random[key].shape for key in plain)
         assert all(plain[key].dtype == random[key].dtype for key in plain)
-        assert same({task: plain[task] for task in method.tasks}, {task: random[task] for task in method.tasks})
+        assert same(
+            {task: plain[task] for task in method.tasks},
+            {task: random[task] for task in method.tasks},
+        )
 
 
 # ---- network, loss, frames
+
 
 @every_recipe
 @every_modality
@@ -292,14 +323,19 @@ def test_assembling_puts_every_output_at_its_frame(tiny, name):
         windows = method.windows(pd.DataFrame({"trial": [trial]}))
         first = [method.first_output(window) for window in rows(windows)]
         steps = max(int((windows["n_targets"] + first).max()), 2)
-        numbers = np.full((len(windows), steps), -7.0)  # what stands in filled-up steps must not appear
+        numbers = np.full(
+            (len(windows), steps), -7.0
+        )  # what stands in filled-up steps must not appear
         for row, (window, begin) in enumerate(zip(rows(windows), first, strict=True)):
-            numbers[row, begin:begin + window.n_targets] = targets(window)
+            numbers[row, begin : begin + window.n_targets] = targets(window)
         outputs = numbers if (windows["n_targets"] > 1).any() else numbers[:, :1]
         outputs = np.repeat(outputs[..., None], 2, axis=-1)
         outputs = outputs[:, 0] if outputs.shape[1] == 1 else outputs
-        assembled = method.assemble(windows, dict.fromkeys(map(method.output, method.tasks), outputs),
-                                    method.n_frames(trial))
+        assembled = method.assemble(
+            windows,
+            dict.fromkeys(map(method.output, method.tasks), outputs),
+            method.n_frames(trial),
+        )
         for task in method.tasks:
             assert np.array_equal(assembled[task][:, 0], np.arange(method.n_frames(trial)))
             assert assembled[task].dtype == np.float32
@@ -311,7 +347,9 @@ def test_a_frame_that_no_window_predicts_is_nan(tiny, name):
     windows = method.windows(pd.DataFrame({"trial": ["1_left"]}))[::2]
     width = max(window.n_targets + method.first_output(window) for window in rows(windows))
     shape = (len(windows), 2) if width == 1 else (len(windows), width, 2)
-    assembled = method.assemble(windows, dict.fromkeys(map(method.output, method.tasks), np.zeros(shape)), 60)
+    assembled = method.assemble(
+        windows, dict.fromkeys(map(method.output, method.tasks), np.zeros(shape)), 60
+    )
     predicted = np.unique(np.concatenate([targets(window) for window in rows(windows)]))
     assert np.array_equal(np.flatnonzero(np.isfinite(assembled[method.tasks[0]][:, 0])), predicted)
     assert 0 < len(predicted) < 60
@@ -332,26 +370,40 @@ def test_a_prediction_does_not_depend_on_which_windows_share_its_batch(tiny, nam
 def test_scores_of_the_labels_themselves_are_perfect(tiny, name):
     method = tiny_set.create(name, tiny)
     labels = {task: {"1_left": np.asarray(method.labels("1_left", task))} for task in method.tasks}
-    raw = {"va": lambda rows: np.nan_to_num(rows), "expression": lambda rows: np.eye(7)[rows],
-           "action_units": lambda rows: rows - 0.5}
-    scores = method.metrics(labels, {task: {"1_left": raw[task](labels[task]["1_left"])} for task in method.tasks}, 10)
+    raw = {
+        "va": lambda rows: np.nan_to_num(rows),
+        "expression": lambda rows: np.eye(7)[rows],
+        "action_units": lambda rows: rows - 0.5,
+    }
+    scores = method.metrics(
+        labels, {task: {"1_left": raw[task](labels[task]["1_left"])} for task in method.tasks}, 10
+    )
     assert method.main_score(scores) == pytest.approx(1)
 
 
 def test_decisions_clip_affect_take_the_largest_class_and_the_sign_of_a_unit(tiny):
     method = tiny_set.create("tsav", tiny)
-    assert method.decide("va", np.array([[1.5, -3.0], [0.2, 0.1]])).tolist() == [[1, -1], [0.2, 0.1]]
+    assert method.decide("va", np.array([[1.5, -3.0], [0.2, 0.1]])).tolist() == [
+        [1, -1],
+        [0.2, 0.1],
+    ]
     assert method.decide("expression", np.array([[0.1, 3, 2]])).tolist() == [1]
     assert method.decide("action_units", np.array([[-0.1, 0.4]])).tolist() == [[0, 1]]
 
 
 # ---- TSAV
 
+
 def test_tsav_sees_eight_pictures_six_frames_apart_that_end_at_the_target(tiny):
     method = tiny_set.create("tsav", tiny)
     pictures = method.read("1_left", request("face", size=32))
-    windows = {window.first_target: window for window in rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))}
-    assert np.array_equal(method.example(windows[50])["clip"], pictures[[8, 14, 20, 26, 32, 38, 44, 50]])
+    windows = {
+        window.first_target: window
+        for window in rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))
+    }
+    assert np.array_equal(
+        method.example(windows[50])["clip"], pictures[[8, 14, 20, 26, 32, 38, 44, 50]]
+    )
     clip = method.example(windows[13])["clip"]
     assert not clip[:5].any(), "before the first frame it is black"
     assert np.array_equal(clip[5:], pictures[[1, 7, 13]])
@@ -359,7 +411,11 @@ def test_tsav_sees_eight_pictures_six_frames_apart_that_end_at_the_target(tiny):
 
 def test_tsav_hears_the_sound_around_the_target_on_the_containers_clock(tiny):
     method = tiny_set.create("tsav", tiny)
-    window = next(one for one in rows(method.windows(pd.DataFrame({"trial": ["1_left"]}))) if one.first_target == 30)
+    window = next(
+        one
+        for one in rows(method.windows(pd.DataFrame({"trial": ["1_left"]})))
+        if one.first_target == 30
+    )
     power, time = method.read("1_left", request("mel")), 30 / 25
     start = round((time - 0.25 - 0.02) * 100)  # half a second around it; the sound starts at 0.02 s
     found = method.example(window)["mel"]
@@ -409,8 +465,12 @@ def test_tsavs_auxiliary_loss_is_weighed_and_has_no_gradient_in_the_sound(tiny):
     parts, more = light.loss(outputs, batch), heavy.loss(outputs, batch)
     assert more["va_video"].item() == pytest.approx(3 * parts["va_video"].item())
     parts["va_video"].backward()
-    assert all(weight.grad is None or not weight.grad.any() for weight in model.audio_model.parameters())
-    assert any(weight.grad is not None and weight.grad.any() for weight in model.video_model.parameters())
+    assert all(
+        weight.grad is None or not weight.grad.any() for weight in model.audio_model.parameters()
+    )
+    assert any(
+        weight.grad is not None and weight.grad.any() for weight in model.video_model.parameters()
+    )
 
 
 def test_tsav_with_fewer_action_units_than_the_network_stays_a_batch(tiny):
@@ -422,14 +482,21 @@ def test_tsav_with_fewer_action_units_than_the_network_stays_a_batch(tiny):
 
 # ---- joint cross-attention
 
+
 def test_jca_takes_the_features_of_its_target_frames_and_marks_what_is_filled_up(tiny):
     method = tiny_set.create("jca", tiny)
-    windows = method.windows(pd.DataFrame({"trial": ["171"]}))  # 41 frames, 4 steps of 8: phase 0 has 0, 8, … 40
+    windows = method.windows(
+        pd.DataFrame({"trial": ["171"]})
+    )  # 41 frames, 4 steps of 8: phase 0 has 0, 8, … 40
     short = next(window for window in rows(windows) if window.first_target == 32)
     assert targets(short).tolist() == [32, 40]
     item = method.example(short)
     assert item["valid"].tolist() == [True, True, False, False]
-    for name, wanted in (("visual", method._visual), ("audio", method._audio), ("va", request("va", mismatch="fit"))):
+    for name, wanted in (
+        ("visual", method._visual),
+        ("audio", method._audio),
+        ("va", request("va", mismatch="fit")),
+    ):
         stored = method.read("171", wanted)[[32, 40]]
         assert np.array_equal(item[name][:2], stored.astype(np.float32))
     assert not item["visual"][2:].any()
@@ -450,7 +517,10 @@ def test_filled_up_steps_of_jca_have_no_part_in_the_loss_even_with_a_label(tiny)
 def test_jca_draws_other_phases_in_each_epoch_and_all_of_them_when_asked(tiny):
     trials = train_trials(tiny)
     two = tiny_set.create("jca", tiny)
-    drawn = [set(two.windows(trials, epoch).query("trial == '1_left'")["first_target"] % 8) for epoch in range(6)]
+    drawn = [
+        set(two.windows(trials, epoch).query("trial == '1_left'")["first_target"] % 8)
+        for epoch in range(6)
+    ]
     assert all(len(phases) == 2 for phases in drawn)
     assert len(set(map(frozenset, drawn))) > 1
     every = tiny_set.create("jca", tiny, options={"phases": 32})
@@ -465,14 +535,26 @@ def test_jca_reads_its_sizes_from_the_features(tiny):
 
 @pytest.mark.parametrize("name", ["jca", "rjca", "dca", "jca_paper"])
 def test_a_network_of_one_modality_has_the_shape_that_it_has_with_both(tiny, name):
-    shapes = [{key: tuple(value.shape) for key, value in
-               tiny_set.create(name, tiny, modality=modality).model().state_dict().items()}
-              for modality in ("audiovisual", "audio", "video")]
+    shapes = [
+        {
+            key: tuple(value.shape)
+            for key, value in tiny_set.create(name, tiny, modality=modality)
+            .model()
+            .state_dict()
+            .items()
+        }
+        for modality in ("audiovisual", "audio", "video")
+    ]
     assert shapes[0] == shapes[1] == shapes[2]
 
 
 def test_a_network_that_only_listens_still_has_the_positions_of_a_picture(tiny):
-    assert tiny_set.create("jca", tiny, modality="audio", features="positions").model().visual_positions == 4
+    assert (
+        tiny_set.create("jca", tiny, modality="audio", features="positions")
+        .model()
+        .visual_positions
+        == 4
+    )
 
 
 def test_jca_without_a_backbone_run_says_what_to_set(tiny):
@@ -487,7 +569,9 @@ def test_jca_listens_as_long_as_32_frames_of_the_lowest_rate_last(tiny):
 
 
 def test_jca_listens_to_a_new_data_set_as_long_as_it_did_in_training(tiny):
-    """The length belongs to the run: a video of another frame rate must not change what the network was trained on."""
+    """The length belongs to the run: a video of another frame rate must not change what the network
+    was trained on.
+    """
     trained = tiny_set.create("jca", tiny, audio_seconds=0.0)
     statistics = trained.fit(trained.windows(train_trials(tiny), 0))
     elsewhere = tiny_set.create("jca", tiny, audio_seconds=0.0)
@@ -510,6 +594,7 @@ def test_jca_takes_a_weights_file_too(tiny, tmp_path):
 
 # ---- by name
 
+
 def test_an_unknown_recipe_is_refused_with_those_there_are(tiny):
     with pytest.raises(InputError, match="no recipe is called 'tsaf'") as told:
         recipes.create("tsaf", None, None)
@@ -518,17 +603,27 @@ def test_an_unknown_recipe_is_refused_with_those_there_are(tiny):
     assert not {"base", "augmentation"} & set(recipes.NAMES)
 
 
-@pytest.mark.parametrize("given", [(), ("va",), ("expression", "action_units"), ("va", "expression", "action_units")])
+@pytest.mark.parametrize(
+    "given", [(), ("va",), ("expression", "action_units"), ("va", "expression", "action_units")]
+)
 def test_eight_expressions_and_twelve_units_learn_from_any_mix_of_labels(tiny, given):
-    method = tiny_set.create("tsav", tiny, stream_loss=0.0, options={"expressions": 8, "action_units": 12})
+    method = tiny_set.create(
+        "tsav", tiny, stream_loss=0.0, options={"expressions": 8, "action_units": 12}
+    )
     torch.manual_seed(0)
     model = method.model()
-    labels = {"va": torch.rand(4, 2), "expression": torch.tensor([0, 7, 3, 7]),
-              "action_units": torch.ones(4, 12).long()}
-    absent = {"va": torch.full((4, 2), np.nan), "expression": torch.full((4,), -1),
-              "action_units": torch.full((4, 12), -1)}
+    labels = {
+        "va": torch.rand(4, 2),
+        "expression": torch.tensor([0, 7, 3, 7]),
+        "action_units": torch.ones(4, 12).long(),
+    }
+    absent = {
+        "va": torch.full((4, 2), np.nan),
+        "expression": torch.full((4,), -1),
+        "action_units": torch.full((4, 12), -1),
+    }
     batch = {name: labels[name] if name in given else absent[name] for name in labels}
-    batch["va"][0] = torch.nan   # one frame has other labels than the rest
+    batch["va"][0] = torch.nan  # one frame has other labels than the rest
     clip = torch.randint(0, 255, (4, 8, 32, 32, 3), dtype=torch.uint8)
     outputs = model({"clip": clip, "mel": torch.randn(4, 1, 64, 51)})
     found = method.loss(outputs, batch)
@@ -551,17 +646,30 @@ def with_clips(batch):
 @every_recipe
 def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
     method = tiny_set.create(name, tiny)
-    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False))[:20]
-    one_by_one, together = method.collate([method.example(window) for window in windows]), method.gather(windows, CPU)
+    windows = list(
+        method.windows(trials_module.select(tiny_set.table(tiny), ["seen"])).itertuples(index=False)
+    )[:20]
+    one_by_one, together = (
+        method.collate([method.example(window) for window in windows]),
+        method.gather(windows, CPU),
+    )
     together = with_clips(together)
     assert {"clip", "mel", "visual", "audio", "frame"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
 
 
-@pytest.mark.parametrize("changes", [{"rules": "published"}, {"options": {"channels": 4}},
-                                     {"rules": "published", "options": {"channels": 4}}])
-def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one_by_one(tmp_path, monkeypatch, changes):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rules": "published"},
+        {"options": {"channels": 4}},
+        {"rules": "published", "options": {"channels": 4}},
+    ],
+)
+def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one_by_one(
+    tmp_path, monkeypatch, changes
+):
     root, asked, read = tiny_set.make(tmp_path), [], faces.Faces.read
 
     def counted(self, indices):
@@ -570,13 +678,17 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
 
     place, generator = tiny_set.store(root), np.random.default_rng(0)
     noise = (generator.normal(size=3 * 44_100) * 3000).astype(np.int16)
-    if "rules" in changes:   # the corrected rules' mel would be asked for as made from it
-        tiny_set.write(place, "seen", request("audio_44k", rate=44_100), noise, t0=0.02, rate=44_100)
+    if "rules" in changes:  # the corrected rules' mel would be asked for as made from it
+        tiny_set.write(
+            place, "seen", request("audio_44k", rate=44_100), noise, t0=0.02, rate=44_100
+        )
     masks = generator.integers(0, 256, (50, 112, 112)).astype(np.uint8)
     method, plain = (tiny_set.create("tsav", root, **changes) for _ in range(2))
-    for each in (method, plain):   # masks come from landmarks, which this set does not have
+    for each in (method, plain):  # masks come from landmarks, which this set does not have
         each._opened["read", "seen", request("mask")] = masks
-    windows = method.windows(trials.select(tiny_set.table(root), ["seen"])).sort_values("first_target")
+    windows = method.windows(trials_module.select(tiny_set.table(root), ["seen"])).sort_values(
+        "first_target"
+    )
     windows = list(windows.itertuples(index=False))[30:50]
     one_by_one = plain.collate([plain.example(window) for window in windows])
     monkeypatch.setattr(faces.Faces, "read", counted)
@@ -589,6 +701,10 @@ def test_a_batch_with_masks_or_by_the_published_rules_is_that_of_its_windows_one
 
 def test_windows_of_several_trials_make_a_batch_too(tiny):
     method = tiny_set.create("tsav", tiny)
-    windows = list(method.windows(trials.select(tiny_set.table(tiny), ["seen", "short"])).itertuples(index=False))
+    windows = list(
+        method.windows(trials_module.select(tiny_set.table(tiny), ["seen", "short"])).itertuples(
+            index=False
+        )
+    )
     assert len({window.trial for window in windows[45:55]}) == 2
     assert len(method.gather(windows[45:55], CPU)["clip"]) == 10

@@ -1,12 +1,15 @@
-"""LFAN's features of sound that is not as it should be: every frame has its row, or the trial is named."""
+"""LFAN's features of sound that is not as it should be: every frame has its row, or the trial is
+named.
+"""
 
 import wave
 
 import numpy as np
 import pytest
 
-from lib import arrays, media
+from lib import arrays
 from lib.errors import InputError
+from lib.media import writing
 from lib.store import Store, request
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -20,7 +23,7 @@ def root(tmp_path_factory):
     """A video without sound; its sound lies beside it in wav files of many kinds."""
     place = tmp_path_factory.mktemp("data")
     black = (np.zeros((32, 32, 3), np.uint8) for _ in range(FRAMES))
-    media.write_video(place / "v.mp4", black, np.arange(FRAMES) / FPS)
+    writing.write_video(place / "v.mp4", black, np.arange(FRAMES) / FPS)
     return place
 
 
@@ -40,9 +43,23 @@ def write(root, rate, channels, seconds=FRAMES / FPS):
 
 
 def made(root, place, audio_path):
-    row = {"trial": "v", "person": "", "video": "v", "dataset": "folder", "split": "train", "subject": "v",
-           "video_path": "v.mp4", "audio_path": audio_path, "crops_dir": "", "va_path": "", "expression_path": "",
-           "action_units_path": "", "n_frames": FRAMES, "fps": float(FPS), "duration": FRAMES / FPS}
+    row = {
+        "trial": "v",
+        "person": "",
+        "video": "v",
+        "dataset": "folder",
+        "split": "train",
+        "subject": "v",
+        "video_path": "v.mp4",
+        "audio_path": audio_path,
+        "crops_dir": "",
+        "va_path": "",
+        "expression_path": "",
+        "action_units_path": "",
+        "n_frames": FRAMES,
+        "fps": float(FPS),
+        "duration": FRAMES / FPS,
+    }
     store = Store(place, "folder", root)
     for item in FEATURES:
         arrays.make(row, item, store)
@@ -50,7 +67,9 @@ def made(root, place, audio_path):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8_000, 1), (44_100, 2), (96_000, 2)])
-def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(root, tmp_path, rate, channels):
+def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(
+    root, tmp_path, rate, channels
+):
     mfcc, embedding = made(root, tmp_path, write(root, rate, channels))
     assert mfcc.shape == (FRAMES, 39)
     assert embedding.shape == (FRAMES, 128)
@@ -58,9 +77,9 @@ def test_sound_of_any_rate_and_number_of_channels_gives_every_frame_its_row(root
     assert np.isfinite(embedding).all()
     loudness = mfcc[:, 12]  # the coefficient c0
     inside = np.zeros(FRAMES, bool)
-    inside[LOUD.start:LOUD.stop - 1] = True
+    inside[LOUD.start : LOUD.stop - 1] = True
     outside = np.ones(FRAMES, bool)
-    outside[LOUD.start - 1:LOUD.stop + 1] = False
+    outside[LOUD.start - 1 : LOUD.stop + 1] = False
     assert loudness[inside].min() > loudness[outside].max() + 20
 
 

@@ -1,12 +1,17 @@
-"""TSAV's options that are off: guessed labels, weights to begin with; and pictures that are decoded once."""
+"""TSAV's options that are off: guessed labels, weights to begin with; and pictures that are decoded
+once.
+"""
 
 import numpy as np
 import pytest
 import torch
 
-from lib import checkpoints, faces, forward, inference, training, trials
+from lib import trials
 from lib.errors import InputError
-from lib.models import initial
+from lib.evaluation import checkpoint
+from lib.faces import faces
+from lib.models import checkpoints, forward, published
+from lib.training import trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -31,9 +36,14 @@ def test_missing_labels_are_guessed_in_training_only_and_only_when_asked_for(tin
     method, plain = recipe(tiny, pseudo=True), recipe(tiny)
     windows = method.windows(tiny_set.table(tiny), None)
     method.statistics = method.fit(windows)
-    rows = {window.first_target: window for window in windows.itertuples(index=False) if window.trial == "171"}
-    lacks_va, lacks_expression = (frames_of(method, "171", *pair)[0] for pair in (("va", "expression"),
-                                                                                  ("expression", "va")))
+    rows = {
+        window.first_target: window
+        for window in windows.itertuples(index=False)
+        if window.trial == "171"
+    }
+    lacks_va, lacks_expression = (
+        frames_of(method, "171", *pair)[0] for pair in (("va", "expression"), ("expression", "va"))
+    )
     generator = np.random.default_rng(0)
     assert np.isfinite(method.example(rows[lacks_va], generator)["va"]).all()
     assert method.example(rows[lacks_expression], generator)["shares"].sum() == pytest.approx(1)
@@ -42,8 +52,10 @@ def test_missing_labels_are_guessed_in_training_only_and_only_when_asked_for(tin
 
 
 def test_a_training_with_guessed_labels_runs_and_its_checkpoint_loads(tiny, tmp_path):
-    method = tiny_set.create("tsav", tiny, epochs=1, val_every=50, options={"pseudo": True, "frame_step": 10})
-    training.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
+    method = tiny_set.create(
+        "tsav", tiny, epochs=1, val_every=50, options={"pseudo": True, "frame_step": 10}
+    )
+    trainer.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
     saved = checkpoints.load(tmp_path / "checkpoints" / "last.pt")
     assert len(saved["statistics"]["pseudo"]["va"]) == 7
 
@@ -54,15 +66,19 @@ def test_guessing_needs_both_kinds_of_labels(tiny):
         method.fit(method.windows(tiny_set.table(tiny), 0))
 
 
-def test_pretrained_weights_are_fetched_once_in_training_and_never_in_prediction(tiny, tmp_path, monkeypatch):
+def test_pretrained_weights_are_fetched_once_in_training_and_never_in_prediction(
+    tiny, tmp_path, monkeypatch
+):
     asked = []
-    monkeypatch.setattr(initial, "pretrained", asked.append)
-    training.Trainer(recipe(tiny), tiny_set.table(tiny), tmp_path)
+    monkeypatch.setattr(published, "pretrained", asked.append)
+    trainer.Trainer(recipe(tiny), tiny_set.table(tiny), tmp_path)
     assert not asked
-    method = tiny_set.create("tsav", tiny, epochs=1, val_every=50, options={"initial": "pretrained", "frame_step": 20})
-    training.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
+    method = tiny_set.create(
+        "tsav", tiny, epochs=1, val_every=50, options={"initial": "pretrained", "frame_step": 20}
+    )
+    trainer.Trainer(method, tiny_set.table(tiny), tmp_path).fit()
     assert len(asked) == 1
-    inference.load(tmp_path / "checkpoints" / "best.pt", method.params, tiny_set.store(tiny))
+    checkpoint.load(tmp_path / "checkpoints" / "best.pt", method.params, tiny_set.store(tiny))
     assert len(asked) == 1
 
 
@@ -72,6 +88,7 @@ def test_prediction_reads_every_picture_of_a_trial_once(tiny, monkeypatch):
     def counted(self, indices):
         asked.extend(index for index in indices if index >= 0)
         return read(self, indices)
+
     monkeypatch.setattr(faces.Faces, "read", counted)
     windows = method.windows(trials.select(tiny_set.table(tiny), ["seen"]))
     forward.predict(method.model(), method, windows, torch.device("cpu"))

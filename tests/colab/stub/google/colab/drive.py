@@ -1,4 +1,6 @@
-"""Google Drive as a folder of this machine: STUB_DRIVE names it; without it the person has not allowed the access."""
+"""Google Drive as a folder of this machine: STUB_DRIVE names it; without it the person has not
+allowed the access.
+"""
 
 import os
 from pathlib import Path

@@ -1,0 +1,161 @@
+"""Freeze what the product computes: arrays of both sample sets, predictions and metrics of a smoke
+run per recipe.
+
+    python benchmarks/freeze.py OUT                  # run everything into OUT (10 minutes) and
+    compare with frozen.json python benchmarks/freeze.py OUT --keep           # the same, and make
+    it the new benchmarks/frozen.json python benchmarks/freeze.py OUT --against OLD    # compare two
+    folders of the same machine byte by byte
+
+frozen.json holds what does not depend on the machine: the digits of every array (a hash of what it
+is made from) and metrics to 1e-3. A change that alters a number freezes anew in the same commit,
+which says which number and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FROZEN = ROOT / "benchmarks" / "frozen.json"
+RUNS = (
+    "sample_tsav",
+    "sample_jca",
+    "sample_rjca",
+    "sample_dca",
+    "sample_jca_paper",
+    "sample_lfan",
+    "sample_features",
+    "sample_asd",
+)
+TOLERANCE = 1e-3
+# Arrays of trained networks: their digits are those of one machine.
+LEARNT = re.compile(r"/(backbone|face_map|track_speaking|speaking)|^[^/]*/statistics/")
+GOOD = (0, 3)  # exit status: done, or done and something was lost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--against", type=Path)
+    asked = parser.parse_args()
+    compute(asked.out)
+    if asked.against:
+        differing = differences(contents(asked.out), contents(asked.against))
+    elif asked.keep:
+        FROZEN.write_text(json.dumps(frozen(asked.out), indent=1, sort_keys=True) + "\n")
+        return
+    else:
+        differing = differences(frozen(asked.out), json.loads(FROZEN.read_text()))
+    print("\n".join(differing) or "nothing differs")
+    sys.exit(bool(differing))
+
+
+def compute(out: Path) -> None:
+    """Run the smoke experiment of each recipe into `out`; what is there already is only brought up
+    to date.
+    """
+    places = {
+        "data_root": out / "data",
+        "processed_root": out / "processed",
+        "runs_root": out / "runs",
+    }
+    overrides = [
+        word for name, path in places.items() for word in ("-p", name, str(path.resolve()))
+    ]
+    for name in RUNS:
+        files = [f"params/{name}.yaml", "params/overlays/smoke.yaml"]
+        command = [sys.executable, "-m", "lib", "run", *files, *overrides, "-p", "device", "cpu"]
+        status = subprocess.run(command, cwd=ROOT).returncode
+        if status not in GOOD:
+            sys.exit(f"{name} ended with status {status}")
+
+
+def arrays(out: Path) -> dict[str, list[Path]]:
+    """Owner and name of an array -> its files, of each variant one."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted((out / "processed").glob("*/*/*/*.npy")):
+        name = path.stem.rsplit("-", 1)[0]
+        files.setdefault(str(path.relative_to(out / "processed").parent / name), []).append(path)
+    return files
+
+
+def frozen(out: Path) -> dict:
+    """What frozen.json holds: array -> its digits, run -> its metrics."""
+    digits = {}
+    for name, paths in arrays(out).items():
+        if not LEARNT.search(name):
+            digits[name] = [path.stem.rsplit("-", 1)[1] for path in paths]
+    metrics = {
+        path.parent.name: numbers(json.loads(path.read_text())) for path in metric_files(out)
+    }
+    return {"arrays": digits, "metrics": metrics}
+
+
+def metric_files(out: Path) -> list[Path]:
+    return sorted((out / "runs").glob("*/metrics.json"))
+
+
+def numbers(value: object, name: str = "") -> dict[str, float]:
+    """Every number in nested mappings and lists, by its dotted name."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {name: round(value, 6)} if is_number else {}
+    flat = {}
+    for key, inner in items:
+        flat |= numbers(inner, f"{name}.{key}".lstrip("."))
+    return flat
+
+
+def contents(out: Path) -> dict:
+    """SHA-256 of the content of all arrays and predictions; metrics as they are.
+
+    Arrays are known by their name alone: the digits of what a trained network made hold the
+    fingerprint of its checkpoint, which holds the paths of its run.
+    """
+    files = arrays(out)
+    for path in sorted((out / "runs").glob("*/predictions/*.csv")):
+        files[str(path.relative_to(out))] = [path]
+    digests = {
+        name: sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        for name, paths in files.items()
+    }
+    metrics = {
+        str(path.relative_to(out)): numbers(json.loads(path.read_text()))
+        for path in metric_files(out)
+    }
+    return {"files": digests, "metrics": metrics}
+
+
+def differences(now: dict, before: dict, where: str = "") -> list[str]:
+    """A line for each entry that only one of the two has, or that differs."""
+    lines = []
+    for key in sorted({*now, *before}):
+        name = f"{where}{key}"
+        if key not in before or key not in now:
+            lines.append(f"{name}: {'new' if key in now else 'gone'}")
+        elif isinstance(now[key], dict):
+            lines += differences(now[key], before[key], f"{name}: ")
+        elif not same(now[key], before[key]):
+            lines.append(f"{name}: {before[key]} -> {now[key]}")
+    return lines
+
+
+def same(now: object, before: object) -> bool:
+    if isinstance(now, float | int) and isinstance(before, float | int):
+        return abs(now - before) <= TOLERANCE
+    return now == before
+
+
+if __name__ == "__main__":
+    main()

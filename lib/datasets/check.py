@@ -1,0 +1,420 @@
+"""Look at every trial of a data set before anything is computed: does it open, and do its parts fit
+together?
+
+One row a trial; an error contradicts itself or cannot be read, a warning lacks a counterpart. The
+decoded time stamps stay in the store, where notebook 02 finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays, weights
+from ..errors import InputError
+from ..faces import crops, tsav
+from ..labels import arrays as labels_arrays
+from ..labels import lfan_rows, official, tables
+from ..media import recordings
+from ..media.containers import STRETCH
+from ..store import Store, request
+from ..trials import label_files
+from . import tree
+from .report import Report, traceback_of
+
+UNEVEN = 0.2  # of a frame: time stamps that are rounded to 1/1000 s move by less
+ROWS = 2  # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
+RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
+LATE = 0.5  # s between the starts, or the ends, of sound and picture that a person should look at
+EARLY = 1.5  # s; the last picture may be shown for longer than all others, not for so long
+COLUMNS = (
+    "trial",
+    "split",
+    "opens",
+    "video",
+    "audio",
+    "width",
+    "height",
+    "pixel_aspect",
+    "turned",
+    "fps",
+    "rate",
+    "frames",
+    "container",
+    "labels",
+    "crops",
+    "audio_rate",
+    "audio_late_ms",
+    "longer_ms",
+    "errors",
+    "warnings",
+)
+
+
+class Faults:
+    """What is wrong with one trial."""
+
+    def __init__(self, trial: str):
+        self.trial, self.rows = trial, []
+
+    def add(
+        self,
+        severity: str,
+        what: str,
+        done: str = "",
+        where: object = "",
+        expected: str = "",
+        todo: str = "",
+        traceback: str = "",
+    ):
+        self.rows.append(
+            {
+                "severity": severity,
+                "item": self.trial,
+                "what": what,
+                "done": done,
+                "where": str(where),
+                "expected": expected,
+                "todo": todo,
+                "traceback": traceback,
+            }
+        )
+
+    def attempt(self, function, *given, done: str = "its trial will be lost in 02–04"):
+        """The function's value, or None and a row when it raises InputError."""
+        try:
+            return function(*given)
+        except InputError as error:
+            self.add(
+                "error",
+                error.what,
+                done,
+                error.where,
+                error.expected,
+                error.todo,
+                traceback_of(error),
+            )
+            return None
+
+
+def check_trial(trial: Mapping, place: Store) -> dict:
+    """One row of `COLUMNS`, and `faults`. Never raises for a damaged file."""
+    faults = Faults(trial["trial"])
+    path = place.data_root / trial["video_path"]
+    row = dict.fromkeys(COLUMNS, "") | {
+        "trial": trial["trial"],
+        "split": trial["split"],
+        "opens": False,
+    }
+    info = faults.attempt(recordings.probe, path, done="left out")
+    times = faults.attempt(_times, trial, place, done="left out")
+    if info:
+        row |= {
+            "opens": True,
+            "video": info.video_codec,
+            "audio": info.audio_codec,
+            "width": info.width,
+            "height": info.height,
+            "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
+            "turned": f"{info.rotation}°" if info.rotation else "",
+            "fps": round(info.fps, 3),
+            "container": info.n_frames or "",
+        }
+    if info and times is not None:
+        row |= {
+            "frames": len(times),
+            **_rate(times, path, faults),
+            **_sound(trial, info, times, faults),
+        }
+        _frames(info, times, faults)
+    n_frames = None if times is None else len(times)
+    row |= {
+        "labels": _labels(trial, place, times, faults),
+        "crops": _crops(trial, place, n_frames, faults),
+    }
+    for severity in ("error", "warning"):
+        row[f"{severity}s"] = "; ".join(
+            fault["what"] for fault in faults.rows if fault["severity"] == severity
+        )
+    return row | {"faults": faults.rows}
+
+
+def _frames(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
+    """Does the picture fit what the container says of it?"""
+    if missing := recordings.missing_bytes(info.path):
+        faults.add(
+            "error",
+            f"cut off: the last {missing} bytes that its index names are not there",
+            "what decodes counts",
+            info.path,
+            "the whole file",
+            "copy or download it again",
+        )
+    if info.n_frames not in (0, len(times)):
+        faults.add(
+            "warning",
+            f"the container claims {info.n_frames} frames, {len(times)} decode",
+            "what decodes counts",
+            info.path,
+            "as many",
+            "nothing if it plays to its end; else copy it again",
+        )
+    elif info.duration - (times[-1] - info.video_start) > EARLY:
+        faults.add(
+            "warning",
+            f"the container claims {info.duration:.1f} s, the picture ends after "
+            f"{times[-1] - info.video_start:.1f} s",
+            "what decodes counts",
+            info.path,
+            "a picture to the end",
+            "play its end: if something is missing, copy or download it again",
+        )
+    if info.rotation % 90 or abs(info.rotation) > 360:
+        faults.add(
+            "warning",
+            f"the container asks to turn the picture by {info.rotation}°",
+            "turned by the nearest quarter, or not at all beyond a full turn",
+            info.path,
+            "0, 90, 180 or 270",
+            "look at the faces in 02; ffmpeg -i OLD NEW.mp4 writes it upright",
+        )
+    if not 1 / STRETCH <= info.pixel_aspect <= STRETCH:
+        faults.add(
+            "warning",
+            f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
+            "taken as square",
+            info.path,
+            f"{1 / STRETCH:g} to {STRETCH:g}",
+            "look at the faces in 02; "
+            "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels",
+        )
+    if info.fps and not RATES[0] <= info.fps <= RATES[1]:
+        faults.add(
+            "warning",
+            f"an unusual frame rate, {info.fps:.3g} frames a second",
+            "kept: windows count frames",
+            info.path,
+            f"{RATES[0]:g} to {RATES[1]:g}",
+            "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4",
+        )
+
+
+def _times(trial: Mapping, place: Store) -> np.ndarray:
+    wanted = request("time")
+    arrays.make(trial, wanted, place)
+    return np.asarray(arrays.read(trial, wanted, place))
+
+
+def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
+    steps = np.diff(times)
+    if not len(steps):
+        faults.add(
+            "warning",
+            f"only {len(times)} frame",
+            "kept",
+            path,
+            "a recording",
+            "leave it out, or copy it again",
+        )
+        return {"rate": ""}
+    if (back := np.flatnonzero(steps <= 0)).size:
+        faults.add(
+            "error",
+            f"time stamps stand still or go back at frame {back[0] + 2} ({back.size} times)",
+            "kept",
+            path,
+            "times that increase",
+            "re-encode it: ffmpeg -i OLD -fps_mode passthrough NEW.mp4",
+        )
+    even = np.ptp(steps) <= UNEVEN * np.median(steps)
+    return {
+        "rate": "constant"
+        if even
+        else f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"
+    }
+
+
+def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
+    if not trial["audio_path"]:
+        faults.add(
+            "warning",
+            "no audio track",
+            "usable with modality: video only",
+            info.path,
+            "a recording with sound",
+            "copy or download it again, or leave it out",
+        )
+        return {}
+    late = info.audio_start - times[0]
+    row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
+    if abs(late) > LATE:
+        faults.add(
+            "warning",
+            f"the sound starts {late:+.2f} s after the picture",
+            "kept on its own clock",
+            info.path,
+            "together",
+            "watch the lips: if they are out of step, re-encode the file",
+        )
+    if info.audio_duration:
+        last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        longer = info.audio_start + info.audio_duration - times[-1] - last_shown
+        row["longer_ms"] = round(1000 * longer)
+        if abs(longer) > LATE:
+            faults.add(
+                "warning",
+                f"the sound ends {longer:+.2f} s after the picture",
+                "silence where it is missing",
+                info.path,
+                "together",
+                "play its end: if something is missing, copy or download it again",
+            )
+    return row
+
+
+def _labels(trial: Mapping, place: Store, times: np.ndarray | None, faults: Faults) -> str:
+    counts = []
+    for kind in official.KINDS:
+        files = label_files(trial[f"{kind}_path"])[0]
+        if not files or (times is None and (len(files) > 1 or not files[0].endswith(".txt"))):
+            continue  # such a file is read against the frames of its video, which does not decode
+        path = place.data_root / files[0]
+        if len(files) > 1 or faults.attempt(tables.form, path) not in ("official", ""):
+            counts += _table(
+                trial, kind, [place.data_root / file for file in files], place, times, faults
+            )
+            continue
+        n_frames = None if times is None else len(times)
+        rows = faults.attempt(labels_arrays.read_annotation, path, kind, n_frames or 0)
+        if rows is not None:
+            counts.append(f"{kind} {len(rows)}")
+            if n_frames is not None and len(rows) != n_frames:
+                faults.add(
+                    "warning" if abs(len(rows) - n_frames) <= ROWS else "error",
+                    f"{kind}: {len(rows)} label rows, {n_frames} frames",
+                    "trimmed or filled up as unlabelled",
+                    path,
+                    "one row a frame",
+                    "check that label file and video are of one release",
+                )
+    return ", ".join(counts)
+
+
+def _table(
+    trial: Mapping, kind: str, paths: list[Path], place: Store, times: np.ndarray, faults: Faults
+) -> list[str]:
+    """Labels in a form of one's own, read as notebook 04 will."""
+    told = labels_arrays.resolve(trial, request(kind), place).parameters
+    found = faults.attempt(labels_arrays.read, paths, kind, times, told)
+    return [] if found is None else [f"{kind} ({found[1]})"]
+
+
+def _crops(trial: Mapping, place: Store, n_frames: int | None, faults: Faults) -> str:
+    if not trial["crops_dir"] or n_frames is None:
+        return ""
+    path = place.data_root / trial["crops_dir"]
+    if path.suffix == tsav.SUFFIX:
+        valid = faults.attempt(tsav.valid_rows, path, n_frames)
+        return "" if valid is None else f"{valid.sum()} in the alignment file"
+    if path.suffix == lfan_rows.SUFFIX:
+        sources = lfan_rows.annotation(trial).values()
+        valid = faults.attempt(
+            lfan_rows.valid_rows, path, n_frames, *(place.data_root / name for name in sources)
+        )
+        return "" if valid is None else f"{valid.sum()} in LFAN's {path.name}"
+    found = faults.attempt(crops.paths, path, n_frames)
+    if found is None:
+        return ""
+    broken, sizes = crops.damage(path)
+    if broken:
+        faults.add(
+            "error",
+            f"{len(broken)} cropped faces cannot be read: {', '.join(broken[:3])}",
+            "this trial will be lost in 02",
+            path,
+            "whole pictures",
+            "unpack them again, or delete them: their frames then count as faceless",
+        )
+    if len(sizes) > 1:
+        faults.add(
+            "warning",
+            f"cropped faces of {len(sizes)} sizes: {', '.join(sorted(sizes))}",
+            "resized",
+            path,
+            "one size",
+            "look at the odd ones: they may be of another program",
+        )
+    return f"{len(found)} of {n_frames}"
+
+
+def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
+    """The rows of the trials whose video decodes, with the numbers of frames that decode:
+    containers only claim some.
+
+    Without frames no notebook can do anything with a trial.
+    """
+    frames = [outcome.value["frames"] if outcome.ok else "" for outcome in outcomes]
+    decoded = trial_table.assign(n_frames=[count or 0 for count in frames])
+    return decoded[[count != "" for count in frames]].reset_index(drop=True)
+
+
+def weights_table(weights_root: Path) -> pd.DataFrame:
+    """One row a file of published weights: is it there, is it the right one, what may be done with
+    it, where is it.
+    """
+    rows = [
+        {
+            "weights": row["name"],
+            "what": row["what"],
+            "file": row["file"],
+            "state": row["fault"] or ("there" if row["there"] else "absent"),
+            "MB": f"{row['mb']:.2f}" if row["mb"] else "not known",
+            "SHA-256": row["sha256"],
+            "check-sum": row["state"],
+            "licence": row["licence"],
+            "where to get it": row["source"],
+            "direct address": row["address"],
+        }
+        for row in weights.listing(weights_root)
+    ]
+    return pd.DataFrame(rows)
+
+
+def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
+    """The rows of `check_trial` out of ``cluster.map``, `COLUMNS`; the worst trials first.
+
+    report : of the layout; a video that it has left out (it does not open) is a row, too.
+    """
+    rows = [
+        outcome.value
+        if outcome.ok
+        else {"trial": outcome.item["trial"], "errors": outcome.error.what}
+        for outcome in outcomes
+    ]
+    known = {
+        name for outcome in outcomes for name in (outcome.item["trial"], outcome.item["video"])
+    }
+    for fault in report.problems if report else []:
+        is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
+        if fault["severity"] == "error" and is_video and fault["item"] not in known:
+            rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
+    found = pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+    order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
+    return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
+
+
+def tell(outcomes: list, report: Report) -> None:
+    """Add what was found in the trials to the report of the layout, what it has already left
+    out.
+    """
+    known = {(row["item"], row["what"]) for row in report.problems}
+    for outcome in outcomes:
+        if not outcome.ok:
+            report.fault(outcome.item["trial"], outcome.error, "left out")
+            continue
+        for fault in outcome.value["faults"]:
+            if (fault["item"], fault["what"]) not in known:
+                report.problems.append(fault)

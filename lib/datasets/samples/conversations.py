@@ -1,0 +1,322 @@
+"""The synthetic sample conversations in Ego4D's layout: two faces, three voices, made from a seed.
+
+A test of synchrony (specs/sample_conversations.md): who is loud does not tell who speaks, nor does
+whose mouth moves; their fit does. `sample_turns` plans who speaks, `sample_talk` makes voices and
+mouths, `sample_couple` paints. Real videos and wav files, annotation JSON in Ego4D's schema, lists
+without a last newline; pictures of whole frames are made when the clip maker needs them (all of
+them would be 700 MB).
+
+It tests plumbing, not science: one photograph, synthetic voices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...errors import InputError, explain_full_disk
+from ...files import write_bytes, write_text
+from ...media import recordings, writing
+from ...parallel import processes
+from . import couple as samples_couple
+from . import talk as samples_talk
+from . import turns
+from .affect import PHOTOGRAPH
+from .turns import FACES, FPS, Plan
+
+VERSION = 1  # raised when the same seed gives other files
+DONE = "sample.json"
+TRAIN_SHARE = 0.8  # 40 of 50 (§1)
+VAL_LONGER = 3  # a validation conversation is three times as long as one for training
+TESTS = 2  # conversations of a test set without annotation, to be pruned
+LEAVES = (
+    0.5  # probability with which a face leaves a training conversation; it always leaves a long one
+)
+SHORTEST = 1.0  # s
+KIND = "sample-conversations"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One recording: its number (which gives its random streams), split, Ego4D-like id and
+    length.
+    """
+
+    number: int
+    split: str
+    uid: str
+    n_frames: int
+
+    @property
+    def wearer_talks(self) -> bool:
+        """Whether the voice that is never seen is the camera wearer's, or a third person's."""
+        return self.number % 2 == 0
+
+
+def folder_name(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> str:
+    """Name of the folder of these parameters, ``sample-conversations-<8 hex>``."""
+    parameters = json.dumps([VERSION, int(seed), int(trials), float(seconds)])
+    return f"{KIND}-{hashlib.sha256(parameters.encode()).hexdigest()[:8]}"
+
+
+def conversations(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> list[Conversation]:
+    """All recordings: `trials` for training (four fifths) and validation, and two for test."""
+    if trials < 2 or seconds < SHORTEST:
+        raise InputError(
+            f"{trials} conversations of {seconds} s",
+            expected=f"at least 2, of {SHORTEST} s and more",
+            todo="correct sample_trials, sample_seconds",
+        )
+    train, n_frames = min(trials - 1, round(TRAIN_SHARE * trials)), round(seconds * FPS)
+    splits = ["train"] * train + ["val"] * (trials - train) + ["test"] * TESTS
+    return [
+        Conversation(
+            number, split, _uid(seed, number), n_frames * (VAL_LONGER if split == "val" else 1)
+        )
+        for number, split in enumerate(splits)
+    ]
+
+
+def _uid(seed: int, number: int) -> str:
+    return str(uuid.UUID(bytes=np.random.default_rng([seed, number, 10]).bytes(16), version=4))
+
+
+def script(seed: int, one: Conversation) -> tuple[Plan, samples_talk.Talk]:
+    """What happens in a conversation, and how it sounds and moves."""
+    plan = turns.draw(
+        np.random.default_rng([seed, one.number, 11]),
+        one.n_frames,
+        1.0 if one.split == "val" else LEAVES,
+    )
+    return plan, samples_talk.perform(np.random.default_rng([seed, one.number, 12]), plan)
+
+
+def make(
+    data_root: Path,
+    seed: int = 0,
+    trials: int = 50,
+    seconds: float = 15.0,
+    workers: int = 2,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Make the sample conversations below `data_root`, or what is missing of them; returns their
+    folder.
+
+    Arguments
+    ---------
+    seed : of all random draws.   trials : conversations for training and validation, from 2; 50 are
+        40 and 10.
+    seconds : length of a training conversation; the others are three times as long.
+    workers : processes of this machine.   progress : called with (conversations done, of how many,
+        name).
+
+    A set that was finished is left as it is; after a break, the next call keeps the recordings that
+    are whole. Raises InputError for parameters out of range, a full disk or a worker that died.
+    """
+    root = Path(data_root) / folder_name(seed, trials, seconds)
+    if (root / DONE).is_file():
+        return root
+    planned = conversations(seed, trials, seconds)
+    with explain_full_disk(root):
+        clips = {}
+        for count, (index, clip) in enumerate(
+            processes.each(partial(_make_one, root, seed), planned, workers), 1
+        ):
+            if isinstance(clip, processes.Death):
+                raise InputError(
+                    f"a process that made sample conversations died: {clip.cause}",
+                    todo="close other programs or set `workers: 1`, then start again",
+                )
+            clips[index] = clip
+            if progress:
+                progress(count, len(planned), planned[index].uid)
+        _write_lists(root, planned)
+        _write_annotations(root, planned, clips)
+        write_text(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
+    return root
+
+
+def _make_one(root: Path, seed: int, one: Conversation) -> dict:
+    """Make video and wav of a conversation unless they are there; returns its annotation."""
+    cv2.setNumThreads(1)
+    plan, talk = script(seed, one)
+    couple = samples_couple.draw(np.random.default_rng([seed, one.number, 13]), plan, talk)
+    video, sound = root / "videos" / f"{one.uid}.mp4", root / "wave" / f"{one.uid}.wav"
+    for path in (video, sound):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if not video.is_file():
+        writing.write_video(
+            video,
+            map(couple.paint, range(one.n_frames)),
+            np.arange(one.n_frames) / FPS,
+            talk.sound,
+            samples_talk.RATE,
+        )
+    if not sound.is_file():
+        write_bytes(
+            sound, writing.wav(np.round(talk.sound * recordings.FULL_SCALE), samples_talk.RATE)
+        )
+    return _annotation(one, plan, couple)
+
+
+# ---- annotation in Ego4D's schema (specs/asd.md §1.3)
+def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) -> dict:
+    visible = plan.visible()
+    persons = [
+        {
+            "person_id": str(face + 1),
+            "camera_wearer": False,
+            "tracking_paths": _tracks(face, couple.heads[face].boxes, visible[face]),
+            "voice_segments": _voices(plan, face, str(face + 1)),
+        }
+        for face in FACES
+    ]
+    unseen = "0" if one.wearer_talks else "3"
+    wearer = {
+        "person_id": "0",
+        "camera_wearer": True,
+        "voice_segments": _voices(plan, 2, "0") if one.wearer_talks else [],
+    }
+    if not one.wearer_talks:
+        persons.append(
+            {
+                "person_id": unseen,
+                "camera_wearer": False,
+                "tracking_paths": [],
+                "voice_segments": _voices(plan, 2, unseen),
+            }
+        )
+    seconds = one.n_frames / FPS
+    bounds = {
+        f"{what}_{end}_{unit}": value
+        for what in ("video", "clip")
+        for end, sec, frame in (("start", 0, 0), ("end", seconds, one.n_frames))
+        for unit, value in (("sec", sec), ("frame", frame))
+    }
+    return {
+        "clip_uid": one.uid,
+        "source_clip_uid": one.uid,
+        "video_uid": one.uid,
+        **bounds,
+        "valid": True,
+        "camera_wearer": wearer,
+        "persons": persons,
+        "missing_voice_segments": [],
+        "transcriptions": [],
+        "social_segments_talking": [],
+        "social_segments_looking": [],
+    }
+
+
+def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
+    """A new track begins after the face has been away."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], visible.astype(np.int8), [0]])))
+    return [
+        {
+            "track_id": f"track_{face + 1}{number}",
+            "suspect": False,
+            "unmapped_frames_count": 0,
+            "unmapped_frames": [],
+            "track": [_box(frame, boxes[frame]) for frame in range(start, stop)],
+        }
+        for number, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True))
+    ]
+
+
+def _box(frame: int, box: np.ndarray) -> dict:
+    x1, y1, x2, y2 = box.round(2).tolist()
+    return {
+        "x": x1,
+        "y": y1,
+        "width": round(x2 - x1, 2),
+        "height": round(y2 - y1, 2),
+        "frame": frame,
+        "video_frame": frame,
+        "clip_frame": None,
+    }
+
+
+def _voices(plan: Plan, speaker: int, person: str) -> list[dict]:
+    found = []
+    for turn in plan.turns:
+        if turn.speaker == speaker:
+            times, frames = (
+                (turn.start / FPS, turn.stop / FPS),
+                (turn.start, turn.stop - 1),
+            )  # inclusive, as Ego4D's
+            found.append(
+                {
+                    f"{prefix}{end}_{unit}": values[place]
+                    for prefix in ("", "video_")
+                    for place, end in enumerate(("start", "end"))
+                    for unit, values in (("time", times), ("frame", frames))
+                }
+                | {"person": person}
+            )
+    return found
+
+
+def _write_lists(root: Path, planned: list[Conversation]) -> None:
+    for split in ("train", "val", "test"):
+        write_text(
+            root / "split" / f"{split}.list",
+            "\n".join(one.uid for one in planned if one.split == split),
+        )
+    write_text(root / "split" / "full.list", "\n".join(one.uid for one in planned))
+
+
+def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int, dict]) -> None:
+    for split, name in (("train", "av_train"), ("val", "av_val"), ("test", "av_test_unannotated")):
+        videos = [
+            {
+                "video_uid": one.uid,
+                "split": split,
+                "clips": [
+                    clips[one.number] if split != "test" else _without_labels(clips[one.number])
+                ],
+            }
+            for one in planned
+            if one.split == split
+        ]
+        top = {
+            "date": "",
+            "version": f"sample {VERSION}",
+            "description": "synthetic sample conversations, not Ego4D",
+            "videos": videos,
+        }
+        write_text(root / "json" / f"{name}.json", json.dumps(top))
+
+
+def _without_labels(clip: dict) -> dict:
+    return {**clip, "persons": [], "camera_wearer": {}}
+
+
+def _summary(seed: int, trials: int, seconds: float, planned: list[Conversation]) -> dict:
+    """What is true of the set: `expected` has the names under which `ego4d.find` counts."""
+    count = {
+        split: sum(one.split == split for one in planned) for split in ("train", "val", "test")
+    }
+    expected = {
+        "train ids": count["train"],
+        "val ids": count["val"],
+        "test ids": count["test"],
+        "videos": len(planned),
+        "wav files": len(planned),
+    }
+    return {
+        "seed": seed,
+        "trials": trials,
+        "seconds": seconds,
+        "version": VERSION,
+        "photograph": PHOTOGRAPH,
+        "note": "synthetic: values have no meaning",
+        "expected": expected,
+    }

@@ -1,0 +1,1 @@
+"""Prediction, scores, smoothing, submission files, merged runs and comparisons (notebook 06)."""

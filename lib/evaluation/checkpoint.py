@@ -1,0 +1,168 @@
+"""Checkpoints that predict: which file a parameter means, what it may be used for, and what it is
+worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import grammar, recipes, runs, trials
+from ..datasets import is_synthetic
+from ..errors import InputError
+from ..files import checkpoint
+from ..models import checkpoints, device, published
+from ..parameters import Params, complete
+from ..store import Store, fingerprint
+from .prediction import Predictor
+
+
+def checkpoint_path(params) -> Path:
+    """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's
+    own best one.
+    """
+    return checkpoint(params.predict_run or params.run, params.runs_root)
+
+
+def note(checkpoint: Path) -> str:
+    """The sentence that must stand wherever this network's values are shown; "" for one trained on
+    real data.
+    """
+    if is_published(checkpoint):
+        return ""
+    return _synthetic_note(checkpoints.load(checkpoint)["params"])
+
+
+def _synthetic_note(params: Mapping) -> str:
+    return trials.SYNTHETIC_NOTE if is_synthetic(params["dataset"]) else ""
+
+
+def worth(checkpoint: Path) -> str:
+    """What a prediction is worth, to be said where it is shown: which run, which data set, its
+    validation score.
+
+    The first line; the sentence about sample data is the second one, where it applies (`note`).
+    """
+    if is_published(checkpoint):
+        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+    saved, folder = checkpoints.load(checkpoint)["params"], Path(checkpoint).parents[1]
+    # A checkpoint that was moved out of its run folder has nobody's scores beside it.
+    found = (
+        runs.Run(folder).read_json("metrics.json", {})
+        if Path(checkpoint).parent.name == "checkpoints"
+        else {}
+    )
+    name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
+    scores = _scores((found or {}).get("val", {}))
+    told = (
+        f"validation {scores}"
+        if scores
+        else "not validated yet (no metrics.json beside its checkpoint)"
+    )
+    return "\n".join(
+        filter(None, [f"run {name}, trained on {saved['dataset']}: {told}", _synthetic_note(saved)])
+    )
+
+
+def _scores(val: Mapping) -> str:
+    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing
+    was scored.
+    """
+    found = []
+    va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
+    for label, key, some in (
+        ("CCC", "ccc", va),
+        ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
+        ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
+        ("AP", "ap", [("who speaks", val.get("speaking", {}))]),
+    ):
+        values = [
+            f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}"
+            for name, one in some
+            if one.get(key) is not None
+        ]
+        found += [f"{label} {', '.join(values)}"] if values else []
+    return "; ".join(found)
+
+
+def _interval(ends: list | None) -> str:
+    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
+
+
+def is_published(path: Path) -> bool:
+    """Whether a file is as the authors of a paper wrote it: weights under "state_dict" or "net",
+    not a run's.
+
+    Raises InputError, by name, for a file that would run code; what is damaged or absent is not for
+    this to say.
+    """
+    try:
+        found = published.read(path)
+    except published.UnsafeError:
+        raise
+    except InputError:
+        return False
+    return any(name in found for name in published.CONTAINERS) or published.SPEAKER_HEAD in found
+
+
+def open_checkpoint(path: Path, params) -> dict:
+    """params, statistics, epoch, licence, and of a checkpoint of ours the model: what is known
+    beside an authors' file.
+
+    An authors' file has no parameters: they are those of the run folder that it is used in, with
+    published rules.
+    """
+    if not is_published(path):
+        return {"licence": "", **checkpoints.load(path)}
+    # What notebook 06 does not declare itself, the earlier ones have left in the run folder.
+    given = {**runs.parameters(Path(params.runs_root) / params.run), **checkpoints.plain(params)}
+    names = grammar.all_declared()
+    full = complete({name: value for name, value in given.items() if name in names})
+    if full["rules"] != "published":
+        raise InputError(
+            f"rules: {full['rules']}",
+            where=path,
+            expected="published: these weights learnt by those",
+            todo="set `rules: published`, and prepare the arrays with it (notebooks 01 to 04)",
+        )
+    licence = published.licence(full["recipe"], path)
+    return {"model": {}, "params": full, "statistics": {}, "epoch": 0, "licence": licence}
+
+
+def load(path: Path, params, store: Store) -> Predictor:
+    """Load a checkpoint, of ours or as its authors published it, as a Predictor for the data of
+    `store`.
+
+    The recipe gets the parameters that it was trained with; only places and device are taken from
+    `params`. Raises InputError when the checkpoint is missing or was trained for another modality
+    of data than is there.
+    """
+    saved = open_checkpoint(path, params)
+    recipe, place = _recipe(saved, params, store), device.pick(params.device)
+    model = recipe.model()
+    if saved["licence"]:
+        published.fill(model, path)
+    else:
+        checkpoints.fill(model, saved, path)
+    return Predictor(
+        recipe,
+        model.to(place).eval(),
+        place,
+        fingerprint(path),
+        saved["epoch"],
+        is_synthetic(saved["params"]["dataset"]) and not saved["licence"],
+        saved["licence"],
+        params.get("precision", "auto"),
+        params.get("compiled", False),
+    )
+
+
+def _recipe(saved: Mapping, params, store: Store):
+    """The recipe of a checkpoint, as it was trained, for the data of `store`."""
+    free = grammar.of_groups(grammar.all_declared(), grammar.NOT_OF_A_TRAINING)
+    here = {name: params[name] for name in free if name in params}
+    name = saved["params"]["recipe"]
+    options = grammar.defaults(grammar.recipes().get(name, {})) | saved["params"]["options"]
+    recipe = recipes.create(name, Params({**saved["params"], **here, "options": options}), store)
+    recipe.statistics = saved["statistics"]
+    return recipe

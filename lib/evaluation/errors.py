@@ -1,0 +1,232 @@
+"""When it is wrong: where a trial's prediction is furthest from its label, with faces and sound;
+what its CCC lacks.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays, metrics, plots, trials
+from ..errors import InputError
+from ..files import write_text
+from ..metrics import EMOTIONS
+from ..plots.html import Html, page
+from ..store import Store, request
+from . import pages, scores
+
+SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
+FACES = 5  # pictures of a stretch
+COLUMNS = (
+    "trial",
+    "emotion",
+    "frames",
+    "ccc",
+    "correlation",
+    "scale",
+    "shift",
+    "bias",
+    "sd_prediction",
+    "sd_label",
+)
+SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
+WORDS = {
+    "correlation": "follows the label (1 is right)",
+    "scale": "SD of the prediction over SD of the label (1)",
+    "shift": "difference of means in standard deviations (0)",
+    "bias": "mean of prediction − label (0)",
+}
+
+
+def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
+    `metrics.ccc_parts`.
+
+    table : trial table. folder : of the prediction files.
+    """
+    rows = []
+    for trial in table["trial"][table["split"] == "val"]:
+        values, known = scores.read_pairs(folder, trial)
+        for k, emotion in enumerate(EMOTIONS):
+            if np.isfinite(known[:, k]).any() and np.isfinite(values[:, k]).any():
+                frames = int(np.isfinite(known[:, k]).sum())
+                found = metrics.ccc_parts(values[:, k], known[:, k])
+                rows.append({"trial": trial, "emotion": emotion, "frames": frames, **found})
+    shown = pd.DataFrame(rows, columns=list(COLUMNS))
+    order = shown.groupby("trial")["ccc"].transform("mean")
+    return shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def worst(rows: pd.DataFrame, most: int) -> list[str]:
+    """The `most` trials with the lowest mean CCC of `parts`, the worst first."""
+    return list(dict.fromkeys(rows["trial"]))[:most]
+
+
+def stretches(
+    time: np.ndarray,
+    prediction: np.ndarray,
+    label: np.ndarray,
+    seconds: float = SECONDS,
+    most: int = MOST,
+) -> list[tuple[int, int, float]]:
+    """Where prediction and label are furthest apart: (first frame, frame after the last, RMSE), the
+    worst first.
+
+    time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was
+        not learnt) is left
+    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do
+    not overlap, and half of the frames of each count at least.
+    """
+    squared = np.square(np.asarray(prediction, np.float64) - label)
+    told = np.isfinite(squared).any(axis=0)
+    squared = squared[:, told].mean(axis=1) if told.any() else np.full(len(squared), np.nan)
+    known = np.isfinite(squared)
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(values)])
+        for values in (np.where(known, squared, 0), known)
+    )
+    stop = np.searchsorted(time, np.asarray(time) + seconds - 1e-9)
+    whole = (
+        np.asarray(time) + seconds <= time[-1] + np.median(np.diff(time)) + 1e-9
+        if len(time) > 1
+        else [True]
+    )
+    whole = np.asarray(whole) if np.any(whole) else np.arange(len(time)) == 0
+    start = np.flatnonzero(whole)
+    count = counts[stop[start]] - counts[start]
+    enough = (count > 0) & (2 * count >= stop[start] - start)
+    mean = np.where(enough, (sums[stop[start]] - sums[start]) / np.maximum(count, 1), -1)
+    found: list[tuple[int, int, float]] = []
+    while len(found) < most and len(mean) and mean.max() >= 0:
+        place = int(mean.argmax())
+        first, last = int(start[place]), int(stop[start[place]])
+        found.append((first, last, float(np.sqrt(mean[place]))))
+        mean[(start < last) & (stop[start] > first)] = -1
+    return found
+
+
+def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = ""):
+    """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the
+    figure.
+
+    trial : its row of the trial table. size : px of its faces; where there are none, pixels of
+        16×16, or nothing.
+    """
+    time = np.asarray(pd.read_csv(Path(folder) / f"{trial['trial']}.csv")["time"])
+    values, known = scores.read_pairs(folder, trial["trial"])
+    found = stretches(time, values, known)
+    if not found:
+        raise InputError(
+            "no stretch with labels",
+            where=f"trial {trial['trial']}",
+            expected="a labelled trial",
+            todo="look at its labels in notebook 04",
+        )
+    shown = [
+        {
+            "span": (time[first], time[last - 1]),
+            "rmse": error,
+            **_faces(trial, place, size, first, last),
+        }
+        for first, last, error in found
+    ]
+    return plots.worst_stretches(
+        shown,
+        time,
+        values,
+        known,
+        _sound(trial, place),
+        title=f"trial {trial['trial']}: the {len(found)} worst stretches of {SECONDS:g} s",
+        note=note,
+    )
+
+
+def show(table: pd.DataFrame, place: Store, folder: Path, size: int, note: str, name: str):
+    """`picture` of the trial called `name`, to browse."""
+    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, folder, size, note)
+
+
+def write(
+    trial: Mapping,
+    place: Store,
+    folder: Path,
+    out: Path,
+    rows: pd.DataFrame,
+    size: int,
+    note: str = "",
+) -> Path:
+    """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One
+    file, no network.
+
+    rows : of `parts`. folder : of the prediction files.
+    """
+    name = trial["trial"]
+    drawn = [
+        plots.png(picture(trial, place, folder, size, note)),
+        plots.png(pages.traces(folder, note, name)),
+    ]
+    own = rows[rows["trial"] == name].drop(columns="trial").round(3)
+    told = {
+        "What its CCC is made of": own,
+        **{f"{word}": meaning for word, meaning in WORDS.items()},
+        "Note": note or "labels and predictions as in the prediction file",
+    }
+    images = [
+        "<p><img style='max-width:100%' "
+        f"src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
+        for one in drawn
+    ]
+    text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
+    return write_text(Path(out) / f"{name}.html", text)
+
+
+def write_all(
+    names: Sequence[str],
+    table: pd.DataFrame,
+    place: Store,
+    folder: Path,
+    out: Path,
+    rows: pd.DataFrame,
+    size: int,
+    note: str = "",
+) -> list[Path]:
+    """A page of each of these trials, and ``index.html`` with all rows, which links them."""
+    written = (
+        [
+            write(trial, place, folder, out, rows, size, note)
+            for trial in trials.select(table, list(names)).to_dict("records")
+        ]
+        if names
+        else []
+    )
+    links = {path.stem: path.name for path in written}
+    text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
+    return [*written, write_text(Path(out) / "index.html", text)]
+
+
+def _faces(trial: Mapping, place: Store, size: int, first: int, last: int) -> dict:
+    """Evenly spaced faces of a stretch (n, S, S, 3) and whether one was found."""
+    chosen = np.linspace(first, last - 1, FACES).round().astype(int)
+    with contextlib.suppress(InputError):
+        faces = arrays.opened(trial, request("face", size=size), place)
+        return {"faces": faces.read(chosen), "valid": np.asarray(faces.valid)[chosen]}
+    with contextlib.suppress(InputError):
+        small = arrays.read(trial, request("pixels"), place)
+        valid = np.asarray(arrays.read(trial, request("face_valid"), place), bool)
+        return {"faces": np.asarray(small[chosen]), "valid": valid[chosen]}
+    return {}
+
+
+def _sound(trial: Mapping, place: Store) -> dict:
+    """Mel spectrogram in dB (64, columns), t0 and rate; empty where the recording has no sound."""
+    with contextlib.suppress(InputError):
+        facts = arrays.facts(trial, request("mel"), place)
+        power = np.asarray(arrays.read(trial, request("mel"), place))
+        decibels = 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+        return {"mel": decibels, "t0": facts["t0"], "rate": facts["rate"]}
+    return {}

@@ -1,0 +1,378 @@
+"""Join the runs of a cross-validation: test trials by all folds together, the others by the fold
+that held them out.
+
+LFAN specification §4: plain mean, or "CCC-centring", which is the plain mean plus one constant a
+trial.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import grammar, metrics, runs
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from ..trials import SYNTHETIC_NOTE
+from . import submission
+
+RULES, CLIPS = ("mean", "centred"), ("late", "early")
+RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
+LABELS = [f"label_{emotion}" for emotion in EMOTIONS]
+
+# What may differ between the folds of one experiment, beside the groups that no training depends
+# on.
+OF_A_FOLD = {"fold", "emotion", "backbone_run", "predict_run"}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """`scores` (content of metrics.json) and the same as `text`; `problems` of the submission
+    files; the `folder`.
+    """
+
+    scores: dict
+    text: str
+    folder: Path
+    problems: list[str]
+
+
+# ---- curves
+def join(curves: np.ndarray, rule: str = "mean", clip: str = "late") -> np.ndarray:
+    """Curves of one emotion of a trial by several folds, as one, in −1…1.
+
+    Arguments
+    ---------
+    curves : (F, T) float; a fold that did not learn this emotion is left out (all NaN).
+    rule : "mean", or "centred" (see `centre`). clip : "late", after joining, or "early", each fold
+        before it.
+
+    Returns (T,) float64, NaN if no fold learnt it.
+    """
+    curves = np.asarray(curves, np.float64)
+    curves = curves[np.isfinite(curves).all(axis=1)]
+    if not len(curves):
+        return np.full(curves.shape[1], np.nan)
+    curves = np.clip(curves, -1, 1) if clip == "early" else curves
+    return np.clip(curves.mean(axis=0) + (centre(curves) if rule == "centred" else 0.0), -1, 1)
+
+
+def centre(curves: np.ndarray) -> float:
+    """The constant that CCC-centring adds to the plain mean of (F, T) curves.
+
+    Each fold's mean is weighted by its agreement, the mean CCC with the other folds; the constant
+    is that weighted mean minus the plain mean of means. Where no weight is above 0 it is 0: the
+    published formula divides by their sum, whatever its sign, and is then arbitrary.
+    """
+    if len(curves) < 2:
+        return 0.0
+    pairs = np.array(
+        [
+            [metrics.ccc(one, other) if a != b else 0.0 for b, other in enumerate(curves)]
+            for a, one in enumerate(curves)
+        ]
+    )
+    agreement = np.nan_to_num(pairs).sum(axis=1) / (len(curves) - 1)
+    if not agreement.sum() > 0 or (agreement < 0).any():
+        agreement = np.maximum(agreement, 0)
+    if not agreement.sum() > 0:
+        return 0.0
+    means = curves.mean(axis=1)
+    return float(means @ agreement / agreement.sum() - means.mean())
+
+
+# ---- runs
+def are_folds(folders: list[Path]) -> bool:
+    """Whether these run folders are folds of one cross-validation.
+
+    They are not where one has no fold, nor where all are of the same fold and emotion: those are to
+    be averaged.
+    """
+    given = [runs.parameters(Path(folder)) for folder in folders]
+    different = {(values.get("fold", -1), values.get("emotion", "both")) for values in given}
+    return all(fold >= 0 for fold, _ in different) and (len(different) > 1 or len(given) == 1)
+
+
+def merge(
+    folders: list[Path],
+    target: Path | None = None,
+    rule: str = "mean",
+    clip: str = "late",
+    bootstrap: int = 1000,
+    keep_parameters: bool = False,
+) -> Merged:
+    """Join evaluated runs of a cross-validation into a run folder of their own.
+
+    Arguments
+    ---------
+    folders : run folders with predictions (notebook 06); runs of one emotion each may be among
+        them.
+    target : the folder to write; by default beside them. keep_parameters : it has its own
+        params.yaml already.
+
+    Raises InputError for runs that are no folds, of different experiments, or two of one fold and
+    emotion.
+    """
+    folders = [Path(folder) for folder in folders]
+    given = {folder: runs.parameters(folder) for folder in folders}
+    _check(given)
+    target = target or folders[0].parent / f"{_without_fold(folders[0].name)}_merged"
+    tables = {folder: _predictions(folder) for folder in folders}
+    held_out = {folder: _held_out(folder) for folder in folders}
+    test = sorted(set.intersection(*(set(tables[f]) - held_out[f] for f in folders)))
+    joined = {
+        trial: _join_tables([tables[f][trial] for f in folders], rule, clip, trial)
+        for trial in test
+    }
+    own = _out_of_fold(tables, held_out)
+    scores = _scores(given, joined, own, tables, rule, clip, bootstrap)
+    run, first = runs.Run(target), next(iter(given.values()))
+    if not keep_parameters:
+        run.write_text(
+            "params.yaml",
+            _yaml(
+                {
+                    **first,
+                    "run": run.name,
+                    "fold": -1,
+                    "emotion": "both",
+                    "merge_runs": [folder.name for folder in folders],
+                }
+            ),
+        )
+    return Merged(scores, _text(scores), run.folder, _write(run, given, joined, own, scores))
+
+
+def _without_fold(name: str) -> str:
+    """``lfan`` of ``lfan_fold3``."""
+    return re.sub(r"_?fold\d+$", "", name) or name
+
+
+def _check(given: Mapping[Path, Mapping]) -> None:
+    where = ", ".join(str(folder) for folder in given)
+    alone = [folder.name for folder, values in given.items() if values.get("fold", -1) < 0]
+    if alone:
+        raise InputError(
+            f"{alone[0]} is not the run of a fold",
+            where=where,
+            expected="runs with `fold` from 0",
+            todo="python -m lib run params/<name>.yaml -p fold 0, and so on",
+        )
+    seen: set = set()
+    first = next(iter(given.values()))
+    may_differ = OF_A_FOLD | grammar.of_groups(grammar.all_declared(), grammar.NOT_OF_A_TRAINING)
+    for folder, values in given.items():
+        differing = sorted(
+            name for name in {*first, *values} - may_differ if first.get(name) != values.get(name)
+        )
+        if differing:
+            raise InputError(
+                f"{folder.name} is another experiment: {', '.join(differing[:4])} differ",
+                where=where,
+                expected="runs that differ in `fold` (and `emotion`) only",
+            )
+        key = (values["fold"], values.get("emotion", "both"))
+        if key in seen:
+            raise InputError(
+                f"fold {key[0]} of {key[1]} is there twice", where=where, expected="each fold once"
+            )
+        seen.add(key)
+
+
+def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
+    found = {
+        path.stem: pd.read_csv(path) for path in sorted((folder / "predictions").glob("*.csv"))
+    }
+    if not found or not (folder / "metrics.json").is_file():
+        raise InputError(
+            "a run without predictions",
+            where=folder,
+            expected="an evaluated run",
+            todo="run it up to 06_inference",
+        )
+    return found
+
+
+def _held_out(folder: Path) -> set[str]:
+    """The val trials of a run's fold, as 06 noted them."""
+    found = runs.Run(folder).read_json("metrics.json").get("val_trials")
+    if found is None:
+        raise InputError(
+            "metrics.json does not say which trials were validated",
+            where=folder,
+            todo="run 06_inference again",
+        )
+    return set(found)
+
+
+def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -> pd.DataFrame:
+    if len({len(table) for table in tables}) > 1:
+        raise InputError(
+            "the folds predicted different numbers of frames",
+            where=f"trial {trial}",
+            expected="runs on the same data",
+        )
+    out = tables[0][["frame", "time"]].copy()
+    for emotion, raw in zip(EMOTIONS, RAW, strict=True):
+        out[emotion] = join(np.stack([table[raw] for table in tables]), rule, clip)
+    labels = [name for name in LABELS if name in tables[0]]
+    return out.join(tables[0][labels])
+
+
+def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
+    """Each labelled trial as the fold predicted it that did not train on it; folds of one emotion
+    fill it up.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for folder, trials in held_out.items():
+        for trial in sorted(trials & set(tables[folder])):
+            table = tables[folder][trial]
+            rows = _clipped(table)
+            found[trial] = found[trial].combine_first(rows) if trial in found else rows
+    return found
+
+
+def _clipped(table: pd.DataFrame) -> pd.DataFrame:
+    """Frame, time, raw values clipped to −1…1 (not the smoothed ones), labels where there are
+    any.
+    """
+    values = {emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)}
+    return table[["frame", "time"]].assign(
+        **values, **{name: table[name] for name in LABELS if name in table}
+    )
+
+
+def _arrays(tables: Mapping[str, pd.DataFrame], names: list[str]) -> dict[str, np.ndarray]:
+    return {trial: table.reindex(columns=names).to_numpy(float) for trial, table in tables.items()}
+
+
+def _score(tables: Mapping[str, pd.DataFrame], bootstrap: int) -> dict:
+    """Scores of those emotions that have labels and predictions; {} without any."""
+    labels, values = _arrays(tables, LABELS), _arrays(tables, list(EMOTIONS))
+    found = {}
+    for number, emotion in enumerate(EMOTIONS):
+        known = {
+            trial: rows for trial, rows in labels.items() if np.isfinite(rows[:, number]).any()
+        }
+        if known and all(np.isfinite(values[trial][:, number]).all() for trial in known):
+            found |= metrics.va_scores(known, values, [emotion], bootstrap)
+    return found
+
+
+def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
+    folds = []
+    for folder, values in given.items():
+        val = runs.Run(folder).read_json("metrics.json").get("val", {})
+        test = {trial: _clipped(tables[folder][trial]) for trial in joined}
+        folds.append(
+            {
+                "run": folder.name,
+                "fold": values["fold"],
+                "emotion": values.get("emotion", "both"),
+                "val": val,
+                "test": _score(test, bootstrap),
+            }
+        )
+    first = next(iter(given))
+    return {
+        "rule": rule,
+        "clip": clip,
+        "folds": folds,
+        "val": _score(own, bootstrap),
+        "test": _score(joined, bootstrap),
+        "rules": next(iter(given.values())).get("rules", ""),
+        "synthetic": bool(runs.Run(first).read_json("metrics.json").get("synthetic")),
+        "chosen_on": "val: each trial by the fold that did not train on it; each fold's epoch was "
+        "chosen on it",
+    }
+
+
+def table(scores: Mapping) -> pd.DataFrame:
+    """One row a fold, their mean, and all together: CCC of val and, where labels are known, of
+    test.
+    """
+    rows = []
+    for entry in [
+        *sorted(scores["folds"], key=lambda entry: entry["fold"]),
+        {**scores, "run": "merged"},
+    ]:
+        row = {"run": entry["run"]}
+        for part in ("val", "test"):
+            for emotion in EMOTIONS:
+                found = entry[part].get(emotion) or {}
+                row[f"{part} {emotion}"] = found.get("ccc")
+                row[f"{part} {emotion} low"], row[f"{part} {emotion} high"] = found.get("ci95") or (
+                    None,
+                    None,
+                )
+        rows.append(row)
+    found = pd.DataFrame(rows)
+    numbers = found.drop(columns="run").astype(float)
+    mean = {
+        "run": "mean of the folds",
+        **{
+            name: column
+            for name, column in numbers[:-1].mean().items()
+            if not name.endswith(("low", "high"))
+        },
+    }
+    return pd.concat([found[:-1], pd.DataFrame([mean]), found[-1:]], ignore_index=True)
+
+
+def _text(scores: Mapping) -> str:
+    shown = table(scores)
+    shown = shown[[name for name in shown if not name.endswith((" low", " high"))]].dropna(
+        axis=1, how="all"
+    )
+    lines = [
+        shown.to_string(index=False, float_format="{:.3f}".format, na_rep=""),
+        f"CCC; merged val: out of fold; merged test: {scores['rule']} of the folds, clipped "
+        f"{scores['clip']}",
+    ]
+    return "\n".join(lines + ([SYNTHETIC_NOTE] if scores["synthetic"] else []))
+
+
+def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
+    """Everything but params.yaml; returns what is wrong with the submission files."""
+    from .. import plots
+
+    run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]})
+    run.write_text("folds.csv", table(scores).to_csv(index=False))
+    note = {"note": SYNTHETIC_NOTE} if scores["synthetic"] else {}
+    for trial, rows in {**joined, **own}.items():
+        run.write_text(
+            f"predictions/{trial}.csv", rows.assign(**note).to_csv(index=False, float_format="%.6g")
+        )
+    plots.save(
+        plots.folds_plot(table(scores), note=note.get("note", "")),
+        run.path("figures", "folds.png"),
+        close=True,
+    )
+    return _submit(
+        run.path("submission"),
+        {trial: rows[list(EMOTIONS)].to_numpy() for trial, rows in joined.items()},
+    )
+
+
+def _submit(out: Path, values: Mapping[str, np.ndarray]) -> list[str]:
+    """Files of both formats of the test trials; what is wrong with them."""
+    if not values:
+        return ["no submission: there is no trial that all folds predicted and none held out"]
+    if not all(np.isfinite(rows).all() for rows in values.values()):
+        return ["no submission: an emotion was not learnt; merge runs of both"]
+    for trial, rows in values.items():
+        submission.write(out, "va", trial, rows)
+    frames = {trial: len(rows) for trial, rows in values.items()}
+    single = submission.write_single(out / "predictions.csv", values)
+    return submission.validate(out, frames) + submission.validate_single(single, frames)
+
+
+def _yaml(values: Mapping) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,370 @@
+"""Join runs into one, whatever they are: folds of a cross-validation, or runs of the same trials.
+
+`python -m lib merge` and notebook 06 with `merge_runs` both come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import datasets, grammar, parameters, runs, trials
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from ..parameters import Params
+from ..recipes import base
+from ..store import fingerprint
+from . import comparison, folds_merged, prediction, scores, submission
+
+
+@dataclass(frozen=True)
+class Joined:
+    """`table`: a row each run and one for all together; the same as `text` and as `picture`; files
+    in `folder`.
+
+    `problems` : what is wrong with the submission files, [] when they are ready to send.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    text: str
+    picture: Path
+    problems: list[str]
+
+
+def named(p: parameters.Params) -> list[Path]:
+    """The run folders that `merge_runs` of notebook 06 names, or its patterns (``lfan_fold*``),
+    each once, in order.
+
+    Raises InputError for a name that is none, and where a video is asked for as well.
+    """
+    if p.video_path:
+        raise InputError(
+            "merge_runs and video_path at once",
+            where="06_inference",
+            expected="one of them",
+            todo="predict the video with one run: `predict_run`",
+        )
+    found: list[Path] = []
+    for text in p.merge_runs:
+        matching = sorted(
+            path.parent
+            for path in Path(p.runs_root).glob(f"{text}/params.yaml")
+            if path.parent.name != p.run
+        )
+        if not matching:
+            raise InputError(
+                f"merge_runs: no run is called {text}",
+                where=p.runs_root,
+                expected="names of run folders, or a pattern as lfan_fold*",
+                todo="correct the name, or make that run first",
+            )
+        found += matching
+    return list(dict.fromkeys(found))
+
+
+def join(
+    folders: list[Path],
+    target: Path | None = None,
+    rule: str = "mean",
+    clip: str = "late",
+    bootstrap: int = 1000,
+    widths: list[int] | None = None,
+    keep_parameters: bool = False,
+) -> Joined:
+    """Write predictions/, metrics.json, submission/ and a comparison of the runs with all together
+    into `target`.
+
+    Arguments
+    ---------
+    folders : evaluated runs. Folds of one cross-validation are joined on the test trials, and
+        scored on each trial that a fold held out (`lib.evaluation.folds_merged`); other runs must
+        have predicted the same trials (`lib.evaluation.merging`).
+    target : the new run folder; None, for folds only: beside them, under their common name.
+    rule, clip : of folds, see `lib.evaluation.folds_merged.join`.
+    widths : smoothing widths to choose from, for runs that are no folds; by default those of the
+        first run.
+    keep_parameters : the folder has its own params.yaml already (notebook 06).
+
+    Raises InputError for runs that do not fit together, or a target that holds a training.
+    """
+    folders = [Path(folder) for folder in folders]
+    if target is not None and (Path(target) / "checkpoints").is_dir():
+        raise InputError(
+            "this folder holds a training of its own",
+            where=target,
+            expected="a new name",
+            todo="name another folder: `run` in notebook 06, --to on the command line",
+        )
+    if folds_merged.are_folds(folders):
+        found = folds_merged.merge(folders, target, rule, clip, bootstrap, keep_parameters)
+        return Joined(
+            found.folder,
+            folds_merged.table(found.scores),
+            found.text,
+            found.folder / "figures" / "folds.png",
+            found.problems,
+        )
+    if target is None:
+        raise InputError(
+            "these runs are not the folds of one cross-validation",
+            where=", ".join(map(str, folders)),
+            expected="a name for the new run folder",
+            todo="set --to",
+        )
+    if (rule, clip) != ("mean", "late"):
+        raise InputError(
+            f"rule {rule}, clip {clip}",
+            where=", ".join(map(str, folders)),
+            expected="mean and late: these runs are not the folds of one cross-validation",
+        )
+    p = _parameters(folders[0])
+    table = trials.read(datasets.store(p).trials_path)
+    problems = merge(
+        folders, target, table, widths or p.smoothing_widths, bootstrap, keep_parameters
+    )
+    compared = comparison.compare([*folders, target], target)
+    return Joined(
+        Path(target), compared.table, compared.text, Path(target) / "comparison.png", problems
+    )
+
+
+def _parameters(folder: Path) -> parameters.Params:
+    """The parameters of a run, complete, its places made absolute."""
+    known = grammar.all_declared()
+    return parameters.placed(
+        {name: value for name, value in runs.parameters(folder).items() if name in known}
+    )
+
+
+class Recipe(base.Recipe):
+    """What scores and writes predictions that lie in files already; labels are those beside
+    them.
+    """
+
+    def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
+        super().__init__(params, store=None)
+        self.folders, self._tasks = folders, tasks
+
+    @property
+    def tasks(self):
+        return self._tasks
+
+    def read(self, trial, wanted):
+        column = {"time": "time", "face_valid": "valid"}[wanted.name]
+        return _table(self.folders[0], trial)[column].to_numpy()
+
+    @property
+    def uses_video(self):
+        return True  # whether a frame is valid stands in the files, whatever the networks saw
+
+    def labels(self, trial, task):
+        table = _table(self.folders[0], trial)
+        if task == "va":
+            return table.reindex(columns=[f"label_{name}" for name in EMOTIONS]).to_numpy(
+                np.float32
+            )
+        if task == "expression":
+            return table.get("label_expression", pd.Series(-1, table.index)).to_numpy(np.int8)
+        return table[[name for name in table if name.startswith("label_action_unit_")]].to_numpy(
+            np.int8
+        )
+
+    def digits(self, trial):
+        return {str(folder): fingerprint(_path(folder, trial))["sha256"] for folder in self.folders}
+
+
+class Ensemble(prediction.Predictor):
+    """Runs in place of a network, see `lib.evaluation.prediction.Predictor`."""
+
+    @property
+    def n_weights(self) -> int | None:
+        counts = [
+            runs.Run(folder).read_json("metrics.json", {}).get("n_weights")
+            for folder in self.recipe.folders
+        ]
+        return None if None in counts else sum(counts)
+
+    def predict(self, trial: str) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32: the mean of the runs' raw outputs."""
+        found = [
+            prediction.read_values(folder / "predictions", trial, self.recipe)
+            for folder in self.recipe.folders
+        ]
+        lengths = {len(next(iter(values.values()))) for values in found}
+        if len(lengths) > 1:
+            raise InputError(
+                f"{' and '.join(map(str, sorted(lengths)))} predicted frames of one trial",
+                where=f"trial {trial}",
+                expected="runs on the same recordings",
+                todo="predict them again with the same data",
+            )
+        return {
+            task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks
+        }
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(runs, T, k) -> (T, k): of the runs that learnt a column; those with NaN in all of it did
+    not.
+    """
+    learnt = ~np.isnan(values).all(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
+        return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
+
+
+def load(folders: list[Path]) -> Ensemble:
+    """The runs in these folders as one predictor. Raises InputError for runs that do not fit
+    together.
+    """
+    folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
+    if len(folders) < 2:
+        raise InputError(
+            f"{len(folders)} run to merge", expected="two or more different run folders"
+        )
+    metrics = [runs.Run(folder).read_json("metrics.json") for folder in folders]
+    for folder, found in zip(folders, metrics, strict=True):
+        if not found:
+            raise InputError(
+                "no metrics.json",
+                where=folder,
+                expected="an evaluated run",
+                todo="python -m lib run params/<name>.yaml, up to 06_inference",
+            )
+    known = [runs.parameters(folder) for folder in folders]
+    names = grammar.all_declared()
+    came_later = grammar.defaults(names)
+    for name in sorted(grammar.of_groups(names, ["data"])):
+        values = [p.get(name, came_later.get(name)) for p in known]
+        if any(value != values[0] for value in values):
+            raise InputError(
+                f"runs of different {name}: {', '.join(map(str, values))}",
+                where=", ".join(map(str, folders)),
+                expected="runs on the same data",
+            )
+    tasks = _common_tasks(folders)
+    rules = "published" if all(p.get("rules") == "published" for p in known) else "corrected"
+    recipe = Recipe(Params({**known[0], "rules": rules}), folders, tasks)
+    licences = sorted({found["licence"] for found in metrics if found.get("licence")})
+    return Ensemble(
+        recipe,
+        None,
+        None,
+        {},
+        0,
+        any(found.get("synthetic") for found in metrics),
+        " ".join(licences),
+    )
+
+
+def trial_names(folders: list[Path]) -> list[str]:
+    """Trials that all runs predicted. Raises InputError where one lacks what another has."""
+    names = [
+        {path.stem for path in (folder / "predictions").glob("*.csv")}
+        for folder in map(Path, folders)
+    ]
+    lacking = {
+        folder.name: sorted(set.union(*names) - mine)
+        for folder, mine in zip(folders, names, strict=True)
+    }
+    told = [
+        f"{run} lacks {len(some)}: {', '.join(some[:4])}" for run, some in lacking.items() if some
+    ]
+    if told:
+        raise InputError(
+            f"the runs predicted different trials; {'; '.join(told)}",
+            expected="the same trials in all",
+            todo="run 06_inference of each with the same `splits` and `trials`",
+        )
+    return sorted(names[0])
+
+
+def merge(
+    folders: list[Path],
+    target: Path,
+    table: pd.DataFrame,
+    widths: list[int],
+    bootstrap: int = 1000,
+    keep_parameters: bool = False,
+) -> list[str]:
+    """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into
+    `target`.
+
+    Arguments
+    ---------
+    folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the
+        merged val trials.
+    target : the new run folder. table : trial table (for the splits). widths, bootstrap : see
+        `evaluation.finish`.
+    keep_parameters : the folder has its own params.yaml already.
+
+    Returns what is wrong with the submission files, an empty list when they are ready to send.
+    """
+    ensemble, run = load(folders), runs.Run(target)
+    if run.folder.exists() and not runs.parameters(run.folder).get("merge_runs"):
+        raise InputError(
+            "a folder that is there and holds no merged runs",
+            where=run.folder,
+            todo="name another one",
+        )
+    names = trial_names(ensemble.recipe.folders)
+    table = trials.select(table, names)
+    for trial in names:
+        prediction.predict_trial(ensemble, run.folder / "predictions", trial)
+    of_test = {
+        trial: ensemble.recipe.labels(trial, "va")
+        for trial in table["trial"][table["split"] == "test"]
+        if "va" in ensemble.recipe.tasks
+    }
+    hidden = {trial: rows for trial, rows in of_test.items() if np.isfinite(rows).any()}
+    found = scores.finish(ensemble, table, run.folder / "predictions", widths, bootstrap, hidden)
+    first = ensemble.recipe.folders[0]
+    found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
+    run.write_json("metrics.json", found)
+    if not keep_parameters:
+        _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
+    return submission.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
+
+
+def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
+    own = {
+        "run": run.name,
+        "recipe": "merged",
+        "modality": "",
+        "backbone_run": "",
+        "rules": rules,
+        "merge_runs": [folder.name for folder in folders],
+    }
+    emotions = {runs.parameters(folder).get("emotion", "both") for folder in folders}
+    own |= {"emotion": "both"} if len(emotions) > 1 else {}
+    runs.remember(run, {**runs.parameters(folders[0]), **own})
+
+
+def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
+    marks = {"va": "valence_raw", "expression": "expression", "action_units": "action_unit_0"}
+    columns = [
+        set(_table(folder, trial)) for folder in folders for trial in trial_names(folders)[:1]
+    ]
+    tasks = tuple(
+        task for task, mark in marks.items() if columns and all(mark in some for some in columns)
+    )
+    if not tasks:
+        raise InputError(
+            "the runs have no predicted label in common",
+            where=", ".join(map(str, folders)),
+            expected="valence and arousal, expressions or action units in all of them",
+        )
+    return tasks
+
+
+def _path(folder: Path, trial: str) -> Path:
+    return Path(folder) / "predictions" / f"{trial}.csv"
+
+
+@lru_cache(maxsize=8)
+def _table(folder: Path, trial: str) -> pd.DataFrame:
+    return pd.read_csv(_path(folder, trial))

@@ -1,0 +1,222 @@
+"""A video with the predicted values drawn over the picture and its sound kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from .. import arrays
+from ..errors import InputError
+from ..faces import persons
+from ..labels import official
+from ..media import recordings, writing
+from ..speakers import overlay
+from ..store import Store, request
+from . import overlay_panel
+from .overlay_panel import COLOURS
+
+BOX = (
+    "x",
+    "y",
+    "width",
+    "height",
+)  # columns of a prediction table: a face in px of the picture, NaN where not seen
+SOUND_RATE = 44_100
+# what is predicted of such a frame comes from its neighbours, the sound, or nothing
+NO_FACE = "no face found"
+TICK = 0.001  # s, the least time that a frame with a wrong stamp is shown
+
+
+def write(
+    video: Path,
+    predictions: pd.DataFrame,
+    out: Path,
+    note: str = "",
+    progress: Callable | None = None,
+) -> Path:
+    """Write `out` (mp4): the video with valence and arousal of every frame drawn in, sound kept.
+
+    Below the picture stand the circumplex with a dot, the curves with a cursor, bars and numbers;
+    in it a box round the face whose values they are.
+
+    Arguments
+    ---------
+    video : any file that `media.frames` reads.
+    predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1
+        become bars, the expressions and action units that were decided for a line of words. Where
+        `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking`
+        (probability that this person is heard) the box is green and thick, and says so, while she
+        or he speaks. A table with a column `face` (`lib.speakers.video.table`) becomes boxes round
+        all faces instead: green for who speaks.
+    note : lines at the lower edge: what the values are worth, for example that they have no
+        meaning.
+
+    Raises InputError when the predictions are not of this video.
+    """
+    times = recordings.frame_times(video)
+    if "face" in predictions:  # of all faces of the video: who speaks
+        pictures = overlay.frames(video, predictions, note)
+    elif len(predictions) == len(times):
+        pictures = _drawn(video, predictions, times, note)
+    else:
+        raise InputError(
+            f"{len(predictions)} predictions for a video of {len(times)} frames",
+            where=video,
+            expected="one row a frame",
+            todo="predict this video again",
+        )
+    sound, start = (None, 0.0)
+    if recordings.probe(video).audio_codec:
+        sound, start = recordings.sound(video, SOUND_RATE)
+    early = min(0.0, times.min(), start)  # an mp4 begins at 0
+    return writing.write_video(
+        out,
+        pictures,
+        increasing(times - early),
+        sound=sound,
+        rate=SOUND_RATE,
+        sound_start=start - early,
+        progress=progress,
+    )
+
+
+def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
+    """`write` for a trial of a data set from its prediction file: ``<out>/<trial>.mp4``. One that
+    is newer is kept.
+    """
+    table, target = predictions / f"{trial['trial']}.csv", out / f"{trial['trial']}.mp4"
+    if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
+        out.mkdir(parents=True, exist_ok=True)
+        values, words = (
+            pd.read_csv(table, comment="#"),
+            [f"person: {trial['person']}"] if trial["person"] else [],
+        )
+        if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video
+            values, words = overlay.of_trials(trial, store, predictions), []
+        else:
+            values = with_boxes(values, trial, store)
+        write(
+            store.data_root / trial["video_path"],
+            values,
+            target,
+            "; ".join(filter(None, [*words, note])),
+        )
+    return target
+
+
+def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.DataFrame:
+    """The predictions with the columns `BOX`, where the trial's face was found in the picture (not
+    read from crops).
+    """
+    try:
+        face = arrays.locate(trial, request("face_valid"), store)
+        if face.request.parameters.get("faces") != "detect":
+            return predictions
+        tracks = np.asarray(arrays.read(trial, request("tracks"), store))
+        width = arrays.facts(trial, request("tracks"), store)["width"]
+    except InputError:  # not computed: the network only listens
+        return predictions
+    person = persons.choose(persons.find(tracks), trial["person"], width)
+    return predictions.assign(
+        **dict(zip(BOX, persons.boxes(tracks, person, len(predictions)).T, strict=True))
+    )
+
+
+def increasing(times: np.ndarray) -> np.ndarray:
+    """(T,) s, for writing: stamps that stand still or go back follow the one before by `TICK`;
+    others are kept.
+    """
+    times = np.asarray(times, np.float64)
+    if np.all(np.diff(times) > 0):
+        return times
+    ticks = TICK * np.arange(len(times))
+    return np.maximum.accumulate(times - ticks) + ticks
+
+
+def _drawn(
+    video: Path, predictions: pd.DataFrame, times: np.ndarray, note: str
+) -> Iterator[np.ndarray]:
+    bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
+    places = predictions[list(BOX)].to_numpy(float) if set(BOX) <= set(predictions) else None
+    speaks = predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
+    panel = None
+    classes = official.decided(predictions)
+    seen = (
+        predictions["valid"].to_numpy() > 0
+        if "valid" in predictions
+        else np.ones(len(predictions), bool)
+    )
+    for index, (_, picture) in enumerate(recordings.frames(video)):
+        values = {name: rows[index] if seen[index] else NO_FACE for name, rows in bars.items()}
+        if classes:
+            words = ", ".join(name for name, rows in classes.items() if rows[index])
+            values["decided"] = (words or "none") if seen[index] else NO_FACE
+        shown = writing.fitted(picture)
+        row = max(16, shown.shape[0] // 16)
+        if places is not None:
+            shown = shown.copy() if shown is picture else shown
+            scale = shown.shape[1] / picture.shape[1]
+            overlay_panel.box(
+                shown, places[index] * scale, None if speaks is None else bool(speaks[index])
+            )
+        if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= overlay_panel.LEAST:
+            panel = panel or overlay_panel.Panel(
+                times, predictions, shown.shape[1], shown.shape[0] // 4
+            )
+            shown = np.concatenate([shown, panel.draw(index)])
+        yield draw(shown, values, note, row)
+
+
+def draw(
+    picture: np.ndarray, values: dict[str, float | str], note: str = "", row: int = 0
+) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with a panel below the picture: a bar from −1 to 1 and a
+    number, or words.
+
+    note : lines below them. row : height of a line in px, by default a sixteenth of the picture's.
+    """
+    height, width = picture.shape[:2]
+    row = row or max(16, height // 16)
+    lines = overlay.broken(note, width - 8, int(0.75 * row) / 30)
+    panel = np.full((row * (len(values) + len(lines)) // 2 * 2 + row, width, 3), 255, np.uint8)
+    for line, (name, value) in enumerate(values.items()):
+        if isinstance(value, str):
+            _text(panel, f"{name}: {value}", (4, line * row + row // 4 + row - 5), row, width - 8)
+        else:
+            _bar(panel, name, value, line * row + row // 4, row)
+    for line, text in enumerate(lines, len(values) + 1):
+        _text(panel, text, (4, line * row), int(0.75 * row), width - 8)
+    return np.concatenate([picture, panel[: panel.shape[0] // 2 * 2]])
+
+
+def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int) -> None:
+    width = panel.shape[1]
+    left, right = int(width * 0.42), width - 8
+    middle, end = (
+        (left + right) // 2,
+        int((left + right) / 2 + (right - left) / 2 * np.clip(value, -1, 1)),
+    )
+    cv2.rectangle(panel, (left, top + 2), (right, top + row - 4), (225, 225, 225), -1)
+    cv2.rectangle(
+        panel, (min(middle, end), top + 2), (max(middle, end), top + row - 4), COLOURS[name], -1
+    )
+    cv2.line(panel, (middle, top), (middle, top + row - 2), (60, 60, 60), 1)
+    _text(panel, f"{name} {value:+.2f}", (4, top + row - 5), row, left - 8)
+
+
+def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
+    """Text as high as a row, smaller where the room (px) asks for it."""
+    cv2.putText(
+        panel,
+        text,
+        place,
+        cv2.FONT_HERSHEY_SIMPLEX,
+        overlay.fitting(text, room, row / 30),
+        (30, 30, 30),
+        1,
+        cv2.LINE_AA,
+    )

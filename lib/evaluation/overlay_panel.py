@@ -1,0 +1,177 @@
+"""What stands below the picture of an overlay video: the circumplex with a dot, and curves over
+time with a cursor.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from ..metrics import EMOTIONS
+from ..speakers.overlay import GREEN as SPEAKS
+
+# Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
+COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
+GREY, PALE, INK = (150, 150, 150), (225, 225, 225), (30, 30, 30)
+TAIL = 1.0  # s of the dot's path that stay visible
+LEAST = 72  # px, the lowest panel in which a curve can be read
+
+
+class Panel:
+    """Circumplex and curves of a whole video; drawn once, then for each frame a dot and a cursor.
+
+    times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the
+        ground is grey; where
+    `speaking` (probability) passes 0.5 a green line runs below the curves.
+    """
+
+    def __init__(self, times: np.ndarray, predictions: pd.DataFrame, width: int, height: int):
+        self.height = max(LEAST, height) // 2 * 2
+        self.times, self.width = np.asarray(times, np.float64), width
+        self.va = np.clip(predictions[list(EMOTIONS)].to_numpy(float), -1, 1)
+        self.seen = (
+            predictions["valid"].to_numpy() > 0
+            if "valid" in predictions
+            else np.ones(len(self.va), bool)
+        )
+        self.left = (
+            self.height + self.height // 2
+        )  # px where the curves begin: the plane, then names
+        self.ground = np.full((self.height, width, 3), 255, np.uint8)
+        self._plane()
+        self._curves(
+            predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
+        )
+
+    def draw(self, index: int) -> np.ndarray:
+        """(height, width, 3) uint8 RGB of frame `index`."""
+        out, side = self.ground.copy(), self.height
+        began = np.searchsorted(self.times, self.times[index] - TAIL)
+        path = self._on_plane(self.va[began : index + 1])
+        cv2.polylines(out, _pieces(path), False, GREY, 1, cv2.LINE_AA)
+        if np.isfinite(self.va[index]).all():
+            cv2.circle(
+                out,
+                tuple(map(int, path[-1])),
+                max(3, side // 20),
+                INK,
+                -1 if self.seen[index] else 1,
+                cv2.LINE_AA,
+            )
+        x = int(self._x(self.times[index]))
+        cv2.line(out, (x, 2), (x, side - 3), INK, 1)
+        for column, emotion in enumerate(EMOTIONS):
+            if np.isfinite(self.va[index, column]):
+                place = (x, int(self._y(self.va[index, column], column)))
+                cv2.circle(out, place, max(2, side // 30), COLOURS[emotion], -1, cv2.LINE_AA)
+        return out
+
+    def _on_plane(self, va: np.ndarray) -> np.ndarray:
+        middle, radius = self.height / 2, 0.42 * self.height
+        return np.c_[middle + radius * va[:, 0], middle - radius * va[:, 1]]
+
+    def _plane(self) -> None:
+        middle, radius = self.height // 2, int(0.42 * self.height)
+        cv2.circle(self.ground, (middle, middle), radius, GREY, 1, cv2.LINE_AA)
+        for end in ((radius, 0), (0, radius)):
+            cv2.line(
+                self.ground,
+                (middle - end[0], middle - end[1]),
+                (middle + end[0], middle + end[1]),
+                PALE,
+                1,
+            )
+        self._text("V+", (self.height - 4, middle + 4), COLOURS["valence"])
+        self._text("A+", (middle + 4, int(0.13 * self.height)), COLOURS["arousal"])
+
+    def _curves(self, speaks: np.ndarray | None) -> None:
+        """One band each for valence and arousal, −1 at its lower edge and 1 at its upper one."""
+        x = self._x(self.times)
+        for start, stop in _stretches(~self.seen):
+            cv2.rectangle(
+                self.ground,
+                (int(x[start]), 0),
+                (int(x[stop - 1]), self.height),
+                (240, 240, 240),
+                -1,
+            )
+        for column, emotion in enumerate(EMOTIONS):
+            zero = int(self._y(0.0, column))
+            cv2.line(self.ground, (self.left, zero), (self.width - 4, zero), PALE, 1)
+            points = np.c_[x, self._y(self.va[:, column], column)]
+            cv2.polylines(self.ground, _pieces(points), False, COLOURS[emotion], 1, cv2.LINE_AA)
+            self._text(
+                emotion[0].upper(), (self.left - self.height // 6, zero + 4), COLOURS[emotion]
+            )
+        for start, stop in _stretches(speaks) if speaks is not None else ():
+            cv2.line(
+                self.ground,
+                (int(x[start]), self.height - 3),
+                (int(x[stop - 1]), self.height - 3),
+                SPEAKS,
+                3,
+            )
+
+    def _x(self, times):
+        span = max(1e-3, self.times[-1] - self.times[0])
+        return self.left + (np.asarray(times) - self.times[0]) / span * (self.width - 6 - self.left)
+
+    def _y(self, values, column: int):
+        half = self.height / 4
+        return half * (2 * column + 1) - np.asarray(values) * 0.85 * half
+
+    def _text(self, text: str, place: tuple[int, int], colour: tuple) -> None:
+        cv2.putText(
+            self.ground,
+            text,
+            place,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            self.height / 260,
+            colour,
+            1,
+            cv2.LINE_AA,
+        )
+
+
+def _pieces(points: np.ndarray) -> list[np.ndarray]:
+    """Polylines without the points that are NaN."""
+    known = np.isfinite(points).all(axis=1)
+    return [np.round(points[start:stop]).astype(np.int32) for start, stop in _stretches(known)]
+
+
+def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
+    """(start, stop) of every run of True."""
+    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(flags, np.int8), [0]])))
+    return list(zip(change[::2].tolist(), change[1::2].tolist(), strict=True))
+
+
+def box(picture: np.ndarray, place: np.ndarray, speaks: bool | None) -> None:
+    """Draw round a face, in place: x, y, width, height in px; green and thick while its person
+    speaks.
+    """
+    if np.isfinite(place).all():
+        left, top, right, bottom = (
+            int(v) for v in (place[0], place[1], place[0] + place[2], place[1] + place[3])
+        )
+        thick = max(1, picture.shape[0] // 240)
+        cv2.rectangle(
+            picture,
+            (left, top),
+            (right, bottom),
+            SPEAKS if speaks else (255, 255, 255),
+            3 * thick if speaks else thick,
+        )
+        if speaks is not None:
+            word = "speaks" if speaks else "silent"
+            for colour, width in ((INK, 3), (SPEAKS if speaks else (255, 255, 255), 1)):
+                cv2.putText(
+                    picture,
+                    word,
+                    (max(2, left), max(12, top - 5)),
+                    cv2.FONT_HERSHEY_SIMPLEX,
+                    max(0.4, picture.shape[0] / 900),
+                    colour,
+                    width,
+                    cv2.LINE_AA,
+                )

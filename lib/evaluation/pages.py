@@ -1,0 +1,59 @@
+"""Pictures of a trial's predictions: the whole course over time, and one moment of it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pandas as pd
+
+from .. import arrays, plots
+from ..errors import InputError
+from ..media import sound
+from ..metrics import EMOTIONS
+from ..plots import preprocessing
+from ..store import Store, request
+from .scores import read_pairs
+
+
+def best_and_worst(scores: pd.DataFrame) -> list[str]:
+    """The trial with the highest and the one with the lowest mean CCC."""
+    means = scores.groupby("trial")["ccc"].mean().sort_values()
+    return list(dict.fromkeys([means.index[-1], means.index[0]])) if len(means) else []
+
+
+def traces(folder: Path, note: str, name: str):
+    """Prediction and, where known, label of the trial `name` over time."""
+    rows = pd.read_csv(Path(folder) / f"{name}.csv")
+    values, known = read_pairs(folder, name)
+    raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
+    return plots.prediction_traces(
+        rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note
+    )
+
+
+def whole_trial(
+    table: pd.DataFrame, store: Store, size: int, predictions: Path, note: str, name: str
+) -> plots.Trial:
+    """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is
+    absent is left out.
+
+    size : of the faces in px. predictions : folder of the prediction files.
+    """
+    trial, rows = preprocessing.row(table, name), pd.read_csv(predictions / f"{name}.csv")
+    values, known = (
+        rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
+        for kind in ("", "label_")
+    )
+    found: dict = {}
+    with contextlib.suppress(InputError):  # a network that only listens needs no faces
+        found["faces"] = arrays.opened(trial, request("face", size=size), store)
+    with contextlib.suppress(InputError):  # and one that only looks no sound
+        wanted = request("audio_44k", rate=sound.SOUND_RATE)
+        found |= {
+            "sound": sound.as_float(arrays.read(trial, wanted, store)),
+            "rate": sound.SOUND_RATE,
+            "t0": arrays.facts(trial, wanted, store)["t0"],
+            "mel": preprocessing.decibels(trial, store),
+        }
+    return plots.Trial(name, rows["time"].to_numpy(), values, known, note=note, **found)

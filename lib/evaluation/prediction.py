@@ -1,0 +1,146 @@
+"""Predictions of a trained run: every frame of val and test trials, or of any video file; and what
+they are worth.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import trials
+from ..files import write_text
+from ..models import forward
+from ..speakers import arrays
+from ..store import request
+
+
+@dataclass
+class Predictor:
+    """A trained network with its recipe, ready to predict trials of `store`.
+
+    `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says
+    whether it learnt from the sample set; `licence` what may be done with weights that others
+    published, "" for our own; `precision` and `compiled` how it is run.
+    """
+
+    recipe: object
+    model: torch.nn.Module
+    device: torch.device
+    made_from: dict
+    epoch: int
+    synthetic: bool
+    licence: str = ""
+    precision: str = "auto"
+    compiled: bool = False
+
+    @cached_property
+    def _ready(self) -> torch.nn.Module:
+        return forward.ready(self.model, self.precision, self.compiled)
+
+    @property
+    def n_weights(self) -> int | None:
+        """Trainable numbers of the network."""
+        return (
+            sum(weight.numel() for weight in self.model.parameters())
+            if self.model is not None
+            else None
+        )
+
+    def predict(self, trial: str) -> dict[str, np.ndarray]:
+        """task -> (T, k) float32 raw outputs of every frame of a trial."""
+        windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
+        outputs = forward.predict(self._ready, self.recipe, windows, self.device)
+        return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+
+
+def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
+    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays
+    is kept.
+    """
+    path, source = Path(folder) / f"{trial}.csv", Path(folder) / "made_from" / f"{trial}.json"
+    recipe, heard = predictor.recipe, None
+    if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
+        heard = arrays.column(recipe.trial(trial), recipe.params, recipe.store)
+    mine = json.dumps(
+        recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
+    )
+    if not (path.is_file() and source.is_file() and source.read_text() == mine):
+        table = prediction_table(predictor, trial, predictor.predict(trial))
+        write_csv(path, arrays.with_column(table, heard))
+        write_text(source, mine)
+    return path
+
+
+def begin(folder: Path, predictor: Predictor) -> None:
+    """Empty the folder of predictions unless they are of the same checkpoint."""
+    note = Path(folder) / "made_from.txt"
+    mine = (
+        f"checkpoint SHA-256 {predictor.made_from['sha256']}, size {predictor.made_from['size']}\n"
+    )
+    if note.is_file() and note.read_text() == mine:
+        return
+    if Path(folder).is_dir():
+        shutil.rmtree(folder)
+    write_text(note, mine)
+
+
+def prediction_table(
+    predictor: Predictor, trial: str, raw: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's
+    box (x, y, width, height in px) where the recipe knows it; note, if the values have no meaning.
+
+    Labels, where known, are added by `lib.evaluation.scores`.
+    """
+    recipe = predictor.recipe
+    times = np.asarray(recipe.read(trial, request("time")))
+    table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
+    for task, values in raw.items():
+        decided = recipe.decide(task, values)
+        if task == "va":
+            table[["valence", "arousal"]] = decided
+            table[["valence_raw", "arousal_raw"]] = values
+        elif task == "expression":
+            table["expression"] = decided
+            table[[f"expression_{k}" for k in range(values.shape[1])]] = values
+        elif task == "speaking":
+            table["speaking"] = decided
+            table[["speaking_no_raw", "speaking_yes_raw"]] = values
+        else:
+            table[[f"action_unit_{k}" for k in range(values.shape[1])]] = decided
+            table[[f"action_unit_{k}_raw" for k in range(values.shape[1])]] = values
+    table["valid"] = (
+        np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
+        if recipe.uses_video
+        else np.ones(len(times), int)
+    )
+    if (boxes := recipe.boxes(trial)) is not None:
+        table[["x", "y", "width", "height"]] = boxes.round(2)
+    return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a table atomically, six significant digits."""
+    return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
+    """Raw values of a prediction file: task -> (T, k)."""
+    table = pd.read_csv(Path(folder) / f"{trial}.csv")
+    columns = {
+        "va": ["valence_raw", "arousal_raw"],
+        "expression": [name for name in table if name.startswith("expression_")],
+        "action_units": [
+            name for name in table if name.startswith("action_unit_") and name.endswith("_raw")
+        ],
+        "speaking": ["speaking_no_raw", "speaking_yes_raw"],
+    }
+    return {task: table[columns[task]].to_numpy(np.float32) for task in recipe.tasks}

@@ -1,0 +1,389 @@
+"""What predictions are worth: smoothing chosen on val, scores with intervals, trivial predictors,
+submission files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays, metrics
+from ..errors import InputError
+from ..labels import official
+from ..metrics import EMOTIONS
+from ..speakers import roles
+from ..store import Store, request
+from . import baselines, smoothing
+from .prediction import Predictor, read_values, write_csv
+
+
+def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """trial -> task -> rows  to  task -> trial -> rows."""
+    turned: dict[str, dict] = {}
+    for trial, tasks in per_trial.items():
+        for task, rows in tasks.items():
+            turned.setdefault(task, {})[trial] = rows
+    return turned
+
+
+def finish(
+    predictor: Predictor,
+    table: pd.DataFrame,
+    folder: Path,
+    widths: list[int],
+    bootstrap: int = 1000,
+    hidden: Mapping[str, np.ndarray] | None = None,
+) -> dict:
+    """Choose the smoothing on val, rewrite the prediction files with smoothed values and labels,
+    score them.
+
+    Arguments
+    ---------
+    table : trial table with the val and test trials that were predicted (`predict_trial`).
+    folder : of the prediction files.
+    widths : smoothing widths in frames to choose from (1 = none).
+    bootstrap : draws of trials for the intervals.
+    hidden : labels (T, 2) of test trials that are known but were held back; their scores stand
+        under "test".
+
+    Returns the content of metrics.json without baselines.
+    """
+    recipe = predictor.recipe
+    raw = {trial: read_values(folder, trial, recipe) for trial in table["trial"]}
+    labels = {
+        trial: {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
+        for trial in raw
+    }
+    for trial, rows in (hidden or {}).items():
+        labels[trial]["va"] = rows
+    val = list(table["trial"][table["split"] == "val"])
+    test = [trial for trial in (hidden or {}) if trial in raw]
+    found = {
+        "rules": recipe.params.rules,
+        "epoch": predictor.epoch,
+        "synthetic": predictor.synthetic,
+        "val_trials": val,
+        "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are "
+        "reported here",
+    }
+    if predictor.licence:
+        found |= {
+            "licence": predictor.licence,
+            "chosen_on": "nothing: weights and rules are the authors'",
+        }
+    chosen = dict(recipe.published_widths) if recipe.published else dict.fromkeys(EMOTIONS, 1)
+    if "va" in recipe.tasks and val and not recipe.published:
+        chosen = smoothing.choose(
+            {t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths
+        )
+    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
+    for name, some in (("val", val), ("test", test)):
+        if some:
+            of = by_task({trial: labels[trial] for trial in some})
+            for key, rows in ((name, raw), (f"{name}_smoothed", smooth)):
+                predicted = by_task({trial: rows[trial] for trial in some})
+                found[key] = recipe.metrics(of, predicted, bootstrap)
+                if "va" in recipe.tasks:
+                    _explain_constants(found[key], of["va"])
+                    found[key]["mean"] = metrics.mean_ccc(of["va"], predicted["va"], bootstrap)
+    if recipe.published and "va" in recipe.tasks and val:
+        found["val_zero_filled"] = zero_filled(
+            {trial: labels[trial]["va"] for trial in val},
+            {trial: raw[trial]["va"] for trial in val},
+            chosen,
+        )
+    for trial in raw:
+        _rewrite(Path(folder) / f"{trial}.csv", recipe, smooth[trial], labels[trial])
+    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _explain_constants(scores: dict, labels: Mapping[str, np.ndarray]) -> None:
+    """Say beside a CCC that it is 0 because of the labels, not of the network."""
+    joined = np.concatenate(list(labels.values()))
+    for emotion, values in zip(EMOTIONS, joined.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() == known.max():
+            scores[emotion]["undefined"] = (
+                f"all labels are {known[0]:g}: the CCC is 0 by definition"
+            )
+
+
+def _smoothed(
+    rows: Mapping[str, np.ndarray], widths: Mapping[str, int], published: bool
+) -> dict[str, np.ndarray]:
+    if "va" not in rows:
+        return dict(rows)
+    return {
+        **rows,
+        "va": (smoothing.published_box if published else smoothing.smooth)(rows["va"], widths),
+    }
+
+
+def zero_filled(
+    labels: Mapping[str, np.ndarray], raw: Mapping[str, np.ndarray], widths: Mapping[str, int]
+) -> dict:
+    """CCC as the authors' validation counts it, to compare with their numbers and for nothing else.
+
+    labels, raw : {trial: (T, 2)}. Unlabelled frames are pairs (0, 0), then clip and box filter with
+        zero edges
+    (tsav_jca.md §2.9). Trials without any label are left out. Returns {"valence": {"ccc"}, …,
+    "why"}.
+    """
+    pairs = [
+        metrics.zero_filled(labels[trial], raw[trial])
+        for trial in labels
+        if np.isfinite(labels[trial]).any()
+    ]
+    found = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
+    for column, emotion in enumerate(EMOTIONS):
+        known = [label[:, column] for label, _ in pairs]
+        values = [smoothing.published_box(prediction, widths)[:, column] for _, prediction in pairs]
+        found[emotion] = {
+            "ccc": metrics.ccc(np.concatenate(values), np.concatenate(known)) if pairs else None
+        }
+    return found
+
+
+def _rewrite(
+    path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
+) -> None:
+    table = pd.read_csv(path)
+    note = table[[name for name in table if name == "note"]]
+    table = table[
+        [name for name in table if name != "note" and not name.startswith("label_")]
+    ].copy()
+    if "va" in smooth:
+        table[["valence", "arousal"]] = recipe.decide("va", smooth["va"])
+    for task, rows in labels.items():
+        names = {
+            "va": [f"label_{name}" for name in EMOTIONS],
+            "expression": ["label_expression"],
+            "action_units": [f"label_action_unit_{k}" for k in range(rows.shape[-1])],
+            "speaking": ["label_speaking"],
+        }[task]
+        table[names] = rows.reshape(len(table), -1)
+    write_csv(path, table.join(note))
+
+
+def score_table(found: Mapping) -> pd.DataFrame:
+    """The CCC table of one run: this network raw and smoothed, then the trivial predictors; see
+    `metrics.ccc_table`.
+    """
+    undefined = {
+        emotion: {"ccc": None} for emotion in EMOTIONS
+    }  # without val trials, or without this task
+    keys = {"raw": "val", "smoothed": "val_smoothed"}
+    methods = {name: {**undefined, **found.get(key, {})} for name, key in keys.items()}
+    return metrics.ccc_table(methods, found.get("baselines"))
+
+
+def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
+    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; nothing unless
+    `folder` is named.
+    """
+    if not folder:
+        return {}
+    found = {}
+    for trial in table[table["split"] == "test"].to_dict("records"):
+        path = store.data_root / folder / "VA_Set" / f"{trial['trial']}.txt"
+        n_frames = len(arrays.read(trial, request("time"), store))
+        found[trial["trial"]] = official.fit_rows(official.read(path, "va"), n_frames, "fit", path)[
+            0
+        ]
+    return found
+
+
+def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
+    """Scores of predictors that see next to nothing, on the same val frames: name -> emotion ->
+    CCC.
+
+    What a trial lacks (no sound, no faces) leaves it out of the predictors that need it.
+    """
+    wanted = {
+        "pixels": request("pixels"),
+        "loudness": request("loudness"),
+        "va": request("va", mismatch=mismatch),
+        "face_valid": request("face_valid"),
+    }
+    data: dict[str, list] = {"train": [], "val": []}
+    for trial in table[table["split"].isin(data) & (table["va_path"] != "")].to_dict("records"):
+        item = {}
+        for name, one in wanted.items():
+            with contextlib.suppress(InputError):
+                item[name] = np.asarray(arrays.read(trial, one, store))
+        if "va" in item:
+            data[trial["split"]].append(item)
+    return baselines.evaluate(data["train"], data["val"])
+
+
+F1 = {"expression": "f1_macro", "action_units": "f1_mean"}
+
+
+def majority(table: pd.DataFrame, recipe) -> dict:
+    """Scores of the class that is most frequent among the train trials' labels, on all labelled val
+    frames.
+
+    table : the whole trial table. Returns {"majority class": {"expression": {"f1_macro", …}, …}}
+        for those of the
+    recipe's tasks that have classes; empty without such a task, or without labels on one of the two
+    sides.
+    """
+    found = {}
+    for task, score in (
+        ("expression", metrics.expression_scores),
+        ("action_units", metrics.action_units_scores),
+    ):
+        if task not in recipe.tasks:
+            continue
+        rows = {
+            split: {trial: np.asarray(recipe.labels(trial, task)) for trial in some["trial"]}
+            for split, some in table.groupby("split", observed=True)
+            if split in ("train", "val")
+        }
+        rows = {"train": {}, "val": {}, **rows}
+        known = np.concatenate(
+            [part.reshape(len(part), -1) for part in rows["train"].values()] or [np.zeros((0, 1))]
+        )
+        if (known >= 0).any() and any((part >= 0).any() for part in rows["val"].values()):
+            most = [
+                np.bincount(column[column >= 0].astype(int), minlength=1).argmax()
+                for column in known.T
+            ]
+            chosen = {
+                trial: np.full_like(part, most if task == "action_units" else most[0])
+                for trial, part in rows["val"].items()
+            }
+            scores = score(rows["val"], chosen, n=0)  # no interval: it is a bound to be above
+            found[task] = {name: value for name, value in scores.items() if name != "ci95"}
+    return {"majority class": found} if found else {}
+
+
+def f1_table(found: Mapping) -> pd.DataFrame:
+    """One row a task with classes: macro or mean F1 of this network, with its interval, and of the
+    majority class.
+    """
+    rows = []
+    for task, metric in F1.items():
+        scores = found.get("val", {}).get(task)
+        if scores:
+            low, high = scores.get("ci95") or (np.nan, np.nan)
+            trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
+            rows.append(
+                [
+                    task,
+                    metric,
+                    scores[metric],
+                    low,
+                    high,
+                    trivial,
+                    scores["n_frames"],
+                    scores["n_trials"],
+                ]
+            )
+    return pd.DataFrame(
+        rows,
+        columns=["task", "score", "network", "low", "high", "majority class", "frames", "trials"],
+    )
+
+
+def by_speaker(
+    table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 1000
+) -> pd.DataFrame:
+    """Scores of valence and arousal in frames in which the labelled person speaks, somebody else,
+    or neither.
+
+    Needs the column `speaking` of the prediction files (parameter `speaker_run`); somebody else is
+    another person of the same video, labelled or not. The same with the groups of another trial is
+    the control: what differs between groups must differ less there. The result is added to `found`
+    as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
+    """
+    read = {trial: pd.read_csv(Path(folder) / f"{trial}.csv") for trial in table["trial"]}
+    heard = {
+        trial: roles.smoothed(rows["speaking"].to_numpy(float))
+        for trial, rows in read.items()
+        if "speaking" in rows
+    }
+    videos = dict(zip(table["trial"], table["video"], strict=True))
+    labelled = [
+        trial
+        for trial in table["trial"][table["split"] == "val"]
+        if trial in heard and "label_valence" in read[trial]
+    ]
+    if not labelled:
+        return roles.table({})
+    groups = {
+        trial: roles.group(
+            heard[trial],
+            [
+                own
+                for other, own in heard.items()
+                if other != trial and videos[other] == videos[trial]
+            ],
+        )
+        for trial in labelled
+    }
+    pairs = {trial: read_pairs(folder, trial) for trial in labelled}
+    found["val_by_speaker"] = roles.va_by_group(
+        {trial: known for trial, (_, known) in pairs.items()},
+        {trial: values for trial, (values, _) in pairs.items()},
+        groups,
+        bootstrap,
+    )
+    return roles.table(found["val_by_speaker"])
+
+
+def speaking_table(found: Mapping) -> pd.DataFrame:
+    """One row a split whose speakers were predicted: AVA-style AP with its interval, and what puts
+    it in proportion.
+    """
+    names = [
+        "ap",
+        "low",
+        "high",
+        "accuracy",
+        "balanced_accuracy",
+        "positive_rate",
+        "calibration_error",
+        "n_frames",
+        "n_trials",
+    ]
+    rows = []
+    for split in ("val", "test"):
+        scores = found.get(split, {}).get("speaking")
+        if scores:
+            low, high = scores.get("ci95") or (np.nan, np.nan)
+            rows.append([split, *({**scores, "low": low, "high": high}[name] for name in names)])
+    return pd.DataFrame(rows, columns=["split", *names])
+
+
+def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
+    """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
+    rows = pd.read_csv(Path(folder) / f"{trial}.csv")
+    known = [f"label_{name}" for name in EMOTIONS]
+    return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
+        columns=known
+    ).to_numpy(float)
+
+
+def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
+    found = [read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]]
+    values, known = (
+        np.concatenate([np.zeros((0, 2)), *(pair[part] for pair in found)]) for part in (0, 1)
+    )
+    labelled = np.isfinite(known).all(axis=1)
+    return values[labelled], known[labelled]
+
+
+def by_trial(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Scores of each labelled val trial, see `metrics.per_trial`."""
+    found = {trial: read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]}
+    labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
+    return metrics.per_trial(
+        {trial: known for trial, (_, known) in labelled.items()},
+        {trial: values for trial, (values, _) in labelled.items()},
+    )

@@ -1,0 +1,1 @@
+"""Experiments: parameter file to run folder, reports, sweeps and the command line."""

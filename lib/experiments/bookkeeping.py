@@ -1,0 +1,148 @@
+"""What a notebook records of its work: trials done and lost, arrays made, inputs read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from .. import arrays
+from ..errors import InputError
+from ..faces import arrays as faces_arrays
+from ..features import own
+from ..store import Request, Store
+from ..trials import LABELS, label_files, select
+
+MANY = 8  # trials with the same note: more are counted instead of listed
+
+
+def summary(outcomes: list) -> pd.DataFrame:
+    """One row an array: how many trials got it, how (made, there, read in place), seconds of
+    work.
+    """
+    rows = pd.DataFrame(
+        [row for outcome in outcomes if outcome.ok for row in outcome.value],
+        columns=["array", "state", "seconds"],
+    )
+    counts = rows.pivot_table(
+        index="array", columns="state", values="seconds", aggfunc="size", fill_value=0
+    )
+    return counts.join(rows.groupby("array")["seconds"].sum().round(1)).reset_index()
+
+
+def notes(outcomes: list) -> pd.DataFrame:
+    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs
+    absent.
+
+    What is true of more than `MANY` trials is one row that counts them.
+    """
+    rows = [row for outcome in outcomes if outcome.ok for row in outcome.value if row["note"]]
+    often = Counter((row["array"], row["note"]) for row in rows)
+    listed = {}
+    for row in rows:
+        kind, count = (row["array"], row["note"]), often[row["array"], row["note"]]
+        alone = count <= MANY
+        listed.setdefault(
+            (row["trial"], *kind) if alone else kind,
+            row if alone else {**row, "trial": f"{row['trial']} and {count - 1} more"},
+        )
+    return pd.DataFrame(listed.values(), columns=["trial", "array", "note"])
+
+
+def lost(outcomes: list) -> pd.DataFrame:
+    """Trials that could not be done: trial, what, where, expected, what to do."""
+    rows = [
+        {
+            "trial": outcome.item["trial"],
+            "what": outcome.error.what,
+            "where": outcome.error.where,
+            "expected": outcome.error.expected,
+            "todo": outcome.error.todo,
+        }
+        for outcome in outcomes
+        if not outcome.ok
+    ]
+    return pd.DataFrame(rows, columns=["trial", "what", "where", "expected", "todo"])
+
+
+def failures(outcomes: list) -> list[tuple[str, Exception]]:
+    """The same as (trial, error) pairs, for ``run.record(lost=…)``."""
+    return [(outcome.item["trial"], outcome.error) for outcome in outcomes if not outcome.ok]
+
+
+def intact(table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
+    """The rows of the trial table whose trials were done. Raises InputError when none was."""
+    kept = table[[outcome.ok for outcome in outcomes]].reset_index(drop=True)
+    if kept.empty:
+        if outcomes:
+            raise InputError(
+                f"not one of {len(outcomes)} trials could be done; the first one: "
+                f"{outcomes[0].error}"
+            )
+        raise InputError(
+            "the trial table is empty", todo="look at the report of 01_download_check, run it again"
+        )
+    return kept
+
+
+def usable(
+    table: pd.DataFrame, wanted: Iterable[Request], store: Store
+) -> tuple[pd.DataFrame, list]:
+    """Trials all of whose arrays are there, and (trial, error) pairs of the others.
+
+    Raises the first error when no train trial is left: then a notebook has been forgotten.
+    """
+    kept, missing = [], []
+    for trial in table.to_dict("records"):
+        try:
+            for item in wanted:
+                arrays.require(trial, item, store)
+            kept.append(trial["trial"])
+        except InputError as error:
+            missing.append((trial["trial"], error))
+    if missing and not set(kept) & set(table["trial"][table["split"] == "train"]):
+        raise missing[0][1]
+    return (select(table, kept) if kept else table[:0]), missing
+
+
+def paths(outcomes: list) -> list[Path]:
+    """Files of the store that exist now, for ``run.record(outputs=…)``."""
+    rows = [row for outcome in outcomes if outcome.ok for row in outcome.value]
+    made = {row["path"] for row in rows if row["path"] and row["state"] != "read in place"}
+    return [Path(path) for path in sorted(made)]
+
+
+def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
+    """Files of these arrays of these trials that exist."""
+    found = [
+        arrays.locate(trial, item, store) for trial in table.to_dict("records") for item in wanted
+    ]
+    return sorted({located.path for located in found if located.exists})
+
+
+def sources(
+    table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: Iterable[Request]
+) -> list[Path]:
+    """What the arrays are made from: files and folders that the trial table names in `columns`, and
+    checkpoints.
+    """
+    named = {
+        file
+        for column in columns
+        for value in table[column]
+        for file in (label_files(value)[0] if column in LABELS else [value])
+        if file
+    }
+    checkpoints = {path for item in wanted for path in item.files.values()}
+    detector = faces_arrays.detector(table, store) if "crops_dir" in columns else []
+    named |= {
+        source
+        for item in wanted
+        if item.name == "feature"
+        for trial in table.to_dict("records")
+        for source in own.sources_of_file(trial, item).values()
+        if isinstance(source, str)
+    }
+    return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]

@@ -1,0 +1,221 @@
+"""Google Colab: what its machines lack is installed, data come from Google Drive, runs are written
+back there.
+
+Anywhere else nothing here does anything, and nothing needs a package of Google's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import ROOT
+
+MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's users look for it
+
+# Colab is itself what JupyterLab is elsewhere.
+NOT_NEEDED = frozenset(["jupyterlab"])
+
+# The same modules under another name; installed over each other they would be broken.
+SAME = {
+    "opencv-python-headless": (
+        "opencv-python",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    )
+}
+
+
+def is_here() -> bool:
+    """Is this a kernel of Google Colab?"""
+    return "google.colab" in sys.modules
+
+
+# ---- packages
+def install(root: Path = ROOT) -> list[str]:
+    """Install what pyproject.toml asks for and this machine lacks, as pip takes it; returns that.
+
+    With ``--no-deps``, so that nothing that is there and in range is replaced (exact pins would
+    fetch PyTorch, 5 GB, anew); what the new packages need in turn is looked for in the same way.
+    Only on Colab.
+    """
+    done: list[str] = []
+    if is_here():
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        while names := [
+            name for name in lacking(project["dependencies"], done) if name not in done
+        ]:
+            subprocess.run(
+                [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *names], check=True
+            )
+            importlib.invalidate_caches()
+            done += names
+    return done
+
+
+def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
+    """Those requirements that no installed package meets, and those of the packages `added` in
+    turn.
+    """
+    from packaging.requirements import Requirement  # Matplotlib brings it
+
+    added_names, waiting, seen, found = (
+        {Requirement(text).name for text in added},
+        list(wanted),
+        set(),
+        [],
+    )
+    while waiting:
+        one = Requirement(waiting.pop(0))
+        if one.name in seen | NOT_NEEDED or (one.marker and not one.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(one.name)
+        versions = [
+            version for name in (one.name, *SAME.get(one.name, ())) if (version := _version(name))
+        ]
+        if not any(one.specifier.contains(version, prereleases=True) for version in versions):
+            found.append(f"{one.name}{one.specifier}")
+        elif one.name in added_names:
+            waiting += metadata.requires(one.name) or []
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+# ---- Google Drive
+def fetch(p: Mapping) -> Mapping:
+    """Mount Google Drive if the parameter `drive` names a folder in it; copy data, weights and runs
+    to this machine.
+
+    Of the Drive folder's `data`, `weights` and ``runs/<run>`` what is not here yet is copied: small
+    files are read slowly from Drive itself. Without Drive it goes on and says so. Returns `p`, the
+    checked parameters. Raises InputError when the disk has too little room.
+    """
+    folder = _folder(p)
+    if folder is None:
+        return p
+    named = [p[name] for name in ("run", "backbone_run", "predict_run") if p.get(name)]
+    places = [p[name] for name in ("data_root", "weights_root") if name in p]
+    places += [p["runs_root"] / name for name in named]
+    pairs = [(_in_drive(folder, Path(place)), Path(place)) for place in places]
+    files = [
+        (source, here / source.relative_to(there))
+        for there, here in pairs
+        for source in _files(there)
+    ]
+    files = [(source, target) for source, target in files if not target.exists()]
+    needed, free = sum(source.stat().st_size for source, _ in files), shutil.disk_usage(ROOT).free
+    if needed > free:
+        raise InputError(
+            f"{needed / 1e9:.1f} GB in Google Drive, {free / 1e9:.1f} GB free",
+            where=folder,
+            expected="room for the data on this machine's disk",
+            todo="keep a part of them in this folder",
+        )
+    for source, target in files:
+        _copy(source, target)
+    return p
+
+
+def save(p: Mapping) -> None:
+    """Write the run folder back to Google Drive: what is not there, or changed since. Nothing
+    without Drive.
+    """
+    folder = MOUNT / p["drive"] if is_here() and p["drive"] else None
+    if folder is None or not folder.is_dir():
+        return
+    run = Path(p["runs_root"]) / p["run"]
+    try:
+        for source in _files(run):
+            target = _in_drive(folder, run) / source.relative_to(run)
+            if not target.exists() or source.stat().st_mtime > target.stat().st_mtime:
+                _copy(source, target)
+    except OSError as error:
+        warnings.warn(
+            f"the run could not be written to Google Drive ({error}): it lies in {run} and is "
+            "lost with "
+            "this machine",
+            stacklevel=2,
+        )
+
+
+def on_epoch(p: Mapping) -> list[Callable]:
+    """For a Trainer's `on_epoch`: after every epoch `save`, since Colab takes its machines back at
+    any time.
+    """
+    return [lambda history: save(p)] if p["drive"] else []
+
+
+def _folder(p: Mapping) -> Path | None:
+    """The folder of Google Drive, mounted and made; None without Drive."""
+    if not p["drive"]:
+        return None
+    if not is_here():
+        return _without("this is not Google Colab")
+    from google.colab import drive
+
+    try:
+        drive.mount(str(MOUNT))
+        folder = MOUNT / p["drive"]
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError, ValueError, *_errors()) as error:
+        return _without(str(error))
+    return folder
+
+
+def _in_drive(folder: Path, place: Path) -> Path:
+    """``data`` and ``runs/<run>`` are called so in Drive too; what lies outside the clone goes by
+    its last name.
+    """
+    return folder / (place.relative_to(ROOT) if place.is_relative_to(ROOT) else place.name)
+
+
+def _errors() -> list[type]:
+    """What Colab raises besides Python's own, for example when a person does not allow the
+    access.
+    """
+    places = (("google.colab.errors", "Error"), ("google.colab._message", "MessageError"))
+    return [
+        getattr(sys.modules[module], name)
+        for module, name in places
+        if hasattr(sys.modules.get(module), name)
+    ]
+
+
+def _without(why: str) -> None:
+    warnings.warn(
+        f"Google Drive is not used ({why}): data are taken from this machine, and runs stay on "
+        "its disk. "
+        "Leave `drive` empty where that is meant, or run this cell again.",
+        stacklevel=4,
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy that exists is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copy2(source, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

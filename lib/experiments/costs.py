@@ -1,0 +1,274 @@
+"""What the next steps will cost on this machine: files and networks, measured for a while, scaled
+to all frames.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from .. import arrays as arrays_module
+from .. import files, parameters, runs
+from ..errors import InputError
+from ..evaluation.baselines import REQUESTS as BASELINES
+from ..faces import arrays
+from ..store import Request, Store, request
+
+# Whatever the recipe: what notebooks 02 to 04 make of every trial. Faces of the published size.
+USUAL = (
+    request("time"),
+    request("face_valid"),
+    request("face", size=112),
+    request("mel"),
+    request("va", mismatch="fit"),
+    *BASELINES,
+)
+BATCH = 2  # samples at once: enough to measure, and no more memory than a training needs
+OF_A_NETWORK = (
+    "recipe",
+    "modality",
+    "backbone_run",
+    "features",
+    "width",
+    "face_size",
+    "audio_seconds",
+    "steps",
+    "options",
+)
+STEPS = {
+    "visual": "02_preprocess_visual",
+    "audio": "03_preprocess_audio",
+    "labels": "04_preprocess_labels",
+}
+
+
+def usual(values: Mapping) -> tuple[Request, ...]:
+    """`USUAL` with faces in the size that an experiment's parameters say."""
+    face = request("face", size=values.get("face_size", 112))
+    return tuple(face if item.name == "face" else item for item in USUAL)
+
+
+def measure(
+    table: pd.DataFrame,
+    place: Store,
+    seconds: float,
+    wanted: Iterable[Request] = USUAL,
+    pack: bool = True,
+) -> pd.DataFrame:
+    """Make arrays of the shortest trials in a temporary folder until the time is up.
+
+    Returns one row an array: step, array, seconds and bytes for a frame, frames measured; what an
+    array is made from counts with the first that needs it. What a trial cannot give (no sound) is
+    left out. Nothing is downloaded: where the face detector is not there yet, the step says that
+    finding faces is not in its numbers. The last array is finished, so that one very long recording
+    can take more time.
+    """
+    rows, end = [], time.monotonic() + seconds
+    absent = [file for file in arrays.detector(table, place) if not file.is_file()]
+    with tempfile.TemporaryDirectory(prefix="costs-", dir=_existing(place.folder)) as folder:
+        there = replace(
+            place, processed_root=Path(folder), weights_root=None if absent else place.weights_root
+        )
+        for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
+            for item in wanted:
+                if time.monotonic() >= end:
+                    break
+                before = _bytes(there.folder)
+                try:
+                    row = arrays_module.make(trial, item, there, pack=pack)
+                except InputError:
+                    continue  # the check report names it
+                step = STEPS[arrays_module.maker_of(item).step]
+                if absent and step == STEPS["visual"]:
+                    step += f" (without finding faces: {absent[0].name} is not there)"
+                rows.append(
+                    {
+                        "step": step,
+                        "array": str(item),
+                        "frames": trial["n_frames"],
+                        "seconds": row["seconds"],
+                        "bytes": _bytes(there.folder) - before,
+                    }
+                )
+    sums = pd.DataFrame(rows, columns=["step", "array", "frames", "seconds", "bytes"])
+    sums = sums.groupby(["step", "array"], sort=False).sum().reset_index()
+    return sums.assign(
+        seconds=sums["seconds"] / sums["frames"], bytes=sums["bytes"] / sums["frames"]
+    )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.npy"))
+
+
+def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd.DataFrame:
+    """What the networks of an experiment will cost: columns step, hours, GB needed; empty without
+    time or trials.
+
+    Arguments
+    ---------
+    values : parameters of the experiment, as far as they are known (``params.yaml`` of its run
+        folder); the others have their defaults. A method that is built on a backbone has the
+        backbone's features in it; with `predict_run` nothing is trained, and the sizes are that
+        run's.
+    seconds : time to measure; each network makes one step forward and one of training at least.
+
+    What a sample is, and for how many frames it stands, the recipe says (`sketch`).
+    """
+    if not seconds or not table["n_frames"].sum():
+        return pd.DataFrame(columns=["step", "hours", "GB needed"])
+    from .. import recipes  # torch is needed for this table only
+    from ..models import device
+
+    p = parameters.placed({**values, **_trained(values)})
+    recipe, place, rows = recipes.create(p.recipe, p, None), device.pick(p.device), []
+    frames = table.groupby("split")["n_frames"].sum()
+    if p.backbone_run and (found := recipe.sketch_of_features()):
+        cost = _seconds(found, place, seconds / 2, ("forward",))
+        rows.append(
+            (
+                f"02, 03: features of {p.backbone_run}",
+                frames.sum() / found.frames * cost["forward"],
+                frames.sum() * found.kept,
+            )
+        )
+    found = recipe.sketch()
+    if found is None:
+        return _in_hours(rows, place)
+    cost = _seconds(
+        found, place, seconds / 2, ("forward",) if p.predict_run else ("forward", "training")
+    )
+    if not p.predict_run:
+        learnt = frames.get("train", 0) / found.learnt * p.epochs
+        weights = sum(4 * weight.numel() for weight in found.net.parameters())
+        rows.append(
+            (
+                f"05_train: {p.recipe}, width {p.width:g}, {p.epochs} epochs",
+                learnt * cost["training"],
+                2 * 3 * weights,
+            )
+        )  # best and last checkpoint, with both moments of the optimiser
+    predicted = frames.reindex(p.splits).sum() / found.frames
+    rows.append((f"06_inference: {p.recipe}, width {p.width:g}", predicted * cost["forward"], 0))
+    return _in_hours(rows, place)
+
+
+def _in_hours(rows: list[tuple], place) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(f"{step} on {place.type}", took / 3600, size / 1e9) for step, took, size in rows],
+        columns=["step", "hours", "GB needed"],
+    )
+
+
+def _trained(values: Mapping) -> dict:
+    """What `predict_run` was trained with, where that is a run."""
+    folder = Path(values.get("runs_root", "runs")) / (values.get("predict_run") or " ")
+    before = runs.parameters(files.ROOT / folder)
+    return {name: before[name] for name in OF_A_NETWORK if name in before}
+
+
+def _seconds(sketch, place, seconds: float, kinds: Iterable[str]) -> dict[str, float]:
+    """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward,
+    training.
+    """
+    import torch
+
+    net = sketch.net.to(place)
+    seen = {name: torch.rand(BATCH, *shape, device=place) for name, shape in sketch.shapes.items()}
+    works = {
+        "forward": lambda: net.eval()(seen),
+        "training": lambda: _total(net.train()(seen)).backward(),
+    }
+    found = {}
+    for kind in kinds:
+        with torch.set_grad_enabled(kind == "training"):
+            works[kind]()  # the first one also plans
+            start, count = time.monotonic(), 0
+            while not count or time.monotonic() < start + seconds / 4:
+                works[kind]()
+                count += 1
+            if place.type == "cuda":
+                _total(works["forward"]()).item()  # waits for what is still computed
+        found[kind] = (time.monotonic() - start) / count / BATCH
+    return found
+
+
+def _total(outputs: Mapping):
+    return sum(values.float().sum() for values in outputs.values())
+
+
+def forecast(
+    measured: pd.DataFrame,
+    table: pd.DataFrame,
+    folder: Path,
+    workers: int,
+    networks: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Columns step, hours (with so many workers), GB needed, GB free, enough: for all frames of the
+    trial table.
+
+    measured : of `measure`. networks : of `measure_networks`; its hours are those of one device.
+    """
+    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
+    rows, together = [], 0.0
+    steps = [
+        (
+            step,
+            frames * some["seconds"].sum() / max(1, workers) / 3600,
+            frames * some["bytes"].sum() / 1e9,
+        )
+        for step, some in measured.groupby("step")
+    ]
+    for step, hours, needed in [
+        *steps,
+        *([] if networks is None else networks.itertuples(index=False, name=None)),
+    ]:
+        together += needed
+        rows.append(
+            {
+                "step": step,
+                "hours": hours,
+                "GB needed": needed,
+                "GB free": free / 1e9,
+                "enough": "yes" if together < free / 1e9 else "NO",
+            }
+        )
+    return pd.DataFrame(rows, columns=["step", "hours", "GB needed", "GB free", "enough"]).round(
+        {"hours": 3, "GB needed": 3, "GB free": 1}
+    )
+
+
+def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """What the features of a trained network will take on disk: array, frames, GB needed, GB free,
+    enough, licence.
+
+    Empty for a recipe that has none. All trials count, also those whose features are there already.
+    The licence is that of weights that others published.
+    """
+    frames, free = int(table["n_frames"].sum()), shutil.disk_usage(_existing(folder)).free
+    rows, together = [], 0
+    for name, size in recipe.bytes_a_frame().items():
+        together += frames * size
+        rows.append(
+            [
+                name,
+                frames,
+                frames * size / 1e9,
+                free / 1e9,
+                "yes" if together < free else "NO",
+                recipe.licence_of_features(),
+            ]
+        )
+    return pd.DataFrame(
+        rows, columns=["array", "frames", "GB needed", "GB free", "enough", "licence"]
+    ).round(3)
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())

@@ -1,0 +1,297 @@
+"""One experiment: its checked parameters, the runs that it builds on, and which of its notebooks
+are up to date.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import code_digest, files, parameters, runs
+from ..errors import InputError
+from ..files import NOTEBOOKS
+from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups
+from ..runs import Run
+
+TRAIN, PREDICT = NOTEBOOKS[4:]
+PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Complete parameters (`values`), the files they came from, and the folder of the notebooks."""
+
+    files: tuple[Path, ...]
+    values: dict
+    notebooks: Path
+
+    @property
+    def run(self) -> Run:
+        folder = files.resolve(self.values["runs_root"]) / self.values["run"]
+        return Run(folder, p=self.values, notebooks=self.notebooks)
+
+    def has(self, step: str) -> bool:
+        return (self.notebooks / f"{step}.ipynb").is_file()
+
+    def declared(self, step: str) -> dict:
+        """The parameters of one notebook, as YAML and papermill take them."""
+        return {name: runs.as_text(self.values[name]) for name in declared(step, self.notebooks)}
+
+    @property
+    def video(self) -> str:
+        """The video to predict, "" for none."""
+        return self.values.get("video_path", "")
+
+    def steps(self, start: str = "", stop: str = "") -> list[str]:
+        """Notebooks to execute, from `start` to `stop` ("03").
+
+        With `predict_run` training is left out, with `merge_runs` all but the last one. A video
+        needs no data set, only a trained run.
+        """
+        there = [name for name in NOTEBOOKS if self.has(name)]
+        first = there.index(_step(start, there)) if start else 0
+        last = there.index(_step(stop, there)) if stop else len(there)
+        chosen = there[first : last + 1]
+        if some := self.values.get("notebooks"):
+            own = {_step(text, there) for text in some}
+            chosen = [name for name in chosen if name in own]
+        if self.values.get("merge_runs"):
+            return [name for name in chosen if name == PREDICT]
+        if self.values.get("predict_run"):
+            chosen = [name for name in chosen if name != TRAIN]
+        if self.video and (self.values.get("predict_run") or is_trained(self.run)):
+            chosen = [name for name in chosen if name == PREDICT]
+        return chosen
+
+
+def _step(text: str, there: list[str]) -> str:
+    found = [name for name in there if name.startswith(text.zfill(2))]
+    if len(found) != 1:
+        raise InputError(f"no notebook is called {text}", expected=", ".join(there))
+    return found[0]
+
+
+# ---- from parameter files
+def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Experiment:
+    """Merge and check parameter files. Raises InputError that lists everything that is wrong."""
+    merged = parameters.load(files, overrides)
+    named = bool(merged.get("run"))
+    merged["run"] = merged.get("run") or Path(files[0]).stem
+    try:
+        values = parameters.complete(merged, all_declared(notebooks))
+    except InputError as error:
+        raise InputError(
+            error.what, where=", ".join(map(str, files)), expected=error.expected, todo=error.todo
+        ) from error
+    if not named:
+        values["run"] = (
+            f"{values['run']}_merged"
+            if values.get("merge_runs")
+            else of_fold(values["run"], values)
+        )
+    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
+        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
+    return Experiment(tuple(map(Path, files)), values, Path(notebooks))
+
+
+def of_fold(name: str, values: Mapping) -> str:
+    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one
+    as it is.
+    """
+    return f"{name}_fold{values['fold']}" if values.get("fold", -1) >= 0 else name
+
+
+def plan(
+    files: list[Path],
+    overrides: Mapping[str, str],
+    notebooks: Path,
+    library: Path,
+    above: tuple[str, ...] = (),
+) -> list[Experiment]:
+    """The experiment, after those of missing runs that it builds on; all are checked before
+    anything starts.
+
+    library : folder of the parameter files of such runs. They get the same overlays, and those
+        overrides that
+    say where data are and on which machine: a run that bears a file's name is what the file says.
+    """
+    wanted = read(files, overrides, notebooks)
+    name = wanted.values["run"]
+    if name in above:
+        circle = " → ".join([*above, name])
+        raise InputError(f"runs build on each other in a circle: {circle}", where=files[0])
+    first: dict[str, Experiment] = {}
+    for parameter in ("backbone_run", "predict_run"):
+        text = file = wanted.values.get(parameter, "")
+        if text and (library / f"{text}.yaml").is_file():
+            # What a fold builds on has learnt from the same trials: it is a run of that fold.
+            text = wanted.values[parameter] = of_fold(text, wanted.values)
+        if not text or wanted.values.get("merge_runs") or _exists(text, wanted):
+            continue
+        if not (library / f"{file}.yaml").is_file():
+            raise InputError(
+                f"{parameter}: no run, no weights file and no parameter file is called {text}",
+                where=files[0],
+                expected=f"a name out of {library}, or a file",
+            )
+        shared = {key: value for key, value in overrides.items() if key in _shared(notebooks)} | {
+            "run": text
+        }
+        shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
+        more = plan(
+            [library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name)
+        )
+        first |= {other.values["run"]: other for other in more}
+    return [*first.values(), wanted]
+
+
+def _shared(notebooks: Path) -> set[str]:
+    """Parameters whose `-p` overrides also hold for a run that is made first: places, machine,
+    choice of data.
+    """
+    return of_groups(all_declared(notebooks), ["place", "machine", "data"]) - set(
+        parameters.MUST_EXIST
+    )
+
+
+def _exists(text: str, experiment: Experiment) -> bool:
+    return is_trained(Run(experiment.run.folder.parent / text)) or files.resolve(text).is_file()
+
+
+def is_trained(run: Run) -> bool:
+    """Whether a run has been trained to its end."""
+    record = run.read_json(f"steps/{TRAIN}.json")
+    return bool(record) and not record["unfinished"]
+
+
+# ---- what is up to date
+@dataclass(frozen=True)
+class Reason:
+    """Why a notebook must be executed: `text` for the person who waits; false where it need not be.
+
+    anew : a training in the run folder cannot be continued: its inputs, or the code of its method,
+        are others.
+    """
+
+    text: str = ""
+    anew: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
+    """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs
+    and outputs.
+    """
+    record = run.read_json(f"steps/{step}.json")
+    if not record:
+        return Reason("not done yet")
+    inputs = {place: runs.fingerprint(run.found(place)) for place in record["inputs"]}
+    if changed := _differing(record["inputs"], inputs):
+        return Reason(f"inputs changed: {_first(changed)}", anew=True)
+    code = code_digest.digests(step, _modules(record), experiment.notebooks)
+    if changed := _differing(record["code"], code):
+        # A record of before modules were noted does not tell what its network was.
+        method = (
+            [file for file in changed if code_digest.is_method(file)] if "modules" in record else []
+        )
+        return Reason(f"code changed: {_first(method or changed)}", anew=bool(method))
+    now = runs.counted(step, experiment.values, experiment.notebooks)
+    if changed := _differing(record["parameters"], now):
+        return Reason(f"parameters changed: {_first(changed)}")
+    if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
+        return Reason(f"no longer there: {missing[0]}")
+    if record["unfinished"] or record.get("started_again"):
+        return Reason("goes on where it stopped")
+    return Reason(f"{record['lost']} that failed are tried again" if record["lost"] else "")
+
+
+def _modules(record: Mapping) -> list[str]:
+    """Modules that the notebook found by name; of a record from before they were noted, its
+    recipe.
+    """
+    recipe = record["parameters"].get("recipe", "")
+    return record.get("modules", [f"lib.recipes.{recipe}"] if recipe else [])
+
+
+def _differing(before: Mapping, after: Mapping) -> list[str]:
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if names[3:] else ""
+    return ", ".join(names[:3]) + more
+
+
+def take_over(experiment: Experiment, step: str) -> str:
+    """Copy record and executed notebook of another run whose step would be equal; returns that
+    run's name.
+    """
+    run = experiment.run
+    for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
+        other = Run(record.parents[1], p=experiment.values)
+        executed = other.folder / f"{step}.ipynb"
+        if (
+            other.folder == run.folder
+            or not executed.is_file()
+            or outdated(experiment, step, other)
+        ):
+            continue
+        outputs = [
+            place
+            for place in other.read_json(f"steps/{step}.json")["outputs"]
+            if place.startswith("<run>/")
+        ]
+        for name in [
+            *(place.removeprefix("<run>/") for place in outputs),
+            executed.name,
+            f"steps/{step}.json",
+        ]:
+            _copy(other.folder / name, run.path(*name.split("/")))
+        return other.name
+    return ""
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def training_parameters(experiment: Experiment) -> dict:
+    """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
+    steps = [step for step in (*PREPARATION, TRAIN) if experiment.has(step)]
+    names = {
+        name: each for step in steps for name, each in declared(step, experiment.notebooks).items()
+    }
+    counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
+    return {name: runs.as_text(experiment.values[name]) for name in sorted(counted)}
+
+
+def other_training(experiment: Experiment) -> str:
+    """Why the training in the run folder cannot be continued; "" when it can, or when there is
+    none.
+    """
+    before = experiment.run.read_json("steps/training.json", {})
+    if not before or not (experiment.run.folder / "checkpoints").is_dir():
+        return ""
+    now, came_later = training_parameters(experiment), defaults(all_declared(experiment.notebooks))
+    before = {name: runs.as_text(came_later[name]) for name in now if name in came_later} | before
+    changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
+    changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
+    return f"trained with other parameters: {', '.join(changed)}" if changed else ""
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a run folder to ``<run>-1``, ``-2``, …: nothing that was trained is overwritten."""
+    number = 1
+    while (other := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    return folder.rename(other)

@@ -1,0 +1,191 @@
+"""One wav a frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files; nothing
+here needs them.
+
+Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the
+corrected rule (§7.2).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays
+from ..errors import InputError, explain_full_disk
+from ..labels import official
+from ..media import sound, writing
+from ..media.sound import SOUND_RATE
+from ..store import Store, request
+
+HEADER = 44  # bytes before the samples of a wav file
+BLOCK = 4096  # bytes that the smallest file takes on most file systems
+SOUND = request("audio_44k", rate=SOUND_RATE)
+WANTED = (request("time"), SOUND)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a frame hears: `anchor` and `seconds` as in `audio.segments`."""
+
+    anchor: str
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if self.anchor == "published":
+            return "31 frame intervals up to the frame, as published"
+        return f"{self.seconds:g} s {'up to' if self.anchor == 'end' else 'round'} the frame"
+
+
+def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
+    """The rule that parameters mean.
+
+    rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32
+        frames, whose one
+    length comes from the lowest of `rates` (frames a second of the videos).
+    """
+    if rules == "published":
+        return Rule("published")
+    return (
+        Rule("centre", audio_seconds) if audio_seconds else Rule("end", sound.look_back(min(rates)))
+    )
+
+
+def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
+    """(T, 2) samples of a video's frames. Raises InputError where time stamps or sound are not in
+    the store.
+    """
+    facts = arrays.facts(trial, SOUND, place)
+    times = np.asarray(arrays.read(trial, WANTED[0], place))
+    return sound.segments(
+        times, facts["shape"][0], facts["t0"], facts["rate"], wanted.anchor, wanted.seconds
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written of one video: its `frames`, `files` that are missing, `size` in bytes
+    on the disk.
+    """
+
+    frames: int
+    files: int
+    size: int
+
+
+def plan(trial: Mapping, place: Store, wanted: Rule, out: Path) -> Plan:
+    """Raises InputError when the folder's files were cut by another rule or from another sound."""
+    found = segments(trial, place, wanted)
+    left = found[_missing(trial, place, wanted, out, len(found))]
+    content = HEADER + 2 * np.maximum(left[:, 1] - left[:, 0], 0)
+    return Plan(len(found), len(left), int(np.sum(-(-content // BLOCK) * BLOCK)))
+
+
+def free(out: Path) -> int:
+    """Free bytes where `out` is or will be."""
+    return shutil.disk_usage(
+        next(path for path in (out, *out.absolute().parents) if path.exists())
+    ).free
+
+
+def check_space(out: Path, needed: int) -> None:
+    """Raises InputError when there is less space than `needed` (bytes)."""
+    if needed > free(out):
+        raise InputError(
+            f"one wav a frame needs {needed / 1e9:.1f} GB, {free(out) / 1e9:.1f} GB are free",
+            where=out,
+            expected="room for all files",
+            todo="choose another disk with --out, or fewer `trials`: "
+            "networks here cut their segments from one array a video and need none of these files",
+        )
+
+
+def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: int) -> np.ndarray:
+    """Frames (from 0) whose file is not there yet."""
+    folder, label = out / trial["video"], _label(trial, place, wanted)
+    beside = _beside(folder)
+    if beside.is_file() and (found := json.loads(beside.read_text(encoding="utf-8"))) != label:
+        raise InputError(
+            f"this folder has files of another kind: {found}",
+            where=folder,
+            expected=str(label),
+            todo="remove it with the .json beside it, or give another --out",
+        )
+    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
+
+
+def _beside(folder: Path) -> Path:
+    """Beside the folder, not in it: some programs take every file in it for a wav."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+def _label(trial: Mapping, place: Store, wanted: Rule) -> dict:
+    digits = {str(item): arrays.locate(trial, item, place).digits for item in WANTED}
+    return {"rule": str(wanted), "rate": SOUND_RATE, "made_from": digits}
+
+
+def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
+    """Write what is missing of one video's files; says how many. A file that exists is whole."""
+    samples, folder = arrays.read(trial, SOUND, place), out / trial["video"]
+    found = segments(trial, place, wanted)
+    left = _missing(trial, place, wanted, out, len(found))
+    with explain_full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _beside(folder).write_text(json.dumps(_label(trial, place, wanted)), encoding="utf-8")
+        for leftover in folder.glob(".*.part"):  # of a run that was killed
+            leftover.unlink()
+        part = folder / f".{os.getpid()}.part"
+        try:
+            for frame in left:
+                part.write_bytes(writing.wav(sound.cut(samples, *found[frame]), SOUND_RATE))
+                part.replace(folder / f"{frame + 1}.wav")
+        finally:
+            part.unlink(missing_ok=True)
+    return f"{len(left)} files"
+
+
+LABEL_FOLDER = "preprocessed_VA_annotations"  # what programs that grew out of JCA's call it
+LABEL_FOLDERS = {
+    "va": LABEL_FOLDER,
+    "expression": "preprocessed_EX_annotations",
+    "action_units": "preprocessed_AU_annotations",
+}
+
+
+def export_labels(
+    table: pd.DataFrame,
+    store: Store,
+    mismatch: str,
+    index_column: bool = False,
+    folder: Path | None = None,
+    kind: str = "va",
+) -> list[Path]:
+    """Write ``<folder>/{train,val,test}/<trial>.csv``: `img,V,A,frame_id`; without labels the test
+    form, every frame.
+
+    folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
+        kind : "expression"
+    and "action_units" write their own columns to a folder of their own, of the trials that have
+    such labels.
+    """
+    folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
+    for trial in table.to_dict("records"):
+        name, annotated = trial["trial"], trial[f"{kind}_path"]
+        if kind != "va" and not annotated:
+            continue
+        rows = np.asarray(arrays.read(trial, request(kind, mismatch=mismatch), store))
+        if kind != "va":
+            shown = official.to_class_table(name, kind, rows, index_column)
+        elif annotated:
+            shown = official.to_csv_table(name, rows, index_column)
+        else:
+            shown = official.test_table(name, len(rows), index_column)
+        written.append(official.write_csv(shown, folder / trial["split"] / f"{name}.csv"))
+    return written

@@ -1,0 +1,182 @@
+"""Execute one notebook with papermill: its printed lines appear as they come, an error is told in a
+few lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from ..errors import InputError, explain_full_disk
+from ..files import ROOT, short
+from ..parallel.threads import spin
+
+# glibc gives large blocks back to the system after every training step; keeping them took a quarter
+# off a step's time (specification of the sample set, §5). Read when a process starts, so they are
+# set before the kernel is.
+MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+# Seconds that a kernel has, after Ctrl-C, to finish its batch and write a checkpoint; then it is
+# killed.
+SHUTDOWN_SECONDS = 30.0
+
+
+class NotebookFailed(Exception):
+    """A notebook stopped at an error; `str` says where, what and which file shows more.
+
+    cause : "memory", "disk" or "died" where the machine was at fault, and another try (elsewhere)
+        may succeed.
+    """
+
+    def __init__(self, text: str, cause: str = ""):
+        super().__init__(text)
+        self.cause = cause
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, a batch system's wish: what runs was ended as by Ctrl-C, and is to be
+    continued.
+    """
+
+
+class _Lines:
+    """A text stream for papermill: hands every whole line on, of a line that overwrites itself the
+    last state.
+    """
+
+    def __init__(self, say: Callable[[str], None]):
+        self.say, self.rest = say, ""
+
+    def write(self, text: str) -> None:
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self.say(line.rstrip("\r").rpartition("\r")[2])
+
+    def flush(self) -> None:
+        """Nothing to do: lines are handed on at once."""
+
+
+def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
+    """Execute `notebook` with parameters `values` in the repository's root; the executed copy is
+    `target`.
+
+    say : called with each line that the notebook prints, while it runs.
+    Raises NotebookFailed, InputError (kernel cannot start, disk full), Terminated or
+    KeyboardInterrupt.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    for name, value in {**MEMORY, **spin()}.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines = _Lines(say)
+    try:
+        with _terminate_as_interrupt(), explain_full_disk(target):
+            papermill.execute_notebook(
+                notebook,
+                target,
+                dict(values),
+                kernel_name="python3",
+                cwd=ROOT,
+                progress_bar=False,
+                stdout_file=lines,
+                extra_arguments=["--log-level=CRITICAL"],
+                config=Config(KernelManager={"shutdown_wait_time": SHUTDOWN_SECONDS}),
+            )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt(error.evalue) from error
+        raise NotebookFailed(_told(error, notebook, target), _cause(error)) from error
+    except DeadKernelError as error:
+        text = (
+            f"{notebook.stem} stopped: its Python process died (most often: not enough memory)\n"
+            f"  what to do: close other programs, smaller batch_size or workers, then run again\n"
+            f"  executed notebook: {short(target)}"
+        )
+        raise NotebookFailed(text, "died") from error
+    finally:
+        lines.write("\n")  # a last line that was printed without an end
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, and is told as Terminated."""
+    came = []
+
+    def interrupt(*_):
+        came.append(True)
+        if len(came) == 1:  # a second one must not stop the kernel's own end
+            raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: whoever runs us there handles signals
+        yield
+        return
+    try:
+        yield
+    except _interrupted_errors() as error:
+        if not came:
+            raise
+        raise Terminated(getattr(error, "evalue", "")) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted_errors() -> tuple[type[BaseException], ...]:
+    """How a kernel that was interrupted can end."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    return KeyboardInterrupt, papermill.PapermillExecutionError, DeadKernelError
+
+
+def _cause(error) -> str:
+    """Whether the machine was at fault: no memory (this machine's or the GPU's), or a full disk."""
+    if error.ename in ("MemoryError", "OutOfMemoryError"):
+        return "memory"
+    return "disk" if re.search("no space left on (the )?device", error.evalue.lower()) else ""
+
+
+def _told(error, notebook: Path, target: Path) -> str:
+    """The notebook, the cell, the message, the last place in our code, the executed copy."""
+    rows = [f"{notebook.stem} stopped in cell {error.exec_count}"]
+    if error.ename == InputError.__name__:
+        rows += _clean(error.evalue).splitlines()
+    else:
+        rows += [
+            f"{error.ename}: {_clean(error.evalue)}",
+            *_last_place(_clean("\n".join(error.traceback))),
+        ]
+    return "\n  ".join([*rows, f"executed notebook: {short(target)}"])
+
+
+def _last_place(traceback: str) -> list[str]:
+    """The deepest place in lib; IPython writes ``File path:12``, the story of a worker ``File
+    "path", line 12``.
+    """
+    places = re.findall(r'File "?([^\s":]+\.py)(?::|", line )(\d+)', traceback)
+    ours = [
+        (path, line)
+        for path, line in places
+        if Path(path).is_relative_to(ROOT / "lib")
+        and Path(path).name not in ("processes.py", "mapping.py")
+    ]
+    return [f"in {short(ours[-1][0])}:{ours[-1][1]}"] if ours else []
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

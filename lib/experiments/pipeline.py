@@ -1,0 +1,299 @@
+"""Run experiments: six notebooks, one parameter file, one run folder. What has not changed is not
+done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+from .. import runs
+from ..errors import InputError
+from ..files import ROOT, short
+from ..parallel.progress import clock
+from . import crews, report
+from . import experiment as experiments_experiment
+from .experiment import PREDICT, PREPARATION, TRAIN, Experiment
+from .notebook import NotebookFailed, Terminated, execute
+
+# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
+# interrupted.
+DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
+
+class Unfinished(Exception):
+    """A notebook stopped before its end, as it was told to, and can be continued."""
+
+
+def run(
+    files: list[Path],
+    overrides: Mapping[str, str] | None = None,
+    start: str = "",
+    stop: str = "",
+    say: Callable[[str], None] = lambda line: None,
+    notebooks: Path = ROOT / "notebooks",
+    library: Path = ROOT / "params",
+) -> int:
+    """Execute those notebooks of one experiment that are not up to date.
+
+    Arguments
+    ---------
+    files : parameter file and overlays, later ones win. `overrides` : ``-p name value``.
+    start, stop : first and last notebook ("03"); all by default.
+    say : called with every line for the person who waits.
+    library : where the parameter files of runs that this one builds on are.
+
+    Returns the exit status of DESIGN.md §4.
+    """
+    return _run(files, overrides, start, stop, say, notebooks, library)[0]
+
+
+def _run(
+    files,
+    overrides=None,
+    start="",
+    stop="",
+    say=lambda line: None,
+    notebooks=ROOT / "notebooks",
+    library=ROOT / "params",
+) -> tuple[int, str]:
+    """`run` with the cause of `carry_out`."""
+    try:
+        planned = experiments_experiment.plan(files, overrides or {}, notebooks, library)
+    except InputError as error:
+        say(f"nothing was started: {error}")
+        return WRONG, ""
+    crew = crews.current()
+    crew.has_planned()
+    if crew.follows:
+        return _follow(crew, planned, say), ""
+    try:
+        return carry_out(planned, start, stop, say)
+    finally:
+        crew.ends()
+
+
+def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
+    """What processes after the first one do under torchrun."""
+    try:
+        return crew.follow(planned)
+    except KeyboardInterrupt as error:
+        return CONTINUE if isinstance(error, Terminated) else INTERRUPTED
+    except (NotebookFailed, InputError) as error:
+        say(f"process {crew.rank}: {error}")
+        return FAILED
+
+
+def carry_out(
+    planned: list[Experiment],
+    start: str = "",
+    stop: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[int, str]:
+    """Run what `experiments.plan` found: those that the last one builds on, then the last one
+    itself.
+
+    Returns the exit status and its cause: where it is FAILED, whether the machine was at fault
+    ("memory", "disk", "died", or ""); where it is CONTINUE, "terminated" after SIGTERM. SIGTERM,
+    while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
+    """
+    try:
+        _check_folders(planned, start, stop)
+    except InputError as error:
+        say(f"nothing was started: {error}")
+        return WRONG, ""
+    try:
+        return _in_turn(planned, start, stop, say), ""
+    except (NotebookFailed, InputError) as error:
+        say(str(error))
+        return FAILED, error.cause
+    except Unfinished as error:
+        say(str(error))
+        return CONTINUE, ""
+    except KeyboardInterrupt as error:
+        ended = isinstance(error, Terminated)
+        say(
+            f"{'ended by SIGTERM' if ended else 'interrupted'}: what was finished is kept, the "
+            "same command goes on "
+            "from there"
+        )
+        if str(error):
+            say(f"  {error}")
+        return (CONTINUE, "terminated") if ended else (INTERRUPTED, "")
+
+
+def batch(
+    files: list[Path],
+    overlays: list[Path],
+    overrides: Mapping[str, str],
+    say: Callable[[str], None] = lambda line: None,
+    **places,
+) -> int:
+    """Execute one experiment after the other, each with the same overlays; one that fails does not
+    stop the others.
+
+    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED
+        when one failed or
+    could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
+    """
+    told = {}
+    for file in files:
+        told[file], cause = _run([file, *overlays], overrides, say=say, **places)
+        if told[file] == INTERRUPTED or cause == "terminated":
+            return told[file]
+    words = {
+        DONE: "done",
+        FAILED: "FAILED",
+        WRONG: "NOT STARTED",
+        LOST: "done, but something was lost",
+        CONTINUE: "to be continued",
+    }
+    good = sum(status in (DONE, LOST) for status in told.values())
+    say(f"{good} of {len(files)} experiments are done")
+    for file, status in told.items():
+        say(f"  {short(file)}: {words[status]}")
+    return FAILED if {FAILED, WRONG} & set(told.values()) else max(told.values(), default=DONE)
+
+
+def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
+    for experiment in planned:
+        runs.refuse_other(experiment.run.folder, experiment.values)
+    wanted = planned[-1]
+    steps = wanted.steps(start, stop)
+    reason = experiments_experiment.other_training(wanted)
+    if (
+        reason
+        and steps[-1:] > [TRAIN]
+        and TRAIN not in steps
+        and not wanted.values.get("predict_run")
+    ):
+        raise InputError(
+            reason,
+            where=wanted.run.folder,
+            expected=f"{TRAIN} among the notebooks to execute",
+            todo="leave out --from, or set the parameters as they were",
+        )
+
+
+def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
+    status, wanted = DONE, planned[-1]
+    for experiment in planned:
+        missing = experiment is not wanted
+        if missing:
+            say(
+                f"{experiment.run.name} is not there yet and is made first: {wanted.run.name} "
+                "builds on it"
+            )
+        status = max(status, _all(experiment, *(("", "") if missing else (start, stop)), say))
+    return status
+
+
+def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
+    """Run the notebooks of one experiment; returns DONE, or LOST when something could not be
+    done.
+    """
+    run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
+    say(f"{run.name}  ({', '.join(map(short, experiment.files))})")
+    if TRAIN in steps and (reason := experiments_experiment.other_training(experiment)):
+        _set_aside(experiment, reason, say)
+    done = [
+        _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
+        for number, step in enumerate(steps, 1)
+    ]
+    if any(done):
+        say(f"  report: {short(report.write(run))}")
+    say(f"  all in {clock(time.monotonic() - began)}: {short(run.folder)}")
+    return _lost(run, say)
+
+
+def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
+    """Skip, take over or execute one notebook; did that change the run folder's results?"""
+    run = experiment.run
+    if step == PREDICT and experiment.video:
+        _predict_video(experiment, label, say)
+        return False
+    reason = experiments_experiment.outdated(experiment, step, run)
+    if not reason:
+        say(f"{label}: skipped, nothing changed")
+        return False
+    if step == TRAIN and reason.anew and (run.folder / "checkpoints").is_dir():
+        _set_aside(experiment, str(reason), say)
+        for earlier in PREPARATION:
+            experiments_experiment.take_over(experiment, earlier)
+    _write_start(experiment)
+    if step in PREPARATION and (other := experiments_experiment.take_over(experiment, step)):
+        say(f"{label}: taken over from {other}")
+        return True
+    say(f"{label}: {reason}")
+    _execute(experiment, step, label, say)
+    return True
+
+
+def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
+    """Notebook 06 for one video: it writes into ``videos/<stem>/`` of the run folder and touches
+    nothing else.
+    """
+    began = time.monotonic()
+    say(f"{label}: {experiment.video}")
+    target = experiment.run.path("videos", Path(experiment.video).stem, f"{PREDICT}.ipynb")
+    execute(
+        experiment.notebooks / f"{PREDICT}.ipynb",
+        target,
+        experiment.declared(PREDICT),
+        lambda line: say(f"      {line}"),
+    )
+    say(f"{label}: done in {clock(time.monotonic() - began)}: {short(target.parent)}")
+
+
+def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> None:
+    run, began = experiment.run, time.monotonic()
+    record = f"steps/{step}.json"
+    if before := run.read_json(record):
+        # Until the notebook records its new end, the old one must not count.
+        run.write_json(record, {**before, "started_again": True})
+    if step == TRAIN:
+        run.write_json(
+            "steps/training.json", experiments_experiment.training_parameters(experiment)
+        )
+        crews.current().trains(experiment)
+    execute(
+        experiment.notebooks / f"{step}.ipynb",
+        run.folder / f"{step}.ipynb",
+        experiment.declared(step),
+        lambda line: say(f"      {line}"),
+    )
+    unfinished = run.read_json(record, {}).get("unfinished")
+    if unfinished:
+        raise Unfinished(
+            f"{step} stopped before its end: {unfinished}; the same command goes on from there"
+        )
+    say(f"{label}: done in {clock(time.monotonic() - began)}")
+
+
+def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
+    other = experiments_experiment.set_aside(experiment.run.folder)
+    say(f"  {reason}; the old run is kept as {other.name}")
+
+
+def _write_start(experiment: Experiment) -> None:
+    """The complete parameters and the environment, before anything is executed."""
+    values = {name: runs.as_text(value) for name, value in experiment.values.items()}
+    values |= {"video_path": ""} if experiment.video else {}
+    experiment.run.write_text(
+        "params.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    )
+    facts = {name: values[name] for name in ("dataset", "recipe", "rules") if name in values}
+    device = str(values.get("device", ""))
+    experiment.run.write_json("environment.json", runs.environment(device, **facts))
+
+
+def _lost(run: runs.Run, say: Callable) -> int:
+    rows = run.failures()
+    if rows:
+        say(f"  but {len(rows)} could not be done, see {short(run.folder / 'failures.csv')}:")
+        for row in rows[:5]:
+            say(f"      {row['step']}  {row['item']}: {row['what']}")
+    return LOST if rows else DONE

@@ -1,0 +1,188 @@
+"""report.html of a run: scores, figures, what the notebooks showed, parameters, environment, in one
+file.
+
+It opens without a network: pictures are inside, nothing is fetched, nothing is executed.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from .. import runs
+from ..datasets import is_synthetic
+from ..errors import InputError
+from ..files import NOTEBOOKS
+from ..plots.html import Html, page
+from ..trials import SYNTHETIC_NOTE
+
+NAME = "report.html"
+# bytes that pictures may take as text; with everything else a report stays under 15 MB
+ROOM = 12_000_000
+FIRST = (
+    "ccc",
+    "training_curves",
+    "error_by_trial",
+    "circumplex",
+)  # figures that a reader wants to see first
+
+
+def write(run: runs.Run) -> Path:
+    """Write ``<run>/report.html`` from what lies in the run folder; what is not there yet is left
+    out.
+
+    Raises InputError for a folder that is no run.
+    """
+    values = runs.parameters(run.folder)
+    if not values:
+        raise InputError(
+            "this is no run folder: there is no params.yaml",
+            where=run.folder,
+            todo="python -m lib run params/<name>.yaml",
+        )
+    found, pictures = run.read_json("metrics.json", {}), _Pictures()
+    parts: dict[str, pd.DataFrame | str] = {"": _first(values, found)}
+    parts |= _scores(found)
+    parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
+    if (run.folder / "history.csv").is_file():
+        parts["Training: the last epochs"] = pd.read_csv(run.folder / "history.csv").tail(5)
+    lost = pd.DataFrame(run.failures(), columns=runs.FAILURE_COLUMNS).drop(columns="traceback")
+    parts["What was lost"] = lost if len(lost) else "nothing"
+    parts["What the notebooks showed"] = Html("".join(_notebooks(run.folder, pictures)))
+    parts["Parameters"] = _rows(values, "parameter")
+    parts["Environment"] = _rows(_flat(run.read_json("environment.json", {})), "what")
+    if pictures.left_out:
+        parts[""] = Html(
+            f"{parts['']}<p>{pictures.left_out} pictures were left out, this file would have "
+            "become too "
+            f"large: they lie in {html.escape(run.folder.name)}/figures and in the notebooks.</p>"
+        )
+    return run.write_text(NAME, page(f"Run {run.name}", parts))
+
+
+def _first(values: Mapping, found: Mapping) -> Html:
+    """What was done, and what must be known before a number is read."""
+    told = [
+        f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
+        f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
+    ]
+    told += [str(found[name]) for name in ("licence", "chosen_on") if found.get(name)]
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in told)
+    synthetic = found.get("synthetic", is_synthetic(values.get("dataset", "")))
+    return Html(lines + (f"<p class='note'>{html.escape(SYNTHETIC_NOTE)}</p>" if synthetic else ""))
+
+
+def _scores(found: Mapping) -> dict:
+    if not found:
+        return {"Scores": "not evaluated yet: that is done by notebook 06_inference"}
+    from ..evaluation import scores
+    from ..plots import viewer  # torch takes seconds to import
+
+    rows = {
+        "CCC with 95 % intervals over trials": scores.score_table(found),
+        "F1": scores.f1_table(found),
+        "Who speaks": scores.speaking_table(found),
+    }
+    rows = {heading: table for heading, table in rows.items() if len(table)}
+    return {
+        heading: Html((viewer.scores if "ccc" in table else viewer.table)(table).html)
+        for heading, table in rows.items()
+    }
+
+
+class _Pictures:
+    """Pictures as text inside the page, as long as there is room."""
+
+    def __init__(self):
+        self.room, self.left_out = ROOM, 0
+
+    def tag(self, encoded: str, name: str) -> str:
+        if len(encoded) > self.room:
+            self.left_out += 1
+            return f"<p>(picture left out: {html.escape(name)})</p>"
+        self.room -= len(encoded)
+        return f"<img alt='{html.escape(name, quote=True)}' src='data:image/png;base64,{encoded}'>"
+
+
+def _figures(folder: Path, pictures: _Pictures) -> Iterable[str]:
+    order = {name: place for place, name in enumerate(FIRST)}
+    for path in sorted(
+        folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)
+    ):
+        tag = pictures.tag(base64.b64encode(path.read_bytes()).decode(), path.name)
+        yield f"<figure>{tag}<figcaption>{html.escape(path.stem)}</figcaption></figure>"
+
+
+# ---- executed notebooks: their words and what stood below their cells, without the code
+def _notebooks(folder: Path, pictures: _Pictures) -> Iterable[str]:
+    for step in NOTEBOOKS:
+        if (path := folder / f"{step}.ipynb").is_file():
+            cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
+            shown = "".join(_cell(cell, pictures) for cell in cells)
+            yield f"<details><summary>{step}</summary>{shown}</details>"
+
+
+def _cell(cell: Mapping, pictures: _Pictures) -> str:
+    if cell["cell_type"] == "markdown":
+        return _words("".join(cell["source"]))
+    return "".join(_output(output, pictures) for output in cell.get("outputs", []))
+
+
+def _words(text: str) -> str:
+    """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
+    lines = []
+    for line in html.escape(
+        re.sub(r"\[!\[.*?\]\(.*?\)\]\(.*?\)", "", text), quote=False
+    ).splitlines():
+        line = re.sub(
+            r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
+        )
+        level = len(line) - len(line.lstrip("#"))
+        lines.append(
+            f"<h{min(level + 2, 6)}>{line[level:].strip()}</h{min(level + 2, 6)}>"
+            if level
+            else f"{line}<br>"
+        )
+    return "".join(lines)
+
+
+def _output(output: Mapping, pictures: _Pictures) -> str:
+    if output["output_type"] == "error":
+        return (
+            f"<pre class='note'>{html.escape(output['ename'])}: "
+            f"{html.escape(_plain(output['evalue']))}</pre>"
+        )
+    data = output.get("data", {"text/plain": output.get("text", "")})
+    if "image/png" in data:
+        return pictures.tag("".join(data["image/png"]).replace("\n", ""), "picture in a notebook")
+    table = "".join(data.get("text/html", ""))
+    if (
+        table.startswith("<table") and "<script" not in table
+    ):  # as pandas writes them, cells escaped
+        return table
+    return f"<pre>{html.escape(_plain(''.join(data.get('text/plain', ''))))}</pre>"
+
+
+def _plain(text: str) -> str:
+    """Without colours, and of a line that was written over itself the last state."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+
+
+def _flat(values: Mapping, above: str = "") -> dict:
+    """``{"git": {"commit": …}}`` to ``{"git commit": …}``."""
+    found: dict = {}
+    for name, value in values.items():
+        inside = isinstance(value, Mapping)
+        found |= _flat(value, f"{above}{name} ") if inside else {f"{above}{name}": value}
+    return found
+
+
+def _rows(values: Mapping, heading: str) -> pd.DataFrame:
+    return pd.DataFrame({heading: list(values), "value": [str(value) for value in values.values()]})

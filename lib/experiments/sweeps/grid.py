@@ -1,0 +1,175 @@
+"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → the points, their parameters and
+their names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import yaml
+
+from ...errors import InputError
+from ...grammar import Declaration
+
+RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+LARGEST = 10_000  # points: more is a slip of the finger
+
+# What a point has of its own, or what holds for the whole sweep.
+NOT_IN_A_GRID = frozenset(
+    ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
+)
+EXAMPLE = "fold=0..5 emotion=valence,arousal"
+OPTION = "options."  # options.dropout=0.1,0.3: what only this recipe has
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place in the grid: `name` (of what differs) and `values` (parameter → value)."""
+
+    name: str
+    values: Mapping[str, object]
+
+    def overrides(self) -> dict[str, str]:
+        """The same as ``-p name value``: texts as YAML reads them; options are merged with those of
+        the file.
+        """
+        plain: dict = {
+            name: value for name, value in self.values.items() if not name.startswith(OPTION)
+        }
+        own = {
+            name.removeprefix(OPTION): value
+            for name, value in self.values.items()
+            if name.startswith(OPTION)
+        }
+        return {
+            name: _as_yaml(value)
+            for name, value in (plain | ({"options": own} if own else {})).items()
+        }
+
+
+def parse(
+    words: Sequence[str],
+    known: Mapping[str, Declaration],
+    options: Mapping[str, Declaration] | None = None,
+) -> dict[str, list]:
+    """Parameter → its values, in the order given.
+
+    Arguments
+    ---------
+    words : ``name=a,b,c``; whole numbers also ``name=0..5`` (both ends belong to it) or
+        ``name=0..100..20``.
+    known : what the notebooks declare; `options` what the recipe declares.
+
+    Raises InputError that lists all that is wrong: unknown names, bad ranges, values of the wrong
+    type, doubles.
+    """
+    found: dict[str, list] = {}
+    problems = []
+    declared = {**known, **{f"{OPTION}{name}": one for name, one in (options or {}).items()}}
+    for word in words:
+        name, sign, text = word.partition("=")
+        try:
+            if not sign:
+                raise InputError("no `name=values`")
+            if name in found:
+                raise InputError("is there twice")
+            found[name] = _values(name, text, declared)
+        except InputError as error:
+            problems.append(f"{name}: {error.what}")
+    if not words:
+        problems.append("no parameter is named")
+    count = 1
+    for values in found.values():
+        count *= len(values)
+    if count > LARGEST:
+        problems.append(f"{count} points, more than {LARGEST}")
+    if problems:
+        raise InputError(
+            "the grid cannot be used:\n  - " + "\n  - ".join(problems), expected=f"--grid {EXAMPLE}"
+        )
+    return found
+
+
+def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
+    if name in NOT_IN_A_GRID:
+        raise InputError("cannot differ between the points of a sweep")
+    if name not in declared:
+        near = get_close_matches(name, list(declared), 1, 0.6)
+        raise InputError(f"no such parameter{f'; did you mean {near[0]}?' if near else ''}")
+    one = declared[name]
+    if one.type.startswith(("list", "dict")):
+        raise InputError(f"is a {one.type}: only single values can stand in a grid")
+    values = [one.read(_scalar(part, one.type)) for part in _parts(text)]
+    doubles = sorted({str(value) for value in values if values.count(value) > 1})
+    if doubles:
+        raise InputError(f"{', '.join(doubles)} is there twice")
+    return values
+
+
+def _parts(text: str) -> list[str]:
+    if match := RANGE.fullmatch(text.strip()):
+        first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
+        if first > last or step < 1:
+            raise InputError(
+                f"the range {text} holds nothing: write the smaller number first, then .."
+            )
+        if (last - first) // step >= LARGEST:
+            raise InputError(f"the range {text} has more than {LARGEST} values")
+        return [str(number) for number in range(first, last + 1, step)]
+    if ".." in text:
+        raise InputError(
+            f"{text} is no range: write whole numbers, for example 0..5, or 0..100..20"
+        )
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise InputError(f"an empty value in {text!r}")
+    return parts
+
+
+def _scalar(text: str, kind: str) -> object:
+    """The text as YAML reads it; where text belongs, it stays as it is (a run called 1, `no`)."""
+    if kind == "str":
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{text!r} cannot be read") from error
+
+
+def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
+    """All combinations, the last parameter changing fastest, named ``<run>_fold0_valence_video``.
+
+    Raises InputError when two would have the same name.
+    """
+    found = []
+    for combination in itertools.product(*grid.values()):
+        values = dict(zip(grid, combination, strict=True))
+        found.append(
+            Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values)
+        )
+    names = [point.name for point in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}"
+        )
+    return found
+
+
+def _word(name: str, value: object) -> str:
+    """``fold0``, ``lr0.001``; of text the text itself: ``valence``."""
+    short = name.removeprefix(OPTION)
+    if isinstance(value, bool):
+        text = short if value else f"no-{short}"
+    elif isinstance(value, str):
+        text = value or f"no-{short}"
+    else:
+        text = f"{short}{value:g}" if isinstance(value, float) else f"{short}{value}"
+    return re.sub(r"[^\w.+-]+", "-", text)
+
+
+def _as_yaml(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("\n...")

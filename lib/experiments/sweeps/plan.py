@@ -1,0 +1,149 @@
+"""What a sweep will do: the grid's points, the runs that they build on, and in which order arrays
+are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ... import grammar, parameters, runs
+from ...errors import InputError
+from ...files import ROOT
+from .. import experiment
+from ..experiment import PREPARATION, Experiment
+from . import grid as sweeps_grid
+from .grid import Point
+from .record import PREPARE
+
+SHOWN = 5  # problems of a message
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be done: the grid's `points` and all `experiments` by the name of their run, bases
+    first.
+    """
+
+    folder: Path
+    grid: dict[str, list]
+    points: list[Point]
+    experiments: dict[str, Experiment]
+    files: tuple[str, ...]
+    overrides: dict[str, str]
+
+    @property
+    def run(self) -> runs.Run:
+        """The sweep's own folder."""
+        return runs.Run(self.folder)
+
+    @property
+    def bases(self) -> list[str]:
+        """Runs that points build on and that are not there yet."""
+        own = {point.name for point in self.points}
+        return [name for name in self.experiments if name not in own]
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """Runs of this sweep that a run builds on."""
+        values = self.experiments[name].values
+        wanted = [values.get(parameter, "") for parameter in ("backbone_run", "predict_run")]
+        return tuple(text for text in wanted if text in self.experiments and text != name)
+
+
+def plan(
+    files: list[Path],
+    grid: list[str],
+    overrides: Mapping[str, str] | None = None,
+    notebooks: Path = ROOT / "notebooks",
+    library: Path = ROOT / "params",
+) -> Sweep:
+    """Check everything: the grid, every point's parameters, and the runs that they build on.
+
+    files, overrides, library : as of `pipeline.run`. grid : see `grid.parse` of this package.
+    Raises InputError that lists what is wrong; nothing has been started then.
+    """
+    overrides = dict(overrides or {})
+    below = experiment.read(files, overrides, notebooks)
+    known = grammar.all_declared(notebooks)
+    options = grammar.recipes().get(below.values.get("recipe", ""), {})
+    values = sweeps_grid.parse(grid, known, options)
+    name = overrides.get("run") or parameters.load(files).get("run") or Path(files[0]).stem
+    points = sweeps_grid.points(values, name)
+    found: dict[str, Experiment] = {}
+    problems: dict[str, str] = {}
+    for point in points:
+        try:
+            planned = experiment.plan(files, _merged(overrides, point), notebooks, library)
+        except InputError as error:
+            problems.setdefault(str(error), point.name)
+            continue
+        for one in planned:  # bases of bases stand before them
+            found.setdefault(one.values["run"], one)
+    if problems:
+        rows = [f"{point}: {text}" for text, point in list(problems.items())[:SHOWN]]
+        raise InputError(
+            "points of the grid cannot be run:\n  - " + "\n  - ".join(rows), where=files[0]
+        )
+    folder = below.run.folder.with_name(f"{name}_sweep")
+    return Sweep(
+        folder, values, points, _in_order(found, points), tuple(map(str, files)), overrides
+    )
+
+
+def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
+    own = point.overrides()
+    if "options" in own and "options" in overrides:
+        both = {**yaml.safe_load(overrides["options"]), **yaml.safe_load(own["options"])}
+        own["options"] = yaml.safe_dump(both, default_flow_style=True)
+    return {**overrides, **own, "run": point.name}
+
+
+def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
+    """Bases (each after those that it builds on, as `experiments.plan` gave them), then the
+    points.
+    """
+    own = [point.name for point in points]
+    return {name: found[name] for name in [*(name for name in found if name not in own), *own]}
+
+
+def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:
+    """What `dispatch.run` is to do for the runs in `pending`: arrays are made once, before the runs
+    that need them.
+
+    Runs whose notebooks 01–04 would be equal share one preparation; preparations follow each other,
+    because they may want the same arrays, unless they only differ in the run that they build on.
+    """
+    from ...parallel.tasks import Task
+
+    made: dict[str, str] = {}  # all that 01–04 depend on → task that prepares it
+    loose: dict[str, str] = {}  # the same without the run that they build on
+    found, last = [], ()
+    for name in [name for name in sweep.experiments if name in pending]:
+        experiment = sweep.experiments[name]
+        exact, free = _preparation(experiment), _preparation(experiment, without=("backbone_run",))
+        needs = tuple(other for other in sweep.needs(name) if other in pending)
+        if exact not in made:
+            before = (loose[free],) if free in loose else last
+            made[exact] = f"{name}{PREPARE}"
+            found.append(Task(made[exact], payload(name, "04"), needs, before))
+            last = last if free in loose else (made[exact],)
+            loose.setdefault(free, made[exact])
+        found.append(Task(name, payload(name, ""), (*needs, made[exact])))
+    return found
+
+
+def _preparation(experiment: Experiment, without: tuple[str, ...] = ()) -> str:
+    counted = {
+        step: runs.counted(step, experiment.values, experiment.notebooks)
+        for step in PREPARATION
+        if experiment.has(step)
+    }
+    kept = {
+        step: {name: value for name, value in values.items() if name not in without}
+        for step, values in counted.items()
+    }
+    return json.dumps(kept, sort_keys=True, default=str)

@@ -1,0 +1,150 @@
+"""What became of each run of a sweep: ``sweep.json``, written after every event by the sweep
+alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ... import grammar, runs
+from ..experiment import Experiment
+from ..pipeline import DONE, FAILED, LOST
+
+PREPARE = ".prepare"  # behind the name of a run: the task that makes its arrays
+
+
+def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> bool:
+    """Whether an earlier start finished this run with these parameters, and the records of its
+    notebooks are there.
+
+    defaults : of all parameters, the recipe's options under "options": one that came later had its
+        default then.
+    """
+    if before.get("state") != "finished":
+        return False
+    there = runs.parameters(experiment.run.folder)
+    there = {
+        **defaults,
+        **there,
+        "options": {**defaults.get("options", {}), **there.get("options", {})},
+    }
+    without_effect = grammar.of_groups(
+        grammar.all_declared(experiment.notebooks), grammar.WITHOUT_EFFECT
+    )
+    now = {
+        name: runs.as_text(value)
+        for name, value in experiment.values.items()
+        if name not in without_effect
+    }
+    if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
+        return False
+    records = [experiment.run.read_json(f"steps/{step}.json", {}) for step in experiment.steps()]
+    return all(record and not record.get("unfinished") for record in records)
+
+
+class Book:
+    """Keeps ``sweep.json`` in the folder of a sweep, `run`.
+
+    experiments : by the name of their run. points : of the grid. facts : about the sweep, kept as
+        they are.
+    `finished` : names of runs that an earlier start finished and that are not run again.
+    """
+
+    def __init__(
+        self, run: runs.Run, experiments: Mapping[str, Experiment], points: list, facts: Mapping
+    ):
+        self.run, self.experiments = run, experiments
+        before, defaults = run.read_json("sweep.json", {}).get("runs", {}), _defaults(experiments)
+        self.finished = [
+            name
+            for name, one in experiments.items()
+            if is_finished(one, before.get(name, {}), defaults[one.values.get("recipe", "")])
+        ]
+        values = {point.name: dict(point.values) for point in points}
+        self.runs = {
+            name: self._row(name, values.get(name, {}), before.get(name, {}))
+            for name in experiments
+        }
+        self.facts = {**facts, "started": time.strftime("%Y-%m-%d %H:%M:%S"), "ended": ""}
+        self.save()
+
+    def _row(self, name: str, values: Mapping, before: Mapping) -> dict:
+        one = self.experiments[name]
+        row = {
+            "values": values,
+            "folder": str(one.run.folder),
+            "state": "waiting",
+            "epochs": one.values.get("epochs"),
+            "host": "",
+            "seconds": 0.0,
+            "tries": 0,
+            "why": "",
+        }
+        if name in self.finished:
+            row |= {
+                key: before[key]
+                for key in ("state", "status", "host", "seconds", "tries", "why")
+                if key in before
+            }
+        return row | {"earlier": before.get("seconds", 0.0)}
+
+    def note(self, event) -> None:
+        """Keep an event of `dispatch`; a preparation counts for the run that it is made for."""
+        row, prepares = self.runs[event.name.removesuffix(PREPARE)], event.name.endswith(PREPARE)
+        state = (
+            {"running": "preparing", "finished": "waiting"}.get(event.state, event.state)
+            if prepares
+            else event.state
+        )
+        if not (state == "blocked" and row["state"] in ("failed", "gave up")):  # which says more
+            row |= {"state": state, "why": event.why}
+        row["tries"] = event.tries
+        row["prepared" if prepares else "ran"] = event.seconds
+        row["seconds"] = round(row["earlier"] + row.get("prepared", 0.0) + row.get("ran", 0.0), 2)
+        row["host"] = event.host or row["host"]
+        if event.status is not None:
+            row["status"] = event.status
+        self.save()
+
+    def save(self, **facts) -> None:
+        """Write it, with these facts changed."""
+        self.facts |= facts
+        self.run.write_json("sweep.json", {**self.facts, "runs": self.runs})
+
+    def status(self) -> int:
+        """Exit status: FAILED when a run is not finished, LOST when something was lost in one."""
+        rows = self.runs.values()
+        if any(row["state"] != "finished" for row in rows):
+            return FAILED
+        return LOST if any(row.get("status") == LOST for row in rows) else DONE
+
+    def told(self, event) -> str:
+        """One line for a log: ``[3/24] jca_fold0: finished, 12.3 s on node3``."""
+        done = sum(row["state"] == "finished" for row in self.runs.values())
+        name = event.name.replace(PREPARE, " (arrays)")
+        facts = [
+            f"{event.seconds:.1f} s" if event.seconds else "",
+            f"on {event.host}" if event.host else "",
+            f"try {event.tries + 1}"
+            if event.tries and event.state in ("running", "waiting")
+            else "",
+            event.why,
+        ]
+        more = ", ".join(fact for fact in facts if fact)
+        return f"[{done}/{len(self.runs)}] {name}: {event.state}{f', {more}' if more else ''}"
+
+
+def _defaults(experiments: Mapping[str, Experiment]) -> dict[str, dict]:
+    """Recipe → defaults of all parameters, as files keep them."""
+    found: dict[str, dict] = {}
+    options = grammar.recipes()
+    for one in experiments.values():
+        recipe = one.values.get("recipe", "")
+        if recipe not in found:
+            plain = grammar.defaults(grammar.all_declared(one.notebooks))
+            own = grammar.defaults(options.get(recipe, {}))
+            found[recipe] = {name: runs.as_text(value) for name, value in plain.items()} | {
+                "options": own
+            }
+    return found

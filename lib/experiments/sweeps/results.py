@@ -1,0 +1,227 @@
+"""What a sweep found: merged results with intervals, which parameter mattered, pictures of the
+grid.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ... import runs
+from ...errors import InputError
+from ...metrics import EMOTIONS
+from . import table as sweeps_table
+
+REPEATS = ("fold", "seed")  # runs that differ in these only are parts of one result
+GOOD = ("finished",)
+NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOTIONS))
+
+
+@dataclass(frozen=True)
+class Results:
+    """`merged` (one row a result), `mattered` (one row a parameter), the same as `text`, and the
+    `files` written.
+    """
+
+    merged: pd.DataFrame
+    mattered: pd.DataFrame
+    text: str
+    files: list[Path]
+
+
+def finish(folder: Path, bootstrap: int = 1000) -> Results:
+    """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw
+    its page anew.
+    """
+    run, table = runs.Run(folder), sweeps_table.read(folder)
+    grid = run.read_json("sweep.json")["grid"]
+    points = table[[bool(values) for values in _values(run, table)]]
+    found = merged(folder, points, grid, bootstrap)
+    causes, note = mattered(points, grid), sweeps_table.note(folder)
+    files = [
+        run.write_text("results.csv", found.to_csv(index=False)),
+        run.write_text("mattered.csv", causes.to_csv(index=False)),
+        *draw(folder, points, grid, causes, note),
+    ]
+    run.write_text("results.html", _page(found, causes, files, folder, note))
+    sweeps_table.write(folder)
+    return Results(found, causes, _text(found, causes, note, sweeps_table.measure(table)), files)
+
+
+def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
+    known = run.read_json("sweep.json")["runs"]
+    return [known[name]["values"] for name in table["run"]]
+
+
+# ---- merged
+def merged(
+    folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], bootstrap: int = 1000
+) -> pd.DataFrame:
+    """One row a result: runs that differ in fold or seed only, as one, scored anew with an
+    interval.
+
+    Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean;
+    speaking, expression, action_units) its value, low and high; `why` where there is none, or where
+    runs are missing in it. Merged runs lie in ``<folder>/merged_…``.
+    """
+    repeats = next(([name] for name in REPEATS if name in grid), [])
+    names = [name for name in grid if name not in repeats]
+    groups = points.groupby(names, sort=False) if names else [((), points)]
+    rows = []
+    for values, group in groups:
+        values = values if isinstance(values, tuple) else (values,)
+        done = group[group["state"].isin(GOOD)]
+        row = {**dict(zip(names, values, strict=True)), "runs": f"{len(done)} of {len(group)}"}
+        rows.append(
+            row | _result(folder, list(done["run"]), [str(value) for value in values], bootstrap)
+        )
+    return pd.DataFrame(rows)
+
+
+def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -> dict:
+    if not names:
+        return {"why": "no run is finished"}
+    known = runs.Run(folder).read_json("sweep.json")["runs"]
+    folders = [Path(known[name]["folder"]) for name in names]
+    target = folder / "_".join(["merged", *values])
+    each = [runs.Run(place).read_json("metrics.json", {}) for place in folders]
+    if not any((metrics.get("val") or {}).get(name) for metrics in each for name in EMOTIONS):
+        return _mean([_scores(metrics) for metrics in each])
+    try:
+        if len(folders) > 1:
+            from ...evaluation import merging  # only here: PyTorch comes with it
+
+            merging.join(folders, target, bootstrap=bootstrap)
+        return _scores(
+            runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else each[0]
+        )
+    except InputError as error:
+        return {"why": error.what}
+
+
+def _scores(metrics: Mapping) -> dict:
+    found = {}
+    for name in NAMES:
+        entry, key = (metrics.get("val") or {}).get(name) or {}, sweeps_table.MEASURES[name][1]
+        if entry.get(key) is not None:
+            low, high = entry.get("ci95") or (None, None)
+            found |= {name: entry[key], f"{name}_low": low, f"{name}_high": high}
+    return found or {"why": "no score in metrics.json"}
+
+
+def _mean(each: Sequence[Mapping]) -> dict:
+    """Of runs that are not joined, as those that tell who speaks: the mean of their scores, without
+    an interval.
+    """
+    if len(each) == 1:
+        return dict(each[0])
+    shared = [name for name in NAMES if all(name in one for one in each)]
+    found = {name: sum(one[name] for one in each) / len(each) for name in shared}
+    return {
+        **found,
+        **{f"{name}_{end}": None for name in shared for end in ("low", "high")},
+        "why": "mean of the runs" if shared else "no score in metrics.json",
+    }
+
+
+# ---- what mattered
+def mattered(points: pd.DataFrame, grid: Mapping[str, Sequence]) -> pd.DataFrame:
+    """How much of the scores' variance each parameter of the grid explains by itself (one-way η²),
+    largest first.
+
+    Columns: parameter, best (its value with the highest mean), mean_of_best, spread (highest minus
+    lowest mean), share (of the variance of all finished points' score; shares of parameters that
+    act together do not add to 1).
+    """
+    known = points[points["score"].notna()]
+    rows = []
+    for name in [name for name in grid if len(grid[name]) > 1]:
+        groups = known.groupby(name, sort=False)["score"]
+        means, whole = groups.mean(), known["score"].mean()
+        total = float(((known["score"] - whole) ** 2).sum())
+        between = float((groups.size() * (means - whole) ** 2).sum())
+        if len(means) > 1:
+            rows.append(
+                {
+                    "parameter": name,
+                    "best": means.idxmax(),
+                    "mean_of_best": means.max(),
+                    "spread": means.max() - means.min(),
+                    "share": between / total if total else 0.0,
+                }
+            )
+    columns = ["parameter", "best", "mean_of_best", "spread", "share"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        "share", ascending=False, ignore_index=True
+    )
+
+
+def draw(
+    folder: Path,
+    points: pd.DataFrame,
+    grid: Mapping[str, Sequence],
+    causes: pd.DataFrame,
+    note: str,
+) -> list[Path]:
+    """A line plot (one parameter varies) or a heat map of the two that mattered most."""
+    from ... import plots
+
+    names, measure = list(causes["parameter"]), sweeps_table.measure(points)
+    if not names:
+        return []
+    plots.theme()
+    if len(names) == 1:
+        ax = plots.grid_line(points, names[0], measure=measure, note=note)
+    else:
+        down, across = sorted(names[:2], key=lambda name: len(grid[name]), reverse=True)
+        ax = plots.grid_heat(points, down, across, measure=measure, note=note)
+    return [plots.save(ax, folder / "figures" / "grid.png", close=True)]
+
+
+# ---- for people
+def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) -> str:
+    parts = [
+        f"merged: {measure} on val, all labelled frames together [95 % interval by bootstrap over "
+        "trials]",
+        _readable(found).to_string(index=False),
+    ]
+    if len(causes):
+        parts += [
+            f"which parameter mattered: share of the variance of the points' {measure}",
+            causes.to_string(index=False, float_format="{:.3f}".format),
+        ]
+    return "\n".join(parts + ([note] if note else []))
+
+
+def _readable(found: pd.DataFrame) -> pd.DataFrame:
+    """Interval and value in one column; empty columns are left out."""
+    shown = found.copy()
+    for name in NAMES:
+        if name in found:
+            rows = found.rename(
+                columns={name: "score", f"{name}_low": "low", f"{name}_high": "high"}
+            )
+            shown[name] = [sweeps_table.interval(row) for row in rows.to_dict("records")]
+    return shown.drop(columns=[name for name in shown if name.endswith(("_low", "_high"))]).fillna(
+        ""
+    )
+
+
+def _page(
+    found: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str
+) -> str:
+    pictures = "".join(
+        f'<img src="{path.relative_to(folder)}" alt="scores of the grid" width="600">'
+        for path in files
+        if path.suffix == ".png"
+    )
+    return (
+        f"<h2>Merged</h2>{_readable(found).to_html(index=False, border=0)}<h2>Which parameter "
+        "mattered</h2>"
+        f"{causes.to_html(index=False, border=0, float_format='{:.3f}'.format)}{pictures}"
+        f"<p>{html.escape(note)}</p>"
+    )

@@ -1,0 +1,184 @@
+"""A sweep at work: points are handed to the workers of a cluster, the book is kept, and a wish to
+stop is passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from ... import files, parameters
+from ...errors import InputError
+from ...parallel import clusters
+from ...parallel.locks import BusyError, locked
+from ..experiment import Experiment
+from ..pipeline import CONTINUE, INTERRUPTED
+from . import worker
+from .plan import Sweep, tasks
+from .record import Book
+
+REFRESH = 2.0  # s between two tables while nothing happens
+
+
+def run(
+    sweep: Sweep,
+    spec: parameters.Params,
+    workers: int = 0,
+    tell: Callable[[str], None] = lambda line: None,
+    show: Callable[[Path], None] = lambda folder: None,
+    work: Callable = worker.work,
+) -> int:
+    """Run all points that are not finished yet; returns the exit status of DESIGN.md §4.
+
+    Arguments
+    ---------
+    spec : the cluster, see `schedulers.read`; `workers` of it at most, 0 for what it says.
+    tell : called with a line for each event. show : called with the sweep's folder after each event
+        and every few seconds: the table can be drawn anew.
+    work : what a worker does with a point (tests and benchmarks have others).
+
+    Ctrl-C or SIGTERM lets all points write their checkpoints; the same command goes on from there.
+    Raises InputError when another sweep works in this folder, or the scheduler is not there.
+    """
+    clusters.check_there(spec)
+    with _alone(sweep.folder):
+        (sweep.folder / worker.STOP).unlink(missing_ok=True)
+        facts = {
+            "grid": sweep.grid,
+            "files": sweep.files,
+            "overrides": sweep.overrides,
+            "cluster": spec.kind,
+            "code": worker.code_digest(),
+        }
+        book = Book(sweep.run, sweep.experiments, sweep.points, facts)
+        pending = [name for name in sweep.experiments if name not in book.finished]
+        tell(
+            f"{sweep.folder.name}: {len(sweep.points)} in the grid, {len(pending)} to do"
+            + (f", {', '.join(sweep.bases)} first" if sweep.bases else "")
+        )
+        show(sweep.folder)
+        with _Wish(sweep.folder / worker.STOP) as wish:
+            if pending:
+                _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work)
+        book.save(ended=time.strftime("%Y-%m-%d %H:%M:%S"))
+        show(sweep.folder)
+        (sweep.folder / worker.STOP).unlink(missing_ok=True)
+        return wish.status or book.status()
+
+
+def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> None:
+    with clusters.opened(
+        spec,
+        min(workers or spec.workers or len(pending), len(pending))
+        if spec.kind != "local"
+        else workers,
+    ) as (cluster, jobs):
+        from ...parallel import (
+            tasks as dispatch,
+        )  # after `opened`, which says what to install where Dask is not
+
+        here = clusters.threads(len(getattr(cluster, "worker_spec", [])) or 1)
+        common = {
+            "folder": str(sweep.folder),
+            "code": worker.code_digest(),
+            "stop_before": spec.stop_before,
+            "walltime": clusters.seconds(spec.walltime) or 0,
+            "threads": here if spec.kind == "local" else spec.cores,
+        }
+
+        def payload(name: str, stop: str) -> Mapping:
+            return {**common, "name": name, "experiment": sweep.experiments[name], "stop": stop}
+
+        def note(event) -> None:
+            book.note(event)
+            tell(book.told(event))
+            show(sweep.folder)
+
+        tick = _NowAndThen(lambda: show(sweep.folder), REFRESH)
+        dispatch.run(
+            tasks(sweep, pending, payload),
+            cluster,
+            work,
+            spec.tries,
+            note,
+            tick,
+            lambda task: progress(task.payload["experiment"], bool(task.payload["stop"])),
+            lambda: wish.asked,
+            jobs,
+        )
+
+
+def progress(experiment: Experiment, makes_arrays: bool = False) -> tuple:
+    """What changes as long as a run comes forward: notebooks done, the last checkpoint, or
+    arrays.
+    """
+    folder, processed = (
+        experiment.run.folder,
+        files.resolve(experiment.values.get("processed_root") or "data"),
+    )
+    last = folder / "checkpoints" / "last.pt"
+    steps = sorted(path.stat().st_mtime_ns for path in folder.glob("steps/*.json"))
+    arrays = (
+        sum(name.endswith(".npy") for _, _, names in os.walk(processed) for name in names)
+        if makes_arrays
+        else 0
+    )
+    return (*steps, arrays, last.stat().st_mtime_ns if last.is_file() else 0)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raise InputError when another sweep works in this folder."""
+    try:
+        with locked(folder, wait=0):
+            yield
+    except BusyError as error:
+        raise InputError(
+            f"another sweep works here: {error.holder}",
+            where=folder,
+            todo="wait for it, stop it, or give this one another name: -p run NAME",
+        ) from error
+
+
+class _NowAndThen:
+    """Calls a function at most every so many seconds."""
+
+    def __init__(self, function: Callable[[], None], interval: float):
+        self.function, self.interval, self.last = function, interval, 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.last > self.interval:
+            self.function()
+            self.last = time.monotonic()
+
+
+class _Wish:
+    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`), of which the points learn by a file;
+    a second acts.
+    """
+
+    def __init__(self, file: Path):
+        self.file, self.asked, self.status = file, False, 0
+
+    def __enter__(self) -> _Wish:
+        self.before = {}
+        with contextlib.suppress(
+            ValueError
+        ):  # not in the main thread: whoever runs us there handles signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number, frame) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked, self.status = True, CONTINUE if number == signal.SIGTERM else INTERRUPTED
+        self.file.touch()
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

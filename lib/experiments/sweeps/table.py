@@ -1,0 +1,270 @@
+"""The table of a sweep, which grows while it runs: read from disk alone, so that anybody can look
+at any time.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from ... import runs
+from ...errors import InputError
+from ...metrics import EMOTIONS
+from ...plots import html as plots_html
+from ...trials import SYNTHETIC_NOTE
+
+COLOURS = {
+    "finished": "#cfe8cf",
+    "running": "#fff3c4",
+    "preparing": "#fff3c4",
+    "failed": "#f4c7c3",
+    "gave up": "#f4c7c3",
+    "blocked": "#f4c7c3",
+}
+OPEN = ("waiting", "running", "preparing")
+
+# Of metrics.json, the first that is there counts: name of the entry -> what it is called, its key.
+MEASURES = {
+    **dict.fromkeys(("mean", *EMOTIONS), ("CCC", "ccc")),
+    "speaking": ("AP", "ap"),
+    "expression": ("macro-F1", "f1_macro"),
+    "action_units": ("mean F1", "f1_mean"),
+}
+REFRESH = 5  # s between two looks of a browser at the page
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """One row a run: point, the grid's parameters, state, epoch, best, measure, score, low, high,
+    seconds, host, ….
+
+    best : of all epochs, on the validation windows of training; score : of notebook 06, every
+        labelled frame, with its
+    95 % interval; measure : what both are, see `score`.
+    Raises InputError when there is no sweep in that folder.
+    """
+    found = runs.Run(folder).read_json("sweep.json")
+    if not found:
+        raise InputError(
+            "no sweep.json", where=folder, expected="the folder of a sweep, runs/<run>_sweep"
+        )
+    rows = [_row(folder, name, one, found["grid"]) for name, one in found["runs"].items()]
+    return pd.DataFrame(rows)
+
+
+def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
+    place, ended = Path(one["folder"]), one["state"] not in OPEN
+    beat = runs.Run(folder).read_json(f"points/{name}.json", {})
+    running = one["state"] in ("running", "preparing")
+    since = time.time() - beat["started"] if running and "started" in beat else 0.0
+    epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
+    row = {
+        "run": name,
+        **{key: one["values"].get(key, "") for key in grid},
+        "state": one["state"],
+        "epoch": f"{epoch}/{one['epochs']}" if epoch else "",
+        "best": best,
+    }
+    row |= dict(
+        zip(
+            ("measure", "score", "low", "high"),
+            score(_metrics(place) if ended else {}),
+            strict=True,
+        )
+    )
+    return row | {
+        "seconds": round(one["seconds"] + since, 1),
+        "tries": one["tries"],
+        "host": (beat.get("host", "") if running else one["host"]) or one["host"],
+        "why": one["why"],
+    }
+
+
+def _history(place: Path) -> tuple[int, float | None]:
+    """Epochs done and the best score of them."""
+    try:
+        history = pd.read_csv(place / "history.csv")
+    except (
+        FileNotFoundError,
+        pd.errors.EmptyDataError,
+        pd.errors.ParserError,
+    ):  # not yet, or half written
+        return 0, None
+    best = history["score"].max() if "score" in history else float("nan")
+    return len(history), None if pd.isna(best) else float(best)
+
+
+def _metrics(place: Path) -> dict:
+    return runs.Run(place).read_json("metrics.json", {})
+
+
+def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
+    """What is measured, its value on val, and the interval's bounds; "" and None where there is
+    none.
+
+    The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean
+    F1 (`MEASURES`).
+    """
+    val = metrics.get("val") or {}
+    for name, (measure, key) in MEASURES.items():
+        entry = val.get(name) or {}
+        if entry.get(key) is not None:
+            return measure, entry[key], *(entry.get("ci95") or (None, None))
+    return "", None, None, None
+
+
+def measure(table: pd.DataFrame) -> str:
+    """What the scores of a table are; "score" while none is known, and where runs differ in it."""
+    found = {name for name in table["measure"] if name}
+    return found.pop() if len(found) == 1 else "score"
+
+
+# ---- for people
+def text(table: pd.DataFrame) -> str:
+    """The table for a terminal."""
+    shown = table.copy()
+    shown["score"] = [interval(row) for row in table.to_dict("records")]
+    shown["best"] = [_number(value) for value in table["best"]]
+    shown["seconds"] = [f"{value:.0f}" if value else "" for value in table["seconds"]]
+    shown["tries"] = [str(value) if value else "" for value in table["tries"]]
+    shown["why"] = [str(value)[:60] for value in table["why"]]
+    empty = [name for name in ("why", "tries", "host", "score") if not any(shown[name])]
+    counts = table["state"].value_counts()
+    return (
+        _headed(shown.drop(columns=empty)).to_string(index=False)
+        + "\n"
+        + ", ".join(f"{count} {state}" for state, count in counts.items())
+    )
+
+
+def _headed(shown: pd.DataFrame) -> pd.DataFrame:
+    """With what is measured in the place of `best` and `score`; where runs differ in it, it keeps
+    its column.
+    """
+    name, differ = measure(shown), shown["measure"].replace("", pd.NA).nunique() > 1
+    return shown.drop(columns=["low", "high"] if differ else ["measure", "low", "high"]).rename(
+        columns={"best": f"best {name}", "score": name}
+    )
+
+
+def _number(value: object) -> str:
+    return "" if value is None or pd.isna(value) else f"{round(value, 3) + 0.0:.3f}"
+
+
+def interval(row: Mapping) -> str:
+    """``0.431 [0.300, 0.512]`` of a row with score, low and high."""
+    bounds = (
+        ""
+        if row["low"] is None or pd.isna(row["low"])
+        else f" [{_number(row['low'])}, {_number(row['high'])}]"
+    )
+    return _number(row["score"]) + bounds
+
+
+def write(folder: Path) -> pd.DataFrame:
+    """Write ``sweep.csv`` and ``sweep.html`` anew; returns the table."""
+    table, run = read(folder), runs.Run(folder)
+    run.write_text("sweep.csv", table.to_csv(index=False))
+    run.write_text("sweep.html", page(folder, table))
+    return table
+
+
+def page(folder: Path, table: pd.DataFrame) -> str:
+    """sweep.html: the table, and at the end the merged results and pictures. It reloads itself
+    while it runs.
+    """
+    facts = runs.Run(folder).read_json("sweep.json")
+    said = f"started {facts['started']}, " + (
+        f"ended {facts['ended']}" if facts["ended"] else "running"
+    )
+    results = folder / "results.html"
+    more = results.read_text(encoding="utf-8") if facts["ended"] and results.is_file() else ""
+    told = html.escape(f"{said}; files: {', '.join(facts['files'])}; workers: {facts['cluster']}")
+    return plots_html.page(
+        folder.name,
+        {"": plots_html.Html(f"<p>{told}</p>{as_html(table)}{more}")},
+        reload=0 if facts["ended"] else REFRESH,
+    )
+
+
+def as_html(table: pd.DataFrame) -> str:
+    """The table with its states in colour."""
+    shown = _headed(
+        table.assign(
+            score=[interval(row) for row in table.to_dict("records")],
+            best=[_number(value) for value in table["best"]],
+        )
+    )
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
+    rows = "".join(
+        f'<tr style="background:{COLOURS.get(row["state"], "none")}">'
+        + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values())
+        + "</tr>"
+        for row in shown.to_dict("records")
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def show(folder: Path, follow: bool = False, interval: float = 2.0):
+    """For a notebook cell: ``table.show("runs/sample_jca_sweep")``; the last expression of the cell
+    shows it.
+
+    follow : stay, and draw the table anew every `interval` s until the sweep has ended (interrupt
+        the kernel to leave).
+    """
+    from IPython.display import HTML, display
+
+    folder = Path(folder)
+    if not follow:
+        return HTML(as_html(read(folder)))
+    handle = display(HTML(as_html(read(folder))), display_id=True)
+    while not runs.Run(folder).read_json("sweep.json")["ended"]:
+        time.sleep(interval)
+        handle.update(HTML(as_html(read(folder))))
+    return None
+
+
+class Screen:
+    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a
+    log has lines.
+    """
+
+    def __init__(self, stream: TextIO | None = None, live: bool | None = None):
+        self.stream = stream or sys.stdout
+        self.live = self.stream.isatty() if live is None else live
+        self.height = 0
+
+    def tell(self, line: str) -> None:
+        """A line for each event; on a terminal the table below is drawn anew."""
+        self._clear()
+        self.stream.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        self.stream.flush()
+
+    def __call__(self, folder: Path) -> None:
+        table = write(folder)
+        if self.live:
+            self._clear()
+            lines = text(table)
+            self.stream.write(f"{lines}\n")
+            self.stream.flush()
+            self.height = lines.count("\n") + 1
+
+    def _clear(self) -> None:
+        if self.live and self.height:
+            self.stream.write(f"\x1b[{self.height}F\x1b[J")
+            self.height = 0
+
+
+def note(folder: Path) -> str:
+    """The sentence about networks trained on sample data, where one of these was; else ""."""
+    places = [
+        Path(one["folder"])
+        for one in json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()
+    ]
+    return SYNTHETIC_NOTE if any(_metrics(place).get("synthetic") for place in places) else ""

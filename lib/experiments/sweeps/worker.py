@@ -1,0 +1,242 @@
+"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches
+over it.
+
+The process ends with its parent (a pipe between them is closed), writes its checkpoint when it is
+asked to, and holds a lock on its run folder, so that a second one waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from ... import runs
+from ...errors import InputError
+from ...files import ROOT
+from ...parallel import threads
+from ...parallel.locks import locked
+
+LOOK = 0.2  # s between two looks at the process
+GRACE = 120.0  # s that a run has to write its checkpoint after SIGTERM
+LOCK_WAIT = 90.0  # s to wait for a process that still works in the same run folder
+TAIL = 3  # last lines that are told
+# a file of this name in the sweep's folder: all points are to write their checkpoints and end
+STOP = "stop"
+GOOD, TO_BE_CONTINUED, INTERRUPTED = (0, 3), 75, 130
+
+
+def work(task: Mapping) -> dict:
+    """Run one point; see `lib.parallel.tasks.run` for what is returned.
+
+    task : `name`, `folder` (of the sweep), `experiment` (`lib.experiments.experiment.Experiment`),
+        `stop` (last notebook, "" for all), `code` (digest of the sweep's own code), `slot` (number
+        of this worker on its machine), `threads`, `walltime` and `stop_before` in s (0: none).
+    """
+    began, host = time.monotonic(), socket.gethostname()
+    if task["code"] != code_digest():
+        return {
+            "end": "died",
+            "host": host,
+            "seconds": 0.0,
+            "why": f"the worker on {host} has another version of the code than the sweep: update "
+            f"{ROOT} there",
+        }
+    if too_late(task):
+        return {
+            "end": "continue",
+            "host": host,
+            "seconds": 0.0,
+            "why": "the walltime ended",
+            "leave": True,
+            "not_started": True,
+        }
+    folder = runs.Run(Path(task["folder"]))
+    folder.path("points", f"{task['name']}.end.json").unlink(missing_ok=True)
+    folder.write_json(
+        f"points/{task['name']}.json",
+        {
+            "host": host,
+            "pid": os.getpid(),
+            "started": time.time(),
+            "gpu": visible_gpu(task["slot"]),
+        },
+    )
+    log = folder.path("logs", f"{task['name']}.log")
+    reason = ""
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} on {host}\n")
+        stream.flush()
+        with process(task, stream) as child:
+            while child.poll() is None:
+                reason = reason or why_stop(task)
+                if reason and child.stdin and not child.stdin.closed:
+                    child.stdin.close()  # it sends itself SIGTERM
+                time.sleep(LOOK)
+    cause = folder.read_json(f"points/{task['name']}.end.json", {}).get("cause", "")
+    return {
+        **judged(child.returncode, cause, reason, last_lines(log)),
+        "host": host,
+        "status": child.returncode,
+        "seconds": round(time.monotonic() - began, 2),
+        "leave": reason == "walltime",
+    }
+
+
+def judged(status: int, cause: str, reason: str, told: str) -> dict:
+    """How a try ended (`end`) and `why`, from the exit status of the run.
+
+    cause : whether the machine was at fault, of `pipeline.carry_out`. reason : why we ended it, ""
+        if we did not.
+    """
+    if status in GOOD:
+        return {"end": "finished", "why": "something was lost: failures.csv" if status else ""}
+    if reason or status in (TO_BE_CONTINUED, INTERRUPTED):
+        return {
+            "end": "continue",
+            "why": {"walltime": "the walltime ended", "stop": "stopped"}.get(reason, told),
+        }
+    if status < 0 or cause:
+        words = {
+            "memory": "not enough memory",
+            "disk": "no space left on the device",
+            "died": "its process died",
+        }
+        return {"end": "died", "why": words.get(cause, f"killed by signal {-status}")}
+    return {"end": "failed", "why": told}
+
+
+def why_stop(task: Mapping) -> str:
+    """ "stop" when the sweep is being stopped, "walltime" when the job's time is nearly over, else
+    "".
+    """
+    if (Path(task["folder"]) / STOP).exists():
+        return "stop"
+    return "walltime" if time_left(task) <= 0 else ""
+
+
+def time_left(task: Mapping) -> float:
+    """Seconds until this job's runs must write their checkpoints; infinite without a walltime."""
+    started = os.environ.get("SWEEP_JOB_STARTED", "")
+    if not task["walltime"] or not started.isdigit():
+        return float("inf")
+    return int(started) + task["walltime"] - task["stop_before"] - time.time()
+
+
+def too_late(task: Mapping) -> bool:
+    """Whether so little is left of the job that starting a point is not worth it."""
+    usable = task["walltime"] - task["stop_before"]
+    return time_left(task) < min(task["stop_before"], usable / 4)
+
+
+def last_lines(log: Path) -> str:
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
+    kept = [line for line in lines if not line.startswith(("--- ", "executed notebook"))]
+    return " | ".join(kept[-TAIL:])[-500:]
+
+
+def visible_gpu(slot: int) -> str:
+    """The one GPU of the worker number `slot` of this machine, of those that its job was given; ""
+    without any.
+    """
+    from ...parallel import clusters
+
+    there = clusters.gpus()
+    return there[slot % len(there)] if there else ""
+
+
+@contextlib.contextmanager
+def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
+    """The process of a point; it gets its task through a pipe. Whatever ends the block ends the
+    process.
+    """
+    environment = {
+        **threads.environment(task["threads"]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+    }
+    if gpu := visible_gpu(task["slot"]):
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=stream,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            text = pickle.dumps(dict(task))
+            child.stdin.write(len(text).to_bytes(8, "big") + text)
+            child.stdin.flush()
+        yield child
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Digest of the library and the notebooks: workers must run the code that the sweep was started
+    with.
+    """
+    digest = hashlib.sha256()
+    for file in sorted([*(ROOT / "lib").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]):
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# ---- in the process of the point
+def serve() -> None:
+    """Body of that process: take the task, run it, leave the status."""
+    from .. import pipeline
+
+    task = pickle.loads(sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(8), "big")))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    experiment = task["experiment"]
+    try:
+        with locked(experiment.run.folder, LOCK_WAIT):
+            status, cause = pipeline.carry_out([experiment], "", task["stop"], _say)
+    except InputError as error:
+        _say(str(error))
+        status, cause = TO_BE_CONTINUED, ""
+    runs.Run(Path(task["folder"])).write_json(
+        f"points/{task['name']}.end.json", {"status": status, "cause": cause}
+    )
+    sys.stdout.flush()
+    os._exit(status)  # at once: papermill's threads may wait for a kernel that was killed
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    """The pipe is closed when the parent asks us to end, and when it died."""
+    # Not through sys.stdin: its lock would be held when this process ends.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

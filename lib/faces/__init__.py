@@ -1,0 +1,1 @@
+"""Faces: found, followed, aligned, cropped, and stored per frame (notebook 02)."""

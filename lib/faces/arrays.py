@@ -1,0 +1,389 @@
+"""What the store holds of a person's face, and where it comes from: the data set's crops,
+detection, or the centre.
+
+A request for a face says what is wanted (`face` of 64 px). Which of the three it means for a trial
+is decided here, by the store's `faces` (the parameter of that name), and stands in the array's
+parameters, so that variants live side by side: none for crops; ``faces: centre``; ``faces: detect``
+with the person, and the detector where that is not the usual one. What was detected, with what and
+how, is in the fingerprint of `tracks`, which all people of a video share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .. import weights
+from ..errors import InputError
+from ..labels import lfan_rows
+from ..media import recordings
+from ..store import Maker, Request, Store, read, request
+from . import alignment, crops, detection, faces, persons, tracking, tsav
+
+DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
+CHOICES = ("auto", "crops", "detect", "centre")
+PIXELS = 16  # side of the pictures that the trivial predictors see
+NO_DETECTOR = (
+    "no face detector: the centre of the picture was taken; `python -m lib weights get yunet` "
+    "gets it, then "
+    "run 02 again"
+)
+
+
+# ---- what a request means for a trial
+def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for a face with its defaults, the choice of faces and the person.
+
+    Raises InputError for ``faces: crops`` where the data set has none of this trial.
+    """
+    own = {
+        name: value
+        for name, value in wanted.parameters.items()
+        if name not in ("faces", "person", "detector")
+    }
+    choice = _choice(trial, wanted, own, place)
+    if detector := detector_of(choice):
+        return _detected(trial, wanted.name, own, place, detector)
+    return request(wanted.name, **own, **({"faces": choice} if choice == "centre" else {}))
+
+
+def detector_of(choice: str) -> str:
+    """Name of the detector that a choice of `faces` means, "" for none."""
+    return DETECTOR if choice == "detect" else choice if choice in detection.DETECTORS else ""
+
+
+def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
+    choice = wanted.parameters.get("detector") or wanted.parameters.get("faces", place.faces)
+    if choice == "auto":
+        if trial["crops_dir"]:
+            return "crops"
+        return "detect" if _can_detect(trial, wanted.name, own, place) else "centre"
+    if choice not in (*CHOICES, *detection.DETECTORS):
+        raise InputError(
+            f"faces: {choice}",
+            expected=", ".join([*CHOICES, *detection.DETECTORS]),
+            todo="correct the parameter `faces`",
+        )
+    if choice == "crops" and not trial["crops_dir"]:
+        raise InputError(
+            "this trial has no cropped faces",
+            where=f"trial {trial['trial']}",
+            expected="a folder of pictures, as `faces: crops` wants it",
+            todo="set `faces: detect`, or put the crops where data_README.md says",
+        )
+    return choice
+
+
+def _can_detect(trial: Mapping, name: str, own: dict, place: Store) -> bool:
+    """Whether the detector's file is there, or what was detected before it was taken away."""
+    if place.weights_root is None:
+        return False
+    there = weights.path(DETECTOR, place.weights_root).is_file()
+    shelf = place.shelf("trial", trial["trial"])
+    return there or (
+        any(shelf.folder.glob(f"{name}-*"))
+        and bool(shelf.find(name, _detected(trial, name, own, place).parameters, VERSIONS[name]))
+    )
+
+
+def _detected(
+    trial: Mapping, name: str, own: dict, place: Store, detector: str = DETECTOR
+) -> Request:
+    other = {} if detector == DETECTOR else {"detector": detector}
+    return request(
+        name, _files(detector, place), **own, faces="detect", person=trial["person"], **other
+    )
+
+
+def _files(detector: str, place: Store) -> dict[str, Path]:
+    """The detector's file, as the registry names it; nothing of one that brings its own."""
+    own = detection.kind(detector).weights
+    return (
+        {"detector": weights.path(detector, place.weights_root or Path("weights"))} if own else {}
+    )
+
+
+def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for tracks with the detector and its version."""
+    name = wanted.parameters.get("detector") or detector_of(place.faces) or DETECTOR
+    kind = detection.kind(name)
+    parameters = {
+        "detector": name,
+        "detector_version": kind.version,
+        "side": detection.SIDE,
+        "every": tracking.EVERY,
+    }
+    return request(
+        "tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters}
+    )
+
+
+def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
+    """Download the detector when the first array that needs it is to be made.
+
+    Raises InputError where ``faces: detect`` cannot be done; with ``auto`` the picture's centre is
+    taken then.
+    """
+    choice = wanted.parameters.get("faces", place.faces)
+    if place.weights_root is None:
+        return
+    if detector := detector_of(choice):
+        for file in _files(detector, place).values():
+            weights.provide(file)
+    elif choice == "auto" and not trial["crops_dir"]:
+        file = weights.path(DETECTOR, place.weights_root)
+        if not file.is_file():
+            _try_once(file)
+
+
+@lru_cache(maxsize=8)
+def _try_once(file: Path) -> None:
+    with contextlib.suppress(InputError):
+        weights.provide(file)
+
+
+def detector(table, place: Store) -> list[Path]:
+    """The detector's file (there or not) if the faces of any trial of a table depend on it, else
+    nothing.
+    """
+    name = detector_of(place.faces) or (
+        DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else ""
+    )
+    return list(_files(name, place).values()) if name and place.weights_root is not None else []
+
+
+def note(resolved: Request, place: Store) -> str:
+    """What a report must say of the choice that was made; "" for nothing."""
+    return (
+        NO_DETECTOR
+        if resolved.parameters.get("faces") == "centre" and place.faces == "auto"
+        else ""
+    )
+
+
+# ---- opening them
+def in_place(trial: Mapping, resolved: Request) -> bool:
+    """Whether the data set's cropped faces serve as they are."""
+    return not resolved.parameters.get("faces") and faces.in_place(trial["crops_dir"])
+
+
+def open_faces(
+    trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable
+) -> faces.Faces:
+    """The faces of a trial: packed if the store has them (`path`), else read in place from the
+    crops.
+    """
+    valid, size = read_other(request("face_valid")), resolved.parameters["size"]
+    if path is not None:
+        return faces.Faces(valid, size, packed=read(path))
+    return faces.Faces(valid, size, crops_dir=place.data_root / trial["crops_dir"])
+
+
+# ---- what they are made from
+def sources(trial: Mapping, wanted: Request) -> dict:
+    """Inputs of `face`, `face_valid` and `pixels`."""
+    choice = wanted.parameters.get("faces", "crops")
+    if choice == "detect":
+        other = {
+            name: wanted.parameters[name] for name in ("detector",) if name in wanted.parameters
+        }
+        return {
+            "video": trial["video_path"],
+            "tracks": request("tracks", wanted.files, **other),
+            "time": request("time"),
+        }
+    inputs = _crops(trial) if choice == "crops" else {"video": trial["video_path"]}
+    return {**inputs, "time": request("time")}
+
+
+def _crops(trial: Mapping) -> dict:
+    """A folder of pictures, OpenFace's with its table, or an alignment file with the video it
+    renders faces from.
+
+    Or LFAN's pictures of the labelled frames, with the annotation that says which frames those are.
+    """
+    given = trial["crops_dir"]
+    if given.endswith(lfan_rows.SUFFIX):
+        return {"crops": given, **lfan_rows.annotation(trial)}
+    if given.endswith(tsav.SUFFIX):
+        return {"crops": given, "video": trial["video_path"]}
+    table = crops.csv_of(given)
+    return {"crops": given, **({"success": str(table)} if table else {})}
+
+
+def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
+    """Inputs of `landmarks` and `mask`: detection gives both, the published TSAV database the
+    mask.
+    """
+    if (
+        wanted.name == "mask"
+        and not wanted.parameters.get("faces")
+        and trial["crops_dir"].endswith(tsav.SUFFIX)
+    ):
+        return {"alignment": trial["crops_dir"], "time": request("time")}
+    if wanted.parameters.get("faces") != "detect":
+        raise InputError(
+            f"the array {wanted.name} needs landmarks, and cropped faces come without",
+            where=f"trial {trial['trial']}",
+            todo="set `faces: detect`",
+        )
+    return sources(trial, wanted)
+
+
+def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
+    return {"video": trial["video_path"], **wanted.files}
+
+
+# ---- making them
+def make_time(inputs, parameters, create, device) -> None:
+    """(T,) float64 s: the time stamp of every frame that decodes."""
+    times, claimed = (
+        recordings.frame_times(inputs["video"]),
+        recordings.probe(inputs["video"]).n_frames,
+    )
+    remark = (
+        f"the container claims {claimed} frames, {len(times)} decode"
+        if claimed not in (0, len(times))
+        else ""
+    )
+    with create(times.shape, np.float64, note=remark) as out:
+        out[...] = times
+
+
+def sources_of_time(trial: Mapping, wanted: Request) -> dict:
+    return {"video": trial["video_path"]}
+
+
+def make_tracks(inputs, parameters, create, device) -> None:
+    """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width
+    and height.
+    """
+    file = inputs.get("detector")
+    if file is not None:
+        weights.verify(file)
+    detector = detection.create(parameters["detector"], file, parameters["side"])
+    size: dict = {}
+
+    def pictures() -> Iterator[np.ndarray]:
+        for _, picture in recordings.frames(inputs["video"]):
+            size.update(width=picture.shape[1], height=picture.shape[0])
+            yield picture
+
+    rows = tracking.track(pictures(), detector, parameters["every"], parameters["side"])
+    with create(rows.shape, np.float32, **size) as out:
+        out[...] = rows
+
+
+def points(inputs, parameters) -> tuple[np.ndarray, str]:
+    """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note
+    where never.
+    """
+    tracks = np.asarray(inputs["tracks"])
+    seen = persons.find(tracks)
+    person = persons.choose(seen, parameters["person"], inputs["tracks_facts"]["width"])
+    called = f" called {parameters['person']}" if seen else ""
+    return persons.landmarks(
+        tracks, person, len(inputs["time"])
+    ), "" if person else f"nobody{called} was found"
+
+
+def make_face(inputs, parameters, create, device) -> None:
+    """(T, S, S, 3) uint8 RGB; black where there is no face."""
+    size = parameters.get("size", PIXELS)
+    found, remark = points(inputs, parameters) if "tracks" in inputs else (None, "")
+    with create((len(inputs["time"]), size, size, 3), np.uint8, note=remark) as out:
+        if found is not None:
+            faces.fill_aligned(out, inputs["video"], found)
+        elif "crops" in inputs and inputs["crops"].suffix == tsav.SUFFIX:
+            tsav.fill_faces(out, inputs["crops"], inputs["video"])
+        elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
+            lfan_rows.fill_faces(out, inputs["crops"], inputs.get("annotation"))
+        elif "crops" in inputs:
+            faces.fill_from_crops(out, inputs["crops"])
+        else:
+            faces.fill_from_video(out, inputs["video"])
+
+
+def make_valid(inputs, parameters, create, device) -> None:
+    """(T,) bool: whether the person's face was found."""
+    n_frames, remark = len(inputs["time"]), ""
+    if "tracks" in inputs:
+        found, remark = points(inputs, parameters)
+        valid = np.isfinite(found[:, 0, 0])
+    elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
+        valid = lfan_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
+    elif "crops" in inputs:
+        rule = tsav if inputs["crops"].suffix == tsav.SUFFIX else faces
+        valid = rule.valid_rows(inputs["crops"], n_frames)
+    else:
+        valid = np.ones(n_frames, bool)
+    with create((n_frames,), bool, note=remark) as out:
+        out[...] = valid
+
+
+def make_landmarks(inputs, parameters, create, device) -> None:
+    """(T, 5, 2) float32, NaN where not seen: px of the picture, or of the face with ``aligned=<its
+    side>``.
+    """
+    found, remark = points(inputs, parameters)
+    with create(found.shape, np.float32, note=remark) as out:
+        out[...] = aligned(found, parameters["aligned"]) if parameters.get("aligned") else found
+
+
+def aligned(found: np.ndarray, size: int) -> np.ndarray:
+    """(T, 5, 2) landmarks of the picture as they lie in the aligned faces of side `size`."""
+    out = np.full_like(found, np.nan)
+    for row in np.flatnonzero(np.isfinite(found[:, 0, 0])):
+        out[row] = alignment.transform(found[row], alignment.similarity(found[row], size))
+    return out
+
+
+def make_mask(inputs, parameters, create, device) -> None:
+    """(T, 112, 112) uint8: TSAV's fourth channel, approximated from five landmarks; black where not
+    seen.
+    """
+    if "alignment" in inputs:  # 68 published landmarks
+        with create((len(inputs["time"]), tsav.SIZE, tsav.SIZE), np.uint8) as out:
+            tsav.fill_masks(out, inputs["alignment"])
+        return
+    found, remark = points(inputs, parameters)
+    size = parameters.get("size", alignment.TEMPLATE_SIZE)
+    remark = "; ".join(filter(None, [remark, "approximate: from five landmarks instead of 68"]))
+    with create((len(found), size, size), np.uint8, note=remark) as out:
+        for row, five in enumerate(aligned(found, size)):
+            if np.isfinite(five[0, 0]):
+                out[row] = alignment.mask(five, size)
+
+
+# 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made
+# square.
+VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}
+
+
+def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
+    return Maker(
+        name, "visual", "trial", VERSIONS[name], source, make, resolve, prepare, note, **more
+    )
+
+
+MAKERS = [
+    Maker("time", "visual", "video", 1, sources_of_time, make_time),
+    Maker(
+        "tracks",
+        "visual",
+        "video",
+        VERSIONS["tracks"],
+        sources_of_tracks,
+        make_tracks,
+        resolve_tracks,
+    ),
+    _of_a_face("face_valid", sources, make_valid),
+    _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),
+    _of_a_face("pixels", sources, make_face),
+    _of_a_face("landmarks", sources_of_landmarks, make_landmarks),
+    _of_a_face("mask", sources_of_landmarks, make_mask),
+]

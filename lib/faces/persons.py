@@ -1,0 +1,176 @@
+"""Who is who in a video: tracks joined to people by their position over time, and the people's
+names.
+
+A face has no name in a picture: identity is where it is. People are called as the data sets call
+them: "" the one seen longest, ``left`` and ``right`` of two, or ``1``, ``2``, … from the left where
+there are more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .tracking import BOX, LANDMARKS
+
+# face widths between the end of a track and the beginning of the next one of the same person
+NEAR = 1.5
+SHARE = 0.2  # of the frames of the person seen longest, that somebody must be seen in to count
+# share of the frames with a face that must show two, before there are two people to tell apart
+TOGETHER = 0.2
+MAIN = ("", "main")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in a video: name, tracks, number of frames, mean horizontal place (px) of the face's
+    centre.
+    """
+
+    name: str
+    tracks: tuple[int, ...]
+    n_frames: int
+    x: float
+
+
+def find(tracks: np.ndarray) -> list[Person]:
+    """The people of a video, the one seen longest first.
+
+    tracks : (N, 18), rows of `lib.faces.tracking.track`. A track belongs to the person who was
+        nearest when it began, and
+    never to two at a time. Where two faces are hardly ever seen together, all are one person's: a
+    picture that is cut, or swings about, says nothing about who is where. Who is seen in less than
+    a fifth of the frames of the one seen longest (a passer-by) is left out.
+    """
+    groups = _join(np.asarray(tracks))
+    groups = sorted(groups, key=lambda rows: (-len(np.unique(rows[:, 0])), rows[0, 0]))
+    groups = [
+        rows
+        for rows in groups
+        if len(np.unique(rows[:, 0])) >= SHARE * len(np.unique(groups[0][:, 0]))
+    ]
+    places = [float(np.mean(rows[:, BOX][:, 0] + rows[:, BOX][:, 2] / 2)) for rows in groups]
+    order = list(np.argsort(np.argsort(places, kind="stable"), kind="stable"))
+    if len(groups) == 2:
+        order = [0, 1] if _is_left(groups[0], groups[1], places) else [1, 0]
+    names = {1: [""], 2: ["left", "right"]}.get(
+        len(groups), [str(n + 1) for n in range(len(groups))]
+    )
+    return [
+        Person(
+            names[rank],
+            tuple(sorted({int(n) for n in rows[:, 1]})),
+            len(np.unique(rows[:, 0])),
+            place,
+        )
+        for rows, place, rank in zip(groups, places, order, strict=True)
+    ]
+
+
+def _join(tracks: np.ndarray) -> list[np.ndarray]:
+    """Rows of each person."""
+    single = [tracks[tracks[:, 1] == name] for name in np.unique(tracks[:, 1])]
+    single.sort(key=lambda rows: (-len(rows), rows[0, 0]))
+    alone = _together(tracks) < TOGETHER
+    groups: list[np.ndarray] = []
+    for rows in single:
+        free = [
+            index
+            for index, group in enumerate(groups)
+            if not np.isin(rows[:, 0], group[:, 0]).any()
+        ]
+        apart = [_apart(groups[index], rows) for index in free]
+        if alone and groups:  # of two faces in one frame that of the longer track counts
+            groups[0] = np.concatenate([groups[0], rows[~np.isin(rows[:, 0], groups[0][:, 0])]])
+        elif apart and min(apart) <= NEAR:
+            best = free[int(np.argmin(apart))]
+            groups[best] = np.concatenate([groups[best], rows])
+        else:
+            groups.append(rows)
+    return [group[np.argsort(group[:, 0], kind="stable")] for group in groups]
+
+
+def _together(tracks: np.ndarray) -> float:
+    """Share of the frames with a face that have several."""
+    return (
+        float(np.mean(np.unique(tracks[:, 0], return_counts=True)[1] > 1)) if len(tracks) else 0.0
+    )
+
+
+def _apart(group: np.ndarray, rows: np.ndarray) -> float:
+    """Face widths between a track and a person, where they come nearest to each other in time."""
+    group = group[np.argsort(group[:, 0], kind="stable")]
+    pairs = []
+    for row in (rows[0], rows[-1]):
+        place = np.searchsorted(group[:, 0], row[0])
+        pairs += [
+            (abs(group[n, 0] - row[0]), n, row) for n in (place - 1, place) if 0 <= n < len(group)
+        ]
+    _, nearest, row = min(pairs, key=lambda pair: pair[0])
+    other = group[nearest]
+    centres = [one[BOX][:2] + one[BOX][2:] / 2 for one in (row, other)]
+    return float(np.linalg.norm(centres[0] - centres[1]) / max(row[BOX][2], other[BOX][2], 1))
+
+
+def _is_left(one: np.ndarray, other: np.ndarray, places: list[float]) -> bool:
+    """Whether the first is left of the second, judged on the frames in which both are seen."""
+    _, first, second = np.intersect1d(one[:, 0], other[:, 0], return_indices=True)
+    if not len(first):
+        return places[0] < places[1]
+    centre = lambda rows: rows[:, BOX][:, 0] + rows[:, BOX][:, 2] / 2  # noqa: E731
+    return float(np.mean(centre(one[first]) - centre(other[second]))) < 0
+
+
+def choose(people: list[Person], name: str, width: float) -> Person | None:
+    """The person of that name; None where the video shows nobody of that name, or nobody at all.
+
+    "" and "main" mean the one seen longest. ``left`` and ``right`` mean, of more than two, the two
+    seen longest, and of a single one whether that is the half of the picture (`width` px) where he
+    or she is.
+    """
+    if name in MAIN or not people:
+        return people[0] if people else None
+    if name in ("left", "right"):
+        if len(people) == 1:
+            return people[0] if (people[0].x < width / 2) == (name == "left") else None
+        pair = sorted(
+            people[:2], key=lambda person: person.x if len(people) > 2 else person.name != "left"
+        )
+        return pair[name == "right"]
+    if not name.isdigit():
+        raise InputError(
+            f"a person is called {name!r}",
+            expected='"", main, left, right or a number from the left',
+            todo="correct the name",
+        )
+    ordered = sorted(people, key=lambda person: person.x)
+    return ordered[int(name) - 1] if 1 <= int(name) <= len(ordered) else None
+
+
+def landmarks(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
+    """Five landmarks of one person in every frame, (T, 5, 2) float32 px of the picture; NaN where
+    not seen.
+    """
+    return _of_frames(tracks, person, n_frames, LANDMARKS).reshape(-1, 5, 2)
+
+
+def boxes(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
+    """x, y, width, height of one person's face in every frame, (T, 4) float32 px of the picture;
+    NaN where not seen.
+    """
+    return _of_frames(tracks, person, n_frames, BOX)
+
+
+def _of_frames(
+    tracks: np.ndarray, person: Person | None, n_frames: int, columns: slice
+) -> np.ndarray:
+    found = np.full((n_frames, columns.stop - columns.start), np.nan, np.float32)
+    if person is not None:
+        rows = tracks[np.isin(tracks[:, 1], person.tracks)]
+        # Two tracks of one person in one frame: the longer one counts, so it is written last.
+        lengths = dict(zip(*np.unique(rows[:, 1], return_counts=True), strict=True))
+        rows = rows[np.argsort([lengths[name] for name in rows[:, 1]], kind="stable")]
+        found[rows[:, 0].astype(int)] = rows[:, columns]
+    return found

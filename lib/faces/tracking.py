@@ -1,0 +1,258 @@
+"""Faces of a video over time: detected on every n-th frame, followed by their landmarks in between.
+
+Where the two disagree (a face comes or goes, a cut, a fast movement) the stretch is halved and
+looked at again, down to single frames: the result is that of detecting on every frame, at a
+fraction of the work. Memory does not grow with the video's length, apart from one row for each face
+of each frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from . import detection
+
+# One row a face and frame: what it is, where it was found (lib.faces.detection), and 1 where it was
+# followed.
+COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
+BOX, LANDMARKS, SCORE = slice(2, 6), slice(6, 16), 16
+EVERY = 6  # frames from one detection to the next: 0.2–0.25 s
+# score from which a face begins a track (0.7 is also what the shared recordings were counted with)
+NEW = 0.7
+SAME = (
+    0.4  # face widths between where a face was expected and found, up to which it is the same one
+)
+GROWTH = 1.7  # factor between the widths of the same face in two detections
+DRIFT = 0.15  # face widths that a followed landmark may be off where it is detected again
+RETURN = 0.05  # face widths that a landmark may miss its start when it is followed there and back
+# grey levels: mean change from frame to frame of a thumbnail, without the change in brightness
+CUT = 30.0
+THUMBNAIL = (32, 18)
+FLOW = {
+    "winSize": (17, 17),
+    "maxLevel": 3,
+    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02),
+}
+
+
+def track(
+    pictures: Iterable[np.ndarray],
+    detector,
+    every: int = EVERY,
+    side: int = detection.SIDE,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Follow all faces through a video.
+
+    Arguments
+    ---------
+    pictures : (H, W, 3) uint8 RGB of one frame after the other, all of one size.
+    detector : see `lib.faces.detection`. every : frames from one detection to the next, from 1.
+    side : longest side in px of the pictures that are looked at; larger ones are reduced.
+    progress : called with the number of frames done.
+
+    Returns (N, 18) float32, columns as in `COLUMNS`, sorted by frame and track; pixels are those of
+    `pictures`.
+    """
+    tracker = Tracker(detector, every)
+    scale = np.ones(2)
+    for index, picture in enumerate(pictures):
+        small, scale = detection.reduced(picture, side)
+        tracker.feed(small)
+        if progress:
+            progress(index + 1)
+    rows = tracker.finish()
+    rows[:, 2:16] = detection.enlarged(rows[:, 2:16].reshape(-1, 7, 2), scale, boxes=1).reshape(
+        -1, 14
+    )
+    return rows
+
+
+class Tracker:
+    """Takes one picture after the other (`feed`), gives all rows at the end (`finish`)."""
+
+    def __init__(self, detector, every: int = EVERY):
+        self._detector, self._every = detector, max(1, every)
+        self._start = 0  # number of the first picture in the buffer
+        self._pictures: list = []  # RGB, the first of them done with
+        self._grey: list = []
+        self._thumbnails: list = []
+        self._found: dict[int, np.ndarray] = {}  # frame -> detections
+        self._active: dict[
+            int, np.ndarray
+        ] = {}  # track -> (15,) where it is in the frame done last
+        self._tracks = 0
+        self._rows: list[np.ndarray] = []
+
+    def feed(self, picture: np.ndarray) -> None:
+        """The next picture, (H, W, 3) uint8 RGB."""
+        self._pictures.append(picture)
+        self._grey.append(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+        thumbnail = cv2.resize(self._grey[-1], THUMBNAIL, interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        )
+        self._thumbnails.append(thumbnail - thumbnail.mean())
+        if self._start == 0 and len(self._pictures) == 1:
+            self._begin(0, self._detect(0))
+        elif len(self._pictures) > self._every:
+            self._done()
+
+    def finish(self) -> np.ndarray:
+        """All rows (N, 18) float32, sorted by frame and track."""
+        if len(self._pictures) > 1:
+            self._done()
+        rows = np.array(self._rows, np.float32).reshape(-1, len(COLUMNS))
+        return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+
+    def _done(self) -> None:
+        last = len(self._pictures) - 1
+        self._span(0, last)
+        self._start += last
+        self._found = {0: self._found[last]}
+        for buffer in (self._pictures, self._grey, self._thumbnails):
+            del buffer[:last]
+
+    def _detect(self, frame: int) -> np.ndarray:
+        if frame not in self._found:
+            self._found[frame] = self._detector.detect(self._pictures[frame])
+        return self._found[frame]
+
+    def _span(self, first: int, last: int) -> None:
+        """Bring the tracks from frame `first`, where they are known, to frame `last`."""
+        found = self._detect(last)
+        names = list(self._active)
+        cut = is_cut(self._thumbnails[first : last + 1])
+        paths, held = follow(self._grey[first : last + 1], [self._active[name] for name in names])
+        pairs = {} if cut else match(paths[-1], found)
+        unsure = (
+            len(pairs) < len(names)
+            or any(row not in pairs.values() for row in np.flatnonzero(_certain(found)))
+            or (cut and bool(names))
+        )
+        if unsure and last - first > 1:
+            middle = (first + last) // 2
+            self._span(first, middle)
+            self._span(middle, last)
+            return
+        before, self._active = self._active, {}
+        for index, row in pairs.items():
+            between = bridge(before[names[index]], found[row], paths[:, index], held[index])
+            self._emit(names[index], first + 1, between, found[row])
+        self._begin(last, found[[row for row in range(len(found)) if row not in pairs.values()]])
+
+    def _emit(self, name: int, start: int, between: np.ndarray, found: np.ndarray) -> None:
+        for step, row in enumerate([*between, found]):
+            followed = step < len(between)
+            self._rows.append(
+                np.array([self._start + start + step, name, *row, followed], np.float32)
+            )
+        self._active[name] = found
+
+    def _begin(self, frame: int, found: np.ndarray) -> None:
+        for row in found[_certain(found)]:
+            self._emit(self._tracks, frame, np.zeros((0, 15), np.float32), row)
+            self._tracks += 1
+
+
+def _certain(found: np.ndarray) -> np.ndarray:
+    return found[:, 14] >= NEW
+
+
+def is_cut(thumbnails: list[np.ndarray]) -> bool:
+    """Whether a scene changes between any two neighbours of these pictures (h, w), each less its
+    mean.
+    """
+    return any(float(np.abs(after - before).mean()) > CUT for before, after in pairwise(thumbnails))
+
+
+def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Follow faces from the first of several pictures through the others by the optical flow of
+    their landmarks.
+
+    Arguments
+    ---------
+    grey : F pictures (H, W) uint8. faces : N rows (15,) of the first picture (see
+        `lib.faces.detection`).
+
+    Returns paths (F, N, 15), rows whose box moves with the landmarks' median, and held (N, 5) bool:
+    landmarks that come back to where they were when they are followed backwards from the last
+    picture.
+    """
+    faces = np.array(faces, np.float32).reshape(-1, len(detection.COLUMNS))
+    paths = np.repeat(faces[None], len(grey), axis=0)
+    if not len(faces):
+        return paths, np.zeros((0, 5), bool)
+    points = [faces[:, 4:14].reshape(-1, 1, 2)]
+    alive = np.ones(len(points[0]), bool)
+    for before, after in pairwise(grey):
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(before, after, points[-1], None, **FLOW)
+        points.append(moved)
+        alive &= status[:, 0] > 0
+    back, status, _ = cv2.calcOpticalFlowPyrLK(
+        grey[-1], grey[0], points[-1], points[0].copy(), **FLOW, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    missed = np.linalg.norm((back - points[0])[:, 0], axis=1).reshape(-1, 5)
+    held = (alive & (status[:, 0] > 0)).reshape(-1, 5) & (missed <= RETURN * faces[:, 2, None])
+    placed = np.stack(points).reshape(len(grey), -1, 5, 2)
+    paths[:, :, 4:14] = placed.reshape(len(grey), -1, 10)
+    for index, reliable in enumerate(held):
+        chosen = reliable if reliable.any() else slice(None)
+        paths[:, index, :2] += np.median((placed[:, index] - placed[0, index])[:, chosen], axis=1)
+        # A landmark that was lost (behind a hand, a closing eye) goes with the others.
+        lost = placed[0, index] + (paths[:, index, :2] - faces[index, :2])[:, None]
+        kept = np.where(reliable[:, None], placed[:, index], lost)
+        paths[:, index, 4:14] = kept.reshape(len(grey), 10)
+    return paths, held
+
+
+def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
+    """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row, nearest ones
+    together.
+    """
+    if not len(expected) or not len(found):
+        return {}
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # a machine that only trains need not have SciPy
+
+    widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
+    apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(
+        len(expected), len(found), 5, 2
+    )
+    distance = np.linalg.norm(apart, axis=-1).mean(axis=-1) / widths
+    growth = np.maximum(
+        expected[:, None, 2] / found[None, :, 2], found[None, :, 2] / expected[:, None, 2]
+    )
+    allowed = (distance <= SAME) & (growth <= GROWTH)
+    rows, columns = linear_sum_assignment(np.where(allowed, distance, 1e3))
+    return {
+        int(row): int(column)
+        for row, column in zip(rows, columns, strict=True)
+        if allowed[row, column]
+    }
+
+
+def bridge(before: np.ndarray, after: np.ndarray, path: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Faces between two detections of the same one.
+
+    before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,)
+        bool landmarks
+    whose flow can be believed. What they are off at the end is taken back evenly; the others go
+    straight.
+
+    Returns (F−2, 15); the score is the lower of the two.
+    """
+    share = np.linspace(0, 1, len(path))[1:-1, None]
+    straight = before + share * (after - before)
+    believed = path[1:-1] + share * (after - path[-1])
+    off = np.linalg.norm((after - path[-1])[4:14].reshape(5, 2), axis=1)
+    use = np.repeat(held & (off <= DRIFT * after[2]), 2)
+    rows = straight
+    rows[:, 4:14] = np.where(use, believed[:, 4:14], straight[:, 4:14])
+    rows[:, :4] = believed[:, :4] if use.any() else straight[:, :4]
+    rows[:, 14] = min(before[14], after[14])
+    return rows

@@ -1,0 +1,294 @@
+"""Features a frame from anywhere: files that a person computed, statistics of the sound, a network
+of torchvision.
+
+A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row a video frame, or at
+a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one row
+a frame, with nothing missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..labels import annotators
+from ..store import Maker, Request, request
+
+FOLDER = "features"
+VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
+FEW = 2  # rows that may be too many or too few (decoders differ by that)
+BEYOND = 1.0  # s that features may end before, or go on after, the picture
+ALIGN = ("auto", "mean", "linear", "nearest")
+LOUDEST = 1e-10  # of the power spectrogram: below any sound
+AT_ONCE = 64  # pictures in a batch of `frame_features`
+
+# What torchvision's weights were trained with (its documentation): mean and sd of red, green, blue.
+MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def sources_of_file(trial: Mapping, wanted: Request) -> dict:
+    """The file of the trial, its time array if the request names one, and the times of the
+    frames.
+    """
+    folder = f"{FOLDER}/{trial['trial']}"
+    told = {"rows": f"{folder}/{wanted.parameters['file']}"}
+    if wanted.parameters.get("time"):
+        told["rows_time"] = f"{folder}/{wanted.parameters['time']}"
+    return {**told, "time": request("time")}
+
+
+def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+    """Fill (T, k) float32; see `aligned`."""
+    rows = load(inputs["rows"])
+    time = load(inputs["rows_time"]) if "rows_time" in inputs else None
+    found, note = aligned(
+        rows,
+        time,
+        np.asarray(inputs["time"]),
+        parameters.get("align", "auto"),
+        parameters.get("rate", 0.0),
+        parameters.get("missing", "refuse"),
+        inputs["rows"],
+    )
+    with create(found.shape, np.float32, note=note) as out:
+        out[...] = found
+
+
+def load(path: Path) -> np.ndarray:
+    """Numbers of a .npy file, memory-mapped. Raises InputError for anything else; nothing in it is
+    executed.
+    """
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"this array cannot be read ({str(error)[:80]})",
+            where=path,
+            expected="a whole .npy file of numbers",
+            todo="write it again with numpy.save",
+        ) from error
+    if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not len(rows):
+        raise InputError(
+            f"an array of shape {rows.shape}, type {rows.dtype}",
+            where=path,
+            expected="numbers, a row a frame or a moment",
+            todo="write it again with numpy.save",
+        )
+    return rows
+
+
+def aligned(
+    rows: np.ndarray,
+    time: np.ndarray | None,
+    frames: np.ndarray,
+    align: str = "auto",
+    rate: float = 0.0,
+    missing: str = "refuse",
+    where: object = "",
+) -> tuple[np.ndarray, str]:
+    """Rows of any rate -> ((T, k) float32 at the frames, how).
+
+    Arguments
+    ---------
+    rows : (n, …), flattened to (n, k). time : (n,) s, rising; None: one row a frame, or `rate` rows
+        a second from the first frame on. frames : (T,) s.
+    align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": mean where
+        rows are denser.
+    missing : what NaN means: "refuse" the trial, or "neighbours" that have a value are taken.
+
+    Raises InputError for NaN, another number of rows, times that go back, or times of another
+    recording.
+    """
+    rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
+    rows, filled = _without_gaps(rows, missing, where)
+    if time is None and not rate:
+        return _row_by_row(rows, frames, where), f"one row a frame{filled}"
+    time = (
+        frames[0] + np.arange(len(rows)) / rate
+        if time is None
+        else np.asarray(time, np.float64).reshape(-1)
+    )
+    _refuse(rows, time, frames, where)
+    period = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+    spacing = float(np.median(np.diff(frames))) if len(frames) > 1 else period
+    method = align if align != "auto" else "mean" if period < 0.75 * spacing else "linear"
+    found, how = annotators.to_frames(
+        annotators.Annotation("", rows, time, where=str(where)), frames, method
+    )
+    return _without_gaps(found, "neighbours", where)[0], how + filled
+
+
+def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.ndarray, str]:
+    bad = ~np.isfinite(rows).all(axis=1)
+    if not bad.any():
+        return rows, ""
+    if missing != "neighbours" or bad.all():
+        raise InputError(
+            f"the features hold what is no number in {bad.sum()} of {len(rows)} rows, the first "
+            "is row "
+            f"{int(np.argmax(bad)) + 1}",
+            where=where,
+            expected="finite numbers",
+            todo="mend them, or set `missing: neighbours` to take the nearest row in their place",
+        )
+    known, all_rows = np.flatnonzero(~bad), np.arange(len(rows))
+    near = np.clip(np.searchsorted(known, all_rows), 0, len(known) - 1)
+    left = np.maximum(near - 1, 0)
+    closer = np.where(all_rows - known[left] < known[near] - all_rows, known[left], known[near])
+    return rows[closer], f"; {bad.sum()} rows without numbers took their neighbours'"
+
+
+def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarray:
+    n, wanted = len(rows), len(frames)
+    if abs(n - wanted) > FEW:
+        raise InputError(
+            f"{n} rows of features, and the video has {wanted} frames: of another trial, or at a "
+            "rate of "
+            "their own",
+            where=where,
+            expected="one row a frame, or a time array",
+            todo="name a time array in the option `times`, or the rate in `rates`",
+        )
+    return rows[np.minimum(np.arange(wanted), n - 1)]
+
+
+def _refuse(rows: np.ndarray, time: np.ndarray, frames: np.ndarray, where: object) -> None:
+    if len(time) != len(rows):
+        raise InputError(
+            f"{len(rows)} rows of features and {len(time)} times",
+            where=where,
+            expected="a time for each row",
+            todo="write both again",
+        )
+    back = np.flatnonzero(~(np.diff(time) > 0))
+    if len(back) or not np.isfinite(time).all():
+        row = int(back[0]) + 2 if len(back) else int(np.argmin(np.isfinite(time))) + 1
+        raise InputError(
+            f"the times of the features go back or stand still at row {row}",
+            where=where,
+            expected="times in s that rise",
+            todo="write the time array again",
+        )
+    if (
+        time[0] > frames[0] + BEYOND
+        or time[-1] < frames[-1] - BEYOND
+        or time[-1] > frames[-1] + BEYOND
+    ):
+        raise InputError(
+            f"the features go from {time[0]:.2f} to {time[-1]:.2f} s, the video from "
+            f"{frames[0]:.2f} to "
+            f"{frames[-1]:.2f} s: of another trial?",
+            where=where,
+            expected="features of this recording, times in s on its clock",
+            todo="look for the right file, or correct the times",
+        )
+
+
+def sources_of_statistics(trial: Mapping, wanted: Request) -> dict:
+    return {"mel": request("mel"), "time": request("time")}
+
+
+def make_statistics(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+    """Fill (T, 128) float32: mean and standard deviation of each of 64 mel bands (dB) in `seconds`
+    around a frame.
+    """
+    power, facts = np.asarray(inputs["mel"], np.float64), inputs["mel_facts"]
+    decibels = 10 * np.log10(np.maximum(power, LOUDEST))
+    sums = np.concatenate(
+        [np.zeros((1, 2 * decibels.shape[1])), np.cumsum(np.c_[decibels, decibels**2], axis=0)]
+    )
+    middle = (np.asarray(inputs["time"]) - facts["t0"]) * facts["rate"]
+    half = max(parameters["seconds"] * facts["rate"] / 2, 0.5)
+    first, last = (
+        np.clip(np.round(middle + side * half).astype(int), 0, len(power)) for side in (-1, 1)
+    )
+    last = np.clip(np.maximum(last, first + 1), 0, len(power))
+    first = np.minimum(first, last - 1)  # beyond the end of the sound: its last column
+    mean, square = np.split((sums[last] - sums[first]) / (last - first)[:, None], 2, axis=1)
+    with create((len(middle), 2 * decibels.shape[1]), np.float32) as out:
+        out[...] = np.c_[mean, np.sqrt(np.maximum(square - mean**2, 0))]
+
+
+def sources_of_network(trial: Mapping, wanted: Request) -> dict:
+    return {"face": request("face", size=wanted.parameters["size"])}
+
+
+def make_of_network(
+    inputs: Mapping, parameters: Mapping, create: Callable, device_name: str
+) -> None:
+    """Fill (T, k) float16: what a network of torchvision makes of each face, before its last
+    layer.
+    """
+    import torch  # for this array only
+
+    from ..models import device
+
+    place = device.pick(device_name)
+    net = (
+        _network(parameters["network"], parameters["weights"], parameters["seed"]).to(place).eval()
+    )
+    faces, mean, sd = (
+        inputs["face"],
+        *(torch.tensor(x, device=place)[:, None, None] for x in (MEAN, SD)),
+    )
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(faces), AT_ONCE):
+            shown = faces.read(np.arange(start, min(start + AT_ONCE, len(faces))))
+            x = (
+                torch.from_numpy(np.ascontiguousarray(shown)).to(place).permute(0, 3, 1, 2).float()
+                / 255
+            )
+            rows.append(net((x - mean) / sd).flatten(1).half().cpu().numpy())
+    found = np.concatenate(rows)
+    with create(found.shape, np.float16, note=f"{parameters['weights']} weights") as out:
+        out[...] = found
+
+
+def _network(name: str, weights: str, seed: int):
+    """A network of torchvision without its last layer; random weights from a seed, or torchvision's
+    published ones.
+    """
+    import torch
+    from torchvision import models
+
+    from ..models import published
+
+    if name not in models.list_models(module=models):
+        raise InputError(
+            f"torchvision has no network {name!r}",
+            where="option features",
+            expected="resnet18, mobilenet_v3_small, efficientnet_b0, …",
+            todo="correct the name",
+        )
+    torch.manual_seed(seed)
+    net = models.get_model(name, weights=None)
+    if weights == "published":
+        net.load_state_dict(published.fetch(models.get_model_weights(name).DEFAULT))
+    last = next(part for part in ("fc", "classifier", "heads", "head") if hasattr(net, part))
+    setattr(net, last, torch.nn.Identity())
+    return net
+
+
+MAKERS = [
+    Maker("feature", "visual", "trial", VERSIONS["feature"], sources_of_file, make_from_file),
+    Maker(
+        "mel_statistics",
+        "audio",
+        "video",
+        VERSIONS["mel_statistics"],
+        sources_of_statistics,
+        make_statistics,
+    ),
+    Maker(
+        "frame_features",
+        "visual",
+        "trial",
+        VERSIONS["frame_features"],
+        sources_of_network,
+        make_of_network,
+    ),
+]

@@ -1,0 +1,174 @@
+"""What the store holds of a recording's sound: the waveform, spectrograms and features, on the
+recording's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..errors import InputError
+from ..labels import lfan_rows
+from ..media import sound as media_sound
+from ..media.sound import SOUND_RATE, SPEECH_RATE
+from ..store import Maker, Request, request
+
+SILENCE = 1e-5  # of full scale, −100 dB: below any recorder's noise
+
+
+# ---- what they are made from
+def of_recording(trial: Mapping, wanted: Request) -> dict:
+    """The file that has the sound. Raises InputError for a video without."""
+    if not trial["audio_path"]:
+        raise InputError(
+            "this video has no audio track",
+            where=f"trial {trial['trial']}: {trial['video_path']}",
+            expected="a recording with sound",
+            todo="run with `modality: video`, or leave this trial out",
+        )
+    return {"video": trial["audio_path"]}
+
+
+def of_sound(trial: Mapping, wanted: Request) -> dict:
+    return {"sound": request("audio_44k", rate=SOUND_RATE)}
+
+
+def of_sound_and_time(trial: Mapping, wanted: Request) -> dict:
+    return {**of_sound(trial, wanted), "time": request("time")}
+
+
+def of_speech_and_time(trial: Mapping, wanted: Request) -> dict:
+    return {
+        "sound": request("audio_16k", rate=SPEECH_RATE),
+        "time": request("time"),
+        **wanted.files,
+    }
+
+
+def of_speech_or_database(trial: Mapping, wanted: Request) -> dict:
+    """The sound, or the rows of the published LFAN database where the request means those."""
+    if "database" in wanted.parameters:
+        name = lfan_rows.FEATURES[wanted.name][0]
+        return {**lfan_rows.sources(trial, name), "time": request("time")}
+    return of_speech_and_time(trial, wanted)
+
+
+# ---- making them
+def make_sound(inputs, parameters, create, device) -> None:
+    """(N,) int16 samples at the parameter `rate`; beside it t0 in s."""
+    rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
+    samples, t0 = media_sound.decode(inputs["video"], rate)
+    with create(samples.shape, np.int16, t0=t0, rate=rate) as out:
+        out[...] = samples
+
+
+def make_loudness(inputs, parameters, create, device) -> None:
+    """(T, 1) float32, see `loudness`."""
+    times, sound = np.asarray(inputs["time"]), inputs["sound"]
+    rows = loudness(media_sound.as_float(sound), SOUND_RATE, inputs["sound_facts"]["t0"], times)
+    with create(rows.shape, np.float32) as out:
+        out[...] = rows
+
+
+def loudness(
+    waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, seconds: float = 1.0
+) -> np.ndarray:
+    """Level of the sound around each frame.
+
+    Arguments
+    ---------
+    waveform : (n,) −1…1; sample i is at t0 + i / rate (s).
+    times : (T,) s on the same clock.
+    seconds : window, centred on the frame's time; cut off at the ends of the sound.
+
+    Returns (T, 1) float32, dB of full scale, −100 where there is no sound.
+    """
+    power = np.concatenate([[0.0], np.cumsum(np.square(waveform, dtype=np.float64))])
+    middle = (np.asarray(times) - t0) * rate
+    first, last = (
+        np.clip(np.round(middle + half * seconds * rate).astype(int), 0, len(waveform))
+        for half in (-0.5, 0.5)
+    )
+    level = np.sqrt(np.maximum(power[last] - power[first], 0) / np.maximum(last - first, 1))
+    return (20 * np.log10(np.maximum(level, SILENCE))).astype(np.float32)[:, None]
+
+
+def make_mel(inputs, parameters, create, device) -> None:
+    """(columns, 64) float32 power; beside it t0 in s and rate in columns per s."""
+    from . import mel  # torch is needed for this array only
+
+    power = mel.power_mel(inputs["sound"], SOUND_RATE)
+    with create(
+        power.shape, np.float32, t0=inputs["sound_facts"]["t0"], rate=SOUND_RATE / mel.HOP
+    ) as out:
+        out[...] = power
+
+
+def make_mfcc39(inputs, parameters, create, device) -> None:
+    """(T, 39)."""
+    from . import mfcc39
+
+    rows = mfcc39.on_frames(
+        inputs["sound"], inputs["sound_facts"]["t0"], np.asarray(inputs["time"])
+    )
+    with create(rows.shape, rows.dtype) as out:
+        out[...] = rows
+
+
+def make_vggish(inputs, parameters, create, device) -> None:
+    """(T, 128) float32."""
+    from . import vggish  # torch is needed for this array only
+
+    vggish.make(inputs, parameters, create, device)
+
+
+def make_egemaps(inputs, parameters, create, device) -> None:
+    """(T, 23) float32."""
+    from . import egemaps
+
+    egemaps.make(inputs, parameters, create, device)
+
+
+def make_functionals(inputs, parameters, create, device) -> None:
+    """(T, 88) float32."""
+    from . import egemaps
+
+    egemaps.make(inputs, {**parameters, "functionals": True}, create, device)
+
+
+def _or_database(name: str, compute: Callable) -> Maker:
+    """The rows of the published LFAN database where a request means those
+    (`published_rows.resolve`).
+    """
+
+    def make_features(inputs, parameters, create, device):
+        if "database" not in parameters:
+            return compute(inputs, parameters, create, device)
+        rows = lfan_rows.features(
+            name, inputs["rows"], len(inputs["time"]), inputs.get("annotation")
+        )
+        with create(rows.shape, np.float32, note="from the published LFAN database") as out:
+            out[...] = rows
+
+    return Maker(
+        name,
+        "audio",
+        "video",
+        lfan_rows.VERSION,
+        of_speech_or_database,
+        make_features,
+        lfan_rows.resolve,
+    )
+
+
+MAKERS = [
+    Maker("audio_44k", "audio", "video", 1, of_recording, make_sound),
+    Maker("audio_16k", "audio", "video", 1, of_recording, make_sound),
+    Maker("mel", "audio", "video", 1, of_sound, make_mel),
+    Maker("loudness", "audio", "video", 1, of_sound_and_time, make_loudness),
+    _or_database("mfcc39", make_mfcc39),
+    _or_database("vggish", make_vggish),
+    Maker("egemaps", "audio", "video", 1, of_speech_and_time, make_egemaps),
+    Maker("egemaps88", "audio", "video", 1, of_speech_and_time, make_functionals),
+]

@@ -1,0 +1,192 @@
+"""What the store holds about who is speaking in a video: crops of all faces, scores of all faces,
+one person's share.
+
+Rows of `track_crops` and `track_speaking` are those of `tracks`: one a face and frame, whoever it
+is. `speaking` is the row of one trial: NaN where the person is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .. import weights
+from ..faces import persons, speaker_crops, tracking
+from ..files import weights_file
+from ..media import recordings
+from ..store import Maker, Request, Store, request
+from . import mfcc
+
+WEIGHTS = "light_asd_ava"  # the published network that is taken where it is there
+VERSIONS = {"track_crops": 2, "track_speaking": 1, "speaking": 1}  # 2: pixels are made square
+
+
+def network_file(
+    named: str, weights_root: Path | None, runs_root: Path | None = None
+) -> Path | None:
+    """The file of the network that tells who speaks: a run's checkpoint, a weights file, or
+    Light-ASD's if it is there.
+
+    named : run, or file relative to the repository root; "" takes Light-ASD's. None where there is
+        none.
+    """
+    if not named:
+        place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
+        return place if place is not None and place.is_file() else None
+    return weights_file(named, Path(runs_root or "runs"))
+
+
+def wanted(
+    file: Path, crop: str, size: int, durations: Sequence[float] = (), name: str = "speaking"
+) -> Request:
+    """The request for a person's speaking probability, by the network in `file`, which sees `crop`
+    at `size` px.
+
+    durations : s of the pieces that scores are averaged over, () for windows
+        (`lib.features.speaker_scores.score`).
+    name : "track_speaking" for the scores of all faces.
+    """
+    more = {"durations": [float(each) for each in durations]} if len(durations) else {}
+    return request(name, {"network": file}, crop=crop, size=size, **more)
+
+
+def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
+    """The same request with the person in it."""
+    return request(asked.name, asked.files, **{**asked.parameters, "person": trial["person"]})
+
+
+# ---- what they are made from
+def sources_of_crops(trial: Mapping, asked: Request) -> dict:
+    return {"video": trial["video_path"], "tracks": request("tracks")}
+
+
+def sources_of_scores(trial: Mapping, asked: Request) -> dict:
+    own = {name: asked.parameters[name] for name in ("crop", "size")}
+    return {
+        "crops": request("track_crops", **own),
+        "tracks": request("tracks"),
+        "time": request("time"),
+        "sound": request("audio_16k", rate=mfcc.RATE),
+        **asked.files,
+    }
+
+
+def sources_of_speaking(trial: Mapping, asked: Request) -> dict:
+    own = {name: value for name, value in asked.parameters.items() if name != "person"}
+    return {
+        "scores": request("track_speaking", asked.files, **own),
+        "tracks": request("tracks"),
+        "time": request("time"),
+    }
+
+
+# ---- making them
+def make_crops(inputs, parameters, create, device) -> None:
+    """(N, S, S) uint8, one row for every row of `tracks`."""
+    tracks, size = np.asarray(inputs["tracks"]), parameters["size"]
+    last = np.searchsorted(
+        tracks[:, 0], np.arange(len(tracks) and int(tracks[-1, 0]) + 1), side="right"
+    )
+    with create((len(tracks), size, size), np.uint8) as out:
+        start = 0
+        for stop, (_, picture) in zip(last, recordings.frames(inputs["video"]), strict=False):
+            grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if start < stop else None
+            for row in range(start, stop):
+                out[row] = speaker_crops.cut(
+                    grey, tracks[row, tracking.BOX], parameters["crop"], size
+                )
+            start = stop
+
+
+def make_scores(inputs, parameters, create, device) -> None:
+    """(N, 2) float32 logits of [not speaking, speaking], one row for every row of `tracks`."""
+    from . import speaker_scores  # torch is needed for this array only
+
+    detector = speaker_scores.load(inputs["network"], device if device != "auto" else _device())
+    tracks, times = np.asarray(inputs["tracks"]), np.asarray(inputs["time"])
+    t0 = inputs["sound_facts"]["t0"]
+    with create((len(tracks), 2), np.float32) as out:
+        for track in np.unique(tracks[:, 1]):
+            rows = np.flatnonzero(tracks[:, 1] == track)
+            out[rows] = _of_track(
+                detector,
+                inputs["crops"],
+                rows,
+                times[tracks[rows, 0].astype(int)],
+                inputs["sound"],
+                t0,
+                parameters.get("durations", ()),
+            )
+
+
+def _device() -> str:
+    from ..models import device
+
+    return str(device.pick("auto"))
+
+
+def _of_track(detector, crops, rows, times, sound, t0, durations):
+    from . import speaker_scores
+
+    when, shown = speaker_scores.grid(times, detector.fps)
+    first = mfcc.at_times(when, t0, detector.fps)
+    logits = speaker_scores.score(
+        detector, lambda start, stop: crops[rows[shown[start:stop]]], sound, first, durations
+    )
+    return speaker_scores.on_frames(logits, when, times)
+
+
+def make_speaking(inputs, parameters, create, device) -> None:
+    """(T,) float32, probability that the trial's person is the one who is heard; NaN where not
+    seen.
+    """
+    from . import speaker_scores
+
+    tracks, scores = np.asarray(inputs["tracks"]), np.asarray(inputs["scores"])
+    person = persons.choose(
+        persons.find(tracks), parameters["person"], inputs["tracks_facts"]["width"]
+    )
+    out = np.full(len(inputs["time"]), np.nan, np.float32)
+    if person is not None:
+        rows = np.isin(tracks[:, 1], person.tracks)
+        out[tracks[rows, 0].astype(int)] = speaker_scores.probability(scores[rows])
+    with create(out.shape, np.float32) as place:
+        place[...] = out
+
+
+def talks_most(tracks: np.ndarray, probability: np.ndarray) -> str:
+    """Name of the person who is seen speaking in most frames (p > 0.5); "" where nobody is, or one
+    person only.
+
+    tracks : rows of `tracking.track`; probability : (N,) of these rows.
+    """
+    found = persons.find(tracks)
+    spoken = [
+        int((probability[np.isin(tracks[:, 1], person.tracks)] > 0.5).sum()) for person in found
+    ]
+    return found[int(np.argmax(spoken))].name if len(found) > 1 and max(spoken) > 0 else ""
+
+
+MAKERS = [
+    Maker("track_crops", "visual", "video", VERSIONS["track_crops"], sources_of_crops, make_crops),
+    Maker(
+        "track_speaking",
+        "audio",
+        "video",
+        VERSIONS["track_speaking"],
+        sources_of_scores,
+        make_scores,
+    ),
+    Maker(
+        "speaking",
+        "audio",
+        "trial",
+        VERSIONS["speaking"],
+        sources_of_speaking,
+        make_speaking,
+        resolve,
+    ),
+]

@@ -1,0 +1,280 @@
+"""From faces and sound to speaking scores: the network of a run or of a published file, in windows
+of any video.
+
+Long recordings are cut into windows of the length that the network knows, a third of which
+overlaps; logits are averaged with triangular weights, so that frames near a window's edge count
+less (asd.md §4.2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import models
+from ..errors import InputError
+from ..faces import speaker_crops
+from ..models import checkpoints, published
+from . import mfcc
+
+DURATIONS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+)  # s, what the published multi-duration averaging really averages over (asd.md §3.4)
+PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained on
+PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
+PUBLISHED_SIZE = 112  # px
+FIT = 1e-6
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network that is ready to score faces: what it wants to see, at which frame rate, in windows
+    of what length.
+    """
+
+    net: torch.nn.Module
+    name: str
+    crop: str
+    size: int
+    fps: float
+    window: int
+    rules: str = "corrected"
+
+
+def network(params: Mapping) -> models.Model:
+    """The network of the recipe `talknet` with random weights; `params` are a run's complete
+    parameters.
+    """
+    options, name = params["options"], params["options"]["network"]
+    chosen = {
+        "width": params["width"],
+        "face_size": params["face_size"],
+        "modality": params["modality"],
+    }
+    if name != "light_asd":
+        chosen |= {
+            key: options[key]
+            for key in (
+                "visual_width",
+                "audio_width",
+                "attention_width",
+                "visual_momentum",
+                "dropout",
+            )
+        }
+    if name == "talknet_mrope":
+        chosen |= {
+            "layout": options["positions"],
+            "cross_pairs": tuple(options["cross_pairs"]),
+            "self_pairs": tuple(options["self_pairs"]),
+            "window": options.get("attention_seconds", 0.0),
+            "trained_frames": options.get("trained_frames", 0),
+        }
+    return models.create(name, params["rules"] == "published", **chosen)
+
+
+@lru_cache(maxsize=2)
+def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
+    """The network in a checkpoint of the recipe `talknet`, or in a file as the authors of a network
+    published it.
+
+    crop : "box" or "mouth" for a published file; "" takes what its name says (``talkset``: mouth,
+        else box).
+    Raises InputError for the weights of another network.
+    """
+    found = published.read(path)
+    if "params" in found and "model" in found:
+        return _of_run(found, path, device)
+    crop = crop or ("mouth" if "talkset" in Path(path).name.lower() else "box")
+    state = published.weights_in(found, path)
+    name = "light_asd" if any(".GRU." in key for key in state) else "talknet"
+    net = models.load_published(name, path)
+    return Detector(net.to(device), name, crop, PUBLISHED_SIZE, PUBLISHED_FPS, PUBLISHED_WINDOW)
+
+
+def _of_run(found: Mapping, path: Path, device: str) -> Detector:
+    params = found["params"]
+    if params["recipe"] != "talknet":
+        raise InputError(
+            f"a run of the recipe {params['recipe']}",
+            where=path,
+            expected="one of the recipe talknet",
+            todo="name a run that learnt who is speaking",
+        )
+    net = network(params)
+    checkpoints.fill(net, found, path)
+    net.requires_grad_(False)
+    fps = float(found.get("statistics", {}).get("fps", PUBLISHED_FPS))
+    return Detector(
+        net.eval().to(device),
+        params["options"]["network"],
+        params["options"]["crop"],
+        params["face_size"],
+        fps,
+        params["clip_length"],
+        params["rules"],
+    )
+
+
+def windows(n_frames: int, length: int) -> list[tuple[int, int]]:
+    """(start, stop) of the windows of a piece: one if it fits, else windows of `length` frames
+    every ⅔ of it.
+
+    The last one ends with the piece, so that all are equally long.
+    """
+    if n_frames <= length:
+        return [(0, n_frames)] if n_frames > 0 else []
+    hop = max(1, 2 * length // 3)
+    starts = [*range(0, n_frames - length, hop), n_frames - length]
+    return [(start, start + length) for start in starts]
+
+
+def average(
+    pieces: Sequence[tuple[int, np.ndarray]], n_frames: int, weighted: bool = True
+) -> np.ndarray:
+    """Join overlapping windows: (T, k) float32, NaN where there is none.
+
+    pieces : (first frame, (n, k) logits). weighted : triangular weights, highest in the middle of a
+        window.
+    """
+    columns = pieces[0][1].shape[1] if pieces else 2
+    total, weights = np.zeros((n_frames, columns)), np.zeros(n_frames)
+    for start, rows in pieces:
+        n = len(rows)
+        weight = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) if weighted else np.ones(n)
+        total[start : start + n] += weight[:, None] * rows
+        weights[start : start + n] += weight
+    known = weights > 0
+    out = np.full((n_frames, columns), np.nan, np.float32)
+    out[known] = (total[known] / weights[known, None]).astype(np.float32)
+    return out
+
+
+def probability(logits: np.ndarray) -> np.ndarray:
+    """(T, 2) logits of [not speaking, speaking] -> (T,) probability of speaking, float32; NaN
+    stays.
+    """
+    return (1 / (1 + np.exp(np.clip(logits[..., 0] - logits[..., 1], -500, 500)))).astype(
+        np.float32
+    )
+
+
+@torch.inference_mode()
+def score(
+    detector: Detector,
+    faces: Callable[[int, int], np.ndarray],
+    sound: np.ndarray,
+    first: np.ndarray,
+    durations: Sequence[float] = (),
+) -> np.ndarray:
+    """Logits of one face.
+
+    Arguments
+    ---------
+    faces : (start, stop) -> (n, S, S) uint8 crops of these frames of the detector's grid, which are
+        read as needed.
+    sound : (n,) on the scale of int16, 16 kHz. first : (4T,) first sample of the sound rows
+        (`mfcc.at_times`).
+    durations : s; () takes windows. Else the published averaging: the face is cut into pieces of
+        each duration, each
+    scored alone; the mean over durations. `DURATIONS` is what the published numbers used (their
+    list repeats short ones, but a set drops repeats); here a duration that is given twice weighs
+    twice.
+
+    Returns (T, 2) float32.
+    """
+    n_frames = len(first) // mfcc.ROWS_A_FRAME
+    counts = Counter(max(1, round(each * detector.fps)) for each in durations)
+    rules = [_pieces(n_frames, length) for length in counts] or [windows(n_frames, detector.window)]
+    place, total = next(detector.net.parameters()).device, np.zeros((n_frames, 2), np.float32)
+    for rule, weight in zip(rules, counts.values() or [1], strict=True):
+        pieces = [
+            (
+                start,
+                _logits(detector, faces(start, stop), sound, first[4 * start : 4 * stop], place),
+            )
+            for start, stop in rule
+        ]
+        total += weight * average(pieces, n_frames, weighted=not durations)
+    return total / max(counts.total(), 1)
+
+
+def _pieces(n_frames: int, length: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive pieces; the last one may be shorter."""
+    return [(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
+
+
+def _logits(
+    detector: Detector, faces: np.ndarray, sound: np.ndarray, first: np.ndarray, place
+) -> np.ndarray:
+    length = mfcc.window(detector.fps)
+    # Only the sound of this window is looked at: a long recording would otherwise be filtered again
+    # for each.
+    begin = max(0, int(first[0]) - 1) if len(first) else 0
+    heard = mfcc.rows(sound[begin : max(int(first[-1]) + length, begin)], first - begin, length)
+    time = np.arange(len(faces), dtype=np.float32) / detector.fps
+    batch = {
+        "face": faces.astype(np.float32),
+        "mfcc": heard,
+        "time": time,
+        "audio_time": time + length / 2 / mfcc.RATE,
+    }
+    tensors = {
+        name: torch.from_numpy(np.ascontiguousarray(values, np.float32))[None].to(place)
+        for name, values in batch.items()
+    }
+    return detector.net(tensors)["speaking"][0].float().cpu().numpy()
+
+
+def grid(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """A network's own frame grid over a stretch of a video of any frame rate, also an uneven one.
+
+    times : (n,) s, increasing, of the frames in which a face is tracked. Returns (T,) s of the grid
+        from the first
+    frame on, and (T,) which of the frames is shown at each: the nearest one.
+    """
+    times = np.asarray(times, np.float64)
+    if len(times) < 2:
+        return times.copy(), np.zeros(len(times), np.int64)
+    count = int(np.floor((times[-1] - times[0]) * fps + 0.5 + FIT)) + 1
+    when = times[0] + np.arange(count) / fps
+    after = np.clip(np.searchsorted(times, when), 1, len(times) - 1)
+    nearer = when - times[after - 1] <= times[after] - when
+    return when, np.where(nearer, after - 1, after)
+
+
+def on_frames(logits: np.ndarray, when: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(T, 2) logits on a grid -> (n, 2) of the video's frames, straight in between."""
+    return np.stack([np.interp(times, when, column) for column in logits.T], axis=1).astype(
+        np.float32
+    )
+
+
+def smooth(values: np.ndarray, radius: int) -> np.ndarray:
+    """Running mean over 2·radius + 1 frames, shorter at the ends (the published slice loses its
+    last one).
+    """
+    if radius <= 0 or not len(values):
+        return values
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    frames = np.arange(len(values))
+    low, high = np.maximum(frames - radius, 0), np.minimum(frames + radius + 1, len(values))
+    return ((total[high] - total[low]) / (high - low)).astype(np.float32)
+
+
+def grey_size(detector: Detector) -> tuple[str, int]:
+    """Crop and side that the detector's faces are cut with."""
+    if detector.crop not in speaker_crops.CROPS:
+        raise InputError(f"crop {detector.crop!r}", expected=" or ".join(speaker_crops.CROPS))
+    return detector.crop, detector.size

@@ -1,0 +1,418 @@
+"""Declarations of parameters: ``lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to
+1.0``.
+
+They stand in the notebooks' cells tagged ``parameters`` and in the ``class Options:`` of a recipe.
+Both are read as text (`ast`, `tokenize`): nothing is imported or executed. In a notebook the
+comment begins with a group of `GROUPS`: from it follows what makes a notebook run again, what a
+training may be continued with, and the like.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import math
+import re
+import tokenize
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from .errors import InputError
+from .files import NOTEBOOKS, ROOT
+
+TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+_LIST, _DICT = (
+    re.compile(r"list\[(str|int|float|bool)\]"),
+    re.compile(r"dict\[str, (str|int|float|bool)\]"),
+)
+_RANGE, _CHOICES = re.compile(r"from (\S+)(?: to (\S+))?"), re.compile(r"one of (.+)")
+
+# The form of a number that Python's float() takes, but YAML 1.1 reads as text: 1e-4, 1e4, 1.0e4,
+# .5e3.
+_EXPONENT = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?[eE]([-+]?)(\d+)")
+GROUPS = {
+    "place": "a folder or file; an absolute path once it was checked. Never counts: what lies "
+    "there does",
+    "machine": "what computes, and under which name; never counts",
+    "data": "which recordings and labels",
+    "model": "the network and what it is given",
+    "training": "how it learns, and from which sequences",
+    "report": "what else is computed, written and shown; no training depends on it",
+}
+WITHOUT_EFFECT = ("place", "machine")  # groups that change no number
+NOT_OF_A_TRAINING = (*WITHOUT_EFFECT, "report")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One parameter: name, type as written, default, help text, the range or choices at the end of
+    it, its group.
+
+    A range or a choice holds for each element of a list or dict. The default always fits: "not set"
+    is ``""``, ``0`` or ``[]`` even when the range or the choices do not hold it.
+    """
+
+    name: str
+    type: str
+    default: object
+    help: str = ""
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple = ()
+    group: str = ""
+
+    def read(self, value: object) -> object:
+        """`value` in the declared type. Raises InputError with what is wrong and the way out."""
+        if value == self.default and type(value) is type(self.default):
+            return value
+        if self.type.startswith("list"):
+            return self._read_list(value)
+        if self.type.startswith("dict"):
+            return self._read_dict(value)
+        return self._fit(_scalar(value, self.type))
+
+    def _read_list(self, value: object) -> list:
+        if isinstance(value, tuple):
+            value = list(value)
+        if not isinstance(value, list):
+            raise InputError(
+                f"{_show(value)} is {_kind(value)} where a list belongs: write [{value}]"
+            )
+        element = self.type[5:-1]
+        return [self._fit(_scalar(item, element)) for item in value] if element else value
+
+    def _read_dict(self, value: object) -> dict:
+        if not isinstance(value, dict):
+            raise InputError(
+                f"{_show(value)} is {_kind(value)} where a mapping belongs: write {{a: 1}}"
+            )
+        element = self.type[10:-1]
+        return {str(k): self._fit(_scalar(v, element)) if element else v for k, v in value.items()}
+
+    def _fit(self, value: object) -> object:
+        if self.choices and value not in self.choices:
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(value), [str(choice) for choice in self.choices], 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise InputError(f"{_show(value)} is none of {', '.join(map(str, self.choices))}{hint}")
+        limits = self.low > -math.inf or self.high < math.inf
+        if limits and not isinstance(value, str) and not self.low <= value <= self.high:
+            to = f"to {self.high:g}" if self.high < math.inf else "upwards"
+            raise InputError(f"{value} is out of range: from {self.low:g} {to}")
+        return value
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) < 60 else text[:57] + "…"
+
+
+def _kind(value: object) -> str:
+    kinds = {
+        bool: "a truth value",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+        type(None): "nothing",
+    }
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def _scalar(value: object, wanted: str) -> object:
+    """`value` as ``str``, ``int``, ``float`` or ``bool``; only lossless changes (1 → 1.0, 171 →
+    "171").
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if type(value) is TYPES[wanted] and not (wanted == "float" and not math.isfinite(value)):
+        return value
+    if wanted == "float" and is_number and math.isfinite(value):
+        return float(value)
+    if wanted == "str" and type(value) is int:
+        return str(value)
+    raise InputError(f"{_show(value)} is {_kind(value)}{_way_out(value, wanted)}")
+
+
+def _way_out(value: object, wanted: str) -> str:
+    where = {
+        "float": " where a number belongs",
+        "int": " where a whole number belongs",
+        "bool": " where true or false belongs",
+        "str": " where text belongs",
+    }[wanted]
+    if value is None:
+        empty = ', or write ""' if wanted == "str" else ""
+        return f"{where}: leave the line out to have the default{empty}"
+    if wanted == "str":
+        reason = (
+            " (YAML reads yes, no, on and off as true and false)" if isinstance(value, bool) else ""
+        )
+        return f"{where}: put it in quotes{reason}"
+    if isinstance(value, list) and len(value) == 1:
+        return f"{where}: write {value[0]}"
+    if wanted == "int" and isinstance(value, float) and value.is_integer():
+        return f"{where}: write {int(value)}"
+    number = _as_yaml_number(value, wanted) if isinstance(value, str) and wanted != "bool" else ""
+    return f"{where}: write {number}" if number else where
+
+
+def _as_yaml_number(text: str, wanted: str) -> str:
+    """How YAML 1.1 wants the number that `text` means: ``1e-4`` → ``1.0e-4``; "" if it means
+    none.
+    """
+    text = text.strip().replace(",", ".")
+    if match := _EXPONENT.fullmatch(text):
+        if wanted == "int":
+            return str(int(float(text))) if float(text).is_integer() else ""
+        sign, whole, part, direction, exponent = match.groups()
+        number = f"{sign}{whole or 0}.{part or 0}e{direction or '+'}{exponent}"
+        return f"{number} (YAML 1.1 wants a decimal point and a signed exponent)"
+    return f"{text}, without quotes" if re.fullmatch(r"[-+]?\d+(\.\d*)?", text) else ""
+
+
+def parse(source: str, where: object) -> dict[str, Declaration]:
+    """Read the declarations in `source`, the text of a parameters cell.
+
+    Raises InputError, naming `where` and the line, for anything but ``name: type = constant  #
+    help``.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise InputError(
+            f"a parameters cell that Python cannot read: {error.msg}",
+            where=f"{where}, line {error.lineno}",
+        ) from error
+    return _declarations(tree.body, _comments(source), where)
+
+
+def options(path: Path) -> dict[str, Declaration] | None:
+    """Read the ``class Options:`` in a recipe's file without importing it.
+
+    A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class
+    Recipe(jca.Recipe)`` has the options of ``jca.py`` beside it too.
+    """
+    path = Path(path)
+    if (read := _recipe(path, _stamp(path))) is None:
+        return None
+    own, bases = read
+    found: dict[str, Declaration] = {}
+    for file in map(path.with_name, bases):
+        found |= (options(file) or {}) if file.is_file() else {}
+    return found | own
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file: everything that reads sources does so once for each, and is asked
+    many times.
+    """
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1024)
+def _recipe(
+    path: Path, _changed: tuple[int, int]
+) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
+    """A recipe's own options, and the files of the recipes that it inherits from; None where there
+    is no recipe.
+    """
+    source = path.read_text(encoding="utf-8")
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    recipe = next((node for node in classes if node.name == "Recipe" and node.bases), None)
+    if recipe is None:
+        return None
+    inside = [
+        node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"
+    ]
+    own = _declarations(inside[0].body, _comments(source), path) if inside else {}
+    return own, tuple(
+        f"{ast.unparse(base.value)}.py" for base in recipe.bases if isinstance(base, ast.Attribute)
+    )
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+
+
+def _declarations(
+    body: list[ast.stmt], comments: dict[int, str], where: object
+) -> dict[str, Declaration]:
+    found = {}
+    for node in body:
+        line = f"{where}, line {node.lineno}"
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if docstring or isinstance(node, ast.Pass):
+            continue
+        declaration = _declaration(node, comments.get(node.end_lineno, ""), line)
+        if declaration.name in found:
+            raise InputError(f"parameter {declaration.name} is declared twice", where=line)
+        found[declaration.name] = declaration
+    return found
+
+
+def _declaration(node: ast.stmt, comment: str, where: str) -> Declaration:
+    expected = "name: type = constant  # help; from a to b   (or: ; one of a, b, c)"
+    if (
+        not isinstance(node, ast.AnnAssign)
+        or node.value is None
+        or not isinstance(node.target, ast.Name)
+    ):
+        raise InputError("a line that declares no parameter", where=where, expected=expected)
+    kind = ast.unparse(node.annotation)
+    if not (kind in TYPES or _LIST.fullmatch(kind) or _DICT.fullmatch(kind)):
+        raise InputError(
+            f"type {kind} is not one that papermill and YAML share",
+            where=where,
+            expected="str, int, float, bool, list[...], dict[str, ...], list or dict",
+        )
+    try:
+        default = ast.literal_eval(node.value)
+    except ValueError as error:
+        raise InputError("a default that is no constant", where=where, expected=expected) from error
+    if "=" in comment or (isinstance(default, str) and "=" in default):
+        raise InputError(
+            "an equals sign in a parameter's help or default: papermill would lose the line",
+            where=where,
+            expected=expected,
+        )
+    name = node.target.id
+    try:
+        default = Declaration(name, kind, object()).read(default)
+    except InputError as error:
+        raise InputError(f"default of {name}: {error.what}", where=where) from error
+    group = comment.partition(":")[0]
+    return Declaration(
+        name,
+        kind,
+        default,
+        comment,
+        **_limits(comment, kind, where),
+        group=group if group in GROUPS else "",
+    )
+
+
+def _limits(comment: str, kind: str, where: str) -> dict:
+    """Range or choices that stand after the last semicolon of the help text."""
+    last = comment.rpartition(";")[2].strip()
+    number = re.sub(r".*\b(str|int|float|bool)\b.*", r"\1", kind)
+    if match := _RANGE.fullmatch(last):
+        try:
+            low, high = float(match[1]), float(match[2] or "inf")
+        except ValueError as error:
+            raise InputError(f"a range without numbers: {last!r}", where=where) from error
+        return {"low": low, "high": high}
+    if match := _CHOICES.fullmatch(last):
+        words = [word.strip().strip("\"'") for word in match[1].split(",")]
+        return {
+            "choices": tuple(words if number not in ("int", "float") else map(TYPES[number], words))
+        }
+    return {}
+
+
+def declared(notebook: str, folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
+    """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order."""
+    path = Path(folder) / f"{notebook}.ipynb"
+    if not path.is_file():
+        raise InputError(
+            "the notebook is not there", where=path, expected=f"one of {', '.join(NOTEBOOKS)}"
+        )
+    return _with_added(_in_notebook(path, _stamp(path)))
+
+
+@lru_cache(maxsize=1024)
+def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    if not tagged:
+        raise InputError(
+            "no cell tagged `parameters`",
+            where=path,
+            todo="in JupyterLab: select the cell, Property Inspector, Add Tag",
+        )
+    names = parse("".join(tagged[0]["source"]), path)
+    for name, declaration in names.items():
+        if not declaration.group:
+            raise InputError(
+                f"parameter {name} names no group",
+                where=path,
+                expected=", ".join(GROUPS),
+                todo="begin its comment with one of them, for example `# data: "
+                f"{declaration.help}`",
+            )
+    return names
+
+
+def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict[str, Declaration]:
+    """A data set or recipe that somebody added as a file is a choice, too, without a change in six
+    notebooks.
+    """
+    found = dict(found)
+    for name, files in (
+        ("dataset", _data_sets(lib / "datasets")),
+        ("recipe", recipes(lib / "recipes")),
+    ):
+        if name in found and found[name].choices:
+            written = [
+                choice for choice in found[name].choices if not choice.endswith("*.py")
+            ]  # stands for the files
+            choices = tuple(dict.fromkeys([*written, *files]))
+            found[name] = replace(found[name], choices=choices)
+    return found
+
+
+def _data_sets(folder: Path) -> list[str]:
+    return [path.stem for path in sorted(Path(folder).glob("*.py")) if _finds(path, _stamp(path))]
+
+
+@lru_cache(maxsize=1024)
+def _finds(path: Path, _changed: tuple[int, int]) -> bool:
+    """Whether a file has a function ``find(root, dataset, …)``."""
+    functions = [
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    return any(
+        node.name == "find" and [one.arg for one in node.args.args[:2]] == ["root", "dataset"]
+        for node in functions
+    )
+
+
+def all_declared(folder: Path = ROOT / "notebooks") -> dict[str, Declaration]:
+    """Parameters of all notebooks together; of a shared name the first one's (a test keeps them
+    equal).
+    """
+    found: dict[str, Declaration] = {}
+    for notebook in NOTEBOOKS:
+        if (Path(folder) / f"{notebook}.ipynb").is_file():
+            found = {**declared(notebook, folder), **found}
+    return found
+
+
+def of_groups(names: Mapping[str, Declaration], groups: Iterable[str]) -> set[str]:
+    """Names of the parameters that belong to one of `groups`."""
+    return {name for name, declaration in names.items() if declaration.group in groups}
+
+
+def defaults(names: Mapping[str, Declaration]) -> dict:
+    """Name -> default. A parameter that came after a training had, in that training, what is its
+    default now.
+    """
+    return {name: one.default for name, one in names.items()}
+
+
+def recipes(folder: Path = ROOT / "lib" / "recipes") -> dict[str, dict[str, Declaration]]:
+    """Options of each recipe in `folder` (see `options`)."""
+    found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
+    return {name: known for name, known in found.items() if known is not None}

@@ -1,0 +1,1 @@
+"""Labels: official files, tables of any rate, annotators, folds (notebook 04)."""

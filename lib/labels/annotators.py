@@ -1,0 +1,266 @@
+"""Several annotators at any rate -> one row of labels a video frame, shifted by a delay, with their
+agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from .. import metrics
+from ..errors import InputError
+from ..metrics import EMOTIONS
+
+METHODS = ("linear", "nearest", "hold", "mean")
+# sampling periods: what lies further from the next value than this is unlabelled, not guessed
+GAP = 3.0
+FEW = (
+    2  # rows that a table of one row a frame may have too many or too few (decoders differ by that)
+)
+# s that labels may begin before, or go on after, their recording; half of its length if that is
+# more
+BEYOND = 5.0
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What one annotator said of one recording.
+
+    values : (n, k), NaN = unlabelled. time : (n,) s from the start of the recording, rising; None:
+        one row a frame, or
+    rows at a steady rate. until : (n,) s where values are those of stretches that begin at `time`;
+    None: of moments.
+    frame : (n,) int, frames counted from 0, where the table tells these instead of times.
+    """
+
+    annotator: str
+    values: np.ndarray
+    time: np.ndarray | None = None
+    until: np.ndarray | None = None
+    where: str = ""
+    frame: np.ndarray | None = None
+
+
+def to_frames(
+    one: Annotation,
+    frames: np.ndarray,
+    method: str = "linear",
+    delay: float = 0.0,
+    rate: float = 0.0,
+) -> tuple[np.ndarray, str]:
+    """One annotator's values at the frames of a video; -> ((T, k) float32, how, as a person reads
+    it).
+
+    Arguments
+    ---------
+    frames : (T,) s, the frames' times.
+    method : "linear" between two values, "nearest" value, "hold" the last one, "mean" of those
+        around a frame (for labels that are denser than frames).
+    delay : s; the annotator reacts so much later than it happens: frame t gets what was said at t +
+        delay.
+    rate : Hz of a table without times; 0: it has one row a frame (up to `FEW`), or a single row for
+        all of them.
+
+    Before the first and after the last value, and in gaps of more than `GAP` periods, frames are
+    unlabelled. Raises InputError for another number of rows, for times beyond the recording, for
+    "mean" of sparse labels.
+    """
+    if method not in METHODS:
+        raise InputError(f"label_resample: {method}", expected=", ".join(METHODS))
+    if not len(one.values):
+        raise InputError(
+            "a label table without a row",
+            where=one.where,
+            expected="a row a value",
+            todo="write it again, or remove it",
+        )
+    times = one.time
+    if one.frame is not None:
+        return _by_number(one, frames, delay)
+    if times is None:
+        if len(one.values) == 1:
+            return np.repeat(one.values, len(frames), 0).astype(
+                np.float32
+            ), "one value for the whole recording"
+        if not rate:
+            return _row_by_row(one, frames, delay)
+        times = frames[0] + np.arange(len(one.values)) / rate
+    _refuse_other_recording(one, times, frames, delay)
+    wanted = np.asarray(frames, np.float64) + delay
+    if one.until is not None:
+        return _stretches(one.values, times, one.until, wanted), f"{len(times)} stretches"
+    period = (
+        float(np.median(np.diff(times))) if len(times) > 1 else float(frames[-1] - frames[0]) + 1.0
+    )
+    found = _SAMPLERS[method](one, times, wanted, period)
+    spacing = float(np.median(np.diff(frames))) if len(frames) > 1 else period
+    return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / spacing:.4g} frames/s, {method}"
+
+
+def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
+    """Rows a frame (T, …) as they were `delay` s later; unlabelled (NaN or −1) where that is beyond
+    the recording.
+    """
+    if not delay:
+        return rows
+    place = _nearest(np.asarray(times, np.float64), np.asarray(times) + delay)
+    edge = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    beyond = (times + delay > times[-1] + edge / 2) | (times + delay < times[0] - edge / 2)
+    found = np.array(rows[place])
+    found[beyond] = np.nan if found.dtype.kind == "f" else -1
+    return found
+
+
+def combine(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, dict]:
+    """The mean of several annotators, each (T, 2), frame by frame over those who labelled it, and
+    their agreement.
+
+    Returns ((T, 2) float32, {"annotators": n, "valence": mean pairwise CCC or None, "arousal": …}).
+    A frame that one annotator labelled is labelled.
+    """
+    stack = np.stack([np.asarray(one, np.float64) for one in rows])
+    known = np.isfinite(stack)
+    count = known.sum(axis=0)
+    mean = np.where(known, stack, 0).sum(axis=0) / np.maximum(count, 1)
+    return (
+        np.where(count > 0, mean, np.nan).astype(np.float32),
+        {
+            "annotators": len(rows),
+            **{
+                emotion: agreement([one[:, k] for one in rows])
+                for k, emotion in enumerate(EMOTIONS)
+            },
+        },
+    )
+
+
+def agreement(columns: Sequence[np.ndarray]) -> float | None:
+    """Mean CCC of all pairs of annotators, (T,) each, over the frames that both labelled; None
+    without such a pair.
+    """
+    scores = []
+    for one, other in combinations([np.asarray(column, np.float64) for column in columns], 2):
+        both = np.isfinite(one) & np.isfinite(other)
+        if both.any():
+            scores.append(metrics.ccc(one[both], other[both]))
+    return float(np.mean(scores)) if scores else None
+
+
+def _row_by_row(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:
+    n, wanted = len(one.values), len(frames)
+    if abs(n - wanted) > FEW:
+        raise InputError(
+            f"a label table without times: {n} rows, and the video has {wanted} frames",
+            where=one.where,
+            expected="a column time (s), or one row a frame",
+            todo="add the column time, or set label_rate to the number of rows a second",
+        )
+    rows = np.full((wanted, one.values.shape[1]), np.nan, np.float32)
+    rows[: min(n, wanted)] = one.values[:wanted]
+    note = "" if n == wanted else f"{n} rows for {wanted} frames: trimmed or filled up at the end; "
+    return shift(rows, np.asarray(frames), delay), f"{note}one row a frame"
+
+
+def _by_number(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:
+    if one.frame.min() < 0 or one.frame.max() >= len(frames) + FEW:
+        raise InputError(
+            f"frames {one.frame.min() + 1} to {one.frame.max() + 1}, and the video has "
+            f"{len(frames)}",
+            where=one.where,
+            expected="frame numbers of this video, from 1",
+            todo="correct the column frame, or the file's name",
+        )
+    rows = np.full((len(frames) + FEW, one.values.shape[1]), np.nan, np.float32)
+    rows[one.frame] = one.values
+    return shift(rows[: len(frames)], np.asarray(frames), delay), "by frame numbers"
+
+
+def _refuse_other_recording(
+    one: Annotation, times: np.ndarray, frames: np.ndarray, delay: float
+) -> None:
+    last = float(np.max(one.until)) if one.until is not None else float(times[-1])
+    length = float(frames[-1] - frames[0])
+    spare = max(BEYOND, length / 2) + abs(delay)
+    if last > frames[-1] + spare or times[0] < frames[0] - spare or times[0] > frames[-1]:
+        raise InputError(
+            f"the labels go from {times[0]:.2f} to {last:.2f} s, the video from {frames[0]:.2f} to "
+            f"{frames[-1]:.2f} s",
+            where=one.where,
+            expected="labels of this recording, in seconds from its start",
+            todo="correct the times (milliseconds: call the column time_ms), or the name",
+        )
+
+
+def _stretches(
+    values: np.ndarray, start: np.ndarray, until: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    row = np.searchsorted(start, wanted, side="right") - 1
+    inside = (row >= 0) & (wanted < until[np.maximum(row, 0)])
+    return np.where(inside[:, None], values[np.maximum(row, 0)], np.nan).astype(np.float32)
+
+
+def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+    columns = [np.interp(wanted, times, column) for column in np.asarray(one.values, np.float64).T]
+    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    gap = (
+        (np.diff(times)[right - 1] > GAP * period)
+        if len(times) > 1
+        else np.zeros(len(wanted), bool)
+    )
+    exact = np.isin(wanted, times)
+    return np.where(
+        (_outside(times, wanted, period) | (gap & ~exact))[:, None],
+        np.nan,
+        np.stack(columns, axis=1),
+    )
+
+
+def _near(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+    place = _nearest(times, wanted)
+    far = np.abs(times[place] - wanted) > GAP / 2 * period
+    return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[place])
+
+
+def _hold(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+    row = np.searchsorted(times, wanted, side="right") - 1
+    return np.where((row < 0)[:, None], np.nan, one.values[np.maximum(row, 0)])
+
+
+def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+    spacing = float(np.median(np.diff(wanted))) if len(wanted) > 1 else period
+    if period > spacing * 1.01:
+        raise InputError(
+            f"label_resample: mean, with {1 / period:.3g} values a second and {1 / spacing:.3g} "
+            "frames",
+            where=one.where,
+            expected="more values than frames",
+            todo="set label_resample to linear",
+        )
+    first, last = (np.searchsorted(times, wanted + half * spacing - 1e-9) for half in (-0.5, 0.5))
+    known = np.isfinite(one.values)
+    sums, counts = (
+        np.concatenate(
+            [np.zeros((1, one.values.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)]
+        )
+        for rows in (np.where(known, one.values, 0), known)
+    )
+    count = counts[last] - counts[first]
+    return np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
+
+
+_SAMPLERS = {"linear": _linear, "nearest": _near, "hold": _hold, "mean": _mean}
+
+
+def _outside(times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
+    """Frames more than a period before the first or after the last value."""
+    return (wanted < times[0] - period * 1.001) | (wanted > times[-1] + period * 1.001)
+
+
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    left = right - 1
+    right = np.minimum(right, len(times) - 1)
+    return np.where(wanted - times[left] <= times[right] - wanted, left, right)

@@ -1,0 +1,191 @@
+"""The labels of a trial as arrays of the store: official files, tables of any rate, one annotator
+or several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from ..store import Maker, Request, Store, request
+from ..trials import label_files
+from . import annotators, lfan_rows, official, tables
+
+KINDS = official.KINDS
+MISMATCH = "mismatch"
+
+
+def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
+    """A request for labels with the label options that differ from the defaults."""
+    files, rows = label_files(trial[f"{wanted.name}_path"])
+    own = {
+        "delay": (place.label_delay, 0.0),
+        "resample": (place.label_resample, "linear"),
+        "rate": (place.label_rate, 0.0),
+        "rows": (rows, ""),
+    }
+    told = {
+        name: value
+        for name, (value, usual) in own.items()
+        if value != usual and (files or name == "rows")
+    }
+    return request(wanted.name, **{**told, **wanted.parameters})
+
+
+def sources(trial: Mapping, wanted: Request) -> dict:
+    """Every label file of the trial as an input, and the times of its frames."""
+    files = label_files(trial[f"{wanted.name}_path"])[0]
+    named = {f"annotation{number or ''}": file for number, file in enumerate(files)}
+    return {**named, "time": request("time")}
+
+
+def maker(kind: str) -> Callable:
+    """The function that fills the array of one kind of labels."""
+
+    def make(inputs, parameters, create, device):
+        paths = [path for name, path in inputs.items() if name.startswith("annotation")]
+        rows, note, facts = read(paths, kind, np.asarray(inputs["time"]), parameters)
+        with create(rows.shape, rows.dtype, note=note, **facts) as out:
+            out[...] = rows
+
+    return make
+
+
+def read(
+    paths: Sequence[Path], kind: str, times: np.ndarray, parameters: Mapping
+) -> tuple[np.ndarray, str, dict]:
+    """Labels of one trial at its frames.
+
+    Arguments
+    ---------
+    paths : its label files; none: unlabelled. times : (T,) s of its frames.
+    parameters : mismatch (see `labels.fit_rows`), and where they are not as usual delay, resample,
+        rate, rows (see `annotators.to_frames`, `label_tables.read`).
+
+    Returns (rows, what was done, facts: agreement of several annotators). "va" (T, 2) float32, NaN
+    unlabelled.
+    """
+    n_frames, delay = len(times), parameters.get("delay", 0.0)
+    if not paths:
+        return _unlabelled(kind, n_frames), "no label file", {}
+    if len(paths) == 1 and tables.form(paths[0]) in ("official", ""):
+        rows, note = official.fit_rows(
+            read_annotation(paths[0], kind, n_frames),
+            n_frames,
+            parameters.get(MISMATCH, "fit"),
+            paths[0],
+        )
+        shifted = f"{delay:g} s of delay taken away" if delay else ""
+        return annotators.shift(rows, times, delay), "; ".join(filter(None, [note, shifted])), {}
+    if kind == "action_units":
+        raise InputError(
+            "action units in another form than the official one",
+            where=paths[0],
+            expected=",".join(official.ACTION_UNITS),
+            todo="write them so, one row a frame",
+        )
+    return (_classes if kind == "expression" else _affect)(paths, times, parameters)
+
+
+def read_annotation(path: Path, kind: str, n_frames: int) -> np.ndarray:
+    """Labels of a file, whoever wrote it: an official one (its rows need not be as many as the
+    frames), an ``img,V,A,frame_id`` CSV, or LFAN's ``label.npy``.
+    """
+    if path.suffix == ".csv":
+        return official.read_csv(path, n_frames)
+    if path.suffix == lfan_rows.SUFFIX:
+        return lfan_rows.read_labels(path, n_frames)
+    return official.read(path, kind)
+
+
+def _affect(
+    paths: Sequence[Path], times: np.ndarray, parameters: Mapping
+) -> tuple[np.ndarray, str, dict]:
+    found: dict[str, np.ndarray] = {}
+    how: dict[str, None] = {}
+    for path in paths:
+        for one in _annotations(path, parameters.get("rows", "")):
+            rows, done = annotators.to_frames(
+                one,
+                times,
+                parameters.get("resample", "linear"),
+                parameters.get("delay", 0.0),
+                parameters.get("rate", 0.0),
+            )
+            name = one.annotator or (path.parent.name if len(paths) > 1 else "")
+            before = found.get(name)
+            found[name] = rows if before is None else np.where(np.isfinite(before), before, rows)
+            how[done] = None
+    rows, facts = annotators.combine(list(found.values()))
+    absent = [
+        emotion
+        for emotion, column in zip(EMOTIONS, rows.T, strict=True)
+        if not np.isfinite(column).any()
+    ]
+    if len(absent) == 1:
+        raise InputError(
+            f"no label of {absent[0]} at any frame",
+            where=" and ".join(map(str, paths)),
+            expected="valence and arousal",
+            todo=f"add {absent[0]}, or take this trial's labels away",
+        )
+    return rows, _told(facts, how, parameters.get("delay", 0.0)), facts if len(found) > 1 else {}
+
+
+def _annotations(path: Path, rows: str) -> list[annotators.Annotation]:
+    if tables.form(path) == "official":  # one row a frame, as any table without times
+        return [
+            annotators.Annotation("", official.read(path, "va").astype(np.float64), where=str(path))
+        ]
+    return tables.read(path, "va", rows)
+
+
+def _told(facts: Mapping, how: Mapping, delay: float) -> str:
+    several = ""
+    if facts["annotators"] > 1:
+        scores = " and ".join(
+            f"{facts[emotion]:.2f} ({emotion})"
+            if facts[emotion] is not None
+            else f"not defined ({emotion})"
+            for emotion in EMOTIONS
+        )
+        several = f"mean of {facts['annotators']} annotators, mean pairwise CCC {scores}"
+    return "; ".join(
+        filter(None, [several, *how, f"{delay:g} s of delay taken away" if delay else ""])
+    )
+
+
+def _classes(
+    paths: Sequence[Path], times: np.ndarray, parameters: Mapping
+) -> tuple[np.ndarray, str, dict]:
+    if len(paths) > 1:
+        raise InputError(
+            f"{len(paths)} files of expressions for one trial",
+            where=paths[1],
+            expected="one",
+            todo="a mean of classes has no meaning: keep one of them",
+        )
+    one = tables.read(paths[0], "expression", parameters.get("rows", ""))[0]
+    rows, how = annotators.to_frames(
+        one, times, "nearest", parameters.get("delay", 0.0), parameters.get("rate", 0.0)
+    )
+    return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, {}
+
+
+def _unlabelled(kind: str, n_frames: int) -> np.ndarray:
+    if kind == "va":
+        return np.full((n_frames, 2), np.nan, np.float32)
+    # How many action units there are is not known without a file: none.
+    return np.full((n_frames, 0) if kind == "action_units" else n_frames, -1, np.int8)
+
+
+def requests(mismatch: str) -> list[Request]:
+    """All labels that a data set may have; `mismatch`: see `labels.fit_rows`."""
+    return [request(kind, mismatch=mismatch) for kind in KINDS]
+
+
+MAKERS = [Maker(kind, "labels", "trial", 1, sources, maker(kind), resolve) for kind in KINDS]

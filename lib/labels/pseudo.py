@@ -1,0 +1,59 @@
+"""Labels that a frame lacks, guessed from those it has: valence and arousal from an expression, and
+back.
+
+TSAV's authors filled both in "using the distribution of EX and VA labels" (specification 1.9);
+their exact mapping is not published. Here: an expression stands for the mean valence and arousal of
+the training frames that have both labels, and a place in the valence-arousal plane for the shares
+of the expressions of those in the same cell of a grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+CELLS = 5  # of each axis from -1 to 1
+
+
+def fit(va: np.ndarray, expression: np.ndarray, n_classes: int) -> dict:
+    """What is needed of the training frames, as plain numbers.
+
+    va : (N, 2), NaN unlabelled. expression : (N,) int, -1 unlabelled. Returns {"va": (E, 2) means,
+        "expression":
+    (CELLS², E) shares} as lists; None instead of an entry that no frame with both labels speaks of;
+    {} without any.
+    """
+    both = np.isfinite(va).all(axis=1) & (expression >= 0)
+    if not both.any():
+        return {}
+    cell, known, values = _cell(va[both]), expression[both], va[both]
+    means = [
+        values[known == k].mean(axis=0).tolist() if (known == k).any() else None
+        for k in range(n_classes)
+    ]
+    counts = [np.bincount(known[cell == c], minlength=n_classes) for c in range(CELLS**2)]
+    return {
+        "va": means,
+        "expression": [(n / n.sum()).tolist() if n.sum() else None for n in counts],
+    }
+
+
+def complete(
+    va: np.ndarray, expression: int, found: Mapping
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(2,) valence and arousal, filled in if it is missing and can be; (E,) shares of expressions,
+    None = no guess.
+    """
+    va, known = np.asarray(va, np.float32), bool(np.isfinite(va).all())
+    if found and not known and expression >= 0 and found["va"][expression] is not None:
+        return np.array(found["va"][expression], np.float32), None
+    if found and known and expression < 0:
+        shares = found["expression"][int(_cell(va[None])[0])]
+        return va, None if shares is None else np.array(shares, np.float32)
+    return va, None
+
+
+def _cell(va: np.ndarray) -> np.ndarray:
+    place = np.clip(((va + 1) / 2 * CELLS).astype(int), 0, CELLS - 1)
+    return place[:, 0] * CELLS + place[:, 1]

@@ -1,0 +1,1 @@
+"""Recordings, sound, pictures and containers: reading and writing files."""

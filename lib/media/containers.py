@@ -1,0 +1,175 @@
+"""Media files through PyAV (FFmpeg): open one, decode a track from its first frame to its last,
+with times.
+
+PyAV is imported where a file is opened, so that networks can be trained on a machine that has
+arrays and no PyAV.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    import av
+
+
+AGAIN = "play the file in a video player; copy or download it again, or leave the recording out"
+
+# One picture for one: FFmpeg's motion-adaptive filter, only where a frame says that it is
+# interlaced.
+DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")
+STRETCH = 4.0  # longer pixels are a damaged header: wide-screen DV has 64:45, anamorphic lenses 2:1
+
+
+def pyav():
+    """The module av. Raises InputError where the package is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise InputError(
+            f"media files cannot be read here: {error}",
+            expected="the Python package av (PyAV)",
+            todo="pip install av, or copy the processed folder from a machine that made the arrays",
+        ) from error
+    return av
+
+
+@contextmanager
+def opened(path: Path):
+    """The container of a recording. Raises InputError when the file is missing, empty or no
+    recording.
+    """
+    path, av = Path(path), pyav()
+    if not path.is_file():
+        raise InputError("the recording is not there", where=path, todo="correct the path")
+    if path.stat().st_size == 0:
+        raise InputError(
+            "the file is empty (0 bytes)",
+            where=path,
+            expected="a recording",
+            todo="copy or download it again",
+        )
+    try:
+        container = av.open(str(path))
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"not a recording that can be read ({error.strerror})",
+            where=path,
+            expected="a media file such as mp4, avi, mov or webm",
+            todo=AGAIN,
+        ) from error
+    with container:
+        yield container
+
+
+def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(time in s, frame as it is stored) of the first video track, in display order."""
+    if not container.streams.video:
+        raise InputError(
+            "no video track",
+            where=path,
+            expected="a recording with picture",
+            todo="leave the file out, or use it with modality: audio",
+        )
+    track = container.streams.video[0]
+    track.thread_type = "AUTO"
+    step, last = 1 / float(track.average_rate or 25), None
+    for frame in decoded(container, track, path):
+        # Some AVI frames carry no stamp: they follow the last one at the average rate.
+        time = frame.time if frame.time is not None else (0.0 if last is None else last + step)
+        last = time
+        yield time, frame
+
+
+def progressive(
+    frames: Iterator[tuple[float, av.VideoFrame]],
+) -> Iterator[tuple[float, av.VideoFrame, int]]:
+    """(time, frame, quarter turns) of what `timed` gives, interlaced frames made whole, one for
+    one.
+
+    The filter needs the next frame to give one back, so times and turns wait in a queue beside it.
+    """
+    graph, waiting = None, deque()
+    for time, frame in frames:
+        if graph is None and not frame.interlaced_frame:
+            yield time, frame, quarter_turns(frame)
+            continue
+        graph = graph or _deinterlacer(frame)
+        waiting.append((time, quarter_turns(frame)))
+        graph.push(frame)
+        yield from _whole(graph, waiting)
+    if graph is not None:
+        graph.push(None)
+        yield from _whole(graph, waiting)
+
+
+def _deinterlacer(frame: av.VideoFrame):
+    graph = pyav().filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    graph.link_nodes(source, graph.add(*DEINTERLACE), graph.add("buffersink")).configure()
+    return graph
+
+
+def _whole(graph, waiting: deque) -> Iterator[tuple[float, av.VideoFrame, int]]:
+    while waiting:
+        try:
+            frame = graph.vpull()
+        except pyav().error.FFmpegError:  # wants the next frame first
+            return
+        time, turns = waiting.popleft()
+        yield time, frame, turns
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """How often a viewer turns the picture by 90° anticlockwise; never where the file says
+    nonsense.
+    """
+    return round(frame.rotation / 90) % 4 if abs(frame.rotation) <= 360 else 0
+
+
+def pixel_aspect(track) -> float:
+    """Width of a stored pixel by its height, as the file says it; 1 where it says nothing."""
+    return float(track.sample_aspect_ratio or 1)
+
+
+def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of a stored frame with square pixels: stretched in width, as viewers do;
+    never by nonsense.
+    """
+    aspect = pixel_aspect(track)
+    return (
+        round(frame.width * aspect) if 1 / STRETCH <= aspect <= STRETCH else frame.width
+    ), frame.height
+
+
+def decoded(container, track, path: Path) -> Iterator:
+    """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an
+    error.
+    """
+    good = refused = 0
+    reason, av = "", pyav()
+    for packet in container.demux(track):
+        try:
+            got = packet.decode()
+        except av.error.FFmpegError as error:
+            refused, reason, got = refused + 1, error.strerror, []
+        if refused and (track.type == "video" or refused > good + 8):
+            break
+        good += len(got)
+        yield from got
+    if not good or refused > (good if track.type == "audio" else 0):
+        raise InputError(
+            f"the {track.type} track ({track.codec_context.name}) does not decode: "
+            f"{reason or 'nothing in it'} after {good} frames",
+            where=path,
+            expected="a track that decodes to its end",
+            todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4",
+        )

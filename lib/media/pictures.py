@@ -1,0 +1,138 @@
+"""Pictures, and folders of whole pictures of a recording: ``img_00001.jpg`` …, as ffmpeg and Ego4D
+write them.
+
+Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins with 1 is frame 0
+(specs/asd.md §1.4).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+
+PATTERN = "img_%05d.jpg"
+FPS = 30.0  # at which Ego4D's scripts extract them
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a folder holds: frames `base`, `base` + 1, …, `base` + `count` − 1; `missing` are holes
+    among them.
+    """
+
+    base: int
+    count: int
+    missing: tuple[int, ...] = ()
+
+
+def look(folder: Path) -> Numbers:
+    """Count the pictures of a folder. Raises InputError when it has none, or the first one is
+    neither 0 nor 1.
+    """
+    numbers = numbered(folder)
+    if not numbers:
+        raise InputError(
+            "no pictures",
+            where=folder,
+            expected=f"{PATTERN % 1}, {PATTERN % 2}, …",
+            todo="extract them again, or leave this recording out",
+        )
+    first, last = min(numbers), max(numbers)
+    base = min(first, 1)
+    missing = (
+        tuple(sorted(set(range(base, last + 1)) - numbers))
+        if len(numbers) != last - base + 1
+        else ()
+    )
+    return Numbers(base, last - base + 1, missing)
+
+
+def numbered(folder: Path) -> set[int]:
+    """Numbers of the pictures in a folder; what else lies there is passed over. Empty when it is
+    not there.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name[4:-4]
+                for entry in entries
+                if entry.name[:4] == "img_" and entry.name[-4:] == ".jpg"
+            ]
+            return {int(name) for name in names if name.isdecimal() and len(name) >= 5}
+    except FileNotFoundError:
+        return set()
+
+
+def whole(folder: Path) -> Numbers:
+    """`look`, but a hole in the numbering is an InputError that lists the missing numbers."""
+    found = look(folder)
+    if found.missing:
+        shown = ", ".join(map(str, found.missing[:12])) + (", …" if len(found.missing) > 12 else "")
+        raise InputError(
+            f"{len(found.missing)} pictures are missing: {shown}",
+            where=folder,
+            expected=f"{found.count} pictures, {PATTERN % found.base} to "
+            f"{PATTERN % (found.base + found.count - 1)}",
+            todo="extract the pictures of this recording again",
+        )
+    return found
+
+
+def probe(folder: Path) -> dict:
+    """Width, height, n_frames, fps and duration (s) of a folder of pictures, by its first
+    picture.
+    """
+    found = look(folder)
+    height, width = read(Path(folder) / (PATTERN % found.base)).shape[:2]
+    return {
+        "width": width,
+        "height": height,
+        "n_frames": found.count,
+        "fps": FPS,
+        "duration": found.count / FPS,
+    }
+
+
+def frames(folder: Path, start: int = 0) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame from `start` on. Raises
+    InputError for a hole.
+    """
+    found = whole(folder)
+    for frame in range(start, found.count):
+        yield frame / FPS, read(Path(folder) / (PATTERN % (frame + found.base)))
+
+
+def read(
+    path: Path, kind: str = "picture", todo: str = "extract the pictures of this recording again"
+) -> np.ndarray:
+    """A picture, (H, W, 3) uint8 RGB.
+
+    kind, todo : what it is and what mends it, for the error. Raises InputError when it is no
+        picture, or not whole.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, kind, todo, error.strerror) from error
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if picture is None:
+        raise _unreadable(path, kind, todo, "no picture in it" if content else "empty file")
+    # The decoder paints the rest of a JPEG that was cut off grey and says nothing. A whole one ends
+    # its last scan (FF DA) with an end marker (FF D9); neither can occur inside the coded picture
+    # (ITU T.81, B.1.1.5).
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise _unreadable(path, kind, todo, "the end of the picture is missing")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _unreadable(path: Path, kind: str, todo: str, why: str) -> InputError:
+    return InputError(
+        f"a {kind} cannot be read: {why}", where=path, expected="a JPEG or PNG picture", todo=todo
+    )

@@ -1,0 +1,239 @@
+"""Recordings: what is in a file, its frames and its sound with their times, and writing mp4.
+
+One clock: every time is a presentation time of the container in seconds. Nothing is padded or
+trimmed so that picture and sound start together; who needs that does it knowingly. Decoding and
+encoding are PyAV's (FFmpeg).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from . import containers, pictures
+
+if TYPE_CHECKING:
+    import av
+
+
+CLOCK = Fraction(
+    1, 90_000
+)  # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
+FULL_SCALE = (
+    32767  # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
+)
+MAX_SIDE = 1280  # px of a video that is made to be looked at: enough to judge, and small files
+GAP = 0.05  # s; a longer jump between two pieces of sound is a hole, not rounding
+
+
+@dataclass(frozen=True)
+class Info:
+    """What the container says about a recording; nothing was decoded, so counts and times are
+    claims.
+
+    Codec names are "" where there is no such track. `n_frames` is 0 where the container does not
+    say; `fps` (1/s) is an average; `duration`, `video_start`, `audio_start`, `audio_duration` (0 =
+    not said) are in s, `audio_rate` in 1/s; `width` and `height` are the stored picture's, before
+    its pixels (`pixel_aspect` times as wide as high) are made square, and before `rotation`
+    (degrees anticlockwise, as a viewer would turn it). `pixels` is the stored format (yuv420p10le:
+    10 bits; gray: no colour); `interlaced` says whether the first frame is two fields.
+    """
+
+    path: str
+    width: int = 0
+    height: int = 0
+    n_frames: int = 0
+    fps: float = 0.0
+    duration: float = 0.0
+    video_codec: str = ""
+    audio_codec: str = ""
+    audio_rate: int = 0
+    video_start: float = 0.0
+    audio_start: float = 0.0
+    rotation: int = 0
+    audio_duration: float = 0.0
+    pixels: str = ""
+    interlaced: bool = False
+    pixel_aspect: float = 1.0
+
+
+def probe(path: Path) -> Info:
+    """Read a recording's header (and, for its rotation, the first frame).
+
+    Raises InputError when the file is missing, empty or no recording. A missing track is no error
+    here: its codec name is "". A folder of numbered pictures is a recording without sound.
+    """
+    if Path(path).is_dir():
+        return Info(str(path), video_codec="jpeg", **pictures.probe(path))
+    with containers.opened(path) as container:
+        facts = {
+            "path": str(path),
+            "duration": (container.duration or 0) / containers.pyav().time_base,
+        }
+        if container.streams.video:
+            facts |= _video_facts(container.streams.video[0], facts["duration"])
+        if container.streams.audio:
+            track = container.streams.audio[0]
+            facts |= {
+                "audio_codec": track.codec_context.name,
+                "audio_rate": track.rate,
+                "audio_start": _seconds(track.start_time, track),
+                "audio_duration": _seconds(track.duration, track),
+            }
+        if container.streams.video:
+            first = next(containers.decoded(container, container.streams.video[0], path))
+            facts |= {
+                "rotation": first.rotation,
+                "pixels": first.format.name,
+                "interlaced": first.interlaced_frame,
+            }
+    return Info(**facts)
+
+
+def _video_facts(track, duration: float) -> dict:
+    return {
+        "video_codec": track.codec_context.name,
+        "width": track.codec_context.width,
+        "height": track.codec_context.height,
+        "n_frames": track.frames,
+        "fps": float(track.average_rate or track.guessed_rate or 0),
+        "duration": _seconds(track.duration, track) or duration,
+        "video_start": _seconds(track.start_time, track),
+        "pixel_aspect": containers.pixel_aspect(track),
+    }
+
+
+def _seconds(stamp: int | None, track) -> float:
+    return float(stamp * track.time_base) if stamp is not None else 0.0
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes the file is too short for its own index: 0 for a whole one, and where there is
+    no index.
+    """
+    with containers.opened(path) as container:
+        ends = [
+            entry.pos + entry.size
+            for track in container.streams
+            if track.type in ("video", "audio")
+            for entry in track.index_entries
+        ]
+    return max(0, max(ends, default=0) - Path(path).stat().st_size)
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
+    if Path(path).is_dir():
+        return np.arange(pictures.whole(path).count) / pictures.FPS
+    with containers.opened(path) as container:
+        return np.array([time for time, _ in containers.timed(container, path)], np.float64)
+
+
+def frames(
+    path: Path, start: int = 0, rotate: bool = True, square: bool = True
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield (time in s, picture (H, W, 3) uint8 RGB) of every frame, in display order.
+
+    Arguments
+    ---------
+    start : frames to pass over at the beginning (they are decoded, as their followers depend on
+        them).
+    rotate : turn the picture as the container asks a viewer to; False gives it as it is stored.
+    square : stretch a picture whose pixels are not square (DV, DVD, anamorphic lenses) to the width
+        that a viewer shows: a squeezed face fits no template. False keeps the stored pixels.
+
+    Interlaced frames are made whole, more than 8 bits are reduced, grey has three equal channels.
+    All pictures have the size of the first one: a recording that changes its resolution is scaled
+    to it. Raises InputError when there is no video track, or at the place where it does not decode:
+    a frame that is passed over in silence would shift every later row.
+    """
+    if Path(path).is_dir():
+        yield from ((time, picture) for time, picture in pictures.frames(path, start))
+        return
+    width = height = 0
+    with containers.opened(path) as container:
+        whole = containers.progressive(containers.timed(container, path))
+        for index, (time, frame, turns) in enumerate(whole):
+            if index == 0:
+                track = container.streams.video[0]
+                width, height = (
+                    containers.square_size(track, frame) if square else (frame.width, frame.height)
+                )
+            if index >= start:
+                picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+                yield (
+                    time,
+                    np.ascontiguousarray(np.rot90(picture, turns)) if turns and rotate else picture,
+                )
+
+
+def sound(path: Path, rate: int) -> tuple[np.ndarray, float]:
+    """The sound as one channel, on the container's clock.
+
+    Arguments
+    ---------
+    rate : samples a second wanted.
+
+    Returns waveform (n,) float32 in −1…1, the mean of all channels, and the time t0 (s) of its
+    first sample: sample i is at t0 + i/rate. The beginning is neither padded nor trimmed; holes
+    inside are filled with silence, because otherwise all later sound would lie too early. Raises
+    InputError when there is no audio track or it does not decode.
+    """
+    pieces = list(sound_pieces(path, rate))
+    return np.concatenate([piece for _, piece in pieces]), pieces[0][0]
+
+
+def sound_pieces(path: Path, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+    """`sound` piece by piece, so that hours need little memory: (time in s of its first sample,
+    (n,) float32).
+    """
+    with containers.opened(path) as container:
+        if not container.streams.audio:
+            raise InputError(
+                "no audio track",
+                where=path,
+                expected="a recording with sound",
+                todo="leave the recording out, or train with modality: video",
+            )
+        t0, given = None, 0
+        for start, samples in _resampled(container, container.streams.audio[0], rate, path):
+            t0 = start if t0 is None else t0
+            hole = 0 if start is None else max(0, round((start - t0) * rate) - given)
+            for piece in (np.zeros(hole, np.float32), samples):
+                if len(piece):
+                    yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
+                    given += len(piece)
+
+
+def _resampled(
+    container, track, rate: int, path: Path
+) -> Iterator[tuple[float | None, np.ndarray]]:
+    """(time where sound begins, or None where it goes on without a hole; samples)."""
+    resampler = form = end = None
+    for frame in containers.decoded(container, track, path):
+        time, start = frame.time if frame.time is not None else (end or 0.0), None
+        if resampler is None or time - end > GAP:
+            start = end = time
+        if start is not None or form != (frame.format.name, frame.layout.name, frame.sample_rate):
+            if resampler is not None:
+                yield None, _mono(resampler.resample(None))
+            # One that was flushed takes no more sound, and each takes one form of it only.
+            resampler = containers.pyav().AudioResampler(format="fltp", rate=rate)
+            form = frame.format.name, frame.layout.name, frame.sample_rate
+        end += frame.samples / frame.sample_rate
+        frame.pts = None  # the times are kept here; the filter would warn about uneven stamps
+        yield start, _mono(resampler.resample(frame))
+    yield None, _mono(resampler.resample(None))
+
+
+def _mono(resampled: list[av.AudioFrame]) -> np.ndarray:
+    # FFmpeg's own down-mix to one float channel adds 0.71 of each side and can pass 1.
+    return np.concatenate(
+        [np.zeros(0, np.float32), *(frame.to_ndarray().mean(axis=0) for frame in resampled)]
+    )

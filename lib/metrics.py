@@ -1,0 +1,454 @@
+"""Scores over labelled frames, and 95 % intervals by bootstrap over trials.
+
+Moments are population moments (divided by n). Frames without a label never count; a frame with a
+label but without a prediction is an error, because a method that skips frames must not gain by it.
+
+What a score is made of: sums over the labelled frames of each trial. The sums of trials add up, so
+the score of any selection of trials (all, one, a bootstrap replicate) is a sum of rows. A selection
+is an array (…, k) of sums; a score of it has shape (…). Frames without a label add nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+
+_CONSTANT = 1e-12  # variance below this share of the mean square is rounding, not variation
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def labelled(label: np.ndarray) -> np.ndarray:
+    """Where there is a label (or prediction): not NaN for numbers, not −1 for classes. Same shape,
+    bool.
+    """
+    label = np.asarray(label)
+    return ~np.isnan(label) if label.dtype.kind == "f" else label >= 0
+
+
+def moments_of(trials: Pairs) -> np.ndarray:
+    """(trials, 9) float64: n, Σx, Σy, Σxx, Σyy, Σxy, n·(shift of x against y), Σ(x−y)², Σ|x−y|.
+
+    x (prediction) and y (label) are counted from the first value of all: moments do not depend on
+    the origin, and so a constant gives sums that are exactly 0.
+    """
+    kept = [
+        (np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known])
+        for x, y in trials
+        for known in [labelled(y)]
+    ]
+    x0, y0 = next(((x[0], y[0]) for x, y in kept if len(x)), (0.0, 0.0))
+    return np.array([_moments(x - x0, y - y0, x - y, x0 - y0) for x, y in kept])
+
+
+def _moments(x: np.ndarray, y: np.ndarray, apart: np.ndarray, shift: float) -> list[float]:
+    return [
+        len(x),
+        x.sum(),
+        y.sum(),
+        x @ x,
+        y @ y,
+        x @ y,
+        len(x) * shift,
+        apart @ apart,
+        np.abs(apart).sum(),
+    ]
+
+
+def ccc_of_sums(sums: np.ndarray) -> np.ndarray:
+    """2·cov / (var x + var y + (difference of means)²); 0 where x or y is constant, NaN without a
+    frame.
+    """
+    apart, var_x, var_y, cov = _central(sums)
+    return _ratio(2 * cov, var_x + var_y + apart**2, sums[..., 0])
+
+
+def pcc_of_sums(sums: np.ndarray) -> np.ndarray:
+    """cov / √(var x · var y); 0 where x or y is constant, NaN without a frame."""
+    _, var_x, var_y, cov = _central(sums)
+    return _ratio(cov, np.sqrt(var_x * var_y), sums[..., 0])
+
+
+def rmse_of_sums(sums: np.ndarray) -> np.ndarray:
+    """√(mean (x−y)²)."""
+    return np.sqrt(_ratio(sums[..., 7], sums[..., 0], sums[..., 0]))
+
+
+def mae_of_sums(sums: np.ndarray) -> np.ndarray:
+    """mean |x−y|."""
+    return _ratio(sums[..., 8], sums[..., 0], sums[..., 0])
+
+
+def _central(sums: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Difference of means, variances, covariance; the last three are 0 where x or y is constant."""
+    x, y, xx, yy, xy, shift = (sums[..., i] / np.maximum(sums[..., 0], 1) for i in range(1, 7))
+    var_x, var_y = xx - x * x, yy - y * y
+    varies = (var_x > _CONSTANT * xx) & (var_y > _CONSTANT * yy)
+    return x - y + shift, *(np.where(varies, v, 0.0) for v in (var_x, var_y, xy - x * y))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """above / below; 0 for 0 / 0; NaN where there is no frame."""
+    return np.where(frames > 0, above / np.where(below > 0, below, 1.0), np.nan)
+
+
+def classes(trials: Pairs) -> np.ndarray:
+    """(trials, 3·C): hits, labelled and predicted frames of each class, over the labelled
+    frames.
+    """
+    number = 1 + max(int(np.max(array, initial=0)) for pair in trials for array in pair)
+    kept = [(x[known], y[known]) for x, y in trials for known in [labelled(y)]]
+    return np.array(
+        [
+            np.concatenate(
+                [np.bincount(part.astype(np.int64), minlength=number) for part in (x[x == y], y, x)]
+            )
+            for x, y in kept
+        ],
+        np.float64,
+    )
+
+
+def units(trials: Pairs) -> np.ndarray:
+    """(trials, 3·U): hits, frames labelled active, frames predicted active of each unit, where
+    labelled.
+    """
+    active = [((x == 1) & (y >= 0), y == 1) for x, y in trials]
+    return np.array(
+        [np.concatenate([(x & y).sum(axis=0), y.sum(axis=0), x.sum(axis=0)]) for x, y in active],
+        np.float64,
+    )
+
+
+def f1(sums: np.ndarray) -> np.ndarray:
+    """Mean of 2·hits / (labelled + predicted) over the classes (units) that occur among the
+    labels.
+    """
+    hits, there, predicted = np.split(sums, 3, axis=-1)
+    each = np.where(there > 0, 2 * hits / np.maximum(there + predicted, 1), 0.0)
+    number = (there > 0).sum(axis=-1)
+    return _ratio(each.sum(axis=-1), number, number)
+
+
+# name of the score: (sums of each trial, score of sums)
+SCORES = {
+    "ccc": (moments_of, ccc_of_sums),
+    "pcc": (moments_of, pcc_of_sums),
+    "rmse": (moments_of, rmse_of_sums),
+    "mae": (moments_of, mae_of_sums),
+    "f1_macro": (classes, f1),
+    "f1_mean": (units, f1),
+}
+EMOTIONS = ("valence", "arousal")
+MIN_TRIALS = 8  # 7 trials can be drawn in only 1716 different ways: no ground for tails of 2.5 %
+
+
+def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Concordance correlation coefficient (Lin 1989), 2·cov / (var + var + (difference of means)²),
+    in −1…1.
+
+    prediction, label : (n,) numbers; frames whose label is NaN are left out. A constant prediction
+        or label
+    gives 0; without a labelled frame the result is NaN. Raises InputError where a labelled frame
+    has no prediction.
+    """
+    return _score("ccc", prediction, label)
+
+
+def pcc(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Pearson correlation of prediction and label, (n,) each, in −1…1; degenerate cases as in
+    `ccc`.
+    """
+    return _score("pcc", prediction, label)
+
+
+def rmse(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Root of the mean squared difference over labelled frames, (n,) each; NaN without a labelled
+    frame.
+    """
+    return _score("rmse", prediction, label)
+
+
+def mae(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean absolute difference over labelled frames, (n,) each; NaN without a labelled frame."""
+    return _score("mae", prediction, label)
+
+
+def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    """What a CCC is made of (Lin 1989): ccc = correlation · accuracy, accuracy = 2 / (scale + 1 /
+    scale + shift²).
+
+    prediction, label : (n,); frames whose label is NaN are left out. Returns ccc, correlation
+        (−1…1), scale (standard
+    deviation of the prediction over that of the label; 1 is right), shift (difference of means over
+    the geometric mean of both standard deviations; 0 is right), accuracy (0…1), and in the label's
+    units bias (mean prediction − label), sd_prediction, sd_label. What is undefined, as the scale
+    of a constant, is NaN; then ccc is 0 as in `ccc`.
+    """
+    prediction, label = np.asarray(prediction, np.float64), np.asarray(label, np.float64)
+    found = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
+    known = labelled(label)
+    x, y = prediction[known], label[known]
+    nothing = float("nan")
+    sd_x, sd_y = (
+        float(values.std()) if len(values) and np.ptp(values) > 0 else 0.0 for values in (x, y)
+    )
+    bias = float(x.mean() - y.mean()) if len(x) else nothing
+    scale, shift = (
+        (sd_x / sd_y, bias / np.sqrt(sd_x * sd_y)) if sd_x and sd_y else (nothing, nothing)
+    )
+    accuracy = 2 / (scale + 1 / scale + shift**2) if scale == scale else nothing
+    return found | {
+        "scale": scale,
+        "shift": shift,
+        "accuracy": accuracy,
+        "bias": bias,
+        "sd_prediction": sd_x if len(x) else nothing,
+        "sd_label": sd_y if len(x) else nothing,
+    }
+
+
+def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean F1 of the expressions, 0…1: the expression score of the ABAW challenges.
+
+    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled. The mean runs over
+        the classes
+    that occur among the labels; one of these that is never predicted rightly has F1 0. A class
+    without a labelled frame has no F1 and is left out (predicting it still is a miss of another
+    class). No labelled frame: NaN.
+    """
+    return _score("f1_macro", prediction, label)
+
+
+def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Mean F1 of the action units, 0…1.
+
+    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit. A unit that is
+        active in no
+    labelled frame has no F1 and is left out of the mean; when this holds for all of them the result
+    is NaN.
+    """
+    return _score("f1_mean", prediction, label)
+
+
+OWN = (ccc, pcc, rmse, mae, f1_macro, f1_mean)
+
+
+def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Label and prediction as JCA's published validation counts them: unlabelled frames become
+    pairs (0, 0).
+
+    (T, 2) each -> (label, prediction); a frame is unlabelled if either emotion is NaN. Only for
+    ``rules: published`` (tsav_jca.md §2.9; smoothing comes after it): with 20 % of such frames a
+    CCC of 0.568 reads 0.596.
+    """
+    known = labelled(label).all(axis=1, keepdims=True)
+    return np.where(known, label, 0.0), np.where(known, prediction, 0.0)
+
+
+def bootstrap_interval(
+    trials: Pairs, metric: Callable, n: int = 1000, seed: int = 0
+) -> list[float] | None:
+    """95 % interval [low, high] of `metric`, by drawing trials (not frames) with replacement.
+
+    trials : one (prediction, label) each. Frames of a trial resemble each other, so that drawing
+        frames would
+    give intervals many times too narrow. Returns None if fewer than MIN_TRIALS trials have a label,
+    and for n = 0 draws: between epochs of a training nobody reads an interval. A metric of this
+    module costs milliseconds; any other function of (prediction, label) is called `n` times.
+    """
+    trials = [pair for pair in trials if labelled(pair[1]).any()]
+    if len(trials) < MIN_TRIALS or not n:
+        return None
+    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
+    if metric in OWN:
+        times = np.zeros((n, len(trials)))  # how often each trial was drawn
+        np.add.at(times, (np.arange(n)[:, None], draws), 1)
+        sums_of, score_of = SCORES[metric.__name__]
+        scores = score_of(times @ sums_of(trials))
+    else:
+        joined = (zip(*(trials[i] for i in draw), strict=True) for draw in draws)
+        scores = [metric(*map(np.concatenate, pair)) for pair in joined]
+    return [float(bound) for bound in np.nanpercentile(scores, (2.5, 97.5))]
+
+
+def why_no_interval(n_trials: int) -> str:
+    """The reason that stands beside a null interval."""
+    return f"{n_trials} labelled trials: an interval over trials needs at least {MIN_TRIALS}"
+
+
+def va_scores(
+    labels: Mapping,
+    predictions: Mapping,
+    emotions: Sequence[str] = EMOTIONS,
+    n: int = 1000,
+    seed: int = 0,
+) -> dict:
+    """Scores of valence and arousal over the concatenation of all labelled frames.
+
+    labels, predictions : {trial: (T, 2)}, columns valence and arousal, label NaN = unlabelled;
+        `emotions`
+    says which columns to score. Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
+    (only if None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON:
+    what is undefined is None. Raises InputError for a trial or a labelled frame without a
+    prediction.
+    """
+    scores = (ccc, pcc, rmse, mae)
+    return {
+        emotion: _summary(_pairs(labels, predictions, EMOTIONS.index(emotion)), scores, n, seed)
+        for emotion in emotions
+    }
+
+
+def mean_ccc(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"ccc", "ci95", ("why",) "n_trials"}: the mean of both emotions' CCC, over the same draws of
+    trials.
+
+    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined.
+    """
+    both = [_pairs(labels, predictions, column) for column in range(len(EMOTIONS))]
+    trials = [trial for trial in both[0] if trial in both[1]]
+    moments = (
+        np.stack([moments_of([pairs[trial] for trial in trials]) for pairs in both])
+        if trials
+        else None
+    )
+    score = float(ccc_of_sums(moments.sum(axis=1)).mean()) if trials else float("nan")
+    found = {"ccc": None if np.isnan(score) else score, "ci95": None, "n_trials": len(trials)}
+    if len(trials) < MIN_TRIALS:
+        return {**found, "why": why_no_interval(len(trials))}
+    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
+    means = ccc_of_sums(moments[:, draws].sum(axis=2)).mean(axis=0)  # (2, n, trials, 9) -> (n,)
+    return {**found, "ci95": [float(bound) for bound in np.nanpercentile(means, (2.5, 97.5))]}
+
+
+def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1
+    none).
+    """
+    return _summary(_pairs(labels, predictions), (f1_macro,), n, seed)
+
+
+def action_units_scores(
+    labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0
+) -> dict:
+    """{"f1_mean", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T, U) int} labels (−1 none).
+
+    A frame counts into n_frames if any of its units is labelled.
+    """
+    return _summary(_pairs(labels, predictions), (f1_mean,), n, seed)
+
+
+def per_trial(
+    labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS
+) -> pd.DataFrame:
+    """One row a trial and emotion that has labels: trial, emotion, n_frames, ccc, pcc, rmse,
+    mae.
+    """
+    rows = []
+    for emotion in emotions:
+        for trial, (prediction, label) in _pairs(
+            labels, predictions, EMOTIONS.index(emotion)
+        ).items():
+            values = {
+                metric.__name__: metric(prediction, label) for metric in (ccc, pcc, rmse, mae)
+            }
+            n_frames = int(labelled(label).sum())
+            rows.append({"trial": trial, "emotion": emotion, "n_frames": n_frames, **values})
+    return pd.DataFrame(rows, columns=["trial", "emotion", "n_frames", "ccc", "pcc", "rmse", "mae"])
+
+
+def ccc_table(
+    methods: Mapping[str, Mapping], baselines: Mapping[str, Mapping] | None = None
+) -> pd.DataFrame:
+    """The CCC table that is shown: one row a method and emotion, baselines last.
+
+    methods : {name: what `va_scores` returned}; baselines : {name: {"valence": CCC or scores,
+        "arousal": …}}.
+    Columns: method, emotion, ccc, low, high (NaN = no interval), baseline (bool).
+    """
+    rows = []
+    for baseline, group in ((False, methods), (True, baselines or {})):
+        for method, scores in group.items():
+            for emotion in [name for name in EMOTIONS if name in scores]:
+                found = scores[emotion]
+                found = found if isinstance(found, Mapping) else {"ccc": found}
+                low, high = found.get("ci95") or (np.nan, np.nan)
+                rows.append([method, emotion, found["ccc"], low, high, baseline])
+    table = pd.DataFrame(rows, columns=["method", "emotion", "ccc", "low", "high", "baseline"])
+    return table.astype({"ccc": float, "low": float, "high": float, "baseline": bool})
+
+
+def _score(name: str, prediction: np.ndarray, label: np.ndarray) -> float:
+    prediction, label = np.asarray(prediction), np.asarray(label)
+    _check(prediction, label, "")
+    return _of_all(name, [(prediction, label)])
+
+
+def _of_all(name: str, trials: Pairs) -> float:
+    sums_of, score_of = SCORES[name]
+    return float(score_of(sums_of(trials).sum(axis=0))) if trials else float("nan")
+
+
+def _summary(pairs: Mapping, metrics: Sequence[Callable], n: int, seed: int) -> dict:
+    """All scores over the concatenation; the interval belongs to the first of `metrics`."""
+    trials = list(pairs.values())
+    scores = {metric.__name__: _of_all(metric.__name__, trials) for metric in metrics}
+    first, *others = ((name, None if np.isnan(score) else score) for name, score in scores.items())
+    interval = bootstrap_interval(trials, metrics[0], n, seed)
+    why = {} if interval or not n else {"why": why_no_interval(len(trials))}
+    n_frames = sum(
+        int(labelled(label).reshape(len(label), -1).any(axis=1).sum()) for _, label in trials
+    )
+    return dict(
+        [
+            first,
+            ("ci95", interval),
+            *why.items(),
+            *others,
+            ("n_frames", n_frames),
+            ("n_trials", len(trials)),
+        ]
+    )
+
+
+def _pairs(labels: Mapping, predictions: Mapping, column: int | None = None) -> dict:
+    """{trial: (prediction, label)} of all trials that have a labelled frame, checked."""
+    pairs = {}
+    for trial, label in labels.items():
+        label = np.asarray(label) if column is None else np.asarray(label)[:, column]
+        if not labelled(label).any():
+            continue
+        if trial not in predictions:
+            raise InputError(
+                "a trial with labels has no prediction",
+                where=f"trial {trial}",
+                expected="a prediction for every labelled frame",
+                todo="predict all trials of the split, or take this one out of the comparison",
+            )
+        prediction = np.asarray(predictions[trial])
+        prediction = prediction if column is None else prediction[:, column]
+        _check(prediction, label, f"trial {trial}")
+        pairs[trial] = (prediction, label)
+    return pairs
+
+
+def _check(prediction: np.ndarray, label: np.ndarray, where: str) -> None:
+    if prediction.shape != label.shape:
+        raise InputError(
+            f"predictions of shape {prediction.shape} for labels of shape {label.shape}",
+            where=where,
+            expected="one prediction a frame",
+            todo="make the predictions again from the same trial table",
+        )
+    lost = int((labelled(label) & ~labelled(prediction)).sum())
+    if lost:
+        raise InputError(
+            f"{lost} labelled frames have no prediction (NaN or −1)",
+            where=where,
+            expected="a prediction for every labelled frame: skipping must not improve a score",
+            todo="if all are NaN, training has diverged (lower `lr`); else predict every frame",
+        )

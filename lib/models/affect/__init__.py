@@ -1,0 +1,1 @@
+"""Networks of valence, arousal, expressions and action units."""

@@ -1,0 +1,163 @@
+"""What all leader–follower networks share: faces and sound of every frame go in, checked, masked
+and embedded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from ..base import Model
+from ..blocks.ir50 import IR50, as_pictures
+
+SOUNDS = {"vggish": 128, "mfcc": 39}  # features of a frame
+
+
+class SequenceModel(Model):
+    """A network on a window of T frames: `frame` or `frame_map`, `vggish`, `mfcc`, `valid` ->
+    `emotion` (B, T, k).
+
+    `frame` is (B, T, 3, S, S) in −1…1, or (B, T, S, S, 3) uint8, which is normalised here.
+    `frame_map` is what a frozen part of the face network gave: the input of its part `map_to`
+    (attribute; a cut of `lib.models.blocks.ir50`), as (B, T, C, H, W) or (B, T, 512), also float16;
+    it takes the place of `frame`. `valid` (B, T) says which frames exist, `face_valid` (B, T) which
+    of them show a face; both may be left out.
+
+    Corrections against the published networks (`compat=True` undoes them all):
+    * Batch norm of frozen parts of the face network keeps its statistics, and their dropout is off;
+      published, both go on in training, so that "frozen" layers drift.
+    * Frames that are not valid (padding) and frames without a face never run through the face
+      network nor through any batch norm; their embedding is zero. Published, they are black
+      pictures and zeros like any other.
+    * The result of a frame that is not valid is 0.
+    """
+
+    backbone: IR50
+    modality: str
+    map_to = "output_layer"
+
+    def _declare(
+        self, modality: str, face_size: int, emotions: int, sounds: Mapping[str, int] = SOUNDS
+    ) -> None:
+        self.modality, self.n_emotions, self.face_size = modality, emotions, face_size
+        self.sounds = dict(sounds)
+        if modality != "audio":
+            self.inputs["frame"] = f"(B, T, 3, {face_size}, {face_size})"
+        if modality != "video":
+            self.inputs |= {name: f"(B, T, {size})" for name, size in self.sounds.items()}
+        if not self.compat:
+            self.inputs["valid"] = "(B, T)"
+        self.outputs = {"emotion": f"(B, T, {emotions})"}
+        if emotions not in (1, 2):
+            raise InputError(
+                f"emotions = {emotions}",
+                where=f"model {self.name}",
+                expected="1, or 2 for both at once",
+            )
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        sounds = (
+            {name: self._sound(batch, name) for name in self.sounds}
+            if self.modality != "video"
+            else {}
+        )
+        faces = self._faces(batch) if self.modality != "audio" else None
+        valid = None if self.compat else batch.get("valid")
+        values = self.join(faces, sounds, None if valid is None else valid.bool())
+        if valid is not None:
+            values = values.masked_fill(~valid.bool().unsqueeze(-1), 0.0)
+        return {"emotion": values}
+
+    def join(
+        self, faces: Tensor | None, sounds: Mapping[str, Tensor], valid: Tensor | None
+    ) -> Tensor:
+        """(B, T, E) embeddings or None, name -> (B, T, size), (B, T) bool or None -> (B, T, k)."""
+        raise NotImplementedError
+
+    def _sound(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
+        x = self.take(batch, name).float()
+        if x.ndim != 3 or x.shape[2] != self.sounds[name]:
+            raise InputError(
+                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=self.inputs[name]
+            )
+        if self.compat or "valid" not in batch:
+            return x
+        return x.masked_fill(
+            ~batch["valid"].bool().unsqueeze(-1), 0.0
+        )  # selected: padding may be NaN
+
+    def _faces(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(B, T, E) embeddings, zero where there is no face."""
+        start = self.map_to if "frame_map" in batch else "frame"
+        x = batch["frame_map"] if "frame_map" in batch else self.take(batch, "frame")
+        self._check_faces(x, start)
+        shape, flat = x.shape[:2], x.flatten(0, 1)
+        seen = None if self.compat else _both(batch.get("valid"), batch.get("face_valid"))
+        if seen is not None:
+            flat = flat[seen.flatten()]
+        flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
+        found = (
+            self.backbone(flat, start) if len(flat) else flat.new_zeros(0, self.backbone.embedding)
+        )
+        if seen is not None:
+            every = found.new_zeros(seen.numel(), found.shape[1])
+            found = every.index_put((seen.flatten().nonzero()[:, 0],), found)
+        return found.unflatten(0, shape)
+
+    def _check_faces(self, x: Tensor, start: str) -> None:
+        side = self.face_size
+        fits = (
+            tuple(x.shape[2:]) == ((side, side, 3) if x.dtype == torch.uint8 else (3, side, side))
+            if start == "frame"
+            else tuple(x.shape[2:]) == self.backbone.shapes[start]
+        )
+        if not fits:
+            expected = (
+                self.inputs["frame"]
+                if start == "frame"
+                else f"(B, T, {self.backbone.shapes[start]})"
+            )
+            raise InputError(
+                f"{'frame' if start == 'frame' else 'frame_map'} {tuple(x.shape)}",
+                where=f"model {self.name}",
+                expected=expected,
+            )
+
+    def release(self, groups: Sequence[str]) -> None:
+        """Freeze the face network but for the named groups (`ir50.RELEASE_ORDER`)."""
+        self.backbone.requires_grad_(False)
+        for name in groups:
+            for module in self.backbone.group(name):
+                module.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SequenceModel:
+        super().train(mode)
+        if mode and not self.compat:
+            for module in self.backbone.parts():
+                if not any(weight.requires_grad for weight in module.parameters()):
+                    module.eval()
+        return self
+
+
+def _both(*masks: Tensor | None) -> Tensor | None:
+    given = [mask.bool() for mask in masks if mask is not None]
+    return torch.stack(given).all(dim=0) if given else None
+
+
+def norm_over(norm: nn.Module, x: Tensor, valid: Tensor | None) -> Tensor:
+    """Batch norm of (B, T, C) over the valid frames only; zeros elsewhere. None: over all."""
+    if valid is None:
+        return norm(x.transpose(1, 2)).transpose(1, 2)
+    out = torch.zeros_like(x)
+    rows = x[valid]
+    if len(rows) > 1 or not norm.training:  # one row has no variance
+        out[valid] = norm(rows).to(out.dtype)
+    return out
+
+
+def head(values: Tensor, bounded: bool) -> Tensor:
+    return torch.tanh(values) if bounded else values

@@ -1,0 +1,129 @@
+"""Networks over time on features of any kind: dilated convolutions, a GRU, a transformer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...errors import InputError
+from ..base import Model
+from ..blocks.recurrent import over_valid
+from .window import masked, scaled
+
+HIDDEN = 128  # channels inside at width 1
+
+
+class TemporalModel(Model):
+    """Valence and arousal of each step of a window of features.
+
+    Arguments
+    ---------
+    channels : numbers a step, all feature arrays side by side.
+    width : factor on the channels inside (128).
+    layers : how often the temporal part is repeated.
+    dropout : of the features and before the last layer.
+
+    Inputs `features` (B, L, channels), `valid` (B, L) bool, which may be left out; windows of any
+    length. Output `va` is raw: no tanh; 0 where a step is not valid, and what stands in such a step
+    changes no other.
+    """
+
+    def __init__(
+        self,
+        compat: bool = False,
+        *,
+        channels: int = 512,
+        width: float = 1.0,
+        layers: int = 2,
+        dropout: float = 0.2,
+    ):
+        super().__init__(compat, channels=channels, width=width, layers=layers, dropout=dropout)
+        self.inputs = {"features": f"(B, L, {channels})", "valid": "(B, L)"}
+        self.outputs = {"va": "(B, L, 2)"}
+        self.channels, hidden = channels, 4 * scaled(HIDDEN // 4, width)
+        self.enter = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(channels, hidden), nn.LayerNorm(hidden)
+        )
+        self.body = self._body(hidden, layers, dropout)
+        self.leave = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 2))
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        raise NotImplementedError
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(B, L, hidden), (B, L) bool -> (B, L, hidden)."""
+        raise NotImplementedError
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        x = self.take(batch, "features").to(next(self.parameters()).dtype)
+        if x.ndim != 3 or x.shape[2] != self.channels:
+            raise InputError(
+                f"features {tuple(x.shape)}",
+                where=f"model {self.name}",
+                expected=self.inputs["features"],
+            )
+        valid = (
+            batch["valid"].bool() if "valid" in batch else x.new_ones(x.shape[:2], dtype=torch.bool)
+        )
+        x = x.masked_fill(~valid.unsqueeze(-1), 0.0)  # selected: a masked step may be NaN
+        x = masked(self.enter(x), valid)  # (B, L, hidden)
+        return {"va": masked(self.leave(self.over_time(x, valid)), valid)}
+
+
+class TemporalConvolution(TemporalModel, name="temporal_convolution"):
+    """Residual convolutions over 5 steps, each layer twice as far apart as the one before (as in
+    Bai et al. 2018).
+    """
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        return nn.ModuleList(
+            nn.Conv1d(hidden, hidden, 5, padding=2 * 2**k, dilation=2**k) for k in range(layers)
+        )
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        for layer in self.body:
+            x = masked(x + functional.gelu(layer(x.transpose(1, 2)).transpose(1, 2)), valid)
+        return x
+
+
+class GRU(TemporalModel, name="gru"):
+    """A bidirectional GRU (Cho et al. 2014) that passes over steps that are not valid."""
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        return nn.GRU(hidden, hidden // 2, layers, batch_first=True, bidirectional=True)
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        return x + over_valid(self.body, x, valid)
+
+
+class Transformer(TemporalModel, name="transformer"):
+    """A transformer encoder (Vaswani et al. 2017), four heads, with sines of the step's number as
+    positions.
+    """
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        layer = nn.TransformerEncoderLayer(
+            hidden, 4, 2 * hidden, dropout, "gelu", batch_first=True, norm_first=True
+        )
+        return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        looked_at = valid | ~valid.any(
+            dim=1, keepdim=True
+        )  # a row without any: attention over nothing
+        return self.body(x + _sines(x), src_key_padding_mask=~looked_at)
+
+
+def _sines(x: Tensor) -> Tensor:
+    """(L, hidden) sines and cosines of the step's number, as published."""
+    step = torch.arange(x.shape[1], device=x.device, dtype=torch.float32)[:, None]
+    rate = torch.exp(
+        torch.arange(0, x.shape[2], 2, device=x.device) * (-math.log(10_000.0) / x.shape[2])
+    )
+    return (
+        torch.stack([torch.sin(step * rate), torch.cos(step * rate)], dim=-1).flatten(1).to(x.dtype)
+    )

@@ -1,0 +1,125 @@
+"""What all fusion networks share: features of a window of steps go in, checked, filled up and
+masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...errors import InputError
+from ..base import Model
+
+
+class WindowModel(Model):
+    """A network on the features of a window of steps: `audio` (B, L, A) and `visual` (B, L, C·P),
+    `valid` (B, L).
+
+    A subclass sets `sizes` (name -> features of a step) by `_declare` and defines `fuse`. Attention
+    over time has weights of the window's length, so that shorter windows are filled up and masked;
+    under `compat` a window has exactly `steps` steps and a mask is ignored, as published.
+    """
+
+    sizes: dict[str, int]
+
+    def _declare(
+        self, steps: int, modality: str, visual: tuple[int, int], audio: int, outputs: int = 2
+    ) -> None:
+        """Sizes, inputs and outputs. visual : channels and positions of a step's picture; audio :
+        channels.
+        """
+        self.steps, self.modality = steps, modality
+        self.visual_channels, self.visual_positions = visual
+        self.audio_channels = audio
+        self.sizes = {"audio": audio, "visual": visual[0] * visual[1]}
+        shape = f"{visual[0]}·{visual[1]}" if visual[1] > 1 else f"{visual[0]}"
+        for name, size, absent in (("audio", audio, "video"), ("visual", shape, "audio")):
+            if modality != absent:
+                self.inputs[name] = f"(B, L, {size})"
+        if not self.compat:
+            self.inputs["valid"] = "(B, L)"
+        self.outputs = {"va": f"(B, L, {outputs})"}
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        audio, visual, valid = self._read(batch)
+        length = audio.shape[1]
+        if length < self.steps:
+            audio, visual, valid = self._fill_up(audio, visual, valid)
+        va = self.fuse(audio, visual, valid)
+        if valid is not None:
+            va = va.masked_fill(~valid.unsqueeze(-1), 0.0)
+        return {"va": va[:, :length]}
+
+    def fuse(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> Tensor:
+        """(B, steps, A) sound, (B, steps, C·P) pictures, (B, steps) bool or None = all valid -> (B,
+        steps, 2).
+        """
+        raise NotImplementedError
+
+    def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Sound, pictures (zeros for the absent modality) and mask (None = all valid), checked."""
+        dtype = next(self.parameters()).dtype
+        found = {
+            name: self.take(batch, name).to(dtype) for name in self.sizes if name in self.inputs
+        }
+        for name, x in found.items():
+            if x.ndim != 3 or x.shape[2] != self.sizes[name]:
+                raise InputError(
+                    f"{name} {tuple(x.shape)}",
+                    where=f"model {self.name}",
+                    expected=self.inputs[name],
+                )
+        some = next(iter(found.values()))
+        self._check_length(some.shape[1])
+        for name in self.sizes.keys() - found.keys():
+            found[name] = some.new_zeros(*some.shape[:2], self.sizes[name])
+        valid = None if self.compat else batch.get("valid")
+        if valid is None:
+            return found["audio"], found["visual"], None
+        valid = valid.bool()
+        # Selected, not multiplied: what stands in a masked step may be NaN.
+        return (
+            *(found[name].masked_fill(~valid.unsqueeze(-1), 0.0) for name in ("audio", "visual")),
+            valid,
+        )
+
+    def _check_length(self, length: int) -> None:
+        if length > self.steps or (self.compat and length != self.steps):
+            raise InputError(
+                f"a window of {length} steps",
+                where=f"model {self.name}",
+                expected=f"{'' if self.compat else 'at most '}{self.steps} (the option steps)",
+            )
+
+    def _fill_up(
+        self, audio: Tensor, visual: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        missing = self.steps - audio.shape[1]
+        if valid is None:
+            valid = torch.ones(audio.shape[:2], dtype=torch.bool, device=audio.device)
+        audio, visual = (functional.pad(x, (0, 0, 0, missing)) for x in (audio, visual))
+        return audio, visual, functional.pad(valid, (0, missing))
+
+
+def masked(x: Tensor, valid: Tensor | None) -> Tensor:
+    """(B, L, k) with zeros where not valid (B, L); None = all valid."""
+    return x if valid is None else x * valid.unsqueeze(-1)
+
+
+def initialise(net: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for linear layers, as published; LSTMs keep torch's
+    default.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def scaled(channels: int, width: float) -> int:
+    """Channels at a width, at least one."""
+    return max(1, round(channels * width))

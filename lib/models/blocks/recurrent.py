@@ -1,0 +1,58 @@
+"""Bidirectional LSTM with a learned initial state and a shortcut (specification 2.7 A 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class ResidualLSTM(nn.Module):
+    """Two-layer BiLSTM; input and output side by side through a linear layer; L2-normalised.
+
+    Arguments
+    ---------
+    channels : features of the input.
+    hidden : of each direction (256 published); the result has twice as many.
+    dropout : between the two layers (0 in `Joint`, 0.1 in RJCA's modality LSTMs).
+    """
+
+    def __init__(self, channels: int, hidden: int, dropout: float = 0.0, layers: int = 2):
+        super().__init__()
+        # Rows 0…2·layers-1 are the initial outputs, the others the initial cells.
+        self.init_hidden = nn.Parameter(torch.empty(4 * layers, hidden))
+        self.linear = nn.Linear(channels + 2 * hidden, 2 * hidden)
+        self.rnn = nn.LSTM(
+            channels, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout
+        )
+        nn.init.xavier_uniform_(self.init_hidden)
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(B, L, channels) to (B, L, 2·hidden) of length 1; valid (B, L) bool, None = all.
+
+        The LSTM passes over steps that are not valid, in both directions; their own rows have no
+        meaning.
+        """
+        start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
+        state = start.chunk(2)  # h0, c0: (2·layers, B, hidden)
+        output = self.rnn(x, state)[0] if valid is None else over_valid(self.rnn, x, valid, state)
+        return functional.normalize(self.linear(torch.cat([x, output], dim=-1)), dim=-1)
+
+
+def over_valid(
+    rnn: nn.Module, x: Tensor, valid: Tensor, state: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """A recurrent network's output over the valid steps only; rows of the others hold zeros.
+
+    x (B, L, k), valid (B, L) bool; `state` is the initial one, None for zeros.
+    """
+    order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)  # valid steps first, in order
+    length = valid.sum(dim=1).clamp(min=1)  # an empty row needs one, too
+    packed = pack_padded_sequence(
+        x.gather(1, order.expand_as(x)), length.cpu(), batch_first=True, enforce_sorted=False
+    )
+    output = pad_packed_sequence(rnn(packed, state)[0], batch_first=True, total_length=x.shape[1])[
+        0
+    ]
+    return torch.zeros_like(output).scatter(1, order.expand_as(output), output)

@@ -1,0 +1,111 @@
+"""R(2+1)D-18 on a short clip, at any width. Tran et al. 2018; blocks from torchvision."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchvision.models import resnet
+from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
+
+PLANES = 64  # channels of the first stage at width 1, doubled at each later stage
+STEM = 45  # channels between the spatial and the temporal convolution of the stem, at width 1
+
+
+class R2Plus1D18(nn.Module):
+    """Feature maps of a clip; keys are torchvision's, without a last layer.
+
+    Arguments
+    ---------
+    channels : of the pictures: 3 colours, or 4 with a mask.
+    planes : channels of the first stage (64 published); the maps have 8 times as many. The stem's
+        45 are scaled and rounded; the planes inside a block follow from its own by torchvision's
+        formula.
+    """
+
+    def __init__(self, channels: int = 3, planes: int = PLANES):
+        super().__init__()
+        stem = max(1, round(STEM * planes / PLANES))
+        self.stem = nn.Sequential(
+            nn.Conv3d(channels, stem, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
+            nn.BatchNorm3d(stem),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(stem, planes, (3, 1, 1), padding=(1, 0, 0), bias=False),
+            nn.BatchNorm3d(planes),
+            nn.ReLU(inplace=True),
+        )
+        self.layer1 = _stage(planes, planes, 1)
+        self.layer2 = _stage(planes, 2 * planes, 2)
+        self.layer3 = _stage(2 * planes, 4 * planes, 2)
+        self.layer4 = _stage(4 * planes, 8 * planes, 2)
+        for module in self.modules():  # as torchvision; batch norms start at 1 and 0 by themselves
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16), each rounded up."""
+        x = self.stem(clip)
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
+        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b,
+        t], (B, T) long.
+        """
+        clip = pictures[shown].permute(0, 4, 1, 2, 3)
+        return self(
+            clip if clip.is_cuda else clip.contiguous()
+        )  # as `lib.models.affect.tsav.normalise_clip` lays it out
+
+
+def _stage(before: int, after: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride > 1:
+        shortcut = nn.Sequential(
+            nn.Conv3d(
+                before, after, 1, stride=Conv2Plus1D.get_downsample_stride(stride), bias=False
+            ),
+            nn.BatchNorm3d(after),
+        )
+    return nn.Sequential(
+        BasicBlock(before, after, Conv2Plus1D, stride, shortcut),
+        BasicBlock(after, after, Conv2Plus1D),
+    )
+
+
+class ResNet18(nn.Module):
+    """Features of a spectrogram; keys are torchvision's, without a last layer.
+
+    Arguments
+    ---------
+    planes : channels of the first stage (64 published); the features have 8 times as many.
+    """
+
+    def __init__(self, planes: int = PLANES):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, planes, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.layer1 = _resnet_stage(planes, planes, 1)
+        self.layer2 = _resnet_stage(planes, 2 * planes, 2)
+        self.layer3 = _resnet_stage(2 * planes, 4 * planes, 2)
+        self.layer4 = _resnet_stage(4 * planes, 8 * planes, 2)
+        for module in self.modules():  # as torchvision; batch norms start at 1 and 0 by themselves
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, 1, H, W) of any size to (B, 8·planes): global average of the last stage."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(picture))))  # (B, planes, H/4, W/4)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, 8·planes, H/32, W/32)
+        return x.mean(dim=(2, 3))
+
+
+def _resnet_stage(before: int, after: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride > 1:
+        shortcut = nn.Sequential(
+            nn.Conv2d(before, after, kernel_size=1, stride=stride, bias=False),
+            nn.BatchNorm2d(after),
+        )
+    return nn.Sequential(
+        resnet.BasicBlock(before, after, stride, shortcut), resnet.BasicBlock(after, after)
+    )

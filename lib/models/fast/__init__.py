@@ -1,0 +1,1 @@
+"""The same networks for prediction, faster and with the same outputs."""

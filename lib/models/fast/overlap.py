@@ -1,0 +1,116 @@
+"""Clips that overlap: what neighbouring clips have in common is computed once. Outputs are the same
+to rounding.
+
+A clip of TSAV shows 8 pictures, each 6 frames after the one before; the clip of the frame 6 later
+shows 7 of these again. Convolutions over the picture see one picture, so they are the same in every
+clip. One over time sees three: it is the same wherever the same three follow each other, and at the
+two ends of a clip, where zeros stand for the third. So after k convolutions over time a place in a
+clip is shared unless it is less than k places from an end, and after four all places differ. In the
+stem and the first block, which work on the largest maps, 32 clips in the best order
+(`lib.features.windows.together`) need 15, 40 and 64 % of the maps; in all this saves one seventh of
+the multiplications of R(2+1)D-18.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ENOUGH = (
+    0.85  # of a chunk's places differ: what is still shared is worth less than finding it costs
+)
+PLACES = (
+    8 * 56 * 56
+)  # of pictures that are worked on together: as one clip, so that they stay in the cache
+
+
+def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The stem and as many blocks of a `lib.models.fast.folded.FoldedR2Plus1D` as clips share
+    enough.
+
+    Arguments
+    ---------
+    pictures : (N, H, W, C), in the type of the weights.
+    shown : (B, T) long, picture of each place of each clip.
+
+    Returns maps (M, H', W', C'), which of them stands in each place (B, T), and the number of the
+    first block that was left out.
+    """
+    x, shown = factored(net.stem, pictures, shown)
+    for number, block in enumerate(net.blocks):
+        if (
+            block.shortcut is not None or len(x) > ENOUGH * shown.numel()
+        ):  # a shortcut thins out the time axis
+            return x, shown, number
+        inside, places = factored(block.conv1, x, shown)
+        x, shown = factored(block.conv2, inside, places, (x, shown))
+    return x, shown, len(net.blocks)
+
+
+def factored(
+    conv, x: Tensor, shown: Tensor, shortcut: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """A convolution over pictures, one of three steps over time, what a shortcut adds, ReLU: each
+    different place once.
+
+    conv : `spatial` and `temporal` of `lib.models.fast.folded`. shortcut : maps, and which of them
+        each place (B, T) adds.
+    Returns maps and which of them stands in each place, as `begin`.
+    """
+    triples, number = neighbours(shown)
+    parts = _parts_of_time(conv, x)
+    width = parts[0].shape[2] // 3
+    found = x.new_empty(len(triples), *parts[0].shape[:2], width)
+    added = [None] * len(found)
+    if shortcut is not None:
+        which = number.new_empty(len(found))
+        which[number.flatten()] = shortcut[
+            1
+        ].flatten()  # any place with these three: they have the same one
+        added = [shortcut[0][row] for row in which.tolist()]
+    for out, rows, more in zip(
+        found, triples.tolist(), added, strict=True
+    ):  # row by row: each stays in the cache
+        terms = [
+            parts[row][..., k * width : (k + 1) * width] for k, row in enumerate(rows) if row >= 0
+        ]
+        _sum(terms + [more] * (more is not None), out).relu_()
+    return found, number
+
+
+def neighbours(shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Which three follow each other: (B, T) rows -> (M, 3) rows, −1 outside the clip, and which
+    triple where (B, T).
+    """
+    padded = functional.pad(shown, (1, 1), value=-1)
+    triples = torch.stack([padded[:, :-2], shown, padded[:, 2:]], dim=-1)
+    different, number = torch.unique(triples.flatten(0, 1), dim=0, return_inverse=True)
+    return different, number.view(shown.shape)
+
+
+def _parts_of_time(conv, x: Tensor) -> list[Tensor]:
+    """What each picture gives to the place after it, to its own and to the one before: (H', W',
+    3·C') a picture.
+
+    The bias is in the middle part.
+    """
+    weight, bias = conv.temporal.weight, conv.temporal.bias  # (C', C, 3, 1), (C',)
+    weight = torch.cat([weight[:, :, k : k + 1] for k in range(3)]).contiguous(
+        memory_format=torch.channels_last
+    )
+    bias = functional.pad(bias, (len(bias), len(bias)))
+    parts: list[Tensor] = []
+    for some in x.split(max(1, PLACES // (x.shape[1] * x.shape[2]))):
+        inside = conv.spatial(some.permute(0, 3, 1, 2)).relu_()
+        parts.extend(functional.conv2d(inside, weight, bias).permute(0, 2, 3, 1))
+    return parts
+
+
+def _sum(terms: list[Tensor], out: Tensor) -> Tensor:
+    if len(terms) == 1:
+        return out.copy_(terms[0])
+    torch.add(terms[0], terms[1], out=out)
+    for term in terms[2:]:
+        out += term
+    return out

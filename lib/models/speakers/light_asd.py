@@ -1,0 +1,266 @@
+"""Light-ASD (Liao et al., CVPR 2023): a small network that says in which frames a face is speaking.
+
+Published weights of it can be had (MIT): `lib.weights` knows them as ``light_asd_ava`` (whole face
+box) and ``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
+Specification: asd.md §3.2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...errors import InputError
+from ..base import Model
+
+GREY_MEAN, GREY_SPREAD = 0.4161, 0.1688  # of faces, published with TalkNet
+ROWS_A_FRAME = 4  # rows of sound features that belong to one video frame
+COEFFICIENTS = 13
+CHANNELS = (32, 64, 128)
+KERNELS = (3, 5)
+# frames that the picture stream takes at a time in prediction: memory does not grow with a clip
+AT_ONCE = 64
+REACH = 3 * (KERNELS[-1] // 2)  # frames that its three blocks see to either side
+_BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
+
+
+class LightAsd(Model, name="light_asd"):
+    """Scores of one face in every frame, from its crops and the sound.
+
+    Inputs ``face`` (B,T,S,S) grey 0–255 and ``mfcc`` (B,4T,13); outputs ``speaking`` and
+    ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: of
+    the published network no defect is known. `modality` sets the other stream's embedding to zero;
+    `face_size` is 112 with the published weights.
+    """
+
+    def __init__(
+        self,
+        compat: bool = False,
+        *,
+        width: float = 1.0,
+        face_size: int = 112,
+        modality: str = "audiovisual",
+    ):
+        super().__init__(compat, width=width, face_size=face_size, modality=modality)
+        channels = [max(1, round(width * each)) for each in CHANNELS]
+        self.modality = modality
+        self.model = _Streams(channels)
+        self.lossAV = Head(channels[-1])
+        self.lossV = Head(channels[-1])
+        self.inputs = {
+            "face": f"(B, T, {face_size}, {face_size}) grey 0–255",
+            "mfcc": "(B, 4T, 13)",
+        }
+        self.outputs = {"speaking": "(B, T, 2) logits", "speaking_visual": "(B, T, 2)"}
+
+    def forward(self, batch):
+        face, mfcc = face_and_sound(self, batch)
+        seen = heard = mfcc.new_zeros(*face.shape[:2], self.lossV.FC.in_features)
+        if self.modality != "audio":
+            seen = self.model.visualEncoder(grey(face))
+        if self.modality != "video":
+            heard = self.model.audioEncoder(mfcc)
+        return {
+            "speaking": self.lossAV.FC(self.model.GRU(seen + heard)),
+            "speaking_visual": self.lossV.FC(seen),
+        }
+
+
+def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
+    """`face` (…, T, S, S) and `mfcc` (B, 4T, 13) of a batch; zeros for what the network's modality
+    does not need.
+
+    Raises InputError when they do not belong together.
+    """
+    if net.modality == "audio" and "face" not in batch:
+        mfcc = net.take(batch, "mfcc")
+        return mfcc.new_zeros(len(mfcc), mfcc.shape[1] // ROWS_A_FRAME, 1, 1), mfcc.float()
+    face = net.take(batch, "face").float()
+    if net.modality == "video" and "mfcc" not in batch:
+        return face, face.new_zeros(len(face), ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
+    mfcc = net.take(batch, "mfcc").float()
+    if (
+        mfcc.shape[1:] != (ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
+        or face.ndim < 4
+        or len(face) != len(mfcc)
+    ):
+        raise InputError(
+            f"faces of shape {tuple(face.shape)} and sound features of {tuple(mfcc.shape)}",
+            where=f"model {net.name}",
+            expected=f"(B, T, S, S) and (B, {ROWS_A_FRAME}·T, {COEFFICIENTS})",
+            todo="cut both to the same frames",
+        )
+    return face, mfcc
+
+
+def grey(face: Tensor) -> Tensor:
+    """Grey values 0–255 -> what the networks were trained on."""
+    return (face / 255 - GREY_MEAN) / GREY_SPREAD
+
+
+class Head(nn.Module):
+    """Two logits a frame; `FC` is the published name."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.FC = nn.Linear(channels, 2)
+
+
+class _Streams(nn.Module):
+    def __init__(self, channels: list[int]):
+        super().__init__()
+        self.visualEncoder = _Visual(channels)
+        self.audioEncoder = _Audio(channels)
+        self.GRU = _Fusion(channels[-1])
+
+
+class _Visual(nn.Module):
+    """(B, T, S, S) -> (B, T, C); three blocks, then the maximum over the picture."""
+
+    def __init__(self, channels):
+        super().__init__()
+        for number, (before, after) in enumerate(zip([1, *channels], channels, strict=False), 1):
+            setattr(self, f"block{number}", _Block(before, after, ("s", "t"), _over_picture))
+
+    def forward(self, face):
+        if self.training or face.shape[1] <= AT_ONCE + 2 * REACH:
+            return self._whole(face)
+        pieces = []
+        for start in range(
+            0, face.shape[1], AT_ONCE
+        ):  # the same numbers: what a piece's edge reaches is cut off
+            before = min(start, REACH)
+            found = self._whole(face[:, start - before : start + AT_ONCE + REACH])
+            pieces.append(found[:, before : before + AT_ONCE])
+        return torch.cat(pieces, dim=1)
+
+    def _whole(self, face):
+        clips, frames = face.shape[:2]
+        x = face.flatten(0, 1)[:, None]  # (BT, 1, S, S): frames are samples
+        for number in (1, 2, 3):
+            x = getattr(self, f"block{number}").picture(x, frames, stride=2 if number == 1 else 1)
+            x = functional.max_pool2d(x, 3, 2, 1) if number < 3 else x
+        return x.amax(dim=(2, 3)).view(clips, frames, -1)
+
+
+class _Audio(nn.Module):
+    """(B, 4T, 13) -> (B, T, C); pooled over time only, then the mean of the 13 rows."""
+
+    def __init__(self, channels):
+        super().__init__()
+        for number, (before, after) in enumerate(zip([1, *channels], channels, strict=False), 1):
+            setattr(self, f"block{number}", _Block(before, after, ("m", "t"), _over_sound))
+
+    def forward(self, mfcc):
+        x = mfcc.transpose(1, 2)[:, None]  # (B, 1, 13, 4T)
+        for number in (1, 2, 3):
+            x = getattr(self, f"block{number}").sound(x)
+            x = functional.max_pool2d(x, (1, 3), (1, 2), (0, 1)) if number < 3 else x
+        return x.mean(dim=2).transpose(1, 2)
+
+
+def _over_picture(kernel):
+    return (1, kernel, kernel), (kernel, 1, 1), (1, 1, 1)
+
+
+def _over_sound(kernel):
+    return (kernel, 1), (1, kernel), (1, 1)
+
+
+class _Block(nn.Module):
+    """Two branches (kernels 3 and 5), each over space and then over time, added, then mixed by a
+    1×1 convolution.
+
+    The convolutions over the picture are stored with three axes as published, and computed with
+    two: frames as samples over space, pixels as one axis over time. On a processor this is several
+    times faster.
+    """
+
+    def __init__(self, before: int, after: int, names: tuple[str, str], shapes):
+        super().__init__()
+        space, time = names
+        convolution, norm = (
+            (nn.Conv3d, nn.BatchNorm3d) if shapes is _over_picture else (nn.Conv2d, nn.BatchNorm2d)
+        )
+        for kernel in KERNELS:
+            over_space, over_time, one = shapes(kernel)
+            setattr(self, f"{space}_{kernel}", convolution(before, after, over_space, bias=False))
+            setattr(self, f"bn_{space}_{kernel}", norm(after, **_BATCH_NORM))
+            setattr(self, f"{time}_{kernel}", convolution(after, after, over_time, bias=False))
+            setattr(self, f"bn_{time}_{kernel}", norm(after, **_BATCH_NORM))
+        self.last = convolution(after, after, one, bias=False)
+        self.bn_last = norm(after, **_BATCH_NORM)
+
+    def picture(self, x: Tensor, frames: int, stride: int) -> Tensor:
+        """(BT, C, H, W) -> (BT, C', H', W')."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        total = None
+        for kernel in KERNELS:
+            y = _step(
+                self,
+                f"s_{kernel}",
+                x,
+                lambda weight: weight[:, :, 0],
+                (kernel // 2, kernel // 2),
+                stride,
+            )
+            height, width = y.shape[2:]
+            y = (
+                y.permute(0, 2, 3, 1)
+                .reshape(-1, frames, height * width, y.shape[1])
+                .permute(0, 3, 1, 2)
+            )
+            y = _step(self, f"t_{kernel}", y, lambda weight: weight[..., 0], (kernel // 2, 0))
+            total = y if total is None else total + y
+        y = _step(self, "last", total, lambda weight: weight[..., 0], (0, 0))
+        return y.permute(0, 2, 3, 1).reshape(-1, height, width, y.shape[1]).permute(0, 3, 1, 2)
+
+    def sound(self, x: Tensor) -> Tensor:
+        """(B, C, 13, n) -> (B, C', 13, n)."""
+        branches = []
+        for kernel in KERNELS:
+            y = _step(self, f"m_{kernel}", x, lambda weight: weight, (kernel // 2, 0))
+            branches.append(_step(self, f"t_{kernel}", y, lambda weight: weight, (0, kernel // 2)))
+        return _step(self, "last", branches[0] + branches[1], lambda weight: weight, (0, 0))
+
+
+def _step(
+    block: nn.Module, name: str, x: Tensor, two_axes, padding: tuple[int, int], stride: int = 1
+) -> Tensor:
+    """Convolution, batch norm, ReLU. In evaluation the norm is part of the convolution: one pass
+    over the data less.
+    """
+    weight, norm = two_axes(getattr(block, name).weight), getattr(block, f"bn_{name}")
+    if block.training:
+        return functional.relu_(
+            functional.batch_norm(
+                functional.conv2d(x, weight, None, stride, padding),
+                norm.running_mean,
+                norm.running_var,
+                norm.weight,
+                norm.bias,
+                True,
+                norm.momentum,
+                norm.eps,
+            )
+        )
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * scale
+    return functional.relu_(
+        functional.conv2d(x, weight * scale[:, None, None, None], shift, stride, padding)
+    )
+
+
+class _Fusion(nn.Module):
+    """Two one-way GRUs one after the other: the second reads the first one's output backwards."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gru_forward = nn.GRU(channels, channels, batch_first=True)
+        self.gru_backward = nn.GRU(channels, channels, batch_first=True)
+
+    def forward(self, x):
+        x = functional.gelu(self.gru_forward(x)[0])
+        x = functional.gelu(self.gru_backward(x.flip(1))[0])
+        return x.flip(1)

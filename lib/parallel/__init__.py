@@ -1,0 +1,5 @@
+"""Work on many trials at once: processes, Dask, clusters, progress."""
+
+from .mapping import Outcome, map
+
+__all__ = ["Outcome", "map"]

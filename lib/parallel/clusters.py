@@ -1,0 +1,342 @@
+"""Clusters from files: `params/cluster/*.yaml` → an open Dask cluster of this machine, of SLURM or
+of PBS.
+
+What is opened here serves sweeps and, as `parallel=`, everything that goes through
+`lib.parallel.mapping.map`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import files, grammar, parameters
+from ..errors import InputError
+from ..parameters import Params
+from . import processes
+
+FOLDER = files.ROOT / "params" / "cluster"
+
+# The names that such a file may set, in the grammar of the notebooks' parameters cells.
+DECLARED = """
+kind: str = "local"  # what starts the workers; one of local, slurm, pbs
+workers: int = 0  # workers at a time, 0: one per GPU (local) or per point (jobs); from 0 to 10000
+tries: int = 3  # how often a point may die (killed, memory) before it is abandoned; from 1 to 100
+queue: str = ""  # partition or queue, empty for the scheduler's own choice
+account: str = ""  # account or project that pays, empty for none
+walltime: str = ""  # of one job, for example 04:00:00; empty for none (local)
+stop_before: int = 180  # s before the walltime ends, to write the checkpoint; from 1 to 86400
+cores: int = 4  # processor cores of a worker; from 1 to 1024
+memory: str = "16GB"  # of a worker
+gpus: int = 1  # of a worker; from 0 to 16
+setup: list[str] = []  # shell lines before the worker starts: module load, source …/activate
+directives: list[str] = []  # more lines for the scheduler, without #SBATCH or #PBS
+python: str = ""  # Python on the nodes, empty for the one that runs the sweep
+container: str = ""  # image file (.sif) to run in, empty for none
+container_command: str = "apptainer exec --nv --bind {root}"  # before image and python
+interface: str = ""  # network interface that nodes reach each other by (ib0), empty for the default
+scratch: str = ""  # folder on the nodes for Dask's own files, empty for the system's temporary one
+logs: str = "runs/cluster_logs"  # folder of the jobs' output
+"""
+
+# Started by the command that asks the scheduler about itself; where that is missing there is no
+# scheduler.
+COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
+QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["qstat"]}
+PATIENCE = 30.0  # s for a scheduler to answer
+SETTLE = 120.0  # s for it to accept jobs
+MOST_EARLY_ENDS = (
+    3  # jobs that end before their worker stood, one after the other: then something is wrong
+)
+
+# The clock of a job: `lib.experiments.sweeps.worker` reads it to know when the walltime ends.
+CLOCK = "export SWEEP_JOB_STARTED=$(date +%s)"
+
+
+def read(text: str | Path) -> Params:
+    """Checked parameters of a cluster: ``local``, ``slurm``, ``pbs`` (the file of that name) or a
+    file.
+
+    Raises InputError that lists everything that is wrong.
+    """
+    names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
+    place = Path(text) if Path(text).suffix in (".yaml", ".yml") else FOLDER / f"{text}.yaml"
+    place = place if place.is_absolute() or place.is_file() else files.ROOT / place
+    values = parameters.load([place])
+    problems = problems_of(values)
+    parameters.refuse(problems, str(place))
+    return Params({name: one.read(values.get(name, one.default)) for name, one in names.items()})
+
+
+def problems_of(values: dict) -> list[str]:
+    """Everything that is wrong with the content of a cluster file, one sentence each."""
+    names = grammar.parse(DECLARED, "lib/parallel/clusters.py")
+    if problems := parameters.wrong_values(values, names):
+        return problems
+    wall = values.get("walltime", "")
+    if wall and seconds(wall) is None:
+        return [
+            f"walltime: {wall!r} is no time: write hours:minutes:seconds in quotes, for example "
+            '"04:00:00"'
+        ]
+    if wall and seconds(wall) <= values.get("stop_before", 180):
+        return [
+            f"walltime: {wall} ends before the {values.get('stop_before', 180)} s of stop_before"
+        ]
+    if values.get("kind", "local") != "local" and not wall:
+        return ['walltime: a job needs one, for example "04:00:00"']
+    if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", values.get("memory", "16GB")):
+        return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
+    return []
+
+
+def seconds(text: str) -> int | None:
+    """``04:00:00`` → 14400, also ``1-12:00:00`` (SLURM's days); None for anything else."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)", text)
+    if not match:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def script(spec: Params) -> str:
+    """The job script of one worker, made without a scheduler; the scheduler's address stands there
+    as ADDRESS.
+    """
+    if spec.kind == "local":
+        raise InputError(
+            "workers of this machine need no job script", expected="--cluster slurm or pbs"
+        )
+    return (
+        _class(spec)
+        .job_cls(scheduler="tcp://ADDRESS", name="sweep-0", **_options(spec))
+        .job_script()
+    )
+
+
+def check_there(spec: Params) -> None:
+    """Raise InputError when the job scheduler of `spec` is not on this machine, or does not
+    answer.
+    """
+    if spec.kind == "local":
+        return
+    submit, ask = COMMANDS[spec.kind]
+    todo = (
+        "type this on the cluster's login node; --print-jobs works everywhere, --cluster "
+        "local needs no scheduler"
+    )
+    if shutil.which(submit) is None:
+        raise InputError(f"there is no {spec.kind.upper()} here (no command {submit})", todo=todo)
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"{spec.kind.upper()} does not answer within {PATIENCE:.0f} s",
+            where=" ".join(ask),
+            todo="ask its operators, or wait",
+        ) from error
+    if done.returncode:
+        raise InputError(
+            f"{spec.kind.upper()} does not answer: {done.stderr.strip()[-300:]}",
+            where=" ".join(ask),
+            todo="ask its operators, or wait",
+        )
+
+
+@contextlib.contextmanager
+def opened(spec: Params, workers: int = 0) -> Iterator[tuple[object, Jobs | None]]:
+    """An open Dask cluster, and for job schedulers what starts and replaces its jobs; all of it
+    ends with the block.
+
+    workers : at most so many; 0 for what the file says.
+    """
+    from . import mapping
+
+    check_there(spec)
+    dask_workers = mapping.with_dask("--cluster " + spec.kind)
+    if spec.kind == "local":
+        with dask_workers.local(workers or spec.workers or max(1, len(gpus()))) as found:
+            yield found, None
+        return
+    with _class(spec)(
+        scheduler_options={"allowed_failures": 0, "dashboard_address": None},
+        silence_logs="critical",
+        **_options(spec),
+    ) as found:
+        yield found, Jobs(found, spec, workers or spec.workers or 10_000)
+
+
+def gpus() -> list[str]:
+    """GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import os
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    return [
+        str(number) for number, _ in enumerate(re.findall("^GPU ", listed.stdout, re.MULTILINE))
+    ]
+
+
+class Jobs:
+    """The jobs behind a cluster's workers: as many as are wanted, new ones for those that ended."""
+
+    def __init__(self, cluster, spec: Params, most: int):
+        self.cluster, self.spec, self.most, self.early_ends = cluster, spec, most, 0
+
+    def keep(self, wanted: int, standing: set[str]) -> None:
+        """See to it that `wanted` workers (at most `most`) stand or are queued; `standing`: names
+        of those that stand.
+
+        Raises InputError when the scheduler does not take the jobs, or they end before their
+        workers stand.
+        """
+        if standing:
+            self.early_ends = 0
+        self._forget_ended(standing)
+        # Not `cluster.scale`: it reports a refused job to a log and nowhere else.
+        while len(self.cluster.worker_spec) < min(self.most, wanted):
+            self.cluster.worker_spec.update(self.cluster.new_worker_spec())
+        try:
+            self.cluster.sync(self._settle, callback_timeout=SETTLE)
+        except (RuntimeError, OSError, TimeoutError, ValueError) as error:
+            self._forget({name for name, job in self.cluster.workers.items() if job.job_id is None})
+            lines = [line for line in str(error).splitlines() if line.strip()] or [
+                type(error).__name__
+            ]
+            raise InputError(
+                f"the scheduler does not take the job: {' '.join(lines[-3:])}",
+                where=self.spec.kind,
+                todo="look at queue, account and directives; --print-jobs shows the script",
+            ) from error
+
+    def release(self, names: list[str]) -> None:
+        """End the jobs of these workers."""
+        if names:
+            self.cluster.sync(self.cluster.scale_down, names)
+
+    async def _settle(self) -> None:
+        await self.cluster
+
+    def _forget_ended(self, standing: set[str]) -> None:
+        """A job that ended before its worker stood (a wrong environment) is unknown to Dask; ask
+        the scheduler.
+        """
+        waiting = {
+            job.job_id: name
+            for name, job in self.cluster.workers.items()
+            if job.job_id and str(name) not in standing
+        }
+        ended = set(waiting) - _queued(self.spec.kind, list(waiting))
+        if not ended:
+            return
+        self._forget({waiting[job] for job in ended})
+        self.early_ends += 0 if standing else 1
+        if self.early_ends >= MOST_EARLY_ENDS:
+            raise InputError(
+                f"{self.early_ends} jobs ended before their worker stood, the last one: "
+                f"{max(ended)}",
+                where=self.spec.logs,
+                expected="an environment in which `python -m lib` works",
+                todo="read the newest file there; then correct `setup` or `python` in the "
+                "cluster's file",
+            )
+
+    def _forget(self, names: set) -> None:
+        import distributed
+
+        for name in names:
+            self.cluster.workers.pop(name).status = distributed.core.Status.closed
+
+
+def _queued(kind: str, jobs: list[str]) -> set[str]:
+    """Those of `jobs` that wait or run; all of them when the scheduler does not say."""
+    found = set()
+    if not jobs:
+        return found
+    asked = (
+        [[*QUEUED["slurm"], ",".join(jobs)]]
+        if kind == "slurm"
+        else [[*QUEUED["pbs"], job] for job in jobs]
+    )
+    for command in asked:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        except (OSError, subprocess.TimeoutExpired):
+            return set(jobs)
+        told = done.stdout + done.stderr
+        if done.returncode and not re.search(r"(?i)invalid job id|unknown job|finished", told):
+            return set(jobs)
+        found |= {job for job in jobs if re.search(rf"^{job}\b", done.stdout, re.MULTILINE)}
+    return found
+
+
+def _class(spec: Params):
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        import dask_jobqueue
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("dask_jobqueue", "dask", "distributed"):
+            raise
+        raise InputError(
+            f"the package {error.name} is not installed",
+            where=f"--cluster {spec.kind}",
+            todo='pip install -e ".[cluster]"',
+        ) from error
+    # The package (0.9) makes Ctrl-C leave the program at once, as soon as it is imported.
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is not before
+    ):
+        signal.signal(signal.SIGINT, before)
+    return dask_jobqueue.SLURMCluster if spec.kind == "slurm" else dask_jobqueue.PBSCluster
+
+
+def _options(spec: Params) -> dict:
+    """What dask-jobqueue's job classes take; nothing is left to a person's own Dask
+    configuration.
+    """
+    python = spec.python or sys.executable
+    if spec.container:
+        prefix = spec.container_command.replace("{root}", str(files.ROOT))
+        python = f"{prefix} {spec.container} {spec.python or 'python'}"
+    logs = str(files.resolve(spec.logs))
+    common = {
+        "cores": spec.cores,
+        "processes": 1,
+        "memory": spec.memory,
+        "queue": spec.queue or None,
+        "account": spec.account or None,
+        "walltime": spec.walltime,
+        "python": python,
+        "log_directory": logs,
+        "job_name": "sweep",
+        "interface": spec.interface or None,
+        "local_directory": spec.scratch or None,
+        "job_script_prologue": [f"cd {files.ROOT}", CLOCK, *spec.setup],
+        "nanny": True,
+        "death_timeout": 120,
+        "shebang": "#!/usr/bin/env bash",
+    }
+    if spec.kind == "slurm":
+        gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
+        size = re.sub(r"\s*i?B$", "", spec.memory)
+        return common | {"job_mem": size, "job_extra_directives": [*gpu, *spec.directives]}
+    gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
+    select = f"select=1:ncpus={spec.cores}{gpu}:mem={spec.memory.lower().replace(' ', '')}"
+    return common | {"resource_spec": select, "job_extra_directives": list(spec.directives)}
+
+
+def threads(workers_here: int) -> int:
+    """Threads that each of so many workers of this machine should use."""
+    return max(1, processes.available_processors() // max(1, workers_here))

@@ -1,0 +1,138 @@
+"""Dask's workers in the place of our own processes: the same `each`, on this machine or on any
+other Dask cluster.
+
+This module needs the package `distributed`; `lib.parallel.mapping` imports it only when somebody
+asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import pickle
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+
+from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
+
+from ..errors import InputError
+from . import processes, threads
+
+PATIENCE = 60.0  # s for the first worker of this machine to stand
+LOOK = 0.25  # s between two looks at how many workers there are
+
+
+def each(
+    function: Callable, items: list, workers: int, cluster: object = None
+) -> Iterator[tuple[int, object]]:
+    """Yield ``(index, function(items[index]))`` as they come; arguments and promises are those of
+    `processes.each`.
+
+    cluster : an open Dask cluster, which stays open and decides itself how many workers it has;
+        None starts `workers` on this machine, one thread each, and ends them.
+    """
+    if cluster is None and min(workers, len(items)) <= 1:
+        yield from ((index, function(item)) for index, item in enumerate(items))
+        return
+    processes.must_be_importable(function)
+    with contextlib.ExitStack() as stack:
+        cluster = cluster or stack.enter_context(local(min(workers, len(items))))
+        client = stack.enter_context(Client(cluster, set_as_default=False))
+        client.register_plugin(Manners())
+        yield from _hand_out(client, function, items)
+
+
+@contextlib.contextmanager
+def local(workers: int) -> Iterator[LocalCluster]:
+    """`workers` processes of this machine, on ports that are free; they are gone at the end,
+    whatever ends it.
+
+    A worker that dies is replaced, the item that it had is not tried again: it would most often
+    kill the next one.
+    """
+    unused = resource_tracker._resource_tracker._fd is None
+    with tempfile.TemporaryDirectory(prefix="dask-", ignore_cleanup_errors=True) as folder:
+        try:
+            # Without workers at first: an interruption inside Dask's own start would leave them
+            # behind.
+            with LocalCluster(
+                n_workers=0,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                memory_limit=0,
+                local_directory=folder,
+                env={**threads.spin(), **threads.limits(1)},
+                silence_logs=logging.CRITICAL,
+                dashboard_address=None,
+                scheduler_kwargs={"allowed_failures": 0, "dashboard_address": "127.0.0.1:0"},
+            ) as cluster:
+                cluster.scale(workers)
+                _await_one(cluster)
+                yield cluster
+        finally:
+            # Python's tracker of shared memory would keep a notebook's kernel from ending, see
+            # `processes`.
+            if unused:
+                resource_tracker._resource_tracker._stop()
+
+
+def _await_one(cluster: LocalCluster) -> None:
+    try:
+        cluster.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise InputError(
+            f"no Dask worker stood after {PATIENCE:.0f} s",
+            where=cluster.scheduler_address,
+            todo='use `parallel: processes`; a script needs `if __name__ == "__main__":`',
+        ) from error
+
+
+def _hand_out(client: Client, function: Callable, items: list) -> Iterator[tuple[int, object]]:
+    """Never more items than living workers: a second one that waits on a worker would die
+    with it.
+    """
+    waiting, busy = deque(range(len(items))), {}
+    while waiting or busy:
+        while waiting and len(busy) < max(1, len(client.nthreads())):
+            index = waiting.popleft()
+            # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
+            task = pickle.dumps((function, items[index]))
+            busy[client.submit(processes.answer, task, pure=False)] = index
+        with client.as_current(), contextlib.suppress(TimeoutError):
+            wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
+        for future in [future for future in busy if future.done()]:
+            index = busy.pop(future)
+            yield index, _receive(future)
+
+
+def _receive(future) -> object:
+    try:
+        value, error = pickle.loads(future.result())
+    except KilledWorker as killed:
+        return processes.Death(f"Dask worker {killed.last_worker.address}")
+    if error is not None:
+        raise error
+    return value
+
+
+class Manners(WorkerPlugin):
+    """What a worker does at its start and its end, wherever it runs."""
+
+    name = "manners"
+
+    def setup(self, worker) -> None:
+        """Ctrl-C is the parent's to handle."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def teardown(self, worker) -> None:
+        """End the item that is being worked on, so that its `finally` removes unfinished files."""
+        for thread in list(worker.active_threads):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread), ctypes.py_object(SystemExit)
+            )

@@ -1,0 +1,154 @@
+"""Map a function over trials or videos: in this process, in processes of this machine, or on Dask's
+workers.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from ..errors import InputError, full_disk
+from . import processes
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item: `value` of the function, or the `error` that it raised; `seconds` it
+    took.
+    """
+
+    item: object
+    value: object = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+def map(
+    function: Callable,
+    items: Iterable,
+    workers: int = 1,
+    progress: Callable | None = None,
+    catch: tuple[type[Exception], ...] = (Exception,),
+    name: Callable = str,
+    parallel: object = "processes",
+) -> list[Outcome]:
+    """``function(item)`` for every item; one bad item does not stop the others.
+
+    Arguments
+    ---------
+    function : importable function (or `functools.partial` of one) of one item; items and results
+        are pickled.
+    workers : 1 works in this process; 0 is one a processor. More than the number of items are not
+        started.
+    progress : called as ``progress(done, total, outcome)`` in this process, in the order of
+        completion.
+    catch : exceptions that become the `error` of their item, an InputError with its `traceback` as
+        text, whatever was raised: one trial that the program was not prepared for must not cost a
+        night. Any other one stops everything and is raised.
+    name : what an item is called in messages.
+    parallel : what the workers are: "processes" of this machine; "dask", the same from Dask's
+        LocalCluster; or an open Dask cluster of any kind, which has its own number of workers. The
+        values do not depend on it.
+
+    Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own
+    item only. Raises InputError at once when the disk is full: every other item would fail in the
+    same way; and when Dask is asked for but not installed.
+    """
+    items = list(items)
+    done: list[Outcome | None] = [None] * len(items)
+    work = partial(_one, function, catch)
+    # Closing: whatever stops this loop also ends the workers, at once.
+    with closing(
+        _workers(parallel)(work, items, workers or processes.available_processors())
+    ) as finished:
+        for count, (index, outcome) in enumerate(finished, 1):
+            done[index] = _with_item(outcome, items[index], name)
+            if progress:
+                progress(count, len(items), done[index])
+    return done
+
+
+def _workers(parallel: object) -> Callable:
+    """`processes.each`, or what does the same with Dask."""
+    if parallel == "processes":
+        return processes.each
+    dask_workers = with_dask("parallel: dask")
+    return dask_workers.each if parallel == "dask" else partial(dask_workers.each, cluster=parallel)
+
+
+def with_dask(asked_by: str):
+    """The module `lib.parallel.dask_workers`: Dask is large, and need not be there. Raises
+    InputError where it is not.
+    """
+    try:
+        from . import dask_workers
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("dask", "distributed"):
+            raise
+        raise InputError(
+            f"the package {error.name} is not installed",
+            where=asked_by,
+            todo='pip install -e ".[cluster]", or use `parallel: processes`',
+        ) from error
+    return dask_workers
+
+
+def _with_item(outcome: Outcome | processes.Death, item: object, name: Callable) -> Outcome:
+    """The outcome with the item itself in it, not with a copy of it; a death as an error."""
+    if isinstance(outcome, Outcome):
+        if outcome.error is not None and not outcome.error.where:
+            outcome.error.where = name(item)
+        return Outcome(item, outcome.value, outcome.error, outcome.seconds)
+    error = InputError(
+        f"the process that worked on this died ({outcome.cause}; most often: not enough memory)",
+        where=name(item),
+        todo="close other programs or set `workers: 1`, then run again: the others are kept",
+    )
+    return Outcome(item, None, error)
+
+
+def _one(function: Callable, catch: tuple, item: object) -> Outcome:
+    """Run one item, in the worker: an error is judged while it still has its cause."""
+    start = time.perf_counter()
+    try:
+        return Outcome(None, function(item), None, time.perf_counter() - start)
+    except (OSError, *catch) as error:
+        if _is_full_disk(error) and not isinstance(error, InputError):
+            raise full_disk(getattr(error, "filename", None) or "") from error
+        if _is_full_disk(error) or not isinstance(error, catch):
+            raise
+        return Outcome(None, None, _explained(error), time.perf_counter() - start)
+
+
+def _explained(error: Exception) -> InputError:
+    """The error with its traceback as text: where it was raised is forgotten on the way to another
+    process.
+    """
+    story = "".join(traceback.format_exception(error))
+    if not isinstance(error, InputError):
+        error = InputError(
+            f"{type(error).__name__}: {error}",
+            todo="the program was not prepared for this file: its "
+            "traceback stands in failures.csv; leave the file out, or report it",
+        )
+    error.traceback = story
+    return error
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,163 @@
+"""Several processes that train one network (torchrun): each computes a part of every batch, all see
+the whole loss.
+
+Nothing is averaged over processes: outputs are gathered, so that a loss over the batch (CCC) is
+that of the batch, and gradients are added up. Without batch norm and dropout the result is that of
+one process, to rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+
+import torch
+from torch import distributed
+
+PATIENCE = timedelta(hours=24)  # the others wait while the first one validates
+
+
+def count() -> int:
+    """Number of processes of this training; 1 without torchrun."""
+    return (
+        int(os.environ.get("WORLD_SIZE", "1"))
+        if "RANK" in os.environ and "MASTER_ADDR" in os.environ
+        else 1
+    )
+
+
+def store(name: str):
+    """Messages of all processes under this name: torchrun holds them, without it the first process
+    does.
+    """
+    here = os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    found = distributed.TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here, timeout=PATIENCE
+    )
+    return distributed.PrefixStore(name, found)
+
+
+class Ranks:
+    """This process among all: `rank` 0 is the first one, which writes; `size` is their number."""
+
+    def __init__(self):
+        self.size = count()
+        self.rank = int(os.environ["RANK"]) if self.size > 1 else 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def device(self, device: torch.device) -> torch.device:
+        """Of several GPUs of this machine the one of this process."""
+        if self.size == 1 or device.type != "cuda":
+            return device
+        local = int(os.environ.get("LOCAL_RANK", self.rank))
+        torch.cuda.set_device(local % torch.cuda.device_count())
+        return torch.device("cuda", local % torch.cuda.device_count())
+
+    @contextlib.contextmanager
+    def joined(self, device: torch.device) -> Iterator[None]:
+        """The processes can talk inside this block."""
+        if self.size == 1:
+            yield
+            return
+        # Trainings one after the other (a run and the one that it builds on) must not find each
+        # other's addresses.
+        own = store(f"training {os.environ.get('TRAINING_NUMBER', '')}")
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            timeout=PATIENCE,
+            store=own,
+            rank=self.rank,
+            world_size=self.size,
+        )
+        try:
+            yield
+        finally:
+            distributed.destroy_process_group()
+
+    def part(self, batch: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+        """This process's share of a batch of `number` items: of each tensor with so many rows, its
+        rows.
+
+        Where there are fewer items than processes, a process without one gets the last item;
+        `whole` leaves it out.
+        """
+        if self.size == 1:
+            return dict(batch)
+        first, last = self._bounds(number)
+        first = min(first, number - 1)
+        rows = slice(first, max(last, first + 1))
+        return {
+            name: tensor[rows] if tensor.ndim and tensor.shape[0] == number else tensor
+            for name, tensor in batch.items()
+        }
+
+    def _bounds(self, number: int, rank: int | None = None) -> tuple[int, int]:
+        rank = self.rank if rank is None else rank
+        share = -(-number // self.size)
+        return min(rank * share, number), min((rank + 1) * share, number)
+
+    def whole(self, outputs: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
+        """Outputs of all processes for a batch of `number` items, in its order; gradients flow into
+        our own rows only.
+
+        Every output has one row an item.
+        """
+        if self.size == 1:
+            return dict(outputs)
+        return {name: self._gather(outputs[name], number) for name in sorted(outputs)}
+
+    def _gather(self, mine: torch.Tensor, number: int) -> torch.Tensor:
+        share = -(-number // self.size)
+        sent = mine.detach().contiguous()
+        if len(sent) < share:
+            sent = torch.cat([sent, sent.new_zeros(share - len(sent), *sent.shape[1:])])
+        pieces = [torch.empty_like(sent) for _ in range(self.size)]
+        distributed.all_gather(pieces, sent)
+        parts = []
+        for rank, piece in enumerate(pieces):
+            first, last = self._bounds(number, rank)
+            parts.append((mine if rank == self.rank else piece)[: last - first])
+        return torch.cat(parts)
+
+    def add_gradients(self, model: torch.nn.Module) -> None:
+        """Sum the gradients of all processes; a weight that has none in some of them counts as zero
+        there.
+        """
+        if self.size == 1:
+            return
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        flat = torch.cat([weight.grad.reshape(-1) for weight in weights])
+        distributed.all_reduce(flat)
+        for weight, piece in zip(
+            weights, flat.split([weight.numel() for weight in weights]), strict=True
+        ):
+            weight.grad.copy_(piece.view_as(weight))
+
+    def any(self, mine: bool, device: torch.device) -> bool:
+        """Whether it is true in one of the processes at least."""
+        if self.size == 1:
+            return mine
+        flag = torch.tensor(float(mine), device=device)
+        distributed.all_reduce(flag, op=distributed.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def from_first(self, function: Callable[[], object]) -> object:
+        """The value of `function`, which only the first process calls."""
+        if self.size == 1:
+            return function()
+        found = [function() if self.is_first else None]
+        distributed.broadcast_object_list(found)
+        return found[0]
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            distributed.barrier()

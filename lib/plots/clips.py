@@ -1,0 +1,72 @@
+"""What notebook 04 shows of clips, read from the clips themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .. import plots
+from ..media import pictures
+from ..speakers.clips import schema
+
+STRIP = 10  # moments in a strip
+SIDE = 96  # px of a face in it
+VOICES = {
+    "speech": "any voice",
+    "speech_wearer": "the wearer",
+    "speech_offscreen": "out of the picture",
+}
+
+
+def timeline(root: Path, note: str, name: str):
+    """Who is seen, who speaks and whether there is a voice in the clip `name`
+    (``<split>/<video>/clip_f…``).
+    """
+    told = schema.read(Path(root) / name / "clip.json")
+    persons = {
+        f"person {person['person_id']}": (person["visible"] == 1, person["asd"] == 1)
+        for person in told["persons"]
+        if person["visible"].any()
+    }
+    voices = {label: told[key] == 1 for key, label in VOICES.items() if key in told}
+    return plots.clip_timeline(_times(told), persons, voices, title=told["clip_id"], note=note)
+
+
+def strip(root: Path, note: str, name: str):
+    """Faces of every person of a clip at some moments, framed by their label."""
+    place = Path(root) / name
+    told = schema.read(place / "clip.json")
+    moments = np.unique(np.linspace(0, told["n_frames"] - 1, STRIP).round().astype(int))
+    seen = [person for person in told["persons"] if person["boxes"]]
+    folder, pattern, first = (told["frames"][key] for key in ("dir", "pattern", "first"))
+    shown = [pictures.read(place / folder / (pattern % (first + moment))) for moment in moments]
+    faces = [_faces(person, shown, moments, told["n_frames"]) for person in seen]
+    return plots.speaking_strip(
+        faces,
+        [person["asd"][moments] for person in seen],
+        _times(told)[moments],
+        [f"person {person['person_id']}" for person in seen],
+        title=told["clip_id"],
+        note=note,
+    )
+
+
+def _times(told: dict) -> np.ndarray:
+    return (told["start_frame"] + np.arange(told["n_frames"])) * told["fps"][1] / told["fps"][0]
+
+
+def _faces(
+    person: dict, pictures: list[np.ndarray], moments: np.ndarray, n_frames: int
+) -> np.ndarray:
+    """(N, SIDE, SIDE, 3): the face's box, white where there is none."""
+    import cv2
+
+    boxes = schema.boxes(person, n_frames)[moments]
+    out = np.full((len(moments), SIDE, SIDE, 3), 255, np.uint8)
+    for row, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
+        if np.isfinite(box).all():
+            x1, y1, x2, y2 = np.round(box).astype(int)
+            piece = picture[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+            out[row] = cv2.resize(piece, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return out

@@ -1,0 +1,78 @@
+"""One HTML page without a network: headings, tables, sentences and pictures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import quote
+
+import pandas as pd
+
+LONG = 40  # letters of a word that is broken
+STYLE = (
+    "body{font:15px "
+    "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
+    "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
+    "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}img{max-width:100%}pre{white-space:pre-wrap}"
+    ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}"
+)
+
+
+class Html(str):
+    """Text that is HTML already; any other text is escaped."""
+
+
+def page(
+    title: str,
+    parts: Mapping[str, pd.DataFrame | str],
+    reload: float = 0,
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
+
+    reload : s after which a browser loads it again, 0 for never. links : text of a table's cell ->
+        file that it links.
+    """
+    again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
+    body = [f"<h1>{html.escape(title)}</h1>"]
+    for number, (heading, content) in enumerate(parts.items()):
+        body += [
+            f"<h2>{html.escape(heading)}</h2>" if heading else "",
+            _part(content, f"t{number}", links or {}),
+        ]
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'>{again}"
+        f"<title>{html.escape(title)}</title>"
+        f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
+    """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on
+    the page.
+    """
+    if isinstance(content, pd.DataFrame):
+        wide = [
+            place
+            for place, column in enumerate(content, start=1)
+            if any(len(word) > LONG for value in content[column] for word in str(value).split())
+        ]
+        style = "".join(
+            f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide
+        )
+        shown = content.map(partial(_cell_text, links=links)).rename(
+            columns=partial(_cell_text, links={})
+        )
+        return f"<style>{style}</style>" + shown.to_html(
+            index=False, border=0, na_rep="", table_id=name, escape=False
+        )
+    return content if isinstance(content, Html) else f"<p>{html.escape(content)}</p>"
+
+
+def _cell_text(value: object, links: Mapping[str, str]) -> object:
+    """A table's cell: text is escaped, and a link where `links` has it."""
+    if not isinstance(value, str):
+        return value
+    text = html.escape(value, quote=False)
+    return f"<a href='{html.escape(quote(links[value]))}'>{text}</a>" if value in links else text

@@ -1,0 +1,213 @@
+"""What notebooks 01–05 show of the preprocessing: what was made, what was lost and why, pictures of
+one trial.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays, plots
+from ..media import sound
+from ..media.sound import SOUND_RATE
+from ..metrics import EMOTIONS
+from ..store import Request, Store, request
+from . import viewer
+
+VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
+STRIP_FACES = 12  # pictures in a strip
+SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
+
+
+def show(table: pd.DataFrame, nothing: str = ""):
+    """The table without row numbers, or the sentence `nothing` when it has no rows."""
+    return viewer.table(table, nothing)
+
+
+def machine(folder: Path) -> pd.DataFrame:
+    """Space on the disk of `folder`, processors, memory, and the device that networks will
+    run on.
+    """
+    from ..models import device  # torch takes seconds to import
+
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    disk = shutil.disk_usage(place)
+    pages = (
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = [
+        ("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
+        ("processors", str(cores), platform.processor() or platform.machine()),
+        ("memory", f"{pages / 1e9:.0f} GB", ""),
+        ("networks run on", str(device.pick()), ""),
+    ]
+    return pd.DataFrame(rows, columns=["what", "found", "where"])
+
+
+def row(table: pd.DataFrame, name: str) -> dict:
+    """The trial of that name as a mapping."""
+    return table[table["trial"] == name].iloc[0].to_dict()
+
+
+def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: str):
+    """Faces of the trial `name`, evenly spaced in time."""
+    trial = row(table, name)
+    faces = arrays.opened(trial, request("face", size=size), store)
+    times = arrays.read(trial, request("time"), store)
+    chosen = np.linspace(0, len(faces) - 1, STRIP_FACES).round().astype(int)
+    return plots.face_strip(
+        faces.read(chosen), times[chosen], faces.valid[chosen], title=f"trial {name}", note=note
+    )
+
+
+def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Columns trial, frames, faces, share: how many frames of each trial have a face."""
+    rows = []
+    for trial in table.to_dict("records"):
+        valid = arrays.read(trial, request("face_valid"), store)
+        rows.append(
+            {
+                "trial": trial["trial"],
+                "frames": len(valid),
+                "faces": int(valid.sum()),
+                "share": float(valid.mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
+    """Waveform, mel spectrogram and frame grid of the first seconds of the trial `name`."""
+    trial = row(table, name)
+    wanted = request("audio_44k", rate=SOUND_RATE)
+    samples, facts = arrays.read(trial, wanted, store), arrays.facts(trial, wanted, store)
+    times = np.asarray(arrays.read(trial, request("time"), store))
+    levels = decibels(trial, store)
+    start = min(times[0], facts["t0"])
+    stop = min(start + VIEW_SECONDS, max(times[-1], facts["t0"] + len(samples) / SOUND_RATE))
+    return plots.sound_view(
+        sound.as_float(samples),
+        SOUND_RATE,
+        facts["t0"],
+        levels,
+        times,
+        span=(start, stop),
+        title=f"trial {name}",
+        note=note,
+    )
+
+
+def decibels(trial: dict, store: Store) -> np.ndarray:
+    """(64, columns) mel spectrogram in dB, 80 dB deep; made here for the picture where the recipe
+    needs none.
+    """
+    if not arrays.locate(trial, request("mel"), store).exists:
+        arrays.make(trial, request("mel"), store)
+    power = np.asarray(arrays.read(trial, request("mel"), store))  # (columns, 64)
+    return 10 * np.log10(np.maximum(power, power.max(initial=SILENCE) * FLOOR)).T
+
+
+def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Per video: how much later the sound starts, and how much later it ends, than the picture, in
+    ms.
+    """
+    rows = []
+    for trial in table.drop_duplicates("video").to_dict("records"):
+        wanted = request("audio_44k", rate=SOUND_RATE)
+        facts, times = (
+            arrays.facts(trial, wanted, store),
+            arrays.read(trial, request("time"), store),
+        )
+        end = facts["t0"] + facts["shape"][0] / facts["rate"]
+        last_shown = (
+            float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        )  # s, the last frame's own duration
+        rows.append(
+            {
+                "video": trial["video"],
+                "starts_later_ms": round(1000 * (facts["t0"] - times[0])),
+                "ends_later_ms": round(1000 * (end - times[-1] - last_shown)),
+            }
+        )
+    order = lambda column: column.abs() if column.dtype.kind in "if" else column  # noqa: E731
+    return (
+        pd.DataFrame(rows)
+        .sort_values("starts_later_ms", key=order, ascending=False)
+        .reset_index(drop=True)
+    )
+
+
+def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:
+    """One row a split and kind of label: trials, frames, share labelled, mean and spread or
+    classes.
+    """
+    rows = []
+    for split, some in table.groupby("split", sort=False):
+        for item in wanted:
+            values = [np.asarray(arrays.read(row, item, store)) for row in some.to_dict("records")]
+            known = [
+                np.isfinite(v).all(axis=1) if item.name == "va" else (np.c_[v] >= 0).any(axis=1)
+                for v in values
+            ]
+            row = {
+                "split": split,
+                "labels": item.name,
+                "trials": len(values),
+                "frames": sum(map(len, values)),
+                "labelled": f"{np.concatenate(known).mean():.1%}",
+            }
+            if item.name == "va" and any(k.any() for k in known):
+                every = np.concatenate([v[k] for v, k in zip(values, known, strict=True)])
+                row |= dict(
+                    zip(("mean valence", "mean arousal"), every.mean(0).round(2), strict=True)
+                )
+                row |= dict(zip(("sd valence", "sd arousal"), every.std(0).round(2), strict=True))
+                row["correlation"] = round(float(np.corrcoef(every.T)[0, 1]), 2)
+            elif item.name == "expression" and any(k.any() for k in known):
+                every = np.concatenate([v[k] for v, k in zip(values, known, strict=True)])
+                row["most frequent"] = Counter(every.tolist()).most_common(1)[0][0]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.DataFrame:
+    """Mean pairwise CCC of the annotators of each trial that has several: trial, annotators,
+    valence, arousal.
+    """
+    rows = []
+    for trial in table[table["va_path"] != ""].to_dict("records"):
+        facts = arrays.facts(trial, request("va", mismatch=mismatch), store)
+        if "annotators" in facts:
+            rows.append(
+                {
+                    "trial": trial["trial"],
+                    **{name: facts[name] for name in ("annotators", *EMOTIONS)},
+                }
+            )
+    found = pd.DataFrame(rows, columns=["trial", "annotators", *EMOTIONS])
+    mean = {
+        "trial": "mean of all",
+        "annotators": "",
+        **{emotion: found[emotion].mean() for emotion in EMOTIONS},
+    }
+    return pd.concat([found, pd.DataFrame([mean])]) if len(found) > 1 else found
+
+
+def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):
+    """Valence and arousal of the trial `name` over time, unlabelled stretches shaded."""
+    trial = row(table, name)
+    times = np.asarray(arrays.read(trial, request("time"), store))
+    return plots.va_traces(
+        times,
+        np.asarray(arrays.read(trial, request("va", mismatch=mismatch), store)),
+        title=f"trial {name}",
+        note=note,
+    )

@@ -1,0 +1,212 @@
+"""What a person sees under a cell: trials to browse (without a browser one picture), tables without
+row numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from .. import plots
+from ..errors import InputError
+from ..media import writing
+from ..metrics import EMOTIONS
+from ..parallel.progress import has_front_end
+
+# between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
+# more
+PLAY_MS = 200
+
+
+def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
+    """Show one trial's picture and, where there is a front end, a list and two buttons to choose
+    another.
+
+    trials : names, the first is shown first. show : function of a trial's name that returns a
+        figure or axes,
+    as every function of `plots` does. static : how many pictures stand
+    here where nobody can choose. Returns nothing, so that the last line of a cell does not show the
+    picker a second time. Raises InputError when there is no trial.
+    """
+    from IPython.display import display
+
+    trials = list(trials)
+    if not trials:
+        raise InputError(
+            "there is no trial to show",
+            expected="at least one",
+            todo="correct the parameter `trials`, or run notebook 01_download_check again",
+        )
+    if not has_front_end():
+        for trial in trials[:static]:
+            display({"image/png": plots.png(show(trial)), "text/plain": f"trial {trial}"}, raw=True)
+        return
+    display(picker(trials, show))
+
+
+def picker(trials: Sequence[str], show: Callable[[str], object]):
+    """The ipywidgets box of `browse`: previous, next, list of trials, picture."""
+    import ipywidgets
+
+    picture = _image("png")
+
+    def draw(name: str):
+        picture.value = plots.png(show(name))
+
+    return ipywidgets.VBox([_chooser(trials, draw), picture])
+
+
+def _image(form: str):
+    """An Image holds bytes: unlike captured output it needs no running cell and is never drawn
+    twice.
+    """
+    import ipywidgets
+
+    return ipywidgets.Image(format=form, layout={"max_width": "100%", "object_fit": "contain"})
+
+
+def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
+    """Two buttons and a list; `chosen` is called with the first trial, and with every one that is
+    chosen later.
+    """
+    import ipywidgets
+
+    names = ipywidgets.Dropdown(options=trials, value=trials[0], description="trial")
+    back, forth = (
+        ipywidgets.Button(description=text, layout={"width": "6em"})
+        for text in ("previous", "next")
+    )
+
+    def step(by: int):
+        names.value = trials[(trials.index(names.value) + by) % len(trials)]
+
+    names.observe(lambda _: chosen(names.value), names="value")
+    back.on_click(lambda _: step(-1))
+    forth.on_click(lambda _: step(1))
+    chosen(names.value)
+    return ipywidgets.HBox([back, forth, names])
+
+
+def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: int = 1) -> None:
+    """Show a trial moment by moment: face, sound, spectrogram, labels and predictions with a time
+    cursor.
+
+    trials, static : as in `browse`; where nobody can choose, the moment is the middle one. load :
+        function of a
+    trial's name that returns what there is of it. Returns nothing. Raises InputError when there is
+    no trial.
+    """
+    from IPython.display import display
+
+    trials = list(trials)
+    if not trials:
+        raise InputError(
+            "there is no trial to show",
+            expected="at least one",
+            todo="correct the parameter `trials`, or run notebook 01_download_check again",
+        )
+    if has_front_end():
+        display(explorer(trials, load))
+        return
+    for name in trials[:static]:
+        moments = plots.Moments(load(name))
+        display(
+            {
+                "image/png": encoded(moments.picture(len(moments.x) // 2), ".png"),
+                "text/plain": f"trial {name}",
+            },
+            raw=True,
+        )
+
+
+def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
+    """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the
+    picture.
+    """
+    import ipywidgets
+
+    moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})
+    play = ipywidgets.Play(min=1, interval=PLAY_MS, step=1)
+    ipywidgets.jslink((play, "value"), (moment, "value"))
+    hear, sound = (
+        ipywidgets.Button(description="hear 2 s"),
+        ipywidgets.Audio(format="wav", autoplay=True, loop=False),
+    )
+    picture, shown = _image("jpeg"), {}
+
+    def draw(_change=None):
+        picture.value = encoded(shown["moments"].picture(moment.value - 1), ".jpg")
+
+    def choose(name: str):
+        shown["moments"] = moments = plots.Moments(load(name))
+        count = len(moments.x)
+        play.max = moment.max = count
+        play.step = max(1, round(PLAY_MS / 1000 * count / max(1e-3, np.ptp(moments.trial.times))))
+        hear.disabled = moments.trial.sound is None
+        moment.value = (count + 1) // 2
+        draw()
+
+    moment.observe(draw, names="value")
+    hear.on_click(
+        lambda _: setattr(sound, "value", _wav(*shown["moments"].heard(moment.value - 1)))
+    )
+    chooser = _chooser(trials, choose)
+    return ipywidgets.VBox([chooser, ipywidgets.HBox([play, moment, hear]), picture, sound])
+
+
+def _wav(sound: np.ndarray, rate: int) -> bytes:
+    return writing.wav(np.clip(sound, -1, 1) * 32767, rate)
+
+
+def encoded(picture: np.ndarray, form: str) -> bytes:
+    """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
+    return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Text, and what JupyterLab shows in its place; without a browser the text is all."""
+
+    text: str
+    html: str = ""
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str | None:
+        return self.html or None
+
+
+def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
+    """A table as people read it: no row numbers, three digits, empty where there is no value.
+
+    nothing : the sentence that is shown when there is no row.
+    """
+    if rows.empty and nothing:
+        return Shown(nothing)
+    form = {"index": False, "na_rep": "", "float_format": _number}
+    return Shown(rows.to_string(**form), rows.to_html(border=0, **form))
+
+
+def _number(value: float) -> str:
+    """0.123, 12.3, 12345; never −0."""
+    return f"{value + 0.0:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def scores(rows: pd.DataFrame) -> Shown:
+    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it
+    is not defined.
+    """
+    wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
+    for emotion in EMOTIONS:
+        found = {
+            row.method: plots.with_interval(row)
+            for row in rows.itertuples()
+            if row.emotion == emotion
+        }
+        wide[emotion] = [found.get(method, "") for method in wide["method"]]
+    return table(wide)

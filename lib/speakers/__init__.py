@@ -1,0 +1,1 @@
+"""Who speaks: windows, losses, scores, files and videos (notebooks 04 to 06)."""

@@ -1,0 +1,169 @@
+"""Random changes of training clips of a speaker network: of the crops, and of the sound in a batch.
+
+Everything is computed in floating point. (TalkNet's Ego4D code mixes noise into sound of RMS 0.1
+and casts the sum to whole numbers, which makes every such clip silent; the original squares 16-bit
+numbers, which overflow: asd.md §5.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..faces.speaker_crops import FILL
+
+KINDS = ("published", "light", "none")
+SMALLEST_CROP, ROTATION = 0.7, 15.0  # published: share of the side; ± degrees
+GAIN, OFFSET, SHIFT = 0.2, 15.0, 3  # light: ± of the exponent of e, ± grey values, ± px of 64
+SNR = 5.0  # ± dB, published
+POWER = 1e-4  # keeps the level of silence finite, published
+EARLIEST, LATEST = 0.5, 2.0  # s by which a shifted sound is off
+
+
+def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:
+    """(T, S, S) uint8 crops of a clip, all changed the same way -> (T, S, S) float32, 0–255.
+
+    kind : "published": as it is, mirrored, a square of 70–100 % cut out, or rotated by up to 15°,
+        one of the four
+    (asd.md §3.1); "light": mirror, brightness, contrast and a small shift (sample_conversations.md
+    §4); "none".
+    """
+    side = clip.shape[-1]
+    if kind == "published":
+        choice = generator.integers(4)
+        if choice == 1:
+            return clip[..., ::-1].astype(np.float32)
+        matrix = (
+            _cut_out(side, generator)
+            if choice == 2
+            else cv2.getRotationMatrix2D(
+                (side / 2 - 0.5,) * 2, generator.uniform(-ROTATION, ROTATION), 1.0
+            )
+        )
+        return _warped(clip, matrix) if choice > 1 else clip.astype(np.float32)
+    if kind == "light":
+        mirror, most = generator.random() < 0.5, SHIFT * side / 64
+        matrix = np.array(
+            [[1, 0, generator.uniform(-most, most)], [0, 1, generator.uniform(-most, most)]]
+        )
+        gain, offset = np.exp(generator.uniform(-GAIN, GAIN)), generator.uniform(-OFFSET, OFFSET)
+        moved = _warped(clip[..., ::-1] if mirror else clip, matrix)
+        return np.clip(gain * moved + offset, 0, 255).astype(np.float32)
+    return clip.astype(np.float32)
+
+
+def _cut_out(side: int, generator: np.random.Generator) -> np.ndarray:
+    width = side * generator.uniform(SMALLEST_CROP, 1)
+    x, y = generator.uniform(0, side - width, 2)
+    scale = side / width
+    return np.array([[scale, 0, -scale * x], [0, scale, -scale * y]])
+
+
+def _warped(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    side = clip.shape[-1]
+    return np.stack(
+        [
+            cv2.warpAffine(
+                np.ascontiguousarray(frame),
+                matrix,
+                (side, side),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=FILL,
+            )
+            for frame in clip
+        ]
+    ).astype(np.float32)
+
+
+def level(sound: np.ndarray) -> float:
+    """Power in dB of samples on any scale, as the published code measures it."""
+    return (
+        float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + POWER))
+        if len(sound)
+        else -40.0
+    )
+
+
+def mix(sound: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """Add `noise`, repeated or cut to length, `snr` dB below `sound`; both (n,) on the scale of
+    int16, float64 out.
+
+    Silence has no level that noise could be set by: it stays as it is.
+    """
+    sound = np.asarray(sound, np.float64)
+    if not len(noise) or not np.any(noise) or not np.any(sound):
+        return sound
+    noise = np.resize(np.asarray(noise, np.float64), len(sound))
+    return sound + noise * np.sqrt(10 ** ((level(sound) - level(noise) - snr) / 10))
+
+
+def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
+    """By how many of n samples or frames to turn a clip's sound round: 0.5–2 s, at most half the
+    clip; either way.
+    """
+    most = min(LATEST * rate, n / 2)
+    return int(
+        generator.choice((-1, 1)) * round(generator.uniform(min(EARLIEST * rate, most), most))
+    )
+
+
+Labels = dict[str, np.ndarray]
+
+
+def sounds(
+    heard: Sequence[np.ndarray],
+    labels: Sequence[Labels],
+    videos: Sequence[str],
+    rates: Sequence[float],
+    negatives: float,
+    noise: float,
+    generator: np.random.Generator,
+) -> tuple[list[np.ndarray], list[Labels]]:
+    """Wrong sound for some clips of a batch, noise in others; new arrays, none in place.
+
+    Arguments
+    ---------
+    heard : sound of each clip, (n,) on the scale of int16. labels : of each clip, (T,) 1, 0 or −1:
+        ``speaking``, this
+    face is heard; ``voice``, anybody is. videos : the recording of each clip: another one's sound
+    is taken, never that of the other face of the same recording. rates : frames a second of each
+    clip. negatives : share of clips that get sound of another clip, shifted sound or none, a third
+    each; whoever wears a wrong sound does not speak, whatever is seen. noise : share of the others
+    into which another clip's sound is mixed; their label stays (asd.md §3.1).
+    """
+    out, told = [], []
+    for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):
+        others = [other for other in range(len(heard)) if videos[other] != videos[row]]
+        other = int(generator.choice(others)) if others else None
+        sound, label = (
+            np.asarray(sound, np.float64),
+            {name: rows.copy() for name, rows in label.items()},
+        )
+        if generator.random() < negatives:
+            stranger = None if other is None else (heard[other], labels[other]["voice"])
+            sound, label["voice"] = _wrong(sound, label["voice"], stranger, rates[row], generator)
+            label["speaking"][label["speaking"] >= 0] = 0
+        elif other is not None and generator.random() < noise:
+            sound = mix(sound, heard[other], generator.uniform(-SNR, SNR))
+            label["voice"] = np.maximum(
+                label["voice"], np.resize(labels[other]["voice"], len(label["voice"]))
+            )
+        out.append(sound)
+        told.append(label)
+    return out, told
+
+
+def _wrong(sound, voice, stranger, rate, generator):
+    """Sound of another recording, shifted sound, or none; and in which frames a voice is in it."""
+    kind = generator.integers(3)
+    if kind == 0 and stranger is not None:
+        return np.resize(np.asarray(stranger[0], np.float64), len(sound)), np.resize(
+            stranger[1], len(voice)
+        )
+    if kind == 1:
+        frames = shifted(len(voice), rate, generator)
+        return np.roll(sound, round(frames * len(sound) / len(voice))), np.roll(voice, frames)
+    return np.zeros_like(sound), np.where(voice < 0, voice, 0)

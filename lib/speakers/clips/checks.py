@@ -1,0 +1,79 @@
+"""What was checked of a tree of clips, what was expected, and everything that is not so, by
+name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from ...errors import InputError
+from ...media import pictures
+
+SHOWN = 12  # numbers of missing pictures that one message lists
+
+
+@dataclass
+class Checks:
+    """Rows (check, expected, found) and failures (check, where, what). Tables name places below
+    `root` without it.
+    """
+
+    root: str = ""
+    rows: list[dict] = field(default_factory=list)
+    failures: list[dict] = field(default_factory=list)
+
+    def compare(self, check: str, expected: object, found: object, where: object = "") -> None:
+        self.rows.append({"check": check, "expected": expected, "found": found})
+        if expected != found:
+            self.fail(check, where, f"{found}, expected {expected}")
+
+    def fail(self, check: str, where: object, what: str) -> None:
+        self.failures.append({"check": check, "where": str(where), "what": what})
+
+    def table(self) -> pd.DataFrame:
+        """Columns check, expected, found, ok."""
+        failed = {one["check"] for one in self.failures}
+        return pd.DataFrame(
+            [row | {"ok": row["check"] not in failed} for row in self.rows],
+            columns=["check", "expected", "found", "ok"],
+        )
+
+    def failure_table(self) -> pd.DataFrame:
+        """Columns check, where, what; one row a failure."""
+        told = pd.DataFrame(self.failures, columns=["check", "where", "what"])
+        return told.assign(where=[where.removeprefix(f"{self.root}/") for where in told["where"]])
+
+    def errors(self) -> list[tuple[str, InputError]]:
+        """(check, error) pairs, for ``run.record(lost=…)``."""
+        return [
+            (
+                one["check"],
+                InputError(
+                    one["what"], where=one["where"], todo="python -m lib clips all, or mend it"
+                ),
+            )
+            for one in self.failures
+        ]
+
+
+def same(checks: Checks, check: str, wanted: set[str], found: set[str], where: object) -> None:
+    """Names that should be in a place against those that are."""
+    checks.rows.append({"check": check, "expected": len(wanted), "found": len(found)})
+    for name in sorted(wanted - found):
+        checks.fail(check, where, f"{name} is missing")
+    for name in sorted(found - wanted):
+        checks.fail(check, where, f"{name} should not be there")
+
+
+def numbers(wanted: set[int], there: set[int], where: object, check: str, checks: Checks) -> None:
+    """Numbers of the pictures that should be in a place against those that are."""
+    for some, what in ((sorted(wanted - there), "missing"), (sorted(there - wanted), "too many")):
+        if some:
+            names = ", ".join(pictures.PATTERN % number for number in some[:SHOWN])
+            checks.fail(
+                check,
+                where,
+                f"{len(some)} pictures {what}: {names}{', …' if len(some) > SHOWN else ''}",
+            )

@@ -1,0 +1,268 @@
+"""Describe clips: ``clip.json`` in each, a line a training unit in ``train.jsonl`` and
+``val.jsonl``, ``dataset.json``.
+
+Schema ``avclip/1`` of specs/asd.md §2.5. Everything is a function of the tree and the annotation,
+without a date: the same clips give the same bytes. `lib.speakers.clips.schema.read` reads it again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets import ego4d
+from ...errors import InputError
+from ...media import pictures
+from . import RATE, SCHEMA, SPLITS, VERSION, Settings, Span, numbering, spans, voices
+from .disk import PART, Disk, as_json
+from .labels import KINDS, Labels, Person
+from .schema import read_json
+from .sound import sound_of
+from .sources import Source
+from .video import FACTS, Facts, folder_of, read_facts
+
+DATASET = "dataset.json"
+
+
+def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
+    """Say what a root of clips is before anything is put into it.
+
+    Raises InputError when it holds clips of other settings: lengths are never mixed in one tree.
+    Where only the program has changed, what it wrote differently is written again by the steps that
+    follow.
+    """
+    told = {
+        "schema": f"{SCHEMA}-dataset",
+        "version": VERSION,
+        "dataset": dataset,
+        **settings.told(),
+    }
+    if there := read_dataset(root, needed=False):
+        other = [
+            name for name, value in told.items() if there.get(name) != value and name != "version"
+        ]
+        if other:
+            raise InputError(
+                f"this folder holds clips of another kind: {other[0]} is {there.get(other[0])!r}",
+                where=root,
+                expected=f"{other[0]}: {told[other[0]]!r}",
+                todo="set clips_root to another folder, or leave it empty: each length gets its "
+                "own",
+            )
+        if there.get("version") != VERSION:
+            disk.write(os.path.join(root, DATASET), as_json({**there, **told}))
+        return
+    if Path(root).is_dir() and any(path.name != DATASET + PART for path in Path(root).iterdir()):
+        raise InputError(
+            "this folder is not empty, and no root of clips",
+            where=root,
+            expected=f"{DATASET} in it",
+            todo="set clips_root to a new folder",
+        )
+    disk.make_folder(str(root))
+    disk.write(os.path.join(root, DATASET), as_json(told))
+
+
+def read_dataset(root: Path, needed: bool = True) -> dict:
+    """The content of dataset.json; {} when it is not there and not needed."""
+    path = Path(root) / DATASET
+    if not path.is_file():
+        if needed:
+            raise InputError(
+                "no clips here", where=root, expected=DATASET, todo="python -m lib clips make"
+            )
+        return {}
+    return read_json(path)
+
+
+def describe(
+    source: Source, root: Path, settings: Settings, disk: Disk | None = None
+) -> tuple[list[dict], tuple]:
+    """Write ``clip.json`` of every clip of a video. Returns index lines and what was left out of
+    its labels.
+    """
+    disk, folder = disk or Disk(), folder_of(root, source)
+    facts = read_facts(os.path.join(folder, FACTS))
+    if facts is None:
+        raise InputError("no clips of this video", where=folder, todo="python -m lib clips make")
+    labels = voices.relabel(source.label(facts.n_frames, facts.size), settings.voice, source, facts)
+    lines = []
+    for span in spans(facts.n_frames, source.fps, settings)[0]:
+        place = os.path.join(folder, span.name)
+        told = _clip(source, facts, settings, span, place, labels)
+        disk.write(os.path.join(place, "clip.json"), as_json(told))
+        lines += _lines(told, os.path.relpath(os.path.join(place, "clip.json"), root))
+    return lines, (*_sound(source, facts), *labels.faults)
+
+
+def _sound(source: Source, facts: Facts) -> tuple[str, ...]:
+    """What is to be said of sound that is shorter or longer than its pictures."""
+    told = ego4d.uneven(facts.n_samples, facts.n_frames, source.fps)
+    return (": ".join(told),) if told else ()
+
+
+def _clip(
+    source: Source, facts: Facts, settings: Settings, span: Span, place: str, labels: Labels
+) -> dict:
+    here, n_samples = slice(span.start, span.start + span.n_frames), sound_of(span, source.fps)
+    told = {
+        "schema": SCHEMA,
+        "dataset": source.dataset,
+        "split": source.split,
+        "video_id": source.video,
+        "clip_id": f"{source.video}/{span.name}",
+        "start_frame": span.start,
+        "end_frame": span.stop - 1,
+        "n_frames": span.n_frames,
+        "clip_len": settings.length,
+        "fps": [source.fps.numerator, source.fps.denominator],
+        "start_sec": float(span.start / source.fps),
+        "image_size": list(facts.size),
+        "frames": _pictures(source, facts, settings, span, place),
+        "audio": {
+            "path": span.sound_name,
+            "sr": RATE,
+            "n_samples": n_samples[1] - n_samples[0],
+            "valid_samples": min(
+                max(facts.n_samples - n_samples[0], 0), n_samples[1] - n_samples[0]
+            ),
+        },
+    }
+    if (
+        span.stop - span.start > span.n_frames
+    ):  # filled up: which frames of the nominal length are there
+        told["valid"] = runs(np.arange(span.stop - span.start) < span.n_frames)
+    for name, values in (
+        ("face_visible", labels.face_visible),
+        ("speech", labels.speech),
+        ("speech_wearer", labels.wearer),
+        ("speech_visible", labels.speech_visible),
+        ("speech_offscreen", labels.offscreen),
+    ):
+        if values is not None:
+            told[name] = runs(values[here])
+    told["persons"] = [_person(person, here) for person in labels.persons]
+    told["source"] = {
+        **source.made_from,
+        "version": VERSION,
+        "voice": settings.voice,
+        "unit": settings.unit,
+        "max_gap": settings.max_gap,
+    }
+    return told
+
+
+def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, place: str) -> dict:
+    if settings.frames == "none" and source.pictures:
+        return {
+            "dir": os.path.relpath(source.pictures, place),
+            "pattern": pictures.PATTERN,
+            "numbering": "source",
+            "first": span.start + facts.base,
+            "base": facts.base,
+        }
+    told = numbering.read(os.path.join(place, "frames"))
+    return {
+        "dir": "frames",
+        "pattern": pictures.PATTERN,
+        "numbering": told["scope"],
+        "first": told["first"],
+        "base": told["base"],
+    }
+
+
+def _person(person: Person, here: slice) -> dict:
+    boxes, kind = person.boxes[here].round(2), person.kind[here]
+    visible = np.flatnonzero(kind > 0)
+    told = {
+        "person_id": person.name,
+        "track_ids": list(person.tracks),
+        "boxes": [
+            [i, *box, KINDS[how]]
+            for i, box, how in zip(
+                visible.tolist(), boxes[visible].tolist(), kind[visible].tolist(), strict=True
+            )
+        ],
+        "visible": runs(person.visible[here]),
+    }
+    if person.voice is not None:
+        told["speech"] = runs(person.voice[here])
+    told["asd"] = runs(person.speaks()[here])
+    for name, rows in person.more.items():
+        told[name] = _block(rows[here])
+    return told
+
+
+def _block(rows: np.ndarray) -> list | dict:
+    """A label block: whole numbers in runs where that is a list, others as they are, null =
+    unlabelled.
+    """
+    if rows.ndim == 1 and rows.dtype.kind in "iub":
+        return runs(rows)
+    if rows.dtype.kind == "f":
+        return [
+            [None if np.isnan(value) else round(float(value), 4) for value in row]
+            for row in rows.tolist()
+        ]
+    return rows.tolist()
+
+
+def runs(values: np.ndarray) -> dict | list:
+    """Whole numbers as {"rle": [[value, count], …]}; short ones, and those that change often, as a
+    list.
+    """
+    values = np.asarray(values).astype(np.int64)
+    edges = np.flatnonzero(np.diff(values)) + 1
+    if 4 * len(edges) > len(values):
+        return values.tolist()
+    starts = np.concatenate([[0], edges])
+    counts = np.diff(np.concatenate([starts, [len(values)]]))
+    return (
+        {
+            "rle": [
+                [value, count]
+                for value, count in zip(values[starts].tolist(), counts.tolist(), strict=True)
+            ]
+        }
+        if len(values)
+        else []
+    )
+
+
+def _lines(told: dict, path: str) -> list[dict]:
+    lines = []
+    for person in told["persons"]:
+        visible, speaking = (sum(_ones(person[name])) for name in ("visible", "asd"))
+        lines.append(
+            {
+                "clip_id": told["clip_id"],
+                "person_id": person["person_id"],
+                "n_frames": told["n_frames"],
+                "n_visible": visible,
+                "n_speaking": speaking,
+                "start_frame": told["start_frame"],
+                "path": path,
+            }
+        )
+    return lines
+
+
+def _ones(told: dict | list) -> list[int]:
+    if isinstance(told, dict):
+        return [count for value, count in told["rle"] if value == 1]
+    return [1 for value in told if value == 1]
+
+
+def finish(root: Path, lines: dict[str, list[dict]], more: dict, disk: Disk) -> None:
+    """Write the two indices, and `more` (rates, sources, counts) into dataset.json. lines : of each
+    split, in order.
+
+    A unit whose face is never seen in a clip has nothing to train on, and no line.
+    """
+    for split in SPLITS:
+        text = b"".join(as_json(line) for line in lines.get(split, []) if line["n_visible"])
+        disk.write(os.path.join(root, f"{split}.jsonl"), text)
+    told = read_dataset(root)
+    disk.write(os.path.join(root, DATASET), as_json({**told, **more}))

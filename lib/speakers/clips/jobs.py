@@ -1,0 +1,319 @@
+"""Clips of a whole data set: what notebook 04 and ``python -m lib clips`` do, video by video, on
+several processors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ... import datasets, trials
+from ... import parallel as cluster
+from ...datasets import ego4d
+from ...errors import InputError
+from . import (
+    Settings,
+    checks,
+    index,
+    make,
+    numbering,
+    plan,
+    root_of,
+    settings_of,
+    sources,
+    talknet,
+    verify,
+)
+from .disk import Disk
+from .make import Made
+from .sources import Source
+from .video import folder_of
+
+MAKE, RENUMBER, INDEX = "make", "renumber", "index"
+STEPS = (MAKE, RENUMBER, INDEX)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which videos are cut how, and where to."""
+
+    root: Path
+    dataset: str
+    settings: Settings
+    sources: tuple[Source, ...]
+    layout: ego4d.Layout | None = None
+    for_published: bool = False
+
+    def __repr__(self) -> str:
+        return f"{len(self.sources)} videos, clips of {self.settings.length} frames, in {self.root}"
+
+
+def opened(p: Mapping) -> Job | None:
+    """The clips that an experiment's parameters mean; None when they want none (`cut_clips`).
+
+    Raises InputError where there are no lists, or (for other data sets than Ego4D's) no trial
+    table.
+    """
+    if p["cut_clips"] == "never" or (
+        p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING
+    ):
+        return None
+    settings, (name, root) = settings_of(p), datasets.locate(p)
+    place = datasets.store(p)
+    layout = None
+    if p["dataset"] in datasets.SPEAKING:
+        found, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
+        found = [
+            source
+            for source in found
+            if not p["trials"]
+            or any(f"{trial}_".startswith(f"{source.video}_") for trial in p["trials"])
+        ]
+    else:
+        found = sources.of_trials(
+            trials.select(trials.read(place.trials_path), p["trials"]), place, p["label_mismatch"]
+        )
+    return Job(root_of(p, place.folder), name, settings, tuple(found), layout, p["clip_published"])
+
+
+def frames_of(p: Mapping, seconds: float) -> int:
+    """Frames of a clip of so many seconds, at the rate of the data set that the parameters mean.
+
+    Raises InputError where its videos have several rates: the clips of one root are equally long in
+    frames.
+    """
+    rates = {float(ego4d.FPS)}
+    if p["dataset"] not in datasets.SPEAKING:
+        table = trials.select(trials.read(datasets.store(p).trials_path), p["trials"])
+        rates = set(table["fps"].round(3))
+    if len(rates) > 1:
+        raise InputError(
+            f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames a second",
+            expected="one rate",
+            todo="set clip_length in frames, or choose `trials` of one rate",
+        )
+    return max(1, round(seconds * rates.pop()))
+
+
+def run(
+    job: Job,
+    steps: Iterable[str] = STEPS,
+    workers: int = 1,
+    progress: Callable | None = None,
+    force: bool = False,
+    disk: Disk | None = None,
+    parallel: object = "processes",
+) -> list[cluster.Outcome]:
+    """Make, renumber and describe clips, or some of that; one outcome a video, whose value is
+    (`Made`, index lines).
+
+    Arguments
+    ---------
+    steps : of `STEPS`.   force : do not ask whether there is room.
+    parallel : what the workers are, see `cluster.map`.
+    disk : one counter of operations for everything; then all is done in this process (tests).
+
+    A video that cannot be done is named in its outcome, and the others are finished. Raises
+    InputError when the root holds clips of other settings, when there is no room, or when the disk
+    is full.
+    """
+    steps, own = tuple(steps), disk or Disk()
+    if MAKE in steps:
+        if not force:
+            plan.refuse(needs(job), job.root)
+        index.begin(job.root, job.dataset, job.settings, own)
+    else:
+        _same_settings(job)
+    work = partial(_one, job.root, job.settings, steps, disk)
+    outcomes = cluster.map(
+        work,
+        job.sources,
+        1 if disk else workers,
+        progress,
+        name=lambda source: source.video,
+        parallel=parallel,
+    )
+    if INDEX in steps:
+        _finish(job, outcomes, own)
+    make.tidy(job.root, own)
+    return outcomes
+
+
+def _same_settings(job: Job) -> None:
+    index.read_dataset(job.root)
+    index.begin(job.root, job.dataset, job.settings, Disk())
+
+
+def _one(
+    root: Path, settings: Settings, steps: tuple[str, ...], disk: Disk | None, source: Source
+) -> tuple[Made, list[dict]]:
+    """All steps of one video."""
+    disk, lines = disk or Disk(), []
+    made = Made(source.video, source.split)
+    if MAKE in steps:
+        # Where they are renumbered anyway, pictures get their last names at once.
+        made = make.make_video(
+            source, root, settings, disk, settings.numbering if RENUMBER in steps else make.SOURCE
+        )
+    if RENUMBER in steps:
+        for frames in _frames_of(root, source):
+            numbering.renumber(frames, settings.numbering, disk)
+    if INDEX in steps:
+        lines, made.faults = index.describe(source, root, settings, disk)
+    return made, lines
+
+
+def _frames_of(root: Path, source: Source) -> list[str]:
+    folder = folder_of(root, source)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    frames = [os.path.join(folder, name, "frames") for name in names if name.startswith("clip_f")]
+    return [path for path in frames if os.path.isdir(path)]
+
+
+def _finish(job: Job, outcomes: list[cluster.Outcome], disk: Disk) -> None:
+    lines: dict[str, list[dict]] = {}
+    counts: Counter = Counter()
+    for outcome in (outcome for outcome in outcomes if outcome.ok):
+        made, some = outcome.value
+        lines.setdefault(made.split, []).extend(some)
+        counts.update({"videos": 1, "units": sum(line["n_visible"] > 0 for line in some)})
+    made_from = {
+        "fps": sorted({str(source.fps) for source in job.sources}),
+        "sources": sorted(
+            {
+                told["annotation"]: told["sha256"]
+                for source in job.sources
+                if (told := source.made_from)
+            }.items()
+        ),
+    }
+    index.finish(job.root, lines, {**made_from, "counts": dict(counts)}, disk)
+    if job.for_published:
+        talknet.write(job.root, lines, disk)
+
+
+def undo(job: Job, progress: Callable | None = None) -> int:
+    """Give all pictures the numbers of their sources back; returns how many were renamed. Index
+    again afterwards.
+    """
+    renamed = 0
+    for done, source in enumerate(job.sources, start=1):
+        renamed += sum(numbering.undo(frames) for frames in _frames_of(job.root, source))
+        if progress:
+            progress(done, len(job.sources), source.video)
+    return renamed
+
+
+# ---- what a person is shown
+def needs(job: Job | None) -> pd.DataFrame:
+    """What making the clips takes, see `plan.needs`; empty without a job."""
+    if job is None:
+        return pd.DataFrame()
+    return plan.needs(plan.plan(job.sources, job.root, job.settings), job.root, job.settings)
+
+
+def faults(outcomes: list[cluster.Outcome]) -> pd.DataFrame:
+    """Columns video, what: videos that could not be done, boxes and voices that were left out,
+    tails dropped.
+    """
+    rows = []
+    for outcome in outcomes:
+        if not outcome.ok:
+            rows.append([outcome.item.video, f"not done: {outcome.error}"])
+            continue
+        made, _ = outcome.value
+        rows += [[made.video, fault] for fault in made.faults]
+        if made.dropped:
+            rows.append(
+                [made.video, f"{made.dropped} frames at the end are in no clip (clip_tail)"]
+            )
+    return pd.DataFrame(rows, columns=["video", "what"])
+
+
+def failures(outcomes: list[cluster.Outcome]) -> list[tuple[str, Exception]]:
+    """(video, error) pairs, for ``run.record(lost=…)``."""
+    return [(outcome.item.video, outcome.error) for outcome in outcomes if not outcome.ok]
+
+
+def make_all(
+    job: Job | None,
+    workers: int = 1,
+    progress: Callable | None = None,
+    parallel: object = "processes",
+) -> list[cluster.Outcome]:
+    """`run` with all steps; nothing without a job."""
+    return run(job, STEPS, workers, progress, parallel=parallel) if job else []
+
+
+def check(job: Job | None) -> checks.Checks:
+    """`verify` of a job; no checks without one."""
+    return (
+        verify.verify(job.root, job.sources, job.settings, job.layout) if job else checks.Checks()
+    )
+
+
+def paths(job: Job | None) -> list[Path]:
+    """Files that say that the clips are there, for ``run.record(outputs=…)``."""
+    return [job.root / name for name in (index.DATASET, "train.jsonl", "val.jsonl")] if job else []
+
+
+def inputs(job: Job | None) -> list[Path]:
+    """Annotation files and lists that clips depend on."""
+    if job is None or job.layout is None:
+        return []
+    lists = [
+        path for folder in job.layout.folders["split"] for path in sorted(folder.glob("*.list"))
+    ]
+    return [*(some.path for some in job.layout.annotations.values()), *lists]
+
+
+def clip_names(job: Job | None, most: int = 200) -> list[str]:
+    """Names of clips to look at, ``<split>/<video>/clip_f000000``."""
+    if job is None:
+        return []
+    found = sorted(
+        path.parent.relative_to(job.root).as_posix()
+        for path in job.root.glob("*/*/clip_f*/clip.json")
+    )
+    return found[:: max(1, len(found) // most)]
+
+
+def distribution(job: Job) -> pd.DataFrame:
+    """One row a clip: split, frames, faces (mean a frame), speaking (share of visible faces), voice
+    (share).
+    """
+    from . import schema
+
+    rows = []
+    for name in clip_names(job, 2000):
+        told = schema.read(job.root / name / "clip.json")
+        seen = sum(int(person["visible"].sum()) for person in told["persons"])
+        speaking = sum(int((person["asd"] == 1).sum()) for person in told["persons"])
+        rows.append(
+            {
+                "split": told["split"],
+                "frames": told["n_frames"],
+                "faces a frame": seen / told["n_frames"],
+                "speaking": speaking / seen if seen else np.nan,
+                "voice": float(told["speech"].mean()) if "speech" in told else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def refuse_none(job: Job | None) -> Job:
+    """The job, or an InputError that says how to want one."""
+    if job is None:
+        raise InputError(
+            "these parameters want no clips",
+            expected="cut_clips: always, or a data set with voices",
+            todo="-p cut_clips always",
+        )
+    return job

@@ -1,0 +1,200 @@
+"""Cut one video into the folders of its clips: pictures linked, sound cut. What is there already is
+kept.
+
+    <split>/<video>/clip_f000450/frames/img_00451.jpg …   audio_f000450_f000899.wav
+
+Every step can be broken off and taken up again: a picture, a sound file or a marker exists whole or
+not at all, and a clip's pictures count as complete when ``frames/.numbering.json`` is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from ...errors import InputError
+from ...media import pictures, recordings, writing
+from . import RATE, Settings, Span, first_number, spans
+from .disk import PART, Disk, as_json
+from .sound import Sound, sound_of
+from .sources import Source
+from .video import Facts, folder_of, look
+
+MARKER = (
+    ".numbering.json"  # in a clip's frames: how its pictures are numbered, and that all are there
+)
+SOURCE = "source"  # pictures have the numbers of the data set
+QUALITY = 92  # of pictures made from a film, JPEG
+
+
+@dataclass
+class Made:
+    """What became of one video."""
+
+    video: str
+    split: str
+    n_frames: int = 0
+    clips: int = 0
+    placed: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    faults: tuple[str, ...] = ()
+
+
+def make_video(
+    source: Source, root: Path, settings: Settings, disk: Disk | None = None, scope: str = SOURCE
+) -> Made:
+    """Make, or complete, the clips of one video below `root`.
+
+    scope : how pictures are numbered at once, as in the source or ("global", "clip") as after
+        renumbering.
+
+    Raises InputError for holes in the pictures' numbering, sound that is missing (unless
+    `no_sound`) or of another kind than 16 kHz mono, a film of uneven frame times, a full disk; what
+    was made before stays.
+    """
+    disk = disk or Disk()
+    folder = folder_of(root, source)
+    facts = look(source, folder, settings, disk)
+    some, dropped = spans(facts.n_frames, source.fps, settings)
+    made = Made(source.video, source.split, facts.n_frames, len(some), dropped=dropped)
+    places = [os.path.join(folder, span.name) for span in some]
+    _frames(source, facts, settings, scope, some, places, disk, made)
+    sound = Sound(source, facts.n_samples)
+    for span, place in zip(some, places, strict=True):
+        path = os.path.join(place, span.sound_name)
+        if not os.path.isfile(path):
+            disk.write(path, writing.wav(sound.between(*sound_of(span, source.fps)), RATE))
+    return made
+
+
+def _frames(
+    source: Source,
+    facts: Facts,
+    settings: Settings,
+    scope: str,
+    some: list[Span],
+    places: list[str],
+    disk: Disk,
+    made: Made,
+) -> None:
+    """Bring every picture that is not there to its clip, also one that was lost since."""
+    film: dict[int, list[str]] = {}  # frame -> where its picture goes
+    new = []
+    for span, place in zip(some, places, strict=True):
+        if settings.frames == "none" and source.pictures:
+            disk.make_folder(place)
+            continue
+        frames = os.path.join(place, "frames")
+        told = _numbered(span, facts, frames, scope)
+        missing = _missing(span, told, frames)
+        disk.make_folder(frames)
+        for frame, name in missing:
+            target = f"{frames}{os.sep}{name}"
+            if source.pictures:
+                origin = f"{source.pictures}{os.sep}{pictures.PATTERN % (frame + facts.base)}"
+                done = disk.place(origin, target, settings.frames)
+                made.placed[done] = made.placed.get(done, 0) + 1
+            else:
+                film.setdefault(frame, []).append(target)
+        if not os.path.isfile(os.path.join(frames, MARKER)):
+            new.append((frames, told))
+            if source.pictures:
+                disk.write(os.path.join(frames, MARKER), as_json(told))
+    if not source.pictures:
+        _decode(source, facts, film, disk, made)
+        for frames, told in new:
+            disk.write(os.path.join(frames, MARKER), as_json(told))
+
+
+def marker(scope: str, base: int, first: int, count: int, source: int) -> dict:
+    """What ``.numbering.json`` says: scope and base of the numbers, the first one, how many, the
+    source's first.
+    """
+    return {"scope": scope, "base": base, "first": first, "count": count, "source": source}
+
+
+def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
+    """The marker that a clip has, or will have: of pictures from a run that was broken off, the
+    lowest number tells.
+    """
+    try:
+        with open(os.path.join(frames, MARKER), "rb") as file:
+            told = json.loads(file.read())
+        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
+    except FileNotFoundError:
+        there, source = pictures.numbered(frames), span.start + facts.base
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "how the pictures of a clip are numbered cannot be read",
+            where=frames,
+            todo="remove this clip's folder and run the command again",
+        ) from error
+    first = source if scope == SOURCE else first_number(span, scope)
+    if there and min(there) != first:
+        scope, first = (
+            next(
+                (name for name in ("global", "clip") if first_number(span, name) == min(there)),
+                SOURCE,
+            ),
+            min(there),
+        )
+    return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
+
+
+def _missing(span: Span, told: dict, frames: str) -> list[tuple[int, str]]:
+    """(frame, name) of the pictures that a clip lacks, whichever way it is numbered.
+
+    Where names are there that its marker does not explain, a renumbering was broken off: nothing is
+    missing then.
+    """
+    there, first = pictures.numbered(frames), told["first"]
+    wanted = range(first, first + span.n_frames)
+    if there - set(wanted):
+        return []
+    return [
+        (span.start + number - first, pictures.PATTERN % number)
+        for number in wanted
+        if number not in there
+    ]
+
+
+def _decode(
+    source: Source, facts: Facts, wanted: dict[int, list[str]], disk: Disk, made: Made
+) -> None:
+    """Pictures out of a film, in one pass up to the last one that is wanted."""
+    last, done = max(wanted, default=-1), 0
+    for frame, (_, picture) in enumerate(recordings.frames(source.film) if wanted else ()):
+        if frame in wanted:
+            coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
+                1
+            ].tobytes()
+            for path in wanted[frame]:
+                disk.write(path, coded)
+                made.placed["decoded"] = made.placed.get("decoded", 0) + 1
+            done += 1
+        if frame == last:
+            break
+    if done < len(wanted):
+        raise InputError(
+            f"the film ends before frame {last}",
+            where=source.film,
+            expected=f"{facts.n_frames} frames, as when it was counted",
+            todo="was it changed? remove its folder of clips and run the command again",
+        )
+
+
+def tidy(root: Path, disk: Disk) -> int:
+    """Remove what a break left half written below `root`; returns how many files."""
+    parts = [
+        os.path.join(place, name)
+        for place, _, names in os.walk(root)
+        for name in names
+        if name.endswith(PART)
+    ]
+    for path in sorted(parts):
+        disk.remove(path)
+    return len(parts)

@@ -1,0 +1,109 @@
+"""Give the pictures of clips numbers that begin with 0, or their old ones back: specs/asd.md §2.3.
+
+What has been done is read from the names themselves: pictures are renamed in rising order, so the
+ones that have their new name are a run at the beginning. A break at any place is taken up there,
+and nothing is ever shifted twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from ...errors import InputError
+from ...media import pictures
+from .disk import Disk, as_json
+from .make import MARKER, SOURCE, marker
+
+
+def frames_of(root: Path) -> list[str]:
+    """Folders of pictures of all clips below a root of clips."""
+    return sorted(str(path.parent) for path in Path(root).glob(f"*/*/clip_f*/frames/{MARKER}"))
+
+
+def read(frames: str) -> dict:
+    """The marker of a clip's pictures: see `make.marker`."""
+    path = os.path.join(frames, MARKER)
+    try:
+        with open(path, "rb") as file:
+            told = json.loads(file.read())
+        return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
+    except FileNotFoundError as error:
+        raise InputError(
+            "the pictures of this clip are not complete",
+            where=frames,
+            expected=MARKER,
+            todo="python -m lib clips make",
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "how the pictures of a clip are numbered cannot be read",
+            where=path,
+            todo="remove this clip's folder, then python -m lib clips make",
+        ) from error
+
+
+def renumber(frames: str, scope: str, disk: Disk | None = None) -> int:
+    """Number a clip's pictures from 0: by their frame in the video (scope "global") or in the clip
+    ("clip").
+
+    Returns how many were renamed: 0 when it had been done. Raises InputError when names are there
+    that neither the old nor the new numbering explains; nothing is renamed then.
+    """
+    told, disk = read(frames), disk or Disk()
+    start = start_of(frames)
+    return _turn(frames, told, start if scope == "global" else 0, scope, 0, disk)
+
+
+def undo(frames: str, disk: Disk | None = None) -> int:
+    """Give a clip's pictures the numbers of their source back; returns how many were renamed."""
+    told, disk = read(frames), disk or Disk()
+    source = told["source"]
+    return _turn(frames, told, source, SOURCE, source - start_of(frames), disk)
+
+
+def start_of(frames: str) -> int:
+    """First frame of the clip that a folder of pictures belongs to."""
+    return int(os.path.basename(os.path.dirname(frames)).removeprefix("clip_f"))
+
+
+def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk) -> int:
+    """Rename pictures so that the first one has number `first`.
+
+    They may come from any of the numberings that a clip has been through: its source's, the
+    video's, the clip's.
+    """
+    count, there = told["count"], pictures.numbered(frames)
+    start, source = start_of(frames), told["source"]
+    olds = [told["first"], *(one for one in (source, start, 0) if one != told["first"])]
+    moves = next(
+        (moves for old in olds if (moves := _moves(there, old, first, count)) is not None), None
+    )
+    if moves is None:
+        raise InputError(
+            f"the {len(there)} pictures of this clip are numbered in no known way",
+            where=frames,
+            expected=f"{count} without a hole, from {told['first']} or from {first}",
+            todo="remove this clip's folder, then python -m lib clips make",
+        )
+    for old, new in moves:
+        disk.rename(
+            f"{frames}{os.sep}{pictures.PATTERN % old}", f"{frames}{os.sep}{pictures.PATTERN % new}"
+        )
+    disk.write(os.path.join(frames, MARKER), as_json(marker(scope, base, first, count, source)))
+    return len(moves)
+
+
+def _moves(there: set[int], old: int, new: int, count: int) -> list[tuple[int, int]] | None:
+    """(old, new) numbers still to be renamed from `old`… to `new`…, None if the names do not fit to
+    that.
+
+    Downwards the first ones go first, upwards the last ones: a new name is always free.
+    """
+    order = range(count) if new <= old else range(count - 1, -1, -1)
+    done = 0
+    while done < count and new + order[done] in there:
+        done += 1  # a gap follows: the next old name lies on the far side of it
+    explained = {new + index for index in order[:done]} | {old + index for index in order[done:]}
+    return [(old + index, new + index) for index in order[done:]] if there == explained else None

@@ -1,0 +1,218 @@
+"""What making clips will take, before anything is written: pictures, bytes, inodes and time,
+against what is free.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+
+from ...datasets import ego4d
+from ...errors import InputError
+from ...media import pictures, recordings
+from . import Settings, sample_of, spans
+from .disk import Disk
+from .sources import Source
+from .video import FACTS, folder_of, read_facts
+
+MARGIN = 1.05  # of what is needed, that must be free
+DESCRIPTION = 45  # bytes of clip.json a frame and person, about: a row of its box
+SAMPLE = 40  # pictures whose sizes are looked at, a video
+PROBES = 300  # files placed to measure how fast that goes
+JPEG_SHARE = 0.35  # bytes a pixel of a picture made from a film (JPEG of quality 92; an estimate)
+
+
+def plan(sources: Iterable[Source], root: Path, settings: Settings) -> pd.DataFrame:
+    """Columns video, split, frames, clips, dropped, picture_bytes, sound_bytes, files, problem.
+
+    Looks at folders and headers only. A video that cannot be used has its reason in `problem`.
+    """
+    rows = []
+    for source in sources:
+        row = {
+            "video": source.video,
+            "split": source.split,
+            "frames": 0,
+            "clips": 0,
+            "dropped": 0,
+            "picture_bytes": 0,
+            "sound_bytes": 0,
+            "files": 0,
+            "problem": "",
+        }
+        try:
+            row |= _video(source, root, settings)
+        except InputError as error:
+            row["problem"] = error.what
+        rows.append(row)
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "video",
+            "split",
+            "frames",
+            "clips",
+            "dropped",
+            "picture_bytes",
+            "sound_bytes",
+            "files",
+            "problem",
+        ],
+    )
+
+
+def _video(source: Source, root: Path, settings: Settings) -> dict:
+    n_frames, a_picture = _pictures(source, root, settings)
+    if source.sound is None and not settings.no_sound:
+        raise InputError("no sound")
+    some, dropped = spans(n_frames, source.fps, settings)
+    placed = sum(span.n_frames for span in some)
+    linked = settings.frames == "none" and source.pictures
+    copied = settings.frames == "copy" or not source.pictures
+    samples = sum(
+        sample_of(span.stop, source.fps) - sample_of(span.start, source.fps) for span in some
+    )
+    # A clip has two folders, sound, description and marker; a picture is a name, and an inode
+    # unless it is hard-linked.
+    inodes = 0 if linked or (settings.frames in ("hard", "move") and source.pictures) else placed
+    return {
+        "frames": n_frames,
+        "clips": len(some),
+        "dropped": dropped,
+        "picture_bytes": placed * a_picture * copied,
+        "sound_bytes": 2 * samples + 44 * len(some),
+        "files": inodes + 5 * len(some) + 2,
+    }
+
+
+def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]:
+    """Frames of a video, and bytes of one of its pictures (mean of some)."""
+    if source.pictures:
+        kept = (
+            read_facts(os.path.join(folder_of(root, source), FACTS))
+            if settings.frames == "move"
+            else None
+        )
+        found = pictures.whole(source.pictures) if not kept else None
+        if kept:
+            return kept.n_frames, 0
+        step = max(1, found.count // SAMPLE)
+        names = [
+            pictures.PATTERN % number
+            for number in range(found.base, found.base + found.count, step)
+        ]
+        return found.count, sum((source.pictures / name).stat().st_size for name in names) // len(
+            names
+        )
+    info = recordings.probe(source.film)
+    n_frames = info.n_frames or round(info.duration * source.fps)
+    return n_frames, round(info.width * info.height * JPEG_SHARE)
+
+
+def measure(folder: Path, how: str) -> float:
+    """Seconds that placing one picture takes on the file system of `folder`, measured with a few
+    small files.
+    """
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".clips-probe-") as probe:
+            disk = Disk()
+            source = os.path.join(probe, "source")
+            disk.write(source, b"x")
+            started = time.perf_counter()
+            for number in range(PROBES):
+                disk.place(
+                    source,
+                    os.path.join(probe, str(number)),
+                    "hard" if how in ("move", "none") else how,
+                )
+            return (time.perf_counter() - started) / PROBES
+    except (OSError, InputError):
+        return float(
+            "nan"
+        )  # a folder that is full, or cannot be written to, is told by the plan and by `make`
+
+
+def needs(
+    planned: pd.DataFrame,
+    root: Path,
+    settings: Settings,
+    persons: float = 2.0,
+    seconds_each: float | None = None,
+) -> pd.DataFrame:
+    """Columns what, needed, free, ok: pictures, bytes, inodes and time of a whole plan, with
+    `MARGIN`.
+    """
+    place = next(path for path in (Path(root), *Path(root).parents) if path.exists())
+    seconds_each = measure(place, settings.frames) if seconds_each is None else seconds_each
+    frames, clips = int(planned["frames"].sum()), int(planned["clips"].sum())
+    told = round(DESCRIPTION * persons * frames)
+    n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + told
+    inodes, space = int(planned["files"].sum()), shutil.disk_usage(place)
+    stat = os.statvfs(place) if hasattr(os, "statvfs") else None
+    free_inodes = (
+        stat.f_favail if stat and stat.f_files else None
+    )  # some file systems have no fixed number
+    # Linking, renaming and looking at a picture take about as long each.
+    seconds = 3 * seconds_each * frames
+    rows = [
+        ("videos", len(planned), "", True),
+        ("clips", clips, "", True),
+        ("pictures", frames, "", True),
+        ("of it pictures copied (GB)", round(planned["picture_bytes"].sum() / 1e9, 2), "", True),
+        ("of it sound (GB)", round(planned["sound_bytes"].sum() / 1e9, 2), "", True),
+        (
+            "space (GB)",
+            round(n_bytes * MARGIN / 1e9, 2),
+            round(space.free / 1e9, 2),
+            n_bytes * MARGIN < space.free,
+        ),
+        (
+            "inodes",
+            round(inodes * MARGIN),
+            "not limited" if free_inodes is None else free_inodes,
+            free_inodes is None or inodes * MARGIN < free_inodes,
+        ),
+        ("time (min), files only", round(seconds / 60, 1), "", True),
+    ]
+    return pd.DataFrame(rows, columns=["what", "needed", "free", "ok"])
+
+
+def scaled(videos: int, frames: int, settings: Settings, fps: Fraction = ego4d.FPS) -> pd.DataFrame:
+    """`plan` of so many videos of so many frames whose pictures are linked: what all of Ego4D would
+    take.
+    """
+    some, dropped = spans(frames, fps, settings)
+    row = {
+        "video": "",
+        "split": "",
+        "frames": frames,
+        "clips": len(some),
+        "dropped": dropped,
+        "picture_bytes": 0,
+        "sound_bytes": 2 * sample_of(frames, fps) + 44 * len(some),
+        "files": 5 * len(some) + 2,
+        "problem": "",
+    }
+    return pd.DataFrame([row] * videos)
+
+
+def refuse(table: pd.DataFrame, root: Path) -> None:
+    """Raise InputError when a row of `needs` is not ok."""
+    short = table[~table["ok"]]
+    if len(short):
+        told = "; ".join(
+            f"{row.what}: {row.needed} needed, {row.free} free" for row in short.itertuples()
+        )
+        raise InputError(
+            f"not enough room: {told}",
+            where=root,
+            todo="free some, choose another clips_root, set clip_frames: hard, or use --force",
+        )

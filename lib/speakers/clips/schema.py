@@ -1,0 +1,118 @@
+"""Read what `lib.speakers.clips.index` writes: descriptions of clips and their index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from . import SCHEMA, SPLITS
+
+TRACKS = (
+    "face_visible",
+    "speech",
+    "speech_wearer",
+    "speech_visible",
+    "speech_offscreen",
+)  # 0/1 a frame
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object. Raises InputError when it is not there, cut off or something else."""
+    try:
+        told = json.loads(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(
+            "this file is not there", where=path, todo="python -m lib clips index"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"this file is no JSON, or cut off: {error}",
+            where=path,
+            todo="python -m lib clips index",
+        ) from error
+    if not isinstance(told, dict):
+        raise InputError(
+            "this file holds no JSON object", where=path, todo="python -m lib clips index"
+        )
+    return told
+
+
+def read(path: Path) -> dict:
+    """A ``clip.json``; its 0/1 lists are arrays (n,) int8 whichever way they were written, `va` is
+    (n, 2) float32.
+
+    `valid` is as long as the clip was meant to be, and only in clips that ``tail: pad`` filled up.
+    """
+    told = read_json(path)
+    if told.get("schema") != SCHEMA:
+        raise InputError(
+            f"a clip of schema {told.get('schema')!r}",
+            where=path,
+            expected=SCHEMA,
+            todo="make the clips again",
+        )
+    n = told["n_frames"]
+    for name in TRACKS:
+        if name in told:
+            told[name] = numbers(told[name], n, f"{path}: {name}")
+    if "valid" in told:
+        told["valid"] = numbers(
+            told["valid"], told["end_frame"] - told["start_frame"] + 1, f"{path}: valid"
+        )
+    for person in told["persons"]:
+        for name in ("visible", "speech", "asd", "expression"):
+            if name in person:
+                person[name] = numbers(
+                    person[name], n, f"{path}: {name} of person {person['person_id']}"
+                )
+        if "va" in person:
+            person["va"] = np.array(person["va"], np.float32).reshape(-1, 2)
+    return told
+
+
+def numbers(told: list | dict, n: int, where: str) -> np.ndarray:
+    """(n,) int8 of a list, or of runs. Raises InputError for another length."""
+    try:
+        found = (
+            np.array(told, np.int8)
+            if isinstance(told, list)
+            else np.repeat(
+                np.array([value for value, _ in told["rle"]], np.int8),
+                [count for _, count in told["rle"]],
+            )
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "not a list of whole numbers", where=where, todo="python -m lib clips index"
+        ) from error
+    if found.shape != (n,):
+        raise InputError(
+            f"{len(found)} values for {n} frames", where=where, todo="python -m lib clips index"
+        )
+    return found
+
+
+def boxes(person: dict, n: int) -> np.ndarray:
+    """(n, 4) float64 x1, y1, x2, y2 px of a person of a clip, NaN where there is no box."""
+    found = np.full((n, 4), np.nan)
+    for row in person["boxes"]:
+        found[row[0]] = row[1:5]
+    return found
+
+
+def lines(root: Path, split: str) -> list[dict]:
+    """The index of a split: a mapping a training unit."""
+    if split not in SPLITS:
+        raise InputError(f"no index of {split}", expected=" or ".join(SPLITS))
+    path = Path(root) / f"{split}.jsonl"
+    if not path.is_file():
+        raise InputError("no index of clips", where=path, todo="python -m lib clips index")
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except ValueError as error:
+        raise InputError(
+            f"the index cannot be read: {error}", where=path, todo="python -m lib clips index"
+        ) from error

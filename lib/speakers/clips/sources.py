@@ -1,0 +1,182 @@
+"""What a data set offers the clip maker of each video: pictures or film, sound, labels. One
+`Source` a video.
+
+Ego4D's layout has pictures or videos with annotated boxes and voices. Of other data sets the videos
+are taken, and the labels that the store holds (valence and arousal, expression, action units, face
+found).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...datasets import ego4d
+from ...datasets.ego4d_annotation import Annotations
+from ...errors import InputError
+from ...media import recordings
+from ...store import Store, request
+from . import SPLITS, Settings
+from .labels import Labels, Person, of_annotation
+
+EMOTIONS = ("va", "expression", "action_units")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video. Of `pictures` (a folder) and `film` one is enough; `sound` may be a wav file or a
+    film.
+
+    label(n_frames, size) gives the `Labels` of its first `n_frames` pictures of `size` (width,
+    height) px.
+    """
+
+    video: str
+    split: str
+    fps: Fraction
+    dataset: str
+    pictures: Path | None
+    film: Path | None
+    sound: Path | None
+    label: Callable[[int, tuple[int, int]], Labels]
+    made_from: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return self.video
+
+
+def of_ego4d(
+    root: Path, dataset: str, settings: Settings, expected: dict | None = None
+) -> tuple[list[Source], ego4d.Layout]:
+    """All videos of the lists of train and val that have pictures or a film, and the layout with
+    its report.
+    """
+    layout, found = ego4d.look(root, expected), []
+    for split in SPLITS:
+        annotations = layout.annotations.get(split)
+        told = (
+            {"annotation": annotations.path.name, "sha256": _digest(annotations.path)}
+            if annotations
+            else {}
+        )
+        for uid in layout.ids[split]:
+            folder, film = layout.pictures(uid), layout.video(uid)
+            if folder or film:
+                label = functools.partial(_annotated, layout.annotations, uid, settings)
+                found.append(
+                    Source(
+                        uid,
+                        split,
+                        ego4d.FPS,
+                        dataset,
+                        folder,
+                        film,
+                        layout.sound(uid) or film,
+                        label,
+                        told,
+                    )
+                )
+    return found, layout
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _annotated(
+    annotations: Mapping[str, Annotations],
+    uid: str,
+    settings: Settings,
+    n_frames: int,
+    size: tuple[int, int],
+) -> Labels:
+    for some in annotations.values():
+        if uid in some.places:
+            return of_annotation(some.read(uid), n_frames, size, settings.unit, settings.max_gap)
+    return Labels((), faults=("not annotated",))
+
+
+def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[Source]:
+    """The train and val videos of a trial table; all persons of a video are in its clips."""
+    found = []
+    for video, rows in table[table["split"].isin(SPLITS)].groupby("video", sort=False):
+        trials = rows.to_dict("records")
+        first = trials[0]
+        film = place.data_root / first["video_path"]
+        sound = place.data_root / first["audio_path"] if first["audio_path"] else None
+        fps = Fraction(first["fps"] or recordings.probe(film).fps).limit_denominator(1001)
+        label = functools.partial(_stored, trials, place, mismatch)
+        found.append(
+            Source(video, first["split"], fps, place.dataset, None, film, sound, label, {})
+        )
+    return found
+
+
+def _stored(
+    trials: list[dict], place: Store, mismatch: str, n_frames: int, size: tuple[int, int]
+) -> Labels:
+    """Persons of a data set without boxes: a face is visible where a crop is, or where one was
+    found.
+    """
+    from ... import arrays  # and with them SciPy: only these data sets need it
+
+    faults: list[str] = []
+    persons, seen = [], []
+    for trial in trials:
+        blocks = {}
+        for kind in EMOTIONS:
+            if trial[f"{kind}_path"]:
+                arrays.make(trial, request(kind, mismatch=mismatch), place)
+                blocks[kind] = _fit(
+                    arrays.read(trial, request(kind, mismatch=mismatch), place), n_frames
+                )
+        seen.append(_visible(trial, place, n_frames, faults))
+        visible = np.zeros(n_frames, bool) if seen[-1] is None else seen[-1]
+        persons.append(
+            Person(
+                trial["trial"],
+                (),
+                np.full((n_frames, 4), np.nan),
+                np.zeros(n_frames, np.int8),
+                visible,
+                None,
+                blocks,
+            )
+        )
+    unknown = any(one is None for one in seen)
+    return Labels(tuple(persons), None if unknown else np.any(seen, axis=0), faults=tuple(faults))
+
+
+def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.ndarray | None:
+    from ... import arrays
+
+    try:
+        wanted = request("face_valid")
+        if arrays.locate(trial, wanted, place).request.parameters.get("faces") == "centre":
+            faults.append(
+                f"trial {trial['trial']}: nobody has looked for a face (no crops, no detector)"
+            )
+            return None
+        arrays.make(trial, wanted, place)
+        return _fit(arrays.read(trial, wanted, place), n_frames).astype(bool)
+    except InputError as error:
+        faults.append(f"trial {trial['trial']}: not known where a face is ({error.what})")
+        return None
+
+
+def _fit(rows: np.ndarray, n_frames: int) -> np.ndarray:
+    """The first `n_frames` rows of an array; unlabelled (NaN, −1) or False where it has none."""
+    rows = np.asarray(rows)[:n_frames]
+    fill = np.nan if rows.dtype.kind == "f" else (0 if rows.dtype == bool else -1)
+    out = np.full((n_frames, *rows.shape[1:]), fill, rows.dtype)
+    out[: len(rows)] = rows
+    return out

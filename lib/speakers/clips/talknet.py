@@ -1,0 +1,93 @@
+"""Clips as the public TalkNet code for Ego4D reads them: its table, its boxes, its folders. For
+comparison only.
+
+``<root>/talknet/`` is that code's folder ``data``: ``ego4d/csv/active_speaker_{train,val}.csv``
+(tab-separated, no header: id, boxes, rate, labels, first frame), ``ego4d/bbox/<id>.json``,
+``video_imgs/<clip>/img_%05d.jpg``, ``wave/<clip>.wav`` (specs/asd.md §1.2, §1.4; it ignores its own
+option for another place, §5, E-15). A clip is a "video" of its own and its pictures have the
+numbers that its boxes say, which that code assumes and its own scripts do not keep. Each run of
+boxes without a gap is an entity, so that labels cannot slip; frame 0, which that code leaves out
+without a word, is left out here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ...media import pictures
+from . import schema
+from .disk import Disk
+
+FOLDER = "talknet"
+TABLES, BOXES = os.path.join("ego4d", "csv"), os.path.join("ego4d", "bbox")
+SHORTEST = 2  # boxes of an entity: the public code takes no fewer
+
+
+def write(root: Path, lines: dict[str, list[dict]], disk: Disk | None = None) -> int:
+    """Write everything for the units of an index; returns how many entities there are."""
+    disk, place, total = disk or Disk(), os.path.join(root, FOLDER), 0
+    for folder in (TABLES, BOXES, "video_imgs", "wave"):
+        disk.make_folder(os.path.join(place, folder))
+    for split, units in lines.items():
+        rows = []
+        for path in dict.fromkeys(line["path"] for line in units):
+            rows += _clip(Path(root) / path, place, disk)
+        text = "".join("\t".join(row) + "\n" for row in rows)
+        disk.write(os.path.join(place, TABLES, f"active_speaker_{split}.csv"), text.encode())
+        total += len(rows)
+    return total
+
+
+def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
+    told = schema.read(path)
+    name = told["clip_id"].replace("/clip_", "_")
+    _media(told, path.parent, name, place, disk)
+    rate, rows = told["fps"][0] / told["fps"][1], []
+    for person in told["persons"]:
+        boxes = schema.boxes(person, told["n_frames"])
+        track = "-".join(person["track_ids"]) or person["person_id"]
+        for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
+            entity = f"{name}:{track}:{number}"
+            items = [
+                {
+                    "x": x1,
+                    "y": y1,
+                    "width": round(x2 - x1, 2),
+                    "height": round(y2 - y1, 2),
+                    "frame": frame,
+                    "video_frame": told["start_frame"] + frame,
+                    "clip_frame": None,
+                }
+                for frame, (x1, y1, x2, y2) in enumerate(boxes[first:last].tolist(), start=first)
+            ]
+            disk.write(os.path.join(place, BOXES, f"{entity}.json"), json.dumps(items).encode())
+            labels = [int(value == 1) for value in person["asd"][first:last]]
+            rows.append((entity, str(last - first), str(rate), str(labels), str(first)))
+    return rows
+
+
+def _runs(there: np.ndarray) -> list[tuple[int, int]]:
+    """Runs (first, last + 1) of True from frame 1 on, of at least `SHORTEST`."""
+    there = there.copy()
+    there[:1] = False
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], there.astype(np.int8), [0]])))
+    return [
+        (int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SHORTEST
+    ]
+
+
+def _media(told: dict, clip: Path, name: str, place: str, disk: Disk) -> None:
+    disk.place(
+        str(clip / told["audio"]["path"]), os.path.join(place, "wave", f"{name}.wav"), "hard"
+    )
+    target = os.path.join(place, "video_imgs", name)
+    disk.make_folder(target)
+    for frame in range(told["n_frames"]):
+        source = (
+            clip / told["frames"]["dir"] / (pictures.PATTERN % (told["frames"]["first"] + frame))
+        )
+        disk.place(str(source), os.path.join(target, pictures.PATTERN % frame), "hard")

@@ -1,0 +1,312 @@
+"""One person in fixed-length clips, as a speaker network is trained on them: crops, sound, labels
+of every frame.
+
+Clips are read by their own description alone (`clip.json`, schema avclip/1, asd.md §2.5): whoever
+made them, and from which data set. Crops are cut out of the pictures once and kept in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from ... import store
+from ...errors import InputError
+from ...faces import speaker_crops
+from ...media import pictures
+
+SCHEMA = "avclip/1"
+UNKNOWN = -1  # label of a frame that nothing is known of
+CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
+COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One person in one clip. `start` is the clip's first frame in its video; `path` its
+    clip.json.
+    """
+
+    video: str
+    person: str
+    start: int
+    n_frames: int
+    path: Path
+
+    @property
+    def told(self) -> dict:
+        """The content of clip.json, checked."""
+        told = read_json(self.path)
+        if told.get("schema") != SCHEMA:
+            raise InputError(
+                f"a clip of schema {told.get('schema')!r}",
+                where=self.path,
+                expected=SCHEMA,
+                todo="make the clips again: python -m lib clips make",
+            )
+        if int(told["n_frames"]) != self.n_frames:
+            raise InputError(
+                f"a clip of {told['n_frames']} frames, {self.n_frames} in the index",
+                where=self.path,
+                todo="write the index again: python -m lib clips index",
+            )
+        return told
+
+    @property
+    def _person(self) -> dict:
+        found = [each for each in self.told["persons"] if str(each["person_id"]) == self.person]
+        if len(found) != 1:
+            raise InputError(
+                f"{len(found)} persons are called {self.person!r}",
+                where=self.path,
+                expected="one",
+                todo="write the index again: python -m lib clips index",
+            )
+        return found[0]
+
+    @property
+    def fps(self) -> Fraction:
+        return Fraction(*self.told["fps"])
+
+    def labels(self) -> dict[str, np.ndarray]:
+        """What is known of every frame, (n,) each.
+
+        `speaking` int8, −1 where the face is not visible; `visible` bool; `voice` int8, 1 where
+        anybody is heard, −1 unknown; `position` (n, 2) float32, row and column of the face's centre
+        on a 16×16 grid.
+        """
+        n, person = self.n_frames, self._person
+        visible = _bits(person["visible"], n, self.path) == 1
+        speaking = np.where(visible, _bits(person["asd"], n, self.path), UNKNOWN).astype(np.int8)
+        voice = (
+            _bits(self.told["speech"], n, self.path)
+            if "speech" in self.told
+            else np.full(n, UNKNOWN, np.int8)
+        )
+        return {
+            "speaking": speaking,
+            "visible": visible,
+            "voice": voice.astype(np.int8),
+            "position": self._positions(),
+        }
+
+    def boxes(self) -> np.ndarray:
+        """(n, 4) x, y, width, height in px; NaN where the person is not visible."""
+        found = np.full((self.n_frames, 4), np.nan)
+        for index, x1, y1, x2, y2, *_ in self._person["boxes"]:
+            if not 0 <= int(index) < self.n_frames:
+                raise InputError(
+                    f"a box of frame {index} in a clip of {self.n_frames} frames",
+                    where=self.path,
+                    todo="make this clip again",
+                )
+            found[int(index)] = x1, y1, x2 - x1, y2 - y1
+        return found
+
+    def _positions(self) -> np.ndarray:
+        width, height = self.told["image_size"]
+        boxes = self.boxes()
+        centre = np.stack(
+            [(boxes[:, 1] + boxes[:, 3] / 2) / height, (boxes[:, 0] + boxes[:, 2] / 2) / width],
+            axis=1,
+        )
+        return np.nan_to_num(16 * centre).astype(np.float32)
+
+    def sound(self, first: int, last: int) -> tuple[np.ndarray, int]:
+        """Samples (n,) int16 of frames first … last−1, and their rate; silence where the file has
+        none.
+        """
+        told, path = self.told["audio"], self.path.parent / self.told["audio"]["path"]
+        rate = int(told["sr"])
+        begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
+        try:
+            with wave.open(str(path)) as file:
+                if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, rate):
+                    raise InputError(
+                        "sound of another kind",
+                        where=path,
+                        expected=f"one channel, 16 bits, {rate} Hz",
+                        todo="make this clip again",
+                    )
+                file.setpos(min(begin, file.getnframes()))
+                found = np.frombuffer(file.readframes(end - begin), np.int16)
+        except (OSError, wave.Error, EOFError) as error:
+            raise InputError(
+                f"the sound of a clip cannot be read ({error})",
+                where=path,
+                todo="make this clip again",
+            ) from error
+        return np.pad(found, (0, end - begin - len(found))), rate
+
+    def picture(self, index: int) -> Path:
+        """Picture of a frame of the clip."""
+        told = self.told["frames"]
+        return self.path.parent / told["dir"] / (told["pattern"] % (int(told["first"]) + index))
+
+    def cut(self, first: int, last: int, crop: str, size: int) -> np.ndarray:
+        """Crops (n, size, size) uint8 of frames first … last−1, grey where the face is not
+        visible.
+        """
+        out, boxes = np.full((last - first, size, size), speaker_crops.FILL, np.uint8), self.boxes()
+        for row in np.flatnonzero(np.isfinite(boxes[first:last, 0])):
+            grey = cv2.cvtColor(pictures.read(self.picture(first + row)), cv2.COLOR_RGB2GRAY)
+            out[row] = speaker_crops.cut(grey, boxes[first + row], crop, size)
+        return out
+
+    def faces(
+        self, first: int, last: int, crop: str, size: int, folder: Path | None = None
+    ) -> np.ndarray:
+        """`cut`, from the array of all crops of this unit under `folder`; it is made when it is not
+        there.
+        """
+        if folder is None:
+            return self.cut(first, last, crop, size)
+        # The pictures themselves are too many to be read for this; the first one tells a clip that
+        # was made anew.
+        inputs = {"clip": store.fingerprint(self.path), "first": store.fingerprint(self.picture(0))}
+        made_from = {
+            "name": f"face_{crop}",
+            "parameters": {"size": size},
+            "version": CROP_VERSION,
+            "inputs": inputs,
+        }
+        shelf = store.Shelf(folder / f"{self.video}_f{self.start:06d}_{self.person}")
+        if not shelf.path(made_from).is_file():
+            shelf.write(made_from, self.cut(0, self.n_frames, crop, size))
+        return store.read(shelf.path(made_from))[first:last]
+
+
+def read_index(root: Path) -> pd.DataFrame:
+    """Units of a root of clips from its train.jsonl and val.jsonl, columns as in `COLUMNS`, sorted.
+
+    Raises InputError where there is no index, or a line of it leads out of the root.
+    """
+    root, rows = Path(root), []
+    there = [
+        root / f"{split}.jsonl"
+        for split in ("train", "val", "test")
+        if (root / f"{split}.jsonl").is_file()
+    ]
+    if not there:
+        raise InputError(
+            "no index of clips",
+            where=root,
+            expected="train.jsonl and val.jsonl",
+            todo="make the clips with notebook 04_preprocess_labels or python -m lib clips all",
+        )
+    for file in there:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if line.strip():
+                rows.append(_index_row(root, file, number, line))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(["video", "person", "start"], ignore_index=True)
+
+
+def _index_row(root: Path, file: Path, number: int, line: str) -> dict:
+    try:
+        told = json.loads(line)
+        path = Path(told["path"])
+        clip, video = str(told["clip_id"]).split("/")[-1], str(told["clip_id"]).split("/")[0]
+        start = int(told.get("start_frame", clip.removeprefix("clip_f")))
+        row = {
+            "video": video,
+            "person": str(told["person_id"]),
+            "split": file.stem,
+            "start": start,
+            "n_frames": int(told["n_frames"]),
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"line {number} of an index of clips cannot be read ({error})",
+            where=file,
+            expected="clip_id, person_id, n_frames, path",
+            todo="python -m lib clips index",
+        ) from error
+    if path.is_absolute() or ".." in path.parts:
+        raise InputError(
+            f"line {number} leads out of the clips: {path}",
+            where=file,
+            expected="a path inside",
+            todo="python -m lib clips index",
+        )
+    return {
+        **row,
+        "path": str(root / path if path.suffix == ".json" else root / path / "clip.json"),
+    }
+
+
+def units(table: pd.DataFrame) -> list[Unit]:
+    """The rows of `read_index` as units."""
+    return [
+        Unit(row.video, row.person, row.start, row.n_frames, Path(row.path))
+        for row in table.itertuples(index=False)
+    ]
+
+
+def labels(units: Sequence[Unit]) -> dict[str, np.ndarray]:
+    """`Unit.labels` of one person's clips joined to (T,) each, from the video's first frame to the
+    last clip's last.
+
+    Frames of no clip are unknown (−1) and not visible.
+    """
+    n = max((unit.start + unit.n_frames for unit in units), default=0)
+    rows = {
+        "speaking": np.full(n, UNKNOWN, np.int8),
+        "voice": np.full(n, UNKNOWN, np.int8),
+        "visible": np.zeros(n, bool),
+        "position": np.zeros((n, 2), np.float32),
+    }
+    for unit in units:
+        for name, values in unit.labels().items():
+            rows[name][unit.start : unit.start + unit.n_frames] = values
+    return rows
+
+
+def parts(units: Sequence[Unit], first: int, last: int) -> Iterator[tuple[Unit, int, int]]:
+    """(unit, first and one past last frame in it) of the clips that frames first … last−1 of a
+    video lie in.
+    """
+    for unit in units:
+        begin, end = max(first, unit.start), min(last, unit.start + unit.n_frames)
+        if begin < end:
+            yield unit, begin - unit.start, end - unit.start
+
+
+def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
+    """A list of n whole numbers, or the same in runs ({"rle": [[value, count], …]}), as (n,)
+    int8.
+    """
+    if isinstance(told, dict):
+        told = [value for value, count in told["rle"] for _ in range(count)]
+    found = np.asarray(told, np.int8)
+    if found.shape != (n,):
+        raise InputError(
+            f"{len(found)} labels for {n} frames", where=path, todo="make this clip again"
+        )
+    return found
+
+
+def read_json(path: Path) -> dict:
+    """A description, kept for the next question while it does not change. Raises InputError."""
+    try:
+        return _parsed(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the description of a clip cannot be read ({error})",
+            where=path,
+            todo="make this clip again, or write the index again",
+        ) from error
+
+
+@lru_cache(maxsize=256)  # thousands of clips of some 100 kB each would fill the memory
+def _parsed(path: Path, _changed: int) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,197 @@
+"""Is a tree of clips what it should be? Every row of the table in specs/asd.md §2.3, and each
+failure by name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ...datasets import ego4d
+from ...errors import InputError
+from ...media import pictures
+from . import SPLITS, Settings, index, schema, spans, verify_clip
+from .checks import Checks, numbers, same
+from .sources import Source
+from .video import FACTS, Facts, folder_of, read_facts
+
+
+def verify(
+    root: Path,
+    sources: Iterable[Source],
+    settings: Settings,
+    layout: ego4d.Layout | None = None,
+    progress: Callable | None = None,
+) -> Checks:
+    """Check a root of clips against the videos that they were made from, and, of Ego4D's layout,
+    lists and folders.
+
+    Nothing is changed, and no failure ends it.
+    """
+    checks, sources = Checks(str(root)), list(sources)
+    if layout:
+        _lists(layout, sources, checks)
+    found = dict.fromkeys(
+        (
+            "clips",
+            "wanted clips",
+            "pictures",
+            "wanted pictures",
+            "wav files",
+            "descriptions",
+            "units",
+        ),
+        0,
+    )
+    for done, source in enumerate(sources, start=1):
+        _video(root, source, settings, checks, found)
+        if progress:
+            progress(done, len(sources), source.video)
+    for split in SPLITS:
+        wanted = {source.video for source in sources if source.split == split}
+        same(
+            checks,
+            f"{split}: folders of videos",
+            wanted,
+            _folders(Path(root) / split),
+            Path(root) / split,
+        )
+    checks.compare("clips", found["wanted clips"], found["clips"], root)
+    checks.compare("pictures in clips", found["wanted pictures"], found["pictures"], root)
+    checks.compare(
+        "wav files, 16 kHz, mono, 16 bits, exact length",
+        found["wanted clips"],
+        found["wav files"],
+        root,
+    )
+    checks.compare("descriptions (clip.json)", found["wanted clips"], found["descriptions"], root)
+    _index(root, found["units"], checks)
+    return checks
+
+
+def _lists(layout: ego4d.Layout, sources: list[Source], checks: Checks) -> None:
+    for row in layout.report.counts:
+        checks.compare(
+            row["item"],
+            row["found"] if row["expected"] != row["expected"] else row["expected"],
+            row["found"],
+            layout.root,
+        )
+    train, val = (set(layout.ids[split]) for split in SPLITS)
+    checks.compare("ids in two lists", 0, len(layout.twice), ", ".join(layout.twice))
+    for what, kind, suffix in (
+        ("folders of pictures", "pictures", ""),
+        ("wav files of the data set", "sound", ".wav"),
+    ):
+        for folder in layout.folders[kind]:
+            found = {
+                path.name.removesuffix(suffix)
+                for path in folder.iterdir()
+                if path.name.endswith(suffix) and not path.name.startswith(".")
+            }
+            tests = found & set(layout.ids["test"])
+            # A clip whose film is there needs no folder of pictures.
+            wanted = {
+                uid
+                for uid in train | val
+                if kind == "sound" or uid in found or not layout.video(uid)
+            }
+            same(checks, f"{what} = train and val", wanted, found - tests, folder)
+            if tests and len(tests) < len(layout.ids["test"]):
+                checks.fail(
+                    f"{what} = train and val",
+                    folder,
+                    f"{len(tests)} of {len(layout.ids['test'])} test clips "
+                    "are left: type the prune command again",
+                )
+
+
+def _folders(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+
+
+def _video(root: Path, source: Source, settings: Settings, checks: Checks, found: dict) -> None:
+    folder = folder_of(root, source)
+    try:
+        facts = read_facts(os.path.join(folder, FACTS))
+    except InputError as error:
+        facts = None
+        checks.fail("clips", error.where, error.what)
+    if facts is None:
+        checks.fail("clips", folder, "no clips of this video were made")
+        return
+    some, dropped = spans(facts.n_frames, source.fps, settings)
+    found["wanted clips"] += len(some)
+    if source.pictures and settings.frames != "move":
+        _source_pictures(source, facts, checks)
+    places = {span.name for span in some}
+    _strangers(folder, places, checks)
+    covered = seen = 0
+    for span in some:
+        place = os.path.join(folder, span.name)
+        if not os.path.isdir(place):
+            checks.fail("clips", place, "this clip is missing")
+            continue
+        found["clips"] += 1
+        found["wanted pictures"] += span.n_frames
+        there, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
+        found["pictures"] += number
+        covered += (
+            max(0, span.start + span.n_frames - max(seen, span.start))
+            if number == span.n_frames
+            else 0
+        )
+        seen = span.start + span.n_frames
+        found["wav files"] += verify_clip.sound(source, span, place, checks)
+        right, units = verify_clip.description(
+            source, settings, span, place, facts.size, there, checks
+        )
+        found["descriptions"] += right
+        found["units"] += units
+    if settings.step <= settings.length and covered != facts.n_frames - dropped:
+        checks.fail(
+            "pictures in clips",
+            folder,
+            f"whole clips hold {covered} of {facts.n_frames - dropped} frames "
+            f"({dropped} at the end are dropped)",
+        )
+
+
+def _source_pictures(source: Source, facts: Facts, checks: Checks) -> None:
+    """The data set's own pictures: links would otherwise hide that some are gone."""
+    wanted = set(range(facts.base, facts.base + facts.n_frames))
+    numbers(
+        wanted,
+        pictures.numbered(source.pictures),
+        source.pictures,
+        "the data set's pictures",
+        checks,
+    )
+
+
+def _strangers(folder: str, wanted: set[str], checks: Checks) -> None:
+    for name in sorted(_folders(Path(folder)) - wanted):
+        checks.fail(
+            "clips", os.path.join(folder, name), "no clip of these settings: it should not be there"
+        )
+
+
+def _index(root: Path, units: int, checks: Checks) -> None:
+    there, check = 0, "units in train.jsonl and val.jsonl"
+    for split in SPLITS:
+        try:
+            lines = schema.lines(root, split)
+            there += len(lines)
+            for line in lines:
+                if not os.path.isfile(os.path.join(root, line["path"])):
+                    checks.fail(
+                        check, Path(root) / f"{split}.jsonl", f"{line['path']} is not there"
+                    )
+        except InputError as error:
+            checks.fail(check, error.where, error.what)
+    checks.compare(check, units, there, root)
+    try:
+        index.read_dataset(root)
+    except InputError as error:
+        checks.fail("dataset.json", error.where, error.what)

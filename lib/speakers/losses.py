@@ -1,0 +1,58 @@
+"""Losses of speaker networks: is this face speaking, and do its lips and the sound of the same
+frame belong together?
+
+A label of −1 never counts; a batch without any label gives zero that can still be differentiated.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def speaking_loss(logits: Tensor, target: Tensor, class_weight: float = 1.0) -> Tensor:
+    """Cross-entropy of [not speaking, speaking], averaged over labelled frames (weighted by class
+    as in PyTorch).
+
+    logits : (…, 2). target : (…) int, 1, 0 or −1. class_weight : of a speaking frame; TalkNet's
+        Ego4D code takes 4.
+    """
+    known = target >= 0
+    if not known.any():
+        return logits.float()[..., :0].sum()
+    weight = logits.new_tensor([1.0, class_weight], dtype=torch.float32)
+    return functional.cross_entropy(logits[known].float(), target[known].long(), weight)
+
+
+def synchrony_loss(
+    audio: Tensor,
+    visual: Tensor,
+    speaking: Tensor,
+    temperature: float = 0.1,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """InfoNCE between the sound's and the picture's embedding of one frame (TalkNCE, Jung et al.
+    2024).
+
+    Arguments
+    ---------
+    audio, visual : (B, T, d), before attention.
+    speaking : (B, T) bool, frames in which this face speaks: only they are asked which frame they
+        belong to.
+    valid : (B, T) bool, frames that may be the wrong answer: unpadded ones; default all.
+
+    Each such frame's sound must find its picture among the clip's frames, and each picture its
+    sound. Returns a scalar.
+    """
+    audio, visual = (functional.normalize(x.float(), dim=-1) for x in (audio, visual))
+    alike = audio @ visual.transpose(1, 2) / temperature  # (B, T of the sound, T of the picture)
+    if valid is not None:
+        alike = alike.masked_fill(~(valid[:, :, None] & valid[:, None, :]), float("-inf"))
+        speaking = speaking & valid
+    if not speaking.any():
+        return audio[..., :0].sum() + visual[..., :0].sum()
+    right = alike.diagonal(dim1=1, dim2=2)[speaking]
+    to_picture = alike.logsumexp(dim=2)[speaking] - right
+    to_sound = alike.logsumexp(dim=1)[speaking] - right
+    return (to_picture.mean() + to_sound.mean()) / 2

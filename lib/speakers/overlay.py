@@ -1,0 +1,119 @@
+"""A video with a box round every face: green for who speaks, red for who does not; its sound
+kept.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from .. import trials
+from ..media import recordings, writing
+from ..store import Store
+
+SPEAKS = 0.5  # probability from which a face counts as speaking
+GREEN, RED = (0, 170, 60), (214, 39, 40)
+MOST = 3  # lines of one sentence in a narrow picture; a longer one has smaller letters
+
+
+def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.ndarray]:
+    """Every frame with its boxes, (H, W, 3) uint8 RGB; `values` are rows of
+    `lib.speakers.video.table`.
+    """
+    of_frame = dict(list(values.groupby("frame")))
+    for index, (_, picture) in enumerate(recordings.frames(video), 1):
+        yield draw(picture, of_frame.get(index, values[:0]), note)
+
+
+def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
+    """What `frames` draws of a data set's video: the prediction files of all its persons that were
+    predicted.
+
+    trial : one of them. The files have the face's boxes
+        (`lib.evaluation.prediction.prediction_table`).
+    """
+    everyone = trials.read(store.trials_path)
+    parts = []
+    for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
+        path = Path(predictions) / f"{row['trial']}.csv"
+        if path.is_file():
+            values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
+            parts.append(
+                values.assign(
+                    face=row["person"] or row["trial"],
+                    smoothed=values["speaking"],
+                    speaking=(values["speaking"] > SPEAKS).astype(int),
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray:
+    """(H, W, 3) uint8 RGB with the boxes, names and probabilities of one frame; at most 1280 px
+    wide or high.
+
+    Colour is not all that tells: the box of who speaks is thick, and the number stands beside the
+    name.
+    """
+    scale, out = (
+        min(1.0, recordings.MAX_SIDE / max(picture.shape[:2])),
+        writing.fitted(picture).copy(),
+    )
+    for face in faces.itertuples():
+        colour, thick = (GREEN, 3) if face.speaking else (RED, 1)
+        left, top = round(face.x * scale), round(face.y * scale)
+        right, bottom = round((face.x + face.width) * scale), round((face.y + face.height) * scale)
+        cv2.rectangle(out, (left, top), (right, bottom), colour, thick)
+        _text(out, f"{face.face} {face.smoothed:.2f}", (max(left, 2), max(top - 5, 12)), colour)
+    room = out.shape[1] - 8
+    lines = broken(note, room, _size(out))
+    for line, text in enumerate(lines, 1):
+        place = 4, len(out) - 6 - (len(lines) - line) * max(15, len(out) // 28)
+        _text(out, text, place, (0, 0, 0), fitting(text, room, _size(out)))
+    return out
+
+
+def broken(note: str, room: int, size: float) -> list[str]:
+    """The lines of a note, each broken into up to three where it is wider than the room (px) at
+    this size.
+    """
+    found = []
+    for text in note.splitlines():
+        parts = min(MOST, math.ceil(_wide(text, size) / room))
+        found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
+    return found
+
+
+def fitting(text: str, room: int, size: float) -> float:
+    """The size of letters at which a text has room (px), at most `size`."""
+    return min(size, size * room / max(_wide(text, size), 1))
+
+
+def _wide(text: str, size: float) -> float:
+    return (
+        1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    )  # OpenCV 5 says a little too few
+
+
+def _size(picture: np.ndarray) -> float:
+    return max(0.4, picture.shape[0] / 900)
+
+
+def _text(
+    picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0
+) -> None:
+    """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and
+    covers them.
+    """
+    size, (x, y) = size or _size(picture), place
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
+    cv2.putText(
+        picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
+    )

@@ -1,0 +1,308 @@
+"""Who speaks when in a video: a score for every face in every frame, and files of it that other
+programs read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import arrays as arrays_module
+from .. import weights
+from ..errors import InputError
+from ..faces import arrays, persons
+from ..faces.tracking import BOX
+from ..features import speaker_arrays
+from ..files import write_text
+from ..media import recordings
+from ..store import Store, request
+from .arrays import device_of, durations, request_for
+
+SMOOTH = 2  # frames to either side whose mean is taken, the published display's (asd.md §3.4)
+THRESHOLD = 0.5  # probability from which a face counts as speaking
+# frames of a track below which its scores are not shown: a network hears nothing in so little
+SHORTEST = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the speakers of a video lie: the store of its arrays, its trial row, the request for
+    its faces' scores.
+    """
+
+    store: Store
+    row: dict
+    scores: object
+    network: str
+    note: str = ""
+
+
+def find(
+    video: Path,
+    network: Path,
+    params: Mapping,
+    folder: Path,
+    store: Store | None = None,
+    row: Mapping | None = None,
+) -> Found:
+    """Follow all faces of a video and score them; arrays lie under ``<folder>/arrays``, or in
+    `store`.
+
+    network : a run's checkpoint, or a weights file as its authors published it
+        (`lib.features.speaker_scores.load`).
+    params : weights_root, device, faces, ``speaker_durations`` (s; scores are averaged over pieces
+        of each, as
+    published; none: windows).
+    Raises InputError for a video without sound or picture, and for weights of another network.
+    """
+    from ..features import speaker_scores
+
+    video, info = Path(video), recordings.probe(video)
+    if not info.audio_codec:
+        raise InputError(
+            "this video has no sound, so nobody can be heard",
+            where=video,
+            expected="a recording with sound",
+            todo="give a recording with sound",
+        )
+    device = device_of(params)
+    detector = speaker_scores.load(Path(network), device)
+    if store is None:
+        store = video_store(video, params, folder)
+    row = dict(row) if row else video_row(video, info)
+    weights.provide(weights.path(arrays.DETECTOR, store.weights_root or Path("weights")))
+    crop, size = speaker_scores.grey_size(detector)
+    scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
+    arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
+    return Found(store, row, scores, detector.name)
+
+
+def video_store(video: Path, params: Mapping, folder: Path) -> Store:
+    """A store of its own for one video."""
+    root = params.get("weights_root")
+    return Store(
+        Path(folder) / "arrays",
+        "video",
+        Path(video).parent,
+        params.get("faces", "auto"),
+        Path(root) if root else None,
+    )
+
+
+def video_row(video: Path, info: recordings.Info) -> dict:
+    """The row of a trial table for a video that belongs to no data set."""
+    return {
+        "trial": video.stem,
+        "person": "",
+        "video": video.stem,
+        "dataset": "video",
+        "split": "test",
+        "subject": video.stem,
+        "video_path": video.name,
+        "audio_path": video.name if info.audio_codec else "",
+        "crops_dir": "",
+        "va_path": "",
+        "expression_path": "",
+        "action_units_path": "",
+        "n_frames": info.n_frames,
+        "fps": info.fps,
+        "duration": info.duration,
+    }
+
+
+def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> pd.DataFrame:
+    """One row a face and frame, sorted: what `COLUMNS` of the CSV file say.
+
+    frame (1-based), time (s), face (its name: left, right, a number), track, x, y, width, height
+    (px), logit (of speaking, less that of not speaking), probability, smoothed (probability of the
+    running mean of logits), speaking (0 or 1). Tracks of fewer than 3 frames are left out.
+    """
+    from ..features import speaker_scores
+
+    tracks = np.asarray(arrays_module.read(found.row, request("tracks"), found.store))
+    logits = np.asarray(arrays_module.read(found.row, found.scores, found.store))
+    times = np.asarray(arrays_module.read(found.row, request("time"), found.store))
+    names = face_names(tracks)
+    difference = (logits[:, 1] - logits[:, 0]).astype(np.float32)
+    level = difference.copy()
+    for track in names:
+        rows = tracks[:, 1] == track
+        level[rows] = speaker_scores.smooth(difference[rows], smooth)
+    frames = tracks[:, 0].astype(int)
+    numbers = tracks[:, 1].astype(int)
+    out = pd.DataFrame(
+        {
+            "frame": frames + 1,
+            "time": times[frames],
+            "face": [names[k] for k in numbers],
+            "track": numbers,
+            **dict(zip(("x", "y", "width", "height"), tracks[:, BOX].T.round(2), strict=True)),
+            "logit": difference,
+            "probability": _sigmoid(difference),
+            "smoothed": _sigmoid(level),
+        }
+    )
+    out["speaking"] = (out["smoothed"] > threshold).astype(int)
+    long_enough = out.groupby("track")["frame"].transform("size") >= SHORTEST
+    return out[long_enough].reset_index(drop=True)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(np.asarray(x, np.float64), -500, 500)))
+
+
+def face_names(tracks: np.ndarray) -> dict[int, str]:
+    """Track -> name of the face: the person's (`lib.faces.persons`; the only one is ``1``), else
+    ``track 7``.
+    """
+    names = {int(track): f"track {int(track)}" for track in np.unique(tracks[:, 1])}
+    for person in persons.find(tracks):
+        names |= dict.fromkeys(person.tracks, person.name or "1")
+    return names
+
+
+def segments(values: pd.DataFrame) -> pd.DataFrame:
+    """Who speaks when: columns face, start, stop (s), in the order of time; a stretch ends with its
+    last frame.
+    """
+    rows, times = [], np.unique(values["time"])
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+    for (face, _), some in values.groupby(["face", "track"], sort=False):
+        spoken, frames = some["speaking"].to_numpy() == 1, some["frame"].to_numpy()
+        edges = np.flatnonzero(np.diff(np.r_[False, spoken, False].astype(int)))
+        for first, last in edges.reshape(-1, 2):
+            cuts = np.flatnonzero(np.diff(frames[first:last]) > 1) + first + 1
+            for begin, end in zip(np.r_[first, cuts], np.r_[cuts, last], strict=True):
+                rows.append([face, some["time"].iloc[begin], some["time"].iloc[end - 1] + step])
+    found = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(
+        {"start": float, "stop": float}
+    )
+    return found.sort_values(["start", "face"], ignore_index=True)
+
+
+def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
+    """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
+    paths.
+    """
+    name, folder, spoken = found.row["video"], Path(folder), segments(values)
+    stem = folder / f"{name}_speakers"
+    content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return [
+        write_text(stem.with_suffix(".csv"), content),
+        write_text(stem.with_suffix(".json"), json.dumps(as_json(values, spoken, found), indent=1)),
+        write_text(stem.with_suffix(".rttm"), rttm(spoken, name)),
+    ]
+
+
+def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
+    """The same as numbers and text: faces with their boxes and scores frame by frame, and who
+    speaks when.
+    """
+    faces = [
+        {
+            "face": face,
+            "frames": rows["frame"].tolist(),
+            "boxes": rows[["x", "y", "width", "height"]].to_numpy().round(2).tolist(),
+            "logit": rows["logit"].astype(float).round(4).tolist(),
+            "probability": rows["smoothed"].round(4).tolist(),
+            "speaking": rows["speaking"].tolist(),
+        }
+        for face, rows in values.groupby("face")
+    ]
+    return {
+        "video": found.row["video_path"],
+        "network": found.network,
+        "note": found.note,
+        "boxes": "x, y, width, height in px; frames are counted from 1",
+        "faces": faces,
+        "speech": spoken.round(4).to_dict("records"),
+    }
+
+
+def rttm(spoken: pd.DataFrame, name: str) -> str:
+    """Speech in NIST's Rich Transcription form: one line a stretch."""
+    clean = name.replace(" ", "_")
+    return "".join(
+        f"SPEAKER {clean} 1 {row.start:.3f} {row.stop - row.start:.3f} <NA> <NA> "
+        f"{str(row.face).replace(' ', '_')} <NA> <NA>\n"
+        for row in spoken.itertuples()
+    )
+
+
+def summary(values: pd.DataFrame) -> str:
+    """A sentence about who speaks."""
+    if values.empty:
+        return "nobody was found in this video, so nobody can be told to speak"
+    step = (
+        float(np.median(np.diff(np.unique(values["time"]))))
+        if values["time"].nunique() > 1
+        else 0.0
+    )
+    parts = [
+        f"{face}: {rows['speaking'].sum() * step:.1f} of {len(rows) * step:.1f} s"
+        for face, rows in values.groupby("face")
+    ]
+    return f"{len(parts)} found, speaking: {'; '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """In the place of `lib.evaluation.prediction.Predictor`, for a video whose speakers were looked
+    for.
+    """
+
+    found: Found
+    values: pd.DataFrame
+
+
+def learnt(checkpoint: Path) -> bool:
+    """Whether a file holds a network that tells who speaks: a run of the recipe talknet, or an
+    authors' file.
+    """
+    from ..models import published
+
+    found = published.read(checkpoint)
+    params = found.get("params")
+    return published.SPEAKER_HEAD in found or (
+        isinstance(params, Mapping) and params.get("recipe") == "talknet"
+    )
+
+
+def predict_video(
+    video: Path, checkpoint: Path, params: Mapping, folder: Path
+) -> tuple[Speakers, pd.DataFrame, str]:
+    """Find who speaks in a video and write CSV, JSON and RTTM into `folder`; returns (Speakers,
+    table, name).
+    """
+    found = find(video, checkpoint, params, folder)
+    values = table(found, params.get("speaker_smoothing", SMOOTH))
+    write(values, found, folder)
+    return Speakers(found, values), values, found.row["trial"]
+
+
+def choose(video: Path, params: Mapping, folder: Path) -> str:
+    """Name of the person of a video who is heard most; "" where there is one person only, or nobody
+    speaks.
+
+    Raises InputError where there is no network that could tell.
+    """
+    from ..features import speaker_scores
+
+    asked = request_for(params, always=True)
+    if asked is None:
+        raise InputError(
+            "video_person: speaker, and no network that tells who speaks",
+            where=video,
+            expected=f"weights/{weights.entry(speaker_arrays.WEIGHTS).file}, or `speaker_run`: a "
+            "run",
+            todo=f"python -m lib weights get {speaker_arrays.WEIGHTS}",
+        )
+    found = find(video, asked.files["network"], params, folder)
+    tracks = np.asarray(arrays_module.read(found.row, request("tracks"), found.store))
+    logits = np.asarray(arrays_module.read(found.row, found.scores, found.store))
+    return speaker_arrays.talks_most(tracks, speaker_scores.probability(logits))

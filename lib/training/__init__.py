@@ -1,0 +1,1 @@
+"""Training: trainer, losses, augmentation, release of frozen layers (notebook 05)."""

@@ -1,0 +1,230 @@
+"""Losses of valence, arousal, expressions and action units. Missing labels never count.
+
+Unlabelled is NaN in valence and arousal, -1 in classes. An unlabelled entry adds nothing to a loss
+nor to its gradient, and a batch without any label gives zero that can still be differentiated, so
+that a trainer needs no special case.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError
+
+VA_LOSSES = ("ccc", "mse", "mse_ccc")
+
+
+def ccc_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor | None = None, rules: str = "corrected"
+) -> Tensor:
+    """One minus the concordance correlation coefficient (Lin 1989) of all labelled entries
+    together.
+
+    Arguments
+    ---------
+    prediction : any shape, float.
+    target : the same shape; NaN = unlabelled.
+    mask : the same shape, bool, True = counts; default all that are labelled.
+    rules : "corrected": population moments, as in the metric, 2·cov / (var_x + var_y + (mean_x -
+        mean_y)²); "published": ρ with 1e-8 in its denominator, times unbiased standard deviations
+        (specification 2.8).
+
+    Returns a scalar in 0…2. Where the coefficient is 0/0 (one label, or two equal constants) it
+    counts as 0.
+    """
+    x, y = _labelled(prediction, target, mask)
+    if x.numel() == 0:
+        return _zero(prediction)
+    if rules not in ("corrected", "published"):
+        raise InputError(
+            f"rules {rules!r}", where="losses.ccc_loss", expected="corrected or published"
+        )
+    return 1 - (_ccc(x, y) if rules == "corrected" else _published_ccc(x, y))
+
+
+def mse_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of the squared differences of all labelled entries; arguments as in `ccc_loss`."""
+    x, y = _labelled(prediction, target, mask)
+    return (x - y).square().mean() if x.numel() else _zero(prediction)
+
+
+def va_loss(
+    prediction: Tensor,
+    target: Tensor,
+    kind: str = "ccc",
+    mask: Tensor | None = None,
+    rules: str = "corrected",
+) -> Tensor:
+    """Loss of valence plus loss of arousal, each over its own labelled entries of the whole batch.
+
+    Arguments
+    ---------
+    prediction : (…, 2) float: valence, arousal.
+    target : (…, 2) float, NaN = unlabelled.
+    kind : "ccc": 1 - CCC (specification 2.8); "mse": squared error, for batches too small for a
+        CCC; "mse_ccc": squared error plus half of 1 - CCC (sample specification, section 6).
+    mask : (…) bool, True = counts, e.g. the steps of a window that are not filled up; default all.
+    rules : see `ccc_loss`.
+
+    Returns a scalar: the sum of the two emotions (not their mean).
+    """
+    if kind not in VA_LOSSES:
+        raise InputError(
+            f"va_loss {kind!r}", where="losses.va_loss", expected=" or ".join(VA_LOSSES)
+        )
+    if prediction.shape != target.shape:  # else they would be stretched to fit, without a word
+        raise InputError(
+            f"the network's va is {tuple(prediction.shape)}, the labels are {tuple(target.shape)}",
+            where="losses.va_loss",
+            expected="one valence and arousal for each step of the labels",
+            todo="mend the last layer of the network, or what its forward returns",
+        )
+    total = _zero(prediction)
+    for emotion in range(2):
+        x, y = prediction[..., emotion], target[..., emotion]
+        if kind != "ccc":
+            total = total + mse_loss(x, y, mask)
+        if kind != "mse":
+            total = total + (1.0 if kind == "ccc" else 0.5) * ccc_loss(x, y, mask, rules)
+    return total
+
+
+def window_ccc_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor | None = None, rules: str = "corrected"
+) -> Tensor:
+    """Mean over windows of 1 − CCC of each window's labelled entries (LFAN specification 3.7).
+
+    Arguments
+    ---------
+    prediction : (B, T) float. target : (B, T) float, NaN = unlabelled. mask : (B, T) bool, True =
+        counts.
+    rules : "corrected": population moments; windows with fewer than two labelled entries say
+        nothing and are left out. "published": unbiased variances beside the biased covariance, plus
+        1e-8; entries without a label count as 0.
+
+    Returns a scalar in 0…2.
+    """
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise InputError(
+            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
+            where="losses.window_ccc_loss",
+            expected="two tensors (B, T)",
+        )
+    if rules not in ("corrected", "published"):
+        raise InputError(
+            f"rules {rules!r}", where="losses.window_ccc_loss", expected="corrected or published"
+        )
+    counts = ~torch.isnan(target) if mask is None else ~torch.isnan(target) & mask.bool()
+    x, y = (
+        _accurate(prediction),
+        target.to(torch.float64 if prediction.dtype == torch.float64 else torch.float32),
+    )
+    if rules == "published":
+        x, y, counts = x, y.nan_to_num(0.0), torch.ones_like(counts)
+    n = counts.sum(dim=1)
+    mean = lambda values: (values * counts).sum(dim=1) / n.clamp_min(1)  # noqa: E731
+    # Selected, not multiplied: what stands in an entry that does not count may be NaN.
+    x, y = x.masked_fill(~counts, 0.0), y.masked_fill(~counts, 0.0)
+    mx, my = mean(x), mean(y)
+    dx, dy = (x - mx[:, None]) * counts, (y - my[:, None]) * counts
+    covariance, var_x, var_y = mean(dx * dy), mean(dx.square()), mean(dy.square())
+    if rules == "published":
+        unbiased = n / (n - 1).clamp_min(1)
+        spread = (var_x + var_y) * unbiased + (mx - my).square() + 1e-8
+        return (1 - 2 * covariance / spread).mean()
+    spread = (var_x + var_y + (mx - my).square()).clamp_min(torch.finfo(x.dtype).tiny)
+    chosen = n >= 2
+    return (1 - 2 * covariance / spread)[chosen].mean() if chosen.any() else _zero(prediction)
+
+
+def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
+    """Cross-entropy, divided by the number of labelled samples (specification 1.9).
+
+    Arguments
+    ---------
+    logits : (…, E) float.
+    target : (…) int, class 0…E-1; -1 = unlabelled.
+    shares : (…, E) float, guessed shares of the classes where there is no label
+        (`lib.labels.pseudo`); NaN = no guess.
+    """
+    labelled = target >= 0
+    guessed = (
+        ~labelled & ~torch.isnan(shares).any(dim=-1)
+        if shares is not None
+        else torch.zeros_like(labelled)
+    )
+    number = labelled.sum() + guessed.sum()
+    if not number:
+        return _zero(logits)
+    total = functional.cross_entropy(
+        _accurate(logits[labelled]), target[labelled].long(), reduction="sum"
+    )
+    if guessed.any():
+        total = total + functional.cross_entropy(
+            _accurate(logits[guessed]), shares[guessed], reduction="sum"
+        )
+    return total / number
+
+
+def action_unit_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy of all labelled (sample, unit) pairs, divided by their number.
+
+    Where all units of a sample are labelled, as in Aff-Wild2, this is the specification's division
+    by the number of labelled samples (1.9), with the mean over units as the loss of a sample.
+
+    Arguments
+    ---------
+    logits : (…, U) float, before the sigmoid.
+    target : (…, U) int: 1 active, 0 not, -1 unlabelled.
+    """
+    labelled = target >= 0
+    if not labelled.any():
+        return _zero(logits)
+    x = _accurate(logits[labelled])
+    return functional.binary_cross_entropy_with_logits(x, target[labelled].to(x.dtype))
+
+
+def _labelled(prediction: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(n,) predictions and (n,) targets of the entries that count."""
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
+            where="losses",
+            expected="two tensors of the same shape",
+        )
+    counts = ~torch.isnan(target)
+    if mask is not None:
+        counts = counts & mask.bool()
+    # Selecting, not multiplying by zero: NaN times zero is NaN, in the gradient too.
+    x = _accurate(prediction[counts])
+    return x, target[counts].to(x.dtype)
+
+
+def _ccc(x: Tensor, y: Tensor) -> Tensor:
+    dx, dy = x - x.mean(), y - y.mean()
+    spread = dx.square().mean() + dy.square().mean() + (x.mean() - y.mean()).square()
+    # The smallest normal number only keeps 0/0 from being NaN; no constant is added to real data.
+    return 2 * (dx * dy).mean() / spread.clamp_min(torch.finfo(x.dtype).tiny)
+
+
+def _published_ccc(x: Tensor, y: Tensor) -> Tensor:
+    dx, dy = x - x.mean(), y - y.mean()
+    tiny = torch.finfo(x.dtype).tiny  # the root of exactly zero has no gradient
+    root_x, root_y = (d.square().sum().clamp_min(tiny).sqrt() for d in (dx, dy))
+    rho = (dx * dy).sum() / (root_x * root_y + 1e-8)
+    one_less = max(x.numel() - 1, 1)
+    s_x, s_y = root_x / one_less**0.5, root_y / one_less**0.5
+    spread = s_x.square() + s_y.square() + (x.mean() - y.mean()).square()
+    return 2 * rho * s_x * s_y / spread.clamp_min(tiny)
+
+
+def _accurate(x: Tensor) -> Tensor:
+    """Half precision (autocast) is too coarse for sums of squares."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _zero(prediction: Tensor) -> Tensor:
+    """Zero with a gradient path of zeros, also when the prediction holds NaN."""
+    return _accurate(prediction[..., :0]).sum()

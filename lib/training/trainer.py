@@ -1,0 +1,499 @@
+"""Training of any recipe: from the first batch to the best and the last checkpoint, resumable to
+the same numbers.
+
+Everything random is a function of (seed, epoch, row) or (seed, epoch, batch). So a training that
+was stopped replays nothing: it loads the last checkpoint and goes on with the next batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import code_digest, grammar
+from ..errors import InputError, explain_full_disk
+from ..labels import folds
+from ..metrics import EMOTIONS
+from ..models import checkpoints, device, forward
+from ..parallel import ranks
+from ..parallel.interrupts import Interrupts
+from ..trials import select
+from . import release
+
+ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = (
+    0.25,
+    1 / 25,
+    1e-3,
+)  # shares; sample specification §5 for the rise
+PLATEAU_PATIENCE, PLATEAU_FACTOR = (
+    5,
+    0.5,
+)  # epochs without a better score; JCA's published factor (§2.8)
+
+
+@dataclass
+class State:
+    """Where a training stands: `epoch` and `batch` are the next to do."""
+
+    epoch: int = 0
+    batch: int = 0
+    best_score: float = float("-inf")
+    best_epoch: int = -1
+    plateau: int = 0  # how often the rate was lowered
+    released: int = 0  # groups of frozen layers that were released (`lib.training.release`)
+    released_at: int = -1  # epoch of the last release
+    lowered_at: int = -1  # epoch in which the rate was lowered last
+    sums: dict = field(default_factory=dict)  # of the losses of this epoch's batches
+    history: list = field(default_factory=list)
+
+
+class Batches(torch.utils.data.Dataset):
+    """The batches of an epoch by number: made in this process or in a loader's workers, always the
+    same.
+    """
+
+    def __init__(self, recipe, windows: pd.DataFrame, rows: list[np.ndarray], epoch: int | None):
+        self.recipe, self.rows, self.epoch = recipe, rows, epoch
+        self.windows = list(windows.itertuples(index=False))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        examples = [
+            self.recipe.example(self.windows[row], self._generator(int(row)))
+            for row in self.rows[number]
+        ]
+        return self.recipe.collate(examples, self._generator(number, 1))
+
+    def _generator(self, *numbers: int) -> np.random.Generator | None:
+        return (
+            None
+            if self.epoch is None
+            else np.random.default_rng([self.recipe.params.seed, self.epoch, 3, *numbers])
+        )
+
+
+def loader(batches: Batches, start: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches from number `start` on, prepared by `workers` processes (0 = here)."""
+    order = range(start, len(batches))
+    return iter(
+        torch.utils.data.DataLoader(
+            batches,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
+
+
+class Trainer:
+    """Trains one recipe on the train trials of a table and validates on its val trials.
+
+    recipe : see `lib.recipes.base`; its params give epochs, lr, weight_decay, schedule, grad_clip,
+        patience, val_every, seed, device, workers.
+    trials : trial table.
+    folder : run folder; ``checkpoints/`` and ``history.csv`` are written into it.
+    on_epoch : functions that are called with the history (DataFrame, one row an epoch) after every
+        epoch.
+    """
+
+    def __init__(
+        self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()
+    ):
+        self.recipe, self.params, self.folder, self.on_epoch = (
+            recipe,
+            recipe.params,
+            Path(folder),
+            on_epoch,
+        )
+        self.ranks = ranks.Ranks()
+        self.device = self.ranks.device(device.pick(self.params.device))
+        trials = recipe.split(trials)
+        self.notes = _apart(recipe, trials)
+        self.train_trials = trials[trials["split"] == "train"].reset_index(drop=True)
+        self.val_trials = trials[trials["split"] == "val"].reset_index(drop=True)
+        if self.train_trials.empty:
+            raise InputError(
+                "no trial is there to train on",
+                where="the trial table",
+                expected="split = train",
+                todo="look at the report of 01_download_check",
+            )
+        require_variety(recipe, self.train_trials)
+        self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
+        torch.manual_seed(self.params.seed)
+        self.model = recipe.model()
+        recipe.initialise(self.model)
+        self.model = forward.channels_last(self.model.to(self.device))
+        self.forward = (
+            torch.compile(self.model) if self.params.compiled else self.model
+        )  # the same weights
+        self.course = recipe.course()
+        self._new_optimizer()
+        # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
+        half = (
+            torch.bfloat16
+            if self.device.type == "cuda" and torch.cuda.is_bf16_supported(False)
+            else torch.float16
+        )
+        precision = self.params.precision
+        enabled = precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
+        half = torch.bfloat16 if precision == "bfloat16" else half
+        self.autocast = {"device_type": self.device.type, "dtype": half, "enabled": enabled}
+        scaled = enabled and half is torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.state = State()
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+
+    def _new_optimizer(self) -> None:
+        groups = [
+            {**group, "lr": self.params.lr * group.get("lr_factor", 1.0)}
+            for group in self.recipe.groups(self.model)
+        ]
+        self.optimizer = self.recipe.optimizer(groups)
+
+    def fit(self) -> pd.DataFrame:
+        """Train until `epochs` or until `patience` epochs brought nothing better; returns the
+        history.
+
+        An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as
+        KeyboardInterrupt. Under torchrun each process computes its part of each batch, and only the
+        first one writes (`lib.parallel.ranks`).
+        """
+        self.resume()
+        with Interrupts() as interrupts, self.ranks.joined(self.device):
+            while (
+                self.state.epoch < self.params.epochs and not self._is_stale() and self._goes_on()
+            ):
+                self._train_epoch(interrupts)
+                self._close_epoch()
+                if self.ranks.any(interrupts.asked, self.device):  # during validation or a report
+                    raise KeyboardInterrupt(
+                        f"stopped after epoch {self.state.epoch} of {self.params.epochs}; "
+                        "start again to go on from there"
+                    )
+        return pd.DataFrame(self.state.history)
+
+    def resume(self) -> None:
+        """Take up the folder's last checkpoint, if there is one. Raises InputError when it is of
+        another experiment.
+        """
+        path = self.folder / "checkpoints" / "last.pt"
+        if not path.is_file():
+            return
+        saved = checkpoints.load(path)
+        mine = checkpoints.plain(self.params)
+        names = grammar.all_declared()
+        came_later = grammar.defaults(names)
+        may_differ = grammar.of_groups(names, grammar.NOT_OF_A_TRAINING) | {"epochs"}
+        its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
+        differing = sorted(
+            name for name in {*mine, *its} - may_differ if mine.get(name) != its.get(name)
+        )
+        if differing:
+            changes = ", ".join(
+                f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing
+            )
+            raise InputError(
+                f"the run folder holds a training with other parameters: {changes}",
+                where=self.folder,
+                todo="give this experiment another name with `run`, or rename the old folder",
+            )
+        mine = [str(trial) for trial in self.train_trials["trial"]]
+        if other := sorted(set(mine) ^ set(saved.get("trained_on", mine))):
+            raise InputError(
+                "the run folder holds weights and statistics of other training trials, as of "
+                "another "
+                f"fold ({len(other)} differ, first: {other[0]})",
+                where=self.folder,
+                todo="give this experiment another name with `run`, or bring the fold file back",
+            )
+        _require_same_code(saved.get("code", {}), self.folder)
+        self.state = State(**saved["state"])
+        checkpoints.fill(self.model, saved, path)
+        if self.state.released:
+            self._let_go()
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+
+    def _goes_on(self) -> bool:
+        """At the start of an epoch: release what is due; whether there is anything left to do."""
+        if self.course is None or self.state.batch:  # inside an epoch it was decided before
+            return True
+        while (verdict := release.decide(self.course, self.params.lr, self.state)) == "release":
+            self.state.released += 1
+            self.state.released_at, self.state.plateau = self.state.epoch, 0
+            self._reload_best()
+            self._let_go()
+        return verdict == "go"
+
+    def _let_go(self) -> None:
+        self.recipe.release(self.model, self.state.released)
+        self._new_optimizer()
+
+    def _reload_best(self) -> None:
+        path = self.folder / "checkpoints" / "best.pt"
+        if self.state.best_epoch >= 0 and path.is_file():
+            checkpoints.fill(self.model, checkpoints.load(path), path)
+
+    def _is_stale(self) -> bool:
+        waited = self.state.epoch - 1 - self.state.best_epoch
+        if self.course is not None:
+            waited = release.waited(self.course, self.state, for_stop=True)
+        return (
+            bool(self.params.patience) and self.state.epoch > 0 and waited >= self.params.patience
+        )
+
+    def _train_epoch(self, interrupts: Interrupts) -> None:
+        state, epoch = self.state, self.state.epoch
+        windows = self.recipe.windows(self.train_trials, epoch)
+        if windows.empty:
+            raise InputError(
+                "no training window: no train trial has labels",
+                where=self.recipe.store.folder,
+                todo="look at the report of 04_preprocess_labels",
+            )
+        batches = Batches(self.recipe, windows, self.recipe.batches(windows, epoch), epoch)
+        workers = self.params.workers if self.device.type == "cuda" else 0
+        started = time.perf_counter()
+        self.model.train()
+        for batch in loader(batches, state.batch, workers):
+            self._step(batch, (epoch + state.batch / len(batches)) / self.params.epochs)
+            state.batch += 1
+            if self.ranks.any(interrupts.asked, self.device):
+                state.sums["seconds"] = (
+                    state.sums.get("seconds", 0.0) + time.perf_counter() - started
+                )
+                self.save("last")
+                raise KeyboardInterrupt(
+                    f"stopped in epoch {epoch + 1} after batch {state.batch} of {len(batches)}; "
+                    "start again to go on from there"
+                )
+        state.sums["seconds"] = state.sums.get("seconds", 0.0) + time.perf_counter() - started
+        state.sums["batches"] = len(batches)
+
+    def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
+        rate = (
+            self.params.lr * PLATEAU_FACTOR**self.state.plateau
+            if self.course is None
+            else release.rate(self.course, self.params.lr, self.state)
+        )
+        rate *= schedule(self.params.schedule, progress) * self.recipe.rate_factor(self.state.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_factor", 1.0)
+        # Dropout must not depend on how the training came to this batch.
+        numbers = [
+            self.params.seed,
+            self.state.epoch,
+            self.state.batch,
+            *([self.ranks.rank] * (self.ranks.rank > 0)),
+        ]
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        self.optimizer.zero_grad(set_to_none=True)
+        parts: dict[str, float] = {}
+        for share, piece in self.recipe.pieces(batch):
+            for name, value in self._backward(share, piece).items():
+                parts[name] = parts.get(name, 0.0) + share * value
+        self.ranks.add_gradients(self.model)
+        self.scaler.unscale_(self.optimizer)
+        if self.params.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        for name, value in parts.items():
+            self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+
+    def _backward(self, share: float, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        """Add the gradient of `share` of a batch's loss; returns its parts."""
+        number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
+        with torch.autocast(**self.autocast):
+            outputs = self.forward(self.ranks.part(batch, number))
+        outputs = self.ranks.whole(outputs, number)
+        parts = self.recipe.loss(outputs, batch)
+        if not torch.isfinite(parts["total"]):
+            raise InputError(
+                f"the loss is {parts['total'].item()} in epoch {self.state.epoch + 1}, batch "
+                f"{self.state.batch + 1}",
+                where=self.folder,
+                todo="lower lr; the last checkpoint is whole",
+            )
+        self.scaler.scale(parts["total"] * share).backward()
+        return {name: value.item() for name, value in parts.items()}
+
+    def _close_epoch(self) -> None:
+        state = self.state
+        n_batches, seconds = state.sums.pop("batches"), state.sums.pop("seconds")
+        row = {
+            "epoch": state.epoch + 1,
+            "loss": state.sums.pop("total") / n_batches,
+            **{f"loss_{name}": value / n_batches for name, value in state.sums.items()},
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "batches": n_batches,
+            "seconds": round(seconds, 2),
+        }
+        row |= {} if self.course is None else {"released": state.released}
+        if not self.val_trials.empty:
+            row |= self.ranks.from_first(self._validate)
+        score = row.get("score", -row["loss"])
+        state.history.append(row)
+        if score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+        waited = state.epoch - state.best_epoch
+        state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
+        if self.course is None:
+            state.plateau += int(
+                self.params.schedule == "plateau" and waited > 0 and waited % PLATEAU_PATIENCE == 0
+            )
+        elif release.lower(self.course, state):
+            state.plateau, state.lowered_at = state.plateau + 1, state.epoch - 1
+        if state.best_epoch == state.epoch - 1:
+            self.save("best")
+        elif self.course is not None and self.course.reload_best:
+            self._reload_best()
+        self.save("last")
+        history = pd.DataFrame(state.history)
+        if self.ranks.is_first:
+            history.to_csv(self.folder / "history.csv", index=False)
+        self.ranks.wait()  # a checkpoint that was just written can be read by all
+        for report in self.on_epoch:
+            report(history)
+
+    def _validate(self) -> dict:
+        """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores
+        every frame.
+        """
+        labels, predictions = {}, {}
+        for trial in self.val_trials["trial"]:
+            windows = self.recipe.windows(select(self.val_trials, [trial]))[
+                :: self.params.val_every
+            ]
+            outputs = forward.predict(self.model, self.recipe, windows, self.device)
+            rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+            for task, values in rows.items():
+                predictions.setdefault(task, {})[trial] = values
+                labels.setdefault(task, {})[trial] = hide(
+                    self.recipe.labels(trial, task), np.isnan(values)
+                )
+        scores = self.recipe.metrics(
+            labels, predictions, bootstrap=0
+        )  # an epoch is chosen without intervals
+        named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
+        named["score"] = self.recipe.main_score(scores)
+        # Without a labelled val frame there is no score: the loss chooses then, as without val
+        # trials. Python's own numbers: a checkpoint with NumPy's does not load with
+        # weights_only=True.
+        return {name: float(value) for name, value in named.items() if value is not None}
+
+    def save(self, name: str) -> Path:
+        """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name
+        first.
+        """
+        path = self.folder / "checkpoints" / f"{name}.pt"
+        if not self.ranks.is_first:
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "state": vars(self.state) | {"sums": dict(self.state.sums)},
+            "params": checkpoints.plain(self.params),
+            "statistics": self.recipe.statistics,
+            "code": code_digest.method(),
+            "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+            "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
+        }
+        temporary = path.with_suffix(".part")
+        try:
+            # Into an open file: given a path, PyTorch does not say that it was the disk that was
+            # full.
+            with explain_full_disk(path), temporary.open("wb") as stream:
+                torch.save(content, stream)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+
+def _require_same_code(before: Mapping[str, str], folder: Path) -> None:
+    """Raise InputError where a network, recipe or loss was edited after the training in `folder`
+    began.
+    """
+    now = code_digest.method()
+    if changed := sorted(file for file in now if before.get(file, now[file]) != now[file]):
+        raise InputError(
+            f"the run folder holds a training by other code: {', '.join(changed)} changed since",
+            where=folder,
+            expected="the code that the training began with",
+            todo="give this experiment another name with `run`, or rename the old folder",
+        )
+
+
+def require_variety(recipe, trials: pd.DataFrame) -> None:
+    """Raise InputError where all valence or arousal labels of these trials are one value: a CCC
+    cannot be learnt.
+    """
+    if "va" not in recipe.tasks:
+        return
+    labels = np.concatenate([np.asarray(recipe.labels(trial, "va")) for trial in trials["trial"]])
+    for emotion, values in zip(EMOTIONS, labels.T, strict=True):
+        known = values[np.isfinite(values)]
+        if len(known) > 1 and known.min() == known.max():
+            raise InputError(
+                f"all labels of {emotion} are {known[0]:g}, in {len(known)} frames",
+                where="the train trials",
+                expected="labels that differ",
+                todo="look at 04_preprocess_labels, or train on other trials",
+            )
+
+
+def schedule(kind: str, progress: float) -> float:
+    """Factor on the learning rate at `progress` (0…1 of all epochs); constant and plateau: 1."""
+    if kind != "onecycle":
+        return 1.0
+    if progress < ONECYCLE_RISE:
+        return (
+            ONECYCLE_START
+            + (1 - ONECYCLE_START) * (1 - math.cos(math.pi * progress / ONECYCLE_RISE)) / 2
+        )
+    fall = min((progress - ONECYCLE_RISE) / (1 - ONECYCLE_RISE), 1.0)
+    return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + math.cos(math.pi * fall)) / 2
+
+
+def _apart(recipe, trials: pd.DataFrame) -> list[str]:
+    """No trial is learnt from and judged on. Returns what is doubtful (people on both sides of a
+    data set's split).
+    """
+    train = trials[trials["split"] == "train"]
+    by_subject = (
+        recipe.params.get("fold", -1) >= 0
+        and recipe.params.get("fold_rule", "subject") == "subject"
+    )
+    return folds.require_apart(
+        train, trials[trials["split"] != "train"], recipe.learnt_from(), by_subject
+    )
+
+
+def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """A copy of labels (T, …) that are unlabelled where `missing`, (T,) or (T, k) bool, says so.
+
+    Labels with as many columns hide one by one, others where anything of the frame is missing.
+    """
+    labels = np.array(labels)
+    rows = (
+        missing
+        if missing.shape == labels.shape
+        else missing.any(axis=tuple(range(1, missing.ndim)))
+    )
+    labels[rows] = np.nan if labels.dtype.kind == "f" else -1
+    return labels

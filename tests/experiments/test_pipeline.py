@@ -1,0 +1,650 @@
+"""The runner: what is skipped, taken over, set aside, made first; how it ends; and one real run
+through papermill.
+"""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from lib import code_digest, runs, store
+from lib.errors import InputError, full_disk
+from lib.experiments import experiment, pipeline
+from lib.experiments import notebook as experiments_notebook
+from lib.files import NOTEBOOKS, ROOT, resolve
+from lib.parameters import Params
+
+SHARED = """run: str = ""           # machine: run folder
+dataset: str = "sample"  # data: data set
+runs_root: str = "runs"  # place: where run folders are
+workers: int = 1         # machine: processes
+parallel: str = "processes"  # machine: what they are
+"""
+OWN = {
+    NOTEBOOKS[0]: "sample_trials: int = 24  # data: recordings; from 1 to 100\n",
+    NOTEBOOKS[3]: "label_delay: int = 0  # data: frames; from 0 to 50\n",
+    NOTEBOOKS[4]: 'recipe: str = "tsav"  # model: method\nepochs: int = 3  # training: passes\n'
+    'lr: float = 0.1  # training: rate\nbackbone_run: str = ""  # model: run to build on\n'
+    'predict_run: str = ""  # model: run to predict with\n',
+    NOTEBOOKS[
+        5
+    ]: 'recipe: str = "tsav"  # model: method\npredict_run: str = ""  # model: run to predict '
+    "with\n"
+    'video_path: str = ""  # place: a video\n'
+    "bootstrap: int = 10  # report: draws\n",
+}
+CHECK = """from pathlib import Path
+from lib import parameters, runs
+folder = Path("{folder}")
+p = parameters.check("{step}", globals(), folder)
+run = runs.start("{step}", p, folder)"""
+
+
+class World:
+    """Four tiny notebooks, a folder of parameter files, run folders; and notebooks' work without a
+    kernel.
+    """
+
+    def __init__(self, place: Path):
+        self.place, self.said, self.executed = place, [], []
+        self.notebooks, self.library, self.runs = (
+            place / name for name in ("notebooks", "params", "runs")
+        )
+        self.data, self.lost, self.unfinished = place / "data.txt", [], ""
+        for folder in (self.notebooks, self.library):
+            folder.mkdir()
+        self.data.write_text("data")
+        for step, own in OWN.items():
+            self.notebook(
+                step,
+                SHARED.replace('"runs"', json.dumps(str(self.runs))) + own,
+                CHECK.format(folder=self.notebooks, step=step),
+            )
+        self.file("sample_tsav", "recipe: tsav\n")
+        self.file("sample_jca", "recipe: jca\nbackbone_run: sample_tsav\n")
+
+    def notebook(self, step, cell, *cells):
+        tagged = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
+        made = nbformat.v4.new_notebook(cells=[tagged, *map(nbformat.v4.new_code_cell, cells)])
+        made.metadata["kernelspec"] = {
+            "name": "python3",
+            "language": "python",
+            "display_name": "Python 3",
+        }
+        nbformat.write(made, self.notebooks / f"{step}.ipynb")
+
+    def file(self, name, text):
+        (self.library / f"{name}.yaml").write_text(text)
+        return self.library / f"{name}.yaml"
+
+    def run(self, *names, start="", stop="", **overrides):
+        """Returns the exit status; `executed` and `said` are of this call only."""
+        self.said.clear()
+        self.executed.clear()
+        files = [self.library / f"{name}.yaml" for name in names]
+        return pipeline.run(
+            files,
+            {name: str(value) for name, value in overrides.items()},
+            start,
+            stop,
+            self.said.append,
+            self.notebooks,
+            self.library,
+        )
+
+    def work(self, notebook, target, values, say):
+        """In the place of `execution.execute`: what each tiny notebook does."""
+        step = notebook.stem
+        self.executed.append(f"{target.parent.name} {step[:2]}")
+        assert target.parent.is_dir()
+        places = {
+            name: resolve(values[name]) for name in ("runs_root", "data_root") if name in values
+        }
+        run = runs.start(step, Params({**values, **places}), self.notebooks)
+        target.write_text("{}")
+        say("a printed line")
+        if step == NOTEBOOKS[4]:
+            run.path("checkpoints", "best.pt").write_text(str(values["lr"]))
+        if values.get("video_path"):
+            return
+        made = [run.write_text(f"{step}.txt", "made")]
+        run.record(
+            [self.data],
+            made,
+            self.lost if step == NOTEBOOKS[0] else [],
+            self.unfinished if step == NOTEBOOKS[4] else "",
+        )
+
+    @property
+    def text(self):
+        return "\n".join(self.said)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    return world
+
+
+ALL = ["sample_tsav 01", "sample_tsav 04", "sample_tsav 05", "sample_tsav 06"]
+
+
+# ---- skipping
+
+
+def test_a_run_executes_all_notebooks_and_leaves_parameters_and_environment(world):
+    assert world.run("sample_tsav", workers=2) == 0
+    assert world.executed == ALL
+    folder = world.runs / "sample_tsav"
+    written = yaml.safe_load((folder / "params.yaml").read_text())
+    assert (written["recipe"], written["workers"], written["bootstrap"]) == ("tsav", 2, 10)
+    assert json.loads((folder / "environment.json").read_text())["recipe"] == "tsav"
+    assert "a printed line" in world.text
+
+
+def test_the_same_run_again_executes_nothing_and_says_so(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", workers=3, parallel="dask") == 0
+    assert world.executed == []
+    assert world.text.count("skipped, nothing changed") == 4
+
+
+def test_only_the_notebooks_that_declare_a_changed_parameter_are_executed_again(world):
+    world.run("sample_tsav")
+    world.run("sample_tsav", bootstrap=20)
+    assert world.executed == ["sample_tsav 06"]
+    assert "parameters changed: bootstrap" in world.text
+
+
+def test_changed_code_of_a_notebook_is_executed_again(world):
+    world.run("sample_tsav")
+    step = NOTEBOOKS[3]
+    world.notebook(
+        step, SHARED + OWN[step], CHECK.format(folder=world.notebooks, step=step), "print('new')"
+    )
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 04"]
+    assert f"code changed: {step}.ipynb" in world.text
+
+
+def test_a_network_that_was_edited_is_trained_anew_and_the_old_run_is_kept(world, monkeypatch):
+    now = {"lib/models/mine.py": "1"}
+    monkeypatch.setattr(code_digest, "_used", {"lib.models.mine": now})
+    digests = code_digest.digests
+    monkeypatch.setattr(
+        code_digest,
+        "digests",
+        lambda step, modules=(), folder=None: {
+            **digests(step, (), folder),
+            **(now if "lib.models.mine" in modules else {}),
+        },
+    )
+    world.run("sample_tsav")
+    assert world.run("sample_tsav") == 0
+    assert world.executed == []
+    now["lib/models/mine.py"] = "2"
+    world.run("sample_tsav")
+    assert "sample_tsav 05" in world.executed
+    assert "code changed: lib/models/mine.py" in world.text
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
+
+
+def test_an_output_that_is_gone_is_made_again(world):
+    world.run("sample_tsav")
+    (world.runs / "sample_tsav" / f"{NOTEBOOKS[3]}.txt").unlink()
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 04"]
+    assert "no longer there" in world.text
+
+
+def test_first_and_last_notebook_can_be_chosen(world):
+    assert world.run("sample_tsav", start="04", stop="5") == 0
+    assert world.executed == ALL[1:3]
+    assert world.run("sample_tsav", start="09") == 2
+    assert "no notebook is called 09" in world.text
+
+
+def test_an_interrupted_step_is_not_skipped_although_its_old_record_fits(world, monkeypatch):
+    world.run("sample_tsav")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt("stopped in epoch 2")
+
+    monkeypatch.setattr(pipeline, "execute", interrupt)
+    assert world.run("sample_tsav", bootstrap=20) == 130
+    assert "stopped in epoch 2" in world.text
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    world.run("sample_tsav")
+    assert world.executed == ["sample_tsav 06"]
+    assert "goes on where it stopped" in world.text
+
+
+# ---- other runs
+
+
+def test_equal_preparation_is_taken_over_from_another_run(world):
+    world.run("sample_tsav")
+    assert world.run("sample_jca") == 0
+    assert world.executed == ["sample_jca 05", "sample_jca 06"]
+    assert world.text.count("taken over from sample_tsav") == 2
+    assert (world.runs / "sample_jca" / f"{NOTEBOOKS[0]}.ipynb").is_file()
+    assert (world.runs / "sample_jca" / f"{NOTEBOOKS[0]}.txt").is_file()
+
+
+def test_different_preparation_is_not_taken_over(world):
+    world.run("sample_tsav")
+    world.run("sample_jca", label_delay=3)
+    assert world.executed == ["sample_jca 04", "sample_jca 05", "sample_jca 06"]
+
+
+def test_a_missing_run_that_this_one_builds_on_is_made_first_with_the_same_overlay(world):
+    world.file("small", "epochs: 1\n")
+    assert world.run("sample_jca", "small", lr=0.5, sample_trials=6) == 0
+    assert world.executed == [*ALL, "sample_jca 05", "sample_jca 06"]
+    assert "sample_tsav is not there yet and is made first: sample_jca builds on it" in world.text
+    backbone = runs.parameters(world.runs / "sample_tsav")
+    assert (backbone["epochs"], backbone["sample_trials"], backbone["lr"]) == (1, 6, 0.1)
+
+
+def test_with_a_run_to_predict_with_training_is_left_out(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", run="mine", predict_run="sample_tsav") == 0
+    assert world.executed == ["mine 06"]
+
+
+def test_a_video_needs_only_the_trained_run_and_touches_nothing_else(world):
+    world.run("sample_tsav")
+    folder = world.runs / "sample_tsav"
+    before = {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "params.yaml"
+    }
+    assert world.run("sample_tsav", video_path=world.data) == 0
+    assert [path.name for path in (folder / "videos").rglob("*.ipynb")] == [f"{NOTEBOOKS[5]}.ipynb"]
+    assert world.executed == ["data 06"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    world.run("sample_tsav")
+    assert world.executed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "backbone_run: nobody\n",
+            "no run, no weights file and no parameter file is called nobody",
+        ),
+        ("backbone_run: circle\n", "in a circle: circle → circle"),
+        ("epoch: 1\nlr: 1e-4\n", "did you mean epochs?"),
+        ("run: a/b\n", "cannot be the name of a folder"),
+    ],
+)
+def test_wrong_parameters_start_nothing(world, text, words):
+    world.file("circle", text)
+    assert world.run("circle") == 2
+    assert words in world.text
+    assert world.executed == []
+    assert not world.runs.exists()
+
+
+# ---- trainings are never overwritten
+
+
+def test_another_parameter_of_training_keeps_the_old_run_under_another_name(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", lr=0.5) == 0
+    assert world.executed == ALL[2:]
+    assert "trained with other parameters: lr; the old run is kept as sample_tsav-1" in world.text
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").read_text() == "0.1"
+    world.run("sample_tsav", lr=0.6)
+    assert (world.runs / "sample_tsav-2" / "checkpoints" / "best.pt").read_text() == "0.5"
+
+
+def test_more_epochs_resume_and_fewer_do_not(world):
+    world.run("sample_tsav")
+    world.run("sample_tsav", epochs=5)
+    assert world.executed == ["sample_tsav 05"]
+    assert not (world.runs / "sample_tsav-1").exists()
+    world.run("sample_tsav", epochs=4)
+    assert (world.runs / "sample_tsav-1").exists()
+
+
+def test_changed_data_keep_the_old_training_too(world):
+    world.run("sample_tsav")
+    world.data.write_text("other data")
+    world.run("sample_tsav")
+    assert world.executed == ALL
+    assert (world.runs / "sample_tsav-1" / "checkpoints" / "best.pt").is_file()
+
+
+def test_a_data_root_that_moved_counts_as_the_same_and_one_with_other_data_does_not(
+    world, tmp_path
+):
+    for step, own in OWN.items():
+        world.notebook(
+            step,
+            SHARED.replace('"runs"', json.dumps(str(world.runs)))
+            + own
+            + 'data_root: str = "data"  # place: of the data set\n',
+            CHECK.format(folder=world.notebooks, step=step),
+        )
+    first, moved, other = (tmp_path / name for name in ("first", "moved", "other"))
+    first.mkdir()
+    world.data = first / "data.txt"
+    world.data.write_text("data")
+    world.run("sample_tsav", data_root=first)
+    first.rename(moved)
+    world.run("sample_tsav", data_root=moved)
+    assert world.executed == []
+    other.mkdir()
+    world.data = other / "data.txt"
+    world.data.write_text("other data")
+    world.run("sample_tsav", data_root=other)
+    assert world.executed == ALL
+    assert "inputs changed: <data_root>/data.txt" in world.text
+
+
+def test_predicting_alone_with_other_training_parameters_is_refused(world):
+    world.run("sample_tsav")
+    assert world.run("sample_tsav", start="06", lr=0.5) == 2
+    assert "trained with other parameters: lr" in world.text
+
+
+def test_a_training_from_before_a_parameter_came_had_its_default(world):
+    world.run("sample_tsav")
+    steps = world.runs / "sample_tsav" / "steps" / "training.json"
+    before = json.loads(steps.read_text())
+    del before["lr"]
+    steps.write_text(json.dumps(before))
+    assert world.run("sample_tsav", start="06", lr=0.5) == 2
+    assert world.run("sample_tsav", start="06") == 0
+
+
+def test_the_folder_of_another_recipe_is_refused(world):
+    world.run("sample_tsav")
+    assert world.run("sample_jca", run="sample_tsav", backbone_run="") == 2
+    assert "belongs to the recipe tsav, not to jca" in world.text
+
+
+# ---- ends
+
+
+def test_lost_trials_are_named_give_status_3_and_are_tried_again(world):
+    world.lost = [("trial_7", InputError("unreadable", where="trial_7.mp4"))]
+    assert world.run("sample_tsav") == 3
+    assert "trial_7: unreadable" in world.text
+    assert world.run("sample_tsav", start="04") == 3
+    world.lost = []
+    assert world.run("sample_tsav") == 0
+    assert world.executed == ["sample_tsav 01"]
+
+
+def test_a_notebook_that_stops_in_time_gives_status_75_and_goes_on(world):
+    world.unfinished = "time limit of 1 h"
+    assert world.run("sample_tsav") == 75
+    assert world.executed == ALL[:3]
+    world.unfinished = ""
+    assert world.run("sample_tsav") == 0
+    assert world.executed == ALL[2:]
+    assert "goes on where it stopped" in world.text
+
+
+def batch(world, files, **overrides):
+    world.said.clear()
+    return pipeline.batch(
+        files, [], overrides, world.said.append, notebooks=world.notebooks, library=world.library
+    )
+
+
+def test_a_batch_of_ten_with_a_broken_one_finishes_nine_and_says_which_failed(world, monkeypatch):
+    files = [
+        world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\n") for number in range(10)
+    ]
+    files[4].write_bytes("recipe: tsav\n".encode("utf-16"))
+    assert batch(world, files) == pipeline.FAILED
+    assert "9 of 10 experiments are done" in world.said
+    assert [line.split("/")[-1] for line in world.said if line.endswith("NOT STARTED")] == [
+        "e4.yaml: NOT STARTED"
+    ]
+    trained = [place.parents[1].name for place in world.runs.glob("*/checkpoints/best.pt")]
+    assert sorted(trained) == [f"e{number}" for number in range(10) if number != 4]
+    assert all((world.runs / name / "report.html").is_file() for name in trained)
+
+
+def test_a_notebook_that_fails_does_not_stop_a_batch(world, monkeypatch):
+    """One of three dies in its training, another one has lost a trial."""
+
+    def work(notebook, target, values, say):
+        if values["run"] == "e1" and notebook.stem == NOTEBOOKS[4]:
+            raise experiments_notebook.NotebookFailed("05_train stopped in cell 4")
+        world.lost = [("7", InputError("damaged"))] if values["run"] == "e2" else []
+        world.work(notebook, target, values, say)
+
+    monkeypatch.setattr(pipeline, "execute", work)
+    files = [
+        world.file(f"e{number}", f"recipe: tsav\nlr: 0.{number + 1}\nsample_trials: {number + 2}\n")
+        for number in range(3)
+    ]
+    assert batch(world, files) == pipeline.FAILED
+    assert [line.rpartition(": ")[2] for line in world.said[-3:]] == [
+        "done",
+        "FAILED",
+        "done, but something was lost",
+    ]
+    assert batch(world, [files[0], files[2]]) == pipeline.LOST
+
+
+def test_an_interrupt_ends_a_batch(world, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "execute", interrupted)
+    assert (
+        batch(world, [world.file("e0", "recipe: tsav\n"), world.file("e1", "recipe: tsav\n")])
+        == 130
+    )
+    assert not (world.runs / "e1").exists()
+
+
+def test_printed_lines_come_whole_and_an_overwritten_line_in_its_last_state():
+    said = []
+    lines = experiments_notebook._Lines(said.append)
+    for part in ("epoch 1 ", "loss 0.5\n\n", "10 %\r20 %", "\r30 %\n", "no end"):
+        lines.write(part)
+    lines.write("\n")
+    assert said == ["epoch 1 loss 0.5", "30 %", "no end"]
+
+
+@pytest.mark.parametrize(
+    "line", ["File {lib}/store.py:12, in f", '  File "{lib}/store.py", line 12, in f']
+)
+def test_of_an_error_in_the_code_the_deepest_place_in_lib_is_told(line):
+    more = "\n  File /usr/site-packages/torch/a.py:9\nFile {lib}/parallel/mapping.py:3"
+    assert experiments_notebook._last_place((line + more).format(lib=ROOT / "lib")) == [
+        "in lib/store.py:12"
+    ]
+    assert experiments_notebook._last_place("File /usr/a.py:9") == []
+
+
+def test_a_full_disk_is_told_in_one_message(world, monkeypatch):
+    import papermill
+
+    def full(*_args, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    monkeypatch.setattr(pipeline, "execute", experiments_notebook.execute)
+    assert world.run("sample_tsav", stop="01") == 1
+    assert "no space left on the device" in world.text
+
+
+@pytest.mark.parametrize(
+    ("raised", "cause"),
+    [
+        (experiments_notebook.NotebookFailed("05_train stopped", "memory"), "memory"),
+        (experiments_notebook.NotebookFailed("a mistake"), ""),
+        (full_disk("/data"), "disk"),
+        (InputError("no label file"), ""),
+    ],
+)
+def test_whether_the_machine_was_at_fault_is_told_beside_the_status(
+    world, monkeypatch, raised, cause
+):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr(pipeline, "execute", fail)
+    planned = experiment.plan(
+        [world.library / "sample_tsav.yaml"], {}, world.notebooks, world.library
+    )
+    assert pipeline.carry_out(planned, say=world.said.append) == (1, cause)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cause"),
+    [
+        ("MemoryError", "", "memory"),
+        ("OutOfMemoryError", "CUDA out of memory", "memory"),
+        ("ValueError", "x", ""),
+        ("InputError", "no space left on the device (0.0 GB free)", "disk"),
+        ("OSError", "[Errno 28] No space left on device", "disk"),
+        ("KeyError", "disk", ""),
+    ],
+)
+def test_the_cause_of_an_error_in_a_notebook_is_known_by_its_name(name, value, cause):
+    class Error:
+        ename, evalue = name, value
+
+    assert experiments_notebook._cause(Error()) == cause
+
+
+def test_sigterm_is_to_be_continued_and_ctrl_c_is_not(world, monkeypatch):
+    for error, status in (
+        (experiments_notebook.Terminated("stopped in epoch 2"), 75),
+        (KeyboardInterrupt("by hand"), 130),
+    ):
+
+        def interrupt(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(pipeline, "execute", interrupt)
+        assert world.run("sample_tsav") == status
+        assert str(error) in world.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(experiments_notebook.Terminated(), 75), (KeyboardInterrupt(), 130)]
+)
+def test_what_ends_one_experiment_from_outside_starts_no_further_one(
+    world, monkeypatch, error, status
+):
+    started = []
+
+    def end(*_):
+        started.append(1)
+        raise error
+
+    monkeypatch.setattr(pipeline, "execute", end)
+    files = [world.file(name, "recipe: tsav\n") for name in ("one", "two")]
+    assert pipeline.batch(files, [], {}, notebooks=world.notebooks, library=world.library) == status
+    assert len(started) == 1
+
+
+# ---- with papermill
+
+
+def test_notebooks_run_through_papermill_and_an_error_is_told_in_a_few_lines(tmp_path):
+    world = World(tmp_path)
+    one, four = NOTEBOOKS[0], NOTEBOOKS[3]
+    world.notebook(
+        one,
+        SHARED + OWN[one],
+        CHECK.format(folder=world.notebooks, step=one),
+        "import os\nprint('in', os.getcwd())\nrun.record([], [run.write_text('a.txt', "
+        "str(p.sample_trials)"
+        " + os.environ['MALLOC_TOP_PAD_'])])",
+    )
+    world.notebook(
+        four,
+        SHARED + OWN[four],
+        CHECK.format(folder=world.notebooks, step=four),
+        "from lib.errors import InputError\n"
+        "raise InputError('no label file', where='t1', todo='look')",
+    )
+    assert world.run("sample_tsav", stop="04", runs_root=world.runs, sample_trials=7) == 1
+    folder = world.runs / "sample_tsav"
+    assert (folder / "a.txt").read_text() == "7268435456"
+    assert f"in {ROOT}" in world.text
+    assert world.said[-1].splitlines() == [
+        f"{four} stopped in cell 4",
+        "  no label file",
+        "    where: t1",
+        "    what to do: look",
+        f"  executed notebook: {folder / four}.ipynb",
+    ]
+    executed = nbformat.read(folder / f"{one}.ipynb", 4)
+    assert "injected-parameters" in executed.cells[1].metadata["tags"]
+
+
+SLEEPER = """import time
+from lib import runs
+try:
+    Path(r"{mark}").write_text("1")
+    time.sleep(60)
+finally:
+    Path(r"{mark}").unlink()"""
+COMMAND = """import sys
+from pathlib import Path
+from lib.experiments import pipeline
+place = Path(sys.argv[1])
+file, overrides = place / "params/sample_tsav.yaml", {"runs_root": str(place / "runs")}
+sys.exit(pipeline.run([file], overrides, "", "01", print,
+                      place / "notebooks", place / "params"))"""
+
+
+def test_ctrl_c_ends_the_kernel_too_and_gives_status_130(tmp_path):
+    world, mark, one = World(tmp_path), tmp_path / "mark", NOTEBOOKS[0]
+    world.notebook(
+        one,
+        SHARED + OWN[one],
+        CHECK.format(folder=world.notebooks, step=one),
+        SLEEPER.format(mark=mark),
+    )
+    (tmp_path / "command.py").write_text(COMMAND)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "command.py", tmp_path],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    end = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert not mark.exists()  # the notebook's own `finally` ran
+    assert "interrupted: what was finished is kept" in out
+    assert "Traceback" not in err
+
+
+def test_an_array_of_the_store_is_an_input_by_its_json(world, tmp_path):
+    import numpy as np
+
+    shelf = store.Shelf(tmp_path / "shelf")
+    world.data = shelf.write({"name": "face", "parameters": {}, "version": 1}, np.zeros(3))
+    world.run("sample_tsav", stop="01")
+    world.run("sample_tsav", stop="01")
+    assert world.executed == []

@@ -1,0 +1,197 @@
+"""report.html of a run: what stands in it, that it fetches and runs nothing, and that it stays
+small.
+"""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import nbformat
+import pandas as pd
+import pytest
+
+from lib import runs
+from lib.errors import InputError
+from lib.experiments import report
+from lib.plots import html
+
+SENTENCE = "trained on synthetic sample data: values have no meaning"
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
+
+
+class Page(HTMLParser):
+    """All tags with their attributes, and all text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder by hand, with an executed notebook and two figures."""
+    run = runs.Run(tmp_path / "sample_a")
+    run.write_text("params.yaml", "dataset: sample\nrecipe: tsav\nlr: 0.001\nrun: sample_a\n")
+    run.write_json(
+        "environment.json",
+        {"python": "3.11.7", "git": {"commit": "abc123"}, "versions": {"torch": "2.11"}},
+    )
+    run.write_json(
+        "metrics.json",
+        {
+            "synthetic": True,
+            "chosen_on": "chosen on val",
+            "val": {
+                "valence": {"ccc": 0.83, "ci95": [0.79, 0.87]},
+                "arousal": {"ccc": 0.88, "ci95": None},
+            },
+            "baselines": {"training mean": {"valence": 0.0, "arousal": 0.0}},
+        },
+    )
+    run.write_text("history.csv", "epoch,loss\n1,0.75\n2,0.5\n")
+    for name in ("traces_7", "ccc"):
+        run.path("figures", f"{name}.png").write_bytes(PIXEL)
+    shown = [
+        nbformat.v4.new_output("stream", text="12/24\r24/24\n<script>alert(1)</script>"),
+        nbformat.v4.new_output(
+            "display_data",
+            {"text/html": "<img src='http://elsewhere/x.png'>", "text/plain": "a widget"},
+        ),
+        nbformat.v4.new_output(
+            "display_data", {"text/html": "<table><tr><td>7 trials</td></tr></table>"}
+        ),
+        nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(PIXEL).decode()}),
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell(
+            "# 1 · Is it complete?\n[![Open in Colab](https://a/b)](https://a/c)\nOf "
+            "`data` **all**, a < b"
+        ),
+        nbformat.v4.new_code_cell("secret = 1", outputs=shown),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), run.folder / "01_download_check.ipynb")
+    return run
+
+
+def written(run):
+    return Page(report.write(run).read_text(encoding="utf-8"))
+
+
+def test_scores_figures_training_parameters_and_environment_stand_in_one_page(run):
+    page = written(run)
+    for words in (
+        "Run sample_a",
+        "0.83 [0.79, 0.87]",
+        "training mean",
+        "chosen on val",
+        SENTENCE,
+        "lr",
+        "0.001",
+        "3.11.7",
+        "git commit",
+        "abc123",
+        "versions torch",
+        "0.75",
+        "nothing",
+    ):
+        assert words in page.text, words
+    assert [tag["alt"] for name, tag in page.tags if name == "img"][:2] == [
+        "ccc.png",
+        "traces_7.png",
+    ]
+
+
+def test_notebooks_are_told_without_their_code_and_a_line_by_its_last_state(run):
+    page = written(run)
+    for words in ("Is it complete?", "24/24", "7 trials", "a widget", "a < b"):
+        assert words in page.text, words
+    for words in ("secret", "12/24", "Open in Colab", "**", "`"):
+        assert words not in page.text, words
+
+
+def test_the_page_fetches_and_runs_nothing(run):
+    """Also what a notebook's output would have fetched or run stays outside."""
+    page = written(run)
+    assert not {"script", "link", "iframe", "object"} & {name for name, _ in page.tags}
+    addresses = [
+        value
+        for _, tag in page.tags
+        for key, value in tag.items()
+        if key in ("src", "href", "srcset")
+    ]
+    assert addresses
+    assert all(value.startswith("data:image/png;base64,") for value in addresses)
+    assert not re.search(r"url\(|@import", (run.folder / "report.html").read_text())
+
+
+def test_pictures_inside_are_those_of_the_folder(run):
+    found = [tag["src"] for name, tag in written(run).tags if name == "img"]
+    assert all(base64.b64decode(source.partition(",")[2]) == PIXEL for source in found)
+    assert len(found) == 3
+
+
+def test_a_run_with_very_many_pictures_stays_small_and_says_what_it_left_out(run):
+    for number in range(6):
+        run.path("figures", f"traces_1{number}.png").write_bytes(bytes(3_000_000))
+    page = written(run)
+    assert (run.folder / "report.html").stat().st_size < 15e6
+    assert "pictures were left out" in page.text
+    assert "ccc.png" in [tag["alt"] for name, tag in page.tags if name == "img"], (
+        "scores come first"
+    )
+
+
+def test_what_was_lost_is_named(run):
+    run.step = "02_preprocess_visual"
+    run._replace_failures(
+        [{"step": run.step, "item": "10-60_left", "what": "damaged <picture>", "where": "a.mp4"}]
+    )
+    page = written(run)
+    assert "10-60_left" in page.text
+    assert "damaged <picture>" in page.text
+
+
+def test_a_run_that_is_not_evaluated_yet_says_so(run):
+    (run.folder / "metrics.json").unlink()
+    assert "not evaluated yet" in written(run).text
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no run folder"):
+        report.write(runs.Run(tmp_path))
+
+
+def test_text_of_a_page_is_escaped():
+    page = html.page("a & <b>", {"x <y>": pd.DataFrame({"<i>": ["<u>"]}), "told": "1 < 2"})
+    assert Page(page).text.count("<") == 6, "the title stands twice"
+    assert not {"b", "i", "u", "y"} & {name for name, _ in Page(page).tags}
+
+
+def test_only_columns_with_long_words_may_break_inside_a_word():
+    check_sum = "8f2383e4" * 8
+    text = html.page(
+        "Check",
+        {
+            "weights": pd.DataFrame(
+                {
+                    "file": ["a.onnx"],
+                    "SHA-256": [check_sum],
+                    "licence": ["free for all to use " * 5],
+                }
+            ),
+            "trials": pd.DataFrame({"trial": ["a"], "width": [640]}),
+        },
+    )
+    assert "#t0 td:nth-child(2){overflow-wrap:anywhere}" in text
+    assert text.count("overflow-wrap") == 1
+    assert check_sum in text  # whole, so that it can be copied

@@ -1,0 +1,101 @@
+"""Pickles from strangers are data: what could run code is refused by name, arrays come out as they
+went in.
+"""
+
+import collections
+import contextlib
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from lib.errors import InputError
+from lib.media import pickles
+
+CONTENT = {
+    "partition": {"Train_Set": {"1": np.int64(5), 2: 3}},
+    "frame": [None, np.eye(2, 3)],
+    "text": "ü",
+    "number": 1.5,
+    "pair": (True, 2),
+    "mask": np.arange(6, dtype=np.int16).reshape(2, 3, order="F"),
+    "big": np.array([1.5, 2], ">f4"),
+    "names": np.array(["a", "bc"]),
+    "none": np.zeros((0, 3)),
+}
+
+
+def equal(found, wanted):
+    if isinstance(wanted, np.ndarray):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+    elif isinstance(wanted, dict):
+        assert found.keys() == wanted.keys()
+        for key in wanted:
+            equal(found[key], wanted[key])
+    elif isinstance(wanted, list | tuple):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            equal(one, other)
+    else:
+        assert found == wanted
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_lists_dicts_numbers_texts_and_arrays_come_back_in_every_protocol(tmp_path, protocol):
+    path = tmp_path / "some.pkl"
+    path.write_bytes(pickle.dumps(CONTENT, protocol))
+    equal(pickles.read(path), CONTENT)
+
+
+def test_an_array_of_objects_comes_as_a_list(tmp_path):
+    path = tmp_path / "some.pkl"
+    path.write_bytes(pickle.dumps(np.array([None, np.ones(2)], object)))
+    found = pickles.read(path)
+    assert found[0] is None
+    np.testing.assert_array_equal(found[1], np.ones(2))
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/evil-pickle",)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Evil(), "system"),
+        (collections.Counter("a"), "Counter"),
+        (np.load, "numpy"),
+        ({1, 2}, "set"),
+        (len, "len"),
+        (np.array([(1, 2.0)], "i4,f4"), "V"),
+        (object, "object"),
+    ],
+)
+def test_everything_else_is_refused_by_name_and_never_run(tmp_path, value, name):
+    path = tmp_path / "some.pkl"
+    path.write_bytes(pickle.dumps({"a": [value]}))
+    with pytest.raises(InputError, match=name):
+        pickles.read(path)
+    assert not os.path.exists("/tmp/evil-pickle")
+
+
+def test_every_cut_and_many_flipped_bytes_end_in_data_or_an_input_error(tmp_path):
+    whole, path = pickle.dumps(CONTENT, 2), tmp_path / "some.pkl"
+    generator = np.random.default_rng(0)
+    damaged = [whole[:n] for n in range(0, len(whole), 7)]
+    for _ in range(300):
+        flipped = bytearray(whole)
+        flipped[generator.integers(len(whole))] ^= 1 << generator.integers(8)
+        damaged.append(bytes(flipped))
+    for content in damaged:
+        path.write_bytes(content)
+        with contextlib.suppress(InputError):
+            pickles.read(path)
+
+
+def test_a_missing_pickle_is_told(tmp_path):
+    with pytest.raises(InputError, match="not there"):
+        pickles.read(tmp_path / "none.pkl")

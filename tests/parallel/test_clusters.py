@@ -1,0 +1,312 @@
+"""Clusters from files: what they may say, job scripts, and jobs of a scheduler that shell scripts
+stand in for.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lib import parallel
+from lib.errors import InputError
+from lib.files import ROOT
+from lib.parallel import clusters
+from tests.waiting import alive, until
+
+# A scheduler in twenty lines: runs what is submitted at once, knows which jobs live, can end them.
+SUBMIT = """#!/usr/bin/env bash
+if [ -e {place}/refuse ]; then echo "invalid partition specified" >&2; exit 1; fi
+exec 9> {place}/lock; flock 9
+number=$(( $(ls {place}/jobs | wc -l) + 1 ))
+for word; do last=$word; done; cp "$last" {place}/jobs/$number
+setsid nohup bash {place}/jobs/$number > {place}/$number.out 2>&1 < /dev/null 9>&- &
+echo $! > {place}/pids.$number
+echo "{told} $number"
+"""
+LIST = """#!/usr/bin/env bash
+for file in {place}/pids.*; do
+  state=$(sed -n 's/^State:.\\([A-Z]\\).*/\\1/p' /proc/$(cat $file)/status 2> /dev/null)
+  case $state in ""|Z) ;; *) echo ${{file##*.}} ;; esac
+done
+exit 0
+"""
+CANCEL = """#!/usr/bin/env bash
+for number; do kill -TERM -- -$(cat {place}/pids.$number); done
+"""
+
+
+@pytest.fixture
+def stood_in(tmp_path, monkeypatch):
+    """Shell scripts called sbatch, squeue, … (and qsub, qstat, …) first on PATH."""
+    place = tmp_path / "scheduler"
+    (place / "jobs").mkdir(parents=True)
+    told = {"sbatch": "Submitted batch job", "qsub": ""}
+    texts = {
+        **dict.fromkeys(("sbatch", "qsub"), SUBMIT),
+        **dict.fromkeys(("squeue", "qstat", "sinfo"), LIST),
+        **dict.fromkeys(("scancel", "qdel"), CANCEL),
+    }
+    for name, text in texts.items():
+        (place / name).write_text(text.format(place=place, told=told.get(name, "")))
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    yield place
+    for file in place.glob("pids.*"):
+        subprocess.run(
+            ["kill", "-9", "--", f"-{file.read_text().strip()}"], stderr=subprocess.DEVNULL
+        )
+
+
+def spec(tmp_path, kind="slurm", **changes):
+    lines = {
+        "kind": kind,
+        "walltime": '"01:00:00"',
+        "gpus": 0,
+        "cores": 1,
+        "memory": "1GB",
+        "interface": "lo",
+        "logs": str(tmp_path / "logs"),
+        **changes,
+    }
+    file = tmp_path / f"{kind}.yaml"
+    file.write_text("".join(f"{name}: {value}\n" for name, value in lines.items()))
+    return clusters.read(file)
+
+
+# ---- files
+
+
+def test_the_three_files_of_the_repository_are_right():
+    found = {name: clusters.read(name) for name in ("local", "slurm", "pbs")}
+    assert [one.kind for one in found.values()] == ["local", "slurm", "pbs"]
+    assert clusters.seconds(found["slurm"].walltime) == 43200
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"que": "gpu"}, "que: no such parameter; did you mean queue?"),
+        ({"kind": "lsf"}, "none of local, slurm, pbs"),
+        ({"walltime": "12:00:00"}, 'write "12:00:00"'),
+        ({"walltime": '"4 hours"'}, "write hours:minutes:seconds"),
+        ({"walltime": '""'}, "a job needs one"),
+        ({"walltime": '"00:02:00"'}, "ends before the 180 s of stop_before"),
+        ({"memory": "lots"}, "is no size"),
+        ({"gpus": 100}, "out of range"),
+        ({"lr": 0.1}, "lr: no such parameter"),
+        ({"options": "{a: 1}"}, "options: no such parameter"),
+    ],
+)
+def test_a_cluster_file_is_checked_like_all_parameters_with_names_of_its_own(
+    tmp_path, changes, told
+):
+    with pytest.raises(InputError) as caught:
+        spec(tmp_path, **changes)
+    assert told in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told():
+    with pytest.raises(InputError, match="no such parameter file"):
+        clusters.read("lsf")
+
+
+def test_check_looks_at_cluster_files_too(tmp_path):
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("kind: slurm\nqueu: gpu\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "lib", "check", folder / "mine.yaml", "params/cluster/pbs.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "did you mean queue?" in done.stdout
+    assert "params/cluster/pbs.yaml: ok" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("04:00:00", 14400),
+        ("1-12:30:05", 131405),
+        ("00:00:59", 59),
+        ("4:00", None),
+        ("04:60:00", None),
+        ("", None),
+    ],
+)
+def test_walltimes_are_read(text, expected):
+    assert clusters.seconds(text) == expected
+
+
+# ---- job scripts
+
+
+def test_scripts_name_queue_account_time_memory_gpus_and_set_up(tmp_path):
+    more = {
+        "queue": "gpu",
+        "account": "lab7",
+        "gpus": 2,
+        "cores": 6,
+        "memory": "24GB",
+        "setup": "[module load cuda]",
+    }
+    slurm = clusters.script(spec(tmp_path, **more, directives='["--constraint=a100"]'))
+    for line in (
+        "-p gpu",
+        "-A lab7",
+        "-t 01:00:00",
+        "--mem=24G",
+        "--cpus-per-task=6",
+        "--gres=gpu:2",
+        "--constraint=a100",
+    ):
+        assert f"#SBATCH {line}\n" in slurm, line
+    pbs = clusters.script(spec(tmp_path, "pbs", **more, directives='["-j oe"]'))
+    for line in (
+        "-q gpu",
+        "-A lab7",
+        "-l walltime=01:00:00",
+        "-l select=1:ncpus=6:ngpus=2:mem=24gb",
+        "-j oe",
+    ):
+        assert f"#PBS {line}\n" in pbs, line
+    for text in (slurm, pbs):
+        before, _, worker = text.partition("-m distributed.cli.dask_worker")
+        assert before.index("SWEEP_JOB_STARTED") < before.index("module load cuda")
+        assert f"cd {ROOT}" in before
+        assert "tcp://ADDRESS" in worker
+        assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
+
+
+def test_ctrl_c_means_the_same_as_before_the_package_was_imported():
+    """It is imported in a process of its own: dask-jobqueue 0.9 takes the signal at its import."""
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGINT); from lib.parallel import "
+        "clusters; "
+        "clusters.script(clusters.read('slurm')); import sys; "
+        "sys.exit(signal.getsignal(signal.SIGINT) is not before)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_container_stands_before_the_worker(tmp_path):
+    text = clusters.script(spec(tmp_path, container="lab.sif"))
+    assert (
+        f"apptainer exec --nv --bind {ROOT} lab.sif python -m distributed.cli.dask_worker" in text
+    )
+    text = clusters.script(
+        spec(tmp_path, container="lab.sif", container_command="singularity exec")
+    )
+    assert "\nsingularity exec lab.sif python -m" in text
+
+
+def test_workers_of_this_machine_have_no_script():
+    with pytest.raises(InputError, match="need no job script"):
+        clusters.script(clusters.read("local"))
+
+
+# ---- the scheduler itself
+
+
+def test_without_a_scheduler_the_message_says_what_works_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"no SLURM here \(no command sbatch\)") as caught:
+        clusters.check_there(spec(tmp_path))
+    assert "--cluster local" in str(caught.value)
+    clusters.check_there(clusters.read("local"))
+
+
+def test_a_scheduler_that_does_not_answer_is_told(tmp_path, stood_in, monkeypatch):
+    (stood_in / "sinfo").write_text(
+        "#!/usr/bin/env bash\necho 'Unable to contact slurm controller' >&2; exit 1\n"
+    )
+    with pytest.raises(InputError, match="does not answer: Unable to contact"):
+        clusters.check_there(spec(tmp_path))
+    (stood_in / "sinfo").write_text("#!/usr/bin/env bash\nexec sleep 20\n")
+    monkeypatch.setattr(clusters, "PATIENCE", 0.2)
+    with pytest.raises(InputError, match="does not answer within"):
+        clusters.check_there(spec(tmp_path))
+
+
+def half(x):
+    return x / 2
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs"])
+def test_jobs_are_started_serve_any_mapping_are_replaced_and_end_with_the_block(
+    tmp_path, stood_in, kind
+):
+    """The same open cluster that runs a sweep computes what preprocessing hands to
+    `cluster.map`.
+    """
+    with clusters.opened(spec(tmp_path, kind), 2) as (found, jobs):
+        jobs.keep(5, set())
+        found.wait_for_workers(1, timeout=120)
+        assert [one.value for one in parallel.map(half, range(6), parallel=found)] == [
+            x / 2 for x in range(6)
+        ]
+        assert len(list(stood_in.glob("pids.*"))) == 2, "two are the most, five were wanted"
+        standing = set(found.workers)
+        killed = (stood_in / "pids.1").read_text().strip()
+        subprocess.run(["kill", "-9", "--", f"-{killed}"])
+        assert until(lambda: not alive(killed))
+        jobs._forget_ended({name for name in standing if found.workers[name].job_id != "1"})
+        jobs.keep(5, set())
+        assert (stood_in / "pids.3").exists(), "a job that ended is replaced"
+    assert until(
+        lambda: not any(alive(file.read_text().strip()) for file in stood_in.glob("pids.*"))
+    )
+
+
+def test_a_job_that_is_refused_is_told_and_can_be_tried_again(tmp_path, stood_in):
+    (stood_in / "refuse").touch()
+    with clusters.opened(spec(tmp_path), 1) as (_, jobs):
+        with pytest.raises(
+            InputError, match=r"does not take the job: .*invalid partition specified"
+        ):
+            jobs.keep(1, set())
+        (stood_in / "refuse").unlink()
+        jobs.keep(1, set())
+        assert (stood_in / "pids.1").exists()
+
+
+def test_jobs_that_end_before_their_worker_stands_are_told_instead_of_being_waited_for(
+    tmp_path, stood_in
+):
+    with clusters.opened(spec(tmp_path, setup='["exit 1"]'), 1) as (_, jobs):
+
+        def keep_on():
+            for _ in range(20):
+                jobs.keep(1, set())
+                assert until(
+                    lambda: (
+                        not any(alive(file.read_text().strip()) for file in stood_in.glob("pids.*"))
+                    )
+                )
+
+        with pytest.raises(InputError, match="3 jobs ended before their worker stood") as caught:
+            keep_on()
+        assert "setup" in str(caught.value)
+
+
+def test_without_the_package_the_message_says_how_to_install_it(tmp_path, monkeypatch, stood_in):
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with pytest.raises(InputError, match="dask_jobqueue is not installed"):
+        clusters.script(spec(tmp_path))
+
+
+def test_gpus_are_those_that_this_process_may_use(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,4")
+    assert clusters.gpus() == ["1", "4"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert clusters.gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    (tmp_path / "nvidia-smi").write_text(
+        "#!/bin/sh\necho 'GPU 0: H200 (UUID: a)'\necho 'GPU 1: H200 (UUID: b)'\n"
+    )
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert clusters.gpus() == ["0", "1"]

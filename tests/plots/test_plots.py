@@ -1,0 +1,392 @@
+"""Pictures show the numbers they were given, on axes that say what they are."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from lib import metrics, plots
+from lib.plots import style
+from lib.plots.data import band_of
+
+NOTE = "values have no meaning"
+
+
+def lines(ax):
+    """{label: (x, y)} of the lines in the legend."""
+    handles = [(line.get_label(), line.get_data()) for line in ax.lines]
+    return {label: data for label, data in handles if not label.startswith("_")}
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def overlapping(figure):
+    """Pairs of texts of a figure that cover each other."""
+    figure.canvas.draw()
+    found = [
+        t for t in figure.findobj(matplotlib.text.Text) if t.get_text().strip() and t.get_visible()
+    ]
+    ticks = {
+        id(label)
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in [*axis.majorTicks, *axis.minorTicks]
+        for label in (tick.label1, tick.label2)
+        if not _within(tick.get_loc(), axis.get_view_interval())
+    }
+    boxes = [(t.get_text(), t.get_window_extent()) for t in found if id(t) not in ticks]
+    return [
+        (a, b)
+        for i, (a, x) in enumerate(boxes)
+        for b, y in boxes[i + 1 :]
+        if min(x.x1, y.x1) - max(x.x0, y.x0) > 1 and min(x.y1, y.y1) - max(x.y0, y.y0) > 1
+    ]
+
+
+def _within(place, interval):
+    low, high = sorted(interval)
+    return low - 1e-9 <= place <= high + 1e-9
+
+
+@pytest.fixture
+def trace():
+    time = np.arange(90) / 30
+    va = np.stack([np.sin(time), np.cos(time)], 1) * 0.8
+    va[20:30] = np.nan
+    return time, va
+
+
+@pytest.fixture
+def report():
+    rows = [
+        ("recordings", 22, 22, "ok"),
+        ("pictures of faces", 7310, 7457, "missing"),
+        ("videos", 21, 22, "damaged"),
+        ("others", 3, np.nan, "extra"),
+    ]
+    return pd.DataFrame(rows, columns=["item", "found", "expected", "state"])
+
+
+@pytest.fixture
+def history():
+    epoch = np.arange(1, 7)
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": 1 / epoch,
+            "val_loss": 1.1 / epoch,
+            "val_ccc_valence": [0, 0.2, 0.5, 0.4, 0.3, 0.2],
+            "val_ccc_arousal": 0.6,
+            "lr": 1e-3,
+        }
+    )
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    labels = {f"{i}-30-1280x720": rng.uniform(-1, 1, (50, 2)) for i in range(9)}
+    predictions = {
+        t: y * rng.uniform(0, 1) + rng.normal(0, 0.2, y.shape) for t, y in labels.items()
+    }
+    return labels, predictions
+
+
+def test_bars_are_per_cent_of_what_was_expected_and_both_numbers_are_written(report):
+    ax = plots.found_against_expected(report, note=NOTE)
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx(
+        [100, 100 * 7310 / 7457, 100 * 21 / 22, 100]
+    )
+    assert [label.get_text() for label in ax.get_yticklabels()] == report.item.tolist()
+    assert texts(ax) == ["22 of 22, ok", "7 310 of 7 457, missing", "21 of 22, damaged", "3, extra"]
+    assert ax.get_xlabel() == "found (% of expected)"
+    assert ax.figure.get_supxlabel() == NOTE
+    assert overlapping(ax.figure) == []
+
+
+def test_of_many_items_those_that_are_not_ok_come_first(report):
+    many = pd.concat([report.iloc[[0]]] * 50 + [report.iloc[[2]]])
+    ax = plots.found_against_expected(many, most=10)
+    assert texts(ax)[0] == "21 of 22, damaged"
+    assert ax.get_ylabel() == "first 10 of 51 items"
+
+
+def test_the_label_plane_counts_labelled_frames_only():
+    va = np.array([[0.51, -0.51]] * 5 + [[-0.99, 0.99]] + [[np.nan, np.nan]] * 4)
+    ax = plots.label_plane(va)
+    counts = ax.collections[0].get_array().compressed()
+    assert sorted(counts) == [1, 5]
+    assert ax.get_title("left") == "6 labelled of 10 frames"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("valence (−1…1)", "arousal (−1…1)")
+    assert plots.label_plane(np.full((3, 2), np.nan)).get_title("left") == "0 labelled of 3 frames"
+
+
+def test_the_face_strip_shows_each_picture_with_its_time_and_says_where_there_is_no_face():
+    faces = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), dtype=np.uint8)
+    ax = plots.face_strip(faces, [0, 0.5, 1, 1.5], valid=[True, False, True, True])
+    assert len(ax.images) == 3
+    np.testing.assert_array_equal(ax.images[1].get_array(), faces[2])
+    assert texts(ax) == ["no face"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.00", "0.50", "1.00", "1.50"]
+    assert ax.get_xlabel() == "time (s)"
+
+
+def test_sound_and_mel_share_the_containers_clock():
+    rate, t0 = 8000, 0.08
+    wave = np.sin(np.arange(8000) / 9)
+    mel = np.random.default_rng(0).normal(size=(64, 101))
+    times = np.arange(25) / 25
+    axes = plots.sound_view(wave, rate, t0, mel, times)
+    x, y = lines(axes[0])["sound"]
+    np.testing.assert_allclose(x, t0 + np.arange(8000) / rate)
+    np.testing.assert_array_equal(y, wave)
+    np.testing.assert_array_equal(lines(axes[0])["video frame"][0], times)
+    left, right, *_ = axes[1].images[0].get_extent()
+    assert (left, right) == pytest.approx(
+        (t0 - 0.005, t0 + 1.005)
+    )  # column j is centred on t0 + j·10 ms
+    assert axes[1].get_xlabel() == "time (s)"
+    assert axes[1].get_ylabel() == "mel frequency (Hz)"
+    assert [label.get_text() for label in axes[1].get_yticklabels()] == [
+        "250",
+        "500",
+        "1k",
+        "2k",
+        "4k",
+        "8k",
+        "16k",
+    ]
+    assert overlapping(axes[0].figure) == []
+
+
+def test_a_long_waveform_is_drawn_as_its_extremes():
+    wave = np.zeros(100_000)
+    wave[33_333] = 0.7
+    axes = plots.sound_view(wave, 44_100, 0.0, np.zeros((64, 228)), span=(0.5, 1.0))
+    assert axes[0].collections[0].get_paths()[0].vertices[:, 1].max() == 0.7
+    assert axes[0].get_xlim() == (0.5, 1.0)
+
+
+def test_mel_bands_stand_at_their_centre_frequencies():
+    torch = pytest.importorskip("torch")
+    torchaudio = pytest.importorskip("torchaudio")
+    bank = torchaudio.functional.melscale_fbanks(8193, 0.0, 22_050.0, 64, 44_100, mel_scale="htk")
+    centres = torch.linspace(0, 22_050, 8193)[bank.argmax(dim=0)].numpy()
+    np.testing.assert_allclose(band_of(centres)[5:], np.arange(5, 64), atol=0.05)
+
+
+def test_traces_are_the_labels_and_gaps_are_shaded(trace):
+    time, va = trace
+    ax = plots.va_traces(time, va, title="1-30-1280x720_left", note=NOTE)
+    for column, emotion in enumerate(("valence", "arousal")):
+        np.testing.assert_array_equal(lines(ax)[emotion][0], time)
+        np.testing.assert_array_equal(lines(ax)[emotion][1], va[:, column])
+    span = ax.patches[0]
+    assert (span.get_x(), span.get_x() + span.get_width()) == pytest.approx((19.5 / 30, 29.5 / 30))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "label (−1…1)")
+    assert overlapping(ax.figure) == []
+
+
+def test_a_picture_can_be_drawn_into_given_axes(trace):
+    figure, ax = plt.subplots()
+    assert plots.va_traces(*trace, ax=ax) is ax
+    assert plt.get_fignums() == [figure.number]
+
+
+def test_prediction_and_label_of_each_emotion_have_their_own_axes(trace):
+    time, va = trace
+    prediction = np.nan_to_num(va) * 0.5
+    axes = plots.prediction_traces(
+        time, va, prediction, raw=va + 0.1, scores={"valence": 0.71, "arousal": None}
+    )
+    np.testing.assert_array_equal(lines(axes[1])["prediction"][1], prediction[:, 1])
+    np.testing.assert_array_equal(lines(axes[1])["label"][1], va[:, 1])
+    np.testing.assert_array_equal(lines(axes[0])["unsmoothed"][1], va[:, 0] + 0.1)
+    assert "CCC 0.71" in lines(axes[0])
+    assert axes[0].get_ylabel() == "valence (−1…1)"
+    assert axes[1].get_xlabel() == "time (s)"
+    assert overlapping(axes[0].figure) == []
+    assert list(lines(plots.prediction_traces(time, None, prediction)[0])) == ["prediction"]
+
+
+def test_curves_hold_the_history_and_mark_the_best_epoch(history):
+    axes = plots.training_curves(history, title="sample_tsav", note=NOTE)
+    np.testing.assert_array_equal(lines(axes[0])["training"][1], history["loss"])
+    np.testing.assert_array_equal(lines(axes[0])["validation"][1], history["val_loss"])
+    np.testing.assert_array_equal(lines(axes[1])["valence"][1], history["val_ccc_valence"])
+    assert "best: epoch 3" in lines(axes[1])
+    assert [ax.get_xlabel() for ax in axes] == ["epoch"] * 3
+    assert [ax.get_ylabel() for ax in axes] == ["loss", "validation CCC", "learning rate"]
+    assert overlapping(axes[0].figure) == []
+
+
+def test_a_run_that_has_just_begun_can_be_drawn(history):
+    assert texts(plots.training_curves(history.head(0))[1]) == ["no values"]
+    first = history[["epoch", "loss"]].head(1)
+    assert lines(plots.training_curves(first)[0])["training"][1].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("frames", [500, 5000])
+def test_the_circumplex_shows_labelled_frames_of_labels_and_predictions(frames):
+    rng = np.random.default_rng(0)
+    label = rng.uniform(-1, 1, (frames, 2))
+    label[::5] = np.nan
+    axes = plots.circumplex(label * 0.5, label)
+    assert axes[0].get_title("left") == f"label, {frames * 4 // 5} frames"
+    drawn = axes[1].collections[0]
+    if frames == 500:
+        np.testing.assert_allclose(drawn.get_offsets(), label[~np.isnan(label[:, 0])] * 0.5)
+    else:
+        assert drawn.get_array().sum() == frames * 4 // 5
+    assert axes[1].get_xlabel() == "valence (−1…1)"
+    assert overlapping(axes[0].figure) == []
+
+
+def test_the_ccc_picture_has_a_dot_and_an_interval_a_method_and_grey_baselines(scores):
+    values = metrics.va_scores(*scores)
+    table = metrics.ccc_table({"tsav": values}, {"ridge 16x16": {"valence": -0.2, "arousal": 0.2}})
+    axes = plots.ccc_table_plot(table, title="validation", note=NOTE)
+    interval, dot, baseline = axes[0].lines[:3]
+    assert interval.get_xdata() == pytest.approx(values["valence"]["ci95"])
+    assert dot.get_xdata() == pytest.approx([values["valence"]["ccc"]])
+    assert baseline.get_xdata() == [-0.2]
+    assert baseline.get_color() == style.BASELINE
+    assert texts(axes[0])[1] == "−0.20"
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["tsav", "ridge 16x16"]
+    assert axes[1].get_xlabel().startswith("CCC arousal")
+    assert overlapping(axes[0].figure) == []
+
+
+def test_the_worst_trial_stands_on_top(scores):
+    table = metrics.per_trial(*scores)
+    ax = plots.error_by_trial(table)
+    means = table.groupby("trial")["rmse"].mean().sort_values(ascending=False)
+    assert [label.get_text() for label in ax.get_yticklabels()] == means.index.tolist()
+    drawn = dict(zip(means.index, lines(ax)["valence"][0], strict=True))
+    for row in table[table.emotion == "valence"].itertuples():
+        assert drawn[row.trial] == pytest.approx(row.rmse)
+    assert ax.get_xlabel() == "error (RMSE, label units)"
+    few = plots.error_by_trial(table, measure="ccc", most=4)
+    assert few.get_ylabel() == "4 worst of 9 trials"
+    assert few.get_yticklabels()[0].get_text() == table.groupby("trial")["ccc"].mean().idxmin()
+    assert overlapping(ax.figure) == []
+
+
+def test_a_saved_picture_is_whole_and_can_be_forgotten(tmp_path, trace):
+    ax = plots.va_traces(*trace)
+    assert (
+        plots.save(ax, tmp_path / "figures" / "a.png", close=True)
+        .read_bytes()
+        .startswith(b"\x89PNG")
+    )
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a.png"]
+    assert plt.get_fignums() == []
+    assert plots.save(Figure(), tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_theme_is_set_once_so_that_a_readers_settings_stay(trace):
+    plots.theme()
+    with plt.rc_context({"lines.linewidth": 7.5}):
+        assert plots.va_traces(*trace).lines[0].get_linewidth() == 7.5
+
+
+def test_live_curves_are_silent_outside_a_notebook_and_update_one_picture_in_it(
+    history, monkeypatch, capsys
+):
+    plots.LiveCurves().update(history)
+    shown, updates = [], []
+    handle = type("Handle", (), {"update": lambda self, picture, raw: updates.append(picture)})()
+    monkeypatch.setattr("IPython.get_ipython", lambda: type("Shell", (), {"kernel": object()})())
+    monkeypatch.setattr(
+        "IPython.display.display", lambda picture, **options: shown.append(picture) or handle
+    )
+    curves = plots.LiveCurves(seconds=1000)
+    curves.update(history.head(0))
+    for epochs in (1, 2, 3):
+        curves.update(history.head(epochs))
+    curves.update(history, last=True)
+    assert len(shown) == len(updates) == 1
+    assert list(shown[0]) == ["image/png"]
+    assert plt.get_fignums() == []
+    assert capsys.readouterr() == ("", "")
+
+
+# ---- nothing to show
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.found_against_expected(
+            pd.DataFrame(columns=["item", "found", "expected", "state"])
+        ),
+        lambda: plots.label_plane(np.zeros((0, 2))),
+        lambda: plots.face_strip(np.zeros((0, 8, 8, 3), np.uint8), []),
+        lambda: plots.error_by_trial(metrics.per_trial({}, {})),
+        lambda: plots.ccc_table_plot(
+            metrics.ccc_table({"raw": {"valence": {"ccc": None}, "arousal": {"ccc": None}}}, {})
+        ),
+        lambda: plots.circumplex(np.zeros((0, 2)), np.zeros((0, 2))),
+        lambda: plots.va_traces(np.arange(3) / 25, np.full((3, 2), np.nan)),
+    ],
+    ids=["counts", "plane", "faces", "errors", "scores", "circumplex", "labels"],
+)
+def test_an_empty_table_gives_an_empty_picture_without_a_warning(draw):
+    plots.png(draw())
+
+
+# ---- all that a network predicts of a recording
+
+
+def prediction(classes=3, units=0, affect=True):
+    values = pd.DataFrame({"time": np.arange(5) / 25})
+    if affect:
+        values[["valence", "arousal"]] = 0.5
+    if classes:
+        values["expression"] = [0, 0, 1, 2, 2]
+        values[[f"expression_{k}" for k in range(classes)]] = 0.0
+    for k in range(units):
+        values[f"action_unit_{k}"] = k % 2
+        values[f"action_unit_{k}_raw"] = 0.1
+    return values
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"classes": 0}, []),
+        ({"classes": 7}, ["Neutral", "Anger", "Disgust"]),
+        ({"classes": 7, "affect": False}, None),
+        (
+            {"classes": 3, "units": 2, "affect": False},
+            ["expression 0", "expression 1", "expression 2", "action_units 0"],
+        ),
+        ({"classes": 0, "units": 8, "affect": False}, ["AU1", "AU2"]),
+    ],
+)
+def test_a_recording_of_any_tasks_is_drawn_over_time(options, names):
+    axes = plots.predicted(prediction(**options), note=NOTE)
+    assert len(axes) == 2 * options.get("affect", True) + bool(
+        options["classes"] or options.get("units")
+    )
+    assert axes[-1].get_xlabel() == "time (s)"
+    if names:
+        assert [label.get_text() for label in axes[-1].get_yticklabels()][: len(names)] == names
+    assert axes[0].figure.get_supxlabel() == NOTE
+
+
+def test_a_class_is_dark_in_the_frames_that_it_was_decided_in():
+    mesh = plots.predicted(prediction(affect=False))[0].collections[0]
+    assert mesh.get_array().reshape(3, 5).tolist() == [
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1],
+    ]

@@ -1,0 +1,213 @@
+"""A person with a browser gets a picker, papermill gets the first trial's picture."""
+
+import dataclasses
+import io
+import time
+import wave
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import metrics, plots
+from lib.errors import InputError
+from lib.parallel import progress
+from lib.plots import viewer
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Names of trials that were drawn, and what was displayed."""
+    drawn, displayed = [], []
+
+    def show(trial):
+        drawn.append(trial)
+        return plt.subplots(figsize=(1, 1))[1]
+
+    monkeypatch.setattr(
+        "IPython.display.display", lambda what, **options: displayed.append((what, options))
+    )
+    return show, drawn, displayed
+
+
+def test_without_a_front_end_the_first_trial_is_a_static_picture(shown):
+    show, drawn, displayed = shown
+    assert not progress.has_front_end()
+    assert viewer.browse(["a", "b"], show) is None
+    assert drawn == ["a"]
+    picture, options = displayed[0]
+    assert picture["image/png"].startswith(PNG)
+    assert options == {"raw": True}
+    assert plt.get_fignums() == []  # nothing is left to appear a second time
+
+
+def test_with_a_front_end_a_person_chooses_the_trial(shown, monkeypatch):
+    show, drawn, displayed = shown
+    monkeypatch.setattr(viewer, "has_front_end", lambda: True)
+    assert (
+        viewer.browse(["a", "b", "c"], show) is None
+    )  # a returned box would be shown a second time
+    ((box, _),) = displayed
+    (back, forth, names), picture = box.children[0].children, box.children[1]
+    assert bytes(picture.value).startswith(PNG)
+    names.value = "c"
+    forth.click()
+    back.click()
+    assert drawn == ["a", "c", "a", "c"]
+    assert plt.get_fignums() == []
+
+
+class Faces:
+    """Frame k is a face of grey level k; the third one was not found."""
+
+    valid = np.arange(50) != 2
+
+    def read(self, chosen):
+        return np.stack([np.full((8, 8, 3), 4 * k, np.uint8) for k in chosen])
+
+
+def trial(name="a", **more):
+    times = np.arange(50) / 25
+    sound = np.sin(2 * np.pi * 440 * np.arange(2 * 8000) / 8000)
+    parts = {
+        "faces": Faces(),
+        "sound": sound,
+        "rate": 8000,
+        "mel": np.full((64, 200), -30.0),
+        "note": "a note",
+    } | more
+    return plots.Trial(name, times, np.c_[times - 1, 1 - times], np.full((50, 2), np.nan), **parts)
+
+
+def cursor(picture):
+    """px of the red line."""
+    return np.flatnonzero((picture == (200, 0, 0)).all(axis=-1).sum(axis=0) > 100)
+
+
+@pytest.mark.parametrize("parts", [{}, {"sound": None, "mel": None}, {"faces": None}])
+def test_another_moment_moves_the_cursor_with_the_time_and_shows_its_face(parts):
+    moments = plots.Moments(trial(**parts))
+    places = [cursor(moments.picture(k)).mean() for k in (0, 10, 20, 40)]
+    assert np.diff(places) == pytest.approx(
+        np.array([10, 10, 20]) * (places[3] - places[0]) / 40, abs=1.5
+    )
+    face = moments.picture(40)[100, 50]
+    assert (face == (235 if parts.get("faces", 0) is None else 160)).all()
+    assert (moments.picture(2)[20, 20] == 235).all(), (
+        "a frame without a face is not another one's face"
+    )
+
+
+def test_a_moment_takes_a_fraction_of_the_150_ms_that_are_asked_for():
+    moments = plots.Moments(trial())
+    began = time.process_time()
+    for k in range(20):
+        viewer.encoded(moments.picture(k), ".jpg")
+    assert (time.process_time() - began) / 20 < 0.15
+
+
+def test_labels_and_predictions_stand_in_one_picture_with_sound_and_note():
+    lines = [line.get_label() for ax in plots.trial_lines(trial()) for line in ax.lines]
+    assert "label" not in lines, "nothing is drawn where nothing is known"
+    known = dataclasses.replace(trial(), labels=np.zeros((50, 2)))
+    axes = plots.trial_lines(known)
+    assert len(axes) == 4
+    assert {"label", "prediction"} <= {line.get_label() for ax in axes for line in ax.lines}
+    assert axes[0].figure._supxlabel.get_text() == "a note"
+    plt.close("all")
+
+
+def test_without_a_front_end_the_middle_moment_is_a_static_picture(shown):
+    _, _, displayed = shown
+    assert viewer.explore(["a", "b", "c"], trial, static=2) is None
+    assert [options for _, options in displayed] == [{"raw": True}] * 2
+    assert all(picture["image/png"].startswith(PNG) for picture, _ in displayed)
+    assert plt.get_fignums() == []
+    with pytest.raises(InputError, match="no trial to show"):
+        viewer.explore([], trial)
+
+
+def test_with_a_front_end_slider_and_list_change_the_picture_and_the_sound_is_that_of_the_moment(
+    shown, monkeypatch
+):
+    _, _, displayed = shown
+    monkeypatch.setattr(viewer, "has_front_end", lambda: True)
+    viewer.explore(["a", "b"], lambda name: trial(name, sound=np.linspace(0, 1, 16_000)))
+    ((box, _),) = displayed
+    chooser, (_, moment, hear), picture, sound = (
+        box.children[0],
+        box.children[1].children,
+        *box.children[2:],
+    )
+    seen = [bytes(picture.value)]
+    assert moment.value == 25
+    moment.value = 40
+    seen.append(bytes(picture.value))
+    chooser.children[1].click()
+    seen.append(bytes(picture.value))
+    assert len(set(seen)) == 3
+    assert moment.value == 25, "another trial begins in its middle"
+    hear.click()
+    with wave.open(io.BytesIO(bytes(sound.value))) as heard:
+        samples = np.frombuffer(heard.readframes(heard.getnframes()), "<i2") / 32767
+        assert heard.getframerate() == 8000
+    assert len(samples) == pytest.approx(16_000, abs=400)
+    moment.value = 50
+    hear.click()
+    with wave.open(io.BytesIO(bytes(sound.value))) as heard:
+        later = np.frombuffer(heard.readframes(heard.getnframes()), "<i2") / 32767
+    assert later[0] == pytest.approx((49 / 25 - 1) / 2, abs=0.01), (
+        "from one second before the moment"
+    )
+
+
+def test_a_kernel_without_a_server_has_no_front_end(monkeypatch):
+    shell = type("Shell", (), {"kernel": object()})()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    for name in ("JPY_SESSION_NAME", "VSCODE_PID"):
+        monkeypatch.delenv(name, raising=False)
+    assert not progress.has_front_end()
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/02.ipynb")
+    assert progress.has_front_end()
+
+
+def test_an_empty_list_of_trials_is_refused():
+    with pytest.raises(InputError, match="no trial to show"):
+        viewer.browse([], lambda trial: None)
+
+
+def test_a_table_has_no_row_numbers_three_digits_and_blanks_where_there_is_no_value():
+    shown = viewer.table(
+        pd.DataFrame(
+            {"trial": ["a", "b"], "share": [0.96666667, float("nan")], "n": [1234.0, -0.0]}
+        )
+    )
+    assert repr(shown).split() == ["trial", "share", "n", "a", "0.967", "1234", "b", "0"]
+    assert "<th></th>" not in shown._repr_html_()
+    assert "NaN" not in shown._repr_html_()
+
+
+def test_a_table_without_rows_is_a_sentence():
+    shown = viewer.table(pd.DataFrame(columns=["trial"]), "no trial was lost")
+    assert repr(shown) == "no trial was lost"
+    assert shown._repr_html_() is None
+
+
+def test_scores_stand_in_one_row_a_method_with_their_intervals():
+    found = {"raw": {"valence": {"ccc": 0.5, "ci95": [0.4, 0.6]}, "arousal": {"ccc": None}}}
+    shown = repr(
+        viewer.scores(
+            metrics.ccc_table(found, {"training mean": {"valence": -0.0001, "arousal": 0.0}})
+        )
+    )
+    assert "0.50 [0.40, 0.60]" in shown
+    assert "training mean" in shown
+    assert "−0.00" not in shown
+    assert len(shown.splitlines()) == 3

@@ -1,0 +1,444 @@
+"""Parameters: the grammar of the notebooks' cells, YAML files, and a message for each mistake
+people make.
+"""
+
+import json
+import pickle
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from lib import files, grammar, parameters
+from lib.errors import InputError
+
+CELL = """run: str = ""                # machine: run folder; empty for the parameter file's stem
+dataset: str = "sample"      # data: data set
+recipe: str = "toy"          # model: method
+modality: str = "audiovisual"  # model: streams; one of audiovisual, audio, video
+lr: float = 1.0e-4           # training: learning rate; from 1.0e-7 to 1.0
+epochs: int = 3              # training: passes over the data; from 1 to 1000
+fold: int = 0                # data: fold, 0 for the official split; from 1 to 6
+trials: list[str] = []       # data: names of trials, empty for all
+widths: list[int] = [1, 5]   # report: smoothing; from 1 to 99
+stream_loss: bool = False    # training: auxiliary loss
+runs_root: str = "runs"      # place: where run folders are
+video_path: str = ""         # place: a video to predict, empty for none
+options: dict = {}           # model: what only one recipe has
+"""
+RECIPE = '''
+import not_installed
+
+class Recipe(not_installed.Recipe):
+    class Options:
+        """What only this method has."""
+        channels: int = 3    # colour channels; one of 3, 4
+        dropout: float = 0.5  # part of the features set to zero; from 0.0 to 0.9
+'''
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two notebooks: 05 declares CELL, 04 the data set and `label_delay`."""
+    write_notebook(tmp_path / "05_train.ipynb", CELL)
+    write_notebook(
+        tmp_path / "04_preprocess_labels.ipynb",
+        'dataset: str = "sample"  # data: name of the data set\n'
+        "label_delay: int = 0  # data: frames; from 0 to 50\n",
+    )
+    return tmp_path
+
+
+def write_notebook(path, source, *more):
+    cells = [nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})]
+    notebook = nbformat.v4.new_notebook(
+        cells=cells + [nbformat.v4.new_code_cell(text) for text in more]
+    )
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "language": "python",
+        "display_name": "Python 3",
+    }
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture
+def names(folder):
+    return grammar.all_declared(folder)
+
+
+@pytest.fixture(autouse=True)
+def recipes(tmp_path, monkeypatch):
+    """A repository with one recipe, `toy`."""
+    there = tmp_path / "recipes"
+    there.mkdir()
+    (there / "toy.py").write_text(RECIPE)
+    (there / "base.py").write_text("class Recipe:\n    class Options:\n        pass\n")
+    known = grammar.recipes(there)
+    monkeypatch.setattr(parameters, "recipes", lambda folder=None: known)
+
+
+def problem(names, **values):
+    problems = parameters.validate(values, names)
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def file(tmp_path, text, name="a.yaml"):
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+# ---- grammar
+
+
+def test_a_declaration_has_type_default_help_and_range(names):
+    lr = names["lr"]
+    assert (lr.name, lr.type, lr.default, lr.low, lr.high) == ("lr", "float", 1e-4, 1e-7, 1.0)
+    assert lr.help.startswith("training: learning rate")
+    assert lr.group == "training"
+    assert names["modality"].choices == ("audiovisual", "audio", "video")
+
+
+def test_all_notebooks_together_declare_each_parameter_once(names, folder):
+    both = {
+        **grammar.declared("04_preprocess_labels", folder),
+        **grammar.declared("05_train", folder),
+    }
+    assert set(names) == set(both)
+    assert "label_delay" in names
+
+
+def test_papermill_sees_the_same_names(folder):
+    seen = papermill.inspect_notebook(str(folder / "05_train.ipynb"))
+    assert list(seen) == list(grammar.declared("05_train", folder))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("lr = 1.0", "declares no parameter"),
+        ("print(1)", "declares no parameter"),
+        ("lr: float", "declares no parameter"),
+        ("lr: float = 1 / 2", "no constant"),
+        ("lr: float | None = None", "type float | None"),
+        ("lr: float = '1'", "default of lr"),
+        ("lr: float = 1.0  # rate = speed", "equals sign"),
+        ("lr: float = 1.0\nlr: float = 2.0", "twice"),
+        ("lr: float = ", "cannot read"),
+        ("lr: float = 1.0  # rate; from a to b", "range without numbers"),
+    ],
+)
+def test_a_line_out_of_the_grammar_is_refused_with_its_place(line, words):
+    with pytest.raises(InputError) as caught:
+        grammar.parse(line, "cell")
+    assert words in caught.value.what
+    assert "cell, line" in caught.value.where
+
+
+def test_a_notebook_without_a_tagged_cell_is_refused(tmp_path):
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x: int = 1")]),
+        tmp_path / "05_train.ipynb",
+    )
+    with pytest.raises(InputError, match="tagged"):
+        grammar.declared("05_train", tmp_path)
+    with pytest.raises(InputError, match="not there"):
+        grammar.declared("06_inference", tmp_path)
+
+
+def test_a_parameter_of_a_notebook_without_a_group_is_refused_with_the_groups(tmp_path):
+    write_notebook(tmp_path / "05_train.ipynb", "lr: float = 0.1  # learning rate")
+    with pytest.raises(InputError, match="lr names no group") as caught:
+        grammar.declared("05_train", tmp_path)
+    assert caught.value.expected == "place, machine, data, model, training, report"
+
+
+def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):
+    found = grammar.recipes(tmp_path / "recipes")
+    assert list(found) == ["toy"]
+    assert list(found["toy"]) == ["channels", "dropout"]
+
+
+def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
+    there = tmp_path / "recipes"
+    (there / "small.py").write_text(
+        "from x import toy\nclass Recipe(toy.Recipe):\n    network = 'small'\n"
+    )
+    (there / "more.py").write_text(
+        "class Recipe(toy.Recipe):\n    class Options:\n        layers: int = 2  # blocks\n"
+    )
+    found = grammar.recipes(there)
+    assert list(found["small"]) == ["channels", "dropout"]
+    assert list(found["more"]) == ["channels", "dropout", "layers"]
+
+
+# ---- mistakes in values
+
+
+def test_a_typo_is_answered_with_the_nearest_name(names):
+    assert problem(names, epoch=3) == "epoch: no such parameter; did you mean epochs?"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("1e-4", "1.0e-4"), ("1e4", "1.0e+4"), ("1.0e4", "1.0e+4"), ("3,5", "3.5"), ("0.1", "0.1")],
+)
+def test_a_number_that_yaml_reads_as_text_is_answered_with_its_right_form(names, text, right):
+    assert f"write {right}" in problem(names, lr=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("lr", [1.0], "a list where a number belongs: write 1.0"),
+        ("lr", True, "a truth value where a number belongs"),
+        ("lr", 2, "out of range: from 1e-07 to 1"),
+        ("lr", float("nan"), "where a number belongs"),
+        ("lr", None, "leave the line out"),
+        ("epochs", True, "a truth value where a whole number belongs"),
+        ("epochs", 3.0, "write 3"),
+        ("epochs", "1e3", "write 1000"),
+        ("epochs", 0, "out of range"),
+        ("stream_loss", 1, "where true or false belongs"),
+        ("stream_loss", "true", "where true or false belongs"),
+        ("modality", "vidio", "did you mean video?"),
+        ("modality", False, "put it in quotes"),
+        ("trials", 171, "write [171]"),
+        ("trials", [1.5], "put it in quotes"),
+        ("widths", [1, 100], "out of range"),
+        ("options", [1], "a list where a mapping belongs"),
+        ("video_path", "no/such.mp4", "no such file"),
+        ("recipe", "toi", "did you mean toy?"),
+    ],
+)
+def test_each_wrong_value_gets_one_sentence(names, name, value, words):
+    assert words in problem(names, **{name: value})
+
+
+def test_options_are_checked_against_the_recipe(names):
+    assert "did you mean channels?" in problem(names, recipe="toy", options={"chanels": 3})
+    assert "none of 3, 4" in problem(names, recipe="toy", options={"channels": 5})
+    assert parameters.validate({"recipe": "toy", "options": {"channels": 4}}, names) == []
+    assert parameters.validate({"options": {"dropout": 0.1}}, names, partial=True) == []
+
+
+def test_a_whole_number_is_a_float_and_a_trial_may_be_a_number(names):
+    full = parameters.complete({"lr": 1, "trials": [171, "1-30-1280x720"], "fold": 2}, names)
+    assert full["lr"] == 1.0
+    assert isinstance(full["lr"], float)
+    assert full["trials"] == ["171", "1-30-1280x720"]
+    assert full["fold"] == 2
+
+
+def test_the_default_fits_even_outside_its_range(names):
+    assert parameters.validate({"fold": 0}, names) == []
+
+
+def test_all_problems_are_listed_at_once(names):
+    with pytest.raises(InputError) as caught:
+        parameters.complete({"lr": "1e-4", "epoch": 1, "stream_loss": 3}, names)
+    assert all(
+        word in str(caught.value) for word in ("3 parameters", "lr:", "epoch:", "stream_loss:")
+    )
+
+
+def test_complete_fills_in_defaults_and_options(names):
+    full = parameters.complete({"options": {"channels": 4}}, names)
+    assert full["epochs"] == 3
+    assert full["options"] == {"channels": 4, "dropout": 0.5}
+    full["trials"].append("x")
+    assert parameters.complete({}, names)["trials"] == []
+
+
+# ---- files
+
+
+def test_later_files_and_overrides_win(tmp_path):
+    one = file(tmp_path, "lr: 0.1\nepochs: 5\noptions: {channels: 3, dropout: 0.1}\n")
+    two = file(tmp_path, "epochs: 6\noptions: {dropout: 0.2}\n", "b.yaml")
+    merged = parameters.load([one, two], {"lr": "0.5", "trials": "[1, b]", "run": ""})
+    assert merged == {
+        "lr": 0.5,
+        "epochs": 6,
+        "options": {"channels": 3, "dropout": 0.2},
+        "trials": [1, "b"],
+        "run": "",
+    }
+
+
+def test_an_empty_file_sets_nothing(tmp_path):
+    assert parameters.load([file(tmp_path, "# nothing yet\n")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr: 1\nlr: 2\n", "lr is set twice"),
+        ("- lr\n", "no `name: value` lines"),
+        ("lr: [1\n", "YAML"),
+        ("trials: [010]\n", 'write "010"'),
+        ("trials: [1:30]\n", 'write "1:30"'),
+        ("lr: !!python/object:os.system x\n", "YAML"),
+    ],
+)
+def test_a_file_that_would_be_misread_is_refused_with_its_name(tmp_path, text, words):
+    with pytest.raises(InputError) as caught:
+        parameters.load([file(tmp_path, text)])
+    assert words in caught.value.what
+    assert "a.yaml" in caught.value.where
+
+
+def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
+    file(tmp_path, "", "sample_tsav.yaml")
+    with pytest.raises(InputError, match=r"did you mean sample_tsav\.yaml"):
+        parameters.load([tmp_path / "sample_tsaw.yaml"])
+
+
+# ---- the check cell
+
+
+def namespace(*cells):
+    """What globals() holds in a notebook after these cells."""
+    space = {}
+    for cell in cells:
+        exec(cell, space)
+    return {**space, "In": ["", "import numpy as np", *cells]}
+
+
+def test_check_returns_typed_values_and_absolute_paths(folder):
+    p = parameters.check("05_train", namespace(CELL), folder)
+    assert p.epochs == 3
+    assert p["lr"] == 1e-4
+    assert p.runs_root == files.ROOT / "runs"
+    assert p.video_path == ""
+    assert p.options == {"channels": 3, "dropout": 0.5}
+    assert "epochs" in repr(p)
+    assert dict(pickle.loads(pickle.dumps(p))) == dict(p)
+
+
+def test_checked_parameters_are_shown_as_a_person_would_write_them():
+    shown = repr(parameters.Params({"data_root": Path("/data/set"), "lr": 0.1, "run": ""}))
+    assert shown.splitlines() == ["data_root  '/data/set'", "lr         0.1", "run        ''"]
+
+
+def test_check_works_without_ipython(folder):
+    space = namespace(CELL)
+    del space["In"]
+    assert parameters.check("05_train", space, folder).epochs == 3
+
+
+def test_check_accepts_what_a_merged_file_injects_for_other_notebooks(folder):
+    p = parameters.check(
+        "05_train", namespace(CELL, "# Parameters\nlr = 0.1\nlabel_delay = 7\n"), folder
+    )
+    assert p.lr == 0.1
+    assert "label_delay" not in p
+
+
+def test_check_refuses_an_unknown_injected_name_and_a_wrong_value_of_another_notebook(folder):
+    with pytest.raises(InputError) as caught:
+        parameters.check(
+            "05_train", namespace(CELL, "# Parameters\nepoch = 1\nlabel_delay = 70\n"), folder
+        )
+    assert "did you mean epochs?" in str(caught.value)
+    assert "label_delay: 70 is out of range" in str(caught.value)
+
+
+def test_check_refuses_a_mistyped_line_of_the_parameters_cell_and_names_the_one_that_is_missing(
+    folder,
+):
+    with pytest.raises(InputError) as caught:
+        parameters.check("05_train", namespace(CELL.replace("epochs:", "eopchs:")), folder)
+    assert "eopchs: no such parameter; did you mean epochs?" in str(caught.value)
+    assert "epochs: not set" in str(caught.value)
+
+
+def test_a_cell_that_was_mended_and_run_again_is_right(folder):
+    wrong = CELL + "eopchs: int = 5\n"
+    assert parameters.check("05_train", namespace(wrong, CELL), folder).epochs == 3
+    assert parameters.check("05_train", namespace(CELL, CELL), folder).epochs == 3
+
+
+def test_other_globals_and_cells_do_not_matter(folder):
+    cells = (CELL, "epochz = 5", "total = 0\nfor k in range(3):\n    total += k", "x: int = 3")
+    space = namespace(*cells)
+    space["In"].append("%matplotlib inline")
+    assert parameters.check("05_train", space, folder).epochs == 3
+
+
+def test_a_value_set_in_a_later_cell_counts(folder):
+    assert parameters.check("05_train", namespace(CELL, "epochs = 9"), folder).epochs == 9
+
+
+def test_parameters_are_read_only_and_know_their_nearest_name(folder):
+    p = parameters.check("05_train", namespace(CELL), folder)
+    with pytest.raises(AttributeError, match="read-only"):
+        p.epochs = 5
+    with pytest.raises(AttributeError, match="did you mean epochs"):
+        _ = p.epoch
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"run": "mine", "dataset": "sample", "recipe": "jca"}, "mine"),
+        ({"dataset": "sample", "recipe": "jca", "modality": "audiovisual"}, "sample_jca"),
+        ({"dataset": "sample", "recipe": "jca", "modality": "audio"}, "sample_jca_audio"),
+    ],
+)
+def test_a_run_without_a_name_is_called_after_its_contents(values, name):
+    assert parameters.run_name(values) == name
+
+
+# ---- this repository's own
+
+NOTEBOOKS = [n for n in files.NOTEBOOKS if (files.ROOT / "notebooks" / f"{n}.ipynb").is_file()]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_papermill_sees_every_parameter_of(notebook):
+    path = files.ROOT / "notebooks" / f"{notebook}.ipynb"
+    assert list(papermill.inspect_notebook(str(path))) == list(grammar.declared(notebook))
+
+
+def test_a_name_that_notebooks_share_is_declared_alike():
+    known = {}
+    for notebook in NOTEBOOKS:
+        for name, declaration in grammar.declared(notebook).items():
+            assert known.setdefault(name, declaration) == declaration, f"{name} in {notebook}"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_no_cell_gives_a_parameter_another_value_in(notebook):
+    import ast
+
+    cells = json.loads((files.ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    names = set(grammar.declared(notebook))
+    for cell in cells:
+        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []):
+            stored = {
+                node.id
+                for node in ast.walk(ast.parse("".join(cell["source"])))
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+            assert not stored & names
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+def test_a_file_written_on_windows_is_read(tmp_path, before):
+    """Line ends of two characters, and Notepad's mark at the beginning."""
+    path = tmp_path / "windows.yaml"
+    path.write_bytes(
+        before
+        + "# Prüfung\r\nrecipe: tsav\r\nlr: 1.0e-3\r\noptions:\r\n  frame_step: 4\r\n".encode()
+    )
+    assert parameters.load([path]) == {"recipe": "tsav", "lr": 1e-3, "options": {"frame_step": 4}}
+
+
+def test_a_file_that_is_no_utf_8_is_named(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_bytes("recipe: tsav".encode("utf-16"))
+    with pytest.raises(InputError, match=r"(?s)other.yaml.*UTF-8"):
+        parameters.load([path])
