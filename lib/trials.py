@@ -35,10 +35,9 @@ COLUMNS = {
     "fps": "float64",
     "duration": "float64",
 }
-JOINED, ROWS = (
-    "|",
-    "::",
-)  # in a label column: between the files of several annotators; before the rows of a table
+# In a label column: between the files of several annotators; before the rows of a table, or before
+# the label itself where the name of a recording says it.
+JOINED, ROWS, CONSTANT = "|", "::", "="
 
 
 def label_files(text: str) -> tuple[list[str], str]:
@@ -46,7 +45,7 @@ def label_files(text: str) -> tuple[list[str], str]:
     recordings.
 
     ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and
-    "a/utterance_1".
+    "a/utterance_1"; ``::=4`` -> no file, and "=4": all frames have the label 4.
     """
     files, _, rows = text.partition(ROWS)
     return [file for file in files.split(JOINED) if file], rows

@@ -67,8 +67,7 @@ def finish(
         "epoch": predictor.epoch,
         "synthetic": predictor.synthetic,
         "val_trials": val,
-        "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are "
-        "reported here",
+        "chosen_on": recipe.chosen_on,
     }
     if predictor.licence:
         found |= {

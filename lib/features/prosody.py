@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.errors import InputError
-from lib.media import FULL_SCALE
+from ..errors import InputError
+from ..media.recordings import FULL_SCALE
 
 RATE = 16_000  # Hz
 HOP = 160  # samples: 10 ms
@@ -178,7 +178,8 @@ def _candidates(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     strength = here - (before - after) * shift / 4
     pitch = RATE * FINER / (np.arange(1, lags.shape[1] - 1) + shift)
     usable = highest & (pitch >= LOWEST) & (pitch <= HIGHEST)
-    merit = np.where(usable, strength + OCTAVE_COST * np.log2(pitch / LOWEST), -np.inf)
+    heard = np.where(usable, pitch, LOWEST)
+    merit = np.where(usable, strength + OCTAVE_COST * np.log2(heard / LOWEST), -np.inf)
     best = np.argsort(-merit, axis=1, kind="stable")[:, :CANDIDATES]
     usable, pitch, strength = (
         np.take_along_axis(values, best, axis=1) for values in (usable, pitch, strength)

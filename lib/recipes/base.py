@@ -66,6 +66,9 @@ class Recipe:
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
     published_widths: Mapping[str, int] = dict.fromkeys(metrics.EMOTIONS, 1)
 
+    # Whether val trials are scored between epochs and choose the one that is kept; False: the last.
+    validates: bool = True
+
     decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
     def __init__(self, params, store: Store):
@@ -86,6 +89,16 @@ class Recipe:
         defects included.
         """
         return self.params.rules == "published"
+
+    @property
+    def chosen_on(self) -> str:
+        """What was chosen on the trials whose scores are reported, for metrics.json."""
+        if not self.validates:
+            return "nothing: the last epoch of a number of epochs that was given is kept"
+        return (
+            "the epoch and the smoothing widths were chosen on the val trials that are "
+            "reported here"
+        )
 
     @property
     def uses_video(self) -> bool:

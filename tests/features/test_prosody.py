@@ -5,7 +5,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.features import prosody
-from lib.media import FULL_SCALE
+from lib.media.recordings import FULL_SCALE
 from tests.features.signals import RATE, click
 
 SECOND = np.arange(RATE) / RATE

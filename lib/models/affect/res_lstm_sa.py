@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lib.errors import InputError
-from lib.models.base import Model
-from lib.models.recurrent import over_valid
-from lib.models.sequence import norm_over
+from ...errors import InputError
+from ..base import Model
+from ..blocks.recurrent import over_valid
+from .sequence import norm_over
 
 
 class ResLSTMSA(Model, name="res_lstm_sa"):
