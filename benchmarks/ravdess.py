@@ -4,12 +4,13 @@ published folds, with several seeds, and prints what came out.
     python benchmarks/ravdess.py data/ravdess [--work runs/ravdess_folds] [--seeds 0 1 2 3 4]
         [--networks utterance res_lstm_sa] [--shuffled] [--only-table]
 
-The setting is params/ravdess.yaml. A network learns from all actors outside the fold, for the number
-of epochs that stands there; its last epoch predicts the fold's recordings, once. Statistics of the
-features are those of the training actors. With --shuffled labels change places within each actor.
+The setting is params/ravdess.yaml. A network learns from all actors outside the fold, for the
+number of epochs that stands there; its last epoch predicts the fold's recordings, once. Statistics
+of the features are those of the training actors. With --shuffled labels change places within each
+actor.
 
-Each fold of each seed is a training of its own below --work; what is finished is not done again, and
-an interrupted training goes on with the next batch. The table is of what is finished.
+Each fold of each seed is a training of its own below --work; what is finished is not done again,
+and an interrupted training goes on with the next batch. The table is of what is finished.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def parameters(places: argparse.Namespace, **changes) -> Params:
 def prepare(p: Params) -> None:
     """Find the recordings, and make every array that the recipe needs."""
     store = datasets.store(p)
-    table, report = datasets.find(p)
+    table, _ = datasets.find(p)
     trials.write(table, store.trials_path)
     wanted = recipes.create(p.recipe, p, store).arrays()
     work = partial(arrays.make_all, requests=wanted, place=store)

@@ -1,3 +1,5 @@
 """The table of benchmarks/ravdess.py."""
+
+
 def publish(data, work):
     pass

@@ -69,6 +69,8 @@ def finish(
         "val_trials": val,
         "chosen_on": recipe.chosen_on,
     }
+    if predictor.terms:
+        found["terms"] = predictor.terms
     if predictor.licence:
         found |= {
             "licence": predictor.licence,

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import arrays, metrics
+from .. import arrays, datasets, metrics
 from .. import trials as trial_table
 from ..errors import InputError
 from ..features import statistics
@@ -126,6 +126,17 @@ class Recipe:
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
+
+    @property
+    def terms(self) -> str:
+        """What the licences of the data ask to be said of a network that learns from them, or that
+        builds on one that did; "" for nothing.
+        """
+        run = self.params.get("backbone_run", "")
+        path = weights_file(run, self.params.runs_root) if run else None
+        given = published.read(path).get("terms", "") if path and path.is_file() else ""
+        told = [datasets.terms(self.params.dataset), given]
+        return "; ".join(dict.fromkeys(filter(None, told)))
 
     def arrays(self) -> list[Request]:
         """The store's arrays that must exist before training or prediction; labels included."""

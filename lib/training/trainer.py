@@ -411,6 +411,7 @@ class Trainer:
             "statistics": self.recipe.statistics,
             "code": code_digest.method(),
             "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+            "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
         temporary = path.with_suffix(".part")
