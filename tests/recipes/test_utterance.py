@@ -13,6 +13,7 @@ from lib.models import checkpoints, forward
 from lib.recipes.utterance import _mixed
 from lib.training.trainer import Trainer
 from tests import tiny_ravdess
+from tests.shared_files import shared
 from tests.tiny_set import one_thread  # noqa: F401
 
 SMALL = {
@@ -221,3 +222,26 @@ def test_pictures_and_too_few_classes_are_refused(made):
     method = recipe(made, options={"classes": 3})
     with pytest.raises(InputError, match="a label 4 with `classes: 3`"):
         method.fit(method.windows(table(method), 0))
+
+
+def test_two_folds_of_the_real_set_are_learnt_for_three_epochs_and_predicted(tmp_path):
+    source = shared("data/ravdess")
+    for actor in (3, 6, 10, 12):  # of the second and the third fold
+        folder = tmp_path / "data" / f"Actor_{actor:02}"
+        folder.mkdir(parents=True)
+        for path in sorted((source / folder.name).glob("03-01-*-01-01-01-*.flac")):
+            (folder / path.name).symlink_to(path)
+    method = recipe(tmp_path, epochs=3, options={"classes": 8, "speeds": [1.0]})
+    found, _ = datasets.find(method.params)
+    trials.write(found, method.store.trials_path)
+    for row in found.to_dict("records"):
+        arrays.make_all(row, method.arrays(), method.store)
+    for fold, subjects in ((1, {"actor_03", "actor_06"}), (2, {"actor_10", "actor_12"})):
+        method = recipe(tmp_path, epochs=3, fold=fold, options={"classes": 8, "speeds": [1.0]})
+        trainer = Trainer(method, table(method), tmp_path / "runs" / str(fold))
+        assert len(trainer.fit()) == 3
+        windows = method.windows(trainer.val_trials)
+        assert {method.trial(name)["subject"] for name in windows["trial"]} == subjects
+        logits = forward.predict(trainer.model, method, windows, trainer.device)["expression"]
+        assert logits.shape == (16, 8)
+        assert np.isfinite(logits).all()
