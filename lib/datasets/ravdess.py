@@ -35,7 +35,10 @@ FOLDS = (
 )
 RECORDINGS, ACTORS = 1440, 24
 EACH = {"neutral": 96}  # recordings of a class; 192 of every other one
-TERMS = "trained on CC BY-NC-SA data (RAVDESS): no commercial use, name the authors"
+TERMS = (
+    "trained on CC BY-NC-SA data (RAVDESS): no commercial use, name the authors; "
+    "docs/models/utterance.md"
+)
 NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 SOUND_ONLY, SPEECH = 3, 1
 
