@@ -62,14 +62,15 @@ def row(name: str, predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray
 
 
 def of_seeds(name: str, seeds: dict[int, pd.DataFrame]) -> list[list]:
-    """A row of the mean over seeds, and one of their averaged probabilities."""
+    """A row of the mean over seeds, and one of their averaged probabilities; of one seed its own."""
     labels = next(iter(seeds.values()))["label"].to_numpy()
     actors = actors_of(next(iter(seeds.values())))
+    if len(seeds) == 1:
+        return [row(f"{name}, one seed", chosen(averaged(seeds)), labels, actors)]
     scores = np.array([metrics.uar(chosen(rows), labels) for rows in seeds.values()])
     accuracy = np.mean([(chosen(rows) == labels).mean() for rows in seeds.values()])
     each = ", ".join(f"{score:.3f}" for score in scores)
-    spread = scores.std(ddof=1) if len(scores) > 1 else float("nan")
-    told = f"**{scores.mean():.3f} ± {spread:.3f}**"
+    told = f"**{scores.mean():.3f} ± {scores.std(ddof=1):.3f}**"
     first = [f"{name}, mean of {len(seeds)} seeds", told, f"seeds: {each}", f"{accuracy:.3f}"]
     together = row(f"{name}, probabilities averaged", chosen(averaged(seeds)), labels, actors)
     return [first, together]
