@@ -62,7 +62,7 @@ def row(name: str, predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray
 
 
 def of_seeds(name: str, seeds: dict[int, pd.DataFrame]) -> list[list]:
-    """A row of the mean over seeds, and one of their averaged probabilities; of one seed its own."""
+    """A row of the mean over seeds, and one of their averaged probabilities; one for one seed."""
     labels = next(iter(seeds.values()))["label"].to_numpy()
     actors = actors_of(next(iter(seeds.values())))
     if len(seeds) == 1:

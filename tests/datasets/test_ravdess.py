@@ -5,13 +5,14 @@ import subprocess
 import numpy as np
 import pytest
 
-from lib import datasets
-from lib.datasets import ravdess
+from lib import arrays, datasets
+from lib.datasets import check, ravdess
 from lib.errors import InputError
 from lib.files import ROOT
 from lib.labels import arrays as label_arrays
 from lib.labels import folds
 from lib.media import sound
+from lib.store import Store, request
 from tests import tiny_ravdess
 from tests.shared_files import shared
 from tests.tiny_ravdess import name, voice, write
@@ -81,6 +82,19 @@ def test_copies_songs_strangers_and_wrong_folders_are_told(tmp_path):
         ("error", name(1, 7), "left out"),
         ("error", f"{name(4, 9)}.flac", "left out"),
     }
+
+
+def test_a_recording_of_sound_only_has_25_rows_per_second_and_no_face(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "data", actors=(1,), emotions=(3,), repetitions=(1,))
+    trial = ravdess.find(root)[0].to_dict("records")[0]
+    place = Store(tmp_path / "processed", "ravdess", root)
+    row = check.check_trial(trial, place)
+    assert (row["opens"], row["frames"], row["rate"]) == (True, 20, "constant")
+    assert (row["errors"], row["warnings"], row["audio"]) == ("", "", "pcm_s16le")
+    times = arrays.read(trial, request("time"), place)
+    np.testing.assert_allclose(times, np.arange(20) / 25)
+    with pytest.raises(InputError, match="a recording without picture has no faces"):
+        arrays.make(trial, request("face", size=32), place)
 
 
 def test_stereo_with_equal_channels_is_the_same_sound(tmp_path):
