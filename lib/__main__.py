@@ -426,6 +426,17 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
         _say(f"{name}: {get(name, ROOT / root, url)}")
 
 
+@weights.command("card")
+@click.argument("name")
+def weights_card(name: str) -> None:
+    """Print what is known of a network by NAME: what it learnt from, licences, what was measured,
+    what it is not for.
+    """
+    from .weights import card
+
+    _say(card(name))
+
+
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
     from .store import listing
 

@@ -133,6 +133,14 @@ def f1(sums: np.ndarray) -> np.ndarray:
     return _ratio(each.sum(axis=-1), number, number)
 
 
+def recall(sums: np.ndarray) -> np.ndarray:
+    """Mean of hits / labelled over the classes that occur among the labels."""
+    hits, there, _ = np.split(sums, 3, axis=-1)
+    each = np.where(there > 0, hits / np.maximum(there, 1), 0.0)
+    number = (there > 0).sum(axis=-1)
+    return _ratio(each.sum(axis=-1), number, number)
+
+
 # name of the score: (sums of each trial, score of sums)
 SCORES = {
     "ccc": (moments_of, ccc_of_sums),
@@ -141,6 +149,7 @@ SCORES = {
     "mae": (moments_of, mae_of_sums),
     "f1_macro": (classes, f1),
     "f1_mean": (units, f1),
+    "uar": (classes, recall),
 }
 EMOTIONS = ("valence", "arousal")
 MIN_TRIALS = 8  # 7 trials can be drawn in only 1716 different ways: no ground for tails of 2.5 %
@@ -234,7 +243,16 @@ def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
     return _score("f1_mean", prediction, label)
 
 
-OWN = (ccc, pcc, rmse, mae, f1_macro, f1_mean)
+def uar(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Unweighted average recall, 0…1: mean over the classes of the share that is recognised.
+
+    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled. A class without a
+        label is left out. No label: NaN.
+    """
+    return _score("uar", prediction, label)
+
+
+OWN = (ccc, pcc, rmse, mae, f1_macro, f1_mean, uar)
 
 
 def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -330,6 +348,13 @@ def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed
     none).
     """
     return _summary(_pairs(labels, predictions), (f1_macro,), n, seed)
+
+
+def utterance_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+    """{"uar", "ci95", ("why",) "f1_macro", "n_frames", "n_trials"} of {trial: (1,) int}: one label
+    per recording (−1 none), which is what n_frames counts here.
+    """
+    return _summary(_pairs(labels, predictions), (uar, f1_macro), n, seed)
 
 
 def action_units_scores(

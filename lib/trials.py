@@ -4,7 +4,7 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -37,9 +37,10 @@ COLUMNS = {
     "fps": "float64",
     "duration": "float64",
 }
-# In a label column: between the files of several annotators; before the rows of a table. A file in
-# whose name these stand is written with `CODES` in their place.
-JOINED, ROWS = "|", "::"
+# In a label column: between the files of several annotators; before the rows of a table, or before
+# the label itself where the name of a recording says it. A file in whose name these stand is
+# written with `CODES` in their place.
+JOINED, ROWS, CONSTANT = "|", "::", "="
 CODES = {"%": "%25", JOINED: "%7C", ROWS: "%3A%3A"}
 
 
@@ -68,7 +69,7 @@ def label_files(text: str) -> tuple[list[str], str]:
     recordings.
 
     ``valence/a.csv|arousal/a.csv`` -> both files; ``omg.csv::a/utterance_1`` -> the file, and
-    "a/utterance_1".
+    "a/utterance_1"; ``::=4`` -> no file, and "=4": all frames have the label 4.
     """
     files, _, rows = text.partition(ROWS)
     return [_decoded(file) for file in files.split(JOINED) if file], rows
@@ -226,6 +227,11 @@ def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         )
     keep = trials["trial"].isin(names) if names else np.ones(len(trials), bool)
     return trials[keep].reset_index(drop=True)
+
+
+def has_picture(trial: Mapping) -> bool:
+    """Whether a row of the table is of a recording with pictures, not of sound only."""
+    return bool(trial["video_path"] or trial["crops_dir"])
 
 
 def name(trial: dict) -> str:

@@ -17,10 +17,11 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import write_text
+from .files import ROOT, write_text
 
 # in weights_root: check-sums of files whose authors published none, from their first use
 RECORDS = "recorded.json"
+CARDS, _COVERS = ROOT / "docs" / "models", "Weights: "  # one card per network; what it covers
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # connections that may break off before a download is given up
 TIMEOUT = 20  # s without an answer
@@ -248,6 +249,21 @@ def entry(name: str) -> Weights:
     if name not in REGISTRY:
         raise InputError(f"no weights are called {name!r}", expected=", ".join(REGISTRY))
     return REGISTRY[name]
+
+
+def card(name: str) -> str:
+    """What is known of a network, as text in Markdown: ``docs/models/<name>.md``, or the card whose
+    line "Weights:" names it. Raises InputError where there is none.
+    """
+    known: dict[str, Path] = {}
+    for file in sorted(CARDS.glob("*.md")):
+        covered = next(
+            (line for line in file.read_text(encoding="utf-8").splitlines() if _COVERS in line), ""
+        )
+        known |= dict.fromkeys([file.stem, *covered.split("`")[1::2]], file)
+    if name not in known:
+        raise InputError(f"no card is called {name!r}", where=CARDS, expected=", ".join(known))
+    return known[name].read_text(encoding="utf-8")
 
 
 def path(name: str, weights_root: Path) -> Path:

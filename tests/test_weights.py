@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import http.server
 import json
+import re
 import threading
 
 import numpy as np
@@ -286,3 +287,34 @@ def test_a_name_that_is_registered_twice_is_refused():
     assert weights.registry([one]) == {"net": one}
     names = [entry.name for entry in weights._ENTRIES]
     assert len(set(names)) == len(names)
+
+
+# ---- cards
+
+
+PARTS = ("learnt from", "licence of the weights", "licence of the data", "## Limits", "## Not for")
+CARDS = sorted(weights.CARDS.glob("*.md"))
+
+
+@pytest.mark.parametrize("name", weights.REGISTRY)
+def test_every_registered_file_has_a_card(name):
+    assert f"`{name}`" in weights.card(name)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_a_card_says_what_it_learnt_from_its_licences_its_limits_and_where_numbers_are_from(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert [part for part in PARTS if part not in text] == []
+    assert "## Measured here" in text or "## Quoted" in text
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert [link for link in links if not (path.parent / link).resolve().is_file()] == []
+    assert max(map(len, text.splitlines())) <= 130 or "|" in text
+
+
+def test_the_command_line_prints_a_card_and_names_the_known_ones():
+    printed = CliRunner().invoke(main, ["weights", "card", "light_asd_talkset"])
+    assert printed.exit_code == 0
+    assert printed.output.rstrip("\n") == weights.card("light_asd_ava").rstrip("\n")
+    with pytest.raises(InputError, match="no card is called 'nobody'"):
+        weights.card("nobody")

@@ -4,6 +4,7 @@ right one.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from importlib import import_module
@@ -132,12 +133,22 @@ def is_synthetic(dataset: str) -> bool:
     return dataset.startswith("sample")
 
 
+def terms(dataset: str) -> str:
+    """The sentence that goes with weights that learnt from a data set and with their predictions,
+    where its licence asks for it: `TERMS` of its module; "" else.
+    """
+    known = f"{__name__}.{dataset}"
+    if not dataset.isidentifier() or importlib.util.find_spec(known) is None:
+        return ""
+    return getattr(import_module(known), "TERMS", "")
+
+
 def note(params, trained: bool = False) -> str:
     """What stands under pictures of synthetic data, or with `trained` of scores of a network that
     learnt from them.
 
-    "" for real data.
+    "" for real data, but for what its licence asks to be said of such a network (`terms`).
     """
     if params.dataset not in _SAMPLES:
-        return ""
+        return terms(params.dataset) if trained else ""
     return SYNTHETIC_NOTE if trained else "synthetic sample data"

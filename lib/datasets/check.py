@@ -104,7 +104,7 @@ class Faults:
 def check_trial(trial: Mapping, place: Store) -> dict:
     """One row of `COLUMNS`, and `faults`. Never raises for a damaged file."""
     faults = Faults(trial["trial"])
-    path = place.data_root / trial["video_path"]
+    path = place.data_root / (trial["video_path"] or trial["audio_path"])
     row = dict.fromkeys(COLUMNS, "") | {
         "trial": trial["trial"],
         "split": trial["split"],

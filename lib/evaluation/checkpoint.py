@@ -26,16 +26,16 @@ def checkpoint_path(params) -> Path:
 
 
 def note(checkpoint: Path) -> str:
-    """The sentence that must stand wherever this network's values are shown; "" for one trained on
-    real data.
+    """The sentence that must stand wherever this network's values are shown: that it learnt from
+    sample data, or what the licence of its data asks for; "" for nothing.
     """
-    if is_published(checkpoint):
-        return ""
-    return _synthetic_note(checkpoints.load(checkpoint)["params"])
+    return "" if is_published(checkpoint) else _note(checkpoints.load(checkpoint))
 
 
-def _synthetic_note(params: Mapping) -> str:
-    return trials.SYNTHETIC_NOTE if is_synthetic(params["dataset"]) else ""
+def _note(saved: Mapping) -> str:
+    if is_synthetic(saved["params"]["dataset"]):
+        return trials.SYNTHETIC_NOTE
+    return saved.get("terms", "")
 
 
 def worth(checkpoint: Path) -> str:
@@ -45,7 +45,7 @@ def worth(checkpoint: Path) -> str:
     """
     if is_published(checkpoint):
         return f"weights as their authors published them ({checkpoint.name}); not validated here"
-    saved, folder = checkpoints.load(checkpoint)["params"], Path(checkpoint).parents[1]
+    saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
     # A checkpoint that was moved out of its run folder has nobody's scores beside it.
     found = (
         runs.Run(folder).read_json("metrics.json", {})
@@ -53,15 +53,17 @@ def worth(checkpoint: Path) -> str:
         else {}
     )
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
-    if sentence := _synthetic_note(saved):
-        return f"{sentence}\nrun {name}, trained on {saved['dataset']}"
+    dataset = saved["params"]["dataset"]
+    if is_synthetic(dataset):
+        return f"{_note(saved)}\nrun {name}, trained on {dataset}"
     scores = _scores((found or {}).get("val", {}))
     told = (
         f"validation {scores}"
         if scores
         else "not validated yet (no metrics.json beside its checkpoint)"
     )
-    return f"run {name}, trained on {saved['dataset']}: {told}"
+    first = f"run {name}, trained on {dataset}: {told}"
+    return "\n".join(filter(None, [first, _note(saved)]))
 
 
 def _scores(val: Mapping) -> str:
@@ -72,7 +74,8 @@ def _scores(val: Mapping) -> str:
     va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
     for label, key, some in (
         ("CCC", "ccc", va),
-        ("F1", "f1_macro", [("expression", val.get("expression", {}))]),
+        ("UAR", "uar", [("expression", val.get("expression", {}))]),
+        ("F1", "f1_macro", [("expression", _scored_by(val, "f1_macro"))]),
         ("F1", "f1_mean", [("action units", val.get("action_units", {}))]),
         ("AP", "ap", [("who speaks", val.get("speaking", {}))]),
     ):
@@ -83,6 +86,12 @@ def _scores(val: Mapping) -> str:
         ]
         found += [f"{label} {', '.join(values)}"] if values else []
     return "; ".join(found)
+
+
+def _scored_by(val: Mapping, first: str) -> Mapping:
+    """The scores of expressions, where `first` is the one that has the interval."""
+    found = val.get("expression", {})
+    return found if next(iter(found), "") == first else {}
 
 
 def _interval(ends: list | None) -> str:
@@ -155,6 +164,7 @@ def load(path: Path, params, store: Store) -> Predictor:
         saved["licence"],
         params.get("precision", "auto"),
         params.get("compiled", False),
+        saved.get("terms", ""),
     )
 
 

@@ -275,6 +275,7 @@ def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
         "test": _score(joined, bootstrap),
         "rules": next(iter(given.values())).get("rules", ""),
         "synthetic": bool(runs.Run(first).read_json("metrics.json").get("synthetic")),
+        "terms": runs.Run(first).read_json("metrics.json").get("terms", ""),
         "chosen_on": "val: each trial by the fold that did not train on it; each fold's epoch was "
         "chosen on it",
     }
@@ -331,7 +332,8 @@ def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
 
     run.write_json("metrics.json", {**scores, "merged": [folder.name for folder in given]})
     run.write_text("folds.csv", table(scores).to_csv(index=False))
-    note = {"note": SYNTHETIC_NOTE} if scores["synthetic"] else {}
+    told = SYNTHETIC_NOTE if scores["synthetic"] else scores["terms"]
+    note = {"note": told} if told else {}
     for trial, rows in {**joined, **own}.items():
         run.write_text(
             f"predictions/{trial}.csv", rows.assign(**note).to_csv(index=False, float_format="%.6g")

@@ -223,6 +223,7 @@ def load(folders: list[Path]) -> Ensemble:
         0,
         any(found.get("synthetic") for found in metrics),
         " ".join(licences),
+        terms="; ".join(sorted({found["terms"] for found in metrics if found.get("terms")})),
     )
 
 

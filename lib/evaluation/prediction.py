@@ -29,7 +29,8 @@ class Predictor:
 
     `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says
     whether it learnt from the sample set; `licence` what may be done with weights that others
-    published, "" for our own; `precision` and `compiled` how it is run.
+    published, "" for our own; `terms` what the licence of its data asks to be said; `precision` and
+    `compiled` how it is run.
     """
 
     recipe: object
@@ -41,6 +42,7 @@ class Predictor:
     licence: str = ""
     precision: str = "auto"
     compiled: bool = False
+    terms: str = ""
 
     @cached_property
     def _ready(self) -> torch.nn.Module:
@@ -115,8 +117,8 @@ def prediction_table(
     )
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
-    remarks = [trials.SYNTHETIC_NOTE if predictor.synthetic else "", _about_faces(recipe, trial)]
-    told = "; ".join(filter(None, remarks))
+    note = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
+    told = "; ".join(filter(None, [note, _about_faces(recipe, trial)]))
     return table.assign(note=told) if told else table
 
 

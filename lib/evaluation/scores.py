@@ -69,9 +69,10 @@ def finish(
         "epoch": predictor.epoch,
         "synthetic": predictor.synthetic,
         "val_trials": val,
-        "chosen_on": "the epoch and the smoothing widths were chosen on the val trials that are "
-        "reported here",
+        "chosen_on": recipe.chosen_on,
     }
+    if predictor.terms:
+        found["terms"] = predictor.terms
     if predictor.licence:
         found |= {
             "licence": predictor.licence,
@@ -230,7 +231,7 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
     return baselines.evaluate(data["train"], data["val"])
 
 
-F1 = {"expression": "f1_macro", "action_units": "f1_mean"}
+CLASSES = ("expression", "action_units")
 
 
 def majority(table: pd.DataFrame, recipe) -> dict:
@@ -244,7 +245,7 @@ def majority(table: pd.DataFrame, recipe) -> dict:
     """
     found = {}
     for task, score in (
-        ("expression", metrics.expression_scores),
+        ("expression", recipe.expression_scores),
         ("action_units", metrics.action_units_scores),
     ):
         if task not in recipe.tasks:
@@ -267,19 +268,20 @@ def majority(table: pd.DataFrame, recipe) -> dict:
                 trial: np.full_like(part, most if task == "action_units" else most[0])
                 for trial, part in rows["val"].items()
             }
-            scores = score(rows["val"], chosen, n=0)  # no interval: it is a bound to be above
+            scores = score(rows["val"], chosen, 0)  # no interval: it is a bound to be above
             found[task] = {name: value for name, value in scores.items() if name != "ci95"}
     return {"majority class": found} if found else {}
 
 
 def f1_table(found: Mapping) -> pd.DataFrame:
-    """One row a task with classes: macro or mean F1 of this network, with its interval, and of the
-    majority class.
+    """One row a task with classes: its main score (macro or mean F1, or recall over recordings) of
+    this network, with its interval, and of the majority class.
     """
     rows = []
-    for task, metric in F1.items():
+    for task in CLASSES:
         scores = found.get("val", {}).get(task)
         if scores:
+            metric = next(iter(scores))
             low, high = scores.get("ci95") or (np.nan, np.nan)
             trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
             rows.append(

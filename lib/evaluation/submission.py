@@ -28,6 +28,8 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
     Where there is no test, the val trials' files take its place. Returns what is wrong with them,
     an empty list when they are ready to send.
     """
+    if not predictor.recipe.submits:
+        return ["no submission: the challenges ask for frames, and this is of whole recordings"]
     test, val = (table[table["split"] == split] for split in ("test", "val"))
     if test.empty:
         return _submit(predictor, val, folder, out)

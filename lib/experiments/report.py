@@ -72,7 +72,7 @@ def _first(values: Mapping, found: Mapping) -> Html:
         f"recipe {values.get('recipe', '?')}, data set {values.get('dataset', '?')}, "
         f"{values.get('modality', 'audiovisual')}, {values.get('rules', 'corrected')} rules"
     ]
-    told += [str(found[name]) for name in ("licence", "chosen_on") if found.get(name)]
+    told += [str(found[name]) for name in ("licence", "terms", "chosen_on") if found.get(name)]
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in told)
     synthetic = found.get("synthetic", is_synthetic(values.get("dataset", "")))
     return Html(lines + (f"<p class='note'>{html.escape(SYNTHETIC_NOTE)}</p>" if synthetic else ""))

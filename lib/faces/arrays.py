@@ -21,8 +21,9 @@ import numpy as np
 from .. import weights
 from ..errors import InputError
 from ..labels import lfan_rows
-from ..media import readings, recordings
+from ..media import readings, recordings, sound
 from ..store import Maker, Request, Store, read, request
+from ..trials import has_picture
 from . import alignment, crops, detection, faces, openface, persons, tracking, tsav
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
@@ -33,6 +34,9 @@ NO_DETECTOR = (
     "no face detector: no frame counts as one with a face; `python -m lib weights get yunet` gets "
     "it, then run 02 again"
 )
+
+
+NO_PICTURE = f"sound only: {sound.FRAMES} rows per second stand for frames"
 
 
 # ---- what a request means for a trial
@@ -212,6 +216,13 @@ def open_faces(
 def sources(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face`, `face_valid` and `pixels`."""
     choice = wanted.parameters.get("faces", "crops")
+    if not has_picture(trial):
+        raise InputError(
+            "a recording without picture has no faces",
+            where=f"trial {trial['trial']}: {trial['audio_path']}",
+            expected="a video",
+            todo="set `modality: audio`",
+        )
     if choice == "detect":
         other = {
             name: wanted.parameters[name] for name in ("detector",) if name in wanted.parameters
@@ -267,7 +278,14 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
 
 # ---- making them
 def make_time(inputs, parameters, create, device) -> None:
-    """(T,) float64 s: the time stamp of every frame that decodes."""
+    """(T,) float64 s: the time stamp of every frame that decodes; of a recording without picture
+    a row per 1/25 s of its sound.
+    """
+    if "sound" in inputs:
+        times = sound.frame_times(inputs["sound"])
+        with create(times.shape, np.float64, note=NO_PICTURE) as out:
+            out[...] = times
+        return
     times, claimed = (
         recordings.frame_times(inputs["video"]),
         recordings.probe(inputs["video"]).n_frames,
@@ -285,6 +303,8 @@ def resolve_time(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def sources_of_time(trial: Mapping, wanted: Request) -> dict:
+    if not trial["video_path"]:
+        return {"sound": trial["audio_path"]}
     return {"video": trial["video_path"]}
 
 

@@ -161,6 +161,17 @@ def make_egemaps(inputs, parameters, create, device) -> None:
     egemaps.make(inputs, parameters, create, device)
 
 
+def of_speech(trial: Mapping, wanted: Request) -> dict:
+    return {"sound": request("audio_16k", rate=SPEECH_RATE)}
+
+
+def make_voice(inputs, parameters, create, device) -> None:
+    """(T', 75) float32, a row per 20 ms of the spoken part."""
+    from . import voice
+
+    voice.make(inputs, parameters, create, device)
+
+
 def make_functionals(inputs, parameters, create, device) -> None:
     """(T, 88) float32."""
     from . import egemaps
@@ -202,5 +213,6 @@ MAKERS = [
     _or_database("mfcc39", make_mfcc39),
     _or_database("vggish", make_vggish),
     Maker("egemaps", "audio", "video", 1, of_speech_and_time, make_egemaps),
+    Maker("voice", "audio", "video", 1, of_speech, make_voice),
     Maker("egemaps88", "audio", "video", 1, of_speech_and_time, make_functionals),
 ]

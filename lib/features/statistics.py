@@ -40,6 +40,21 @@ def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     return {"mean": mean.tolist(), "std": spread.tolist()}
 
 
+def of_known(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
+    """Mean and standard deviation of each column over those of its numbers that are known: where a
+    frame lacks one (the pitch of a voiceless one) its others count.
+
+    Otherwise like `of_dimensions`; a column that is never known gets mean 0 and deviation 1.
+    """
+    rows = np.concatenate([np.asarray(each, np.float64) for each in arrays])
+    known = np.isfinite(rows)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, rows, 0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, rows - mean, 0) ** 2).sum(axis=0) / count)
+    spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, 1.0)
+    return {"mean": mean.tolist(), "std": spread.tolist()}
+
+
 def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
     """One mean and one deviation of all numbers together (LFAN specification 1.10): the published
     rule.

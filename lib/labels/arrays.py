@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..metrics import EMOTIONS
 from ..store import Maker, Request, Store, request
-from ..trials import label_files
+from ..trials import CONSTANT, label_files
 from . import annotators, lfan_rows, official, tables
 
 KINDS = official.KINDS
@@ -72,6 +72,9 @@ def read(
     unlabelled.
     """
     n_frames, delay = len(times), parameters.get("delay", 0.0)
+    if not paths and parameters.get("rows", "").startswith(CONSTANT):
+        label = parameters["rows"].removeprefix(CONSTANT)
+        return _constant(kind, label, n_frames), f"one label for the recording: {label}", {}
     if not paths:
         return _unlabelled(kind, n_frames), "no label file", {}
     if len(paths) == 1 and tables.form(paths[0]) in ("official", ""):
@@ -181,6 +184,13 @@ def _classes(
     )
     told = {MENDED: [f"{paths[0].name}: {note}" for note in one.notes]} if one.notes else {}
     return np.where(np.isfinite(rows[:, 0]), rows[:, 0], -1).astype(np.int8), how, told
+
+
+def _constant(kind: str, label: str, n_frames: int) -> np.ndarray:
+    """The label of a recording ("4", or "0.3,-0.1" for valence and arousal) at all its frames."""
+    values = [float(value) for value in label.split(",")]
+    rows = np.tile(values, (n_frames, 1))
+    return rows.astype(np.float32) if kind == "va" else rows[:, 0].astype(np.int8)
 
 
 def _unlabelled(kind: str, n_frames: int) -> np.ndarray:

@@ -22,6 +22,7 @@ SPEECH_RATE = 16_000  # Hz, MFCC, VGGish and eGeMAPS (LFAN specification §1.7)
 INTERVALS = 31
 LOOK_BACK = 32  # frame intervals under corrected rules (§7.2)
 GRID = 100  # places a second that a segment may start at: the hop of the spectrogram (§7.2)
+FRAMES = 25  # rows per second that stand for frames where a recording has no picture
 ANCHORS = ("published", "end", "centre")
 
 
@@ -42,6 +43,14 @@ def pieces(path: Path, rate: int, track: int = 0) -> Iterator[tuple[float, np.nd
     """
     for time, piece in recordings.sound_pieces(path, rate, track):
         yield time, np.round(piece * FULL_SCALE).astype(np.int16)
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """Times of the rows that stand for frames where there is sound only, (T,) float64, s: `FRAMES`
+    per second from its first sample on, at least one. Raises like `decode`.
+    """
+    samples, start = decode(path, SPEECH_RATE)
+    return start + np.arange(max(1, len(samples) * FRAMES // SPEECH_RATE)) / FRAMES
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from ..media import sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
 from ..store import Request, Store, request
+from ..trials import has_picture
 from . import viewer
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
@@ -58,8 +59,13 @@ def row(table: pd.DataFrame, name: str) -> dict:
 
 
 def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: str):
-    """Faces of the trial `name`, evenly spaced in time."""
+    """Faces of the trial `name`, evenly spaced in time; hatched where there is sound only."""
     trial = row(table, name)
+    if not has_picture(trial):
+        nothing = np.zeros((STRIP_FACES, 1, 1))
+        times = np.linspace(0, trial["duration"], STRIP_FACES)
+        title = f"trial {name}: sound only"
+        return plots.face_strip(nothing, times, nothing[:, 0, 0], title=title, note=note)
     faces = arrays.opened(trial, request("face", size=size), store)
     times = arrays.read(trial, request("time"), store)
     chosen = np.linspace(0, len(faces) - 1, STRIP_FACES).round().astype(int)
@@ -69,9 +75,11 @@ def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: st
 
 
 def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Columns trial, frames, faces, share: how many frames of each trial have a face."""
+    """Columns trial, frames, faces, share: how many frames of each trial with a picture have a
+    face.
+    """
     rows = []
-    for trial in table.to_dict("records"):
+    for trial in filter(has_picture, table.to_dict("records")):
         valid = arrays.read(trial, request("face_valid"), store)
         rows.append(
             {

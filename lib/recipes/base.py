@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import arrays, metrics
+from .. import arrays, datasets, metrics
 from .. import trials as trial_table
 from ..errors import InputError
 from ..features import statistics
@@ -69,6 +69,11 @@ class Recipe:
 
     # What an instance has opened beside `_opened`; another process opens it for itself.
     OPENED: tuple[str, ...] = ("_recent", "_sound", "_face_network")
+    # Whether val trials are scored between epochs and choose the one that is kept; False: the last.
+    validates: bool = True
+
+    # Whether its predictions of frames are what the challenge's files hold.
+    submits: bool = True
 
     decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
 
@@ -97,6 +102,16 @@ class Recipe:
         return self.params.rules == "published"
 
     @property
+    def chosen_on(self) -> str:
+        """What was chosen on the trials whose scores are reported, for metrics.json."""
+        if not self.validates:
+            return "nothing: the last epoch of a number of epochs that was given is kept"
+        return (
+            "the epoch and the smoothing widths were chosen on the val trials that are "
+            "reported here"
+        )
+
+    @property
     def uses_video(self) -> bool:
         return self.params.modality != "audio"
 
@@ -122,6 +137,17 @@ class Recipe:
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
+
+    @property
+    def terms(self) -> str:
+        """What the licences of the data ask to be said of a network that learns from them, or that
+        builds on one that did; "" for nothing.
+        """
+        run = self.params.get("backbone_run", "")
+        path = weights_file(run, self.params.runs_root) if run else None
+        given = published.read(path).get("terms", "") if path and path.is_file() else ""
+        told = [datasets.terms(self.params.dataset), given]
+        return "; ".join(dict.fromkeys(filter(None, told)))
 
     def arrays(self) -> list[Request]:
         """The store's arrays that must exist before training or prediction; labels included."""
@@ -469,9 +495,7 @@ class Recipe:
                 trial: self.decide("expression", rows)
                 for trial, rows in predictions["expression"].items()
             }
-            scores["expression"] = metrics.expression_scores(
-                labels["expression"], chosen, bootstrap
-            )
+            scores["expression"] = self.expression_scores(labels["expression"], chosen, bootstrap)
         if "action_units" in self.tasks:
             chosen = {
                 trial: self.decide("action_units", rows)
@@ -481,6 +505,12 @@ class Recipe:
                 labels["action_units"], chosen, bootstrap
             )
         return scores
+
+    def expression_scores(self, labels: Mapping, chosen: Mapping, bootstrap: int) -> dict:
+        """Scores of classes (T,) against labels (T,), trial -> rows; the first is the main one, and
+        the interval is its.
+        """
+        return metrics.expression_scores(labels, chosen, bootstrap)
 
     def decide(self, task: str, values: np.ndarray) -> np.ndarray:
         """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class,

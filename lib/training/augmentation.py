@@ -136,3 +136,28 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         out[:, band : band + wide] = mean
         out[:, :, column : column + long] = mean
     return out
+
+
+def mask(
+    rows: np.ndarray,
+    bands: int,
+    generator: np.random.Generator,
+    masks: int,
+    most_bands: int,
+    time_share: float,
+) -> None:
+    """Hide neighbouring bands, and all of neighbouring frames, in place (SpecAugment, Park et al.
+    2019).
+
+    rows : (T, k) standardised, so that 0 is the mean, which masks take; the first `bands` columns
+        are those of a spectrum. masks : of each kind; `most_bands`: widest one; `time_share`: of
+        all frames, longest one.
+    """
+    frames = len(rows)
+    for _ in range(masks):
+        wide = generator.integers(0, min(most_bands, bands) + 1)
+        long = generator.integers(0, int(time_share * frames) + 1)
+        band = generator.integers(0, bands - wide + 1)
+        first = generator.integers(0, frames - long + 1)
+        rows[:, band : band + wide] = 0
+        rows[first : first + long] = 0

@@ -350,9 +350,9 @@ class Trainer:
             "seconds": round(seconds, 2),
         }
         row |= {} if self.course is None else {"released": state.released}
-        if not self.val_trials.empty:
+        if self.recipe.validates and not self.val_trials.empty:
             row |= self.ranks.from_first(self._validate)
-        score = row.get("score", -row["loss"])
+        score = row.get("score", -row["loss"]) if self.recipe.validates else state.epoch
         state.history.append(row)
         if score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
@@ -419,6 +419,7 @@ class Trainer:
             "statistics": self.recipe.statistics,
             "code": code_digest.method(),
             "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+            "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
         temporary = path.with_suffix(".part")

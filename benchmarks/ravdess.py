@@ -1,0 +1,140 @@
+"""Emotional speech of 24 actors (RAVDESS): trains and tests the utterance network on the five
+published folds, with several seeds, and prints what came out.
+
+    python benchmarks/ravdess.py data/ravdess [--work runs/ravdess_folds] [--seeds 0 1 2 3 4]
+        [--networks utterance res_lstm_sa] [--shuffled] [--only-table]
+
+The setting is params/ravdess.yaml. A network learns from all actors outside the fold, for the
+number of epochs that stands there; its last epoch predicts the fold's recordings, once. Statistics
+of the features are those of the training actors. With --shuffled labels change places within each
+actor.
+
+Each fold of each seed is a training of its own below --work; what is finished is not done again,
+and an interrupted training goes on with the next batch. The table is of what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import ravdess_table
+
+from lib import arrays, datasets, recipes, trials
+from lib import parameters as params
+from lib.datasets import ravdess
+from lib.files import write_text
+from lib.models import forward
+from lib.parallel import mapping
+from lib.parallel.progress import Progress
+from lib.parameters import Params
+from lib.training.trainer import Trainer
+
+
+def parameters(places: argparse.Namespace, **changes) -> Params:
+    """params/ravdess.yaml, complete, with the places of this benchmark."""
+    values = params.load([ROOT / "params" / "ravdess.yaml"])
+    options = {**values.get("options", {}), **changes.pop("options", {})}
+    own = {"data_root": str(places.data), "processed_root": str(places.work / "processed")}
+    named = {"run": "ravdess", "runs_root": str(places.work), "device": "cpu"}
+    return params.placed(values | own | named | changes | {"options": options})
+
+
+def prepare(p: Params) -> None:
+    """Find the recordings, and make every array that the recipe needs."""
+    store = datasets.store(p)
+    table, _ = datasets.find(p)
+    trials.write(table, store.trials_path)
+    wanted = recipes.create(p.recipe, p, store).arrays()
+    work = partial(arrays.make_all, requests=wanted, place=store)
+    rows = table.to_dict("records")
+    lost = [
+        outcome.error
+        for outcome in mapping.map(work, rows, 1, Progress("recordings"), name=trials.name)
+        if not outcome.ok
+    ]
+    if lost:
+        raise lost[0]
+
+
+def shuffled(method, seed: int):
+    """The recipe with labels that changed places within each actor."""
+    names: dict[int, list[str]] = {}
+    for name in method._trials:
+        names.setdefault(ravdess.facts(name).actor, []).append(name)
+    generator, given, own = np.random.default_rng([seed, 7]), {}, method.label
+    for actor in sorted(names):
+        order = generator.permutation(len(names[actor]))
+        given |= {name: names[actor][k] for name, k in zip(names[actor], order, strict=True)}
+    method.label = lambda trial: own(given[trial])
+    return method
+
+
+def train_fold(p: Params, folder: Path, shuffle: bool, rows: dict) -> Path:
+    """Train on all actors outside the fold of `p`; write the fold's probabilities as CSV.
+
+    rows : arrays that recordings have in memory, shared by all trainings.
+    """
+    target = folder / "probabilities.csv"
+    if target.is_file():
+        return target
+    store = datasets.store(p)
+    method = recipes.create(p.recipe, p, store)
+    method._rows = rows
+    method = shuffled(method, p.seed) if shuffle else method
+    table = method.split(trials.read(store.trials_path))
+    trainer = Trainer(method, table, folder)
+    trainer.fit()
+    windows = method.windows(trainer.val_trials)
+    logits = forward.predict(trainer.model, method, windows, trainer.device)["expression"]
+    shares = torch.from_numpy(logits).softmax(dim=1).numpy()
+    found = pd.DataFrame(shares, columns=ravdess.CLASSES)
+    found.insert(0, "label", [int(method.label(trial)) for trial in windows["trial"]])
+    found.insert(0, "trial", list(windows["trial"]))
+    write_text(target, found.assign(note=ravdess.TERMS).to_csv(index=False))
+    return target
+
+
+def train(places: argparse.Namespace) -> None:
+    """All trainings that are not finished yet, seed by seed."""
+    rows: dict = {}
+    for seed in places.seeds:
+        for network in places.networks:
+            for fold in range(len(ravdess.FOLDS)):
+                p = parameters(places, seed=seed, fold=fold, options={"network": network})
+                kind = f"{network}_shuffled" if places.shuffled else network
+                folder = places.work / kind / f"seed{seed}_fold{fold}"
+                train_fold(p, folder, places.shuffled, rows)
+                print(f"{kind}, seed {seed}, fold {fold}: done", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "ravdess_folds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--networks", nargs="+", default=["utterance"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shuffled", action="store_true")
+    parser.add_argument("--only-table", action="store_true")
+    places = parser.parse_args()
+    places.data, places.work = places.data.resolve(), places.work.resolve()
+    torch.set_num_threads(places.threads)
+    torch.set_flush_denormal(True)
+    if not places.only_table:
+        prepare(parameters(places))
+        train(places)
+    ravdess_table.publish(places.data, places.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The tables of benchmarks/ravdess.py, from the probabilities that each fold of each seed wrote."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import ravdess_floor as floor
+import report
+
+from lib import metrics
+from lib.datasets import ravdess
+
+FIRST = (
+    "Acted speech: two sentences, spoken by 24 actors, in North American English. Nothing here "
+    "says anything about how people speak when they do not act."
+)
+PACKAGES = ("torch", "numpy", "scipy", "av")
+SHUFFLES = 5
+CLASSES = len(ravdess.CLASSES)
+
+
+def runs(work: Path, kind: str) -> dict[int, pd.DataFrame]:
+    """Seed -> one row per recording, sorted by name, of the seeds whose five folds are finished."""
+    found: dict[int, list[pd.DataFrame]] = {}
+    for path in sorted((work / kind).glob("seed*_fold*/probabilities.csv")):
+        seed = int(path.parent.name.split("_")[0].removeprefix("seed"))
+        found.setdefault(seed, []).append(pd.read_csv(path))
+    return {
+        seed: pd.concat(folds).sort_values("trial").reset_index(drop=True)
+        for seed, folds in sorted(found.items())
+        if len(folds) == len(ravdess.FOLDS)
+    }
+
+
+def chosen(rows: pd.DataFrame) -> np.ndarray:
+    """(N,) class with the highest probability."""
+    return rows[list(ravdess.CLASSES)].to_numpy().argmax(axis=1)
+
+
+def averaged(seeds: dict[int, pd.DataFrame]) -> pd.DataFrame:
+    """The mean of the seeds' probabilities."""
+    first = next(iter(seeds.values()))
+    shares = [rows[list(ravdess.CLASSES)].to_numpy() for rows in seeds.values()]
+    return first.assign(**dict(zip(ravdess.CLASSES, np.mean(shares, axis=0).T, strict=True)))
+
+
+def interval(predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> str:
+    """95 % of the UAR over draws of actors."""
+    groups = [(predicted[actors == actor], labels[actors == actor]) for actor in np.unique(actors)]
+    return "–".join(f"{end:.3f}" for end in metrics.bootstrap_interval(groups, metrics.uar))
+
+
+def row(name: str, predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> list:
+    """name, UAR, interval, accuracy; for one set of 1440 predictions."""
+    score = metrics.uar(predicted, labels)
+    accuracy = (predicted == labels).mean()
+    return [name, f"**{score:.3f}**", interval(predicted, labels, actors), f"{accuracy:.3f}"]
+
+
+def of_seeds(name: str, seeds: dict[int, pd.DataFrame]) -> list[list]:
+    """A row of the mean over seeds, and one of their averaged probabilities; one for one seed."""
+    labels = next(iter(seeds.values()))["label"].to_numpy()
+    actors = actors_of(next(iter(seeds.values())))
+    if len(seeds) == 1:
+        return [row(f"{name}, one seed", chosen(averaged(seeds)), labels, actors)]
+    scores = np.array([metrics.uar(chosen(rows), labels) for rows in seeds.values()])
+    accuracy = np.mean([(chosen(rows) == labels).mean() for rows in seeds.values()])
+    each = ", ".join(f"{score:.3f}" for score in scores)
+    told = f"**{scores.mean():.3f} ± {scores.std(ddof=1):.3f}**"
+    first = [f"{name}, mean of {len(seeds)} seeds", told, f"seeds: {each}", f"{accuracy:.3f}"]
+    together = row(f"{name}, probabilities averaged", chosen(averaged(seeds)), labels, actors)
+    return [first, together]
+
+
+def actors_of(rows: pd.DataFrame) -> np.ndarray:
+    """(N,) actor of each recording."""
+    return np.array([ravdess.facts(name).actor for name in rows["trial"]])
+
+
+def floors(data: Path, work: Path) -> list[list]:
+    """Rows of the ridge regressions; kept in a file, as they take a minute."""
+    path = work / "floors.json"
+    if not path.is_file():
+        table, _ = ravdess.find(data)
+        table = table.sort_values("trial").reset_index(drop=True)
+        path.write_text(json.dumps(_floors(floor.features(data, table), table), indent=1))
+    return json.loads(path.read_text())
+
+
+def _floors(x: np.ndarray, table: pd.DataFrame) -> list[list]:
+    actors = actors_of(table)
+    labels = np.array([ravdess.facts(name).label for name in table["trial"]])
+    own = floor.of_speakers(x, actors)
+    rows = [
+        row("floor: 100 statistics, ridge", floor.crossed(x, table, labels), labels, actors),
+        row(
+            "the same, normalised per actor (needs the test actor's recordings)",
+            floor.crossed(own, table, labels),
+            labels,
+            actors,
+        ),
+    ]
+    scores = []
+    for seed in range(SHUFFLES):
+        mixed = floor.shuffled(labels, actors, seed)
+        scores.append(metrics.uar(floor.crossed(x, table, mixed), mixed))
+    told = f"{np.mean(scores):.3f} ± {np.std(scores, ddof=1):.3f}"
+    name = f"the same, labels shuffled within each actor, {SHUFFLES} times"
+    return [*rows, [name, told, "", ""]]
+
+
+def recalls(seeds: dict[int, pd.DataFrame]) -> list[list]:
+    """Recall of each class, mean over seeds, and of the averaged probabilities."""
+    labels = next(iter(seeds.values()))["label"].to_numpy()
+    together = chosen(averaged(seeds))
+    rows = []
+    for number, name in enumerate(ravdess.CLASSES):
+        known = labels == number
+        each = [(chosen(part)[known] == number).mean() for part in seeds.values()]
+        most = np.bincount(together[known & (together != number)], minlength=CLASSES).argmax()
+        rows.append(
+            [
+                name,
+                int(known.sum()),
+                f"{np.mean(each):.3f}",
+                f"{(together[known] == number).mean():.3f}",
+                ravdess.CLASSES[most],
+            ]
+        )
+    return rows
+
+
+def parts(seeds: dict[int, pd.DataFrame]) -> list[list]:
+    """UAR among women and men, strong and normal intensity, and in each fold: mean over seeds."""
+    first = next(iter(seeds.values()))
+    labels, facts = first["label"].to_numpy(), [ravdess.facts(name) for name in first["trial"]]
+    strong = np.array([fact.strong for fact in facts])
+    woman, actors = np.array([fact.woman for fact in facts]), actors_of(first)
+    groups = {
+        "women": woman,
+        "men": ~woman,
+        "strong (no neutral in it)": strong,
+        "normal, without neutral": ~strong & (labels > 0),
+        "normal, with neutral": ~strong,
+    }
+    for number, members in enumerate(ravdess.FOLDS):
+        groups[f"fold {number + 1}: actors {', '.join(map(str, members))}"] = np.isin(
+            actors, members
+        )
+    together, rows = chosen(averaged(seeds)), []
+    for name, use in groups.items():
+        each = [metrics.uar(chosen(part)[use], labels[use]) for part in seeds.values()]
+        both = metrics.uar(together[use], labels[use])
+        rows.append([name, int(use.sum()), f"{np.mean(each):.3f}", f"{both:.3f}"])
+    return rows
+
+
+def confusion(seeds: dict[int, pd.DataFrame]) -> list[list]:
+    """Of the averaged probabilities: a row per true class, in shares."""
+    labels, together = next(iter(seeds.values()))["label"].to_numpy(), chosen(averaged(seeds))
+    rows = []
+    for number, name in enumerate(ravdess.CLASSES):
+        counts = np.bincount(together[labels == number], minlength=CLASSES)
+        rows.append([name, *(f"{share:.2f}" for share in counts / counts.sum())])
+    return rows
+
+
+def markdown(columns: list[str], rows: list[list]) -> list[str]:
+    """A table as lines."""
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    return [*lines, *("| " + " | ".join(map(str, values)) + " |" for values in rows), ""]
+
+
+def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> list[str]:
+    """How much better the averaged probabilities of one network are, over draws of actors."""
+    rows, other = averaged(first), averaged(second)
+    labels, actors = rows["label"].to_numpy(), actors_of(rows)
+    generator, names = np.random.default_rng(0), np.unique(actors)
+    members = [np.flatnonzero(actors == name) for name in names]
+    mine, theirs, gains = chosen(rows), chosen(other), []
+    for _ in range(1000):
+        use = np.concatenate([members[k] for k in generator.integers(len(names), size=len(names))])
+        gain = metrics.uar(mine[use], labels[use]) - metrics.uar(theirs[use], labels[use])
+        gains.append(gain)
+    low, high = np.percentile(gains, (2.5, 97.5))
+    gain = metrics.uar(mine, labels) - metrics.uar(theirs, labels)
+    return [f"Paired by actor, averaged probabilities: {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
+
+
+def publish(data: Path, work: Path) -> str:
+    """Print the tables, keep them with today's date under benchmarks/results, and return them."""
+    seeds, other = runs(work, "utterance"), runs(work, "res_lstm_sa")
+    mixed = runs(work, "utterance_shuffled")
+    rows = of_seeds("utterance network", seeds) if seeds else []
+    rows += of_seeds("ResLSTM-SA-h64 on the same features", other) if other else []
+    rows += of_seeds("utterance network, labels shuffled within each actor", mixed) if mixed else []
+    columns = ["method", "UAR", "95 % over actors", "accuracy"]
+    lines = ["# ravdess", "", FIRST, "", report.machine(PACKAGES), ""]
+    lines += markdown(columns, rows + floors(data, work))
+    lines += paired(seeds, other) if seeds and other else []
+    if seeds:
+        both = ["recordings", "mean of seeds", "averaged"]
+        lines += ["Recall of each class:", ""]
+        lines += markdown(["class", *both, "most taken for"], recalls(seeds))
+        lines += ["UAR of parts of the recordings:", "", *markdown(["part", *both], parts(seeds))]
+        lines += ["Averaged probabilities, shares of each true class (rows):", ""]
+        lines += markdown(["", *ravdess.CLASSES], confusion(seeds))
+    lines += [
+        "UAR: mean of the recall of the eight classes over all 1440 recordings together, each "
+        "predicted by the fold that did not learn from its actor. ± is the deviation over seeds "
+        "(n − 1). Intervals: 1000 draws of 24 actors.",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    report.RESULTS.mkdir(exist_ok=True)
+    (report.RESULTS / f"{time.strftime('%Y-%m-%d')}_ravdess.md").write_text(text)
+    return text

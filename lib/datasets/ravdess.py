@@ -1,0 +1,174 @@
+"""RAVDESS, the part with speech and sound only: actors' folders of short recordings whose names are
+their labels.
+
+Livingstone and Russo (2018), PLoS ONE 13(5): e0196391; data: doi 10.5281/zenodo.1188976, licence CC
+BY-NC-SA 4.0. ``Actor_07/03-01-03-01-02-01-07.wav`` (48 kHz, as released; or a FLAC copy of the same
+name): modality, channel, emotion, intensity, statement, repetition, actor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from .. import store, trials
+from ..errors import InputError
+from ..media import recordings
+from . import tree
+from .report import Report
+
+SUFFIXES = (".wav", ".flac")
+CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+# Test actors of the five speaker-independent folds that are published (as in Luna-Jiménez et al.
+# 2021 and 2022); fold k of the table is the k-th from 0.
+FOLDS = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+RECORDINGS, ACTORS = 1440, 24
+EACH = {"neutral": 96}  # recordings of a class; 192 of every other one
+TERMS = (
+    "trained on CC BY-NC-SA data (RAVDESS): no commercial use, name the authors; "
+    "docs/models/utterance.md"
+)
+NAME = re.compile(r"(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
+SOUND_ONLY, SPEECH = 3, 1
+
+
+class Facts(NamedTuple):
+    """What the name of a recording says; numbers as in the name, `emotion` from 1."""
+
+    modality: int
+    channel: int
+    emotion: int
+    intensity: int
+    statement: int
+    repetition: int
+    actor: int
+
+    @property
+    def label(self) -> int:
+        """Class from 0, in the order of `CLASSES`."""
+        return self.emotion - 1
+
+    @property
+    def woman(self) -> bool:
+        """Actors with an even number are women."""
+        return self.actor % 2 == 0
+
+    @property
+    def strong(self) -> bool:
+        """Played with strong intensity, which neutral never is."""
+        return self.intensity == 2
+
+
+def facts(name: str) -> Facts:
+    """The fields of a recording's name, without its suffix. Raises InputError for another name."""
+    match = NAME.fullmatch(name)
+    found = Facts(*map(int, match.groups())) if match else None
+    if found is None or found.emotion not in range(1, 9) or found.actor not in range(1, ACTORS + 1):
+        raise InputError(
+            f"no name of a RAVDESS recording: {name!r}",
+            expected="seven numbers of two digits, emotion 01 to 08, actor 01 to 24",
+            todo="rename it as it was released, or take it away",
+        )
+    return found
+
+
+def find(
+    root: Path, dataset: str = "ravdess", progress: Callable | None = None
+) -> tuple[pd.DataFrame, Report]:
+    """Trial table (paths relative to `root`) and report; every recording is of the split "train",
+    which the parameter `fold` divides. See `affwild2.find`.
+    """
+    root, report = Path(root), Report()
+    paths = _recordings(root, report)
+    rows = []
+    for done, (name, path) in enumerate(paths.items(), start=1):
+        row = _row(name, path, root, report)
+        rows += [{"dataset": dataset, **row}] if row else []
+        if progress:
+            progress(done, len(paths), name)
+    if not rows:
+        raise InputError(
+            "no recording of RAVDESS found",
+            where=root,
+            expected="Actor_01/03-01-01-01-01-01-01.wav and so on, or .flac",
+            todo="correct data_root; data_README.md says where the data are",
+        )
+    _name_copies(paths, report)
+    table = trials.table(rows)
+    _count(table, report)
+    return table, report
+
+
+def _recordings(root: Path, report: Report) -> dict[str, Path]:
+    """Name -> file of all recordings below `root`; of two with one name the first."""
+    found: dict[str, Path] = {}
+    for folder in sorted({root, *root.rglob("*")}) if root.is_dir() else []:
+        if folder.is_dir() and not folder.name.startswith("."):
+            for path in tree.files(folder, SUFFIXES, report):
+                first = found.setdefault(path.stem, path)
+                if first is not path:
+                    report.warning(
+                        path.stem, "is there twice", f"{first.name} is used", where=str(path)
+                    )
+    return found
+
+
+def _row(name: str, path: Path, root: Path, report: Report) -> dict:
+    """The row of the trial table; {} for what is left out, which the report names."""
+    try:
+        told, info = facts(name), recordings.probe(path)
+    except InputError as error:
+        report.fault(name, error, "left out")
+        return {}
+    if (told.modality, told.channel) != (SOUND_ONLY, SPEECH):
+        report.warning(name, "is not speech with sound only", "left out", where=str(path))
+        return {}
+    if path.parent.name != f"Actor_{told.actor:02}":
+        report.warning(
+            name, f"lies in {path.parent.name}", "the actor of its name counts", where=str(path)
+        )
+    return {
+        "trial": name,
+        "video": name,
+        "split": "train",
+        "fold": next(number for number, actors in enumerate(FOLDS) if told.actor in actors),
+        "subject": f"actor_{told.actor:02}",
+        "audio_path": path.relative_to(root).as_posix(),
+        "expression_path": f"{trials.ROWS}{trials.CONSTANT}{told.label}",
+        "duration": info.audio_duration or info.duration,
+    }
+
+
+def _name_copies(paths: dict[str, Path], report: Report) -> None:
+    """Name recordings that are copies of another one: the release has one."""
+    sizes = Counter(path.stat().st_size for path in paths.values())
+    seen: dict[str, str] = {}
+    for name, path in paths.items():
+        if sizes[path.stat().st_size] > 1:
+            first = seen.setdefault(store.fingerprint(path)["sha256"], name)
+            if first != name:
+                report.warning(
+                    name,
+                    f"is a copy of {first}, byte by byte",
+                    "both are kept, as in the release",
+                    where=str(path),
+                )
+
+
+def _count(table: pd.DataFrame, report: Report) -> None:
+    report.count("recordings", len(table), (RECORDINGS,))
+    report.count("actors", table["subject"].nunique(), (ACTORS,))
+    labels = [facts(name).label for name in table["trial"]]
+    for number, name in enumerate(CLASSES):
+        report.count(f"{name}", labels.count(number), (EACH.get(name, 192),))

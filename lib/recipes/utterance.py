@@ -1,0 +1,251 @@
+"""One label per recording: how something is said -> a small network that pools over time.
+
+Everything that was chosen was chosen on an inner split by actors of RAVDESS (docs/ravdess.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .. import arrays, metrics, models
+from ..features import statistics, voice
+from ..store import request
+from ..training import augmentation, losses
+from . import base
+
+BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
+
+
+class Recipe(base.Recipe):
+    """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
+
+    A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
+    the same at every frame; scores count recordings.
+
+    Against the classes' different numbers the logarithm of their share in training is added to the
+    logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+    """
+
+    modalities = ("audio",)
+    uses_video, uses_audio = False, True
+    submits = False
+
+    class Options:
+        task: str = "expression"  # what is learnt; one of expression, va
+        classes: int = 8  # of expression; from 2 to 1000
+        network: str = "utterance"  # or the published one; one of utterance, res_lstm_sa
+        hidden: int = 64  # width of res_lstm_sa; from 1 to 4096
+        dropout: float = 0.2  # in the network; from 0.0 to 0.9
+        speeds: list[float] = [0.9, 0.95, 1.0, 1.05, 1.1]  # as learnt from; from 0.5 to 2.0
+        smoothing: float = 0.1  # of the labels, shared by all classes; from 0.0 to 0.9
+        prior: float = 1.0  # weight of the classes' log share in training; from 0.0 to 2.0
+        mixup: float = 0.2  # both parameters of the beta distribution, 0 for none; from 0.0 to 10.0
+        mixup_share: float = 0.5  # of the batches that are mixed; from 0.0 to 1.0
+        masks: int = 2  # of bands and of frames, each; from 0 to 20
+        band_mask: int = 8  # most bands of a mask; from 0 to 64
+        time_mask: float = 0.2  # largest share of the frames of a mask; from 0.0 to 1.0
+        keep: str = "last"  # epoch that is kept; one of last, best
+
+    def __init__(self, params, store):
+        super().__init__(params, store)
+        self._rows: dict[tuple[str, float], np.ndarray] = {}
+
+    # ---- which data
+
+    @property
+    def tasks(self):
+        return (self.params.options["task"],)
+
+    @property
+    def task(self) -> str:
+        """The one thing that is learnt."""
+        return self.params.options["task"]
+
+    @property
+    def validates(self):
+        return self.params.options["keep"] == "best"
+
+    def arrays(self):
+        self.require(
+            self.params.modality == "audio",
+            f"modality: {self.params.modality}",
+            "audio: this recipe hears only",
+            "set `modality: audio`",
+        )
+        speeds = sorted({1.0, *self.params.options["speeds"]})
+        return [request("time"), *self.label_requests(), *map(_voice, speeds)]
+
+    def sketch(self):
+        return None  # how long recordings are is known when they are there
+
+    def label(self, trial: str) -> np.ndarray:
+        """The label of a recording: class () int64, −1 unlabelled; or (2,) float32, NaN."""
+        rows = np.asarray(self.labels(trial, self.task))
+        if self.task == "va":
+            known = rows[np.isfinite(rows).all(axis=1)]
+            return known.mean(axis=0) if len(known) else np.full(2, np.nan, np.float32)
+        known = rows[rows >= 0]
+        return np.bincount(known).argmax() if len(known) else np.int64(-1)
+
+    def _known(self, trial: str) -> bool:
+        label = self.label(trial)
+        return bool(np.isfinite(label).all() if self.task == "va" else label >= 0)
+
+    def rows(self, trial: str, speed: float = 1.0) -> np.ndarray:
+        """(T, 75) numbers of a recording, before they are standardised; in memory, as five files
+        per recording need not stay open.
+        """
+        if (trial, speed) not in self._rows:
+            located = arrays.read(self.trial(trial), _voice(speed), self.store)
+            self._rows[trial, speed] = np.array(located)
+        return self._rows[trial, speed]
+
+    # ---- windows and batches
+
+    def windows(self, trials, epoch=None):
+        pieces = []
+        for trial in trials["trial"]:
+            if epoch is None or self._known(trial):
+                whole = {"start": [0], "stop": [self.n_frames(trial)], "first_target": [0]}
+                pieces.append((trial, {**whole, "target_step": [1], "n_targets": [1]}))
+        return self.window_table(pieces)
+
+    def fit(self, windows):
+        """Mean and deviation of every number over the training recordings; the classes' counts."""
+        trials = list(windows["trial"].astype(str))
+        found = {"voice": statistics.of_known(self.rows(trial) for trial in trials)}
+        if self.task == "expression":
+            labels = [int(self.label(trial)) for trial in trials]
+            classes = self.params.options["classes"]
+            self.require(
+                max(labels, default=0) < classes,
+                f"a label {max(labels, default=0)} with `classes: {classes}`",
+                "labels from 0 to classes − 1",
+                "set the option `classes`",
+            )
+            found["counts"] = np.bincount(labels, minlength=classes).tolist()
+        return found
+
+    def batches(self, windows, epoch):
+        """Shuffled by (seed, epoch); recordings of a batch are about equally long."""
+        size = self.params.batch_size
+        generator = np.random.default_rng([self.params.seed, epoch, 1])
+        lengths = np.array([len(self.rows(trial)) for trial in windows["trial"]])
+        order = generator.permutation(len(windows))
+        groups = np.split(order, range(size * BUCKET, len(order), size * BUCKET))
+        order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in groups])
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        batches = [rows for rows in batches if len(rows) * 2 >= size or len(batches) == 1]
+        return [batches[number] for number in generator.permutation(len(batches))]
+
+    def example(self, window, generator=None):
+        options, speed = self.params.options, 1.0
+        if generator is not None:
+            speed = options["speeds"][generator.integers(len(options["speeds"]))]
+        rows = self.rows(str(window.trial), speed)
+        rows = statistics.normalised(rows, self.statistics["voice"])
+        if generator is not None:
+            amounts = (options["masks"], options["band_mask"], options["time_mask"])
+            augmentation.mask(rows, voice.BANDS, generator, *amounts)
+        return {"features": rows, "target": self._target(self.label(str(window.trial)))}
+
+    def _target(self, label: np.ndarray) -> np.ndarray:
+        """(classes,) shares, all 0 where unlabelled; or (2,) valence and arousal."""
+        if self.task == "va":
+            return label.astype(np.float32)
+        return (np.arange(self.params.options["classes"]) == label).astype(np.float32)
+
+    def collate(self, examples, generator=None):
+        longest = max(1, *(len(example["features"]) for example in examples))
+        features = np.zeros((len(examples), longest, voice.COLUMNS), np.float32)
+        valid = np.zeros((len(examples), longest), bool)
+        for row, example in enumerate(examples):
+            count = len(example["features"])
+            features[row, :count], valid[row, :count] = example["features"], True
+        target = np.stack([example["target"] for example in examples])
+        amount, share = self.params.options["mixup"], self.params.options["mixup_share"]
+        if generator is not None and amount and generator.random() < share:
+            features, target = _mixed(features, target, valid, amount, generator)
+        batch = {"features": features, "valid": valid, "target": target}
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    # ---- network and loss
+
+    def model(self):
+        options = self.params.options
+        sizes = {"channels": voice.COLUMNS, "dropout": options["dropout"]}
+        if options["network"] == "res_lstm_sa":
+            self.require(
+                self.task == "expression", "task: va", "expression", "set `network: utterance`"
+            )
+            sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
+            return models.create("res_lstm_sa", self.published, **sizes)
+        sizes |= {"bands": voice.BANDS, "output": self.task, "width": self.params.width}
+        return models.create("utterance", **sizes, classes=self._outputs)
+
+    @property
+    def _outputs(self) -> int:
+        return 2 if self.task == "va" else self.params.options["classes"]
+
+    def groups(self, model):
+        """Weight decay pulls at matrices only, not at biases and scales."""
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        return [
+            {"params": [weight for weight in weights if weight.ndim > 1]},
+            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def loss(self, outputs, batch):
+        target = batch["target"]
+        if self.task == "va":
+            kind = self.params.va_loss
+            return {"total": losses.va_loss(outputs["va"], target, kind)}
+        smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
+        target = target * (1 - smoothing) + smoothing / target.shape[1]
+        share = torch.tensor(counts, device=target.device).clamp(min=1) / sum(counts)
+        logits = outputs["expression"].float() + self.params.options["prior"] * share.log()
+        return {"total": -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()}
+
+    # ---- back to frames, and to recordings
+
+    def assemble(self, windows, outputs, n_frames):
+        values = self._checked(outputs, self.task, windows)[:, 0]
+        rows = values[0] if len(values) else np.full(self._outputs, np.nan, np.float32)
+        return {self.task: np.tile(rows, (n_frames, 1))}
+
+    def metrics(self, labels, predictions, bootstrap=1000):
+        """Scores over recordings: each counts once, however long it is."""
+        if self.task == "va":
+            return super().metrics(
+                {"va": {trial: self.label(trial)[None] for trial in labels["va"]}},
+                {"va": {trial: rows[:1] for trial, rows in predictions["va"].items()}},
+                bootstrap,
+            )
+        return super().metrics(labels, predictions, bootstrap)
+
+    def expression_scores(self, labels, chosen, bootstrap):
+        known = {trial: _most(rows) for trial, rows in labels.items()}
+        first = {trial: rows[:1] for trial, rows in chosen.items()}
+        return metrics.utterance_scores(known, first, bootstrap)
+
+
+def _voice(speed: float):
+    return request("voice") if speed == 1 else request("voice", speed=speed)
+
+
+def _most(rows: np.ndarray) -> np.ndarray:
+    """(T,) labels of frames -> (1,) the most frequent one, −1 where none is labelled."""
+    rows = np.asarray(rows)
+    known = rows[rows >= 0].astype(np.int64)
+    return np.array([np.bincount(known).argmax() if len(known) else -1])
+
+
+def _mixed(features, target, valid, amount: float, generator: np.random.Generator):
+    """Every recording with a lesser share of another one of its batch, of which what lies behind
+    its own end is left out; targets alike (Zhang et al. 2018).
+    """
+    share = generator.beta(amount, amount)
+    share, other = np.float32(max(share, 1 - share)), generator.permutation(len(features))
+    features = (share * features + (1 - share) * features[other]) * valid[..., None]
+    return features, share * target + (1 - share) * target[other]

@@ -1,0 +1,147 @@
+"""RAVDESS: names are labels, folders are actors; five published folds; oddities are told."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from lib import arrays, datasets
+from lib.datasets import check, ravdess
+from lib.errors import InputError
+from lib.files import ROOT
+from lib.labels import arrays as label_arrays
+from lib.labels import folds
+from lib.media import sound
+from lib.store import Store, request
+from tests import tiny_ravdess
+from tests.shared_files import shared
+from tests.tiny_ravdess import name, voice, write
+
+SPEECH = ravdess.NAME  # the pattern of a recording's name
+
+
+def problems(report):
+    return {(row["severity"], row["item"], row["done"]) for row in report.problems}
+
+
+def test_the_name_says_class_intensity_sex_and_actor():
+    told = ravdess.facts("03-01-06-02-01-01-12")
+    assert (ravdess.CLASSES[told.label], told.strong, told.woman) == ("fearful", True, True)
+    assert (told.actor, told.statement, told.repetition) == (12, 1, 1)
+    for other in ("03-01-09-01-01-01-01", "03-01-01-01-01-01-25", "03-01-01-01-01-01", "a"):
+        with pytest.raises(InputError, match="no name of a RAVDESS recording"):
+            ravdess.facts(other)
+
+
+def test_every_actor_is_tested_in_one_of_five_folds_with_both_sexes():
+    actors = [actor for fold in ravdess.FOLDS for actor in fold]
+    assert sorted(actors) == list(range(1, 25))
+    assert [len(fold) for fold in ravdess.FOLDS] == [5, 5, 5, 5, 4]
+    assert all(2 <= sum(actor % 2 for actor in fold) <= 3 for fold in ravdess.FOLDS)
+
+
+def test_recordings_become_trials_of_sound_only_with_the_label_of_their_name(tmp_path):
+    table, report = ravdess.find(tiny_ravdess.make(tmp_path))
+    assert not report.problems
+    assert len(table) == 36
+    row = table.set_index("trial").loc[name(5, 23, 2)]
+    assert (row["subject"], row["split"], row["fold"]) == ("actor_23", "train", 3)
+    assert (row["video_path"], row["expression_path"]) == ("", "::=4")
+    assert row["audio_path"] == f"Actor_23/{name(5, 23, 2)}.wav"
+    assert abs(row["duration"] - 0.8) < 0.01
+    rows, note, _ = label_arrays.read([], "expression", np.arange(7) / 25, {"rows": "=4"})
+    assert rows.tolist() == [4] * 7
+    assert note == "one label for the recording: 4"
+    assert (
+        label_arrays.read([], "va", np.zeros(2), {"rows": "=0.5,-1"})[0].tolist() == [[0.5, -1]] * 2
+    )
+
+
+def test_the_published_folds_are_the_data_sets_own(tmp_path):
+    table, _ = ravdess.find(tiny_ravdess.make(tmp_path))
+    parts = folds.split(table, tmp_path, 0, "published")
+    assert set(parts["subject"][parts["split"] == "val"]) == {"actor_02", "actor_05"}
+    assert set(parts["split"]) == {"train", "val"}
+    own = folds.make(table.assign(n_frames=20), 3)  # notebook 04's, of any number
+    assert own.groupby("subject")["fold"].nunique().eq(1).all()
+
+
+def test_copies_songs_strangers_and_wrong_folders_are_told(tmp_path):
+    root = tiny_ravdess.make(tmp_path, actors=(7,), emotions=(3,), repetitions=(1,))
+    write(root / "Actor_07" / f"{name(3, 7, 2)}.wav", voice(3, 7, 1))  # as in the release
+    write(root / "Actor_07" / f"{name(3, 7, 1, channel=2)}.wav", voice(3, 7, 1))
+    write(root / "Actor_08" / f"{name(4, 9)}.flac.wav", voice(4, 9, 1))
+    write(root / "Actor_08" / f"{name(4, 9)}.wav", voice(4, 9, 1))
+    (root / "Actor_07" / f"{name(1, 7)}.wav").write_bytes(b"cut off")
+    table, report = ravdess.find(root)
+    assert list(table["trial"]) == [name(3, 7, 1), name(3, 7, 2), name(4, 9)]
+    assert problems(report) >= {
+        ("warning", name(3, 7, 2), "both are kept, as in the release"),
+        ("warning", name(3, 7, 1, channel=2), "left out"),
+        ("warning", name(4, 9), "the actor of its name counts"),
+        ("error", name(1, 7), "left out"),
+        ("error", f"{name(4, 9)}.flac", "left out"),
+    }
+
+
+def test_a_recording_of_sound_only_has_25_rows_per_second_and_no_face(tmp_path):
+    root = tiny_ravdess.make(tmp_path / "data", actors=(1,), emotions=(3,), repetitions=(1,))
+    trial = ravdess.find(root)[0].to_dict("records")[0]
+    place = Store(tmp_path / "processed", "ravdess", root)
+    row = check.check_trial(trial, place)
+    assert (row["opens"], row["frames"], row["rate"]) == (True, 20, "constant")
+    assert (row["errors"], row["warnings"], row["audio"]) == ("", "", "pcm_s16le")
+    times = arrays.read(trial, request("time"), place)
+    np.testing.assert_allclose(times, np.arange(20) / 25)
+    with pytest.raises(InputError, match="a recording without picture has no faces"):
+        arrays.make(trial, request("face", size=32), place)
+
+
+def test_stereo_with_equal_channels_is_the_same_sound(tmp_path):
+    samples = voice(4, 9, 1)
+    mono = write(tmp_path / "mono.wav", samples)
+    stereo = write(tmp_path / "stereo.wav", samples, channels=2)
+    first, second = (sound.decode(path, 16_000)[0] for path in (mono, stereo))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first.astype(int) - samples).max() <= 1
+
+
+def test_an_empty_folder_is_refused_with_what_should_be_there(tmp_path):
+    with pytest.raises(InputError, match="no recording of RAVDESS found"):
+        ravdess.find(tmp_path)
+
+
+def test_what_its_licence_asks_for_is_known_by_its_name():
+    assert "CC BY-NC-SA" in datasets.terms("ravdess")
+    assert [datasets.terms(other) for other in ("affwild2", "folder-a", "nobody")] == [""] * 3
+
+
+def tracked() -> list[str]:
+    """Files that git keeps of this repository."""
+    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
+        pytest.skip("no git checkout")
+    return found.stdout.splitlines()
+
+
+def test_no_recording_of_ravdess_and_no_weights_are_in_git():
+    sounds = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
+    weights = (".pt", ".pth", ".onnx", ".safetensors", ".npz", ".npy", ".ckpt")
+    kept = tracked()
+    assert kept
+    assert not [path for path in kept if SPEECH.search(path)]
+    assert not [path for path in kept if path.lower().endswith((*sounds, *weights))]
+
+
+def test_no_executed_notebook_is_in_git():
+    for path in (path for path in tracked() if path.endswith(".ipynb")):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert "audio/" not in text, path
+        assert '"output_type"' not in text, path
+
+
+def test_all_recordings_of_the_set_are_found_and_counted():
+    table, report = ravdess.find(shared("data/ravdess"))
+    assert {row["item"]: row["state"] for row in report.counts if row["state"] != "ok"} == {}
+    assert [row["item"] for row in report.problems] == ["03-01-03-01-02-02-07"]  # the copy
+    assert table.groupby("fold").size().tolist() == [300, 300, 300, 300, 240]
