@@ -218,8 +218,8 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
         return tables, ""  # the networks that are asked anyway
     done = []
     for person, table in zip(found, tables, strict=True):
-        own = Params({**params, "video_person": person.name, "speaker_run": "none"})
-        _, values, _ = predict_video(video, checkpoint, own, folder)
+        own = Params({**params, "speaker_run": "none"})
+        _, values, _ = predict_video(video, checkpoint, own, folder, person=person.name)
         have = [name for name in values if name not in table or name == "expression"]
         done.append(table.assign(**{_own(name): values[name].to_numpy() for name in have}))
     return done, worth(checkpoint)

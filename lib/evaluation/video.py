@@ -12,7 +12,6 @@ from ..faces import persons
 from ..files import named
 from ..media import recordings, separate
 from ..speakers import arrays as speakers_arrays
-from ..speakers import video
 from ..store import Store, request
 from . import overlay
 from .checkpoint import _recipe, load, open_checkpoint, worth
@@ -20,16 +19,20 @@ from .prediction import Predictor, prediction_table, write_csv
 
 
 def predict_video(
-    path: Path, checkpoint: Path, params, folder: Path, crops_dir: Path | str = ""
+    path: Path,
+    checkpoint: Path,
+    params,
+    folder: Path,
+    crops_dir: Path | str = "",
+    person: str = "",
 ) -> tuple:
     """Predict every frame of any video file; everything is written into `folder` and nowhere else.
 
     Arguments
     ---------
     path : the video. crops_dir : a folder of its cropped faces, ``%05d.jpg`` from 1; "" finds faces
-        as ``params.faces`` says. ``params.video_person`` names one of several people
-        (`lib.faces.persons`); "" is the one seen longest, "speaker" who is heard most
-        (`lib.speakers.video`).
+        as ``params.faces`` says.
+    person : one of several people (`lib.faces.persons`); "" is the one seen longest.
     checkpoint : the network (`checkpoint_path`); a run that builds on a backbone finds it as in
         training.
 
@@ -39,13 +42,8 @@ def predict_video(
     not in the video.
     """
     path, folder = Path(path), Path(folder)
-    if video.learnt(checkpoint):
-        return video.predict_video(path, checkpoint, params, folder)
     info, crops = recordings.probe(path), Path(crops_dir).absolute() if crops_dir else ""
     heard = separate.heard(path, info.audio_codec, params.get(separate.PARAMETER, False))
-    person = params.get("video_person", "")
-    if person == "speaker":
-        person = video.choose(path, params, folder)
     stem = trials.usable(path.stem)
     name = f"{stem}_{person}" if person else stem
     row = {
@@ -108,34 +106,17 @@ def _require_person(predictor: Predictor, trial: str, person: str) -> None:
         raise InputError(
             f"no person called {person} was found",
             where=f"video {trial}",
-            expected=who(predictor, trial),
-            todo="correct video_person, or leave it empty",
+            expected=_who_is_there(predictor, trial),
+            todo="correct the person, or leave it out",
         )
 
 
-def who(predictor: Predictor, trial: str) -> str:
-    """A sentence about whose face was looked at in a video, and who else is there."""
-    if isinstance(predictor, video.Speakers):
-        return video.summary(predictor.values)
-    row = (
-        trials.read(predictor.recipe.store.trials_path)
-        .set_index("trial", drop=False)
-        .loc[trial]
-        .to_dict()
-    )
-    place = predictor.recipe.store
-    if not predictor.recipe.uses_video:
-        return "the network only listens: no face was looked for"
-    face = arrays.locate(row, request("face_valid"), place)
+def _who_is_there(predictor: Predictor, trial: str) -> str:
+    """The people of a video, with the frames in which each is seen."""
+    recipe = predictor.recipe
+    face = arrays.locate(recipe.trial(trial), request("face_valid"), recipe.store)
     if face.request.parameters.get("faces") != "detect":
-        return face.note or "faces: " + (
-            "the crops given" if row["crops_dir"] else "the centre of the picture, as asked for"
-        )
-    found = persons.find(np.asarray(arrays.read(row, request("tracks"), place)))
-    if not found:
-        return "nobody was found in this video: all frames count as missing"
-    chosen = f"; the values are of: {row['person'] or found[0].name or 'the only one'}"
-    listed = ", ".join(
-        f"{person.name or 'one person'} ({person.n_frames} frames)" for person in found
-    )
-    return f"{len(found)} found: {listed}{chosen}"
+        return face.note or "nobody by name: faces were not looked for"
+    found = persons.find(np.asarray(recipe.read(trial, request("tracks"))))
+    listed = ", ".join(f"{one.name or 'one person'} ({one.n_frames} frames)" for one in found)
+    return listed or "nobody: no face was found"

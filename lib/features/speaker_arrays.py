@@ -157,19 +157,6 @@ def make_speaking(inputs, parameters, create, device) -> None:
         place[...] = out
 
 
-def talks_most(tracks: np.ndarray, probability: np.ndarray) -> str:
-    """Name of the person who is seen speaking in most frames (p > 0.5); "" where nobody is, or one
-    person only.
-
-    tracks : rows of `tracking.track`; probability : (N,) of these rows.
-    """
-    found = persons.find(tracks)
-    spoken = [
-        int((probability[np.isin(tracks[:, 1], person.tracks)] > 0.5).sum()) for person in found
-    ]
-    return found[int(np.argmax(spoken))].name if len(found) > 1 and max(spoken) > 0 else ""
-
-
 MAKERS = [
     Maker("track_crops", "visual", "video", VERSIONS["track_crops"], sources_of_crops, make_crops),
     Maker(

@@ -21,7 +21,7 @@ from ..features import speaker_arrays
 from ..files import named, write_text
 from ..media import recordings, separate
 from ..store import Store, request
-from .arrays import device_of, durations, request_for
+from .arrays import device_of, durations
 
 SMOOTH = 2  # frames to either side whose mean is taken, the published display's (asd.md §3.4)
 THRESHOLD = 0.5  # probability from which a face counts as speaking
@@ -241,32 +241,6 @@ def rttm(spoken: pd.DataFrame, name: str) -> str:
     )
 
 
-def summary(values: pd.DataFrame) -> str:
-    """A sentence about who speaks."""
-    if values.empty:
-        return "nobody was found in this video, so nobody can be told to speak"
-    step = (
-        float(np.median(np.diff(np.unique(values["time"]))))
-        if values["time"].nunique() > 1
-        else 0.0
-    )
-    parts = [
-        f"{face}: {rows['speaking'].sum() * step:.1f} of {len(rows) * step:.1f} s"
-        for face, rows in values.groupby("face")
-    ]
-    return f"{len(parts)} found, speaking: {'; '.join(parts)}"
-
-
-@dataclass(frozen=True)
-class Speakers:
-    """In the place of `lib.evaluation.prediction.Predictor`, for a video whose speakers were looked
-    for.
-    """
-
-    found: Found
-    values: pd.DataFrame
-
-
 def learnt(checkpoint: Path) -> bool:
     """Whether a file holds a network that tells who speaks: a run of the recipe talknet, or an
     authors' file.
@@ -278,38 +252,3 @@ def learnt(checkpoint: Path) -> bool:
     return published.SPEAKER_HEAD in found or (
         isinstance(params, Mapping) and params.get("recipe") == "talknet"
     )
-
-
-def predict_video(
-    video: Path, checkpoint: Path, params: Mapping, folder: Path
-) -> tuple[Speakers, pd.DataFrame, str]:
-    """Find who speaks in a video and write CSV, JSON and RTTM into `folder`; returns (Speakers,
-    table, name).
-    """
-    found = find(video, checkpoint, params, folder)
-    values = table(found, params.get("speaker_smoothing", SMOOTH))
-    write(values, found, folder)
-    return Speakers(found, values), values, found.row["trial"]
-
-
-def choose(video: Path, params: Mapping, folder: Path) -> str:
-    """Name of the person of a video who is heard most; "" where there is one person only, or nobody
-    speaks.
-
-    Raises InputError where there is no network that could tell.
-    """
-    from ..features import speaker_scores
-
-    asked = request_for(params, always=True)
-    if asked is None:
-        raise InputError(
-            "video_person: speaker, and no network that tells who speaks",
-            where=video,
-            expected=f"weights/{weights.entry(speaker_arrays.WEIGHTS).file}, or `speaker_run`: a "
-            "run",
-            todo=f"python -m lib weights get {speaker_arrays.WEIGHTS}",
-        )
-    found = find(video, asked.files["network"], params, folder)
-    tracks = np.asarray(arrays_module.read(found.row, request("tracks"), found.store))
-    logits = np.asarray(arrays_module.read(found.row, found.scores, found.store))
-    return speaker_arrays.talks_most(tracks, speaker_scores.probability(logits))

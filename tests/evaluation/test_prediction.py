@@ -482,21 +482,18 @@ def test_of_two_people_in_a_video_the_one_that_is_named_is_predicted(tiny, tmp_p
     writing.write_video(clip, frames, np.arange(25) / 25)
 
     def predict(person):
-        p = tiny_set.parameters(
-            "tsav", tiny, run="seen_only", faces="auto", weights_root=str(root), video_person=person
-        )
-        return evaluation_video.predict_video(
-            clip, checkpoint.checkpoint_path(p), p, tmp_path / "out"
-        )
+        places = {"faces": "auto", "weights_root": str(root)}
+        p = tiny_set.parameters("tsav", tiny, run="seen_only", **places)
+        best, out = checkpoint.checkpoint_path(p), tmp_path / "out"
+        return evaluation_video.predict_video(clip, best, p, out, person=person)
 
     found, left, name = predict("left")
     assert name == "talk_left"
     assert (tmp_path / "out" / "talk_left.csv").is_file()
     assert left["valid"].all()
-    said = evaluation_video.who(found, name)
+    said = evaluation_video._who_is_there(found, name)
     assert "left (25 frames)" in said
     assert "right (25 frames)" in said
-    assert said.endswith("the values are of: left")
     assert (left["x"] + left["width"] / 2).max() < frames[0].shape[1] / 2, (
         "the box is round the face on the left"
     )

@@ -9,10 +9,9 @@ import torch
 
 from lib import models, plots
 from lib.errors import InputError
-from lib.evaluation import video
 from lib.features import mfcc, speaker_arrays, speaker_scores
 from lib.media import recordings
-from lib.speakers import arrays, overlay
+from lib.speakers import arrays, overlay, video
 from lib.store import Store
 from tests.face_world import face
 from tests.shared_files import shared
@@ -149,9 +148,10 @@ def test_a_trial_without_sound_has_no_column_of_who_is_heard(tmp_path):
 def test_a_video_without_a_face_gives_empty_files_and_a_sentence(tmp_path):
     film, weights = shared("media/pyfeat_no_face.mp4"), shared("weights/light_asd_ava.model")
     params = {"weights_root": weights.parent, "device": "cpu"}
-    predictor, values, name = video.predict_video(film, weights, params, tmp_path)
+    found = video.find(film, weights, params, tmp_path)
+    values, name = video.table(found), film.stem
+    video.write(values, found, tmp_path)
     assert values.empty
-    assert "nobody was found" in video.who(predictor, name)
     assert list(pd.read_csv(tmp_path / f"{name}_speakers.csv")) == list(values)
     told = json.loads((tmp_path / f"{name}_speakers.json").read_text())
     assert told["faces"] == told["speech"] == []

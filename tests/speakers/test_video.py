@@ -9,7 +9,6 @@ from lib import arrays, plots, trials
 from lib.errors import InputError
 from lib.evaluation import overlay as evaluation_overlay
 from lib.evaluation import prediction
-from lib.evaluation import video as evaluation_video
 from lib.faces import persons
 from lib.features import speaker_arrays, speaker_scores
 from lib.media import recordings, writing
@@ -107,21 +106,6 @@ def test_files_say_the_same(found, tmp_path):
         "SPEAKER v 1 0.400 0.400 <NA> <NA> left <NA> <NA>",
         "SPEAKER v 1 1.200 0.400 <NA> <NA> right <NA> <NA>",
     ]
-
-
-def test_a_sentence_says_who_speaks_and_how_long(found):
-    assert video.summary(video.table(found, smooth=0)) == (
-        "2 found, speaking: left: 0.4 of 1.6 s; right: 0.4 of 1.6 s"
-    )
-    assert "nobody was found" in video.summary(video.table(found)[:0])
-
-
-def test_the_person_who_is_heard_most_is_chosen(found):
-    tracks = np.asarray(arrays.read(found.row, request("tracks"), found.store))
-    right = np.where(tracks[:, 1] == 1, 0.9, 0.1)
-    assert speaker_arrays.talks_most(tracks, right) == "right"
-    assert speaker_arrays.talks_most(tracks, 0 * right) == ""
-    assert speaker_arrays.talks_most(tracks[tracks[:, 1] == 1], right[tracks[:, 1] == 1]) == ""
 
 
 def made(inputs, maker, **parameters):
@@ -243,8 +227,6 @@ def test_without_a_network_a_prediction_table_stays_as_it_is(found):
     values = pd.DataFrame({"frame": [1, 2]})
     assert speakers_arrays.column(found.row, {}, found.store, make=True) is None
     assert list(speakers_arrays.with_column(values, None)) == ["frame"]
-    with pytest.raises(InputError, match="no network that tells who speaks"):
-        video.choose("v.mp4", {}, "nowhere")
 
 
 def test_a_video_without_sound_says_so(tmp_path):
@@ -308,6 +290,7 @@ def test_a_video_of_a_data_set_has_boxes_round_all_persons_that_were_predicted(t
             "split": "val",
             "subject": "v",
             "video_path": film.name,
+            "audio_path": film.name,
         }
         for person in ("1", "2", "3")
     ]
@@ -354,28 +337,22 @@ def test_curves_of_all_faces_and_a_time_line_are_drawn(found):
 def test_light_asd_tells_who_speaks_in_the_shared_dialogue(tmp_path):
     torch.set_num_threads(2)
     film, weights = shared("media/grid_dialogue_2faces.mp4"), shared("weights/light_asd_ava.model")
-    params = {"weights_root": weights.parent, "device": "cpu", "video_person": ""}
+    params = {"weights_root": weights.parent, "device": "cpu"}
     assert video.learnt(weights)
-    predictor, values, name = evaluation_video.predict_video(film, weights, params, tmp_path)
+    found = video.find(film, weights, params, tmp_path)
+    values = video.table(found)
+    video.write(values, found, tmp_path)
     truth = pd.read_csv(shared("media/grid_dialogue_2faces_frames.csv"))
     labels = [
         truth[f"{face}_audible"].to_numpy()[frame - 1]
         for face, frame in zip(values["face"], values["frame"], strict=True)
     ]
     assert ava_ap(values["logit"], np.array(labels)) >= 0.95
-    assert "2 found, speaking: left" in evaluation_video.who(predictor, name)
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {
         ".csv",
         ".json",
         ".rttm",
     }
     assert (
-        len(
-            persons.find(
-                np.asarray(
-                    arrays.read(predictor.found.row, request("tracks"), predictor.found.store)
-                )
-            )
-        )
-        == 2
+        len(persons.find(np.asarray(arrays.read(found.row, request("tracks"), found.store)))) == 2
     )
