@@ -110,9 +110,11 @@ class _Listener:
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
         layout = frame.layout.name
         product = samples @ samples.T
-        self.products[layout] = self.products.get(layout, 0) + product
-        self.samples[layout] = self.samples.get(layout, 0) + frame.samples
-        self.names.setdefault(layout, [channel.name for channel in frame.layout.channels])
+        if layout not in self.names:
+            self.names[layout] = [channel.name for channel in frame.layout.channels]
+            self.products[layout], self.samples[layout] = np.zeros_like(product), 0
+        self.products[layout] = self.products[layout] + product
+        self.samples[layout] += frame.samples
         self.seconds += length
         if np.diag(product).max() < LEAST**2 * frame.samples:
             self.silence += length
