@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..faces import persons
 from ..labels import official
 from ..media import recordings, writing
+from ..media import sound as media_sound
 from ..speakers import overlay
 from ..store import Store, request
 from . import overlay_panel
@@ -73,19 +74,17 @@ def write(
             expected="one row a frame",
             todo="predict this video again",
         )
-    samples, start = (None, 0.0)
-    if recordings.probe(sound or video).audio_codec:
-        samples, start = recordings.sound(sound or video, SOUND_RATE, track)
-    early = min(0.0, times.min(), start)  # an mp4 begins at 0
-    return writing.write_video(
-        out,
-        pictures,
-        increasing(times - early),
-        sound=samples,
-        rate=SOUND_RATE,
-        sound_start=start - early,
-        progress=progress,
-    )
+    with media_sound.on_disk(sound or video, SOUND_RATE, track, out.parent) as (samples, start):
+        early = min(0.0, times.min(), start)  # an mp4 begins at 0
+        return writing.write_video(
+            out,
+            pictures,
+            increasing(times - early),
+            sound=samples,
+            rate=SOUND_RATE,
+            sound_start=start - early,
+            progress=progress,
+        )
 
 
 def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
