@@ -4,6 +4,7 @@ player would play, how its channels belong together, whether its time stamps agr
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,13 +83,13 @@ def _listened(path: Path) -> tuple[Track, ...]:
 def _listen(container, listeners: dict) -> None:
     """Decode all sound in one pass. What does not decode is left out here: reading says so."""
     error = containers.pyav().error.FFmpegError
-    for packet in container.demux(list(container.streams.audio)):
-        try:
-            frames = packet.decode()
-        except error:
-            continue
-        for frame in frames:
-            listeners[packet.stream.index].hear(frame)
+    with contextlib.suppress(error):  # of a file that ends in the middle
+        for packet in container.demux(list(container.streams.audio)):
+            frames = []
+            with contextlib.suppress(error):
+                frames = packet.decode()
+            for frame in frames:
+                listeners[packet.stream.index].hear(frame)
 
 
 class _Listener:
