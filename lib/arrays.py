@@ -244,6 +244,7 @@ def make_all(
     optional : arrays that a trial may lack; where one cannot be made, its row says "not possible"
         and why.
     """
+    requests, optional = list(requests), list(optional)
     rows = [make(trial, wanted, place, device, pack) for wanted in requests]
     for wanted in optional:
         try:
@@ -259,6 +260,7 @@ def make_all(
                     "seconds": 0.0,
                 }
             )
+    _say(rows, trial, [*requests, *optional], place)
     return rows
 
 
@@ -319,6 +321,17 @@ def _make_inputs(trial: Mapping, wanted: Request, place: Store) -> None:
             _make_inputs(trial, source, place)
         elif isinstance(source, Request):
             make(trial, source, place, pack=False)
+
+
+def _say(rows: list[dict], trial: Mapping, asked: list[Request], place: Store) -> None:
+    """Note once what is not ordinary in the recording's picture (02) or sound (03)."""
+    if not rows:
+        return
+    step = maker_of(asked[0]).step
+    said = " ".join(row["note"] for row in rows)
+    with contextlib.suppress(InputError):  # a track that is not there: the rows say so
+        new = [words for words in readings.said(trial, place, step) if words not in said]
+        rows[0]["note"] = "; ".join(filter(None, [rows[0]["note"], *new]))
 
 
 def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:

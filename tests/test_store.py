@@ -313,3 +313,30 @@ def test_all_arrays_are_listed_the_broken_ones_too_and_removed_with_their_json(s
 
 def test_an_empty_root_has_nothing_to_list(tmp_path):
     assert store.listing(tmp_path) == store.listing(tmp_path / "absent") == []
+
+
+# ---- arrays of unknown length
+
+
+def test_an_array_that_grows_has_the_bytes_of_one_that_was_written_whole(shelf, tmp_path):
+    array = np.arange(700, dtype=np.int16).reshape(-1, 7)
+    path = shelf.write(made_from(), array, t0=0.5)
+    other = Shelf(tmp_path / "other")
+    with other.growing(made_from(), (7,), np.int16, t0=0.5) as append:
+        for start in range(0, 100, 33):
+            append(array[start : start + 33])
+    for place in (path, path.with_suffix(".json")):
+        assert (other.folder / place.name).read_bytes() == place.read_bytes()
+
+
+def test_an_array_that_did_not_finish_growing_is_not_there(shelf):
+    with pytest.raises(KeyboardInterrupt), shelf.growing(made_from(), (), np.int16) as append:  # noqa: PT012
+        append(np.zeros(5))
+        raise KeyboardInterrupt
+    assert names(shelf) == []
+
+
+def test_an_array_that_never_grew_is_empty(shelf):
+    with shelf.growing(made_from(), (3,), np.float32):
+        pass
+    assert store.read(shelf.path(made_from())).shape == (0, 3)

@@ -15,6 +15,7 @@ from ..faces import persons
 from ..files import named
 from ..labels import official
 from ..media import recordings, writing
+from ..media import sound as media_sound
 from ..speakers import overlay
 from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE
@@ -78,19 +79,17 @@ def write(
             expected="one row a frame",
             todo="predict this video again",
         )
-    samples, start = (None, 0.0)
-    if recordings.probe(sound or video).audio_codec:
-        samples, start = recordings.sound(sound or video, SOUND_RATE, track)
-    early = min(0.0, times.min(), start)  # an mp4 begins at 0
-    return writing.write_video(
-        out,
-        pictures,
-        increasing(times - early),
-        sound=samples,
-        rate=SOUND_RATE,
-        sound_start=start - early,
-        progress=progress,
-    )
+    with media_sound.on_disk(sound or video, SOUND_RATE, track, out.parent) as (samples, start):
+        early = min(0.0, times.min(), start)  # an mp4 begins at 0
+        return writing.write_video(
+            out,
+            pictures,
+            increasing(times - early),
+            sound=samples,
+            rate=SOUND_RATE,
+            sound_start=start - early,
+            progress=progress,
+        )
 
 
 def _labelled(table: pd.DataFrame) -> pd.DataFrame:

@@ -83,8 +83,15 @@ def notes(trial: Mapping, place: store.Store) -> list[str]:
 
     Raises InputError where the track that is asked for is not there.
     """
-    view = {**of_time(trial, place), **of_picture(trial, place)}
-    return [*filter(None, [words(view)]), *tracks.notes(heard(trial, place), place.audio_track)]
+    return [*said(trial, place, "visual"), *said(trial, place, "audio")]
+
+
+def said(trial: Mapping, place: store.Store, step: str) -> list[str]:
+    """`notes` about the clock and the picture ("visual"), or about the sound ("audio")."""
+    if step == "audio":
+        return tracks.notes(heard(trial, place), place.audio_track)
+    view = {**of_time(trial, place), **of_picture(trial, place)} if step == "visual" else {}
+    return [words({name: value}) for name, value in view.items()]
 
 
 def _view(trial: Mapping, place: store.Store, name: str) -> dict:

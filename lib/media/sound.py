@@ -7,7 +7,9 @@ a frame. Section numbers are those of the TSAV/JCA specification.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,25 @@ def frame_times(path: Path) -> np.ndarray:
     """
     samples, start = decode(path, SPEECH_RATE)
     return start + np.arange(max(1, len(samples) * FRAMES // SPEECH_RATE)) / FRAMES
+
+
+@contextmanager
+def on_disk(
+    path: Path, rate: int, track: int, folder: Path
+) -> Iterator[tuple[np.ndarray | None, float]]:
+    """`recordings.sound` as a memory map of a file without a name in `folder`, so that hours need
+    little memory: (n,) float32, or None of a recording without sound, and t0 in s.
+    """
+    if not recordings.probe(path).audio_codec:
+        yield None, 0.0
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        start = None
+        for time, piece in recordings.sound_pieces(path, rate, track):
+            start = time if start is None else start
+            file.write(piece.astype(np.float32).data)
+        file.flush()
+        yield np.memmap(file, np.float32, "r"), start
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:

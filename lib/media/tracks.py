@@ -4,6 +4,7 @@ player would play, how its channels belong together, whether its time stamps agr
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,13 +83,13 @@ def _listened(path: Path) -> tuple[Track, ...]:
 def _listen(container, listeners: dict) -> None:
     """Decode all sound in one pass. What does not decode is left out here: reading says so."""
     error = containers.pyav().error.FFmpegError
-    for packet in container.demux(list(container.streams.audio)):
-        try:
-            frames = packet.decode()
-        except error:
-            continue
-        for frame in frames:
-            listeners[packet.stream.index].hear(frame)
+    with contextlib.suppress(error):  # of a file that ends in the middle
+        for packet in container.demux(list(container.streams.audio)):
+            frames = []
+            with contextlib.suppress(error):
+                frames = packet.decode()
+            for frame in frames:
+                listeners[packet.stream.index].hear(frame)
 
 
 class _Listener:
@@ -110,9 +111,11 @@ class _Listener:
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
         layout = frame.layout.name
         product = samples @ samples.T
-        self.products[layout] = self.products.get(layout, 0) + product
-        self.samples[layout] = self.samples.get(layout, 0) + frame.samples
-        self.names.setdefault(layout, [channel.name for channel in frame.layout.channels])
+        if layout not in self.names:
+            self.names[layout] = [channel.name for channel in frame.layout.channels]
+            self.products[layout], self.samples[layout] = np.zeros_like(product), 0
+        self.products[layout] = self.products[layout] + product
+        self.samples[layout] += frame.samples
         self.seconds += length
         if np.diag(product).max() < LEAST**2 * frame.samples:
             self.silence += length

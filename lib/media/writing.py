@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, full_disk
+from ..store import give_back
 from . import containers
 from .recordings import CLOCK, MAX_SIDE
 
@@ -127,6 +128,7 @@ def _encode_sound(
         )
         container.mux(track.encode(frame))
         heard += len(piece)
+    give_back(sound)
     return heard
 
 

@@ -189,6 +189,19 @@ def test_the_numbers_are_those_that_the_words_promise(place):
     assert np.abs(left - right).max() > 30
 
 
+def test_02_and_03_say_what_is_not_ordinary_once(place):
+    for name, wanted, words in (
+        ("ts.mpg", [VALID, FACE], "begins at 1.48 s"),
+        ("mirror.mp4", [FACE, PIXELS], "is mirrored"),
+        ("two.mkv", [LOUD, SOUND], "2 sound tracks"),
+        ("phase.mkv", [LOUD], "opposite phase"),
+    ):
+        notes = [row["note"] for row in arrays.make_all(trial(name), wanted, place)]
+        assert sum(words in note for note in notes) == 1
+    rows = arrays.make_all(trial("plain.mp4"), WANTED, place)
+    assert not any(row["note"] for row in rows)
+
+
 # ---- a separate recorder
 
 
