@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,15 +73,15 @@ def test_two_persons_share_the_arrays_of_their_video_and_nothing_else(made, want
 
 
 def test_without_crops_the_centre_of_the_picture_is_the_face(opened):
-    trial = {**opened.trial("4"), "crops_dir": ""}
-    arrays.make_all(trial, [FACE, request("face_valid")], opened.store)
-    face = arrays.read(trial, FACE, opened.store)
+    trial, store = {**opened.trial("4"), "crops_dir": ""}, replace(opened.store, faces="centre")
+    arrays.make_all(trial, [FACE, request("face_valid")], store)
+    face = arrays.read(trial, FACE, store)
     frames = media_recordings.frames(opened.root / trial["video_path"])
     shown = [faces.resize(faces.centre_square(picture), 32) for _, picture in frames]
     assert np.array_equal(face, shown)
-    assert np.asarray(arrays.read(trial, request("face_valid"), opened.store)).all()
+    assert np.asarray(arrays.read(trial, request("face_valid"), store)).all()
     assert (
-        arrays.opened(trial, request("face", size=32), opened.store).read([3]).tobytes()
+        arrays.opened(trial, request("face", size=32), store).read([3]).tobytes()
         == shown[3].tobytes()
     )
 

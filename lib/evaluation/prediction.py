@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from .. import trials
-from ..arrays import locate
+from ..faces import arrays as face_arrays
 from ..files import named, write_text
 from ..models import forward
 from ..speakers import arrays
@@ -126,7 +126,8 @@ def _about_faces(recipe, trial: str) -> str:
     """What must be said of a trial's faces, for example that nobody could look for any."""
     if recipe.store is None or not recipe.uses_video:
         return ""
-    return locate(recipe.trial(trial), request("face_valid"), recipe.store).note
+    row, place = recipe.trial(trial), recipe.store
+    return face_arrays.note(face_arrays.resolve(row, request("face_valid"), place), place)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
