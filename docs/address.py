@@ -2,9 +2,9 @@
 
     python docs/address.py
 
-It stands in the README (how to clone, "Open in Colab") and in all notebooks: the badge below the
-title, and the cell that clones it on Colab. This cell and the set-up cell are the same in all, and
-are kept here.
+It stands in the README (how to clone, "Open in Colab"), in docs/colab.md and in all notebooks: the
+badge below the title, and the cell that clones it on Colab. This cell and the set-up cell are the
+same in all, and are kept here.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def notebook(text: str, step: str, found: str) -> str:
 
 
 def readme(text: str, found: str) -> str:
-    """The README with this address."""
+    """The README, or another page, with this address."""
     name = found.removeprefix("https://github.com/")
     text = re.sub(
         r"git clone https://github\.com/\S+ && cd \S+",
@@ -101,7 +101,8 @@ def changed() -> dict[Path, str]:
         path: notebook(path.read_text(encoding="utf-8"), path.stem, found)
         for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
     }
-    wanted[ROOT / "README.md"] = readme((ROOT / "README.md").read_text(encoding="utf-8"), found)
+    for path in (ROOT / "README.md", ROOT / "docs" / "colab.md"):
+        wanted[path] = readme(path.read_text(encoding="utf-8"), found)
     return {path: text for path, text in wanted.items() if path.read_text(encoding="utf-8") != text}
 
 

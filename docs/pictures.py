@@ -1,18 +1,22 @@
-"""Remake the README's two pictures, docs/traces.png and docs/ccc.png, from the runs that `make run`
-leaves.
+"""Remake the pictures of README and docs: traces.png and ccc.png from the runs that `make run`
+leaves, your_video.png from a recording.
 
-    python docs/pictures.py [runs] [--to docs]
+    python docs/pictures.py [runs] [--to docs] [--recording talk.mp4]
 
 traces.png : prediction against label of one validation trial of sample_tsav, its faces above. The
 trial is the one
     whose CCC is the median of all validation trials, neither the best nor the worst.
 ccc.png : CCC of the four sample runs with 95 % intervals over trials, and the trivial predictors.
+your_video.png : a frame of a recording as the notebook your_video draws it, above the curves.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+import tempfile
+from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -24,11 +28,13 @@ matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lib import arrays, datasets, metrics, plots, runs, trials
+from lib import arrays, datasets, grammar, metrics, plots, runs, trials
 from lib.errors import InputError
+from lib.evaluation import overlay, people
 from lib.evaluation import scores as evaluation_scores
 from lib.parameters import Params, placed
 from lib.plots import preprocessing, style
+from lib.speakers import overlay as speakers_overlay
 from lib.store import request
 
 RUNS = ("sample_tsav", "sample_jca", "sample_jca_audio", "sample_jca_video")
@@ -127,6 +133,25 @@ def _save(picture, target: Path) -> Path:
     return target
 
 
+def your_video(recording: Path, out: Path, at: float = 1.2) -> Path:
+    """A frame (`at` s) of a recording with what was found drawn in, and everybody's curves."""
+    given = {"runs_root": str(ROOT / "runs"), "weights_root": str(ROOT / "weights")}
+    params = placed(grammar.defaults(grammar.declared("your_video")) | given | {"run": ""})
+    with tempfile.TemporaryDirectory() as folder:
+        found = people.look(recording, params, Path(folder))
+        labelled = overlay._labelled(found.table)
+        frames = speakers_overlay.frames(recording, labelled, "")
+        shown = next(frame for frame in islice(frames, int(at * 25), None))
+    curves = Image.open(io.BytesIO(plots.png(plots.of_video(found.table), DPI)))
+    picture = Image.fromarray(shown)
+    picture = picture.resize((curves.width, picture.height * curves.width // picture.width))
+    whole = Image.new("RGB", (curves.width, picture.height + curves.height), "white")
+    whole.paste(picture, (0, 0))
+    whole.paste(curves, (0, picture.height))
+    whole.quantize(128).save(out, optimize=True)
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -135,7 +160,11 @@ def main() -> None:
         "runs", nargs="?", type=Path, default=ROOT / "runs", help="folder of the run folders"
     )
     parser.add_argument("--to", type=Path, default=ROOT / "docs", help="folder of the pictures")
+    parser.add_argument("--recording", type=Path, help="make your_video.png of it, nothing else")
     places = parser.parse_args()
+    if places.recording:
+        print(your_video(places.recording, places.to / "your_video.png"))
+        return
     try:
         made = [
             traces(places.runs / RUNS[0], places.to / "traces.png"),

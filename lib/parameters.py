@@ -20,7 +20,7 @@ import yaml
 
 from . import runs
 from .errors import InputError
-from .files import NOTEBOOKS, ROOT, resolve
+from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -368,7 +368,7 @@ def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in namespace]
     refuse(validate(values, names) + unset, place)
     full = complete(values, names)
-    full["run"] = run_name(full)
+    full["run"] = full["run"] if notebook == YOUR_VIDEO else run_name(full)
     cells.tell(levels, file, full)
     shown = {**full, **({"params_file": file} if "params_file" in own else {})}
     return Params(

@@ -28,7 +28,8 @@ from ..parameters import Params
 from ..speakers import arrays as speakers_arrays
 from ..speakers import video as speakers_video
 from ..store import Store, request
-from .checkpoint import worth
+from ..trials import SYNTHETIC_NOTE
+from .checkpoint import note, worth
 from .prediction import write_csv
 from .video import predict_video
 
@@ -216,6 +217,8 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
     checkpoint = checkpoint_of(named, params["runs_root"])
     if checkpoint.suffix == published.MANIFEST or speakers_video.learnt(checkpoint):
         return tables, ""  # the networks that are asked anyway
+    if note(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
+        return tables, f"run {named} has learnt from sample data: its values are left out"
     done = []
     for person, table in zip(found, tables, strict=True):
         own = Params({**params, "speaker_run": "none"})

@@ -14,7 +14,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.experiments import colab
-from lib.files import NOTEBOOKS, ROOT
+from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
 from lib.parameters import Params
 
 
@@ -252,7 +252,7 @@ def test_the_address_stands_everywhere_as_in_pyproject():
 
 def test_another_address_reaches_readme_badges_and_set_up_cells():
     module, found = script(), "https://github.com/someone/affect"
-    for step in NOTEBOOKS:
+    for step in (*NOTEBOOKS, YOUR_VIDEO):
         text = (ROOT / "notebooks" / f"{step}.ipynb").read_text()
         changed = module.notebook(text, step, found)
         assert (
@@ -263,10 +263,10 @@ def test_another_address_reaches_readme_badges_and_set_up_cells():
         assert module.notebook(changed, step, found) == changed
     readme = module.readme((ROOT / "README.md").read_text(), found)
     assert "git clone https://github.com/someone/affect && cd affect" in readme
-    assert "!cd affect && python -m lib" in readme
-    assert readme.count(
-        "colab.research.google.com/github/someone/affect/blob/main/notebooks/"
-    ) == len(NOTEBOOKS)
+    page = module.readme((ROOT / "docs" / "colab.md").read_text(), found)
+    assert "!cd affect && python -m lib" in page
+    badge = "colab.research.google.com/github/someone/affect/blob/main/notebooks/"
+    assert f"{badge}your_video.ipynb" in readme
 
 
 def test_the_set_up_cell_clones_on_colab_only(tmp_path):
