@@ -233,6 +233,7 @@ class Shelf:
                 np.lib.format.write_array_header_1_0(stream, {**head, "shape": (count, *row)})
                 if stream.tell() != start:
                     raise RuntimeError(f"the header of {data} has grown")
+            _reserve(data)  # some file systems find only later that they have no room for it
             told |= {"shape": [count, *row], "dtype": str(np.dtype(dtype)), **facts}
 
     @contextlib.contextmanager

@@ -127,15 +127,10 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     for note in faults.attempt(readings.notes, trial, place) or ():
         faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
-        if trial["audio_path"] and trial["audio_path"] != trial["video_path"]:
-            separated = place.data_root / trial["audio_path"]
-            heard = faults.attempt(recordings.probe, separated, done="no sound") or info
-        else:
-            heard = info
         row |= {
             "frames": len(times),
             **_rate(times, path, faults),
-            **_sound(trial, heard, times, faults),
+            **_sound(trial, _heard(trial, place, info, faults), times, faults),
         }
         _frames(info, times, faults)
     spans: list[tuple[float, float]] = []
@@ -246,17 +241,26 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
     }
 
 
+def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) -> recordings.Info:
+    """What is said of the file whose sound is heard: the video, or a separate recorder's."""
+    if trial["audio_path"] in ("", trial["video_path"]):
+        return info
+    path = place.data_root / trial["audio_path"]
+    return faults.attempt(recordings.probe, path, done="no sound") or info
+
+
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
         other = separate.beside(info.path)
+        beside = f", but {other.name} beside it" if other else ""
+        offer = f"; `{separate.PARAMETER}: true` hears {other.name}" if other else ""
         faults.add(
             "warning",
-            f"no audio track{f', but {other.name} beside it' if other else ''}",
+            f"no audio track{beside}",
             "usable with modality: video only",
             info.path,
             "a recording with sound",
-            "copy or download it again, or leave it out"
-            + (f"; `{separate.PARAMETER}: true` hears {other.name}" if other else ""),
+            f"copy or download it again, or leave it out{offer}",
         )
         return {}
     late = info.audio_start - times[0]

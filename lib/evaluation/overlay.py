@@ -128,7 +128,7 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
             values,
             target,
             "; ".join(filter(None, [*words, note])),
-            sound=store.data_root / (trial["audio_path"] or trial["video_path"]),
+            sound=store.data_root / (trial.get("audio_path") or trial["video_path"]),
             track=store.audio_track,
         )
     return target

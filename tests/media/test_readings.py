@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lib import arrays, files, store
+from lib.datasets import check
 from lib.errors import InputError
 from lib.media import readings, tracks, writing
 from lib.store import Store, request
@@ -200,6 +201,27 @@ def test_02_and_03_say_what_is_not_ordinary_once(place):
         assert sum(words in note for note in notes) == 1
     rows = arrays.make_all(trial("plain.mp4"), WANTED, place)
     assert not any(row["note"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ts.mpg", "begins at 1.48 s"),
+        ("mirror.mp4", "is mirrored"),
+        ("two.mkv", "number 2 is taken"),
+        ("phase.mkv", "opposite phase"),
+        ("plain.mp4", ""),
+    ],
+)
+def test_01_names_what_is_not_ordinary(name, words, place):
+    paths = dict.fromkeys(("va_path", "expression_path", "action_units_path"), "")
+    found = check.check_trial(trial(name, split="test", **paths), place)
+    said = [fault["what"] for fault in found["faults"] if "ends +0.8" not in fault["what"]]
+    assert len(said) == bool(words)
+    assert all(words in sentence for sentence in said)
+    third = Store(place.processed_root, "films", place.data_root, "centre", audio_track=3)
+    found = check.check_trial(trial(name, split="test", **paths), third)
+    assert "sound track 3 is asked for" in found["errors"]
 
 
 # ---- a separate recorder

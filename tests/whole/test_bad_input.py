@@ -286,7 +286,8 @@ def test_a_full_disk_is_one_message_and_the_next_run_goes_on(
         opened.make(wanted)
     assert opened.store.folder.name in caught.value.where
     assert "what was finished is kept" in caught.value.todo
-    assert len(opened.files()) == 2 * free  # arrays with their JSON, nothing half written
+    left = [name for name in opened.files() if not name.endswith("reading.json")]
+    assert len(left) == 2 * free  # arrays with their JSON, nothing half written
     assert opened.files().items() <= made.files().items()
     monkeypatch.undo()
     opened.make(wanted)

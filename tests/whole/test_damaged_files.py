@@ -409,6 +409,10 @@ def test_there_are_enough_damages_and_no_kind_covers_more_than_ten():
     assert set(kinds) <= set(WORDS)
 
 
+# Said of whole recordings, too: these films have no sound in their track, one is an MPEG stream.
+TRUE = ("the sound is digital silence", "the file's clock begins at 0.54 s")
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_report_names_the_kind_of(sets, name):
     told, lost, _, shown, *_ = sets["damaged"]
@@ -416,7 +420,8 @@ def test_the_report_names_the_kind_of(sets, name):
     text = told.get("test_set_VA.txt", "") if kind == "outside" else told.get(trial, "")
     assert WORDS[kind] in text + shown.get(trial, "")
     if name in SILENT:
-        assert (trial in lost, text) == (False, "")
+        lines = [line for line in text.splitlines() if line and not line.startswith(TRUE)]
+        assert (trial in lost, lines) == (False, [])
 
 
 @pytest.mark.parametrize("name", KINDS)
