@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import platform
@@ -244,6 +245,27 @@ def refuse_other(folder: Path, values: Mapping) -> None:
                 where=folder,
                 todo="give this run another name (`run: …`), or move that folder",
             )
+
+
+def folder_of_video(run: Run, video: Path) -> Path:
+    """Where all that is found in a recording of one's own is written: ``<run>/videos/<name>/``.
+
+    Another file of that name, by its content, gets ``<its folder>-<name>``, then ``-2``, …; the
+    folder keeps which file it is of.
+    """
+    video = Path(video)
+    stem = files.safe_name(video.stem)
+    beside = files.safe_name(f"{video.absolute().parent.name}-{video.stem}")
+    further = (f"{beside}-{number}" for number in itertools.count(2))
+    mine = fingerprint(video)
+    for name in itertools.chain([stem, beside], further):
+        place = f"videos/{name}/recording.json"
+        before = run.read_json(place, {})
+        if not before:
+            run.write_json(place, mine)
+        if before in ({}, mine):
+            return run.path("videos", name)
+    raise AssertionError("names do not end")
 
 
 def fingerprint(path: Path) -> dict:

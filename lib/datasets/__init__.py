@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import code_digest
+from .. import code_digest, trials
 from ..errors import InputError
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
-from . import affwild2, ego4d, folder, recorder
+from . import affwild2, ego4d, folder, recorder, study
 from .report import Report
 from .samples import affect, conversations
 
@@ -34,8 +34,10 @@ def locate(params) -> tuple[str, Path]:
         name = made.folder_name(params.sample_seed, params.sample_trials, params.sample_seconds)
         return name, Path(params.data_root) / name
     root = Path(params.data_root)
+    if params.dataset != "folder":
+        return params.dataset, root
     # Two folders of videos must not share one trial table.
-    return (f"folder-{root.name}" if params.dataset == "folder" else params.dataset), root
+    return study.name(Path(params.processed_root), root), root
 
 
 def store(params) -> Store:
@@ -69,6 +71,12 @@ def prepare(params, progress: Callable | None = None) -> Path:
             progress=progress,
         )
     return locate(params)[1]
+
+
+def write(table: pd.DataFrame, place: Store) -> Path:
+    """Write the trial table into the processed folder, and which recordings it is of."""
+    study.write(place, table)
+    return trials.write(table, place.trials_path)
 
 
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:

@@ -4,6 +4,7 @@ are up to date.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ class Experiment:
     files: tuple[Path, ...]
     values: dict
     notebooks: Path
+    renamed: str = ""  # the name that a run of other recordings has already
 
     @property
     def run(self) -> Run:
@@ -84,13 +86,39 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
         raise InputError(
             error.what, where=", ".join(map(str, files)), expected=error.expected, todo=error.todo
         ) from error
-    if not named:
-        values["run"] = parameters.of_fold(values["run"], values)
+    usual = values["run"] if named else parameters.of_fold(values["run"], values)
+    values["run"] = usual if named else of_these_data(usual, values)
+    renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
         values["params_file"] = ""  # they are complete: no notebook reads a file
     if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
         raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
-    return Experiment(tuple(map(Path, files)), values, Path(notebooks))
+    return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
+
+
+def of_these_data(name: str, values: Mapping) -> str:
+    """The name of a run that nobody named: `name`, or ``<name>-2``, ``-3``, … where that run is of
+    other recordings than the parameters mean (`lib.datasets.study`).
+    """
+    if values.get("dataset") != "folder" or values.get("video_path"):
+        return name
+    mine, runs_root = processed_name(values), files.resolve(values["runs_root"])
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(each for each in names if data_of(Run(runs_root / each)) in ("", mine))
+
+
+def processed_name(values: Mapping) -> str:
+    """Name of the processed folder of the data that complete parameters mean."""
+    from .. import datasets  # its packages are needed for folders of recordings only
+
+    return datasets.locate(parameters.placed(values))[0]
+
+
+def data_of(run: Run) -> str:
+    """Name of the processed folder that a run was prepared with, "" where 01 has not run."""
+    outputs = run.read_json(f"steps/{NOTEBOOKS[0]}.json", {}).get("outputs", {})
+    tables = [Path(place) for place in outputs if place.endswith("/trials.parquet")]
+    return tables[0].parent.name if tables else ""
 
 
 def plan(
@@ -126,9 +154,10 @@ def plan(
                 where=files[0],
                 expected=f"a name out of {library}, or a file",
             )
-        shared = {key: value for key, value in overrides.items() if key in _shared(notebooks)} | {
-            "run": text
-        }
+        other = library / f"{file}.yaml"
+        names = _shared(notebooks, alike=_dataset(other) == wanted.values.get("dataset"))
+        shared = {key: value for key, value in overrides.items() if key in names}
+        shared |= {"run": text}
         shared |= {name: str(wanted.values[name]) for name in ("fold", "fold_rule") if text != file}
         more = plan(
             [library / f"{file}.yaml", *files[1:]], shared, notebooks, library, (*above, name)
@@ -151,13 +180,19 @@ def absent_data(values: Mapping) -> str:
     return f"data_root: {files.short(place.data_root)} is not there"
 
 
-def _shared(notebooks: Path) -> set[str]:
-    """Parameters whose `-p` overrides also hold for a run that is made first: places, machine,
-    choice of data.
+def _shared(notebooks: Path, alike: bool) -> set[str]:
+    """Parameters whose `-p` overrides also hold for a run that is made first: places and machine,
+    and where it is of the same data set (`alike`) the choice of data. A run on other data keeps its
+    own: its recordings are never made in somebody's folder.
     """
-    return of_groups(all_declared(notebooks), ["place", "machine", "data"]) - set(
-        parameters.MUST_EXIST
-    )
+    groups = ["place", "machine", "data"] if alike else ["place", "machine"]
+    own = set(parameters.MUST_EXIST) if alike else {*parameters.MUST_EXIST, "data_root"}
+    return of_groups(all_declared(notebooks), groups) - own
+
+
+def _dataset(file: Path) -> str:
+    """The data set that a parameter file is made for."""
+    return parameters.load([file]).get("dataset", all_declared()["dataset"].default)
 
 
 def _exists(text: str, experiment: Experiment) -> bool:

@@ -12,7 +12,7 @@ import yaml
 
 from .. import runs, weights
 from ..errors import InputError
-from ..files import ROOT, YOUR_VIDEO, resolve, safe_name, short
+from ..files import ROOT, YOUR_VIDEO, resolve, short
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
@@ -161,6 +161,7 @@ def batch(
 def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
     for experiment in planned:
         runs.refuse_other(experiment.run.folder, experiment.values)
+        _refuse_other_recordings(experiment)
         lacking = "" if experiment.video else experiments_experiment.absent_data(experiment.values)
         if lacking:
             raise InputError(
@@ -186,6 +187,22 @@ def _check_folders(planned: list[Experiment], start: str, stop: str) -> None:
         )
 
 
+def _refuse_other_recordings(experiment: Experiment) -> None:
+    """Raise InputError where a person named a run that is of other recordings."""
+    values = experiment.values
+    if values.get("dataset") != "folder" or values.get("video_path"):
+        return
+    before = experiments_experiment.data_of(experiment.run)
+    now = experiments_experiment.processed_name(values)
+    if before not in ("", now):
+        raise InputError(
+            f"the run {values['run']} is of other recordings ({before}, not {now})",
+            where=experiment.run.folder,
+            expected="a run of its own for each folder of recordings",
+            todo=f"-p run {values['run']}-2",
+        )
+
+
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
     status, wanted = DONE, planned[-1]
     for experiment in planned:
@@ -205,6 +222,8 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     """
     run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
     say(f"{run.name}  ({', '.join(map(short, experiment.files))})")
+    if experiment.renamed:
+        say(f"  {experiment.renamed} is of other recordings, so this run is called {run.name}")
     _fetch(experiment, say)
     if TRAIN in steps and (reason := experiments_experiment.other_training(experiment)):
         _set_aside(experiment, reason, say)
@@ -259,8 +278,8 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     """
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
-    folder = safe_name(Path(experiment.video).stem)
-    target = experiment.run.path("videos", folder, f"{YOUR_VIDEO}.ipynb")
+    folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
+    target = folder / f"{YOUR_VIDEO}.ipynb"
     execute(
         experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
         target,

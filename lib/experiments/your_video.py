@@ -76,7 +76,7 @@ def _opens(path: Path) -> bool:
 def folder_of(video: Path, p: Mapping) -> Path:
     """Where everything of a recording is written: ``<run>/videos/<name>/``."""
     run = runs.Run(Path(p["runs_root"]) / (p["run"] or files.YOUR_VIDEO))
-    return run.path("videos", files.safe_name(video.stem))
+    return runs.folder_of_video(run, video)
 
 
 def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People:

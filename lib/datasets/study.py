@@ -1,0 +1,75 @@
+"""Which recordings a processed folder and a run are of.
+
+Two folders of recordings may have the same name, and one may move. So a processed folder keeps
+which files it was made from, and a folder of recordings finds its own again by them, not by its
+path.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from ..files import safe_name, write_text
+from ..store import Store, fingerprint
+
+RECORD = "data.json"  # in a processed folder: root and size of each recording
+SHARE = 0.5  # of the recordings that must be there again for a folder to be the same study
+LOOKED_INTO = 3  # recordings that are compared by their content, too
+
+
+def name(processed_root: Path, root: Path) -> str:
+    """Name of the processed folder of a folder of recordings: ``folder-<its name>``, with ``-2``,
+    ``-3``, … where that is of other recordings.
+    """
+    base = safe_name(f"folder-{Path(root).name}")
+    names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
+    return next(each for each in names if is_of(Path(processed_root) / each, root))
+
+
+def is_of(folder: Path, root: Path) -> bool:
+    """Whether a processed folder is of the recordings in `root`, or of none yet.
+
+    It is where the root is the recorded one, and where at least half of its recordings lie in
+    `root` with the same size, and the first few with the same content.
+    """
+    record = read(folder)
+    if not record or record["root"] == str(Path(root).absolute()):
+        return True
+    files = record["files"]
+    there = {path: told for path, told in files.items() if (Path(root) / path).is_file()}
+    alike = [path for path, told in there.items() if _size(Path(root) / path) == told["size"]]
+    if len(alike) < len(there) or len(there) < SHARE * max(1, len(files)):
+        return False
+    return all(fingerprint(Path(root) / path) == there[path] for path in alike[:LOOKED_INTO])
+
+
+def read(folder: Path) -> dict:
+    """What `write` kept; {} where nothing was, or it cannot be read: then 01 writes it anew."""
+    place = Path(folder) / RECORD
+    try:
+        record = json.loads(place.read_text(encoding="utf-8"))
+        files = {str(path): dict(told) for path, told in record["files"].items()}
+        return {"root": str(record["root"]), "files": files}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def write(store: Store, table: pd.DataFrame) -> Path:
+    """Keep which recordings a trial table is of, beside it."""
+    files = {path: fingerprint(store.data_root / path) for path in _recordings(store, table)}
+    record = {"root": str(Path(store.data_root).absolute()), "files": files}
+    return write_text(store.folder / RECORD, json.dumps(record, indent=1))
+
+
+def _recordings(store: Store, table: pd.DataFrame) -> Iterator[str]:
+    paths: Iterable[str] = dict.fromkeys([*table["video_path"], *table["audio_path"]])
+    return (path for path in paths if path and (store.data_root / path).is_file())
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
