@@ -199,7 +199,7 @@ def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
         one.path for one in recordings.values() if names.folded(one.stem) == names.folded(stem)
     ]
     if beside:
-        return f"a sound file beside {beside[0]}, whose own sound is used", ""
+        return f"a sound file beside {beside[0]}: recordings are heard with their own sound", ""
     return "a sound file without a picture", "a recording with picture"
 
 
@@ -236,5 +236,9 @@ def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
 def _without_labels(there: Contents, path: str) -> tuple[str, str]:
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
-    shown = ", ".join(sheets.kept(there.root / path).names)[:80]
+    columns = sheets.kept(there.root / path).names
+    if {"frame", "success"} <= {name.strip() for name in columns}:
+        stem = PurePosixPath(path).stem
+        return "OpenFace's table, and no crops of a trial beside it", f"processed/{stem}_aligned/"
+    shown = ", ".join(columns)[:80]
     return f"a table without valence, arousal or expression (columns: {shown})", ""
