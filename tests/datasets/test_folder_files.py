@@ -7,8 +7,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from lib import arrays, trials
-from lib.datasets import check, folder, inventory
+from lib import arrays, files, trials
+from lib.datasets import affwild2, check, folder, inventory
 from lib.errors import InputError
 from lib.faces import crops, openface
 from lib.media import writing
@@ -30,8 +30,8 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def root(tmp_path, clip):
-    def place(*films, **files):
-        for name, content in {**dict.fromkeys(films), **files}.items():
+    def place(*films, **others):
+        for name, content in {**dict.fromkeys(films), **others}.items():
             path = tmp_path / "data" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             data = content.encode() if isinstance(content, str) else content
@@ -414,3 +414,17 @@ def test_a_folder_that_may_not_be_read_is_named(root):
     finally:
         (place / "closed").chmod(0o755)
     assert "cannot be read" in report.problems[0]["what"]
+
+
+def test_a_video_called_by_two_dots_or_a_person_by_a_path_stay_in_their_folders(tmp_path):
+    for text in ("..", "x/../../y", "C:\\x", "\\\\server\\x"):
+        place = files.named(tmp_path / "videos", text, ".csv")
+        assert place.parent == tmp_path / "videos"
+        assert Store(tmp_path, "d", tmp_path).shelf("trial", text).folder.parent.name == "trials"
+
+
+def test_a_broken_link_in_a_folder_of_affwild2_is_named(root):
+    place = root("batch1/1.mp4")
+    (place / "batch1/2.mp4").symlink_to("nowhere.mp4")
+    report = affwild2.find(place)[1]
+    assert any("a link to what is not there" in row["what"] for row in report.problems)
