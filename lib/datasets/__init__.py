@@ -15,7 +15,7 @@ from .. import code_digest
 from ..errors import InputError
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
-from . import affwild2, ego4d, folder
+from . import affwild2, ego4d, folder, inventory
 from .report import Report
 from .samples import affect, conversations
 
@@ -71,8 +71,8 @@ def prepare(params, progress: Callable | None = None) -> Path:
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
     """Trial table and check report of the data set that the parameters mean."""
     name, root = locate(params)
+    ours = [Path(params[place]) for place in ("processed_root", "runs_root") if params.get(place)]
     if params.dataset == "folder":
-        ours = [Path(params.processed_root), Path(params.runs_root)]
         return folder.find(root, name, progress, ours)
     if params.dataset not in (
         *SPEAKING,
@@ -83,7 +83,9 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
         code_digest.use(added.__name__)
         return added.find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
-    return layout.find(root, name, expected(params), progress)
+    table, report = layout.find(root, name, expected(params), progress)
+    inventory.of_table(root, table, report, ours)
+    return table, report
 
 
 def expected(params) -> dict | None:

@@ -428,3 +428,22 @@ def test_a_broken_link_in_a_folder_of_affwild2_is_named(root):
     (place / "batch1/2.mp4").symlink_to("nowhere.mp4")
     report = affwild2.find(place)[1]
     assert any("a link to what is not there" in row["what"] for row in report.problems)
+
+
+def test_the_inventory_of_another_layout_names_trials_and_counts_the_rest(root):
+    place = root(
+        "batch1/1.mp4", **{
+            "VA_Set/Train_Set/1.txt": "valence,arousal\n" + "0.1,0.2\n" * 10,
+            "cropped_aligned/1/00001.jpg": b"\xff\xd8\xff",
+            **{f"notes/{k}.md": "x" for k in range(12)},
+            "test_set_VA.txt": "2\n",
+        },
+    )  # fmt: skip
+    table, report = affwild2.find(place)
+    inventory.of_table(place, table, report)
+    told = fate(report)
+    assert told["batch1/1.mp4"][0] == "recording of trial 1"
+    assert told["VA_Set/Train_Set/1.txt"][0] == "labels of trial 1"
+    assert told["cropped_aligned/1"][0] == "crops of trial 1"
+    assert told["notes/12 files .md"][0] == told["test_set_VA.txt"][0] == inventory.NO_TRIAL
+    assert len(told) == 5
