@@ -447,3 +447,18 @@ def test_the_inventory_of_another_layout_names_trials_and_counts_the_rest(root):
     assert told["cropped_aligned/1"][0] == "crops of trial 1"
     assert told["notes/12 files .md"][0] == told["test_set_VA.txt"][0] == inventory.NO_TRIAL
     assert len(told) == 5
+
+
+def test_of_two_names_that_differ_in_capitals_each_has_its_own_file_only(root):
+    if (root("Probe.mp4") / "probe.mp4").exists():
+        pytest.skip("this system does not tell capitals apart")
+    place = root(
+        "Anna.mp4", "anna.mp4", "ben.mp4", **{"anna.csv": TABLE, "labels/r/Ben.csv": TABLE}
+    )
+    table = found(place)[0]
+    assert table["va_path"].to_dict() == {
+        "Anna": "",
+        "Probe": "",
+        "anna": "anna.csv",
+        "ben": "labels/r/Ben.csv",
+    }
