@@ -16,7 +16,7 @@ from .. import code_digest, trials
 from ..errors import InputError
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
-from . import affwild2, ego4d, folder, recorder, study
+from . import affwild2, ego4d, folder, inventory, recorder, study
 from .report import Report
 from .samples import affect, conversations
 
@@ -87,8 +87,8 @@ def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report
 
 def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     name, root = locate(params)
+    ours = [Path(params[place]) for place in ("processed_root", "runs_root") if params.get(place)]
     if params.dataset == "folder":
-        ours = [Path(params.processed_root), Path(params.runs_root)]
         return folder.find(root, name, progress, ours)
     if params.dataset not in (
         *SPEAKING,
@@ -99,7 +99,9 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
         code_digest.use(added.__name__)
         return added.find(root, name, progress)
     layout = ego4d if params.dataset in SPEAKING else affwild2
-    return layout.find(root, name, expected(params), progress)
+    table, report = layout.find(root, name, expected(params), progress)
+    inventory.of_table(root, table, report, ours)
+    return table, report
 
 
 def expected(params) -> dict | None:

@@ -26,6 +26,7 @@ class Contents:
     files : path -> entry, of files that can be read. others : what cannot be followed or entered.
     kinds : path -> what the file is ("video", "sound", …) where it was looked at.
     by_folder : folder -> folded name -> paths in it (several where capitals tell them apart).
+    stems : of the recordings, once they are known.
     used : path -> what it was used as. reasons : path -> why it was not used, where that is known.
     """
 
@@ -34,6 +35,7 @@ class Contents:
     others: list[Entry] = field(default_factory=list)
     kinds: dict[str, str] = field(default_factory=dict)
     by_folder: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    stems: set[str] = field(default_factory=set)
     used: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -57,11 +59,15 @@ class Contents:
 
     def get(self, folder: str, name: str) -> str:
         """The file of that name in a folder; another spelling (capitals, composed or decomposed
-        signs) counts where it is the only one. "" where there is none.
+        signs) counts where it is the only one, and no recording is called exactly so. "" where
+        there is none.
         """
         paths = self.by_folder.get(folder, {}).get(folded(name), [])
         exact = joined(folder, name)
-        return exact if exact in paths else paths[0] if len(paths) == 1 else ""
+        if exact in paths:
+            return exact
+        alone = len(paths) == 1 and PurePosixPath(paths[0]).stem not in self.stems
+        return paths[0] if alone else ""
 
     def use(self, path: str, what: str) -> None:
         """Note what a file is used as; several trials may use one."""

@@ -29,6 +29,7 @@ def find(
 
     A trial's own file comes first, then files of several annotators, then tables of utterances.
     """
+    contents.stems = {recording.stem for recording in recordings.values()}
     pairs = {
         trial: (recording, person)
         for name, recording in recordings.items()
@@ -243,7 +244,7 @@ def _members(
     found = {}
     for path in free:
         stem = PurePosixPath(path).stem
-        if trial := called.get(folded(stem), ""):
+        if trial := stem if stem in pairs else called.get(folded(stem), ""):
             found[trial] = path
             continue
         near = names.nearest(stem, [name for name, (_, who) in pairs.items() if not who])

@@ -4,16 +4,18 @@ the nearest thing that would be right.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from ..errors import InputError
 from ..faces import crops
-from ..files import Entry
+from ..files import OURS, Entry, walk
 from ..labels import sheets, tables
 from ..media import kinds
+from ..trials import LABELS, TEXT, label_files
 from . import folder_labels, names, splits
 from .contents import Contents, is_unicode, joined, split, suffix
 from .names import Recording
@@ -21,7 +23,7 @@ from .report import Report
 
 TOGETHER = 10  # files of one folder, suffix and fate that are one line of the inventory
 OPENED = 200  # label-like files into which somebody looks to say why they are not used
-NOT_USED = "not used"
+NOT_USED, NO_TRIAL = "not used", "of no trial"
 # Suffixes of files that might be meant as labels, and why they are not read.
 ALIKE = {
     **dict.fromkeys((".srt", ".vtt", ".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
@@ -114,6 +116,48 @@ def close(
         _tell(there, (folder, ending), told, paths, report, known)
 
 
+def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[Path] = ()) -> None:
+    """Write the inventory of a data set in a layout of its own: files of trials by their trials,
+    all others by folder and suffix.
+
+    Folders that a trial names (crops, pictures) are one line and are not entered; nor are `ours`,
+    folders of results.
+    """
+    named, groups = _named(table), {}
+    places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
+
+    def closed(path: str) -> str:
+        if path in named or path.rsplit("/")[-1].startswith("."):
+            return named.get(path, "hidden")
+        return OURS if places and os.path.realpath(root / path) in places else ""
+
+    for entry in walk(root, closed):
+        if entry.path in named:
+            _note(report, entry.path, named[entry.path])
+        elif entry.kind != "file":
+            _note(report, _shown(entry)[0], NOT_USED, entry.why)
+        elif is_unicode(entry.path):
+            top = "/".join(entry.path.split("/")[:-1][:2])
+            groups.setdefault((top, suffix(entry.path)), []).append(entry.path)
+    for (folder, ending), paths in groups.items():
+        many = joined(folder, f"{len(paths)} files {ending or 'without a suffix'}")
+        for path in paths if len(paths) <= TOGETHER else [many]:
+            _note(report, path, NO_TRIAL, "a list or table of the data set, or not used")
+
+
+def _named(table: pd.DataFrame) -> dict[str, str]:
+    """Path -> which trials use it as what."""
+    words = {"video_path": "recording", "audio_path": "recording", "crops_dir": "crops"}
+    found: dict[str, dict[str, None]] = {}
+    for row in table.to_dict("records"):
+        for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
+            files = label_files(row[column])[0] if column in LABELS else [row[column]]
+            for file in filter(None, files):
+                told = f"{words.get(column, 'labels')} of trial {row['trial']}"
+                found.setdefault(file, {})[told] = None
+    return {file: "; ".join(told) for file, told in found.items()}
+
+
 def _group(path: str, told) -> tuple:
     return split(path)[0], suffix(path), told
 
@@ -199,7 +243,7 @@ def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
         one.path for one in recordings.values() if names.folded(one.stem) == names.folded(stem)
     ]
     if beside:
-        return f"a sound file beside {beside[0]}, whose own sound is used", ""
+        return f"a sound file beside {beside[0]}: recordings are heard with their own sound", ""
     return "a sound file without a picture", "a recording with picture"
 
 
@@ -236,5 +280,9 @@ def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
 def _without_labels(there: Contents, path: str) -> tuple[str, str]:
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
-    shown = ", ".join(sheets.kept(there.root / path).names)[:80]
+    columns = sheets.kept(there.root / path).names
+    if {"frame", "success"} <= {name.strip() for name in columns}:
+        stem = PurePosixPath(path).stem
+        return "OpenFace's table, and no crops of a trial beside it", f"processed/{stem}_aligned/"
+    shown = ", ".join(columns)[:80]
     return f"a table without valence, arousal or expression (columns: {shown})", ""

@@ -50,8 +50,18 @@ def inside(folder: Path, report: Report) -> list[Path]:
                 todo="rename it",
             )
             continue
-        if not path.name.startswith("."):
-            usable.append(path)
+        if path.name.startswith("."):
+            continue
+        usable.append(path)
+        if path.is_symlink() and not path.exists():
+            report.error(
+                path.name,
+                f"a link to what is not there, or to itself: {path.readlink()}",
+                "left out",
+                where=str(path),
+                expected="a file or folder",
+                todo="mend or remove the link",
+            )
     return usable
 
 

@@ -16,11 +16,12 @@ import pandas as pd
 import torch
 
 from .. import trials
+from ..arrays import locate
 from ..faces import arrays as face_arrays
 from ..files import named, write_text
 from ..models import forward
 from ..speakers import arrays
-from ..store import request
+from ..store import facts, request
 
 
 @dataclass
@@ -117,9 +118,10 @@ def prediction_table(
     )
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
-    note = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
-    told = "; ".join(filter(None, [note, _about_faces(recipe, trial)]))
-    return table.assign(note=told) if told else table
+    first = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
+    told = [first, _about_faces(recipe, trial), cuts(recipe, trial)]
+    note = "; ".join(filter(None, told))
+    return table.assign(note=note) if note else table
 
 
 def _about_faces(recipe, trial: str) -> str:
@@ -128,6 +130,15 @@ def _about_faces(recipe, trial: str) -> str:
         return ""
     row, place = recipe.trial(trial), recipe.store
     return face_arrays.note(face_arrays.resolve(row, request("face_valid"), place), place)
+
+
+def cuts(recipe, trial: str) -> str:
+    """What must be said of a trial whose person was followed over cuts; "" for others."""
+    if getattr(recipe, "store", None) is None or not recipe.uses_video:
+        return ""
+    valid = locate(recipe.trial(trial), request("face_valid"), recipe.store)
+    told = facts(valid.path) if valid.exists else {}
+    return face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:

@@ -15,7 +15,7 @@ from ..speakers import arrays as speakers_arrays
 from ..store import Store, request
 from . import overlay
 from .checkpoint import _recipe, load, open_checkpoint, worth
-from .prediction import Predictor, prediction_table, write_csv
+from .prediction import Predictor, cuts, prediction_table, write_csv
 
 
 def predict_video(
@@ -89,7 +89,8 @@ def predict_video(
         table, speakers_arrays.column({**row, "person": person}, params, store, make=True)
     )
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
-    table["note"] = worth(checkpoint).replace("\n", "; ")
+    crossed = cuts(predictor.recipe, name)
+    table["note"] = "; ".join(filter(None, [worth(checkpoint).replace("\n", "; "), crossed]))
     write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name
 

@@ -12,7 +12,7 @@ how, is in the fingerprint of `tracks`, which all people of a video share.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from . import alignment, crops, detection, faces, openface, persons, tracking, t
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
+CROSSED, MOST_CUTS = "crossed", 10_000  # facts of `face_valid`; of a film of an hour's cuts
 PIXELS = 16  # side of the pictures that the trivial predictors see
 NONE = "none"  # what `faces: auto` means where there is no detector
 NO_DETECTOR = (
@@ -317,16 +318,20 @@ def make_tracks(inputs, parameters, create, device) -> None:
         weights.verify(file)
     detector = detection.create(parameters["detector"], file, parameters["side"])
     size: dict = {}
+    changes: list[float] = []
 
     def pictures() -> Iterator[np.ndarray]:
         for _, picture in recordings.frames(inputs["video"]):
             size.update(width=picture.shape[1], height=picture.shape[0])
             yield picture
 
-    rows = tracking.track(pictures(), detector, parameters["every"], parameters["side"])
+    rows = tracking.track(
+        pictures(), detector, parameters["every"], parameters["side"], changes=changes
+    )
+    cuts = tracking.shot_changes(changes)[:MOST_CUTS]
     if said := readings.words(parameters):
         size["note"] = said
-    with create(rows.shape, np.float32, **size) as out:
+    with create(rows.shape, np.float32, **size, **({"cuts": cuts} if cuts else {})) as out:
         out[...] = rows
 
 
@@ -341,6 +346,22 @@ def points(inputs, parameters) -> tuple[np.ndarray, str]:
     return persons.landmarks(
         tracks, person, len(inputs["time"])
     ), "" if person else f"nobody{called} was found"
+
+
+def crossing(inputs, parameters) -> list[int]:
+    """Cuts, as frames from 1, that the curve of the trial's person goes on over."""
+    tracks, facts = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
+    person = persons.choose(persons.find(tracks), parameters["person"], facts["width"])
+    return [cut + 1 for cut in persons.crossed(tracks, person, facts.get("cuts", []))]
+
+
+def told_of_crossing(cuts: Sequence[int]) -> str:
+    """A sentence for people; "" where no cut was crossed."""
+    if not cuts:
+        return ""
+    shown = ", ".join(map(str, cuts[:8])) + (", …" if len(cuts) > 8 else "")
+    count = "a cut was" if len(cuts) == 1 else f"{len(cuts)} cuts were"
+    return f"{count} crossed, at frame {shown}: it may be several people"
 
 
 def make_face(inputs, parameters, create, device) -> None:
@@ -362,9 +383,11 @@ def make_face(inputs, parameters, create, device) -> None:
 
 def make_valid(inputs, parameters, create, device) -> None:
     """(T,) bool: whether the person's face was found."""
-    n_frames, remark = len(inputs["time"]), ""
+    n_frames, remark, cuts = len(inputs["time"]), "", []
     if "tracks" in inputs:
         found, remark = points(inputs, parameters)
+        cuts = crossing(inputs, parameters)
+        remark = remark or told_of_crossing(cuts)
         valid = np.isfinite(found[:, 0, 0])
     elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
         valid = lfan_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
@@ -376,7 +399,7 @@ def make_valid(inputs, parameters, create, device) -> None:
             remark = _told_by_openface(inputs)
     else:
         valid = np.full(n_frames, "video" in inputs)
-    with create((n_frames,), bool, note=remark) as out:
+    with create((n_frames,), bool, note=remark, **({CROSSED: cuts} if cuts else {})) as out:
         out[...] = valid
 
 

@@ -8,6 +8,7 @@ there are more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,6 +148,17 @@ def choose(people: list[Person], name: str, width: float) -> Person | None:
         )
     ordered = sorted(people, key=lambda person: person.x)
     return ordered[int(name) - 1] if 1 <= int(name) <= len(ordered) else None
+
+
+def crossed(tracks: np.ndarray, person: Person | None, cuts: Sequence[int]) -> list[int]:
+    """Cuts that a person's curve goes on over: seen before one and after it.
+
+    cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
+    """
+    if person is None or not len(cuts):
+        return []
+    frames = tracks[np.isin(tracks[:, 1], person.tracks), 0]
+    return [cut for cut in cuts if frames.min() < cut <= frames.max()]
 
 
 def landmarks(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:

@@ -29,6 +29,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         "rate": (place.label_rate, 0.0),
         "range": (list(place.label_range), []),
         "rows": (rows, ""),
+        "times": (_newly_timed(files, place), ""),
     }
     told = {
         name: value
@@ -36,6 +37,14 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         if value != usual and (files or name == "rows")
     }
     return request(wanted.name, **{**told, **wanted.parameters})
+
+
+def _newly_timed(files: Sequence[str], place: Store) -> str:
+    """A word that tells labels placed by their times from those of an earlier version, which took
+    the same table as one row a frame; "" for all others.
+    """
+    newly = any(tables.was_untimed(place.data_root / file) for file in files)
+    return "by their column" if newly else ""
 
 
 def sources(trial: Mapping, wanted: Request) -> dict:

@@ -79,6 +79,34 @@ def _is_official(path: Path) -> bool:
         return False
 
 
+# The names of times and frames that earlier versions of this program knew; a table with other ones
+# was taken as one row a frame.
+EARLIER = {
+    *("time", "timestamp", "time_s", "time (s)", "times", "seconds", "sec", "t", "frametime"),
+    *("time_ms", "timestamp_ms", "time (ms)", "ms", "frame", "frame_id", "frame_number"),
+    *("start", "start_time", "starttime", "onset", "begin"),
+}
+
+
+def was_untimed(path: Path) -> bool:
+    """Whether the rows of a table have times or frames now that were not understood earlier; its
+    labels are other ones since.
+    """
+    path = Path(path)
+    if path.suffix != ".csv" or not path.is_file():
+        return False
+    try:
+        table = sheets.kept(path)
+    except InputError:
+        return False
+    kinds_, names = table.kinds, [name.strip("'").lower() for name in table.names]
+    timed = [name for name, one in zip(names, kinds_, strict=True) if one.what in _WHEN]
+    return bool(timed) and EARLIER.isdisjoint(names)
+
+
+_WHEN = ("time", "frame", "start")
+
+
 def kinds(path: Path) -> list[str]:
     """Which labels a table in a form of one's own holds: "va", "expression", both or none."""
     found = form(path)

@@ -158,7 +158,7 @@ def refuse_text(path: Path) -> None:
     shown = head[:60].decode("utf-8", "replace").strip().split("\n")[0]
     page = "the page of a web site" if b"<html" in head[:HEAD].lower() else "a text"
     raise InputError(
-        f"{page} and no recording: it begins with {shown!r}",
+        f"not a recording that can be read: {page}, it begins with {shown!r}",
         where=path,
         expected="a media file such as mp4, avi, mov or webm",
         todo="copy or download it again",

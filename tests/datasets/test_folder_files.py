@@ -7,8 +7,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from lib import arrays, trials
-from lib.datasets import check, folder, inventory
+from lib import arrays, files, trials
+from lib.datasets import affwild2, check, folder, inventory
 from lib.errors import InputError
 from lib.faces import crops, openface
 from lib.media import writing
@@ -30,8 +30,8 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def root(tmp_path, clip):
-    def place(*films, **files):
-        for name, content in {**dict.fromkeys(films), **files}.items():
+    def place(*films, **others):
+        for name, content in {**dict.fromkeys(films), **others}.items():
             path = tmp_path / "data" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             data = content.encode() if isinstance(content, str) else content
@@ -414,3 +414,51 @@ def test_a_folder_that_may_not_be_read_is_named(root):
     finally:
         (place / "closed").chmod(0o755)
     assert "cannot be read" in report.problems[0]["what"]
+
+
+def test_a_video_called_by_two_dots_or_a_person_by_a_path_stay_in_their_folders(tmp_path):
+    for text in ("..", "x/../../y", "C:\\x", "\\\\server\\x"):
+        place = files.named(tmp_path / "videos", text, ".csv")
+        assert place.parent == tmp_path / "videos"
+        assert Store(tmp_path, "d", tmp_path).shelf("trial", text).folder.parent.name == "trials"
+
+
+def test_a_broken_link_in_a_folder_of_affwild2_is_named(root):
+    place = root("batch1/1.mp4")
+    (place / "batch1/2.mp4").symlink_to("nowhere.mp4")
+    report = affwild2.find(place)[1]
+    assert any("a link to what is not there" in row["what"] for row in report.problems)
+
+
+def test_the_inventory_of_another_layout_names_trials_and_counts_the_rest(root):
+    place = root(
+        "batch1/1.mp4", **{
+            "VA_Set/Train_Set/1.txt": "valence,arousal\n" + "0.1,0.2\n" * 10,
+            "cropped_aligned/1/00001.jpg": b"\xff\xd8\xff",
+            **{f"notes/{k}.md": "x" for k in range(12)},
+            "test_set_VA.txt": "2\n",
+        },
+    )  # fmt: skip
+    table, report = affwild2.find(place)
+    inventory.of_table(place, table, report)
+    told = fate(report)
+    assert told["batch1/1.mp4"][0] == "recording of trial 1"
+    assert told["VA_Set/Train_Set/1.txt"][0] == "labels of trial 1"
+    assert told["cropped_aligned/1"][0] == "crops of trial 1"
+    assert told["notes/12 files .md"][0] == told["test_set_VA.txt"][0] == inventory.NO_TRIAL
+    assert len(told) == 5
+
+
+def test_of_two_names_that_differ_in_capitals_each_has_its_own_file_only(root):
+    if (root("Probe.mp4") / "probe.mp4").exists():
+        pytest.skip("this system does not tell capitals apart")
+    place = root(
+        "Anna.mp4", "anna.mp4", "ben.mp4", **{"anna.csv": TABLE, "labels/r/Ben.csv": TABLE}
+    )
+    table = found(place)[0]
+    assert table["va_path"].to_dict() == {
+        "Anna": "",
+        "Probe": "",
+        "anna": "anna.csv",
+        "ben": "labels/r/Ben.csv",
+    }

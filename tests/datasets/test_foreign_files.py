@@ -236,7 +236,7 @@ def test_bad_recordings_cost_themselves_only_and_each_has_its_reason(tmp_path, c
     assert set(told) == {*files, "pipe.mp4", "gone.mp4", "loop.mp4"} - {"whole.csv"}
     assert "nothing here decodes" in told["codec.mp4"]
     assert "page of a web site" in told["page.mp4"]
-    assert "a text and no recording" in told["list.mov"]
+    assert "not a recording that can be read: a text" in told["list.mov"]
     assert told["pipe.mp4"] == "a pipe, no file"
     assert all(row["severity"] == "error" for row in report.problems if "whole" not in row["where"])
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lib.faces import alignment, detection, persons, tracking
+from lib.faces.arrays import told_of_crossing
 from lib.media import recordings
-from tests.face_world import Marks, face, picture
+from tests.face_world import WIDTH, Marks, face, picture
 from tests.shared_files import shared
 
 SINGLE = [
@@ -243,3 +244,60 @@ def test_a_variable_frame_rate_recording_loses_its_face_at_the_cut(tracked):
     assert n_frames == 169
     assert 0.38 < len(np.unique(rows[:, 0])) / n_frames < 0.5
     assert len(np.unique(rows[:, 1])) == 1
+
+
+# ---- cuts that nothing but the picture tells
+
+
+def changes_of(pictures, faces):
+    found = []
+    rows = tracking.track(pictures, Marks(faces), changes=found)
+    return rows, tracking.shot_changes(found)
+
+
+def dimmed(frame, rows, seed):
+    """A picture of few contrasts: another scene differs from it by less than `tracking.CUT`."""
+    shown = picture(frame, rows, seed).astype(float)
+    shown[4:] = 100 + (shown[4:] - 100) * 0.35 + 12 * (seed % 3) * (np.arange(WIDTH) > 160)[:, None]
+    return np.clip(shown, 0, 255).astype(np.uint8)
+
+
+def test_a_person_who_is_followed_over_small_cuts_is_named_with_the_frames():
+    """A and B alternate in front of one wall, at one place: one track goes through."""
+    faces = lambda frame: [face(100, 90)]  # noqa: E731
+    shots = [frame // 15 % 2 for frame in range(60)]
+    pictures = [dimmed(frame, faces(frame), seed) for frame, seed in enumerate(shots)]
+    rows, cuts = changes_of(pictures, faces)
+    assert cuts == [15, 30, 45]
+    [person] = persons.find(rows)
+    assert persons.crossed(rows, person, cuts) == [15, 30, 45]
+    assert told_of_crossing([16, 31, 46]) == (
+        "3 cuts were crossed, at frame 16, 31, 46: it may be several people"
+    )
+
+
+def test_cuts_before_and_after_a_person_are_not_crossed():
+    rows = np.zeros((20, 18), np.float32)
+    rows[:, 0] = np.arange(10, 30)
+    [person] = persons.find(rows)
+    assert persons.crossed(rows, person, [5, 10, 20, 30]) == [20]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [0.6] * 30,
+        [7.8] * 30,  # a camera that moves all the time
+        [0.5, 0.5, 3.9, 0.5, 0.5],  # smaller than any cut
+        [4, 12, 20, 12, 4],  # a turn of the camera
+        [1, 5, 1, 5, 1, 5, 1, 5],  # a picture that is held for two frames
+        [],
+    ],
+)
+def test_movement_is_no_cut(changes):
+    assert tracking.shot_changes(changes) == []
+
+
+def test_large_and_lonely_changes_are_cuts():
+    assert tracking.shot_changes([1.0, 31.0, 1.0]) == [2]
+    assert tracking.shot_changes([0.6, 0.6, 0.6, 19.0, 0.6, 0.6, 0.6]) == [4]

@@ -10,6 +10,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.labels import arrays, columns, tables
+from lib.store import Store, request
 from tests.datasets.test_foreign_files import EAF
 
 FRAMES = np.arange(50) / 25  # 2 s
@@ -332,3 +333,15 @@ def test_excel_is_read_from_the_sheet_that_has_labels(tmp_path):
     found = arrays.read([path], "va", FRAMES, {})
     assert is_ramp(found)
     assert "line 1 before the header passed over" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("head", "newly"),
+    [("Time [s]", True), ("time", False), ("timeStamp", False), ("frame", False), ("zeit", True)],
+)
+def test_only_labels_that_were_placed_otherwise_before_have_another_array(tmp_path, head, newly):
+    (tmp_path / "a.csv").write_text(f"{head},valence,arousal\n1,0,0\n2,0,0\n")
+    trial = {"trial": "a", "va_path": "a.csv"}
+    place = Store(tmp_path / "processed", "folder", tmp_path)
+    told = arrays.resolve(trial, request("va"), place).parameters
+    assert told == ({"times": "by their column"} if newly else {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import errors
 from ...errors import InputError
 from . import SCHEMA, SPLITS
 
@@ -54,6 +55,12 @@ def read(path: Path) -> dict:
             expected=SCHEMA,
             todo="make the clips again",
         )
+    with errors.foreign(path, "the description of a clip", "make the clips again"):
+        return _with_arrays(told, path)
+
+
+def _with_arrays(told: dict, path: Path) -> dict:
+    """The lists of a description as arrays; raises whatever a wrong one leads to."""
     n = told["n_frames"]
     for name in TRACKS:
         if name in told:
