@@ -17,6 +17,7 @@ import torch
 
 from .. import trials
 from ..files import write_text
+from ..labels import columns
 from ..models import forward
 from ..speakers import arrays
 from ..store import request
@@ -111,13 +112,16 @@ def prediction_table(
         if recipe.uses_video
         else np.ones(len(times), int)
     )
+    if recipe.store is not None and not predictor.synthetic:
+        table["person"] = recipe.trial(trial).get("person", "")
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
     return table.assign(note=trials.SYNTHETIC_NOTE) if predictor.synthetic else table
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table atomically, six significant digits."""
+    """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
+    columns.record(Path(path).parent, table.columns)
     return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 

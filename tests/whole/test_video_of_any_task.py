@@ -41,8 +41,4 @@ def test_a_video_is_predicted_and_drawn_without_the_task_va(tmp_path):
     shown = overlay.write(film, values, folder / f"{name}.mp4")
     assert len(recordings.frame_times(shown)) == 8
     assert predictor.synthetic
-    told = (
-        "run classes, trained on sample: not validated yet (no metrics.json beside its "
-        f"checkpoint); {SENTENCE}"
-    )
-    assert set(values["note"]) == {told}
+    assert set(values["note"]) == {f"{SENTENCE}; run classes, trained on sample"}
