@@ -17,7 +17,7 @@ import torch
 
 from .. import trials
 from ..files import write_text
-from ..labels import columns
+from ..labels import csv_columns
 from ..models import forward
 from ..speakers import arrays
 from ..store import request
@@ -121,7 +121,7 @@ def prediction_table(
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
-    columns.record(Path(path).parent, table.columns)
+    csv_columns.record(Path(path).parent, table.columns)
     return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 

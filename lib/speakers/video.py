@@ -19,7 +19,7 @@ from ..faces import arrays, persons
 from ..faces.tracking import BOX
 from ..features import speaker_arrays
 from ..files import write_text
-from ..labels import columns
+from ..labels import csv_columns
 from ..media import recordings
 from ..store import Store, request
 from .arrays import device_of, durations, request_for
@@ -283,7 +283,7 @@ def predict_video(
     found = find(video, checkpoint, params, folder)
     values = table(found, params.get("speaker_smoothing", SMOOTH))
     write(values, found, folder)
-    columns.record(folder, values.columns)
+    csv_columns.record(folder, values.columns)
     return Speakers(found, values), values, found.row["trial"]
 
 

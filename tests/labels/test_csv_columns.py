@@ -3,12 +3,12 @@
 import json
 
 from lib.files import ROOT
-from lib.labels import columns
+from lib.labels import csv_columns
 
 
 def test_the_table_of_data_readme_is_that_of_the_code():
-    """If this fails: ``print(columns.table())`` and put it there."""
-    assert columns.table() in (ROOT / "data_README.md").read_text(encoding="utf-8")
+    """If this fails: ``print(csv_columns.table())`` and put it there."""
+    assert csv_columns.table() in (ROOT / "data_README.md").read_text(encoding="utf-8")
 
 
 def test_every_column_that_is_written_is_described():
@@ -16,7 +16,7 @@ def test_every_column_that_is_written_is_described():
     written += ["expression_happy", "action_unit_3", "action_unit_3_raw", "x", "height", "person"]
     written += ["speaking", "speaking_no_raw", "label_valence", "label_action_unit_7", "note"]
     written += ["valence_derived", "expression_decided", "face", "track", "logit", "smoothed"]
-    rows = columns.describe(written)
+    rows = csv_columns.describe(written)
     assert [row["name"] for row in rows] == written
     assert all(row["meaning"] and row["empty_when"] and row["range"] for row in rows)
     assert not [row["name"] for row in rows if "recipe of your own" in row["meaning"]]
@@ -24,11 +24,11 @@ def test_every_column_that_is_written_is_described():
 
 
 def test_a_file_beside_the_tables_gathers_all_their_columns(tmp_path):
-    columns.record(tmp_path, ["frame", "valence"])
-    before = (tmp_path / columns.NAME).read_text()
-    columns.record(tmp_path, ["valence", "frame"])
-    assert (tmp_path / columns.NAME).read_text() == before
-    columns.record(tmp_path, ["frame", "joy"])
-    rows = json.loads((tmp_path / columns.NAME).read_text())
+    csv_columns.record(tmp_path, ["frame", "valence"])
+    before = (tmp_path / csv_columns.NAME).read_text()
+    csv_columns.record(tmp_path, ["valence", "frame"])
+    assert (tmp_path / csv_columns.NAME).read_text() == before
+    csv_columns.record(tmp_path, ["frame", "joy"])
+    rows = json.loads((tmp_path / csv_columns.NAME).read_text())
     assert [row["name"] for row in rows] == ["frame", "valence", "joy"]
     assert "of your own" in rows[-1]["meaning"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..files import write_text
 
 NAME = "columns.json"
-UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/columns.py", "")
+UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 NEVER, NO_FACE = "never", "no face was found in this frame"
 UNLABELLED = "the frame is not labelled"
 
