@@ -19,7 +19,6 @@ from ..faces import arrays, persons
 from ..faces.tracking import BOX
 from ..features import speaker_arrays
 from ..files import write_text
-from ..labels import csv_columns
 from ..media import recordings
 from ..store import Store, request
 from .arrays import device_of, durations, request_for
@@ -283,7 +282,6 @@ def predict_video(
     found = find(video, checkpoint, params, folder)
     values = table(found, params.get("speaker_smoothing", SMOOTH))
     write(values, found, folder)
-    csv_columns.record(folder, values.columns)
     return Speakers(found, values), values, found.row["trial"]
 
 
