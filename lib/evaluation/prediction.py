@@ -19,6 +19,7 @@ from .. import trials
 from ..arrays import locate
 from ..faces import arrays as face_arrays
 from ..files import named, write_text
+from ..labels import csv_columns
 from ..models import forward
 from ..speakers import arrays
 from ..store import facts, request
@@ -116,6 +117,8 @@ def prediction_table(
         if recipe.uses_video
         else np.ones(len(times), int)
     )
+    if recipe.store is not None and not predictor.synthetic:
+        table["person"] = recipe.trial(trial).get("person", "")
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
     first = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
@@ -142,7 +145,8 @@ def cuts(recipe, trial: str) -> str:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table atomically, six significant digits."""
+    """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
+    csv_columns.record(Path(path).parent, table.columns)
     return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..files import NOTEBOOKS
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE
+from . import recordings
 
 NAME = "report.html"
 # bytes that pictures may take as text; with everything else a report stays under 15 MB
@@ -47,9 +48,12 @@ def write(run: runs.Run) -> Path:
             todo="python -m lib run params/<name>.yaml",
         )
     found, pictures = run.read_json("metrics.json", {}), _Pictures()
-    parts: dict[str, pd.DataFrame | str] = {"": _first(values, found)}
-    parts |= _scores(found)
-    parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
+    unlabelled = bool(found) and not recordings.is_scored(found)
+    told = {name: value for name, value in found.items() if name != "chosen_on" or not unlabelled}
+    parts: dict[str, pd.DataFrame | str] = {"": _first(values, told)}
+    parts |= _recordings(run.folder, pictures) if unlabelled else _scores(found)
+    if not unlabelled:
+        parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
     if (run.folder / "history.csv").is_file():
         parts["Training: the last epochs"] = pd.read_csv(run.folder / "history.csv").tail(5)
     lost = pd.DataFrame(run.failures(), columns=runs.FAILURE_COLUMNS).drop(columns="traceback")
@@ -93,6 +97,24 @@ def _scores(found: Mapping) -> dict:
     return {
         heading: Html((viewer.scores if "ccc" in table else viewer.table)(table).html)
         for heading, table in rows.items()
+    }
+
+
+def _recordings(folder: Path, pictures: _Pictures) -> dict:
+    """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
+    tables = recordings.read(folder / "predictions")
+    if not tables:
+        return {"Recordings": "nothing was predicted"}
+    curves = [
+        f"<figure>{pictures.tag(base64.b64encode(picture).decode(), name)}"
+        f"<figcaption>{html.escape(name)}</figcaption></figure>"
+        for name, picture in recordings.curves(tables)
+    ]
+    left = max(0, len(tables) - recordings.MOST)
+    more = f"<p>{left} more recordings: their tables lie in predictions/</p>" if left else ""
+    return {
+        "Each recording and person": recordings.summary(tables),
+        "Curves": Html("".join(curves) + more),
     }
 
 

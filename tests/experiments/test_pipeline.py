@@ -63,7 +63,7 @@ class World:
         self.data, self.lost, self.unfinished = place / "data.txt", [], ""
         for folder in (self.notebooks, self.library):
             folder.mkdir()
-        self.data.write_text("data")
+        self.data.write_bytes(b"\0 data")  # also a video, which is no text
         for step, own in OWN.items():
             self.notebook(
                 step,

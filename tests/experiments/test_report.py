@@ -195,3 +195,46 @@ def test_only_columns_with_long_words_may_break_inside_a_word():
     assert "#t0 td:nth-child(2){overflow-wrap:anywhere}" in text
     assert text.count("overflow-wrap") == 1
     assert check_sum in text  # whole, so that it can be copied
+
+
+# ---- recordings that nobody labelled
+
+
+@pytest.fixture
+def unlabelled(tmp_path):
+    """Two recordings, one with two people, and what 06 writes where no frame is labelled."""
+    run = runs.Run(tmp_path / "mine")
+    run.write_text("params.yaml", "dataset: folder\nrecipe: tsav\nrun: mine\n")
+    run.write_json(
+        "metrics.json",
+        {"synthetic": False, "chosen_on": "the epoch was chosen on val", "val_trials": []},
+    )
+    run.path("figures", "ccc.png").write_bytes(PIXEL)
+    rows = {"frame": [1, 2, 3, 4], "time": [0.0, 1.0, 2.0, 3.0], "valid": [1, 1, 0, 1]}
+    affect = {"valence": [0.1, 0.3, 0.9, 0.5], "arousal": [0.0, 0.0, 0.0, 0.0]}
+    alone = pd.DataFrame({**rows, **affect, "note": "affwild2"})
+    both = pd.concat([alone.assign(person="left"), alone.assign(person="right", valence=-0.5)])
+    for name, table in (("anna", alone), ("ben", both)):
+        path = run.path("predictions", f"{name}.csv")
+        table.to_csv(path, index=False)
+    return run
+
+
+def test_a_report_of_unlabelled_recordings_shows_curves_and_numbers_and_no_score(unlabelled):
+    text = report.write(unlabelled).read_text()
+    page = Page(text)
+    assert page.text.count("left") >= 1
+    for part in ("Each recording and person", "valid %", "75", "valence mean", "valence SD"):
+        assert part in page.text
+    assert "0.3" in page.text, "the mean of the three valid frames"
+    assert "0.163" in page.text, "and their standard deviation"
+    pictures = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
+    assert pictures == ["anna", "ben, left", "ben, right"]
+    for word in ("CCC", "chosen on", "not evaluated"):
+        assert word not in page.text
+
+
+def test_a_run_with_a_score_is_reported_as_before(run):
+    page = Page(report.write(run).read_text())
+    assert "CCC with 95 % intervals" in page.text
+    assert "Each recording and person" not in page.text

@@ -1,0 +1,76 @@
+"""Recordings that nobody labelled, for report.html: what was predicted of each, in numbers and
+curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ..metrics import EMOTIONS
+
+MOST = 20  # recordings whose curves stand in the page
+DERIVED = tuple(f"{emotion}_derived" for emotion in EMOTIONS)
+
+
+def is_scored(found: Mapping) -> bool:
+    """Whether metrics.json has a score of anything: a number beside the counts."""
+    splits = [found.get(split) or {} for split in ("val", "test")]
+    names = ("ccc", "f1_macro", "f1_mean", "ap")
+    entries = [entry for split in splits for entry in split.values() if isinstance(entry, Mapping)]
+    return any(entry.get(name) is not None for entry in entries for name in names)
+
+
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """Name -> prediction table of each recording and person, by name."""
+    files = sorted(Path(folder).glob("*.csv"))
+    return {file.stem: pd.read_csv(file) for file in files}
+
+
+def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per recording and person: seconds, frames, share of valid frames, and mean and SD of
+    each value over the valid ones.
+    """
+    rows = []
+    for name, table in tables.items():
+        for person, own in _people(table):
+            valid = own[own["valid"] > 0] if "valid" in own else own
+            row = {"recording": name, "person": person, "frames": len(own)}
+            row["seconds"] = round(float(own["time"].max() - own["time"].min()), 1)
+            row["valid %"] = round(100 * len(valid) / max(1, len(own)))
+            rows.append({**row, **_moments(valid)})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def _people(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    if "person" not in table or table["person"].isna().all():
+        return [("", table)]
+    return [(str(name), own) for name, own in table.groupby("person", sort=False)]
+
+
+def _moments(valid: pd.DataFrame) -> dict:
+    """Mean and SD of valence, arousal and who speaks; the share of each expression."""
+    values = [name for name in (*EMOTIONS, *DERIVED, "speaking") if name in valid]
+    found = {}
+    for name in values:
+        found[f"{name} mean"] = round(float(valid[name].mean()), 3)
+        found[f"{name} SD"] = round(float(valid[name].std(ddof=0)), 3)
+    if "expression" in valid and len(valid):
+        shares = valid["expression"].value_counts(normalize=True)
+        found["most often"] = f"{shares.index[0]} ({100 * shares.iloc[0]:.0f} %)"
+    return found
+
+
+def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
+    """Name and PNG of the first `MOST` recordings' curves over time."""
+    from .. import plots  # Matplotlib takes a second to import
+    from ..plots import results
+
+    for name, table in list(tables.items())[:MOST]:
+        for person, own in _people(table):
+            if set(EMOTIONS) <= set(own) or "expression" in own:
+                title = f"{name}, {person}" if person else name
+                note = str(own["note"].iloc[0]) if "note" in own and len(own) else ""
+                yield title, plots.png(results.predicted(own, title, note.partition(";")[0]), 80)

@@ -1,0 +1,159 @@
+"""What the columns of our CSV files mean: unit, range, and when a value is empty.
+
+``columns.json`` stands beside the files of a folder; data_README.md has the same as a table, and a
+test holds both equal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..files import write_text
+
+NAME = "columns.json"
+UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
+NEVER, NO_FACE = "never", "no face was found in this frame"
+UNLABELLED = "the frame is not labelled"
+
+# Pattern of the name: shown name, unit, range, meaning, empty when.
+COLUMNS = {
+    r"frame": ("frame", "", "from 1", "number of the video frame", NEVER),
+    r"time": ("time", "s", "from 0", "on the clock of the recording", NEVER),
+    r"person": (
+        "person",
+        "",
+        "1, left, right, 1, 2, …",
+        "which of several people, from the left",
+        "the only one, or who is seen longest",
+    ),
+    r"face": ("face", "", "1, left, track 7, …", "whose face it is, in *_speakers.csv", NEVER),
+    r"track": ("track", "", "from 0", "stretch over which a face was followed", NEVER),
+    r"valid": ("valid", "", "0, 1", "1 where the face was found (or only sound is used)", NEVER),
+    r"x|y|width|height": (
+        "x, y, width, height",
+        "px",
+        "of the picture as a player shows it",
+        "box of the face, from its upper left corner",
+        NO_FACE,
+    ),
+    r"valence|arousal": (
+        "valence, arousal",
+        "",
+        "−1 to 1",
+        "predicted, smoothed where a width was chosen on val",
+        "the network did not learn it",
+    ),
+    r"(valence|arousal)_raw": (
+        "valence_raw, arousal_raw",
+        "",
+        "about −1 to 1",
+        "the network's own output, not clipped",
+        "the network did not learn it",
+    ),
+    r"(valence|arousal)_derived": (
+        "valence_derived, arousal_derived",
+        "",
+        "−1 to 1",
+        "derived from the expressions' probabilities by a table; not validated",
+        NO_FACE,
+    ),
+    r"expression": (
+        "expression",
+        "",
+        "a number from 0, or a name",
+        "the expression that was decided for",
+        NO_FACE,
+    ),
+    r"expression_decided": (
+        "expression_decided",
+        "",
+        "a number from 0",
+        "the expression that a trained network decided for, beside the published one's",
+        NO_FACE,
+    ),
+    r"expression_\d+": (
+        "expression_0 …",
+        "",
+        "any",
+        "logit of each expression, before it is decided",
+        NEVER,
+    ),
+    r"expression_[a-z]+": (
+        "expression_happy …",
+        "",
+        "0 to 1",
+        "probability of each expression; they add up to 1",
+        NO_FACE,
+    ),
+    r"action_unit_\d+": ("action_unit_0 …", "", "0, 1", "the action unit is there", NEVER),
+    r"action_unit_\d+_raw": ("action_unit_0_raw …", "", "any", "logit of the action unit", NEVER),
+    r"speaking": (
+        "speaking",
+        "",
+        "0 to 1",
+        "probability that this person is heard; in *_speakers.csv 1 where it is decided so",
+        "there is no sound, or the face is not seen",
+    ),
+    r"speaking_(no|yes)_raw": (
+        "speaking_no_raw, speaking_yes_raw",
+        "",
+        "any",
+        "logits of who speaks",
+        "the face is not seen",
+    ),
+    r"logit": ("logit", "", "any", "score of who speaks; above 0 speaks", NEVER),
+    r"probability|smoothed": (
+        "probability, smoothed",
+        "",
+        "0 to 1",
+        "that this face is the one who is heard; averaged over neighbouring frames",
+        NEVER,
+    ),
+    r"label_(valence|arousal)": (
+        "label_valence, label_arousal",
+        "",
+        "−1 to 1",
+        "the label",
+        UNLABELLED,
+    ),
+    r"label_expression|label_speaking|label_action_unit_\d+": (
+        "label_expression, label_action_unit_0 …, label_speaking",
+        "",
+        "whole numbers; −1 unlabelled",
+        "the label",
+        UNLABELLED,
+    ),
+    r"note": ("note", "", "text", "what must be known before a value is used", "nothing"),
+}
+FIELDS = ("unit", "range", "meaning", "empty_when")
+
+
+def describe(names: Iterable[str]) -> list[dict]:
+    """A mapping per column: name, unit, range, meaning, empty_when."""
+    return [{"name": name, **dict(zip(FIELDS, _told(name), strict=True))} for name in names]
+
+
+def _told(name: str) -> tuple[str, ...]:
+    matches = (told[1:] for pattern, told in COLUMNS.items() if re.fullmatch(pattern, name))
+    return next(matches, UNKNOWN)
+
+
+def record(folder: Path, names: Iterable[str]) -> Path:
+    """See that ``columns.json`` of a folder describes these columns, too."""
+    file = Path(folder) / NAME
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    known = {row["name"] for row in before}
+    added = describe(name for name in names if name not in known)
+    if added or not before:
+        write_text(file, json.dumps([*before, *added], indent=1, ensure_ascii=False) + "\n")
+    return file
+
+
+def table() -> str:
+    """The table of data_README.md."""
+    head = "| column | unit | range | meaning | empty when |\n|---|---|---|---|---|\n"
+    rows = [[f"`{told[0]}`", *told[1:]] for told in COLUMNS.values()]
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)

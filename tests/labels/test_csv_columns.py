@@ -1,0 +1,34 @@
+"""Every column of our CSV files is described, in data_README.md and beside the files."""
+
+import json
+
+from lib.files import ROOT
+from lib.labels import csv_columns
+
+
+def test_the_table_of_data_readme_is_that_of_the_code():
+    """If this fails: ``print(csv_columns.table())`` and put it there."""
+    assert csv_columns.table() in (ROOT / "data_README.md").read_text(encoding="utf-8")
+
+
+def test_every_column_that_is_written_is_described():
+    written = ["frame", "time", "valence", "arousal_raw", "expression", "expression_0", "valid"]
+    written += ["expression_happy", "action_unit_3", "action_unit_3_raw", "x", "height", "person"]
+    written += ["speaking", "speaking_no_raw", "label_valence", "label_action_unit_7", "note"]
+    written += ["valence_derived", "expression_decided", "face", "track", "logit", "smoothed"]
+    rows = csv_columns.describe(written)
+    assert [row["name"] for row in rows] == written
+    assert all(row["meaning"] and row["empty_when"] and row["range"] for row in rows)
+    assert not [row["name"] for row in rows if "recipe of your own" in row["meaning"]]
+    assert {row["unit"] for row in rows} == {"", "s", "px"}
+
+
+def test_a_file_beside_the_tables_gathers_all_their_columns(tmp_path):
+    csv_columns.record(tmp_path, ["frame", "valence"])
+    before = (tmp_path / csv_columns.NAME).read_text()
+    csv_columns.record(tmp_path, ["valence", "frame"])
+    assert (tmp_path / csv_columns.NAME).read_text() == before
+    csv_columns.record(tmp_path, ["frame", "joy"])
+    rows = json.loads((tmp_path / csv_columns.NAME).read_text())
+    assert [row["name"] for row in rows] == ["frame", "valence", "joy"]
+    assert "of your own" in rows[-1]["meaning"]
