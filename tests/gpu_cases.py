@@ -76,7 +76,7 @@ def lfan_cached(root: Path, **changes):
         "releases": 2,
         **changes.pop("options", {}),
     }
-    changes = {"schedule": "plateau", "batch_size": 2, **changes}
+    changes = {"schedule": "plateau", "batch_size": 4, **changes}
     method, table, store = _tiny(root, "lfan", options=options, **changes)
     for trial in table.to_dict("records"):
         arrays.make_all(trial, method.arrays(), store, "cpu")
