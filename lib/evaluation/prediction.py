@@ -20,7 +20,7 @@ from ..arrays import locate
 from ..faces import arrays as face_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
-from ..models import forward
+from ..models import device, forward
 from ..speakers import arrays
 from ..store import facts, request
 
@@ -49,6 +49,12 @@ class Predictor:
     @cached_property
     def _ready(self) -> torch.nn.Module:
         return forward.ready(self.model, self.precision, self.compiled)
+
+    @property
+    def how(self) -> str:
+        """ ", cuda (…), float32" or ", bfloat16" where it is not float32 on a CPU, else ""."""
+        where = "" if self.device.type == "cpu" else f", {device.told(self.device)}"
+        return where + (", bfloat16" if self.precision == "bfloat16" else "")
 
     @property
     def n_weights(self) -> int | None:
@@ -86,11 +92,11 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
 
 
 def begin(folder: Path, predictor: Predictor) -> None:
-    """Empty the folder of predictions unless they are of the same checkpoint."""
+    """Empty the folder of predictions unless they are of the same checkpoint, computed alike."""
     note = Path(folder) / "made_from.txt"
-    mine = (
-        f"checkpoint SHA-256 {predictor.made_from['sha256']}, size {predictor.made_from['size']}\n"
-    )
+    made_from = predictor.made_from
+    mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
+    mine += f"{predictor.how}\n"
     if note.is_file() and note.read_text() == mine:
         return
     if Path(folder).is_dir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from ..errors import InputError
@@ -33,3 +35,14 @@ def told(place: torch.device) -> str:
         return place.type
     tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
     return f"cuda ({torch.cuda.get_device_name(place)}), {'TF32' if tf32 else 'float32'}"
+
+
+def repeat(exactly: bool) -> None:
+    """Whether a GPU must give the same numbers again, to the bit.
+
+    cuDNN always takes algorithms that do. Of PyTorch's own some have none, as the gradients of
+    pooling in three dimensions: a warning names each that a training meets.
+    """
+    if exactly:  # read by cuBLAS when it is begun
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(exactly, warn_only=True)

@@ -235,15 +235,19 @@ class Recipe(base.Recipe):
         )
 
     def prepare(self, trials, progress):
-        """After a release: the maps that the next epochs read, in this process and once."""
-        ready = vars(self).setdefault("ready", {self._first_cut})
+        """The maps that the next epochs read, as after a release: in this process, and once."""
+        ready = vars(self).setdefault("ready", set())
         if not self._cached or self._cut in ready:
             return
-        wanted = [self._map(number) for number in range(self._variants)]
-        for count, name in enumerate(trials["trial"], 1):
-            for item in wanted:
-                arrays.make(self.trial(name), item, self.store, str(self.params.device))
-            progress(count, len(trials))
+        missing = [
+            (self.trial(name), item)
+            for name in trials["trial"]
+            for item in map(self._map, range(self._variants))
+            if not arrays.locate(self.trial(name), item, self.store).exists
+        ]
+        for count, (trial, item) in enumerate(missing, 1):
+            arrays.make(trial, item, self.store, str(self.params.device))
+            progress(count, len(missing))
         ready.add(self._cut)
         self._remove_maps(_cut_of(self.statistics["released"] - 1))
 

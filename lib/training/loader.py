@@ -19,6 +19,8 @@ import torch
 
 from ..parallel import processes
 
+GRACE = 20  # s that a process goes on after SIGTERM, which a batch system sends to all at once
+
 
 @dataclass(frozen=True)
 class Task:
@@ -115,7 +117,10 @@ class Loader:
             yield {n: tensor.pin_memory() if pins else tensor for n, tensor in batch.items()}
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, whoever still holds the iterator."""
+        iterator = getattr(self._loader, "_iterator", None)
+        if iterator is not None:
+            iterator._shutdown_workers()
         self._loader = None
 
 
@@ -129,7 +134,7 @@ class _Prepared(torch.utils.data.Dataset):
 
 
 def _begin(number: int) -> None:
-    """A stop is the training's to handle: it ends after the batch in hand."""
+    """A stop is for the training to handle, which ends this process after the batch in hand."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     cv2.setNumThreads(1)

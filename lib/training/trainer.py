@@ -83,6 +83,8 @@ class Trainer:
         self.on_step: Sequence[Callable] = ()
         self.ranks = ranks.Ranks()
         self.device = self.ranks.device(device.pick(self.params.device))
+        if self.device.type == "cuda":
+            device.repeat(self.params.get("deterministic", False))
         trials = recipe.split(trials)
         self.notes = _apart(recipe, trials)
         self.grad_clip = 0.0 if recipe.published else self.params.grad_clip

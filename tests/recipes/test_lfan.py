@@ -170,7 +170,7 @@ def test_maps_of_a_release_are_made_before_the_epoch_and_the_stage_before_goes(s
         method.prepare(table, lambda done, total: told.append((done, total)))
         assert "frame_map" in method.example(window, np.random.default_rng(0))
         method.prepare(table, lambda done, total: told.append("again"))
-    assert told == [(count, 3) for _ in range(2) for count in (1, 2, 3)]
+    assert told == [(count, 6) for _ in range(2) for count in range(1, 7)], "two crops each"
     rows = [json.loads(row["parameters"]) for row in listing(method.store.processed_root)]
     assert {row["cut"] for row in rows if "cut" in row} == {"output_layer", "stage3_end"}
 

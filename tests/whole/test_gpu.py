@@ -5,15 +5,13 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
-from lib.evaluation import checkpoint
-from lib.training.trainer import Trainer
 from tests import fake_cuda, gpu_cases
+from tests.gpu_cases import SMALL_STEPS, predicted, two_steps
 from tests.tiny_set import one_thread  # noqa: F401
 
 NEAR = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-2}
-# The first steps of Adam turn a rounding of a gradient near zero into a step: it must be small.
-SMALL_STEPS = {"epochs": 1, "lr": 1.0e-5, "val_every": 1000}
 NAMES = tuple(gpu_cases.cases(gpu_cases.Path()))
 
 
@@ -37,20 +35,6 @@ def cpu(root, tmp_path_factory):
         return known[name]
 
     return get
-
-
-def two_steps(method, table, folder):
-    """A trainer whose epochs end after two batches."""
-    trainer = Trainer(method, table, folder)
-    batches = method.batches
-    method.batches = lambda windows, epoch: batches(windows, epoch)[:2]
-    return trainer
-
-
-def predicted(folder, method, table, store):
-    trial = table[table["split"] == "val"]["trial"].iloc[0]
-    predictor = checkpoint.load(folder / "checkpoints" / "best.pt", method.params, store)
-    return predictor.predict(trial), predictor
 
 
 def stopped_and_resumed(case, folder, **changes):
@@ -86,19 +70,33 @@ def check(root, cpu, tmp_path, name, precision, workers):
         np.testing.assert_allclose(rows, expected[task], atol=NEAR[precision], err_msg=task)
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Each network and each recipe once; what remains of the table is slow. All of them run alone.
+MAIN = (
+    *("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "lfan_accumulate", "lfan_v2"),
+    *("can", "features_gru", "features_transformer", "features_convolution"),
+    *("talknet", "talknet_mrope", "light_asd"),
+)
+
+
+@pytest.mark.parametrize("name", MAIN)
 def test_every_recipe_learns_stops_resumes_and_predicts_in_bfloat16(root, cpu, tmp_path, name):
     check(root, cpu, tmp_path, name, "bfloat16", 1)
 
 
-@pytest.mark.parametrize("name", gpu_cases.RECURRENT)
+@pytest.mark.parametrize("name", ["rjca", "dca", "features_gru"])
 def test_recurrent_networks_learn_in_float16(root, cpu, tmp_path, name):
     check(root, cpu, tmp_path, name, "float16", 1)
 
 
+def test_full_precision_is_that_of_the_cpu(root, cpu, tmp_path):
+    check(root, cpu, tmp_path, "jca", "float32", 1)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_recipe_in_every_precision_with_and_without_a_loader(
     root, cpu, tmp_path, name, precision, workers

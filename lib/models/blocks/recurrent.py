@@ -4,6 +4,8 @@ learned initial state and a shortcut (specification 2.7 A 4).
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -56,9 +58,14 @@ def recurrent(
     for zeros. Every recurrent layer of the networks here is run by this function.
     """
     weight = next(rnn.parameters())
-    with torch.autocast(weight.device.type, enabled=False):
+    with _without_autocast(weight.device.type):
         start = None if state is None else tuple(part.to(weight.dtype) for part in state)
         return rnn(x.to(weight.dtype), start)[0]
+
+
+def _without_autocast(place: str) -> contextlib.AbstractContextManager:
+    known = torch.amp.is_autocast_available(place)  # of "meta" there is none
+    return torch.autocast(place, enabled=False) if known else contextlib.nullcontext()
 
 
 def over_valid(
