@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def load(path: Path) -> dict:
             where=path,
             expected="model, params, state, … as 05_train writes them",
         )
-    return dict(saved)
+    tensors = ("model", "optimizer")  # large, and nobody changes them
+    return {name: each if name in tensors else deepcopy(each) for name, each in saved.items()}
 
 
 def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:

@@ -392,6 +392,20 @@ def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(
     assert set(written["note"]) == {f"{SENTENCE}; run {run}, trained on sample"}
 
 
+def test_the_checkpoint_of_a_video_is_read_once(tiny, videos, tmp_path, monkeypatch):
+    checkpoints._contents.cache_clear()
+    read, load = [], torch.load
+
+    def counted(path, *words, **more):
+        read.append(path)
+        return load(path, *words, **more)
+
+    monkeypatch.setattr(torch, "load", counted)
+    predict_video(tiny, videos / "film.mp4", "jca", tmp_path)
+    assert read
+    assert len(read) == len(set(read))
+
+
 def test_crops_and_picture_are_different_inputs_of_the_same_video(tiny, videos, tmp_path):
     tables = [
         predict_video(tiny, videos / "film.mp4", "teacher", tmp_path, crops)[1]
