@@ -12,7 +12,7 @@ from torchvision import models as networks
 from torchvision.models import list_models
 
 from .. import arrays, models
-from ..features import statistics
+from ..features import expression_arrays, statistics
 from ..features import windows as features_windows
 from ..files import checkpoint, weights_file
 from ..models import published
@@ -22,7 +22,7 @@ from ..training import losses
 from . import base
 
 SEEN, HEARD = (
-    ("pixels", "backbone_visual"),
+    ("pixels", "backbone_visual", "face_api"),
     ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio"),
 )
 
@@ -32,9 +32,9 @@ class Recipe(base.Recipe):
 
     A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
     others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish,
-    backbone_visual, backbone_audio), or a network of torchvision (resnet18, …) that looks at each
-    face. A fusion network (jca, dca, …) takes two: sound, then picture. Every number is
-    standardised by the training trials.
+    backbone_visual, backbone_audio, face_api: 256 numbers of the expression network), or a network
+    of torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two:
+    sound, then picture. Every number is standardised by the training trials.
     """
 
     class Options:
@@ -120,6 +120,8 @@ class Recipe(base.Recipe):
             return request(name, seconds=self.params.audio_seconds)
         if name.startswith("backbone_"):
             return self._of_backbone(name)
+        if name == expression_arrays.NETWORK:
+            return expression_arrays.wanted(expression_arrays.CROPS[0], self.store.weights_root)
         if name in (*SEEN, *HEARD):
             return request(name)
         known = list_models(module=networks)
@@ -232,7 +234,8 @@ class Recipe(base.Recipe):
                 f"{len(told['mean'])}, as in training",
                 "compute the features of all trials alike",
             )
-            parts.append(statistics.normalised(rows, told))
+            # What is missing (no face) is the mean of the training trials: 0.
+            parts.append(np.nan_to_num(statistics.normalised(rows, told)))
         item = {
             "valid": np.arange(steps) < window.n_targets,
             "va": _filled(np.asarray(self.labels(window.trial, "va")[frames]), steps, np.nan),
