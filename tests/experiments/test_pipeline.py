@@ -13,15 +13,18 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import yaml
 
 from lib import code_digest, grammar, runs, store
+from lib.datasets import study
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from lib.parameters import Params
+from lib.store import Store
 
 SHARED = """run: str = ""           # machine: run folder
 dataset: str = "sample"  # data: data set
@@ -696,3 +699,54 @@ def test_an_array_of_the_store_is_an_input_by_its_json(world, tmp_path):
     world.run("sample_tsav", stop="01")
     world.run("sample_tsav", stop="01")
     assert world.executed == []
+
+
+def planned(file, **overrides):
+    return experiment.plan([ROOT / "params" / file], overrides, ROOT / "notebooks", ROOT / "params")
+
+
+def test_a_run_that_is_made_first_keeps_its_own_data(tmp_path):
+    """Nothing synthetic is ever written into somebody's folder of recordings."""
+    made = planned("my_videos.yaml", data_root=str(tmp_path / "mine"), runs_root=str(tmp_path))
+    assert [each.values["run"] for each in made] == ["sample_tsav", "my_videos"]
+    assert made[0].values["data_root"] == "data"
+    assert made[0].values["runs_root"] == str(tmp_path)
+    assert made[1].values["data_root"] == str(tmp_path / "mine")
+    made = planned("sample_jca.yaml", data_root=str(tmp_path), runs_root=str(tmp_path))
+    assert {each.values["data_root"] for each in made} == {str(tmp_path)}, "of the same data set"
+
+
+def test_a_run_of_other_recordings_gets_a_name_of_its_own_unless_it_was_named(tmp_path):
+    folders = [tmp_path / name / "talks" for name in ("day1", "day2")]
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        (folder / "a.mp4").write_bytes(bytes([number]))
+    places = {"runs_root": str(tmp_path / "runs"), "processed_root": str(tmp_path / "processed")}
+
+    def made(folder, **more):
+        return planned("expression.yaml", data_root=str(folder), **places, **more)[-1]
+
+    for folder in folders:
+        one = made(folder)
+        name = experiment.processed_name(one.values)
+        table = pd.DataFrame({"video_path": ["a.mp4"], "audio_path": [""]})
+        study.write(Store(tmp_path / "processed", name, folder), table)
+        outputs = {f"<processed_root>/{name}/trials.parquet": {}}
+        one.run.write_json("steps/01_download_check.json", {"outputs": outputs})
+    assert [made(folder).values["run"] for folder in folders] == ["expression", "expression-2"]
+    assert made(folders[1]).renamed == "expression"
+    named = made(folders[1], run="expression")
+    with pytest.raises(InputError, match="is of other recordings") as told:
+        pipeline._refuse_other_recordings(named)
+    assert told.value.todo == "-p run expression-2"
+
+
+def test_another_recording_of_the_same_name_gets_a_folder_of_its_own(tmp_path):
+    run, videos = runs.Run(tmp_path / "run"), []
+    for day in ("day1", "day2", "day3/x", "day4/x"):
+        videos.append(tmp_path / day / "interview.mp4")
+        videos[-1].parent.mkdir(parents=True)
+        videos[-1].write_text(day)
+    names = [runs.folder_of_video(run, video).name for video in (*videos, *videos)]
+    own = ["interview", "day2-interview", "x-interview", "x-interview-2"]
+    assert names == [*own, *own]

@@ -69,7 +69,7 @@ def test_its_numbers_of_a_face_are_a_stream_of_features(world):
 
 
 def test_cropped_faces_are_looked_at_as_they_are(world, root, tmp_path):  # noqa: F811
-    p, store, method = world
+    _, store, method = world
     folder = store.data_root / "cropped_aligned" / "a"
     folder.mkdir(parents=True, exist_ok=True)
     for frame in (1, 2):
