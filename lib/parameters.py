@@ -407,14 +407,15 @@ class _Cells:
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
             above = {name for level in levels[number + 1 :] for name in level}
             rows = [
-                f"{name} {_brief(full[name])} (cell {_brief(self.namespace[name])})"
+                f"{name} {_brief(_of(levels[number][name], full[name]))} "
+                f"(cell {_brief(self.namespace[name])})"
                 for name in names
                 if name in levels[number].keys() - above
             ]
             if rows:
                 _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
         names = [name for name in self.set_here if name in self.own and name != "params_file"]
-        rows = [f"{name} {_brief(full[name])}" for name in names]
+        rows = [f"{name} {_brief(_of(self.given[name], full[name]))}" for name in names]
         if rows:
             _write(
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
@@ -428,6 +429,12 @@ class _Cells:
 
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
+
+
+def _of(given: object, value: object) -> object:
+    """`value` as it was read; of a mapping only the names that were given."""
+    both = isinstance(given, Mapping) and isinstance(value, Mapping)
+    return {name: value[name] for name in given if name in value} if both else value
 
 
 def _brief(value: object) -> str:

@@ -441,6 +441,7 @@ def test_the_file_wins_over_the_shipped_default_and_is_told(filed, capsys):
     assert told.count("\n") == 1
     assert f"from {filed[0] / 'mine.yaml'}, other than the cell shows: run mine" in told
     assert "lr 0.003 (cell 0.0001)" in told
+    assert "options {a: 5} (cell {})" in told
 
 
 @pytest.mark.parametrize(
