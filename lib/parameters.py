@@ -18,7 +18,6 @@ from pathlib import Path
 
 import yaml
 
-from . import runs
 from .errors import InputError
 from .files import NOTEBOOKS, ROOT, resolve
 from .grammar import (
@@ -503,7 +502,9 @@ def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
     where nothing is trained, where another run predicts, and where the folder holds another
     experiment (`runs.start` refuses that).
     """
-    plain = {**{name: one.default for name, one in names.items()}, **values}
+    from . import runs  # only here: it imports NumPy, which the command line's help does not need
+
+    plain = {**defaults(names), **values}
     if plain.get("predict_run") or not all(
         isinstance(plain.get(name), str) for name in ("runs_root", "run")
     ):
