@@ -18,7 +18,6 @@ from pathlib import Path
 
 import yaml
 
-from . import runs
 from .errors import InputError
 from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from .grammar import (
@@ -417,14 +416,15 @@ class _Cells:
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
             above = {name for level in levels[number + 1 :] for name in level}
             rows = [
-                f"{name} {_brief(full[name])} (cell {_brief(self.namespace[name])})"
+                f"{name} {_brief(_of(levels[number][name], full[name]))} "
+                f"(cell {_brief(self.namespace[name])})"
                 for name in names
                 if name in levels[number].keys() - above
             ]
             if rows:
                 _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
         names = [name for name in self.set_here if name in self.own and name != "params_file"]
-        rows = [f"{name} {_brief(full[name])}" for name in names]
+        rows = [f"{name} {_brief(_of(self.given[name], full[name]))}" for name in names]
         if rows:
             _write(
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
@@ -438,6 +438,12 @@ class _Cells:
 
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
+
+
+def _of(given: object, value: object) -> object:
+    """`value` as it was read; of a mapping only the names that were given."""
+    both = isinstance(given, Mapping) and isinstance(value, Mapping)
+    return {name: value[name] for name in given if name in value} if both else value
 
 
 def _brief(value: object) -> str:
@@ -506,7 +512,9 @@ def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
     where nothing is trained, where another run predicts, and where the folder holds another
     experiment (`runs.start` refuses that).
     """
-    plain = {**{name: one.default for name, one in names.items()}, **values}
+    from . import runs  # only here: it imports NumPy, which the command line's help does not need
+
+    plain = {**defaults(names), **values}
     if plain.get("predict_run") or not all(
         isinstance(plain.get(name), str) for name in ("runs_root", "run")
     ):

@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from lib import files, grammar, parameters
 from lib.errors import InputError
@@ -439,6 +441,7 @@ def test_the_file_wins_over_the_shipped_default_and_is_told(filed, capsys):
     assert told.count("\n") == 1
     assert f"from {filed[0] / 'mine.yaml'}, other than the cell shows: run mine" in told
     assert "lr 0.003 (cell 0.0001)" in told
+    assert "options {a: 5} (cell {})" in told
 
 
 @pytest.mark.parametrize(
@@ -547,6 +550,25 @@ print((p.lr, p.epochs, p.run))"""
     text = "".join(output.get("text", "") for output in done.cells[-1].outputs)
     last = {0: "(0.003, 3, 'mine')", 1: "(0.5, 3, 'sample_toy')", 2: "(0.003, 8, 'mine')"}
     assert last[len(injected)] in text
+
+
+def test_cells_that_a_person_runs_in_ipython_are_read_in_their_order(filed):
+    """The shell of JupyterLab's kernel, without a kernel: cells are edited and run again."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    folder, cell = filed
+    edited = cell.replace("epochs: int = 3", "epochs: int = 30")
+    for source, values in (
+        (cell, (0.003, 3)),
+        ("import os\nlr = 1.0e-4", (0.0001, 3)),
+        ("%pwd", (0.0001, 3)),
+        (edited, (0.003, 30)),
+        ("epochs += 1", (0.003, 31)),
+    ):
+        assert shell.run_cell(source, store_history=True).success
+        p = parameters.check("05_train", shell.user_ns, folder)
+        assert (p.lr, p.epochs) == values
 
 
 def test_the_declared_lines_are_those_of_the_committed_cells(tmp_path):

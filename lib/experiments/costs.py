@@ -31,6 +31,7 @@ USUAL = (
     *BASELINES,
 )
 BATCH = 2  # samples at once, to begin with: a published network in batches of 64 would take minutes
+LEAST = 2.0  # s, what a network may take at least to be measured in a batch of more
 OF_A_NETWORK = (
     "recipe",
     "modality",
@@ -182,36 +183,34 @@ def _seconds(
     """Seconds a sample of a network (`lib.recipes.base.Sketch`), of each kind: forward, training.
 
     most : samples at once in the experiment. A narrow network in twos takes several times as long
-    for each as in such a batch, so the batch grows as long as there is time.
+    for each as in such a batch, so twos are measured first, then as many as there is time for.
     """
     import torch
 
     net = sketch.net.to(place)
     found = {}
     for kind in kinds:
+        share = seconds * (0.75 if kind == "training" else 0.25)
+        end = time.monotonic() + max(share, LEAST)
         with torch.set_grad_enabled(kind == "training"):
-            found[kind] = _a_sample(sketch, net, place, seconds / 2, kind == "training", most)
+            count = min(BATCH, most)
+            took = _a_sample(sketch, net, place, kind == "training", count)
+            fitting = min(most, int((end - time.monotonic()) / (2 * took)))
+            if fitting > count:
+                took = _a_sample(sketch, net, place, kind == "training", fitting)
+        found[kind] = took
     return found
 
 
-def _a_sample(sketch, net, place, seconds: float, training: bool, most: int) -> float:
+def _a_sample(sketch, net, place, training: bool, count: int) -> float:
+    """Seconds a sample of a batch of so many."""
     import torch
 
-    count, took, end = min(BATCH, most), 0.0, time.monotonic() + seconds
-    while True:
-        seen = {
-            name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()
-        }
-        _work(net, seen, training)  # the first one also plans
-        start, times = time.monotonic(), 0
-        while not times or (count == most and time.monotonic() < end):
-            _work(net, seen, training)
-            times += 1
-        took = (time.monotonic() - start) / times / count
-        larger = min(most, 4 * count)
-        if count == most or time.monotonic() + 2.5 * took * larger > end:
-            return took
-        count = larger
+    seen = {name: torch.rand(count, *shape, device=place) for name, shape in sketch.shapes.items()}
+    _work(net, seen, training)  # the first one also plans
+    start = time.monotonic()
+    _work(net, seen, training)
+    return max(1e-9, time.monotonic() - start) / count
 
 
 def _work(net, seen: Mapping, training: bool) -> None:

@@ -4,11 +4,12 @@
 """
 
 import re
+import subprocess
 
 import click
 import pytest
 
-from lib import grammar
+from lib import grammar, parameters
 from lib.__main__ import main
 from lib.files import ROOT
 from tests import documented
@@ -44,3 +45,12 @@ def test_a_documented_command_parses_and_its_files_are_there(command):
         assert {name for name, _ in given} <= grammar.all_declared().keys(), command.where
     for file in command.files:
         assert list(ROOT.glob(file)), f"{command.where}: {file} is not there"
+
+
+def test_make_lab_hands_its_parameter_file_to_all_notebooks():
+    words = ["make", "-n", "lab", "PARAMS=params/sample_jca.yaml"]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout
+    assert "lib check params/sample_jca.yaml" in told
+    assert f"{parameters.PARAMS_FILE}=params/sample_jca.yaml" in told
+    plain = subprocess.run(words[:3], cwd=ROOT, capture_output=True, text=True).stdout
+    assert parameters.PARAMS_FILE not in plain

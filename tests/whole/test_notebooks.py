@@ -280,6 +280,18 @@ def test_every_parameter_file_fits_the_notebooks(file):
     )
 
 
+def test_the_runner_injects_complete_values_and_no_parameter_file(tmp_path):
+    """Also from a run's own params.yaml, which names the file that it was made from."""
+    file = tmp_path / "params.yaml"
+    file.write_text("recipe: jca\nparams_file: params/sample_tsav.yaml\n")
+    found = experiment.read([file], {}, FOLDER)
+    for name in NOTEBOOKS:
+        injected = found.declared(name)
+        assert injected["params_file"] == ""
+        assert injected.keys() == grammar.declared(name).keys()
+    assert found.declared("05_train")["lr"] == 1e-4
+
+
 # ---- one run of everything
 
 SMOKE = ROOT / "params" / "overlays" / "smoke.yaml"
