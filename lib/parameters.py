@@ -15,11 +15,9 @@ from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
 from . import runs
 from .errors import InputError
-from .files import NOTEBOOKS, ROOT, resolve
+from .files import NOTEBOOKS, ROOT, read_yaml, resolve, yaml_value
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -94,42 +92,6 @@ def _nearest(name: str, known) -> str:
 
 
 # ---- files
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses what would be read as something else than was meant."""
-
-    def construct_mapping(self, node, deep=False):
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [str(name) for name in names if names.count(name) > 1]
-        if twice:
-            raise yaml.MarkedYAMLError(
-                problem=f"{twice[0]} is set twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node):
-        digits = node.value.lstrip("+-")
-        if ":" in digits or (digits[0] == "0" and digits.isdigit() and digits != "0"):
-            raise yaml.MarkedYAMLError(
-                problem=f"{node.value} would be read as the number "
-                f'{super().construct_yaml_int(node)}: write "{node.value}"',
-                problem_mark=node.start_mark,
-            )
-        return super().construct_yaml_int(node)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-
-
-def _yaml(text: str, where: object) -> object:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"YAML: {error.problem}", where=f"{where}{line}") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise InputError(f"YAML: {error}", where=where) from error
-
-
 def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """Raw values of parameter files, later ones winning, then of ``-p name value`` overrides.
 
@@ -144,7 +106,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
         if not path.is_file():
             near = _nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
             raise InputError(f"no such parameter file{near}", where=path)
-        values = _yaml(_text(path), path)
+        values = read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
@@ -157,23 +119,8 @@ def _override(name: str, text: str) -> object:
     declaration = all_declared().get(name)
     if declaration is not None and declaration.type == "str":
         return "" if text in ('""', "''") else text
-    value = _yaml(text, f"-p {name}")
+    value = yaml_value(text, f"-p {name}")
     return "" if value is None else value
-
-
-def _text(path: Path) -> str:
-    """A parameter file's text, also as Windows writes it: its line ends, its mark at the
-    beginning.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"this file cannot be read as text: {error}",
-            where=path,
-            expected="YAML in UTF-8",
-            todo="save it in UTF-8 (not in UTF-16, as `>` of an old PowerShell writes)",
-        ) from error
 
 
 def merged(levels: Iterable[Mapping], mappings: Container[str]) -> dict:

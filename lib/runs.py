@@ -219,9 +219,20 @@ def _facts(values: Mapping) -> dict:
 
 
 def parameters(folder: Path) -> dict:
-    """The parameters that a run folder was made with, empty when there is none."""
+    """The parameters that a run folder was made with, empty when there is none.
+
+    Raises InputError for a params.yaml that is damaged.
+    """
     place = Path(folder) / "params.yaml"
-    return yaml.safe_load(place.read_text(encoding="utf-8")) or {} if place.is_file() else {}
+    values = files.read_yaml(place) if place.is_file() else {}
+    if not isinstance(values, dict | None):
+        raise InputError(
+            "no `name: value` lines",
+            where=place,
+            expected="the parameters of this run, as it was written",
+            todo="copy it back, or give this experiment another name with `run`",
+        )
+    return values or {}
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 import yaml
 
 from ...errors import InputError
+from ...files import yaml_value
 from ...grammar import Declaration
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
@@ -134,10 +135,7 @@ def _scalar(text: str, kind: str) -> object:
     """The text as YAML reads it; where text belongs, it stays as it is (a run called 1, `no`)."""
     if kind == "str":
         return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{text!r} cannot be read") from error
+    return yaml_value(text, "--grid")
 
 
 def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
