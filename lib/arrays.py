@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +148,8 @@ def make(
         else:
             _compute(trial, located, place, device)
             row["state"] = "made"
+    if row["state"] == "there" and place.verify == "always":
+        _check(trial, located)
     if located.exists:
         store.read(located.path)  # a damaged one is found here, not in the middle of a training
         row["note"] = "; ".join(
@@ -164,6 +166,7 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
             inputs[name] = place.data_root / source
             continue
         make(trial, source, place, device, pack=False)
+        check(trial, [source], place)
         inputs[name] = opened(trial, source, place)
         with contextlib.suppress(FileNotFoundError):
             inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
@@ -231,7 +234,42 @@ def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
     """Raise InputError, naming the notebook to run, unless a trial's array is there and whole."""
+    check(trial, [wanted], place)
     opened(trial, wanted, place)
+
+
+def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
+    """Compare those arrays of a trial that are there with their check-sums, at the speed of the
+    disk, and each once per process; with ``verify="never"`` nothing is done. Arrays that were
+    written before there were check-sums count as right.
+
+    Raises InputError that names the damaged one and how it is made anew.
+    """
+    if place.verify == "never":
+        return
+    for wanted in requests:
+        located = locate(trial, wanted, place)
+        if located.exists:
+            _check(trial, located)
+
+
+def _check(trial: Mapping, located: Located) -> None:
+    status = located.path.stat()
+    try:
+        _verified(located.path, status.st_ino, status.st_size, status.st_mtime_ns)
+    except InputError as error:
+        notebook = NOTEBOOKS[maker_of(located.request).step]
+        raise InputError(
+            error.what,
+            where=f"trial {trial['trial']}: {error.where}",
+            expected=error.expected,
+            todo=f"{error.todo} by {notebook}",
+        ) from error
+
+
+@lru_cache(maxsize=100_000)
+def _verified(path: Path, *version: int) -> bool:
+    return store.verify(path)
 
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:

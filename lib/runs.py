@@ -255,7 +255,7 @@ def fingerprint(path: Path) -> dict:
     """
     sidecar = Path(path).with_suffix(".json")
     if path.suffix == ".npy" and sidecar.is_file():
-        return store.fingerprint(sidecar)
+        return store.sidecar_fingerprint(sidecar)
     return store.fingerprint(path) if path.exists() else {"missing": True}
 
 

@@ -326,3 +326,55 @@ def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):
 def test_each_request_of_a_step_is_listed_once(wanted):
     assert arrays.of_step([MEL, FACE, MEL, VA, SOUND], "audio") == [MEL, SOUND]
     assert {arrays.maker_of(item).step for item in wanted} == set(arrays.NOTEBOOKS)
+
+
+# ---- damage
+
+
+def rotten(path):
+    """One bit of the last number is another one."""
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """The store of trial 1 for oneself; its arrays of labels."""
+    shutil.copytree(made.store.folder, tmp_path / made.store.dataset)
+    place = dataclasses.replace(made.store, processed_root=tmp_path)
+    return place, made.trial("1"), arrays.locate(made.trial("1"), VA, place).path
+
+
+def test_labels_with_a_flipped_bit_are_not_trained_on(copied):
+    place, trial, path = copied
+    arrays.require(trial, VA, place)
+    rotten(path)
+    with pytest.raises(InputError, match="its check-sum is") as caught:
+        arrays.require(trial, VA, place)
+    assert caught.value.where == f"trial 1: {path}"
+    assert caught.value.todo.endswith("it is made anew by 04_preprocess_labels")
+    store.remove([path])
+    assert arrays.make(trial, VA, place)["state"] == "made"
+    arrays.require(trial, VA, place)
+
+
+def test_never_and_always_mean_what_they_say(copied):
+    place, trial, path = copied
+    rotten(path)
+    arrays.require(trial, VA, dataclasses.replace(place, verify="never"))
+    assert arrays.make(trial, VA, place)["state"] == "there"
+    with pytest.raises(InputError, match="damaged"):
+        arrays.make(trial, VA, dataclasses.replace(place, verify="always"))
+
+
+def test_nothing_is_made_from_a_damaged_array(copied):
+    place, trial, _ = copied
+    sound, mel = (arrays.locate(trial, item, place).path for item in (SOUND, MEL))
+    rotten(sound)
+    store.remove([mel])
+    with pytest.raises(InputError, match="its check-sum is") as caught:
+        arrays.make(trial, MEL, place)
+    assert sound.name in caught.value.where
+    assert not mel.exists()

@@ -50,6 +50,7 @@ def store(params) -> Store:
         params.get("label_delay", 0.0),
         params.get("label_resample", "linear"),
         params.get("label_rate", 0.0),
+        params.get("verify", "start"),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from .. import arrays as every_array
 from .. import trials
 from ..files import write_text
 from ..models import forward
@@ -73,6 +74,8 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
         recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
     )
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
+        if recipe.store is not None:
+            every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
         table = prediction_table(predictor, trial, predictor.predict(trial))
         write_csv(path, arrays.with_column(table, heard))
         write_text(source, mine)
