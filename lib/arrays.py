@@ -7,6 +7,7 @@ feature, write a function and a `Maker` beside it.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .errors import InputError
 from .faces import arrays
 from .features import expression_arrays, network_arrays, own, sound_arrays, speaker_arrays
 from .labels import arrays as labels_arrays
+from .parallel.locks import held
 from .store import Maker, Request, Store
 
 FAMILIES = (
@@ -146,8 +148,7 @@ def make(
         if not pack and maker.in_place(trial, located.request):
             row["state"] = "read in place"
         else:
-            _compute(trial, located, place, device)
-            row["state"] = "made"
+            row["state"] = _once(trial, located, place, device)
     if row["state"] == "there" and place.verify == "always":
         _check(trial, located)
     if located.exists:
@@ -156,6 +157,15 @@ def make(
             filter(None, [located.note, store.facts(located.path).get("note", "")])
         )
     return {**row, "seconds": time.perf_counter() - started}
+
+
+def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
+    """Compute an array unless another process does so at this moment: then it is waited for."""
+    with held(located.path.with_name(f".{located.path.stem}.lock"), math.inf, remove=True):
+        if located.exists:
+            return "there"
+        _compute(trial, located, place, device)
+    return "made"
 
 
 def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:

@@ -21,11 +21,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from . import code_digest, files, grammar, store
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTEBOOKS = files.ROOT / "notebooks"
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
@@ -66,9 +70,11 @@ class Run:
         return self.write_text(name, text + "\n")
 
     def read_json(self, name: str, default: object = None) -> object:
-        """Read JSON; `default` when the file is not there."""
+        """Read a JSON object; `default` when the file is not there. Raises InputError for one that
+        is damaged.
+        """
         place = self.folder / name
-        return json.loads(place.read_text(encoding="utf-8")) if place.is_file() else default
+        return files.read_mapping(place) if place.is_file() else default
 
     def record(
         self,
@@ -127,11 +133,15 @@ class Run:
     def failures(self) -> list[dict]:
         """Rows of failures.csv: what was lost, in which notebook, and what to do."""
         place = self.folder / "failures.csv"
-        return (
-            list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
-            if place.is_file()
-            else []
-        )
+        if not place.is_file():
+            return []
+        try:
+            rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, csv.Error) as error:
+            raise files.damaged(place, error) from error
+        if any(set(row) != set(FAILURE_COLUMNS) for row in rows):
+            raise files.damaged(place, f"its columns are not {', '.join(FAILURE_COLUMNS)}")
+        return rows
 
     def place(self, path: Path) -> str:
         """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to
@@ -233,6 +243,26 @@ def parameters(folder: Path) -> dict:
             todo="copy it back, or give this experiment another name with `run`",
         )
     return values or {}
+
+
+def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
+    """A CSV file of ours, such as a history or predictions; `how` as `pandas.read_csv` takes it.
+
+    All columns but `note` are numbers. Raises InputError with the file, the reason and the way out
+    for one that is damaged or lacks one of `columns`.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, **how)
+    except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
+        raise files.damaged(path, error) from error
+    if missing := [name for name in columns if name not in table]:
+        raise files.damaged(path, f"there is no column {missing[0]}")
+    for name in table:
+        if name != "note" and table[name].dtype.kind not in "biuf":
+            raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
+    return table
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:

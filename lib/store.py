@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import pickle
+import tokenize
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,21 @@ from .errors import InputError, explain_full_disk
 from .files import short, temporary_name
 
 MEBIBYTE = 1 << 20
+LARGEST_HEADER = 16_384  # bytes of a .npy file without numbers
+# What NumPy raises for a header that is damaged: it is read as a Python literal.
+UNREADABLE = (
+    EOFError,
+    pickle.UnpicklingError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)
 LARGEST_JSON = MEBIBYTE  # bytes of the JSON beside an array: it has some hundreds
 
 
@@ -253,10 +269,10 @@ def read(path: Path) -> np.ndarray:
     """
     told = facts(path)
     try:
-        array = np.load(path, mmap_mode=None if 0 in told["shape"] else "r")
+        array = mapped(path, empty=0 in told["shape"])
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
         raise _damaged(
@@ -264,6 +280,20 @@ def read(path: Path) -> np.ndarray:
             f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}",
         )
     return array
+
+
+def mapped(path: Path, empty: bool = False) -> np.ndarray:
+    """A .npy file of numbers, memory-mapped and read-only: it takes no more memory than is looked
+    at, whatever its header claims. An `empty` one, which cannot be mapped, is loaded.
+
+    Raises OSError, or ValueError for whatever is wrong with it.
+    """
+    if empty and Path(path).stat().st_size > LARGEST_HEADER:
+        raise ValueError("it should be empty, and holds numbers")
+    try:
+        return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def facts(path: Path) -> dict:

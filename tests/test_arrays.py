@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lib.faces import faces
 from lib.media import recordings as media_recordings
 from lib.media import writing
 from lib.media.sound import SOUND_RATE
+from lib.parallel import locks
 from lib.store import Store, request
 
 TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
@@ -378,3 +380,23 @@ def test_nothing_is_made_from_a_damaged_array(copied):
         arrays.make(trial, MEL, place)
     assert sound.name in caught.value.where
     assert not mel.exists()
+
+
+def test_two_that_want_the_same_array_make_it_once(copied):
+    place, trial, path = copied
+    store.remove([path])
+    states, barrier = [], threading.Barrier(2)
+
+    def make():
+        barrier.wait()
+        states.append(arrays.make(trial, VA, place)["state"])
+
+    with locks.held(path.with_name(f".{path.stem}.lock"), 0, remove=True):
+        both = [threading.Thread(target=make) for _ in range(2)]
+        for each in both:
+            each.start()
+        assert not path.exists()
+    for each in both:
+        each.join()
+    assert sorted(states) == ["made", "there"]
+    assert not list(path.parent.glob(".*"))

@@ -5,6 +5,7 @@ right one.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 
 from .. import code_digest
 from ..errors import InputError
+from ..parallel.locks import held
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
 from . import affwild2, ego4d, folder
@@ -56,16 +58,21 @@ def store(params) -> Store:
 
 def prepare(params, progress: Callable | None = None) -> Path:
     """Make the data if they are synthetic and not there yet; returns the data root."""
+    name, root = locate(params)
     if made := _SAMPLES.get(params.dataset):
-        return made.make(
-            Path(params.data_root),
-            seed=params.sample_seed,
-            trials=params.sample_trials,
-            seconds=params.sample_seconds,
-            workers=max(1, params.workers),
-            progress=progress,
-        )
-    return locate(params)[1]
+        # Who wants the same set at the same time waits for the first one to make it.
+        with held(root.with_name(f".{name}.lock"), math.inf, remove=True):
+            for leftover in root.rglob(".*.mp4.*.part"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
+            return made.make(
+                Path(params.data_root),
+                seed=params.sample_seed,
+                trials=params.sample_trials,
+                seconds=params.sample_seconds,
+                workers=max(1, params.workers),
+                progress=progress,
+            )
+    return root
 
 
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:

@@ -26,6 +26,8 @@ _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
 _BLANK = b" \t\r\n,"
 _NAMES = ("frame", "x", "y", "width", "height")
 _FIELDS = itemgetter(*_NAMES)
+# What a clip raises that has something else in it than annotations have.
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 _DECODER = json.JSONDecoder()
 
 
@@ -78,11 +80,12 @@ class Annotations:
             text = file.read(length)
         try:
             return parse(json.loads(text))
-        except ValueError as error:
+        except _DAMAGED as error:
             raise InputError(
                 f"the annotation of clip {uid} cannot be read: {error}",
                 where=self.path,
-                todo="was the file changed? run the command again",
+                expected="an object with persons, their tracks and voice segments",
+                todo="was the file changed? run the command again; if not, download it again",
             ) from error
 
 

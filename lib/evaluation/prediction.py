@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from .. import arrays as every_array
-from .. import trials
+from .. import runs, trials
 from ..files import write_text
 from ..models import forward
 from ..speakers import arrays
@@ -126,7 +126,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
     """Raw values of a prediction file: task -> (T, k)."""
-    table = pd.read_csv(Path(folder) / f"{trial}.csv")
+    table = runs.read_table(Path(folder) / f"{trial}.csv")
     columns = {
         "va": ["valence_raw", "arousal_raw"],
         "expression": [name for name in table if name.startswith("expression_")],

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import files
+from .. import files, runs
 from ..errors import InputError
 from ..labels import official
 from ..metrics import EMOTIONS
@@ -39,7 +39,7 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
 def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
     values, frames = {}, {}
     for trial in chosen.to_dict("records"):
-        rows = pd.read_csv(Path(folder) / f"{trial['trial']}.csv")
+        rows = runs.read_table(Path(folder) / f"{trial['trial']}.csv")
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}

@@ -51,7 +51,7 @@ def write(run: runs.Run) -> Path:
     parts |= _scores(found)
     parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
     if (run.folder / "history.csv").is_file():
-        parts["Training: the last epochs"] = pd.read_csv(run.folder / "history.csv").tail(5)
+        parts["Training: the last epochs"] = runs.read_table(run.folder / "history.csv").tail(5)
     lost = pd.DataFrame(run.failures(), columns=runs.FAILURE_COLUMNS).drop(columns="traceback")
     parts["What was lost"] = lost if len(lost) else "nothing"
     parts["What the notebooks showed"] = Html("".join(_notebooks(run.folder, pictures)))

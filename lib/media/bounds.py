@@ -310,6 +310,6 @@ def archive(path: Path, names: str = "") -> list[bytes]:
                         found.append(stream.read())
                     while stream.readinto(chunk):  # the check-sum is compared at its end
                         pass
-    except (NotImplementedError, EOFError, ValueError, RuntimeError, UnicodeError) as error:
-        raise zipfile.BadZipFile(str(error)) from error  # encrypted, cut, or names that are none
+    except (OSError, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
+        raise zipfile.BadZipFile(str(error)) from error  # encrypted, cut, or places outside
     return found

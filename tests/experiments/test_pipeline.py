@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
+from lib.parallel import locks
 from lib.parameters import Params
+from tests.waiting import until
 
 SHARED = """run: str = ""           # machine: run folder
 dataset: str = "sample"  # data: data set
@@ -683,3 +686,16 @@ def test_an_array_of_the_store_is_an_input_by_its_json(world, tmp_path):
     world.run("sample_tsav", stop="01")
     world.run("sample_tsav", stop="01")
     assert world.executed == []
+
+
+def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
+    world.run("sample_tsav")
+    with locks.locked(world.runs / "sample_tsav", 0):
+        other = threading.Thread(target=world.run, args=["sample_tsav"])
+        other.start()
+        assert until(lambda: f'"pid": {os.getpid()}' in world.text)
+        assert "sample_tsav: another process works on this run" in world.text
+        assert "skipped" not in world.text
+    other.join()
+    assert "skipped, nothing changed" in world.text
+    assert not list(world.runs.rglob(".lock"))

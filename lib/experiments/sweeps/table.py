@@ -89,19 +89,18 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
 def _history(place: Path) -> tuple[int, float | None]:
     """Epochs done and the best score of them."""
     try:
-        history = pd.read_csv(place / "history.csv")
-    except (
-        FileNotFoundError,
-        pd.errors.EmptyDataError,
-        pd.errors.ParserError,
-    ):  # not yet, or half written
+        history = runs.read_table(place / "history.csv")
+    except InputError:  # not yet, half written, or damaged
         return 0, None
     best = history["score"].max() if "score" in history else float("nan")
     return len(history), None if pd.isna(best) else float(best)
 
 
 def _metrics(place: Path) -> dict:
-    return runs.Run(place).read_json("metrics.json", {})
+    try:
+        return runs.Run(place).read_json("metrics.json", {})
+    except InputError:  # damaged: a row without numbers, not the end of the table
+        return {}
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
