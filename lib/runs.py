@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = files.ROOT / "notebooks"
+# How a formula begins in a spreadsheet; apostrophes before it are those of `quoted`.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -68,6 +71,11 @@ class Run:
         """Write JSON; numbers of numpy are turned into Python's, NaN into null."""
         text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
         return self.write_text(name, text + "\n")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> Path:
+        """Write a table for people as CSV: no text in it is a formula to a spreadsheet."""
+        shown = table.map(quoted).rename(columns=quoted)
+        return self.write_text(name, shown.to_csv(index=False))
 
     def read_json(self, name: str, default: object = None) -> object:
         """Read a JSON object; `default` when the file is not there. Raises InputError for one that
@@ -127,7 +135,7 @@ class Run:
             text = io.StringIO()
             writer = csv.DictWriter(text, FAILURE_COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: quoted(value) for name, value in row.items()} for row in rows)
             self.write_text("failures.csv", text.getvalue())
 
     def failures(self) -> list[dict]:
@@ -141,7 +149,7 @@ class Run:
             raise files.damaged(place, error) from error
         if any(set(row) != set(FAILURE_COLUMNS) for row in rows):
             raise files.damaged(place, f"its columns are not {', '.join(FAILURE_COLUMNS)}")
-        return rows
+        return [{name: unquoted(value) for name, value in row.items()} for row in rows]
 
     def place(self, path: Path) -> str:
         """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to
@@ -175,6 +183,21 @@ class Run:
             if value
         }
         return {**roots, "run": self.folder.absolute()}
+
+
+def quoted(value: object) -> object:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it; everything
+    else as it is. `unquoted` takes it away again.
+    """
+    if not isinstance(value, str) or not FORMULA.match(value) or NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
+
+
+def unquoted(value: object) -> object:
+    """The text that `quoted` was given."""
+    is_quoted = isinstance(value, str) and value[:1] == "'" and FORMULA.match(value[1:])
+    return value[1:] if is_quoted else value
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:

@@ -386,7 +386,7 @@ def _write(
     from .. import plots
 
     folder = runs.Run(target)
-    files = [folder.write_text("comparison.csv", table.to_csv(index=False))]
+    files = [folder.write_table("comparison.csv", table)]
     picture = folder.path("comparison.png")
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")

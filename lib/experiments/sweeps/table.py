@@ -169,7 +169,7 @@ def interval(row: Mapping) -> str:
 def write(folder: Path) -> pd.DataFrame:
     """Write ``sweep.csv`` and ``sweep.html`` anew; returns the table."""
     table, run = read(folder), runs.Run(folder)
-    run.write_text("sweep.csv", table.to_csv(index=False))
+    run.write_table("sweep.csv", table)
     run.write_text("sweep.html", page(folder, table))
     return table
 
