@@ -56,15 +56,24 @@ def opened(path: Path):
             todo="copy or download it again",
         )
     try:
-        container = av.open(str(path))
-    except av.error.FFmpegError as error:
+        container = av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"not a recording that can be read ({error.strerror})",
+            f"not a recording that can be read ({reason})",
             where=path,
             expected="a media file such as mp4, avi, mov or webm",
             todo=AGAIN,
         ) from error
     with container:
+        for track in [*container.streams.video[:1], *container.streams.audio[:1]]:
+            if track.codec_context is None:
+                raise InputError(
+                    f"the {track.type} track is coded in a way that nothing here decodes",
+                    where=path,
+                    expected="a codec that FFmpeg knows",
+                    todo="write it again with the program that recorded it: as H.264, AAC in mp4",
+                )
         yield container
 
 

@@ -20,10 +20,12 @@ from lib.datasets import ego4d_annotation
 from lib.errors import InputError
 from lib.evaluation import comparison
 from lib.experiments import experiment, report
-from lib.features import own
-from lib.labels import lfan_rows
-from lib.media import pickles
-from lib.models import checkpoints, published
+from lib.features import own, vggish
+from lib.labels import folds, lfan_rows, official, tables
+from lib.media import pickles, pictures, recordings, writing
+from lib.models import checkpoints, published, tensor_manifest
+from lib.plots import viewer
+from lib.speakers import files as speaker_files
 from lib.speakers.clips import schema, units
 
 MADE_FROM = {"name": "va", "parameters": {}, "version": 1, "inputs": {"video": {"size": 1}}}
@@ -137,6 +139,51 @@ def rows(place: Path) -> Path:
     return place / "rows.npy"
 
 
+def text(name: str, content: str) -> Callable[[Path], Path]:
+    return lambda place: files.write_text(place / name, content)
+
+
+def a_film(place: Path) -> Path:
+    pictures = [np.full((32, 32, 3), 20 * n, np.uint8) for n in range(8)]
+    sound = np.zeros(5120, np.int16)
+    return writing.write_video(place / "a.mp4", pictures, np.arange(8) / 25, sound, 16000)
+
+
+def read_film(path: Path) -> None:
+    facts = recordings.probe(path)
+    recordings.frame_times(path)
+    for _ in recordings.frames(path):
+        pass
+    assert facts
+
+
+def a_picture(place: Path) -> Path:
+    picture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), np.uint8)
+    return files.write_bytes(place / "img_00001.jpg", viewer.encoded(picture, ".jpg"))
+
+
+def a_manifest(place: Path) -> Path:
+    files.write_bytes(place / "a.bin", np.arange(6, dtype=np.float32).tobytes())
+    weight = {"name": "w", "shape": [2, 3], "dtype": "float32"}
+    told = [{"weights": [weight], "paths": ["a.bin"]}]
+    return files.write_text(place / "a-weights_manifest.json", json.dumps(told))
+
+
+def the_pca(place: Path) -> Path:
+    np.savez(place / "pca.npz", pca_eigen_vectors=np.eye(4), pca_means=np.zeros(4))
+    return place / "pca.npz"
+
+
+def a_fold_file(place: Path) -> Path:
+    return files.write_text(place / "folds.csv", "trial,subject,fold\n1,a,0\n2,b,1\n3,b,1\n")
+
+
+ANNOTATION = "valence,arousal\n0.5,0.25\n-5,-5\n-0.5,1\n" + "0.1,0.2\n" * 5
+AVA = "v,0.04,0.1,0.2,0.3,0.4,NOT_SPEAKING,a\nv,0.08,0.1,0.2,0.3,0.4,SPEAKING_AUDIBLE,a\n"
+TABLE = "time,valence,arousal\n0.0,0.1,0.2\n0.5,0.3,0.4\n1.0,-0.3,-0.4\n"
+EGO4D = "0 1 10 20 30 40 0.5 1\n1 1 10 20 30 40 0.5 0\n"
+
+
 @dataclass(frozen=True)
 class Reader:
     """`make(folder)` writes a real file; `read(path)` is given mutated copies of it."""
@@ -173,6 +220,15 @@ READERS = {
     "old weights": Reader(lambda place: a_checkpoint(place, False), published.read),
     "pickle": Reader(a_pickle, pickles.read),
     "own feature": Reader(rows, own.load),
+    "official labels": Reader(text("1.txt", ANNOTATION), lambda path: official.read(path, "va")),
+    "table of labels": Reader(text("1.csv", TABLE), lambda path: tables.read(path, "va")),
+    "folds": Reader(a_fold_file, folds.read),
+    "AVA": Reader(text("a.csv", AVA), speaker_files.read_ava),
+    "Ego4D's text": Reader(text("a.txt", EGO4D), speaker_files.read_ego4d),
+    "manifest": Reader(a_manifest, tensor_manifest.read),
+    "whitening": Reader(the_pca, vggish._pca),
+    "film": Reader(a_film, read_film),
+    "picture": Reader(a_picture, lambda path: pictures.read(path)),
     "LFAN's rows": Reader(rows, lambda path: lfan_rows.read(path, (4,))),
 }
 WORDS = [b"\xff\xfe", b"null", b"-1", b"1e400", b"[" * 3000, b'{"rle": [[1, 1000000000]]}', b"\0"]
