@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lib import files
+from lib import datasets, files, parameters
+from lib.datasets.samples import affect
 from lib.experiments import experiment
 from lib.files import ROOT
 from lib.parallel import locks
+from tests.waiting import until
 
 HOLDER = """
 import sys
@@ -106,3 +108,25 @@ def test_a_place_that_cannot_be_written_has_no_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", refuse)
     with locks.locked(tmp_path, 0):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_who_wants_a_sample_set_that_another_one_makes_waits_for_it(tmp_path, monkeypatch, capsys):
+    made, p = [], parameters.placed({"data_root": str(tmp_path), "sample_trials": 6})
+    monkeypatch.setattr(affect, "make", lambda place, **_: made.append(place))
+    name, root = datasets.locate(p)
+    other = threading.Thread(target=datasets.prepare, args=[p])
+    said = []
+
+    def waits():
+        said.append(capsys.readouterr().out)
+        return 'waiting for another process, {"host"' in "".join(said)
+
+    with locks.held(tmp_path / f".{name}.lock", 0, remove=True):
+        other.start()
+        assert until(waits)
+        assert f'"pid": {os.getpid()}' in "".join(said)
+        assert not made
+    other.join()
+    assert made == [tmp_path]
+    assert not list(tmp_path.iterdir())
+    assert root.parent == tmp_path
