@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError
-from .files import NOTEBOOKS, ROOT, read_yaml, resolve, yaml_value
+from .files import NOTEBOOKS, ROOT, resolve
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -28,6 +28,7 @@ from .grammar import (
     of_groups,
     recipes,
 )
+from .media import documents
 
 # A file that these name is an input that the person brings: it must be there before anything
 # starts.
@@ -106,7 +107,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
         if not path.is_file():
             near = _nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
             raise InputError(f"no such parameter file{near}", where=path)
-        values = read_yaml(path)
+        values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
@@ -119,7 +120,7 @@ def _override(name: str, text: str) -> object:
     declaration = all_declared().get(name)
     if declaration is not None and declaration.type == "str":
         return "" if text in ('""', "''") else text
-    value = yaml_value(text, f"-p {name}")
+    value = documents.yaml_value(text, f"-p {name}")
     return "" if value is None else value
 
 

@@ -27,6 +27,7 @@ import yaml
 
 from . import code_digest, files, grammar, store
 from .errors import InputError
+from .media import documents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,7 +258,7 @@ def parameters(folder: Path) -> dict:
     Raises InputError for a params.yaml that is damaged.
     """
     place = Path(folder) / "params.yaml"
-    values = files.read_yaml(place) if place.is_file() else {}
+    values = documents.read_yaml(place) if place.is_file() else {}
     if not isinstance(values, dict | None):
         raise InputError(
             "no `name: value` lines",

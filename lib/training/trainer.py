@@ -27,7 +27,7 @@ from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
 from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
-from ..parallel.locks import LOCK, held
+from ..parallel.locks import held
 from ..trials import select
 from . import release
 from .duration import Duration
@@ -178,7 +178,7 @@ class Trainer:
         `hours_at_most`. Under torchrun each process computes its part of each batch, and only the
         first one writes (`lib.parallel.ranks`). Another training in the same folder is waited for.
         """
-        lock = held(self.folder / "checkpoints" / LOCK, math.inf, remove=True)
+        lock = held(self.folder / ".training.lock", math.inf, remove=True)
         with lock if self.ranks.is_first else contextlib.nullcontext():
             return self._fit()
 

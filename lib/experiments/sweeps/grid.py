@@ -13,8 +13,8 @@ from difflib import get_close_matches
 import yaml
 
 from ...errors import InputError
-from ...files import yaml_value
 from ...grammar import Declaration
+from ...media.documents import yaml_value
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 LARGEST = 10_000  # points: more is a slip of the finger
@@ -35,8 +35,8 @@ class Point:
     values: Mapping[str, object]
 
     def overrides(self) -> dict[str, str]:
-        """The same as ``-p name value``: texts as they are, else YAML; options are merged with those
-        of the file.
+        """The same as ``-p name value``: texts as they are, else YAML; options are merged with
+        those of the file.
         """
         plain: dict = {
             name: value for name, value in self.values.items() if not name.startswith(OPTION)

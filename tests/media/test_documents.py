@@ -6,9 +6,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from lib import files, parameters, runs
+from lib import parameters, runs
 from lib.__main__ import WRONG, main
 from lib.errors import InputError
+from lib.media import documents
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
@@ -53,7 +54,7 @@ HOSTILE = {
 def test_hostile_yaml_is_one_sentence_within_a_second(text, said):
     started = time.process_time()
     with pytest.raises(InputError, match=said) as caught:
-        files.yaml_value(text, "here")
+        documents.yaml_value(text, "here")
     assert time.process_time() - started < 1
     assert "\n" not in caught.value.what
     assert caught.value.where.startswith("here")
@@ -83,14 +84,14 @@ def test_what_a_person_writes_is_read_as_it_was():
         "e: !!str 5\nf: |\n  long\n  text\ng: 1.0e-4\n"
     )
     plain = yaml.safe_load(text)
-    assert files.yaml_value(text, "") == {**plain, "c": {"171": "left"}}
-    assert files.yaml_value("", "") is None
+    assert documents.yaml_value(text, "") == {**plain, "c": {"171": "left"}}
+    assert documents.yaml_value("", "") is None
 
 
 def test_the_largest_file_that_is_read_takes_less_than_a_second():
     text = "\n".join(f"name_{number}: [1, 2.5, text]" for number in range(3900))
     started = time.process_time()
-    assert len(files.yaml_value(text, "")) == 3900
+    assert len(documents.yaml_value(text, "")) == 3900
     assert time.process_time() - started < 1
 
 
@@ -99,7 +100,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with path.open("wb") as stream:
         stream.truncate(1 << 33)
     with pytest.raises(InputError, match=r"a file of 8589.9 MB"):
-        files.read_yaml(path)
+        documents.read_yaml(path)
 
 
 @pytest.mark.parametrize("text", ["- 1\n", "just text", "lr: !!python/name:os.system\n", "a: [\n"])
