@@ -213,7 +213,14 @@ def _pca(path: Path) -> dict[str, np.ndarray]:
     except KeyError as error:
         what = str(error.args[0]).removesuffix(" is not a file in the archive")
         raise InputError(f"no array {what}", where=path, expected=expected) from error
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        *UNREADABLE,
+    ) as error:
         raise InputError(f"no such file: {error}", where=path, expected=expected) from error
 
 

@@ -287,6 +287,14 @@ def _name(argument: bytes) -> str:
     return argument.decode(errors="replace").replace("\n", ".")
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip archive, a damaged one too."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one that says that it is the last of several
+        return True
+
+
 def archive(path: Path, names: str = "") -> list[bytes]:
     """Check a zip archive as PyTorch writes it, reading all of it once; the content of its members
     whose name ends in `names`.

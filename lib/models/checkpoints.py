@@ -48,7 +48,7 @@ CALLED = {
     "numpy._core.multiarray.scalar",
 }
 # What PyTorch raises for a program that is damaged.
-DAMAGED = (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
+DAMAGED = (ValueError, LookupError, AttributeError, TypeError, AssertionError)
 PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the other
 
 
@@ -66,7 +66,7 @@ def contents(path: Path) -> object:
 
 @lru_cache(maxsize=KEPT)
 def _contents(path: Path, *version: int) -> object:
-    zipped = zipfile.is_zipfile(path)
+    zipped = bounds.is_archive(path)
     (_bounded_archive if zipped else _bounded_pickles)(path)
     with torch.serialization.safe_globals(ALLOWED):
         # Mapped: a file that is remembered takes memory only where it is looked at.
@@ -144,7 +144,7 @@ def load(path: Path) -> dict:
         )
     try:
         # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
-        saved = contents(path) if zipfile.is_zipfile(path) else None
+        saved = contents(path) if bounds.is_archive(path) else None
     except InputError:
         raise
     # Code in it, too much of anything, or a damaged archive.
