@@ -345,7 +345,7 @@ main.add_command(sweep)
 
 @main.group()
 def store() -> None:
-    """List or remove computed arrays."""
+    """List, check or remove computed arrays."""
 
 
 @store.command("ls")
@@ -385,6 +385,33 @@ def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
         )
     freed = remove([Path(row["path"]) for row in rows])
     _say(f"{freed / 1e6:.1f} MB freed")
+
+
+@store.command("verify")
+@click.argument("words", nargs=-1)
+@click.option(
+    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
+)
+def store_verify(words: tuple[str, ...], root: Path) -> None:
+    """Compare the arrays that `ls` lists for WORDS (all without them) with their check-sums.
+
+    Names each damaged one and how it is made anew; the exit status is 1 then.
+    """
+    from .store import verify
+
+    rows = [row for row in _arrays(root, words) if row["path"].endswith(".npy")]
+    right = damaged = 0
+    for row in rows:
+        try:
+            right += verify(Path(row["path"]))
+        except (InputError, OSError) as error:
+            damaged += 1
+            _say(f"{row['dataset']}/{row['owner']}/{row['array']}: {error}")
+    _say(
+        f"{len(rows)} arrays: {right} right, {damaged} damaged, {len(rows) - right - damaged} "
+        "written before there were check-sums"
+    )
+    sys.exit(1 if damaged else 0)
 
 
 @main.group()

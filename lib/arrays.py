@@ -7,10 +7,11 @@ feature, write a function and a `Maker` beside it.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from .faces import arrays
 from .features import expression_arrays, network_arrays, own, sound_arrays, speaker_arrays
 from .labels import arrays as labels_arrays
 from .media import readings
+from .parallel.locks import held
 from .store import Maker, Request, Store
 
 FAMILIES = (
@@ -164,9 +166,11 @@ def make(
             row["state"] = "read in place"
         else:
             reason = _anew(trial, located, place)
-            _compute(trial, located, place, device)
-            row["state"] = "made anew" if reason else "made"
+            state = _once(trial, located, place, device)
+            row["state"] = "made anew" if reason and state == "made" else state
             remarks.append(reason)
+    if row["state"] == "there" and place.verify == "always":
+        _check(trial, located)
     if located.exists:
         store.read(located.path)  # a damaged one is found here, not in the middle of a training
         facts = store.facts(located.path)
@@ -198,6 +202,15 @@ def _files_of(made_from: Mapping) -> dict:
     return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
 
 
+def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
+    """Compute an array unless another process does so at this moment: then it is waited for."""
+    with held(located.path.with_name(f".{located.path.stem}.lock"), math.inf, remove=True):
+        if located.exists:
+            return "there"
+        _compute(trial, located, place, device)
+    return "made"
+
+
 def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:
     maker = maker_of(located.request)
     inputs = {}
@@ -206,6 +219,7 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
             inputs[name] = place.data_root / source
             continue
         make(trial, source, place, device, pack=False)
+        check(trial, [source], place)
         inputs[name] = opened(trial, source, place)
         with contextlib.suppress(FileNotFoundError):
             inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
@@ -359,7 +373,42 @@ def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
     """Raise InputError, naming the notebook to run, unless a trial's array is there and whole."""
+    check(trial, [wanted], place)
     opened(trial, wanted, place)
+
+
+def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
+    """Compare those arrays of a trial that are there with their check-sums, at the speed of the
+    disk, and each once per process; with ``verify="never"`` nothing is done. Arrays that were
+    written before there were check-sums count as right.
+
+    Raises InputError that names the damaged one and how it is made anew.
+    """
+    if place.verify == "never":
+        return
+    for wanted in requests:
+        located = locate(trial, wanted, place)
+        if located.exists:
+            _check(trial, located)
+
+
+def _check(trial: Mapping, located: Located) -> None:
+    status = located.path.stat()
+    try:
+        _verified(located.path, status.st_ino, status.st_size, status.st_mtime_ns)
+    except InputError as error:
+        notebook = NOTEBOOKS[maker_of(located.request).step]
+        raise InputError(
+            error.what,
+            where=f"trial {trial['trial']}: {error.where}",
+            expected=error.expected,
+            todo=f"{error.todo} by {notebook}",
+        ) from error
+
+
+@lru_cache(maxsize=100_000)
+def _verified(path: Path, *version: int) -> bool:
+    return store.verify(path)
 
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
+import secrets
 import stat
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ YOUR_VIDEO = "your_video"  # beside the six: a recording that belongs to no data
 ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 LONGEST = 180  # bytes of a name of 255, so that endings and the mark of an unfinished file fit
+JSON_BYTES = 1 << 28  # of a JSON file of ours: records of a hundred thousand files have 20 MB
+NAME_BYTES = 255  # of a file's name, on every file system in use
 
 
 def short(path: Path) -> str:
@@ -234,10 +238,48 @@ def write_text(path: Path, text: str) -> Path:
 @contextlib.contextmanager
 def temporary_name(path: Path) -> Iterator[Path]:
     """A name beside `path` for a file that is not whole yet; nothing of that name is left
-    afterwards.
+    afterwards. No other process, thread or machine has the same one.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    ending = f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    kept = path.name.encode()[: NAME_BYTES - len(ending) - 1].decode(errors="ignore")
+    temporary = path.with_name(f".{kept}{ending}")
     try:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+# ---- our own files, whatever became of them
+AGAIN = "bring back a copy of it, or remove it and type the same command again"
+
+
+def read_json(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> object:
+    """What a JSON file says. Raises InputError with the file, the reason and the way out (`todo`)
+    for one that is damaged, nested without end, or larger than `most` bytes.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > most:
+            raise ValueError(f"{size / 1e6:.0f} MB, at most {most / 1e6:.0f} MB are read")
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error, todo) from error
+
+
+def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
+    """`read_json`, where the file must hold a JSON object."""
+    value = read_json(path, todo, most)
+    if not isinstance(value, dict):
+        raise damaged(path, f"it holds {type(value).__name__}, no object", todo)
+    return value
+
+
+def damaged(path: Path, reason: object, todo: str = AGAIN) -> InputError:
+    """The error of a file of ours that is not as it was written."""
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return InputError(
+        f"{Path(path).name} is damaged: {text[:200]}",
+        where=path,
+        expected="the file as it was written",
+        todo=todo,
+    )

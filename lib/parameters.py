@@ -16,8 +16,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
-
+from . import runs
 from .errors import InputError
 from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from .grammar import (
@@ -30,6 +29,7 @@ from .grammar import (
     of_groups,
     recipes,
 )
+from .media import documents
 
 # A file that these name is an input that the person brings: it must be there before anything
 # starts.
@@ -94,42 +94,6 @@ def _nearest(name: str, known) -> str:
 
 
 # ---- files
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses what would be read as something else than was meant."""
-
-    def construct_mapping(self, node, deep=False):
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [str(name) for name in names if names.count(name) > 1]
-        if twice:
-            raise yaml.MarkedYAMLError(
-                problem=f"{twice[0]} is set twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node):
-        digits = node.value.lstrip("+-")
-        if ":" in digits or (digits[0] == "0" and digits.isdigit() and digits != "0"):
-            raise yaml.MarkedYAMLError(
-                problem=f"{node.value} would be read as the number "
-                f'{super().construct_yaml_int(node)}: write "{node.value}"',
-                problem_mark=node.start_mark,
-            )
-        return super().construct_yaml_int(node)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-
-
-def _yaml(text: str, where: object) -> object:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"YAML: {error.problem}", where=f"{where}{line}") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise InputError(f"YAML: {error}", where=where) from error
-
-
 def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """Raw values of parameter files, later ones winning, then of ``-p name value`` overrides.
 
@@ -143,7 +107,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     for path in map(Path, files):
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
-        values = _yaml(_text(path), path)
+        values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
@@ -156,7 +120,7 @@ def _override(name: str, text: str) -> object:
     declaration = all_declared().get(name)
     if declaration is not None and declaration.type == "str":
         return "" if text in ('""', "''") else text
-    value = _yaml(text, f"-p {name}")
+    value = documents.yaml_value(text, f"-p {name}")
     return "" if value is None else value
 
 
@@ -169,21 +133,6 @@ def _offered(path: Path) -> str:
     return _nearest(path.name, beside) or _nearest(
         path.stem, [f"params/{other.stem}" for other in shipped.parent.glob("*.yaml")]
     )
-
-
-def _text(path: Path) -> str:
-    """A parameter file's text, also as Windows writes it: its line ends, its mark at the
-    beginning.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"this file cannot be read as text: {error}",
-            where=path,
-            expected="YAML in UTF-8",
-            todo="save it in UTF-8 (not in UTF-16, as `>` of an old PowerShell writes)",
-        ) from error
 
 
 def merged(levels: Iterable[Mapping], mappings: Container[str]) -> dict:
@@ -512,7 +461,6 @@ def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
     where nothing is trained, where another run predicts, and where the folder holds another
     experiment (`runs.start` refuses that).
     """
-    from . import runs  # only here: it imports NumPy, which the command line's help does not need
 
     plain = {**defaults(names), **values}
     if plain.get("predict_run") or not all(

@@ -22,13 +22,21 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from . import code_digest, files, grammar, store
 from .errors import InputError, keep_frames
+from .media import documents
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTEBOOKS = files.ROOT / "notebooks"
+# How a formula begins in a spreadsheet; apostrophes before it are those of `quoted`.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -66,10 +74,17 @@ class Run:
         text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
         return self.write_text(name, text + "\n")
 
+    def write_table(self, name: str, table: pd.DataFrame) -> Path:
+        """Write a table for people as CSV: no text in it is a formula to a spreadsheet."""
+        shown = table.map(quoted).rename(columns=quoted)
+        return self.write_text(name, shown.to_csv(index=False))
+
     def read_json(self, name: str, default: object = None) -> object:
-        """Read JSON; `default` when the file is not there."""
+        """Read a JSON object; `default` when the file is not there. Raises InputError for one that
+        is damaged.
+        """
         place = self.folder / name
-        return json.loads(place.read_text(encoding="utf-8")) if place.is_file() else default
+        return files.read_mapping(place) if place.is_file() else default
 
     def record(
         self,
@@ -122,7 +137,7 @@ class Run:
             text = io.StringIO()
             writer = csv.DictWriter(text, FAILURE_COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: quoted(value) for name, value in row.items()} for row in rows)
             self.write_text("failures.csv", text.getvalue())
 
     def stopped(self, error: Exception) -> None:
@@ -135,11 +150,15 @@ class Run:
     def failures(self) -> list[dict]:
         """Rows of failures.csv: what was lost, in which notebook, and what to do."""
         place = self.folder / "failures.csv"
-        return (
-            list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
-            if place.is_file()
-            else []
-        )
+        if not place.is_file():
+            return []
+        try:
+            rows = list(csv.DictReader(io.StringIO(place.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, csv.Error) as error:
+            raise files.damaged(place, error) from error
+        if any(set(row) != set(FAILURE_COLUMNS) for row in rows):
+            raise files.damaged(place, f"its columns are not {', '.join(FAILURE_COLUMNS)}")
+        return [{name: unquoted(value) for name, value in row.items()} for row in rows]
 
     def place(self, path: Path) -> str:
         """A path as records keep it: ``<run>/…``, ``<data_root>/…`` and the like, else relative to
@@ -173,6 +192,21 @@ class Run:
             if value
         }
         return {**roots, "run": self.folder.absolute()}
+
+
+def quoted(value: object) -> object:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it; everything
+    else as it is. `unquoted` takes it away again.
+    """
+    if not isinstance(value, str) or not FORMULA.match(value) or NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
+
+
+def unquoted(value: object) -> object:
+    """The text that `quoted` was given."""
+    is_quoted = isinstance(value, str) and value[:1] == "'" and FORMULA.match(value[1:])
+    return value[1:] if is_quoted else value
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
@@ -228,9 +262,40 @@ def _facts(values: Mapping) -> dict:
 
 
 def parameters(folder: Path) -> dict:
-    """The parameters that a run folder was made with, empty when there is none."""
+    """The parameters that a run folder was made with, empty when there is none.
+
+    Raises InputError for a params.yaml that is damaged.
+    """
     place = Path(folder) / "params.yaml"
-    return yaml.safe_load(place.read_text(encoding="utf-8")) or {} if place.is_file() else {}
+    values = documents.read_yaml(place) if place.is_file() else {}
+    if not isinstance(values, dict | None):
+        raise InputError(
+            "no `name: value` lines",
+            where=place,
+            expected="the parameters of this run, as it was written",
+            todo="copy it back, or give this experiment another name with `run`",
+        )
+    return values or {}
+
+
+def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
+    """A CSV file of ours, such as a history or predictions; `how` as `pandas.read_csv` takes it.
+
+    All columns but `note` are numbers. Raises InputError with the file, the reason and the way out
+    for one that is damaged or lacks one of `columns`.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, **how)
+    except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
+        raise files.damaged(path, error) from error
+    if missing := [name for name in columns if name not in table]:
+        raise files.damaged(path, f"there is no column {missing[0]}")
+    for name in table:
+        if name != "note" and table[name].dtype.kind not in "biuf":
+            raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
+    return table
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:
@@ -274,7 +339,7 @@ def fingerprint(path: Path) -> dict:
     """
     sidecar = Path(path).with_suffix(".json")
     if path.suffix == ".npy" and sidecar.is_file():
-        return store.fingerprint(sidecar)
+        return store.sidecar_fingerprint(sidecar)
     return store.fingerprint(path) if path.exists() else {"missing": True}
 
 

@@ -5,7 +5,8 @@ paths and times.
 two people in one video share, ``…/statistics/<rule>/`` means and deviations over many trials. An
 array is ``<name>-<8 hex digits>.npy`` with a JSON of the same stem beside it. The digits are the
 hash of ``made_from``: the array's name, its parameters, the version of its function and the
-fingerprints of its inputs.
+fingerprints of its inputs. The JSON also has ``crc32``, the check-sum of the array's file and of
+the JSON's other lines; it is no part of ``made_from``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import json
 import mmap
 import os
 import pickle
+import tokenize
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,9 +27,25 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError, explain_full_disk
-from .files import named, temporary_name, walk
+from .files import named, short, temporary_name, walk
 
 MEBIBYTE = 1 << 20
+LARGEST_HEADER = 16_384  # bytes of a .npy file without numbers
+# What NumPy raises for a header that is damaged: it is read as a Python literal.
+UNREADABLE = (
+    EOFError,
+    pickle.UnpicklingError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+)
+LARGEST_JSON = MEBIBYTE  # bytes of the JSON beside an array: it has some hundreds
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +270,7 @@ class Shelf:
             yield data, told
             _sync(data)
             told["made_from"] = dict(made_from)
+            told["crc32"] = checksum(data, told)
             sidecar.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
             # The JSON comes last: without it, an array does not count as there.
             data.replace(path)
@@ -292,10 +312,10 @@ def read(path: Path) -> np.ndarray:
     """
     told = facts(path)
     try:
-        array = np.load(path, mmap_mode=None if 0 in told["shape"] else "r")
+        array = mapped(path, empty=0 in told["shape"])
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
         raise _damaged(
@@ -303,6 +323,20 @@ def read(path: Path) -> np.ndarray:
             f"it holds {array.dtype}{array.shape}, its JSON says {told['dtype']}{told['shape']}",
         )
     return array
+
+
+def mapped(path: Path, empty: bool = False) -> np.ndarray:
+    """A .npy file of numbers, memory-mapped and read-only: it takes no more memory than is looked
+    at, whatever its header claims. An `empty` one, which cannot be mapped, is loaded.
+
+    Raises OSError, or ValueError for whatever is wrong with it.
+    """
+    if empty and Path(path).stat().st_size > LARGEST_HEADER:
+        raise ValueError("it should be empty, and holds numbers")
+    try:
+        return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def facts(path: Path) -> dict:
@@ -313,21 +347,78 @@ def facts(path: Path) -> dict:
     """
     path = Path(path).with_suffix(".json")
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"its JSON has {path.stat().st_size / 1e6:.1f} MB")
         told = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
         raise _damaged(path, "its JSON lacks shape, dtype or made_from")
+    if not isinstance(told["made_from"], dict) or not isinstance(told["shape"], list):
+        raise _damaged(path, "its JSON has no list as shape, or no mapping as made_from")
     return told
 
 
+def checksum(path: Path, told: Mapping) -> str:
+    """CRC-32 of an array's file and of what its JSON says beside the check-sum, 8 hex digits."""
+    total, buffer = 0, memoryview(bytearray(MEBIBYTE))
+    with Path(path).open("rb") as stream:
+        while size := stream.readinto(buffer):
+            total = zlib.crc32(buffer[:size], total)
+    return f"{zlib.crc32(_without_checksum(told), total):08x}"
+
+
+def _without_checksum(told: Mapping) -> bytes:
+    """The JSON of an array as it was written before there were check-sums."""
+    rest = {name: value for name, value in told.items() if name != "crc32"}
+    return json.dumps(rest, indent=1, sort_keys=True).encode()
+
+
+def verify(path: Path) -> bool:
+    """Whether an array's check-sum is right; False where it has none (written before there were
+    any), so that nothing is known. Reads the whole file.
+
+    Raises InputError for one that is damaged: the check-sum, its name or its shape is another one.
+    """
+    told = facts(path)
+    read(path)
+    if not Path(path).stem.endswith(f"-{digest(told['made_from'])}"):
+        raise _damaged(path, "its name does not fit what its JSON says that it was made from")
+    if "crc32" not in told:
+        return False
+    try:
+        now = checksum(path, told)
+    except OSError as error:
+        raise _damaged(path, f"it cannot be read ({error.strerror})") from error
+    if now != told["crc32"]:
+        raise _damaged(path, f"its check-sum is {now}, and was {told['crc32']} when it was written")
+    return True
+
+
+def sidecar_fingerprint(path: Path) -> dict:
+    """`fingerprint` of the JSON beside an array, without its check-sum: an array that is made anew
+    counts as the same, whether or not it had one.
+    """
+    sidecar = Path(path).with_suffix(".json")
+    try:
+        told = facts(sidecar)
+    except (OSError, InputError):
+        return fingerprint(sidecar)
+    if "crc32" not in told:
+        return fingerprint(sidecar)
+    text = _without_checksum(told)
+    return {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+
+
 def _damaged(path: Path, how: str) -> InputError:
+    root = Path(path).absolute().parents[3:4]  # of <processed>/<dataset>/trials/<trial>/<array>
     return InputError(
         f"a computed array is damaged: {how}",
         where=path,
         expected="an array as it was written",
-        todo=f"remove it with `python -m lib store rm {Path(path).stem}` and run its notebook "
-        "again",
+        todo=f"remove it with `python -m lib store rm {Path(path).stem}"
+        f"{f' --root {short(root[0])}' if root else ''}`, then type the same command again, or run "
+        "its notebook: it is made anew",
     )
 
 
@@ -340,7 +431,9 @@ class Store:
     `label_delay` (s), `label_resample`, `label_rate` (Hz) and `label_range` say what a request for
     labels means (`lib.labels.arrays`). `fetch`: whether published weights that are needed may be
     downloaded. `audio_track` is the sound track that is heard, from 1; 0: the one that a player
-    would play (`lib.media.tracks`).
+    would play (`lib.media.tracks`). `verify` says when arrays are compared with their check-sums:
+    "start", when a training, a prediction or another array begins with them; "never"; "always",
+    also where they are only found to be there.
     """
 
     processed_root: Path
@@ -354,6 +447,7 @@ class Store:
     label_range: tuple[float, ...] = ()
     fetch: bool = True
     audio_track: int = 0
+    verify: str = "start"
 
     @property
     def folder(self) -> Path:

@@ -9,11 +9,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
+import pyarrow
+from pyarrow import parquet
 
 from .errors import InputError, explain_full_disk
-from .files import safe_name
+from .files import safe_name, temporary_name
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
+MOST_TRIALS = 1_000_000  # rows that a table may have
 SPLITS = ("train", "val", "test")
 TEXT = (
     "trial",
@@ -187,15 +190,25 @@ def read(path: Path) -> pd.DataFrame:
             where=path,
             todo="run notebook 01_download_check with the same parameters first",
         )
+    todo = "remove it and run notebook 01_download_check again"
     try:
-        trials = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are these
-        raise InputError(
-            f"the trial table is damaged: {error}",
-            where=path,
-            todo="remove it and run notebook 01_download_check again",
-        ) from error
-    return check(trials)
+        if (rows := parquet.read_metadata(path).num_rows) > MOST_TRIALS:
+            raise ValueError(f"{rows:,} rows, at most {MOST_TRIALS:,} are read")
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, TypeError, KeyError, pyarrow.ArrowException, MemoryError) as error:
+        raise InputError(f"the trial table is damaged: {error}", where=path, todo=todo) from error
+    for name, kind in COLUMNS.items():
+        if name in table and not _is(table, name, kind):
+            what = f"the trial table is damaged: {name} holds something else than {kind}"
+            raise InputError(what, where=path, todo=todo)
+    return check(table)
+
+
+def _is(table: pd.DataFrame, name: str, kind: str) -> bool:
+    """Whether a column holds what it should: texts, or numbers."""
+    if kind == "str":
+        return all(isinstance(value, str) for value in table[name])
+    return table[name].dtype.kind in "biuf"
 
 
 def write(trials: pd.DataFrame, path: Path) -> Path:
@@ -203,14 +216,10 @@ def write(trials: pd.DataFrame, path: Path) -> Path:
     whole.
     """
     path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with explain_full_disk(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            check(trials).to_parquet(temporary, index=False)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with explain_full_disk(path), temporary_name(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check(trials).to_parquet(temporary, index=False)
+        temporary.replace(path)
     return path
 
 

@@ -17,7 +17,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import ROOT, write_text
+from .files import ROOT, damaged, read_mapping, write_text
 
 # in weights_root: check-sums of files whose authors published none, from their first use
 RECORDS = "recorded.json"
@@ -349,7 +349,14 @@ def _digest(place: Path, kind: str) -> str:
 
 def _records(weights_root: Path) -> dict:
     place = Path(weights_root) / RECORDS
-    return json.loads(place.read_text()) if place.is_file() else {}
+    if not place.is_file():
+        return {}
+    todo = "remove it: what is there now is written down as the first use"
+    records = read_mapping(place, todo)
+    for file, told in records.items():
+        if not isinstance(told, dict) or not isinstance(told.get("sha256"), str):
+            raise damaged(place, f"no check-sum of {file}", todo)
+    return records
 
 
 def _write(place: Path, text: str) -> None:

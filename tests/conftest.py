@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,31 @@ def no_waiting_for_the_disk():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_sync", lambda path: None)
         patch.setattr(np.memmap, "flush", lambda array: None)
+        yield
+
+
+class NetworkError(AssertionError):
+    """A test wanted to reach another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    """No test opens a connection to another machine; this one may be reached."""
+    plain = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
+
+    def guarded(name):
+        def reach(self, *words):
+            if self.family in (socket.AF_INET, socket.AF_INET6):
+                host = str(words[-1][0])
+                if host not in ("localhost", "::1", "0.0.0.0", "::") and host[:4] != "127.":
+                    raise NetworkError(f"a test opens a connection to {host}")
+            return plain[name](self, *words)
+
+        return reach
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in plain:
+            patch.setattr(socket.socket, name, guarded(name), raising=False)
         yield
 
 

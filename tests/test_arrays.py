@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from lib.faces import faces
 from lib.media import recordings as media_recordings
 from lib.media import writing
 from lib.media.sound import SOUND_RATE
+from lib.parallel import locks
 from lib.store import Store, request
 
 TIME, MEL, SOUND = request("time"), request("mel"), request("audio_44k", rate=SOUND_RATE)
@@ -328,3 +330,75 @@ def test_a_container_that_claims_more_frames_than_decode_is_noted(tmp_path):
 def test_each_request_of_a_step_is_listed_once(wanted):
     assert arrays.of_step([MEL, FACE, MEL, VA, SOUND], "audio") == [MEL, SOUND]
     assert {arrays.maker_of(item).step for item in wanted} == set(arrays.NOTEBOOKS)
+
+
+# ---- damage
+
+
+def rotten(path):
+    """One bit of the last number is another one."""
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """The store of trial 1 for oneself; its arrays of labels."""
+    shutil.copytree(made.store.folder, tmp_path / made.store.dataset)
+    place = dataclasses.replace(made.store, processed_root=tmp_path)
+    return place, made.trial("1"), arrays.locate(made.trial("1"), VA, place).path
+
+
+def test_labels_with_a_flipped_bit_are_not_trained_on(copied):
+    place, trial, path = copied
+    arrays.require(trial, VA, place)
+    rotten(path)
+    with pytest.raises(InputError, match="its check-sum is") as caught:
+        arrays.require(trial, VA, place)
+    assert caught.value.where == f"trial 1: {path}"
+    assert caught.value.todo.endswith("it is made anew by 04_preprocess_labels")
+    store.remove([path])
+    assert arrays.make(trial, VA, place)["state"] == "made"
+    arrays.require(trial, VA, place)
+
+
+def test_never_and_always_mean_what_they_say(copied):
+    place, trial, path = copied
+    rotten(path)
+    arrays.require(trial, VA, dataclasses.replace(place, verify="never"))
+    assert arrays.make(trial, VA, place)["state"] == "there"
+    with pytest.raises(InputError, match="damaged"):
+        arrays.make(trial, VA, dataclasses.replace(place, verify="always"))
+
+
+def test_nothing_is_made_from_a_damaged_array(copied):
+    place, trial, _ = copied
+    sound, mel = (arrays.locate(trial, item, place).path for item in (SOUND, MEL))
+    rotten(sound)
+    store.remove([mel])
+    with pytest.raises(InputError, match="its check-sum is") as caught:
+        arrays.make(trial, MEL, place)
+    assert sound.name in caught.value.where
+    assert not mel.exists()
+
+
+def test_two_that_want_the_same_array_make_it_once(copied):
+    place, trial, path = copied
+    store.remove([path])
+    states, barrier = [], threading.Barrier(2)
+
+    def make():
+        barrier.wait()
+        states.append(arrays.make(trial, VA, place)["state"])
+
+    with locks.held(path.with_name(f".{path.stem}.lock"), 0, remove=True):
+        both = [threading.Thread(target=make) for _ in range(2)]
+        for each in both:
+            each.start()
+        assert not path.exists()
+    for each in both:
+        each.join()
+    assert sorted(states) == ["made", "there"]
+    assert not list(path.parent.glob(".*"))

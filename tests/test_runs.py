@@ -120,7 +120,7 @@ def test_an_array_counts_by_the_json_beside_it(tmp_path):
     path = store.Shelf(tmp_path).write(
         {"name": "face", "parameters": {}, "version": 1}, np.zeros(3)
     )
-    assert runs.fingerprint(path) == store.fingerprint(path.with_suffix(".json"))
+    assert runs.fingerprint(path) == store.sidecar_fingerprint(path)
     assert runs.fingerprint(tmp_path / "gone") == {"missing": True}
 
 

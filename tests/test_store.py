@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from lib import store
+from lib import runs, store
+from lib.__main__ import main
 from lib.errors import InputError
 from lib.store import Shelf, fingerprint, request
 
@@ -47,7 +49,9 @@ def test_an_array_comes_back_as_it_was_written_read_only_and_memory_mapped(shelf
     assert isinstance(again, np.memmap)
     assert not again.flags.writeable
     assert re.fullmatch(r"face-[0-9a-f]{8}\.npy", path.name)
-    assert store.facts(path) == {
+    facts = store.facts(path)
+    assert re.fullmatch(r"[0-9a-f]{8}", facts.pop("crc32"))
+    assert facts == {
         "shape": [3, 4],
         "dtype": "float32",
         "t0": 0.5,
@@ -279,6 +283,79 @@ def test_an_array_that_would_run_code_is_refused(shelf):
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="damaged"):
         store.read(path)
+
+
+# ---- check-sums
+
+
+def flip(path, place=-5):
+    """Change one bit, as a disk or a memory cell does."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def without_checksum(path):
+    """An array as it was written before there were check-sums."""
+    facts = store.facts(path)
+    facts.pop("crc32")
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+
+
+def altered(path, **changes):
+    facts = {**store.facts(path), **changes}
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=1, sort_keys=True))
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (flip, "its check-sum is [0-9a-f]{8}, and was"),
+        (lambda path: flip(path, 127), "a computed array is damaged"),
+        (lambda path: altered(path, t0=0.75), "its check-sum is"),
+        (lambda path: altered(path, made_from=made_from(version=7)), "its name does not fit"),
+        (lambda path: altered(path, crc32="00000000"), "was 00000000 when it was written"),
+        (lambda path: altered(path, made_from=3), "no mapping as made_from"),
+    ],
+    ids=["a number", "the header", "a fact", "what it was made from", "the check-sum", "nonsense"],
+)
+def test_one_flipped_bit_is_seen_and_the_array_named_with_the_way_out(shelf, damage, what):
+    path = shelf.write(made_from(), np.arange(100.0), t0=0.5)
+    assert store.verify(path)
+    damage(path)
+    with pytest.raises(InputError, match=what) as caught:
+        store.verify(path)
+    assert path.stem in caught.value.where
+    root = shelf.folder.parents[2]
+    assert f"`python -m lib store rm {path.stem} --root {root}`" in caught.value.todo
+
+
+def test_an_array_without_a_check_sum_stays_valid_and_is_the_same_input(shelf):
+    path = shelf.write(made_from(), np.arange(100.0), t0=0.5)
+    sidecar = path.with_suffix(".json")
+    new, plain = runs.fingerprint(path), store.fingerprint(sidecar)
+    without_checksum(path)
+    assert store.verify(path) is False
+    assert runs.fingerprint(path) == store.fingerprint(sidecar) == new != plain
+    assert shelf.path(made_from()) == path
+
+
+def test_the_command_line_checks_all_arrays(shelf):
+    root = shelf.folder.parents[2]
+    shelf.write(made_from(), np.zeros(3))
+    without_checksum(shelf.write(made_from(version=2), np.ones(3)))
+    ask = ["store", "verify", "--root", str(root)]
+    done = CliRunner().invoke(main, ask)
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "2 arrays: 1 right, 0 damaged, 1 written before there were check-sums\n",
+    )
+    damaged = shelf.write(made_from(version=3), np.ones(3))
+    flip(damaged)
+    done = CliRunner().invoke(main, ask)
+    assert done.exit_code == 1
+    assert f"set/{shelf.folder.name}/{damaged.stem}: a computed array is damaged" in done.stdout
+    assert "1 right, 1 damaged, 1 written before" in done.stdout
 
 
 # ---- listing and removing

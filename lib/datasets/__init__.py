@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 
 from .. import code_digest, trials
 from ..errors import InputError
+from ..parallel.locks import held
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
 from . import affwild2, ego4d, folder, inventory, recorder, study
@@ -56,21 +58,27 @@ def store(params) -> Store:
         label_range=tuple(params.get("label_range", ())),
         fetch=params.get("fetch_weights", True),
         audio_track=params.get("audio_track", 0),
+        verify=params.get("verify", "start"),
     )
 
 
 def prepare(params, progress: Callable | None = None) -> Path:
     """Make the data if they are synthetic and not there yet; returns the data root."""
+    name, root = locate(params)
     if made := _SAMPLES.get(params.dataset):
-        return made.make(
-            Path(params.data_root),
-            seed=params.sample_seed,
-            trials=params.sample_trials,
-            seconds=params.sample_seconds,
-            workers=max(1, params.workers),
-            progress=progress,
-        )
-    return locate(params)[1]
+        # Who wants the same set at the same time waits for the first one to make it.
+        with held(root.with_name(f".{name}.lock"), math.inf, remove=True):
+            for leftover in root.rglob(".*.mp4.*.part"):  # of a process that was killed
+                leftover.unlink(missing_ok=True)
+            return made.make(
+                Path(params.data_root),
+                seed=params.sample_seed,
+                trials=params.sample_trials,
+                seconds=params.sample_seconds,
+                workers=max(1, params.workers),
+                progress=progress,
+            )
+    return root
 
 
 def write(table: pd.DataFrame, place: Store) -> Path:

@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,10 +14,13 @@ import pandas as pd
 
 from .. import runs
 from ..errors import InputError
+from ..files import damaged
 from ..grammar import all_declared
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
+
+EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,19 @@ def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFr
     return blocks, _notes(evaluated, groups, left_out, split)
 
 
-def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[Path]]:
-    """Folder -> metrics of those that have a score on this split, and the other run folders."""
+def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[Path, object]]:
+    """Folder -> metrics of those that have a score on this split; of the other run folders why they
+    are damaged, or None.
+    """
     there = [folder for folder in map(Path, folders) if folder.is_dir()]
-    found = {folder: runs.Run(folder).read_json("metrics.json") for folder in there}
+    found = {folder: _metrics(folder, split) for folder in there}
     evaluated = {
-        folder: metrics for folder, metrics in found.items() if metrics and metrics.get(split)
+        folder: metrics
+        for folder, metrics in found.items()
+        if isinstance(metrics, dict) and metrics.get(split)
     }
+    if not evaluated and (broken := _broken(found)):
+        raise broken[0]
     if not evaluated:
         raise InputError(
             "no metrics.json",
@@ -84,7 +94,60 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[
             expected="evaluated runs",
             todo="python -m lib run params/<name>.yaml, up to 06_inference",
         )
-    return evaluated, [folder for folder in found if folder not in evaluated]
+    return evaluated, {
+        folder: metrics if isinstance(metrics, InputError) else None
+        for folder, metrics in found.items()
+        if folder not in evaluated
+    }
+
+
+def _broken(found: dict[Path, object]) -> list[InputError]:
+    return [each for each in found.values() if isinstance(each, InputError)]
+
+
+def _metrics(folder: Path, split: str) -> dict | InputError | None:
+    """A run's metrics.json, None where there is none; the error of a run that is damaged, so that
+    the others can be compared.
+    """
+    try:
+        metrics = runs.Run(folder).read_json("metrics.json")
+        if metrics and metrics.get(split):
+            _require_scores(folder / "metrics.json", metrics, split)
+            runs.parameters(folder)
+            _seconds(folder)
+        return metrics
+    except InputError as error:
+        return error
+
+
+def _require_scores(path: Path, metrics: dict, split: str) -> None:
+    """Raise InputError where what is shown of a metrics.json is something else than numbers."""
+    groups = [metrics[split], metrics.get(f"{split}_smoothed", {}), metrics.get("baselines", {})]
+    if not all(isinstance(group, dict) for group in groups):
+        raise damaged(path, f"{split} holds no scores", EVALUATE)
+    numbers = [metrics.get("epoch"), metrics.get("n_weights")]
+    for group in groups[:2]:
+        for name in group.keys() & {*EMOTIONS, "mean"}:
+            numbers += _numbers_of(group[name])
+    for scores in groups[2].values():
+        scores = scores if isinstance(scores, dict) else {"valence": "no scores"}
+        own = [scores[name] for name in EMOTIONS if name in scores]
+        numbers += [value.get("ccc") if isinstance(value, dict) else value for value in own]
+    rules = metrics.get("rules", "")
+    numbers += [] if isinstance(rules, str) else [rules]
+    for number in numbers:
+        if not isinstance(number, int | float | None) or number in (math.inf, -math.inf):
+            raise damaged(path, f"{str(number)[:40]!r} where a number belongs", EVALUATE)
+
+
+def _numbers_of(entry: object) -> list:
+    """What must be a number in the scores of one emotion."""
+    if not isinstance(entry, dict):
+        return ["no scores"]
+    bounds = entry.get("ci95") or []
+    if not isinstance(bounds, list) or len(bounds) not in (0, 2):
+        return ["no interval"]
+    return [*(entry.get(name) for name in ("ccc", "n_frames", "n_trials")), *bounds]
 
 
 def _table(evaluated: dict[Path, dict], groups: dict[Path, str], split: str) -> pd.DataFrame:
@@ -172,7 +235,9 @@ def _seconds(folder: Path) -> float | None:
     here.
     """
     place = folder / "history.csv"
-    return float(pd.read_csv(place)["seconds"].median()) if place.is_file() else None
+    return (
+        float(runs.read_table(place, ["seconds"])["seconds"].median()) if place.is_file() else None
+    )
 
 
 def _baselines(all_metrics: list[dict]) -> dict[str, dict]:
@@ -208,7 +273,9 @@ def _baseline_row(name: str, scores: dict) -> dict:
     }
 
 
-def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split: str) -> list[str]:
+def _notes(
+    evaluated: dict, groups: dict[Path, str], left_out: dict[Path, object], split: str
+) -> list[str]:
     notes = [
         f"CCC on {split}, all labelled frames together; [95 % interval by bootstrap over trials]; "
         "mean: of both; "
@@ -229,8 +296,11 @@ def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split
             "only, as the "
             "others here do; val_zero_filled in metrics.json is what the authors' code would report"
         )
-    if left_out:
-        notes.append(f"not evaluated: {', '.join(folder.name for folder in left_out)}")
+    if absent := [folder.name for folder, why in left_out.items() if why is None]:
+        notes.append(f"not evaluated: {', '.join(absent)}")
+    for folder, why in left_out.items():
+        if why is not None:
+            notes.append(f"left out: {folder.name}: {why.what} ({why.where}): {why.todo}")
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
@@ -320,7 +390,7 @@ def _write(
     from .. import plots
 
     folder = runs.Run(target)
-    files = [folder.write_text("comparison.csv", table.to_csv(index=False))]
+    files = [folder.write_table("comparison.csv", table)]
     picture = folder.path("comparison.png")
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")

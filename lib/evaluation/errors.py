@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, plots, trials
+from .. import arrays, metrics, plots, runs, trials
 from ..errors import InputError
 from ..files import named, write_text
 from ..metrics import EMOTIONS
@@ -118,7 +118,7 @@ def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = "
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
         16×16, or nothing.
     """
-    time = np.asarray(pd.read_csv(named(folder, trial["trial"], ".csv"))["time"])
+    time = np.asarray(runs.read_table(named(folder, trial["trial"], ".csv"), ["time"])["time"])
     values, known = scores.read_pairs(folder, trial["trial"])
     found = stretches(time, values, known)
     if not found:

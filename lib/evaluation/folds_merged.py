@@ -174,7 +174,7 @@ def _check(given: Mapping[Path, Mapping]) -> None:
 
 def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
     found = {
-        path.stem: pd.read_csv(path) for path in sorted((folder / "predictions").glob("*.csv"))
+        path.stem: runs.read_table(path) for path in sorted((folder / "predictions").glob("*.csv"))
     }
     if not found or not (folder / "metrics.json").is_file():
         raise InputError(

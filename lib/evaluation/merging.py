@@ -334,4 +334,4 @@ def _path(folder: Path, trial: str) -> Path:
 
 @lru_cache(maxsize=8)
 def _table(folder: Path, trial: str) -> pd.DataFrame:
-    return pd.read_csv(_path(folder, trial))
+    return runs.read_table(_path(folder, trial))

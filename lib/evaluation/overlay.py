@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .. import arrays
+from .. import arrays, runs
 from ..errors import InputError
 from ..faces import persons
 from ..files import named
@@ -116,7 +116,7 @@ def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: s
     if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
         values, words = (
-            pd.read_csv(table, comment="#"),
+            runs.read_table(table, comment="#"),
             [f"person: {trial['person']}"] if trial["person"] else [],
         )
         if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video

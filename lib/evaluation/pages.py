@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import arrays, plots
+from .. import arrays, plots, runs
 from ..errors import InputError
 from ..files import named
 from ..media import sound
@@ -25,7 +25,7 @@ def best_and_worst(scores: pd.DataFrame) -> list[str]:
 
 def traces(folder: Path, note: str, name: str):
     """Prediction and, where known, label of the trial `name` over time."""
-    rows = pd.read_csv(named(folder, name, ".csv"))
+    rows = runs.read_table(named(folder, name, ".csv"), ["time"])
     values, known = read_pairs(folder, name)
     raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
     return plots.prediction_traces(
@@ -41,7 +41,7 @@ def whole_trial(
 
     size : of the faces in px. predictions : folder of the prediction files.
     """
-    trial, rows = preprocessing.row(table, name), pd.read_csv(named(predictions, name, ".csv"))
+    trial, rows = preprocessing.row(table, name), runs.read_table(named(predictions, name, ".csv"))
     values, known = (
         rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
         for kind in ("", "label_")

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import trials
+from .. import arrays as every_array
+from .. import runs, trials
 from ..arrays import locate
 from ..faces import arrays as face_arrays
 from ..files import named, write_text
@@ -85,6 +86,8 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
         recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
     )
     if not (path.is_file() and source.is_file() and source.read_text() == mine):
+        if recipe.store is not None:
+            every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
         table = prediction_table(predictor, trial, predictor.predict(trial))
         write_csv(path, arrays.with_column(table, heard))
         write_text(source, mine)
@@ -158,7 +161,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
 
 def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
     """Raw values of a prediction file: task -> (T, k)."""
-    table = pd.read_csv(named(folder, trial, ".csv"))
+    table = runs.read_table(named(folder, trial, ".csv"))
     columns = {
         "va": ["valence_raw", "arousal_raw"],
         "expression": [name for name in table if name.startswith("expression_")],

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics
+from .. import arrays, metrics, runs
 from ..errors import InputError
 from ..files import named
 from ..labels import official
@@ -154,7 +154,7 @@ def zero_filled(
 def _rewrite(
     path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
 ) -> None:
-    table = pd.read_csv(path)
+    table = runs.read_table(path)
     note = table[[name for name in table if name == "note"]]
     table = table[
         [name for name in table if name != "note" and not name.startswith("label_")]
@@ -311,7 +311,7 @@ def by_speaker(
     the control: what differs between groups must differ less there. The result is added to `found`
     as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
     """
-    read = {trial: pd.read_csv(named(folder, trial, ".csv")) for trial in table["trial"]}
+    read = {trial: runs.read_table(named(folder, trial, ".csv")) for trial in table["trial"]}
     heard = {
         trial: roles.smoothed(rows["speaking"].to_numpy(float))
         for trial, rows in read.items()
@@ -373,7 +373,7 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
 
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
-    rows = pd.read_csv(named(folder, trial, ".csv"))
+    rows = runs.read_table(named(folder, trial, ".csv"))
     known = [f"label_{name}" for name in EMOTIONS]
     return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
         columns=known

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import ROOT
+from ..files import ROOT, temporary_name
 
 MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's users look for it
 
@@ -229,9 +229,6 @@ def _files(folder: Path) -> list[Path]:
 def _copy(source: Path, target: Path) -> None:
     """A copy that exists is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
+    with temporary_name(target) as part:
         shutil.copy2(source, part)
         part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from .. import code_digest, files, parameters, runs, weights
 from ..errors import InputError
 from ..files import NOTEBOOKS, YOUR_VIDEO
 from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups
+from ..parallel.locks import LOCK
 from ..runs import Run
 
 TRAIN, PREDICT = NOTEBOOKS[4:]
@@ -203,7 +204,7 @@ def _exists(text: str, experiment: Experiment) -> bool:
 
 def is_trained(run: Run) -> bool:
     """Whether a run has been trained to its end."""
-    record = run.read_json(f"steps/{TRAIN}.json")
+    record = record_of(run, TRAIN)
     return bool(record) and not record["unfinished"]
 
 
@@ -230,7 +231,9 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
     """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs
     and outputs.
     """
-    record = run.read_json(f"steps/{step}.json")
+    record = record_of(run, step)
+    if record is None:
+        return Reason(f"its record is damaged: steps/{step}.json")
     if not record:
         return Reason("not done yet")
     inputs = {place: runs.fingerprint(run.found(place)) for place in record["inputs"]}
@@ -251,6 +254,20 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
     if record["unfinished"] or record.get("started_again"):
         return Reason("goes on where it stopped")
     return Reason(f"{record['lost']} that failed are tried again" if record["lost"] else "")
+
+
+RECORDED = {"inputs": dict, "code": dict, "parameters": dict, "outputs": list, "unfinished": str}
+
+
+def record_of(run: Run, step: str) -> dict | None:
+    """What a notebook recorded; empty where it has not ended yet, None where that is damaged."""
+    try:
+        record = run.read_json(f"steps/{step}.json", {})
+    except InputError:
+        return None
+    right = all(isinstance(record.get(name), kind) for name, kind in RECORDED.items())
+    right = right and isinstance(record.get("lost"), int | float)
+    return record if right or not record else None
 
 
 def _modules(record: Mapping) -> list[str]:
@@ -291,7 +308,7 @@ def take_over(experiment: Experiment, step: str) -> str:
 
 def _copy_step(other: Run, run: Run, step: str) -> None:
     """Copy the record of a step, what it wrote into its run folder, and its executed notebook."""
-    record = other.read_json(f"steps/{step}.json", {"outputs": []})
+    record = record_of(other, step) or {"outputs": []}
     outputs = [place for place in record["outputs"] if place.startswith("<run>/")]
     names = [place.removeprefix("<run>/") for place in outputs]
     for name in [*names, f"{step}.ipynb", f"steps/{step}.json"]:
@@ -361,4 +378,8 @@ def set_aside(folder: Path) -> Path:
     number = 1
     while (other := folder.with_name(f"{folder.name}-{number}")).exists():
         number += 1
-    return folder.rename(other)
+    folder.rename(other)
+    if (lock := other / LOCK).is_file():  # who works here goes on working under this name
+        folder.mkdir(exist_ok=True)
+        lock.rename(folder / LOCK)
+    return other

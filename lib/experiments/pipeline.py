@@ -4,6 +4,7 @@ done again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from .. import runs, weights
 from ..errors import InputError
 from ..files import ROOT, YOUR_VIDEO, resolve, short
+from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
@@ -218,8 +220,19 @@ def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) ->
 
 def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     """Run the notebooks of one experiment; returns DONE, or LOST when something could not be
-    done.
+    done. Who runs the same experiment at the same time waits, and is told for whom.
     """
+
+    def wait(holder: str, path: Path) -> None:
+        say(f"{experiment.run.name}: another process works on this run, {holder}: waiting for it")
+
+    if experiment.video:  # a folder of its own in the run folder, nothing else is touched
+        return _steps(experiment, start, stop, say)
+    with held(experiment.run.folder / LOCK, math.inf, wait, remove=True):
+        return _steps(experiment, start, stop, say)
+
+
+def _steps(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     run, steps, began = experiment.run, experiment.steps(start, stop), time.monotonic()
     say(f"{run.name}  ({', '.join(map(short, experiment.files))})")
     if experiment.renamed:
@@ -292,7 +305,7 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
 def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> None:
     run, began = experiment.run, time.monotonic()
     record = f"steps/{step}.json"
-    if before := run.read_json(record):
+    if before := experiments_experiment.record_of(run, step):
         # Until the notebook records its new end, the old one must not count.
         run.write_json(record, {**before, "started_again": True})
     if step == TRAIN:

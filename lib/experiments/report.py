@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,12 +17,15 @@ import pandas as pd
 from .. import runs
 from ..datasets import is_synthetic
 from ..errors import InputError
-from ..files import NOTEBOOKS
-from ..plots.html import Html, page
+from ..files import NOTEBOOKS, read_mapping
+from ..plots.html import Html, page, table_of
 from ..trials import SYNTHETIC_NOTE
 from . import recordings
 
 NAME = "report.html"
+BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+LARGEST = 1 << 30  # bytes of an executed notebook
+REPEAT = "execute this notebook again, or remove its copy from the run folder"
 # bytes that pictures may take as text; with everything else a report stays under 15 MB
 ROOM = 12_000_000
 FIRST = (
@@ -55,7 +57,7 @@ def write(run: runs.Run) -> Path:
     if not unlabelled:
         parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
     if (run.folder / "history.csv").is_file():
-        parts["Training: the last epochs"] = pd.read_csv(run.folder / "history.csv").tail(5)
+        parts["Training: the last epochs"] = runs.read_table(run.folder / "history.csv").tail(5)
     lost = pd.DataFrame(run.failures(), columns=runs.FAILURE_COLUMNS).drop(columns="traceback")
     parts["What was lost"] = lost if len(lost) else "nothing"
     parts["What the notebooks showed"] = Html("".join(_notebooks(run.folder, pictures)))
@@ -125,6 +127,8 @@ class _Pictures:
         self.room, self.left_out = ROOM, 0
 
     def tag(self, encoded: str, name: str) -> str:
+        if not BASE64.fullmatch(encoded):
+            return f"<p>(no picture: {html.escape(name)})</p>"
         if len(encoded) > self.room:
             self.left_out += 1
             return f"<p>(picture left out: {html.escape(name)})</p>"
@@ -145,9 +149,17 @@ def _figures(folder: Path, pictures: _Pictures) -> Iterable[str]:
 def _notebooks(folder: Path, pictures: _Pictures) -> Iterable[str]:
     for step in NOTEBOOKS:
         if (path := folder / f"{step}.ipynb").is_file():
-            cells = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
-            shown = "".join(_cell(cell, pictures) for cell in cells)
+            cells = read_mapping(path, REPEAT, LARGEST).get("cells", [])
+            shown = "".join(_shown(cell, pictures) for cell in cells)
             yield f"<details><summary>{step}</summary>{shown}</details>"
+
+
+def _shown(cell: object, pictures: _Pictures) -> str:
+    """A cell of a notebook that may be anybody's; a damaged one is named in its place."""
+    try:
+        return _cell(cell, pictures)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return f"<p class='note'>(a damaged cell: {html.escape(repr(error)[:80])})</p>"
 
 
 def _cell(cell: Mapping, pictures: _Pictures) -> str:
@@ -160,7 +172,7 @@ def _words(text: str) -> str:
     """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
     lines = []
     for line in html.escape(
-        re.sub(r"\[!\[.*?\]\(.*?\)\]\(.*?\)", "", text), quote=False
+        re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text), quote=False
     ).splitlines():
         line = re.sub(
             r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
@@ -177,17 +189,15 @@ def _words(text: str) -> str:
 def _output(output: Mapping, pictures: _Pictures) -> str:
     if output["output_type"] == "error":
         return (
-            f"<pre class='note'>{html.escape(output['ename'])}: "
+            f"<pre class='note'>{html.escape(str(output['ename']))}: "
             f"{html.escape(_plain(output['evalue']))}</pre>"
         )
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "image/png" in data:
         return pictures.tag("".join(data["image/png"]).replace("\n", ""), "picture in a notebook")
     table = "".join(data.get("text/html", ""))
-    if (
-        table.startswith(("<table", "<p class='note'>")) and "<script" not in table
-    ):  # as pandas writes them, cells escaped
-        return table
+    if table.startswith(("<table", "<p class='note'>")):
+        return table_of(table)
     return f"<pre>{html.escape(_plain(''.join(data.get('text/plain', ''))))}</pre>"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import annotators
-from ..store import Maker, Request, request
+from ..store import Maker, Request, mapped, request
 
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
@@ -62,8 +62,8 @@ def load(path: Path) -> np.ndarray:
     executed.
     """
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        rows = mapped(path)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"this array cannot be read ({str(error)[:80]})",
             where=path,

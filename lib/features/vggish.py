@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from ..errors import InputError
 from ..models import device as models_device
 from ..models import memory
 from ..models.blocks.vggish import BANDS, ROWS, SIZE
+from ..store import UNREADABLE
 from .mfcc39 import HOP, RATE, WINDOW, between, grid, mel
 
 FFT = 512
@@ -24,6 +27,7 @@ OFFSET = 0.01  # added before the logarithm
 FRAMES_AT_ONCE = (
     64  # bounds memory: about 300 MB of the widest activations, whatever the recording's length
 )
+LARGEST_PCA = 1 << 20  # bytes of the published whitening, unpacked; it has 66 kB
 RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
 
 
@@ -201,17 +205,36 @@ def convert(checkpoint: Path | str, target: Path | str) -> Path:
     return Path(target)
 
 
+def _pca(path: Path) -> dict[str, np.ndarray]:
+    """The two arrays of the published file, 66 kB. Raises InputError for anything else."""
+    expected = "vggish_pca_params.npz: pca_eigen_vectors and pca_means, 66 kB"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST_PCA:
+            raise ValueError(f"{size:,} bytes when unpacked")
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in ("pca_eigen_vectors", "pca_means")}
+    except KeyError as error:
+        what = str(error.args[0]).removesuffix(" is not a file in the archive")
+        raise InputError(f"no array {what}", where=path, expected=expected) from error
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        *UNREADABLE,
+    ) as error:
+        raise InputError(f"no such file: {error}", where=path, expected=expected) from error
+
+
 def convert_pca(parameters: Path | str, target: Path | str) -> Path:
     """Write `vggish_pca_params.npz` as a PyTorch file with the keys of the port; LFAN does not use
     it.
     """
-    with np.load(parameters) as found:
-        names = ("pca_eigen_vectors", "pca_means")
-        if missing := [name for name in names if name not in found]:
-            raise InputError(
-                f"no array {missing[0]}", where=parameters, expected="vggish_pca_params.npz"
-            )
-        arrays = {name: torch.from_numpy(np.asarray(found[name], np.float32)) for name in names}
+    found = _pca(Path(parameters))
+    arrays = {name: torch.from_numpy(np.asarray(rows, np.float32)) for name, rows in found.items()}
     arrays["pca_means"] = arrays["pca_means"].flatten()
     torch.save(arrays, target)
     return Path(target)

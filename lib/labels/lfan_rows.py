@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from ..store import Request, Store, request
+from ..store import Request, Store, mapped, request
 from . import official
 
 FOLDER, SUFFIX = "npy_data", ".npy"
@@ -65,8 +65,8 @@ def read(path: Path, columns: tuple[int, ...]) -> np.ndarray:
     """
     path = Path(path)
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        rows = mapped(path)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"this array cannot be read ({str(error)[:80]})",
             where=path,

@@ -157,13 +157,31 @@ def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
     ), frame.height
 
 
+def _packets(container, track, path: Path) -> Iterator:
+    """The packets of a track. Raises InputError where the container itself is damaged there."""
+    av, packets = pyav(), container.demux(track)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            raise InputError(
+                f"the {track.type} track cannot be read to its end ({error.strerror})",
+                where=path,
+                expected="a whole recording",
+                todo="leave the recording out, or save what is good: ffmpeg -i OLD NEW.mp4",
+            ) from error
+        if packet is None:
+            return
+        yield packet
+
+
 def decoded(container, track, path: Path) -> Iterator:
     """Every frame of a track. A refused packet of sound is passed over (a hole), one of picture an
     error.
     """
     good = refused = 0
     reason, av = "", pyav()
-    for packet in container.demux(track):
+    for packet in _packets(container, track, path):
         try:
             got = packet.decode()
         except av.error.FFmpegError as error:

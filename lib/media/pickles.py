@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .bounds import RefusedError, scan
 
 LARGEST = 2 << 30  # bytes; the published files are below 100 MB
 _ARRAY_MODULES = (
@@ -24,10 +25,6 @@ _ARRAY_MODULES = (
     "numpy.core.numeric",
     "numpy._core.numeric",
 )
-
-
-class RefusedError(pickle.UnpicklingError):
-    """The pickle asks for something that is not built from strangers' files."""
 
 
 class _Dtype:
@@ -108,8 +105,8 @@ def read(path: Path) -> object:
     """The content of a pickle: lists, tuples, dicts, numbers, texts, None and arrays, nested as
     they were.
 
-    Raises InputError, naming what it asks for, when a file holds anything else, is damaged or not
-    there.
+    What it would build is reckoned first (`bounds.scan`). Raises InputError, naming what it asks
+    for, when a file holds anything else, would grow beyond its size, is damaged or not there.
     """
     path = Path(path)
     if not path.is_file():
@@ -119,7 +116,9 @@ def read(path: Path) -> object:
             f"a pickle of {path.stat().st_size / 1e9:.1f} GB", where=path, expected="at most 2 GB"
         )
     try:
-        return _plain(_Reader(io.BytesIO(path.read_bytes()), encoding="latin1").load(), {})
+        content = path.read_bytes()
+        scan(content)
+        return _plain(_Reader(io.BytesIO(content), encoding="latin1").load(), {})
     except RefusedError as error:
         raise InputError(
             f"this pickle is refused: {error}",

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, full_disk
+from ..files import temporary_name
 from ..store import give_back
 from . import containers
 from .recordings import CLOCK, MAX_SIDE
@@ -59,17 +60,16 @@ def write_video(
             expected="one time a frame, in s",
             todo="pass the times of media.frame_times",
         )
-    temporary = path.with_name(path.name + ".part")
+    told = (crf, preset, progress)
     try:
-        with containers.pyav().open(str(temporary), "w", format="mp4", options=MP4) as container:
-            _encode(container, iter(frames), times, sound, rate, sound_start, crf, preset, progress)
-        temporary.replace(path)
+        with temporary_name(path) as part:
+            with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
+                _encode(container, iter(frames), times, sound, rate, sound_start, *told)
+            part.replace(path)
     except OSError as error:
         if error.errno != ENOSPC:
             raise
         raise full_disk(path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -4,6 +4,7 @@ anything.
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import torch
 from numpy._core.multiarray import scalar
 
 from ..errors import InputError
+from ..media import bounds
 
 KEPT = 2  # files whose contents are remembered: a prediction uses a network and one that hears
 _FLOATS = [np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_]
@@ -28,13 +30,36 @@ ALLOWED = [
     *{type(np.dtype(each)) for each in _FLOATS},
     *_FLOATS,
 ]
+# What it may call: nothing that makes much out of a number, as bytearray(10**9) does.
+CALLED = {
+    "collections.OrderedDict",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    "torch.Size",
+    "torch.device",
+    "torch.serialization._get_layout",
+    "_codecs.encode",
+    "builtins.set",
+    "builtins.complex",
+    "__builtin__.set",
+    "__builtin__.complex",
+    "numpy.dtype",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+}
+# What PyTorch raises for a program that is damaged.
+DAMAGED = (ValueError, LookupError, AttributeError, TypeError, AssertionError)
+PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the other
 
 
 def contents(path: Path) -> object:
     """What a file of PyTorch's holds, without running anything in it.
 
     It is read once as long as the file is the same: whoever asks again gets the same tensors, and
-    must not change them. What torch.load raises is left as it is.
+    must not change them. First of all, its check-sums are compared and what it would build is
+    reckoned (`lib.media.bounds`): InputError for a bit that has changed, pickle.UnpicklingError for
+    what asks for too much. What torch.load raises is left as it is.
     """
     status = Path(path).stat()
     return _contents(Path(path), status.st_ino, status.st_size, status.st_mtime_ns)
@@ -42,9 +67,62 @@ def contents(path: Path) -> object:
 
 @lru_cache(maxsize=KEPT)
 def _contents(path: Path, *version: int) -> object:
+    zipped = bounds.is_archive(path)
+    (_bounded_archive if zipped else _bounded_pickles)(path)
     with torch.serialization.safe_globals(ALLOWED):
         # Mapped: a file that is remembered takes memory only where it is looked at.
-        return torch.load(path, "cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        saved = torch.load(path, "cpu", weights_only=True, mmap=zipped)
+    _no_repeated_numbers(saved)
+    return saved
+
+
+def _bounded_archive(path: Path) -> None:
+    try:
+        programs = bounds.archive(path, "data.pkl")
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"a file of weights that is damaged: {error}",
+            where=path,
+            expected="every part with the check-sum that it was written with",
+            todo="copy or download it again; a training's last.pt and best.pt: remove them and "
+            "train again with the same command",
+        ) from error
+    for program in programs:
+        _within(bounds.scan(program, callables=CALLED), path)
+
+
+def _bounded_pickles(path: Path) -> None:
+    """The same for a file of PyTorch's before 1.6."""
+    place = 0
+    with path.open("rb") as stream:
+        if not path.stat().st_size:
+            raise pickle.UnpicklingError("an empty file")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for _ in range(PICKLES):
+                found = bounds.scan(content, place, CALLED)
+                _within(found, path)
+                place = found.end
+
+
+def _within(found: bounds.Scan, path: Path) -> None:
+    """Raise where the tensors' numbers would be more than the file has bytes."""
+    total, size = sum(found.stored.values()), path.stat().st_size
+    if total > size:
+        raise bounds.RefusedError(f"{total:,} numbers in a file of {size:,} bytes")
+
+
+def _no_repeated_numbers(saved: object) -> None:
+    """Raise where a tensor shows its numbers many times over: a copy would need more memory."""
+    waiting, seen = [saved], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            held = value.untyped_storage().nbytes()
+            if value.numel() * value.element_size() > max(held, 1 << 20):
+                raise bounds.RefusedError(f"{value.numel():,} numbers out of {held:,} bytes")
+        elif isinstance(value, Mapping | list | tuple | set) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += value.values() if isinstance(value, Mapping) else value
 
 
 def plain(params: Mapping) -> dict:
@@ -67,8 +145,11 @@ def load(path: Path) -> dict:
         )
     try:
         # Anything but a zip archive would be read as an old bare pickle, which fails in many ways.
-        saved = contents(path) if zipfile.is_zipfile(path) else None
-    except (pickle.UnpicklingError, RuntimeError) as error:  # code in it, or a damaged archive
+        saved = contents(path) if bounds.is_archive(path) else None
+    except InputError:
+        raise
+    # Code in it, too much of anything, or a damaged archive.
+    except (pickle.UnpicklingError, RuntimeError, EOFError, *DAMAGED) as error:
         raise InputError(
             "a checkpoint that is damaged or holds more than numbers and text",
             where=path,

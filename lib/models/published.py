@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..media.bounds import RefusedError
 from . import tensor_manifest, tensorflow_layout
 from .base import REGISTRY, Model
 from .blocks.residual import PLANES
@@ -74,8 +75,7 @@ _UNREADABLE = (
     RuntimeError,
     EOFError,
     ValueError,
-    KeyError,
-    IndexError,
+    LookupError,
     AttributeError,
     TypeError,
     AssertionError,
@@ -157,6 +157,15 @@ def read(path: Path | str) -> dict:
         return {"manifest": tensor_manifest.read(path)}
     try:
         found = contents(path)
+    except InputError:
+        raise
+    except RefusedError as error:
+        raise UnsafeError(
+            f"a weights file that would grow beyond its size: {error}",
+            where=path,
+            expected="a file as torch.save writes it",
+            todo="do not open it with anything else; ask where it comes from",
+        ) from error
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
     except _UNREADABLE as error:

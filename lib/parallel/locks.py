@@ -4,17 +4,23 @@ system.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from ..errors import InputError
 
+LOCK = ".lock"  # the file in a locked folder
 LOOK = 0.2  # s between two looks whether the lock is free
+_HELD: set[tuple[str, int]] = set()  # (lock file, thread) of this process
 
 
 class BusyError(InputError):
@@ -30,43 +36,103 @@ class BusyError(InputError):
         return BusyError, (self.holder, self.where)
 
 
+def tell(holder: str, path: Path) -> None:
+    """Say, in a line of text, for whom this process waits."""
+    sys.stdout.write(f"waiting for another process, {holder} (lock: {path})\n")
+    sys.stdout.flush()
+
+
 @contextmanager
-def locked(folder: Path, wait: float) -> Iterator[None]:
+def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) -> Iterator[None]:
     """Hold the lock on a folder, which is made; it is given back when this process ends, however it
     ends.
 
     Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a
-    file system has no locks there is none.
+    file system has no locks, or may not be written, there is none. `told` is called once with the
+    holder, if it must be waited for. A thread may hold the same lock several times.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
+    with held(folder / LOCK, wait, told):
+        yield
+
+
+@contextmanager
+def held(
+    path: Path, wait: float, told: Callable[[str, Path], None] = tell, remove: bool = False
+) -> Iterator[None]:
+    """The same for a lock file of any name, whose folder is made; `remove`: it is taken away
+    afterwards.
+    """
+    mine = str(path.absolute()), threading.get_ident()
+    if mine in _HELD:
         yield
         return
-    with (folder / ".lock").open("a+") as stream:
-        end = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    stream.seek(0)
-                    raise BusyError(stream.read().strip() or "unknown", folder) from error
-                time.sleep(LOOK)
-            except OSError:  # ENOLCK, ENOTSUP
-                break
-        stream.seek(0)
-        stream.truncate()
-        stream.write(
-            json.dumps(
-                {
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-                }
-            )
-        )
-        stream.flush()
-        yield
+    stream = _opened(path)
+    try:
+        stream = stream and _acquired(stream, path, wait, told)
+        _HELD.add(mine)
+        try:
+            yield
+        finally:
+            _HELD.discard(mine)
+            if stream and remove:
+                path.unlink(missing_ok=True)  # before it is given back: who waits looks again
+    finally:
+        if stream:
+            stream.close()
+
+
+def _opened(path: Path) -> TextIO | None:
+    """The lock file, or None where there are no locks."""
+    try:
+        import fcntl  # noqa: F401
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except ModuleNotFoundError:  # Windows
+        return None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        return None
+
+
+def _acquired(stream: TextIO, path: Path, wait: float, told: Callable) -> TextIO | None:
+    """The locked file, written with who holds it; None where the file system has no locks."""
+    import fcntl
+
+    end, said = time.monotonic() + wait, False
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            if time.monotonic() > end:
+                stream.close()
+                raise BusyError(holder, path.parent) from error
+            if not said and wait > LOOK:
+                told(holder, path)
+                said = True
+            time.sleep(LOOK)
+            continue
+        except OSError:  # ENOLCK, ENOTSUP
+            return None
+        if _is_still(stream, path):
+            break
+        stream.close()  # its holder took the file away, or moved the folder
+        stream = path.open("a+")
+    stream.seek(0)
+    stream.truncate()
+    who = {"host": socket.gethostname(), "pid": os.getpid()}
+    stream.write(json.dumps({**who, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
+    stream.flush()
+    return stream
+
+
+def _is_still(stream: TextIO, path: Path) -> bool:
+    """Whether the file of that name is the one that was locked."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return False

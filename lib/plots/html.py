@@ -1,14 +1,24 @@
-"""One HTML page without a network: headings, tables, sentences and pictures."""
+"""One HTML page without a network: headings, tables, sentences and pictures. No script runs in it,
+whoever wrote what it shows.
+"""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping
 from functools import partial
+from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pandas as pd
 
+# What a browser may do on a page: show its own styles and pictures, nothing else.
+POLICY = (
+    "default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
+TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
+SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
 LONG = 40  # letters of a word that is broken
 STYLE = (
     "body{font:15px "
@@ -21,6 +31,46 @@ STYLE = (
 
 class Html(str):
     """Text that is HTML already; any other text is escaped."""
+
+
+class _Table(HTMLParser):
+    """Writes a table anew: the tags of `TABLE` without their attributes, all else as text."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.open: list[str] = []
+        self.silent = 0  # inside how many elements whose text nobody should read
+
+    def handle_starttag(self, tag, attributes):
+        if tag in SILENT:
+            self.silent += 1
+        elif tag in TABLE:
+            self.parts.append(f"<{tag}>")
+            self.open += [] if tag == "br" else [tag]
+
+    def handle_endtag(self, tag):
+        if tag in SILENT:
+            self.silent = max(0, self.silent - 1)
+        elif tag in self.open:
+            while (last := self.open.pop()) != tag:
+                self.parts.append(f"</{last}>")
+            self.parts.append(f"</{tag}>")
+
+    def handle_data(self, data):
+        if not self.silent:
+            self.parts.append(html.escape(data))
+
+
+def table_of(text: str) -> Html:
+    """The table that a notebook's output shows, written anew: rows, cells, text, no attributes and
+    no other elements. What else stands there is text, scripts and styles are left out.
+    """
+    parser = _Table()
+    parser.feed(text)
+    parser.close()
+    ends = (f"</{tag}>" for tag in reversed(parser.open))
+    return Html("".join([*parser.parts, *ends]))
 
 
 def page(
@@ -42,7 +92,8 @@ def page(
             _part(content, f"t{number}", links or {}),
         ]
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'>{again}"
+        f"<!doctype html><html lang='en'><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{again}'
         f"<title>{html.escape(title)}</title>"
         f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n"
     )
@@ -72,7 +123,8 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
 
 def _cell_text(value: object, links: Mapping[str, str]) -> object:
     """A table's cell: text is escaped, and a link where `links` has it."""
-    if not isinstance(value, str):
+    if isinstance(value, bool | int | float) or value is None or pd.api.types.is_number(value):
         return value
+    value = str(value)  # of a list, too: what it holds may be anybody's text
     text = html.escape(value, quote=False)
     return f"<a href='{html.escape(quote(links[value]))}'>{text}</a>" if value in links else text

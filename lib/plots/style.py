@@ -14,6 +14,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..files import temporary_name
+
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve for comparison
@@ -73,12 +75,9 @@ def save(picture, path: Path, close: bool = False) -> Path:
     """
     figure, path = figure_of(picture), Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        figure.savefig(temporary)
+    with temporary_name(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.removeprefix(".") or None)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     if close:
         plt.close(figure)
     return path

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .. import trials
+from .. import runs, trials
 from ..files import named
 from ..media import recordings, writing
 from ..store import Store
@@ -46,7 +46,9 @@ def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
     for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
         path = named(predictions, row["trial"], ".csv")
         if path.is_file():
-            values = pd.read_csv(path, comment="#").dropna(subset=["x", "speaking"])
+            values = runs.read_table(path, ["x", "speaking"], comment="#").dropna(
+                subset=["x", "speaking"]
+            )
             parts.append(
                 values.assign(
                     face=row["person"] or row["trial"],

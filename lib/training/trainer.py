@@ -7,6 +7,7 @@ was stopped replays nothing: it loads the last checkpoint and goes on with the n
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -21,11 +22,13 @@ import torch
 
 from .. import code_digest, grammar
 from ..errors import InputError, explain_full_disk, full_gpu
+from ..files import temporary_name
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
 from ..parallel import ranks
 from ..parallel.interrupts import Interrupts
+from ..parallel.locks import held
 from ..parallel.progress import Progress
 from ..trials import select
 from . import loader, release
@@ -142,8 +145,15 @@ class Trainer:
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as
         KeyboardInterrupt. Raises InputError, before anything is kept, where it would take more than
         `hours_at_most`. Under torchrun each process computes its part of each batch, and only the
-        first one writes (`lib.parallel.ranks`).
+        first one writes (`lib.parallel.ranks`). Another training in the same folder is waited for.
         """
+        lock = held(self.folder / ".training.lock", math.inf, remove=True)
+        with lock if self.ranks.is_first else contextlib.nullcontext():
+            return self._fit()
+
+    def _fit(self) -> pd.DataFrame:
+        for leftover in (self.folder / "checkpoints").glob(".*.part"):  # of a killed training
+            leftover.unlink(missing_ok=True)
         self.resume()
         self.duration = Duration(self.params)
         self.loader = self._new_loader()
@@ -424,15 +434,12 @@ class Trainer:
             "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
-        temporary = path.with_suffix(".part")
-        try:
+        with explain_full_disk(path), temporary_name(path) as temporary:
             # Into an open file: given a path, PyTorch does not say that it was the disk that was
             # full.
-            with explain_full_disk(path), temporary.open("wb") as stream:
+            with temporary.open("wb") as stream:
                 torch.save(content, stream)
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
 

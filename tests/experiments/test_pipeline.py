@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
+from lib.parallel import locks
 from lib.parameters import Params
 from lib.store import Store
+from tests.waiting import until
 
 SHARED = """run: str = ""           # machine: run folder
 dataset: str = "sample"  # data: data set
@@ -750,3 +753,16 @@ def test_another_recording_of_the_same_name_gets_a_folder_of_its_own(tmp_path):
     names = [runs.folder_of_video(run, video).name for video in (*videos, *videos)]
     own = ["interview", "day2-interview", "x-interview", "x-interview-2"]
     assert names == [*own, *own]
+
+
+def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
+    world.run("sample_tsav")
+    with locks.locked(world.runs / "sample_tsav", 0):
+        other = threading.Thread(target=world.run, args=["sample_tsav"])
+        other.start()
+        assert until(lambda: f'"pid": {os.getpid()}' in world.text)
+        assert "sample_tsav: another process works on this run" in world.text
+        assert "skipped" not in world.text
+    other.join()
+    assert "skipped, nothing changed" in world.text
+    assert not list(world.runs.rglob(".lock"))

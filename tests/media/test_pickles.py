@@ -6,6 +6,9 @@ import collections
 import contextlib
 import os
 import pickle
+import struct
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -99,3 +102,51 @@ def test_every_cut_and_many_flipped_bytes_end_in_data_or_an_input_error(tmp_path
 def test_a_missing_pickle_is_told(tmp_path):
     with pytest.raises(InputError, match="not there"):
         pickles.read(tmp_path / "none.pkl")
+
+
+# ---- what asks for more than its size
+
+
+def doubled(times, last):
+    """Tuples in tuples, each of them twice: 2 ** times values in 3 bytes for each doubling."""
+    return b"\x80\x02}K\x01" + b"2\x86" * times + last
+
+
+TEXT = b"X" + struct.pack("<I", 100_000) + b"a" * 100_000 + b"q\x01"
+ENCODED = b"c_codecs\nencode\nq\x00h\x01\x85R"
+GREEDY = {
+    "790 MB of a bytearray": b"\x80\x05\x96" + struct.pack("<Q", 790_000_000) + b"a" * 70 + b".",
+    "bytes that are not there": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b".",
+    "a frame that is not there": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",
+    "a memo of 2 ** 31 places": b"\x80\x02]r" + struct.pack("<I", 1 << 31) + b".",
+    "a memo by text": b"]p9999999999\n.",
+    "a key that is hashed for ever": doubled(60, b"K\x01s."),
+    "a set that is hashed for ever": b"\x80\x04\x8f(K\x01" + b"2\x86" * 60 + b"\x90.",
+    "values that double for ever": doubled(60, b"1."),
+    "texts copied for ever": b"\x80\x02]" + TEXT + b"(" + ENCODED * 2000 + b"e.",
+    "lists in lists": b"\x80\x02" + b"](" * 5000 + b"e" * 5000 + b".",
+    "tuples in tuples": b"\x80\x02)" + b"\x85" * 100_000 + b".",
+    "an object from elsewhere": b"\x80\x05\x97.",
+    "a number from the registry": b"\x80\x02\x82\x01.",
+    "nothing on the stack": b"\x80\x020.",
+    "a mark that is missing": b"\x80\x02t.",
+    "no end": b"\x80\x02]",
+    "no newline": b"cnumpy",
+    "an unknown operation": b"\x80\x02\xff.",
+}
+
+
+@pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY)
+def test_what_would_grow_beyond_its_size_is_refused_before_anything_is_built(tmp_path, content):
+    path = tmp_path / "greedy.pkl"
+    path.write_bytes(content)
+    started = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"refused|damaged") as caught:
+            pickles.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < 5
+    assert caught.value.where == str(path)

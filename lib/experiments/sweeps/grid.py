@@ -14,6 +14,7 @@ import yaml
 
 from ...errors import InputError
 from ...grammar import Declaration
+from ...media.documents import yaml_value
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 LARGEST = 10_000  # points: more is a slip of the finger
@@ -134,10 +135,7 @@ def _scalar(text: str, kind: str) -> object:
     """The text as YAML reads it; where text belongs, it stays as it is (a run called 1, `no`)."""
     if kind == "str":
         return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{text!r} cannot be read") from error
+    return yaml_value(text, "--grid")
 
 
 def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:

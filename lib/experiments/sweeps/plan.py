@@ -100,7 +100,8 @@ def plan(
 def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
     own = point.overrides()
     if "options" in own and "options" in overrides:
-        both = {**yaml.safe_load(overrides["options"]), **yaml.safe_load(own["options"])}
+        given = parameters.load([], {"options": overrides["options"]})["options"]
+        both = {**given, **parameters.load([], own)["options"]}
         own["options"] = yaml.safe_dump(both, default_flow_style=True)
     return {**overrides, **own, "run": point.name}
 

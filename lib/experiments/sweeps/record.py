@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from ... import grammar, runs
-from ..experiment import Experiment
+from ..experiment import Experiment, record_of
 from ..pipeline import DONE, FAILED, LOST
 
 PREPARE = ".prepare"  # behind the name of a run: the task that makes its arrays
@@ -39,7 +39,7 @@ def is_finished(experiment: Experiment, before: Mapping, defaults: Mapping) -> b
     }
     if any(there.get(name) != value for name, value in now.items() if value or there.get(name)):
         return False
-    records = [experiment.run.read_json(f"steps/{step}.json", {}) for step in experiment.steps()]
+    records = [record_of(experiment.run, step) for step in experiment.steps()]
     return all(record and not record.get("unfinished") for record in records)
 
 

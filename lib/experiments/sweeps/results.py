@@ -43,8 +43,8 @@ def finish(folder: Path, bootstrap: int = 1000) -> Results:
     found = merged(folder, points, grid, bootstrap)
     causes, note = mattered(points, grid), sweeps_table.note(folder)
     files = [
-        run.write_text("results.csv", found.to_csv(index=False)),
-        run.write_text("mattered.csv", causes.to_csv(index=False)),
+        run.write_table("results.csv", found),
+        run.write_table("mattered.csv", causes),
         *draw(folder, points, grid, causes, note),
     ]
     run.write_text("results.html", _page(found, causes, files, folder, note))
@@ -215,9 +215,9 @@ def _page(
     found: pd.DataFrame, causes: pd.DataFrame, files: list[Path], folder: Path, note: str
 ) -> str:
     pictures = "".join(
-        f'<img src="{path.relative_to(folder)}" alt="scores of the grid" width="600">'
-        for path in files
-        if path.suffix == ".png"
+        f'<img src="{html.escape(name)}" alt="scores of the grid" width="600">'
+        for name in (path.relative_to(folder).as_posix() for path in files)
+        if name.endswith(".png")
     )
     return (
         f"<h2>Merged</h2>{_readable(found).to_html(index=False, border=0)}<h2>Which parameter "

@@ -89,19 +89,18 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
 def _history(place: Path) -> tuple[int, float | None]:
     """Epochs done and the best score of them."""
     try:
-        history = pd.read_csv(place / "history.csv")
-    except (
-        FileNotFoundError,
-        pd.errors.EmptyDataError,
-        pd.errors.ParserError,
-    ):  # not yet, or half written
+        history = runs.read_table(place / "history.csv")
+    except InputError:  # not yet, half written, or damaged
         return 0, None
     best = history["score"].max() if "score" in history else float("nan")
     return len(history), None if pd.isna(best) else float(best)
 
 
 def _metrics(place: Path) -> dict:
-    return runs.Run(place).read_json("metrics.json", {})
+    try:
+        return runs.Run(place).read_json("metrics.json", {})
+    except InputError:  # damaged: a row without numbers, not the end of the table
+        return {}
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
@@ -170,7 +169,7 @@ def interval(row: Mapping) -> str:
 def write(folder: Path) -> pd.DataFrame:
     """Write ``sweep.csv`` and ``sweep.html`` anew; returns the table."""
     table, run = read(folder), runs.Run(folder)
-    run.write_text("sweep.csv", table.to_csv(index=False))
+    run.write_table("sweep.csv", table)
     run.write_text("sweep.html", page(folder, table))
     return table
 

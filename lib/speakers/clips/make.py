@@ -127,7 +127,7 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
         return marker(*(told[key] for key in ("scope", "base", "first", "count", "source")))
     except FileNotFoundError:
         there, source = pictures.numbered(frames), span.start + facts.base
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "how the pictures of a clip are numbered cannot be read",
             where=frames,

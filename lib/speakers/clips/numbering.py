@@ -36,7 +36,7 @@ def read(frames: str) -> dict:
             expected=MARKER,
             todo="python -m lib clips make",
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "how the pictures of a clip are numbered cannot be read",
             where=path,

@@ -20,6 +20,10 @@ TRACKS = (
 )  # 0/1 a frame
 
 
+INDEX = "python -m lib clips index"
+MOST_FRAMES = 10_000_000  # of a clip: three days
+
+
 def read_json(path: Path) -> dict:
     """A JSON object. Raises InputError when it is not there, cut off or something else."""
     try:
@@ -28,7 +32,7 @@ def read_json(path: Path) -> dict:
         raise InputError(
             "this file is not there", where=path, todo="python -m lib clips index"
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"this file is no JSON, or cut off: {error}",
             where=path,
@@ -62,6 +66,8 @@ def read(path: Path) -> dict:
 def _with_arrays(told: dict, path: Path) -> dict:
     """The lists of a description as arrays; raises whatever a wrong one leads to."""
     n = told["n_frames"]
+    if type(n) is not int or not 0 < n <= MOST_FRAMES:
+        raise ValueError(f"{n!r} frames")
     for name in TRACKS:
         if name in told:
             told[name] = numbers(told[name], n, f"{path}: {name}")
@@ -80,26 +86,32 @@ def _with_arrays(told: dict, path: Path) -> dict:
     return told
 
 
-def numbers(told: list | dict, n: int, where: str) -> np.ndarray:
-    """(n,) int8 of a list, or of runs. Raises InputError for another length."""
+def numbers(told: list | dict, n: int, where: object, todo: str = INDEX) -> np.ndarray:
+    """(n,) int8 of a list, or of runs ({"rle": [[value, count], …]}), which are counted before they
+    are written out. Raises InputError for another length.
+    """
     try:
-        found = (
-            np.array(told, np.int8)
-            if isinstance(told, list)
-            else np.repeat(
-                np.array([value for value, _ in told["rle"]], np.int8),
-                [count for _, count in told["rle"]],
-            )
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            "not a list of whole numbers", where=where, todo="python -m lib clips index"
-        ) from error
-    if found.shape != (n,):
-        raise InputError(
-            f"{len(found)} values for {n} frames", where=where, todo="python -m lib clips index"
-        )
-    return found
+        values, counts = _runs(told)
+        if (length := sum(counts)) != n or length > MOST_FRAMES:
+            raise InputError(f"{length} values for {n} frames", where=where, todo=todo)
+        return np.repeat(np.array(values, np.int8), counts)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("not a list of whole numbers", where=where, todo=todo) from error
+
+
+def _runs(told: list | dict) -> tuple[list, list[int]]:
+    """Values and how often each stands there, one after the other."""
+    if isinstance(told, list):
+        return told, [1] * len(told)
+    values, counts = [], []
+    for value, count in told["rle"]:
+        if type(count) is not int or count < 0:
+            raise ValueError(f"a run of {count!r}")
+        values.append(value)
+        counts.append(count)
+    return values, counts
 
 
 def boxes(person: dict, n: int) -> np.ndarray:
@@ -118,8 +130,8 @@ def lines(root: Path, split: str) -> list[dict]:
     if not path.is_file():
         raise InputError("no index of clips", where=path, todo="python -m lib clips index")
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except ValueError as error:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"the index cannot be read: {error}", where=path, todo="python -m lib clips index"
         ) from error

@@ -7,6 +7,7 @@ made them, and from which data set. Crops are cut out of the pictures once and k
 
 from __future__ import annotations
 
+import contextlib
 import json
 import wave
 from collections.abc import Iterator, Sequence
@@ -24,11 +25,14 @@ from ...errors import InputError
 from ...faces import speaker_crops
 from ...files import named
 from ...media import pictures
+from .schema import numbers
 
 SCHEMA = "avclip/1"
 UNKNOWN = -1  # label of a frame that nothing is known of
 CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
+
+MOST_RATE = 1_000_000  # samples a second
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Unit:
     def told(self) -> dict:
         """The content of clip.json, checked."""
         told = read_json(self.path)
+        with _described(self.path):
+            return self._checked(told)
+
+    def _checked(self, told: dict) -> dict:
         if told.get("schema") != SCHEMA:
             raise InputError(
                 f"a clip of schema {told.get('schema')!r}",
@@ -64,7 +72,9 @@ class Unit:
 
     @property
     def _person(self) -> dict:
-        found = [each for each in self.told["persons"] if str(each["person_id"]) == self.person]
+        told = self.told
+        with _described(self.path):
+            found = [each for each in told["persons"] if str(each["person_id"]) == self.person]
         if len(found) != 1:
             raise InputError(
                 f"{len(found)} persons are called {self.person!r}",
@@ -76,7 +86,12 @@ class Unit:
 
     @property
     def fps(self) -> Fraction:
-        return Fraction(*self.told["fps"])
+        """Frames a second."""
+        told = self.told
+        with _described(self.path):
+            if (fps := Fraction(*told["fps"])) <= 0:
+                raise ValueError(f"{fps} frames a second")
+            return fps
 
     def labels(self) -> dict[str, np.ndarray]:
         """What is known of every frame, (n,) each.
@@ -85,6 +100,10 @@ class Unit:
         anybody is heard, −1 unknown; `position` (n, 2) float32, row and column of the face's centre
         on a 16×16 grid.
         """
+        with _described(self.path):
+            return self._labels()
+
+    def _labels(self) -> dict[str, np.ndarray]:
         n, person = self.n_frames, self._person
         visible = _bits(person["visible"], n, self.path) == 1
         speaking = np.where(visible, _bits(person["asd"], n, self.path), UNKNOWN).astype(np.int8)
@@ -102,6 +121,10 @@ class Unit:
 
     def boxes(self) -> np.ndarray:
         """(n, 4) x, y, width, height in px; NaN where the person is not visible."""
+        with _described(self.path):
+            return self._boxes()
+
+    def _boxes(self) -> np.ndarray:
         found = np.full((self.n_frames, 4), np.nan)
         for index, x1, y1, x2, y2, *_ in self._person["boxes"]:
             if not 0 <= int(index) < self.n_frames:
@@ -126,9 +149,12 @@ class Unit:
         """Samples (n,) int16 of frames first … last−1, and their rate; silence where the file has
         none.
         """
-        told, path = self.told["audio"], self.path.parent / self.told["audio"]["path"]
-        rate = int(told["sr"])
-        begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
+        told = self.told
+        with _described(self.path):
+            path, rate = self.path.parent / told["audio"]["path"], int(told["audio"]["sr"])
+            if not 0 < rate <= MOST_RATE:
+                raise ValueError(f"{rate} samples a second")
+            begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
         try:
             with wave.open(str(path)) as file:
                 if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, rate):
@@ -150,8 +176,12 @@ class Unit:
 
     def picture(self, index: int) -> Path:
         """Picture of a frame of the clip."""
-        told = self.told["frames"]
-        return self.path.parent / told["dir"] / (told["pattern"] % (int(told["first"]) + index))
+        told = self.told
+        with _described(self.path):
+            told, pattern = told["frames"], told["frames"]["pattern"]
+            if pattern != pictures.PATTERN:  # a number of 2 000 000 000 digits is one, too
+                raise ValueError(f"pictures called {str(pattern)[:40]}")
+            return self.path.parent / told["dir"] / (pattern % (int(told["first"]) + index))
 
     def cut(self, first: int, last: int, crop: str, size: int) -> np.ndarray:
         """Crops (n, size, size) uint8 of frames first … last−1, grey where the face is not
@@ -205,14 +235,14 @@ def read_index(root: Path) -> pd.DataFrame:
             todo="make the clips with notebook 04_preprocess_labels or python -m lib clips all",
         )
     for file in there:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
             if line.strip():
                 rows.append(_index_row(root, file, number, line))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["video", "person", "start"], ignore_index=True)
 
 
-def _index_row(root: Path, file: Path, number: int, line: str) -> dict:
+def _index_row(root: Path, file: Path, number: int, line: bytes) -> dict:
     try:
         told = json.loads(line)
         path = Path(told["path"])
@@ -225,7 +255,7 @@ def _index_row(root: Path, file: Path, number: int, line: str) -> dict:
             "start": start,
             "n_frames": int(told["n_frames"]),
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise InputError(
             f"line {number} of an index of clips cannot be read ({error})",
             where=file,
@@ -286,25 +316,41 @@ def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
     """A list of n whole numbers, or the same in runs ({"rle": [[value, count], …]}), as (n,)
     int8.
     """
-    if isinstance(told, dict):
-        told = [value for value, count in told["rle"] for _ in range(count)]
-    found = np.asarray(told, np.int8)
-    if found.shape != (n,):
-        raise InputError(
-            f"{len(found)} labels for {n} frames", where=path, todo="make this clip again"
-        )
-    return found
+    return numbers(told, n, path, "make this clip again")
 
 
 def read_json(path: Path) -> dict:
     """A description, kept for the next question while it does not change. Raises InputError."""
     try:
         return _parsed(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"the description of a clip cannot be read ({error})",
             where=path,
             todo="make this clip again, or write the index again",
+        ) from error
+
+
+@contextlib.contextmanager
+def _described(path: Path) -> Iterator[None]:
+    """Whatever is wrong inside a clip.json, as the error of that clip."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise InputError(
+            f"the description of a clip is damaged ({type(error).__name__}: {str(error)[:80]})",
+            where=path,
+            expected=SCHEMA,
+            todo="make this clip again, or write the index again: python -m lib clips index",
         ) from error
 
 

@@ -141,7 +141,7 @@ def _frame_paths(told: dict, there: set[int], check: str, path: str, checks: Che
             check,
             path,
             f"{len(missing)} pictures that it names are not there, for example "
-            f"{os.path.join(frames['dir'], frames['pattern'] % min(missing))}"
+            f"{os.path.join(str(frames['dir']), pictures.PATTERN % min(missing))}"
             " (renumbered since? python -m lib clips index)",
         )
 

@@ -71,7 +71,7 @@ def read_facts(path: str) -> Facts | None:
         return Facts(told["n_frames"], told["base"], tuple(told["size"]), told["n_samples"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "what was noted of a video cannot be read",
             where=path,

@@ -87,7 +87,7 @@ def test_crops_are_cut_once_and_anew_when_the_clip_changes(root, tmp_path, monke
         ({"schema": "avclip/2"}, "schema 'avclip/2'"),
         ({"n_frames": 19}, "a clip of 19 frames, 20 in the index"),
         ({"persons": []}, "0 persons are called '1'"),
-        ({"speech": [1, 0]}, "2 labels for 20 frames"),
+        ({"speech": [1, 0]}, "2 values for 20 frames"),
     ],
 )
 def test_a_clip_of_another_version_or_damaged_is_named(root, changes, message):

@@ -1,0 +1,374 @@
+"""Our own files, whatever became of them: each reader answers with file, reason and way out.
+
+`READERS` is the table of all: a real file of each, its reader, and what mutated copies may raise.
+"""
+
+import json
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lib import files, parameters, runs, store, trials, weights
+from lib.datasets import ego4d_annotation
+from lib.errors import InputError
+from lib.evaluation import comparison
+from lib.experiments import experiment, report
+from lib.features import own, vggish
+from lib.labels import folds, lfan_rows, official, tables
+from lib.media import pickles, pictures, recordings, writing
+from lib.models import checkpoints, published, tensor_manifest
+from lib.plots import viewer
+from lib.speakers import files as speaker_files
+from lib.speakers.clips import schema, units
+
+MADE_FROM = {"name": "va", "parameters": {}, "version": 1, "inputs": {"video": {"size": 1}}}
+CLIP = {
+    "schema": "avclip/1",
+    "n_frames": 6,
+    "start_frame": 0,
+    "end_frame": 5,
+    "fps": [30, 1],
+    "image_size": [64, 48],
+    "audio": {"path": "audio.wav", "sr": 16000},
+    "frames": {"dir": "frames", "pattern": "img_%05d.jpg", "first": 0},
+    "speech": {"rle": [[1, 4], [0, 2]]},
+    "persons": [
+        {
+            "person_id": "a",
+            "visible": {"rle": [[1, 6]]},
+            "asd": [0, 1, 0, 1, 0, 1],
+            "boxes": [[0, 1.0, 2.0, 30.0, 40.0, "annotated"]],
+        }
+    ],
+}
+EMOTION = {"ccc": 0.5, "ci95": [0.4, 0.6], "n_frames": 100, "n_trials": 4}
+METRICS = {
+    "val": {"valence": EMOTION, "arousal": EMOTION, "mean": {"ccc": 0.5}},
+    "val_smoothed": {"valence": EMOTION},
+    "baselines": {"mean of train": {"valence": 0.0, "arousal": {"ccc": 0.1}}},
+    "epoch": 3,
+}
+PARAMS = "recipe: tsav\ndataset: sample\nrules: corrected\nmodality: audio\noptions: {a: 1}\n"
+
+
+def a_run(folder: Path) -> Path:
+    """A run folder as far as reports and comparisons read it."""
+    run = runs.Run(folder)
+    run.write_text("params.yaml", PARAMS)
+    run.write_json("metrics.json", METRICS)
+    run.write_text("history.csv", "epoch,loss,seconds,score\n1,0.5,2.5,0.1\n2,0.4,2.6,0.2\n")
+    row = {"step": "05_train", "item": "1", "what": "damaged"}
+    run.write_json("environment.json", {"python": "3", "git": {"commit": "1"}})
+    record = {"inputs": {}, "code": {}, "parameters": {}, "outputs": [], "unfinished": ""}
+    run.write_json("steps/05_train.json", {**record, "lost": 0})
+    text = pd.DataFrame([row]).reindex(columns=runs.FAILURE_COLUMNS).to_csv(index=False)
+    run.write_text("failures.csv", text)
+    return folder
+
+
+def an_array(place: Path) -> Path:
+    return store.Shelf(place).write(MADE_FROM, np.arange(40.0, dtype=np.float32), t0=0.5)
+
+
+def a_table(place: Path) -> Path:
+    rows = [{"trial": f"{n}", "video": f"{n}", "dataset": "set", "split": "val"} for n in range(5)]
+    return trials.write(trials.table(rows), place / "trials.parquet")
+
+
+def a_clip(place: Path) -> Path:
+    return files.write_text(place / "clip.json", json.dumps(CLIP))
+
+
+def read_unit(path: Path) -> None:
+    unit = units.Unit("v", "a", 0, 6, path)
+    unit.labels(), unit.boxes(), unit.fps, unit.picture(3)
+    with pytest.raises(InputError):
+        unit.sound(0, 3)  # there is none
+
+
+def an_index(place: Path) -> Path:
+    line = {"clip_id": "v/clip_f000000", "person_id": "a", "n_frames": 6, "path": "v/clip_f000000"}
+    return files.write_text(place / "train.jsonl", 3 * (json.dumps(line) + "\n"))
+
+
+def an_annotation(place: Path) -> Path:
+    box = {"frame": 1, "x": 1, "y": 2, "width": 3, "height": 4}
+    person = {
+        "person_id": "1",
+        "tracking_paths": [{"track_id": "t", "track": [box]}],
+        "voice_segments": [{"start_frame": 1, "end_frame": 2}],
+    }
+    clip = {"clip_uid": "c", "clip_start_frame": 0, "clip_end_frame": 9, "persons": [person]}
+    told = {"videos": [{"clips": [clip, {**clip, "clip_uid": "d"}]}]}
+    return files.write_text(place / "av_train.json", json.dumps(told))
+
+
+def read_annotation(path: Path) -> None:
+    found = ego4d_annotation.scan(path)
+    for uid in found.places:
+        found.read(uid)
+
+
+def a_checkpoint(place: Path, zipped: bool = True) -> Path:
+    content = {"model": {"w": torch.arange(6.0)}, "params": {"lr": 0.1}, "score": np.float64(1)}
+    torch.save(content, place / "best.pt", _use_new_zipfile_serialization=zipped)
+    return place / "best.pt"
+
+
+def a_pickle(place: Path) -> Path:
+    import pickle
+
+    content = {"a": [1, 2.5, "b"], "x": np.arange(5), "y": (None, True)}
+    return files.write_bytes(place / "some.pkl", pickle.dumps(content, 4))
+
+
+def records(place: Path) -> Path:
+    told = {"a.pt": {"sha256": "0" * 64, "size": 3}}
+    return files.write_text(place / weights.RECORDS, json.dumps(told))
+
+
+def rows(place: Path) -> Path:
+    np.save(place / "rows.npy", np.arange(12.0).reshape(3, 4))
+    return place / "rows.npy"
+
+
+def text(name: str, content: str) -> Callable[[Path], Path]:
+    return lambda place: files.write_text(place / name, content)
+
+
+def a_film(place: Path) -> Path:
+    pictures = [np.full((32, 32, 3), 20 * n, np.uint8) for n in range(8)]
+    sound = np.zeros(5120, np.int16)
+    return writing.write_video(place / "a.mp4", pictures, np.arange(8) / 25, sound, 16000)
+
+
+def read_film(path: Path) -> None:
+    facts = recordings.probe(path)
+    recordings.frame_times(path)
+    for _ in recordings.frames(path):
+        pass
+    assert facts
+
+
+def a_picture(place: Path) -> Path:
+    picture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), np.uint8)
+    return files.write_bytes(place / "img_00001.jpg", viewer.encoded(picture, ".jpg"))
+
+
+def a_manifest(place: Path) -> Path:
+    files.write_bytes(place / "a.bin", np.arange(6, dtype=np.float32).tobytes())
+    weight = {"name": "w", "shape": [2, 3], "dtype": "float32"}
+    told = [{"weights": [weight], "paths": ["a.bin"]}]
+    return files.write_text(place / "a-weights_manifest.json", json.dumps(told))
+
+
+def the_pca(place: Path) -> Path:
+    np.savez(place / "pca.npz", pca_eigen_vectors=np.eye(4), pca_means=np.zeros(4))
+    return place / "pca.npz"
+
+
+def a_fold_file(place: Path) -> Path:
+    return files.write_text(place / "folds.csv", "trial,subject,fold\n1,a,0\n2,b,1\n3,b,1\n")
+
+
+ANNOTATION = "valence,arousal\n0.5,0.25\n-5,-5\n-0.5,1\n" + "0.1,0.2\n" * 5
+AVA = "v,0.04,0.1,0.2,0.3,0.4,NOT_SPEAKING,a\nv,0.08,0.1,0.2,0.3,0.4,SPEAKING_AUDIBLE,a\n"
+TABLE = "time,valence,arousal\n0.0,0.1,0.2\n0.5,0.3,0.4\n1.0,-0.3,-0.4\n"
+EGO4D = "0 1 10 20 30 40 0.5 1\n1 1 10 20 30 40 0.5 0\n"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`make(folder)` writes a real file; `read(path)` is given mutated copies of it."""
+
+    make: Callable[[Path], Path]
+    read: Callable[[Path], object]
+
+
+def of_run(name: str, read: Callable[[Path], object]) -> Reader:
+    return Reader(lambda place: a_run(place) / name, read)
+
+
+READERS = {
+    "array": Reader(an_array, store.verify),
+    "side JSON": Reader(lambda place: an_array(place).with_suffix(".json"), store.facts),
+    "trial table": Reader(a_table, trials.read),
+    "params.yaml": of_run("params.yaml", lambda path: runs.parameters(path.parent)),
+    "parameter file": of_run("params.yaml", lambda path: parameters.load([path])),
+    "metrics.json": of_run("metrics.json", lambda path: comparison.tables([path.parent])),
+    "history.csv": of_run("history.csv", lambda path: comparison.tables([path.parent])),
+    "failures.csv": of_run("failures.csv", lambda path: runs.Run(path.parent).failures()),
+    "environment.json": of_run(
+        "environment.json", lambda path: runs.Run(path.parent).read_json("environment.json")
+    ),
+    "step": of_run(
+        "steps/05_train.json", lambda path: experiment.is_trained(runs.Run(path.parents[1]))
+    ),
+    "recorded.json": Reader(records, lambda path: weights._records(path.parent)),
+    "clip.json": Reader(a_clip, schema.read),
+    "unit of a clip": Reader(a_clip, read_unit),
+    "train.jsonl": Reader(an_index, lambda path: units.read_index(path.parent)),
+    "Ego4D": Reader(an_annotation, read_annotation),
+    "checkpoint": Reader(a_checkpoint, checkpoints.load),
+    "old weights": Reader(lambda place: a_checkpoint(place, False), published.read),
+    "pickle": Reader(a_pickle, pickles.read),
+    "own feature": Reader(rows, own.load),
+    "official labels": Reader(text("1.txt", ANNOTATION), lambda path: official.read(path, "va")),
+    "table of labels": Reader(text("1.csv", TABLE), lambda path: tables.read(path, "va")),
+    "folds": Reader(a_fold_file, folds.read),
+    "AVA": Reader(text("a.csv", AVA), speaker_files.read_ava),
+    "Ego4D's text": Reader(text("a.txt", EGO4D), speaker_files.read_ego4d),
+    "manifest": Reader(a_manifest, tensor_manifest.read),
+    "whitening": Reader(the_pca, vggish._pca),
+    "film": Reader(a_film, read_film),
+    "picture": Reader(a_picture, lambda path: pictures.read(path)),
+    "LFAN's rows": Reader(rows, lambda path: lfan_rows.read(path, (4,))),
+}
+WORDS = [b"\xff\xfe", b"null", b"-1", b"1e400", b"[" * 3000, b'{"rle": [[1, 1000000000]]}', b"\0"]
+
+
+ODD = [None, -1, 0, True, "x", "", [], {}, [[]], {"a": 1}, 1e308, 10**30, "../x", [1, 2], 0.5]
+
+
+def exchanged(value: object, draw: random.Random) -> object:
+    """JSON with one value in it, anywhere, exchanged for another kind, or gone."""
+    if not isinstance(value, dict | list) or not value or draw.random() < 0.1:
+        return draw.choice(ODD)
+    key = draw.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    changed = value.copy()
+    if draw.random() < 0.15:
+        del changed[key]
+    else:
+        changed[key] = exchanged(value[key], draw)
+    return changed
+
+
+def mutated(content: bytes, draw: random.Random) -> bytes:
+    """One damage: bits, a cut, bytes that are gone, repeated, or another value."""
+    if content[:1] == b"{" and draw.random() < 0.5:
+        first, *rest = content.splitlines() if content.count(b"\n{") else [content]
+        return b"\n".join([json.dumps(exchanged(json.loads(first), draw)).encode(), *rest])
+    changed, place = bytearray(content), draw.randrange(len(content))
+    kind = draw.randrange(6)
+    if kind == 0:
+        for _ in range(draw.choice([1, 1, 2, 8])):
+            changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
+    elif kind == 1:
+        del changed[place:]
+    elif kind == 2:
+        del changed[place : place + draw.choice([1, 4, 40])]
+    elif kind == 3:
+        changed[place:place] = changed[place : place + 40] * draw.choice([1, 3])
+    elif kind == 4:
+        changed[place:place] = draw.choice(WORDS)
+    else:
+        changed[place : place + 8] = struct.pack("<q", draw.choice([-1, 1 << 31, (1 << 62) - 1]))
+    return bytes(changed)
+
+
+def wrong_answers(name: str, place: Path, seed: int, count: int) -> list[str]:
+    """Damages of a file that its reader answered with anything but a value or a clear error."""
+    reader, draw = READERS[name], random.Random(f"{name} {seed}")
+    path = reader.make(place)
+    reader.read(path)
+    content, wrong = path.read_bytes(), []
+    for number in range(count):
+        path.write_bytes(mutated(content, draw))
+        try:
+            reader.read(path)
+        except InputError as error:
+            if not (error.where or str(error)):
+                wrong.append(f"{name}, seed {seed}, number {number}: no place: {error}")
+        except Exception as error:  # the very thing that is looked for
+            wrong.append(f"{name}, seed {seed}, number {number}: {error!r}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_are_answered_with_a_value_or_a_clear_error(name, tmp_path):
+    seed = random.SystemRandom().randrange(1 << 32)
+    assert not wrong_answers(name, tmp_path, seed, 15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_many_damaged_files_are_answered_so(name, tmp_path):
+    seed = random.SystemRandom().randrange(1 << 32)
+    assert not wrong_answers(name, tmp_path, seed, 150)
+
+
+# ---- one of each kind by hand, with what a person is told
+@pytest.mark.parametrize("broken", ["params.yaml", "metrics.json", "history.csv"])
+@pytest.mark.parametrize("content", [b"[1", b"\xff\xfe\x00", b""])
+def test_one_broken_run_folder_does_not_stop_compare(tmp_path, broken, content):
+    good, bad = a_run(tmp_path / "good"), a_run(tmp_path / "bad")
+    (bad / broken).write_bytes(content)
+    found = comparison.compare([good, bad], tmp_path / "out")
+    if content or broken == "history.csv":
+        assert [name for name in found.table["name"] if name in ("good", "bad")] == ["good"]
+        assert f"left out: bad: {broken}" in found.text or f"{bad / broken}" in found.text
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"val": 3},
+        {"val": {"valence": {"ccc": "much"}}},
+        {"val": {"valence": {"ccc": 0.5, "ci95": 3}}},
+        {"val": {"valence": 3}},
+        {**METRICS, "baselines": {"zero": 3}},
+        {**METRICS, "epoch": "last"},
+    ],
+)
+def test_scores_that_are_no_numbers_are_left_out_and_named(tmp_path, metrics):
+    good, bad = a_run(tmp_path / "good"), a_run(tmp_path / "bad")
+    (bad / "metrics.json").write_text(json.dumps(metrics))
+    found = comparison.compare([bad, good], tmp_path / "out")
+    assert "left out: bad: metrics.json is damaged" in found.text
+    assert "run its notebook 06_inference" in found.text
+
+
+def test_a_broken_record_of_a_notebook_is_a_reason_to_execute_it_again(tmp_path):
+    run = runs.Run(a_run(tmp_path / "run"))
+    for content in ("{", "[]", '{"inputs": 3}'):
+        (run.folder / "steps/05_train.json").write_text(content)
+        assert experiment.record_of(run, "05_train") is None
+        assert str(experiment.outdated(None, "05_train", run)).startswith("its record is damaged")
+
+
+def test_runs_that_are_counted_cost_neither_time_nor_memory(tmp_path):
+    told = {**CLIP, "speech": {"rle": [[1, 1_000_000_000]]}}
+    path = files.write_text(tmp_path / "clip.json", json.dumps(told))
+    with pytest.raises(InputError, match="1000000000 values for 6 frames"):
+        schema.read(path)
+    with pytest.raises(InputError, match="1000000000 values for 6 frames"):
+        units.Unit("v", "a", 0, 6, path).labels()
+
+
+def test_a_picture_of_two_thousand_million_digits_has_no_name(tmp_path):
+    told = {**CLIP, "frames": {**CLIP["frames"], "pattern": "%02000000000d.jpg"}}
+    path = files.write_text(tmp_path / "clip.json", json.dumps(told))
+    with pytest.raises(InputError, match="pictures called %02000000000d") as caught:
+        units.Unit("v", "a", 0, 6, path).picture(0)
+    assert caught.value.where == str(path)
+
+
+def test_a_table_that_claims_a_thousand_million_trials_is_not_read(tmp_path, monkeypatch):
+    path = a_table(tmp_path)
+    monkeypatch.setattr(trials, "MOST_TRIALS", 4)
+    with pytest.raises(InputError, match="5 rows, at most 4 are read"):
+        trials.read(path)
+
+
+def test_the_report_of_a_damaged_run_names_the_file(tmp_path):
+    run = runs.Run(a_run(tmp_path / "run"))
+    (run.folder / "environment.json").write_text("{")
+    with pytest.raises(InputError, match=r"environment\.json is damaged"):
+        report.write(run)
