@@ -216,6 +216,12 @@ def test_the_published_network_learns_from_the_same_numbers(made):
     assert np.isfinite(trainer.fit()["loss"]).all()
 
 
+def test_what_it_will_cost_is_told_before_any_array_is_there(made):
+    found = recipe(made, options={"task": "va"}).sketch()
+    batch = {name: torch.rand(2, *shape) for name, shape in found.shapes.items()}
+    assert found.net(batch)["va"].shape == (2, 2)
+
+
 def test_pictures_and_too_few_classes_are_refused(made):
     with pytest.raises(InputError, match="this recipe hears only"):
         recipe(made, modality="audiovisual").arrays()
