@@ -178,7 +178,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
     help="The new run folder; for folds by default beside them, their common name with _merged.",
 )
 @click.option(
-    "--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals."
+    "--bootstrap", default=1000, hidden=True, help="0: no intervals. Draws are no longer made."
 )
 @click.option(
     "--rule",
@@ -206,7 +206,7 @@ def merge(
     """
     from .evaluation import merging
 
-    found = merging.join(list(folders), target, rule, clip, bootstrap)
+    found = merging.join(list(folders), target, rule, clip, bool(bootstrap))
     _say(
         "\n".join(
             [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]

@@ -210,7 +210,7 @@ def _baseline_row(name: str, scores: dict) -> dict:
 
 def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split: str) -> list[str]:
     notes = [
-        f"CCC on {split}, all labelled frames together; [95 % interval by bootstrap over trials]; "
+        f"CCC on {split}, all labelled frames together; [95 % interval over subjects or trials]; "
         "mean: of both; "
         "smoothed: width chosen on val; s/epoch: training alone, on the machine of that run"
     ]
