@@ -90,35 +90,59 @@ def around(
     if why := _why_none(score, left_out, n_trials):
         return {"ci95": None, "why": why}
     forward, back = SCALES[scale]
-    z = forward(left_out)
-    half = quantile(len(z) - 1) * spread(z)
-    return {"ci95": [float(end) for end in back(forward(score) + np.array([-half, half]))]}
+    return _ends(float(forward(score)), forward(left_out), [], back)
 
 
 def over_seeds(
-    scores: np.ndarray, left_out: np.ndarray, scale: str, n_trials: int | None = None
+    scores: Sequence[float], left_out: np.ndarray, scale: str, n_trials: int | None = None
 ) -> dict:
     """As `around`, of the mean score of an experiment that was trained with several seeds: other
     seeds *and* other people are what the interval stands for.
 
     scores : (S,) of all units, a seed each; left_out : (S, n) the same without unit i. The variance
     of the mean z is the units' (s² of the mean over seeds) plus the seeds' (their sample variance /
-    S); degrees of freedom by Satterthwaite (Biometrics Bulletin 2, 1946) of n − 1 and S − 1. With
-    one seed it is `around`.
+    S); the degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946). With one seed it
+    is `around`.
     """
     scores, left_out = np.asarray(scores, np.float64), np.asarray(left_out, np.float64)
-    if len(scores) < 2:
-        return around(float(scores[0]), left_out[0], scale, n_trials)
     if why := _why_none(float(scores.mean()), left_out.mean(axis=0), n_trials):
         return {"ci95": None, "why": why}
     forward, back = SCALES[scale]
-    z, people = forward(scores), spread(forward(left_out).mean(axis=0)) ** 2
-    seeds = float(z.var(ddof=1)) / len(z)
-    freedom = (people + seeds) ** 2 / (
-        people**2 / (left_out.shape[1] - 1) + seeds**2 / (len(z) - 1)
-    )
-    half = quantile(freedom) * np.sqrt(people + seeds)
-    return {"ci95": [float(end) for end in back(z.mean() + np.array([-half, half]))]}
+    z = forward(scores)
+    return _ends(float(z.mean()), forward(left_out).mean(axis=0), [z], back)
+
+
+def of_difference(
+    first: Sequence[float],
+    first_left_out: np.ndarray,
+    second: Sequence[float],
+    second_left_out: np.ndarray,
+    n_trials: int | None = None,
+) -> dict:
+    """Interval of the mean score of `first` minus that of `second`, on the same units: each is left
+    out of both.
+
+    first, second : (S,) scores of all units, a seed each; S may differ, and is mostly 1.
+    first_left_out, second_left_out : (S, n) the same without unit i. Where an experiment has
+    several seeds their variance counts, too; that of a single one cannot be known, and the interval
+    is then of these two trained networks.
+    """
+    first, second = (np.asarray(scores, np.float64) for scores in (first, second))
+    apart = np.mean(first_left_out, axis=0) - np.mean(second_left_out, axis=0)
+    gain = float(first.mean() - second.mean())
+    if why := _why_none(gain, apart, n_trials):
+        return {"ci95": None, "why": why}
+    return _ends(gain, apart, [first, second], SCALES["plain"][1])
+
+
+def _ends(centre: float, left_out: np.ndarray, seeds: list[np.ndarray], back: Callable) -> dict:
+    """{"ci95"} around the centre, of the spread over units and the spread over each of `seeds`."""
+    parts = [(spread(left_out) ** 2, len(left_out) - 1)]
+    parts += [(float(z.var(ddof=1)) / len(z), len(z) - 1) for z in seeds if len(z) > 1]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    half = quantile(freedom) * np.sqrt(variance)
+    return {"ci95": [float(end) for end in back(centre + np.array([-half, half]))]}
 
 
 def _why_none(score: float, left_out: np.ndarray, n_trials: int | None) -> str:

@@ -1,5 +1,6 @@
-"""Compare runs: one table of CCC with intervals, raw and smoothed, and the trivial predictors below
-it.
+"""Compare runs: one table of CCC with intervals, raw and smoothed, how much each run differs from a
+reference on the same trials, several seeds of one experiment as one row, and the trivial predictors
+below it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import runs
+from .. import intervals, runs
 from ..errors import InputError
 from ..grammar import all_declared
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
+from . import paired
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,23 @@ class Comparison:
     files: list[Path]
 
 
-def compare(folders: list[Path], target: Path, split: str = "val") -> Comparison:
+def compare(folders: list[Path], target: Path, split: str = "val", against: str = "") -> Comparison:
     """Read metrics.json of runs; write comparison.csv, .html and .png into `target`.
 
     Arguments
     ---------
     folders : run folders. Others (no metrics.json) are left out and named.
     split : "val" or "test".
+    against : name of the run from which the others' difference is taken; by default, and where that
+        run was scored on other frames, the first of those that were scored on the same frames.
 
-    Raises InputError when not one of them has been evaluated.
+    Raises InputError when not one of them has been evaluated, or none is called `against`.
     """
     evaluated, left_out = _evaluated(folders, split)
+    _check_reference(against, evaluated)
     groups = _groups(evaluated, split)
-    table, notes = _table(evaluated, groups, split), _notes(evaluated, groups, left_out, split)
+    table = _table(evaluated, groups, split, against)
+    notes = _notes(evaluated, groups, left_out, split, table)
     named = {
         folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[
             split
@@ -54,7 +60,19 @@ def compare(folders: list[Path], target: Path, split: str = "val") -> Comparison
     return Comparison(table, text, _write(table, plotted, notes, Path(target)))
 
 
-def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFrame], list[str]]:
+def _check_reference(against: str, evaluated: dict) -> None:
+    names = [folder.name for folder in evaluated]
+    if against and against not in names:
+        raise InputError(
+            f"no evaluated run is called {against!r}",
+            expected=", ".join(names),
+            todo="name one of the runs that are compared",
+        )
+
+
+def tables(
+    folders: list[Path], split: str = "val", against: str = ""
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The same for a notebook, without files: heading -> table of what can be compared, and the
     sentences below.
     """
@@ -63,11 +81,12 @@ def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFr
     except InputError:
         return {}, [f"no run has been evaluated on {split}"]
     groups = _groups(evaluated, split)
-    blocks = _blocks(_table(evaluated, groups, split))
+    table = _table(evaluated, groups, split, against)
+    blocks = _blocks(table)
     synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
     for block in blocks.values():
-        noted(block, bool(synthetic & set(block["run"])))
-    return blocks, _notes(evaluated, groups, left_out, split)
+        noted(block, bool(synthetic & _single_runs(table, block["run"])))
+    return blocks, _notes(evaluated, groups, left_out, split, table)
 
 
 def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[Path]]:
@@ -87,10 +106,70 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], list[
     return evaluated, [folder for folder in found if folder not in evaluated]
 
 
-def _table(evaluated: dict[Path, dict], groups: dict[Path, str], split: str) -> pd.DataFrame:
-    rows = [_run_row(folder, metrics, split, groups) for folder, metrics in evaluated.items()]
+def _table(
+    evaluated: dict[Path, dict], groups: dict[Path, str], split: str, against: str = ""
+) -> pd.DataFrame:
+    """A row each experiment of several seeds, each run and each trivial predictor."""
+    rows = []
+    for letter in dict.fromkeys(groups.values()):
+        some = [folder for folder in evaluated if groups[folder] == letter]
+        rows += _rows_on_same_frames({folder: evaluated[folder] for folder in some}, letter, split)
+    _add_differences(rows, against)
+    for row in rows:
+        del row["outcomes"]
     baselines = _baselines(list(evaluated.values()))
     return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in baselines.items()])
+
+
+def _rows_on_same_frames(evaluated: dict[Path, dict], letter: str, split: str) -> list[dict]:
+    rows = []
+    for members in paired.experiments(list(evaluated)):
+        single = [_run_row(folder, evaluated[folder], split, letter) for folder in members]
+        if len(members) > 1:
+            rows.append(_seeds_row(single))
+            single = [row | {"part_of": rows[-1]["name"]} for row in single]
+        rows += single
+    return rows
+
+
+def _seeds_row(rows: list[dict]) -> dict:
+    """One row for several seeds of an experiment: means, their spread over seeds, and an interval
+    over seeds and trials.
+    """
+    first, parts = rows[0], [row["outcomes"][0] for row in rows]
+    same = ("recipe", "modality", "rules", "data", "frames", "trials", "n_weights")
+    found = {name: first[name] for name in same}
+    found |= {"name": f"{first['name']} ({len(rows)} seeds)", "seeds": len(rows), "outcomes": parts}
+    numbers = [*EMOTIONS, "mean", *(f"{emotion}_smoothed" for emotion in EMOTIONS)]
+    for name in [*numbers, "seconds_per_epoch"]:
+        values = [row[name] for row in rows]
+        found[name] = sum(values) / len(values) if None not in values else None
+        if name in (*EMOTIONS, "mean") and None not in values:
+            found[f"{name}_over_seeds"] = float(pd.Series(values).std(ddof=1))
+    for name, (scores, left_out) in paired.of_runs(parts).items():
+        interval = intervals.over_seeds(scores, left_out, "correlation", first["trials"])["ci95"]
+        found[f"{name}_low"], found[f"{name}_high"] = interval or (None, None)
+    return found
+
+
+def _add_differences(rows: list[dict], against: str) -> None:
+    """Add to each row that is shown how much its CCC is above that of its block's reference."""
+    for letter in dict.fromkeys(row["data"] for row in rows):
+        block = [row for row in rows if row["data"] == letter]
+        named = [row for row in block if row["name"] == against]
+        reference = (named or block)[0]
+        for row in block:
+            if row is reference or row.get("part_of") == reference["name"]:
+                continue
+            found = paired.difference(row["outcomes"], reference["outcomes"])
+            for name, entry in found.items():
+                low, high = entry["ci95"] or (None, None)
+                row |= {
+                    f"{name}_above": entry["difference"],
+                    f"{name}_above_low": low,
+                    f"{name}_above_high": high,
+                    "reference": reference["name"],
+                }
 
 
 def _groups(evaluated: dict, split: str) -> dict[Path, str]:
@@ -134,14 +213,15 @@ def _defaults() -> dict:
     return {name: one.default for name, one in all_declared().items()}
 
 
-def _run_row(folder: Path, metrics: dict, split: str, groups: dict[Path, str]) -> dict:
+def _run_row(folder: Path, metrics: dict, split: str, letter: str) -> dict:
     p = runs.parameters(folder)
     row = {
         "name": folder.name,
         "recipe": p.get("recipe", ""),
         "modality": p.get("modality", ""),
         "rules": metrics.get("rules", p.get("rules", "")),
-        "data": groups[folder],
+        "data": letter,
+        "outcomes": [paired.outcomes(folder, metrics, split)],
     }
     for name in (*EMOTIONS, "mean"):
         scores = metrics[split].get(name, {})
@@ -208,7 +288,13 @@ def _baseline_row(name: str, scores: dict) -> dict:
     }
 
 
-def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split: str) -> list[str]:
+def _notes(
+    evaluated: dict,
+    groups: dict[Path, str],
+    left_out: list[Path],
+    split: str,
+    table: pd.DataFrame,
+) -> list[str]:
     notes = [
         f"CCC on {split}, all labelled frames together; [95 % interval over subjects or trials]; "
         "mean: of both; "
@@ -223,6 +309,7 @@ def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split
             "the runs were evaluated on different frames: numbers of different letters cannot be "
             "compared"
         )
+    notes += _about_differences(table) + _about_seeds(table)
     if len({metrics.get("rules") for metrics in evaluated.values()}) > 1:
         notes.append(
             "runs by different rules are in this table: corrected scores count labelled frames "
@@ -234,6 +321,35 @@ def _notes(evaluated: dict, groups: dict[Path, str], left_out: list[Path], split
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
+
+
+def _about_differences(table: pd.DataFrame) -> list[str]:
+    references = [name for name in dict.fromkeys(_column(table, "reference")) if name]
+    return [
+        f"Δ: CCC minus that of {' or '.join(references)}, on the same trials, each subject left "
+        "out of both; where the interval holds 0, these data do not show which is better; each "
+        "interval is of one comparison, and of many some miss"
+    ] * bool(references)
+
+
+def _about_seeds(table: pd.DataFrame) -> list[str]:
+    """What is behind each row of several seeds."""
+    notes = []
+    for row in table.to_dict("records"):
+        if pd.notna(row.get("seeds")):
+            parts = [one for one in table.to_dict("records") if one["part_of"] == row["name"]]
+            told = ", ".join(f"{one['name']} {_number(one['mean'])}" for one in parts)
+            notes.append(
+                f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
+                f"and subjects or trials]; mean CCC of each: {told}"
+            )
+    return notes
+
+
+def _single_runs(table: pd.DataFrame, shown: pd.Series) -> set[str]:
+    """Names of the runs that stand in these rows, those behind several seeds, too."""
+    parts = table.get("part_of", pd.Series("", table.index))
+    return {*shown, *table["name"][parts.isin(set(shown))]}
 
 
 def _for_terminal(blocks: dict[str, pd.DataFrame]) -> str:
@@ -256,12 +372,17 @@ def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _block(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns as a person reads them; runs that are in a row of several seeds are left out."""
+    table = table[[name == "" for name in _column(table, "part_of")]]
     shown = pd.DataFrame({"run": table["name"].to_list()})
     for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):
         shown[name] = _column(table, column)
     shown["parameters"] = [_counted(value) for value in _column(table, "n_weights")]
     for name in (*EMOTIONS, "mean"):
         shown[name] = [_with_interval(row, name) for row in table.to_dict("records")]
+    for name in (*EMOTIONS, "mean"):
+        if any(value != "" for value in _column(table, f"{name}_above")):
+            shown[f"Δ {name}"] = [_difference(row, name) for row in table.to_dict("records")]
     for emotion in EMOTIONS:
         shown[f"{emotion} smoothed"] = [
             _number(value) for value in _column(table, f"{emotion}_smoothed")
@@ -294,13 +415,22 @@ def _column(table: pd.DataFrame, name: str) -> list:
     ]
 
 
-def _with_interval(row: dict, emotion: str) -> str:
-    low, high = row.get(f"{emotion}_low"), row.get(f"{emotion}_high")
-    interval = (
-        f" [{_number(low)}, {_number(high)}]" if not pd.isna(low) and not pd.isna(high) else ""
+def _with_interval(row: dict, name: str) -> str:
+    value, apart = row.get(name), row.get(f"{name}_over_seeds")
+    spread = "" if pd.isna(apart) else f" ± {_number(apart)}"
+    return _number("" if value is None else value) + spread + _interval(row, name)
+
+
+def _difference(row: dict, name: str) -> str:
+    value = row.get(f"{name}_above")
+    return (
+        "" if pd.isna(value) else f"{round(value, 2) + 0.0:+.2f}" + _interval(row, f"{name}_above")
     )
-    value = row.get(emotion)
-    return _number("" if value is None else value) + interval
+
+
+def _interval(row: dict, name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return "" if pd.isna(low) or pd.isna(high) else f" [{_number(low)}, {_number(high)}]"
 
 
 def _number(value: object) -> str:
