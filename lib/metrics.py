@@ -331,13 +331,16 @@ def va_scores(
 
 
 def mean_ccc(
-    labels: Mapping, predictions: Mapping, subjects: Mapping[str, str] | None = None
+    labels: Mapping,
+    predictions: Mapping,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """{"ccc", "ci95", ("why",) "n_trials"}: the mean of both emotions' CCC, its interval by
     Fisher's z of the mean, each subject left out of both.
 
-    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined. subjects : see
-        `va_scores`.
+    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined. with_intervals,
+        subjects : see `va_scores`.
     """
     both = [_pairs(labels, predictions, column) for column in range(len(EMOTIONS))]
     trials = [trial for trial in both[0] if trial in both[1]]
@@ -351,6 +354,8 @@ def mean_ccc(
     score = float(np.mean([ccc_of_sums(rows.sum(axis=0)) for rows in sums]))
     left_out = np.mean([ccc_of_sums(intervals.without_each(rows)) for rows in sums], axis=0)
     found = {"ccc": None if np.isnan(score) else score, "n_trials": len(trials)}
+    if not with_intervals:
+        return found | {"ci95": None}
     return found | intervals.around(score, left_out, "correlation", len(trials))
 
 

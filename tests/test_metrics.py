@@ -176,7 +176,7 @@ def test_fewer_than_eight_subjects_have_no_interval_however_many_trials():
     subjects = {f"t{k}": f"s{k % 7}" for k in range(20)}
     for scores in (
         metrics.va_scores(labels, predictions, subjects=subjects)["valence"],
-        metrics.mean_ccc(labels, predictions, subjects),
+        metrics.mean_ccc(labels, predictions, subjects=subjects),
     ):
         assert scores["ci95"] is None
         assert "7 subjects in 20 labelled trials" in scores["why"]

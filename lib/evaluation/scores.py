@@ -96,7 +96,9 @@ def finish(
                 found[key] = recipe.metrics(of, predicted, with_intervals, owners)
                 if "va" in recipe.tasks:
                     _explain_constants(found[key], of["va"])
-                    found[key]["mean"] = metrics.mean_ccc(of["va"], predicted["va"], owners)
+                    found[key]["mean"] = metrics.mean_ccc(
+                        of["va"], predicted["va"], with_intervals, owners
+                    )
     if recipe.published and "va" in recipe.tasks and val:
         found["val_zero_filled"] = zero_filled(
             {trial: labels[trial]["va"] for trial in val},

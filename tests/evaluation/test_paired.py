@@ -35,7 +35,7 @@ def a_run(folder, noise, draw=0, shared=0.4, trials=TRIALS, subjects=None, **par
         table[paired.LABELS] = labels[trial]
         run.write_text(f"predictions/{trial}.csv", table.to_csv(index=False, float_format="%.6g"))
     scores = metrics.va_scores(labels, values, subjects=subjects)
-    scores["mean"] = metrics.mean_ccc(labels, values, subjects)
+    scores["mean"] = metrics.mean_ccc(labels, values, subjects=subjects)
     found = {"val": scores, "val_trials": list(trials), "synthetic": True}
     run.write_json("metrics.json", found | ({"subjects": subjects} if subjects else {}))
     runs.remember(run, {"dataset": "sample", "recipe": "jca", "rules": "corrected", **parameters})
