@@ -184,11 +184,17 @@ def _notes(
 
 def _about_differences(table: pd.DataFrame) -> list[str]:
     references = [name for name in dict.fromkeys(_column(table, "reference")) if name]
-    return [
+    if not references:
+        return []
+    note = (
         f"Δ: CCC minus that of {' or '.join(references)}, on the same trials, each subject left "
         "out of both; where the interval holds 0, these data do not show which is better; each "
         "interval is of one comparison, and of many some miss"
-    ] * bool(references)
+    )
+    compared = table[[name != "" for name in _column(table, "reference")]]
+    if "" in _column(compared, "mean_above_low"):
+        note += "; without an interval (docs/intervals.md says when) Δ is of these trials alone"
+    return [note]
 
 
 def _about_seeds(table: pd.DataFrame) -> list[str]:
