@@ -11,7 +11,7 @@ import pandas as pd
 import ravdess_floor as floor
 import report
 
-from lib import metrics
+from lib import intervals, metrics
 from lib.datasets import ravdess
 
 FIRST = (
@@ -49,9 +49,9 @@ def averaged(seeds: dict[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def interval(predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> str:
-    """95 % of the UAR over draws of actors."""
+    """95 % interval of the UAR over actors."""
     groups = [(predicted[actors == actor], labels[actors == actor]) for actor in np.unique(actors)]
-    return "–".join(f"{end:.3f}" for end in metrics.bootstrap_interval(groups, metrics.uar))
+    return "–".join(f"{end:.3f}" for end in metrics.interval(groups, metrics.uar)["ci95"])
 
 
 def row(name: str, predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> list:
@@ -176,18 +176,18 @@ def markdown(columns: list[str], rows: list[list]) -> list[str]:
 
 
 def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> list[str]:
-    """How much better the averaged probabilities of one network are, over draws of actors."""
+    """How much better the averaged probabilities of one network are, with an interval over
+    actors.
+    """
     rows, other = averaged(first), averaged(second)
     labels, actors = rows["label"].to_numpy(), actors_of(rows)
-    generator, names = np.random.default_rng(0), np.unique(actors)
-    members = [np.flatnonzero(actors == name) for name in names]
-    mine, theirs, gains = chosen(rows), chosen(other), []
-    for _ in range(1000):
-        use = np.concatenate([members[k] for k in generator.integers(len(names), size=len(names))])
-        gain = metrics.uar(mine[use], labels[use]) - metrics.uar(theirs[use], labels[use])
-        gains.append(gain)
-    low, high = np.percentile(gains, (2.5, 97.5))
+    mine, theirs = chosen(rows), chosen(other)
+    left_out = [
+        metrics.uar(mine[use], labels[use]) - metrics.uar(theirs[use], labels[use])
+        for use in (actors != actor for actor in np.unique(actors))
+    ]
     gain = metrics.uar(mine, labels) - metrics.uar(theirs, labels)
+    low, high = intervals.around(gain, left_out)["ci95"]
     return [f"Paired by actor, averaged probabilities: {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
 
 

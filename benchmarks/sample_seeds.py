@@ -138,7 +138,7 @@ def main() -> None:
         [
             "CCC on all labelled frames of the 8 validation trials, unsmoothed, of the best epoch "
             "(chosen on "
-            "every 12th frame of the same trials); intervals by bootstrap over trials."
+            "every 12th frame of the same trials); intervals over trials (lib.intervals)."
         ],
     )
 

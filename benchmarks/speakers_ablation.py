@@ -11,8 +11,8 @@ First `python -m lib run params/sample_asd.yaml --to 04` (once); then
 With less than all steps the first seed is scored at all lengths and the others at the clip's own.
 What is finished is kept under ``runs/ablation``, trainings and scores, and not done again: stop it
 and start it again at will. Pieces longer than a clip are scored whole, and in windows that overlap
-by a third. The table says how many steps were made, and stands also if it shows no gain. Intervals:
-bootstrap over conversations, which does not cover seeds.
+by a third. The table says how many steps were made, and stands also if it shows no gain. Intervals
+are over conversations (`lib.intervals`), which does not cover seeds.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def scores(recipe, model, device, table, length: int, windowed: bool) -> dict:
         labels["speaking"][trial] = training_trainer.hide(
             recipe.labels(trial), np.isnan(rows).any(axis=1)
         )
-    return recipe.metrics(labels, predictions, 1000)["speaking"]
+    return recipe.metrics(labels, predictions)["speaking"]
 
 
 def one(name: str, changes: dict, seed: int, options) -> list[list]:

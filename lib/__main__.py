@@ -157,13 +157,18 @@ def declare() -> None:
     help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.",
 )
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
-def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
-    """Table of several runs: method, rules, parameters, CCC with intervals, seconds an epoch;
-    trivial predictors.
+@click.option(
+    "--against", default="", metavar="RUN", help="Run whose CCC the others' differences are from."
+)
+def compare(folders: tuple[Path, ...], target: Path | None, split: str, against: str) -> None:
+    """Table of several runs: method, rules, parameters, CCC with intervals, differences from the
+    first run on the same trials, seconds an epoch; trivial predictors.
+
+    Runs that differ in nothing but the seed are one row.
     """
     from .evaluation import comparison
 
-    found = comparison.compare(list(folders), target or folders[0].resolve().parent, split)
+    found = comparison.compare(list(folders), target or folders[0].resolve().parent, split, against)
     _say(found.text)
     _say(f"written: {', '.join(str(path) for path in found.files)}")
 
@@ -178,7 +183,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str) -> None:
     help="The new run folder; for folds by default beside them, their common name with _merged.",
 )
 @click.option(
-    "--bootstrap", default=1000, show_default=True, help="Draws of trials for the intervals."
+    "--bootstrap", default=1000, hidden=True, help="0: no intervals. Draws are no longer made."
 )
 @click.option(
     "--rule",
@@ -206,7 +211,7 @@ def merge(
     """
     from .evaluation import merging
 
-    found = merging.join(list(folders), target, rule, clip, bootstrap)
+    found = merging.join(list(folders), target, rule, clip, bool(bootstrap))
     _say(
         "\n".join(
             [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]

@@ -1,10 +1,10 @@
-"""Scores over labelled frames, and 95 % intervals by bootstrap over trials.
+"""Scores over labelled frames, and 95 % intervals over subjects or trials (`lib.intervals`).
 
 Moments are population moments (divided by n). Frames without a label never count; a frame with a
 label but without a prediction is an error, because a method that skips frames must not gain by it.
 
 What a score is made of: sums over the labelled frames of each trial. The sums of trials add up, so
-the score of any selection of trials (all, one, a bootstrap replicate) is a sum of rows. A selection
+the score of any selection of trials (all, one, all but one) is a sum of rows. A selection
 is an array (…, k) of sums; a score of it has shape (…). Frames without a label add nothing.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from . import intervals
 from .errors import InputError
 
 _CONSTANT = 1e-12  # variance below this share of the mean square is rounding, not variation
@@ -141,18 +142,17 @@ def recall(sums: np.ndarray) -> np.ndarray:
     return _ratio(each.sum(axis=-1), number, number)
 
 
-# name of the score: (sums of each trial, score of sums)
+# name of the score: (sums of each trial, score of sums, scale of its interval)
 SCORES = {
-    "ccc": (moments_of, ccc_of_sums),
-    "pcc": (moments_of, pcc_of_sums),
-    "rmse": (moments_of, rmse_of_sums),
-    "mae": (moments_of, mae_of_sums),
-    "f1_macro": (classes, f1),
-    "f1_mean": (units, f1),
-    "uar": (classes, recall),
+    "ccc": (moments_of, ccc_of_sums, "correlation"),
+    "pcc": (moments_of, pcc_of_sums, "correlation"),
+    "rmse": (moments_of, rmse_of_sums, "positive"),
+    "mae": (moments_of, mae_of_sums, "positive"),
+    "f1_macro": (classes, f1, "share"),
+    "f1_mean": (units, f1, "share"),
+    "uar": (classes, recall, "share"),
 }
 EMOTIONS = ("valence", "arousal")
-MIN_TRIALS = 8  # 7 trials can be drawn in only 1716 different ways: no ground for tails of 2.5 %
 
 
 def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
@@ -267,104 +267,135 @@ def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, 
     return np.where(known, label, 0.0), np.where(known, prediction, 0.0)
 
 
-def bootstrap_interval(
-    trials: Pairs, metric: Callable, n: int = 1000, seed: int = 0
-) -> list[float] | None:
-    """95 % interval [low, high] of `metric`, by drawing trials (not frames) with replacement.
+def interval(
+    trials: Pairs, metric: Callable, unit: Sequence[int] | None = None, scale: str = ""
+) -> dict:
+    """{"ci95": [low, high]} or {"ci95": None, "why": …}: 95 % interval of `metric` over subjects.
 
-    trials : one (prediction, label) each. Frames of a trial resemble each other, so that drawing
-        frames would
-    give intervals many times too narrow. Returns None if fewer than MIN_TRIALS trials have a label,
-    and for n = 0 draws: between epochs of a training nobody reads an interval. A metric of this
-    module costs milliseconds; any other function of (prediction, label) is called `n` times.
+    trials : one (prediction, label) each, all with a label. unit : (trials,) which of them are of
+        one subject (`intervals.units`); by default each is a unit of its own. scale : a name in
+        `intervals.SCALES`; needed for a function that is not of this module.
+
+    CCC and PCC go by Fisher's z; shares (F1, recall, AP) by the arcsine of their root; RMSE and MAE
+    by their logarithm. F1 and recall are means over the classes that occur: a class of one subject
+    alone is missing where that subject is left out, as it would be in other data, and the interval
+    covers this. A metric of this module costs milliseconds; any other function of (prediction,
+    label) is called once for each unit.
     """
-    trials = [pair for pair in trials if labelled(pair[1]).any()]
-    if len(trials) < MIN_TRIALS or not n:
-        return None
-    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
-    if metric in OWN:
-        times = np.zeros((n, len(trials)))  # how often each trial was drawn
-        np.add.at(times, (np.arange(n)[:, None], draws), 1)
-        sums_of, score_of = SCORES[metric.__name__]
-        scores = score_of(times @ sums_of(trials))
+    unit = np.arange(len(trials)) if unit is None else np.asarray(unit)
+    if metric in OWN and trials:
+        sums_of, score_of, own = SCORES[metric.__name__]
+        sums = intervals.by_unit(sums_of(trials), unit)
+        score, left_out = score_of(sums.sum(axis=0)), score_of(intervals.without_each(sums))
     else:
-        joined = (zip(*(trials[i] for i in draw), strict=True) for draw in draws)
-        scores = [metric(*map(np.concatenate, pair)) for pair in joined]
-    return [float(bound) for bound in np.nanpercentile(scores, (2.5, 97.5))]
+        own, numbers = scale or "plain", np.unique(unit)
+        score = _joined(metric, trials)
+        left_out = [
+            _joined(metric, [pair for pair, k in zip(trials, unit, strict=True) if k != number])
+            for number in numbers
+        ]
+    return intervals.around(score, left_out, scale or own, len(trials))
 
 
-def why_no_interval(n_trials: int) -> str:
-    """The reason that stands beside a null interval."""
-    return f"{n_trials} labelled trials: an interval over trials needs at least {MIN_TRIALS}"
+def _joined(metric: Callable, trials: Pairs) -> float:
+    """The metric of the concatenation of all trials; NaN of none."""
+    return float(metric(*map(np.concatenate, zip(*trials, strict=True)))) if trials else np.nan
 
 
 def va_scores(
     labels: Mapping,
     predictions: Mapping,
     emotions: Sequence[str] = EMOTIONS,
-    n: int = 1000,
-    seed: int = 0,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """Scores of valence and arousal over the concatenation of all labelled frames.
 
     labels, predictions : {trial: (T, 2)}, columns valence and arousal, label NaN = unlabelled;
-        `emotions`
-    says which columns to score. Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
+        `emotions` says which columns to score. with_intervals : between epochs of a training nobody
+        reads an interval. subjects : {trial: subject}; trials of one subject are left out together
+        (`intervals.units`), and where a subject has several, n_subjects stands beside n_trials.
+
+    Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
     (only if None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON:
     what is undefined is None. Raises InputError for a trial or a labelled frame without a
     prediction.
     """
     scores = (ccc, pcc, rmse, mae)
     return {
-        emotion: _summary(_pairs(labels, predictions, EMOTIONS.index(emotion)), scores, n, seed)
+        emotion: _summary(
+            _pairs(labels, predictions, EMOTIONS.index(emotion)), scores, with_intervals, subjects
+        )
         for emotion in emotions
     }
 
 
-def mean_ccc(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
-    """{"ccc", "ci95", ("why",) "n_trials"}: the mean of both emotions' CCC, over the same draws of
-    trials.
+def mean_ccc(
+    labels: Mapping,
+    predictions: Mapping,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
+) -> dict:
+    """{"ccc", "ci95", ("why",) "n_trials"}: the mean of both emotions' CCC, its interval by
+    Fisher's z of the mean, each subject left out of both.
 
-    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined.
+    labels, predictions : {trial: (T, 2)}. None where one of the two is undefined. with_intervals,
+        subjects : see `va_scores`.
     """
     both = [_pairs(labels, predictions, column) for column in range(len(EMOTIONS))]
     trials = [trial for trial in both[0] if trial in both[1]]
-    moments = (
-        np.stack([moments_of([pairs[trial] for trial in trials]) for pairs in both])
-        if trials
-        else None
-    )
-    score = float(ccc_of_sums(moments.sum(axis=1)).mean()) if trials else float("nan")
-    found = {"ccc": None if np.isnan(score) else score, "ci95": None, "n_trials": len(trials)}
-    if len(trials) < MIN_TRIALS:
-        return {**found, "why": why_no_interval(len(trials))}
-    draws = np.random.default_rng(seed).integers(len(trials), size=(n, len(trials)))
-    means = ccc_of_sums(moments[:, draws].sum(axis=2)).mean(axis=0)  # (2, n, trials, 9) -> (n,)
-    return {**found, "ci95": [float(bound) for bound in np.nanpercentile(means, (2.5, 97.5))]}
+    if not trials:
+        why = intervals.why_too_few(0, 0)
+        return {"ccc": None, "ci95": None, "n_trials": 0, "why": why}
+    unit = intervals.units(trials, subjects or {})
+    sums = [
+        intervals.by_unit(moments_of([pairs[trial] for trial in trials]), unit) for pairs in both
+    ]
+    score = float(np.mean([ccc_of_sums(rows.sum(axis=0)) for rows in sums]))
+    left_out = np.mean([ccc_of_sums(intervals.without_each(rows)) for rows in sums], axis=0)
+    found = {"ccc": None if np.isnan(score) else score, "n_trials": len(trials)}
+    if not with_intervals:
+        return found | {"ci95": None}
+    return found | intervals.around(score, left_out, "correlation", len(trials))
 
 
-def expression_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
-    """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1
-    none).
+def expression_scores(
+    labels: Mapping,
+    predictions: Mapping,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
+) -> dict:
+    """{"f1_macro", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T,) int} labels (−1 none);
+    with_intervals, subjects : see `va_scores`.
     """
-    return _summary(_pairs(labels, predictions), (f1_macro,), n, seed)
+    return _summary(_pairs(labels, predictions), (f1_macro,), with_intervals, subjects)
 
 
-def utterance_scores(labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0) -> dict:
+def utterance_scores(
+    labels: Mapping,
+    predictions: Mapping,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
+) -> dict:
     """{"uar", "ci95", ("why",) "f1_macro", "n_frames", "n_trials"} of {trial: (1,) int}: one label
-    per recording (−1 none), which is what n_frames counts here.
+    per recording (−1 none), which is what n_frames counts here; with_intervals, subjects : see
+    `va_scores`.
     """
-    return _summary(_pairs(labels, predictions), (uar, f1_macro), n, seed)
+    return _summary(_pairs(labels, predictions), (uar, f1_macro), with_intervals, subjects)
 
 
 def action_units_scores(
-    labels: Mapping, predictions: Mapping, n: int = 1000, seed: int = 0
+    labels: Mapping,
+    predictions: Mapping,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """{"f1_mean", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T, U) int} labels (−1 none).
 
-    A frame counts into n_frames if any of its units is labelled.
+    A frame counts into n_frames if any of its units is labelled; with_intervals, subjects : see
+    `va_scores`.
     """
-    return _summary(_pairs(labels, predictions), (f1_mean,), n, seed)
+    return _summary(_pairs(labels, predictions), (f1_mean,), with_intervals, subjects)
 
 
 def per_trial(
@@ -414,30 +445,33 @@ def _score(name: str, prediction: np.ndarray, label: np.ndarray) -> float:
 
 
 def _of_all(name: str, trials: Pairs) -> float:
-    sums_of, score_of = SCORES[name]
+    sums_of, score_of, _ = SCORES[name]
     return float(score_of(sums_of(trials).sum(axis=0))) if trials else float("nan")
 
 
-def _summary(pairs: Mapping, metrics: Sequence[Callable], n: int, seed: int) -> dict:
+def _summary(
+    pairs: Mapping,
+    metrics: Sequence[Callable],
+    with_intervals: bool,
+    subjects: Mapping[str, str] | None,
+) -> dict:
     """All scores over the concatenation; the interval belongs to the first of `metrics`."""
     trials = list(pairs.values())
     scores = {metric.__name__: _of_all(metric.__name__, trials) for metric in metrics}
     first, *others = ((name, None if np.isnan(score) else score) for name, score in scores.items())
-    interval = bootstrap_interval(trials, metrics[0], n, seed)
-    why = {} if interval or not n else {"why": why_no_interval(len(trials))}
+    unit = intervals.units(list(pairs), subjects or {})
+    n_units = len(np.unique(unit))
     n_frames = sum(
         int(labelled(label).reshape(len(label), -1).any(axis=1).sum()) for _, label in trials
     )
-    return dict(
-        [
-            first,
-            ("ci95", interval),
-            *why.items(),
-            *others,
-            ("n_frames", n_frames),
-            ("n_trials", len(trials)),
-        ]
-    )
+    return {
+        **dict([first]),
+        **(interval(trials, metrics[0], unit) if with_intervals else {"ci95": None}),
+        **dict(others),
+        "n_frames": n_frames,
+        "n_trials": len(trials),
+        **({"n_subjects": n_units} if n_units < len(trials) else {}),
+    }
 
 
 def _pairs(labels: Mapping, predictions: Mapping, column: int | None = None) -> dict:

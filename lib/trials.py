@@ -238,6 +238,19 @@ def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return trials[keep].reset_index(drop=True)
 
 
+def subjects(trials: pd.DataFrame) -> dict[str, str]:
+    """{trial: subject} of the rows that have a subject.
+
+    Where nothing but the recording is known, as in Aff-Wild2, the subject is called like the video:
+    then two persons of one video are two subjects.
+    """
+    known = trials[["trial", "video", "person", "subject"]].astype(str)
+    known = known[known["subject"] != ""]
+    own = (known["subject"] == known["video"]) & (known["person"] != "")
+    names = known["subject"].where(~own, known["subject"] + "_" + known["person"])
+    return dict(zip(known["trial"], names, strict=True))
+
+
 def has_picture(trial: Mapping) -> bool:
     """Whether a row of the table is of a recording with pictures, not of sound only."""
     return bool(trial["video_path"] or trial["crops_dir"])

@@ -104,3 +104,19 @@ def test_trials_are_chosen_by_name_and_all_without_names():
     with pytest.raises(InputError, match="no trial is called 'x'"):
         trials.select(table, ["a", "x"])
     assert trials.name(table.to_dict("records")[0]) == "a"
+
+
+def test_the_subjects_of_a_table_are_people_not_recordings():
+    rows = [
+        {"trial": "1_left", "video": "1", "person": "left", "subject": "1", "split": "val"},
+        {"trial": "1_right", "video": "1", "person": "right", "subject": "1", "split": "val"},
+        {"trial": "2", "video": "2", "subject": "anna", "split": "val"},
+        {"trial": "3_left", "video": "3", "person": "left", "subject": "anna", "split": "val"},
+        {"trial": "4", "video": "4", "split": "val"},
+    ]
+    assert trials.subjects(trials.table(rows)) == {
+        "1_left": "1_left",
+        "1_right": "1_right",
+        "2": "anna",
+        "3_left": "anna",
+    }

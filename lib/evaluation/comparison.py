@@ -1,5 +1,6 @@
-"""Compare runs: one table of CCC with intervals, raw and smoothed, and the trivial predictors below
-it.
+"""Compare runs: one table of CCC with intervals, raw and smoothed, how much each run differs from a
+reference on the same trials, several seeds of one experiment as one row, and the trivial predictors
+below it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..grammar import all_declared
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
+from . import comparison_rows
 
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
@@ -34,31 +36,47 @@ class Comparison:
     files: list[Path]
 
 
-def compare(folders: list[Path], target: Path, split: str = "val") -> Comparison:
+def compare(folders: list[Path], target: Path, split: str = "val", against: str = "") -> Comparison:
     """Read metrics.json of runs; write comparison.csv, .html and .png into `target`.
 
     Arguments
     ---------
     folders : run folders. Others (no metrics.json) are left out and named.
     split : "val" or "test".
+    against : name of the run from which the others' difference is taken; by default, and where that
+        run was scored on other frames, the first of those that were scored on the same frames.
 
-    Raises InputError when not one of them has been evaluated.
+    Raises InputError when not one of them has been evaluated, or none is called `against`.
     """
     evaluated, left_out = _evaluated(folders, split)
+    _check_reference(against, evaluated)
     groups = _groups(evaluated, split)
-    table, notes = _table(evaluated, groups, split), _notes(evaluated, groups, left_out, split)
+    table = comparison_rows.table(evaluated, groups, split, against)
+    notes = _notes(evaluated, groups, left_out, split, table)
     named = {
         folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[
             split
         ]
         for folder, metrics in evaluated.items()
     }
-    plotted = ccc_table(named, _baselines(list(evaluated.values())))
+    plotted = ccc_table(named, comparison_rows.baselines(list(evaluated.values())))
     text = "\n".join([_for_terminal(_blocks(table)), *notes])
     return Comparison(table, text, _write(table, plotted, notes, Path(target)))
 
 
-def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFrame], list[str]]:
+def _check_reference(against: str, evaluated: dict) -> None:
+    names = [folder.name for folder in evaluated]
+    if against and against not in names:
+        raise InputError(
+            f"no evaluated run is called {against!r}",
+            expected=", ".join(names),
+            todo="name one of the runs that are compared",
+        )
+
+
+def tables(
+    folders: list[Path], split: str = "val", against: str = ""
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The same for a notebook, without files: heading -> table of what can be compared, and the
     sentences below.
     """
@@ -67,11 +85,12 @@ def tables(folders: list[Path], split: str = "val") -> tuple[dict[str, pd.DataFr
     except InputError:
         return {}, [f"no run has been evaluated on {split}"]
     groups = _groups(evaluated, split)
-    blocks = _blocks(_table(evaluated, groups, split))
+    table = comparison_rows.table(evaluated, groups, split, against)
+    blocks = _blocks(table)
     synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
     for block in blocks.values():
-        noted(block, bool(synthetic & set(block["run"])))
-    return blocks, _notes(evaluated, groups, left_out, split)
+        noted(block, bool(synthetic & _single_runs(table, block["run"])))
+    return blocks, _notes(evaluated, groups, left_out, split, table)
 
 
 def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[Path, object]]:
@@ -114,7 +133,7 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
         if metrics and metrics.get(split):
             _require_scores(folder / "metrics.json", metrics, split)
             runs.parameters(folder)
-            _seconds(folder)
+            comparison_rows.seconds(folder)
         return metrics
     except InputError as error:
         return error
@@ -148,12 +167,6 @@ def _numbers_of(entry: object) -> list:
     if not isinstance(bounds, list) or len(bounds) not in (0, 2):
         return ["no interval"]
     return [*(entry.get(name) for name in ("ccc", "n_frames", "n_trials")), *bounds]
-
-
-def _table(evaluated: dict[Path, dict], groups: dict[Path, str], split: str) -> pd.DataFrame:
-    rows = [_run_row(folder, metrics, split, groups) for folder, metrics in evaluated.items()]
-    baselines = _baselines(list(evaluated.values()))
-    return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in baselines.items()])
 
 
 def _groups(evaluated: dict, split: str) -> dict[Path, str]:
@@ -197,87 +210,15 @@ def _defaults() -> dict:
     return {name: one.default for name, one in all_declared().items()}
 
 
-def _run_row(folder: Path, metrics: dict, split: str, groups: dict[Path, str]) -> dict:
-    p = runs.parameters(folder)
-    row = {
-        "name": folder.name,
-        "recipe": p.get("recipe", ""),
-        "modality": p.get("modality", ""),
-        "rules": metrics.get("rules", p.get("rules", "")),
-        "data": groups[folder],
-    }
-    for name in (*EMOTIONS, "mean"):
-        scores = metrics[split].get(name, {})
-        low, high = scores.get("ci95") or (None, None)
-        row |= {name: scores.get("ccc"), f"{name}_low": low, f"{name}_high": high}
-    for emotion in EMOTIONS:
-        row[f"{emotion}_smoothed"] = (
-            metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")
-        )
-    both = [row[emotion] for emotion in EMOTIONS]
-    if (
-        row["mean"] is None and None not in both
-    ):  # of a run from before the mean was kept: without an interval
-        row["mean"] = sum(both) / len(both)
-    scores = metrics[split].get("valence", {})
-    return {
-        **row,
-        "frames": scores.get("n_frames"),
-        "trials": scores.get("n_trials"),
-        "epoch": metrics.get("epoch"),
-        "n_weights": metrics.get("n_weights"),
-        "seconds_per_epoch": _seconds(folder),
-    }
-
-
-def _seconds(folder: Path) -> float | None:
-    """Median seconds of a training epoch, validation not counted; None for what was not trained
-    here.
-    """
-    place = folder / "history.csv"
-    return (
-        float(runs.read_table(place, ["seconds"])["seconds"].median()) if place.is_file() else None
-    )
-
-
-def _baselines(all_metrics: list[dict]) -> dict[str, dict]:
-    """Trivial predictors, each once: runs on the same data have the same; where they differ, all
-    are kept.
-    """
-    found: dict[str, dict] = {}
-    for metrics in all_metrics:
-        for name, scores in metrics.get("baselines", {}).items():
-            if not scores.keys() & set(EMOTIONS):  # of another task
-                continue
-            number, unique = 1, name
-            while unique in found and found[unique] != scores:
-                number += 1
-                unique = f"{name} ({number})"
-            found[unique] = scores
-    return found
-
-
-def _baseline_row(name: str, scores: dict) -> dict:
-    plain = {
-        emotion: value.get("ccc") if isinstance(value, dict) else value
-        for emotion, value in scores.items()
-    }
-    both = [plain.get(emotion) for emotion in EMOTIONS]
-    mean = sum(both) / len(both) if None not in both else None
-    return {
-        "name": name,
-        "recipe": "baseline",
-        "data": "",
-        **dict(zip(EMOTIONS, both, strict=True)),
-        "mean": mean,
-    }
-
-
 def _notes(
-    evaluated: dict, groups: dict[Path, str], left_out: dict[Path, object], split: str
+    evaluated: dict,
+    groups: dict[Path, str],
+    left_out: dict[Path, object],
+    split: str,
+    table: pd.DataFrame,
 ) -> list[str]:
     notes = [
-        f"CCC on {split}, all labelled frames together; [95 % interval by bootstrap over trials]; "
+        f"CCC on {split}, all labelled frames together; [95 % interval over subjects or trials]; "
         "mean: of both; "
         "smoothed: width chosen on val; s/epoch: training alone, on the machine of that run"
     ]
@@ -290,6 +231,7 @@ def _notes(
             "the runs were evaluated on different frames: numbers of different letters cannot be "
             "compared"
         )
+    notes += _about_differences(table) + _about_seeds(table)
     if len({metrics.get("rules") for metrics in evaluated.values()}) > 1:
         notes.append(
             "runs by different rules are in this table: corrected scores count labelled frames "
@@ -304,6 +246,41 @@ def _notes(
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
+
+
+def _about_differences(table: pd.DataFrame) -> list[str]:
+    references = [name for name in dict.fromkeys(_column(table, "reference")) if name]
+    if not references:
+        return []
+    note = (
+        f"Δ: CCC minus that of {' or '.join(references)}, on the same trials, each subject left "
+        "out of both; where the interval holds 0, these data do not show which is better; each "
+        "interval is of one comparison, and of many some miss"
+    )
+    compared = table[[name != "" for name in _column(table, "reference")]]
+    if "" in _column(compared, "mean_above_low"):
+        note += "; without an interval (docs/intervals.md says when) Δ is of these trials alone"
+    return [note]
+
+
+def _about_seeds(table: pd.DataFrame) -> list[str]:
+    """What is behind each row of several seeds."""
+    notes = []
+    for row in table.to_dict("records"):
+        if pd.notna(row.get("seeds")):
+            parts = [one for one in table.to_dict("records") if one["part_of"] == row["name"]]
+            told = ", ".join(f"{one['name']} {_number(one['mean'])}" for one in parts)
+            notes.append(
+                f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
+                f"and subjects or trials]; mean CCC of each: {told}"
+            )
+    return notes
+
+
+def _single_runs(table: pd.DataFrame, shown: pd.Series) -> set[str]:
+    """Names of the runs that stand in these rows, those behind several seeds, too."""
+    parts = table.get("part_of", pd.Series("", table.index))
+    return {*shown, *table["name"][parts.isin(set(shown))]}
 
 
 def _for_terminal(blocks: dict[str, pd.DataFrame]) -> str:
@@ -326,12 +303,17 @@ def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _block(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns as a person reads them; runs that are in a row of several seeds are left out."""
+    table = table[[name == "" for name in _column(table, "part_of")]]
     shown = pd.DataFrame({"run": table["name"].to_list()})
     for name, column in (("method", "recipe"), ("modality", "modality"), ("rules", "rules")):
         shown[name] = _column(table, column)
     shown["parameters"] = [_counted(value) for value in _column(table, "n_weights")]
     for name in (*EMOTIONS, "mean"):
         shown[name] = [_with_interval(row, name) for row in table.to_dict("records")]
+    for name in (*EMOTIONS, "mean"):
+        if any(value != "" for value in _column(table, f"{name}_above")):
+            shown[f"Δ {name}"] = [_difference(row, name) for row in table.to_dict("records")]
     for emotion in EMOTIONS:
         shown[f"{emotion} smoothed"] = [
             _number(value) for value in _column(table, f"{emotion}_smoothed")
@@ -364,13 +346,22 @@ def _column(table: pd.DataFrame, name: str) -> list:
     ]
 
 
-def _with_interval(row: dict, emotion: str) -> str:
-    low, high = row.get(f"{emotion}_low"), row.get(f"{emotion}_high")
-    interval = (
-        f" [{_number(low)}, {_number(high)}]" if not pd.isna(low) and not pd.isna(high) else ""
+def _with_interval(row: dict, name: str) -> str:
+    value, apart = row.get(name), row.get(f"{name}_over_seeds")
+    spread = "" if pd.isna(apart) else f" ± {_number(apart)}"
+    return _number("" if value is None else value) + spread + _interval(row, name)
+
+
+def _difference(row: dict, name: str) -> str:
+    value = row.get(f"{name}_above")
+    return (
+        "" if pd.isna(value) else f"{round(value, 2) + 0.0:+.2f}" + _interval(row, f"{name}_above")
     )
-    value = row.get(emotion)
-    return _number("" if value is None else value) + interval
+
+
+def _interval(row: dict, name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return "" if pd.isna(low) or pd.isna(high) else f" [{_number(low)}, {_number(high)}]"
 
 
 def _number(value: object) -> str:

@@ -103,7 +103,7 @@ def merge(
     target: Path | None = None,
     rule: str = "mean",
     clip: str = "late",
-    bootstrap: int = 1000,
+    with_intervals: bool = True,
 ) -> Merged:
     """Join evaluated runs of a cross-validation into a run folder of their own.
 
@@ -128,7 +128,7 @@ def merge(
         for trial in test
     }
     own = _out_of_fold(tables, held_out)
-    scores = _scores(given, joined, own, tables, rule, clip, bootstrap)
+    scores = _scores(given, joined, own, tables, rule, clip, with_intervals)
     run, first = runs.Run(target), next(iter(given.values()))
     merged = {"run": run.name, "fold": -1, "emotion": "both"}
     names = {"merge_runs": [folder.name for folder in folders]}
@@ -239,7 +239,9 @@ def _arrays(tables: Mapping[str, pd.DataFrame], names: list[str]) -> dict[str, n
     return {trial: table.reindex(columns=names).to_numpy(float) for trial, table in tables.items()}
 
 
-def _score(tables: Mapping[str, pd.DataFrame], bootstrap: int) -> dict:
+def _score(
+    tables: Mapping[str, pd.DataFrame], with_intervals: bool, subjects: Mapping[str, str]
+) -> dict:
     """Scores of those emotions that have labels and predictions; {} without any."""
     labels, values = _arrays(tables, LABELS), _arrays(tables, list(EMOTIONS))
     found = {}
@@ -248,11 +250,14 @@ def _score(tables: Mapping[str, pd.DataFrame], bootstrap: int) -> dict:
             trial: rows for trial, rows in labels.items() if np.isfinite(rows[:, number]).any()
         }
         if known and all(np.isfinite(values[trial][:, number]).all() for trial in known):
-            found |= metrics.va_scores(known, values, [emotion], bootstrap)
+            found |= metrics.va_scores(known, values, [emotion], with_intervals, subjects)
     return found
 
 
-def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
+def _scores(given, joined, own, tables, rule, clip, with_intervals) -> dict:
+    owners: dict[str, str] = {}
+    for folder in given:
+        owners |= runs.Run(folder).read_json("metrics.json").get("subjects", {})
     folds = []
     for folder, values in given.items():
         val = runs.Run(folder).read_json("metrics.json").get("val", {})
@@ -263,7 +268,7 @@ def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
                 "fold": values["fold"],
                 "emotion": values.get("emotion", "both"),
                 "val": val,
-                "test": _score(test, bootstrap),
+                "test": _score(test, with_intervals, owners),
             }
         )
     first = next(iter(given))
@@ -271,8 +276,8 @@ def _scores(given, joined, own, tables, rule, clip, bootstrap) -> dict:
         "rule": rule,
         "clip": clip,
         "folds": folds,
-        "val": _score(own, bootstrap),
-        "test": _score(joined, bootstrap),
+        "val": _score(own, with_intervals, owners),
+        "test": _score(joined, with_intervals, owners),
         "rules": next(iter(given.values())).get("rules", ""),
         "synthetic": bool(runs.Run(first).read_json("metrics.json").get("synthetic")),
         "terms": runs.Run(first).read_json("metrics.json").get("terms", ""),

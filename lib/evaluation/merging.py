@@ -41,7 +41,7 @@ def join(
     target: Path | None = None,
     rule: str = "mean",
     clip: str = "late",
-    bootstrap: int = 1000,
+    with_intervals: bool = True,
     widths: list[int] | None = None,
 ) -> Joined:
     """Write predictions/, metrics.json, submission/ and a comparison of the runs with all together
@@ -68,7 +68,7 @@ def join(
             todo="name another folder with --to",
         )
     if folds_merged.are_folds(folders):
-        found = folds_merged.merge(folders, target, rule, clip, bootstrap)
+        found = folds_merged.merge(folders, target, rule, clip, with_intervals)
         return Joined(
             found.folder,
             folds_merged.table(found.scores),
@@ -91,7 +91,7 @@ def join(
         )
     p = _parameters(folders[0])
     table = trials.read(datasets.store(p).trials_path)
-    problems = merge(folders, target, table, widths or p.smoothing_widths, bootstrap)
+    problems = merge(folders, target, table, widths or p.smoothing_widths, with_intervals)
     compared = comparison.compare([*folders, target], target)
     return Joined(
         Path(target), compared.table, compared.text, Path(target) / "comparison.png", problems
@@ -256,7 +256,7 @@ def merge(
     target: Path,
     table: pd.DataFrame,
     widths: list[int],
-    bootstrap: int = 1000,
+    with_intervals: bool = True,
 ) -> list[str]:
     """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into
     `target`.
@@ -265,7 +265,7 @@ def merge(
     ---------
     folders : run folders with predictions of the same trials. Smoothing is chosen anew, on the
         merged val trials.
-    target : the new run folder. table : trial table (for the splits). widths, bootstrap : see
+    target : the new run folder. table : trial table (for the splits). widths, with_intervals : see
         `evaluation.finish`.
 
     Returns what is wrong with the submission files, an empty list when they are ready to send.
@@ -289,7 +289,9 @@ def merge(
         if "va" in ensemble.recipe.tasks
     }
     hidden = {trial: rows for trial, rows in of_test.items() if np.isfinite(rows).any()}
-    found = scores.finish(ensemble, table, run.folder / "predictions", widths, bootstrap, hidden)
+    found = scores.finish(
+        ensemble, table, run.folder / "predictions", widths, with_intervals, hidden
+    )
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     run.write_json("metrics.json", found)

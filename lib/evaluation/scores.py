@@ -5,6 +5,7 @@ submission files.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ..labels import official
 from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
-from ..trials import SYNTHETIC_NOTE, noted
+from ..trials import SYNTHETIC_NOTE, noted, subjects
 from . import baselines, smoothing
 from .prediction import Predictor, read_values, write_csv
 
@@ -37,7 +38,7 @@ def finish(
     table: pd.DataFrame,
     folder: Path,
     widths: list[int],
-    bootstrap: int = 1000,
+    with_intervals: bool = True,
     hidden: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
     """Choose the smoothing on val, rewrite the prediction files with smoothed values and labels,
@@ -48,7 +49,7 @@ def finish(
     table : trial table with the val and test trials that were predicted (`predict_trial`).
     folder : of the prediction files.
     widths : smoothing widths in frames to choose from (1 = none).
-    bootstrap : draws of trials for the intervals.
+    with_intervals : whether scores get 95 % intervals over the table's subjects (`lib.intervals`).
     hidden : labels (T, 2) of test trials that are known but were held back; their scores stand
         under "test".
 
@@ -83,16 +84,21 @@ def finish(
         chosen = smoothing.choose(
             {t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths
         )
+    owners = _owners(table)
+    if owners:
+        found["subjects"] = owners
     smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
     for name, some in (("val", val), ("test", test)):
         if some:
             of = by_task({trial: labels[trial] for trial in some})
             for key, rows in ((name, raw), (f"{name}_smoothed", smooth)):
                 predicted = by_task({trial: rows[trial] for trial in some})
-                found[key] = recipe.metrics(of, predicted, bootstrap)
+                found[key] = recipe.metrics(of, predicted, with_intervals, owners)
                 if "va" in recipe.tasks:
                     _explain_constants(found[key], of["va"])
-                    found[key]["mean"] = metrics.mean_ccc(of["va"], predicted["va"], bootstrap)
+                    found[key]["mean"] = metrics.mean_ccc(
+                        of["va"], predicted["va"], with_intervals, owners
+                    )
     if recipe.published and "va" in recipe.tasks and val:
         found["val_zero_filled"] = zero_filled(
             {trial: labels[trial]["va"] for trial in val},
@@ -102,6 +108,13 @@ def finish(
     for trial in raw:
         _rewrite(named(folder, trial, ".csv"), recipe, smooth[trial], labels[trial])
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _owners(table: pd.DataFrame) -> dict[str, str]:
+    """{trial: subject} of those trials whose subject has several in the table."""
+    owners = subjects(table) if "subject" in table else {}
+    counts = Counter(owners.values())
+    return {trial: subject for trial, subject in owners.items() if counts[subject] > 1}
 
 
 def _explain_constants(scores: dict, labels: Mapping[str, np.ndarray]) -> None:
@@ -268,7 +281,9 @@ def majority(table: pd.DataFrame, recipe) -> dict:
                 trial: np.full_like(part, most if task == "action_units" else most[0])
                 for trial, part in rows["val"].items()
             }
-            scores = score(rows["val"], chosen, 0)  # no interval: it is a bound to be above
+            scores = score(
+                rows["val"], chosen, with_intervals=False
+            )  # no interval: it is a bound to be above
             found[task] = {name: value for name, value in scores.items() if name != "ci95"}
     return {"majority class": found} if found else {}
 
@@ -301,7 +316,7 @@ def f1_table(found: Mapping) -> pd.DataFrame:
 
 
 def by_speaker(
-    table: pd.DataFrame, folder: Path, found: dict, bootstrap: int = 1000
+    table: pd.DataFrame, folder: Path, found: dict, with_intervals: bool = True
 ) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else,
     or neither.
@@ -341,7 +356,8 @@ def by_speaker(
         {trial: known for trial, (_, known) in pairs.items()},
         {trial: values for trial, (values, _) in pairs.items()},
         groups,
-        bootstrap,
+        with_intervals,
+        subjects=_owners(table),
     )
     return roles.table(found["val_by_speaker"])
 

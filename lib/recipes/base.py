@@ -480,37 +480,46 @@ class Recipe:
         self,
         labels: Mapping[str, Mapping[str, np.ndarray]],
         predictions: Mapping[str, Mapping[str, np.ndarray]],
-        bootstrap: int = 1000,
+        with_intervals: bool = True,
+        subjects: Mapping[str, str] | None = None,
     ) -> dict:
         """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives
         them.
 
-        bootstrap : draws of trials for the 95 % intervals.
+        with_intervals : False between epochs. subjects : {trial: subject}, whose trials are left
+            out together (`lib.intervals`).
         """
+        how = {"with_intervals": with_intervals, "subjects": subjects}
         scores = {}
         if "va" in self.tasks:
-            scores |= metrics.va_scores(labels["va"], predictions["va"], n=bootstrap)
+            scores |= metrics.va_scores(labels["va"], predictions["va"], **how)
         if "expression" in self.tasks:
             chosen = {
                 trial: self.decide("expression", rows)
                 for trial, rows in predictions["expression"].items()
             }
-            scores["expression"] = self.expression_scores(labels["expression"], chosen, bootstrap)
+            scores["expression"] = self.expression_scores(labels["expression"], chosen, **how)
         if "action_units" in self.tasks:
             chosen = {
                 trial: self.decide("action_units", rows)
                 for trial, rows in predictions["action_units"].items()
             }
             scores["action_units"] = metrics.action_units_scores(
-                labels["action_units"], chosen, bootstrap
+                labels["action_units"], chosen, **how
             )
         return scores
 
-    def expression_scores(self, labels: Mapping, chosen: Mapping, bootstrap: int) -> dict:
+    def expression_scores(
+        self,
+        labels: Mapping,
+        chosen: Mapping,
+        with_intervals: bool = True,
+        subjects: Mapping[str, str] | None = None,
+    ) -> dict:
         """Scores of classes (T,) against labels (T,), trial -> rows; the first is the main one, and
-        the interval is its.
+        the interval is its. with_intervals, subjects : see `metrics`.
         """
-        return metrics.expression_scores(labels, chosen, bootstrap)
+        return metrics.expression_scores(labels, chosen, with_intervals, subjects)
 
     def decide(self, task: str, values: np.ndarray) -> np.ndarray:
         """Network outputs (T, k) -> what is submitted: va clipped to −1…1, expression (T,) class,

@@ -429,14 +429,16 @@ class Recipe(base.Recipe):
         """Logits (T, 2) -> probability that this face speaks, (T,) float32."""
         return speaker_scores.probability(values)
 
-    def metrics(self, labels, predictions, bootstrap=1000):
+    def metrics(self, labels, predictions, with_intervals=True, subjects=None):
         chosen = {
             trial: self.decide("speaking", rows) for trial, rows in predictions["speaking"].items()
         }
         videos = {trial: self.trial(trial)["video"] for trial in chosen}
         # A face that is in no clip has no prediction, and its frames no label.
-        found = speaking_scores(labels["speaking"], chosen, videos, n=bootstrap)
-        if bootstrap:
+        found = speaking_scores(
+            labels["speaking"], chosen, videos, with_intervals=with_intervals, subjects=subjects
+        )
+        if with_intervals:
             boxes = {trial: self.boxes(trial) for trial in labels["speaking"]}
             found |= breakdown(labels["speaking"], chosen, boxes, videos)
         return {"speaking": found}

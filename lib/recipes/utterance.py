@@ -216,20 +216,21 @@ class Recipe(base.Recipe):
         rows = values[0] if len(values) else np.full(self._outputs, np.nan, np.float32)
         return {self.task: np.tile(rows, (n_frames, 1))}
 
-    def metrics(self, labels, predictions, bootstrap=1000):
+    def metrics(self, labels, predictions, with_intervals=True, subjects=None):
         """Scores over recordings: each counts once, however long it is."""
         if self.task == "va":
             return super().metrics(
                 {"va": {trial: self.label(trial)[None] for trial in labels["va"]}},
                 {"va": {trial: rows[:1] for trial, rows in predictions["va"].items()}},
-                bootstrap,
+                with_intervals,
+                subjects,
             )
-        return super().metrics(labels, predictions, bootstrap)
+        return super().metrics(labels, predictions, with_intervals, subjects)
 
-    def expression_scores(self, labels, chosen, bootstrap):
+    def expression_scores(self, labels, chosen, with_intervals=True, subjects=None):
         known = {trial: _most(rows) for trial, rows in labels.items()}
         first = {trial: rows[:1] for trial, rows in chosen.items()}
-        return metrics.utterance_scores(known, first, bootstrap)
+        return metrics.utterance_scores(known, first, with_intervals, subjects)
 
 
 def _voice(speed: float):

@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from .. import intervals
 from ..errors import InputError
-from ..metrics import bootstrap_interval, why_no_interval
+from ..metrics import interval
 
 IOU = 0.5  # overlap from which a face counts as found, Ego4D's own
 BINS = 10  # of probabilities, for the calibration error
@@ -89,15 +90,16 @@ def speaking_scores(
     predictions: Mapping[str, np.ndarray],
     videos: Mapping[str, str] | None = None,
     threshold: float = 0.5,
-    n: int = 1000,
-    seed: int = 0,
+    with_intervals: bool = True,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """{"ap", "ci95", ("why",) "accuracy", "balanced_accuracy", "positive_rate",
     "calibration_error", "ties", "n_frames", "n_trials"}.
 
     labels, predictions : {trial: (T,)}; label 1, 0 or −1 (NaN in float arrays), prediction a
-        probability. videos : the
-    recording of each trial; the interval draws recordings, since the faces of one share its sound.
+        probability. videos : {trial: recording}. subjects : {trial: subject}. The interval leaves
+        out recordings, since the faces of one share its sound, and all those together in which one
+        subject is seen; it is by the arcsine of the AP's root (`lib.intervals`).
     """
     known = {name: _as_labels(values) for name, values in labels.items()}
     names = [name for name, values in known.items() if (values >= 0).any()]
@@ -119,12 +121,11 @@ def speaking_scores(
     ]
     score, label = map(np.concatenate, zip((np.zeros(0), np.zeros(0, int)), *pairs, strict=True))
     ap = ava_ap(score, label)
-    interval = bootstrap_interval(pairs, ava_ap, n, seed)
-    why = {} if interval or not n else {"why": why_no_interval(len(pairs))}
+    of_trial = dict(zip(names, intervals.units(names, videos or {}, subjects or {}), strict=True))
+    unit = [of_trial[some[0]] for some in groups.values()]
     return {
         "ap": None if np.isnan(ap) else ap,
-        "ci95": interval,
-        **why,
+        **(interval(pairs, ava_ap, unit, "share") if with_intervals else {"ci95": None}),
         **_accuracies(score, label, threshold),
         "calibration_error": calibration_error(score, label) if (label >= 0).any() else None,
         "ties": ties(score[label >= 0]),

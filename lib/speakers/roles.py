@@ -102,24 +102,25 @@ def va_by_group(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     groups: Mapping[str, np.ndarray],
-    bootstrap: int = 1000,
+    with_intervals: bool = True,
     seed: int = 0,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """Scores of valence and arousal in the frames of each group, and the same for shuffled groups.
 
     labels, predictions : {trial: (T, 2)}, labels NaN where unknown. groups : {trial: (T,)}, see
         `group`; a trial
     without an entry is left out. Returns {group: scores as `metrics.va_scores`}, and all that again
-    under "shuffled". The intervals draw trials, not frames.
+    under "shuffled". seed : of the shuffling. with_intervals, subjects : see `metrics.va_scores`.
     """
-    found = _scores(labels, predictions, groups, bootstrap, seed)
+    control = shuffled(groups, seed)
     return {
-        **found,
-        "shuffled": _scores(labels, predictions, shuffled(groups, seed), bootstrap, seed),
+        **_scores(labels, predictions, groups, with_intervals, subjects),
+        "shuffled": _scores(labels, predictions, control, with_intervals, subjects),
     }
 
 
-def _scores(labels, predictions, groups, bootstrap, seed) -> dict:
+def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
     found = {}
     for number, name in enumerate(GROUPS):
         chosen = {
@@ -127,7 +128,10 @@ def _scores(labels, predictions, groups, bootstrap, seed) -> dict:
             for trial in groups
         }
         found[name] = metrics.va_scores(
-            chosen, {trial: predictions[trial] for trial in groups}, n=bootstrap, seed=seed
+            chosen,
+            {trial: predictions[trial] for trial in groups},
+            with_intervals=with_intervals,
+            subjects=subjects,
         )
     return found
 

@@ -405,7 +405,7 @@ class Trainer:
                     self.recipe.labels(trial, task), np.isnan(values)
                 )
         scores = self.recipe.metrics(
-            labels, predictions, bootstrap=0
+            labels, predictions, with_intervals=False
         )  # an epoch is chosen without intervals
         named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
         named["score"] = self.recipe.main_score(scores)

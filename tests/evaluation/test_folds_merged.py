@@ -98,7 +98,7 @@ def test_a_fold_that_did_not_learn_an_emotion_is_left_out():
 def test_merging_writes_a_run_with_out_of_fold_scores_and_files_of_both_formats(tmp_path):
     folders = [make_run(tmp_path / f"lfan_fold{fold}", fold) for fold in VAL]
     assert folds_merged.are_folds(folders)
-    found = folds_merged.merge(folders, bootstrap=20)
+    found = folds_merged.merge(folders, with_intervals=True)
     target = tmp_path / "lfan_merged"
     own = found.scores["val"]["valence"]
     assert (own["n_trials"], own["n_frames"]) == (3, 120)
@@ -124,7 +124,7 @@ def test_merging_writes_a_run_with_out_of_fold_scores_and_files_of_both_formats(
 
 def test_the_picture_has_every_fold_their_mean_and_all_together_with_intervals(tmp_path):
     folders = [make_run(tmp_path / f"lfan_fold{fold}", fold) for fold in VAL]
-    found = folds_merged.merge(folders, bootstrap=20)
+    found = folds_merged.merge(folders, with_intervals=True)
     for emotion in EMOTIONS:  # three trials are too few for an interval
         found.scores["val"][emotion]["ci95"] = [0.2, 0.9]
     table = folds_merged.table(found.scores)
@@ -153,7 +153,7 @@ def test_runs_of_one_emotion_each_fill_each_other_up(tmp_path):
         for fold in VAL
         for emotion in EMOTIONS
     ]
-    found = folds_merged.merge(folders, tmp_path / "merged", bootstrap=20)
+    found = folds_merged.merge(folders, tmp_path / "merged", with_intervals=True)
     assert {name: found.scores["val"][name]["n_frames"] for name in EMOTIONS} == dict.fromkeys(
         EMOTIONS, 120
     )

@@ -123,6 +123,21 @@ def test_without_the_column_nothing_is_split(tiny, tmp_path):
 # ---- smoothing and scores
 
 
+def test_trials_of_one_subject_count_as_one_and_the_result_says_whose_they_are(tiny, tmp_path):
+    found, table = predicted(tiny, tmp_path)
+    alone = evaluation_scores.finish(found, table, tmp_path, [1])
+    assert "subjects" not in alone
+    val = table["split"] == "val"
+    together = table.assign(subject=table["subject"].where(~val, "anna"))
+    result = evaluation_scores.finish(found, together, tmp_path, [1])
+    assert result["subjects"] == dict.fromkeys(table["trial"][val], "anna")
+    assert result["val"]["valence"]["n_subjects"] == 1
+    assert "1 subjects in 2 labelled trials" in result["val"]["mean"]["why"]
+    assert result["val"]["valence"]["ccc"] == alone["val"]["valence"]["ccc"]
+    without = evaluation_scores.finish(found, together, tmp_path, [1], with_intervals=False)
+    assert "why" not in without["val"]["mean"]
+
+
 def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
     result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)

@@ -111,7 +111,7 @@ def test_the_licence_of_the_data_goes_with_checkpoint_predictions_and_scores(tra
     prediction.begin(folder / "predictions", predictor)
     for trial in val["trial"]:
         prediction.predict_trial(predictor, folder / "predictions", trial)
-    found = scores.finish(predictor, val, folder / "predictions", [1], bootstrap=20)
+    found = scores.finish(predictor, val, folder / "predictions", [1], with_intervals=True)
     assert "CC BY-NC-SA" in found["terms"]
     assert found["chosen_on"].startswith("nothing")
     assert found["val"]["expression"]["n_frames"] == len(val) == 12  # recordings

@@ -87,13 +87,17 @@ def test_scores_of_a_run_have_an_interval_over_videos():
         for name, values in labels.items()
     }
     videos = {name: name.split("_")[0] for name in labels}
-    found = metrics.speaking_scores(labels, predictions, videos, n=50)
+    found = metrics.speaking_scores(labels, predictions, videos)
     low, high = found["ci95"]
     assert low <= found["ap"] <= high
     assert found["n_trials"] == 18
     assert found["n_frames"] == sum(int((values >= 0).sum()) for values in labels.values())
     assert "9 labelled trials" not in str(found)
-    few = metrics.speaking_scores({"a": np.array([1, 0])}, {"a": np.array([0.9, 0.1])}, n=10)
+    people = {f"{video}_0": "one person" for video in range(3)}
+    joined = metrics.speaking_scores(labels, predictions, videos, subjects=people)
+    assert (joined["ap"], joined["ci95"]) == (found["ap"], None)
+    assert "7 subjects" in joined["why"], "three recordings of one person are one"
+    few = metrics.speaking_scores({"a": np.array([1, 0])}, {"a": np.array([0.9, 0.1])})
     assert few["ci95"] is None
     assert few["accuracy"] == few["balanced_accuracy"] == 1
 

@@ -737,22 +737,20 @@ def test_weights_and_statistics_of_another_fold_are_not_taken_up(tiny, tmp_path)
 
 
 def test_between_epochs_no_interval_is_computed(tiny, tmp_path, monkeypatch):
-    """1 000 draws of trials per epoch were thrown away; the epoch is chosen by the score alone."""
-    drawn = []
-    monkeypatch.setattr(
-        metrics, "bootstrap_interval", lambda trials, metric, n=1000, seed=0: drawn.append(n)
-    )
+    """Nobody reads the interval of an epoch; it is chosen by the score alone."""
+    made = []
+    monkeypatch.setattr(metrics, "interval", lambda *given: made.append(given) or {"ci95": None})
     trainer(tiny, tmp_path, epochs=1).fit()
-    assert set(drawn) == {0}
+    assert made == []
 
 
-def test_without_draws_there_is_no_interval_and_no_excuse():
+def test_where_no_interval_is_asked_for_there_is_no_excuse():
     trials = {str(k): (np.arange(5.0), np.arange(5.0) + k) for k in range(6)}
     labels, predictions = ({name: pair[k] for name, pair in trials.items()} for k in (0, 1))
     scores = metrics.expression_scores(
         {k: v.astype(int) for k, v in labels.items()},
         {k: v.astype(int) for k, v in predictions.items()},
-        n=0,
+        with_intervals=False,
     )
     assert scores["ci95"] is None
     assert "why" not in scores

@@ -10,7 +10,17 @@ from lib.files import ROOT
 
 LAYERS = [
     {"errors", "files", "grammar", "code_digest"},
-    {"parameters", "trials", "store", "weights", "metrics", "media", "parallel", "runs"},
+    {
+        "parameters",
+        "trials",
+        "store",
+        "weights",
+        "intervals",
+        "metrics",
+        "media",
+        "parallel",
+        "runs",
+    },
     {"models", "labels"},
     {"faces", "training", "features"},
     {"arrays", "datasets"},
@@ -22,7 +32,7 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 FILES = sorted((ROOT / "lib").rglob("*.py"))
 PACKAGES = {path.name for path in (ROOT / "lib").iterdir() if (path / "__init__.py").is_file()}
-MOST_FLAT = 11  # modules beside the packages, `__init__` and `__main__`
+MOST_FLAT = 12  # modules beside the packages, `__init__` and `__main__`
 HEAVY = ("torch", "papermill", "torchaudio")
 
 

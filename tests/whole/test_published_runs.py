@@ -95,7 +95,7 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
         prediction.predict_trial(found, tmp_path / "predictions", trial)
         rows = pd.read_csv(tmp_path / "predictions" / f"{trial}.csv")
         assert np.isfinite(rows[["valence", "arousal"]]).all(axis=None)
-    scores = evaluation_scores.finish(found, table, tmp_path / "predictions", [1, 9], bootstrap=10)
+    scores = evaluation_scores.finish(found, table, tmp_path / "predictions", [1, 9])
     assert scores["rules"] == "published"
     assert scores["licence"] == found.licence
     widths = (20, 50) if p.recipe == "jca" else (1, 1)

@@ -33,14 +33,14 @@ class Results:
     files: list[Path]
 
 
-def finish(folder: Path, bootstrap: int = 1000) -> Results:
+def finish(folder: Path, with_intervals: bool = True) -> Results:
     """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw
     its page anew.
     """
     run, table = runs.Run(folder), sweeps_table.read(folder)
     grid = run.read_json("sweep.json")["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
-    found = merged(folder, points, grid, bootstrap)
+    found = merged(folder, points, grid, with_intervals)
     causes, note = mattered(points, grid), sweeps_table.note(folder)
     files = [
         run.write_table("results.csv", found),
@@ -59,7 +59,7 @@ def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
 
 # ---- merged
 def merged(
-    folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], bootstrap: int = 1000
+    folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], with_intervals: bool = True
 ) -> pd.DataFrame:
     """One row a result: runs that differ in fold or seed only, as one, scored anew with an
     interval.
@@ -77,12 +77,13 @@ def merged(
         done = group[group["state"].isin(GOOD)]
         row = {**dict(zip(names, values, strict=True)), "runs": f"{len(done)} of {len(group)}"}
         rows.append(
-            row | _result(folder, list(done["run"]), [str(value) for value in values], bootstrap)
+            row
+            | _result(folder, list(done["run"]), [str(value) for value in values], with_intervals)
         )
     return pd.DataFrame(rows)
 
 
-def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -> dict:
+def _result(folder: Path, names: list[str], values: list[str], with_intervals: bool) -> dict:
     if not names:
         return {"why": "no run is finished"}
     known = runs.Run(folder).read_json("sweep.json")["runs"]
@@ -95,7 +96,7 @@ def _result(folder: Path, names: list[str], values: list[str], bootstrap: int) -
         if len(folders) > 1:
             from ...evaluation import merging  # only here: PyTorch comes with it
 
-            merging.join(folders, target, bootstrap=bootstrap)
+            merging.join(folders, target, with_intervals=with_intervals)
         return _scores(
             runs.Run(target).read_json("metrics.json", {}) if len(folders) > 1 else each[0]
         )
@@ -185,8 +186,8 @@ def draw(
 # ---- for people
 def _text(found: pd.DataFrame, causes: pd.DataFrame, note: str, measure: str) -> str:
     parts = [
-        f"merged: {measure} on val, all labelled frames together [95 % interval by bootstrap over "
-        "trials]",
+        f"merged: {measure} on val, all labelled frames together [95 % interval over "
+        "subjects or trials]",
         _readable(found).to_string(index=False),
     ]
     if len(causes):

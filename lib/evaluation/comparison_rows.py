@@ -1,0 +1,156 @@
+"""The rows of a comparison of runs: each run, each experiment of several seeds, each trivial
+predictor, and how much they differ from a reference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from .. import intervals, runs
+from ..metrics import EMOTIONS
+from . import paired
+
+
+def table(
+    evaluated: dict[Path, dict], groups: dict[Path, str], split: str, against: str = ""
+) -> pd.DataFrame:
+    """A row each experiment of several seeds, each run and each trivial predictor."""
+    rows = []
+    for letter in dict.fromkeys(groups.values()):
+        some = [folder for folder in evaluated if groups[folder] == letter]
+        rows += _rows_on_same_frames({folder: evaluated[folder] for folder in some}, letter, split)
+    _add_differences(rows, against)
+    for row in rows:
+        del row["outcomes"]
+    trivial = baselines(list(evaluated.values()))
+    return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
+
+
+def _rows_on_same_frames(evaluated: dict[Path, dict], letter: str, split: str) -> list[dict]:
+    rows = []
+    for members in paired.experiments(list(evaluated)):
+        single = [_run_row(folder, evaluated[folder], split, letter) for folder in members]
+        if len(members) > 1:
+            rows.append(_seeds_row(single))
+            single = [row | {"part_of": rows[-1]["name"]} for row in single]
+        rows += single
+    return rows
+
+
+def _seeds_row(rows: list[dict]) -> dict:
+    """One row for several seeds of an experiment: means, their spread over seeds, and an interval
+    over seeds and trials.
+    """
+    first, parts = rows[0], [row["outcomes"][0] for row in rows]
+    same = ("recipe", "modality", "rules", "data", "frames", "trials", "n_weights")
+    found = {name: first[name] for name in same}
+    found |= {"name": f"{first['name']} ({len(rows)} seeds)", "seeds": len(rows), "outcomes": parts}
+    numbers = [*EMOTIONS, "mean", *(f"{emotion}_smoothed" for emotion in EMOTIONS)]
+    for name in [*numbers, "seconds_per_epoch"]:
+        values = [row[name] for row in rows]
+        found[name] = sum(values) / len(values) if None not in values else None
+        if name in (*EMOTIONS, "mean") and None not in values:
+            found[f"{name}_over_seeds"] = float(pd.Series(values).std(ddof=1))
+    for name, (scores, left_out) in paired.of_runs(parts).items():
+        interval = intervals.over_seeds(scores, left_out, "correlation", first["trials"])["ci95"]
+        found[f"{name}_low"], found[f"{name}_high"] = interval or (None, None)
+    return found
+
+
+def _add_differences(rows: list[dict], against: str) -> None:
+    """Add to each row that is shown how much its CCC is above that of its block's reference."""
+    for letter in dict.fromkeys(row["data"] for row in rows):
+        block = [row for row in rows if row["data"] == letter]
+        named = [row for row in block if row["name"] == against]
+        reference = (named or block)[0]
+        for row in block:
+            if row is reference or row.get("part_of") == reference["name"]:
+                continue
+            found = paired.difference(row["outcomes"], reference["outcomes"])
+            for name, entry in found.items():
+                low, high = entry["ci95"] or (None, None)
+                row |= {
+                    f"{name}_above": entry["difference"],
+                    f"{name}_above_low": low,
+                    f"{name}_above_high": high,
+                    "reference": reference["name"],
+                }
+
+
+def _run_row(folder: Path, metrics: dict, split: str, letter: str) -> dict:
+    p = runs.parameters(folder)
+    row = {
+        "name": folder.name,
+        "recipe": p.get("recipe", ""),
+        "modality": p.get("modality", ""),
+        "rules": metrics.get("rules", p.get("rules", "")),
+        "data": letter,
+        "outcomes": [paired.outcomes(folder, metrics, split)],
+    }
+    for name in (*EMOTIONS, "mean"):
+        scores = metrics[split].get(name, {})
+        low, high = scores.get("ci95") or (None, None)
+        row |= {name: scores.get("ccc"), f"{name}_low": low, f"{name}_high": high}
+    for emotion in EMOTIONS:
+        row[f"{emotion}_smoothed"] = (
+            metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")
+        )
+    both = [row[emotion] for emotion in EMOTIONS]
+    if (
+        row["mean"] is None and None not in both
+    ):  # of a run from before the mean was kept: without an interval
+        row["mean"] = sum(both) / len(both)
+    scores = metrics[split].get("valence", {})
+    return {
+        **row,
+        "frames": scores.get("n_frames"),
+        "trials": scores.get("n_trials"),
+        "epoch": metrics.get("epoch"),
+        "n_weights": metrics.get("n_weights"),
+        "seconds_per_epoch": seconds(folder),
+    }
+
+
+def seconds(folder: Path) -> float | None:
+    """Median seconds of a training epoch, validation not counted; None for what was not trained
+    here.
+    """
+    place = folder / "history.csv"
+    if not place.is_file():
+        return None
+    return float(runs.read_table(place, ["seconds"])["seconds"].median())
+
+
+def baselines(all_metrics: list[dict]) -> dict[str, dict]:
+    """Trivial predictors, each once: runs on the same data have the same; where they differ, all
+    are kept.
+    """
+    found: dict[str, dict] = {}
+    for metrics in all_metrics:
+        for name, scores in metrics.get("baselines", {}).items():
+            if not scores.keys() & set(EMOTIONS):  # of another task
+                continue
+            number, unique = 1, name
+            while unique in found and found[unique] != scores:
+                number += 1
+                unique = f"{name} ({number})"
+            found[unique] = scores
+    return found
+
+
+def _baseline_row(name: str, scores: dict) -> dict:
+    plain = {
+        emotion: value.get("ccc") if isinstance(value, dict) else value
+        for emotion, value in scores.items()
+    }
+    both = [plain.get(emotion) for emotion in EMOTIONS]
+    mean = sum(both) / len(both) if None not in both else None
+    return {
+        "name": name,
+        "recipe": "baseline",
+        "data": "",
+        **dict(zip(EMOTIONS, both, strict=True)),
+        "mean": mean,
+    }

@@ -1,0 +1,149 @@
+"""Runs that predicted the same trials, compared trial by trial, and seeds of one experiment as one.
+
+Two runs' intervals may overlap although one is better on nearly every trial: what counts is the
+interval of their difference, each subject left out of both (`lib.intervals.of_difference`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import intervals, runs
+from ..files import named
+from ..grammar import NOT_OF_A_TRAINING, all_declared, defaults, of_groups
+from ..metrics import EMOTIONS, ccc_of_sums, labelled, moments_of
+
+LABELS = [f"label_{name}" for name in EMOTIONS]
+NEAR = 2e-3  # a score from the files (six digits) may differ so much from that in metrics.json
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Sums of one run on one emotion: `sums` (trials, 9) as `metrics.moments_of`, of `trials`."""
+
+    trials: tuple[str, ...]
+    sums: np.ndarray
+    subjects: Mapping[str, str]
+
+    def on_same_labels(self, other: Outcome) -> bool:
+        """Whether both were scored on the same labelled frames of the same trials."""
+        if self.trials != other.trials:
+            return False
+        mine, theirs = (each.sums[:, [0, 2, 4]] for each in (self, other))  # n, Σy, Σyy
+        return np.allclose(mine, theirs, rtol=1e-6, atol=1e-6)
+
+    def units(self) -> np.ndarray:
+        """(units, 9): the sums of each subject."""
+        return intervals.by_unit(self.sums, intervals.units(self.trials, self.subjects))
+
+
+def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
+    """Emotion -> outcome of a run, from its prediction files; only of those emotions whose score
+    the files give as metrics.json has it.
+
+    metrics : the run's metrics.json. split : "val" (the trials under ``val_trials``) or "test" (the
+        other ones that have labels). Empty for runs that cannot be paired: of before
+        ``val_trials``, joined folds, networks that score recordings and not frames.
+    """
+    tables = _tables(Path(folder) / "predictions", metrics, split)
+    found = {}
+    for column, emotion in enumerate(EMOTIONS):
+        pairs = {
+            trial: (table[f"{emotion}_raw"].to_numpy(float), table[LABELS[column]].to_numpy(float))
+            for trial, table in tables.items()
+        }
+        pairs = {trial: pair for trial, pair in pairs.items() if labelled(pair[1]).any()}
+        known = (metrics.get(split) or {}).get(emotion, {}).get("ccc")
+        if not pairs or known is None:
+            continue
+        outcome = Outcome(tuple(pairs), moments_of(pairs.values()), metrics.get("subjects", {}))
+        if abs(ccc_of_sums(outcome.sums.sum(axis=0)) - known) < NEAR:
+            found[emotion] = outcome
+    return found
+
+
+def _tables(folder: Path, metrics: Mapping, split: str) -> dict[str, pd.DataFrame]:
+    """Trial -> raw values and labels, of the trials of a split, in the order of their names."""
+    val = metrics.get("val_trials") or []
+    paths = {trial: named(folder, trial, ".csv") for trial in sorted(map(str, val))}
+    if split == "test":
+        known = set(paths.values())
+        paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if path not in known}
+    columns = {*LABELS, *(f"{name}_raw" for name in EMOTIONS)}
+    tables = {
+        trial: pd.read_csv(path, usecols=lambda name: name in columns)
+        for trial, path in paths.items()
+        if path.is_file()
+    }
+    return {trial: table for trial, table in tables.items() if columns <= set(table)}
+
+
+def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Emotion, and "mean" of both where both are known -> scores (S,) and scores (S, n) without
+    each unit, of the S runs of one experiment.
+    """
+    found = {}
+    for emotion in EMOTIONS:
+        known = [member[emotion] for member in members if emotion in member]
+        if len(known) == len(members) and all(known[0].on_same_labels(each) for each in known):
+            sums = [each.units() for each in known]
+            found[emotion] = (
+                np.array([ccc_of_sums(rows.sum(axis=0)) for rows in sums]),
+                np.array([ccc_of_sums(intervals.without_each(rows)) for rows in sums]),
+            )
+    shapes = {left_out.shape for _, left_out in found.values()}
+    if len(found) == len(EMOTIONS) and len(shapes) == 1:
+        both = [found[emotion] for emotion in EMOTIONS]
+        found["mean"] = tuple(np.mean(parts, axis=0) for parts in zip(*both, strict=True))
+    return found
+
+
+def difference(
+    first: Sequence[Mapping[str, Outcome]], second: Sequence[Mapping[str, Outcome]]
+) -> dict[str, dict]:
+    """{emotion or "mean": {"difference", "ci95", ("why")}}: the score of the first experiment minus
+    that of the second, each a list of runs; empty where they were not scored on the same labels.
+    """
+    mine, theirs = of_runs(first), of_runs(second)
+    same = [
+        emotion
+        for emotion in EMOTIONS
+        if emotion in mine
+        and emotion in theirs
+        and first[0][emotion].on_same_labels(second[0][emotion])
+    ]
+    found = {}
+    for name in [*same, *(["mean"] if len(same) == len(EMOTIONS) else [])]:
+        if name in mine and name in theirs:
+            gain = float(mine[name][0].mean() - theirs[name][0].mean())
+            trials = len(first[0][EMOTIONS[0] if name == "mean" else name].trials)
+            interval = intervals.of_difference(*mine[name], *theirs[name], trials)
+            found[name] = {"difference": gain, **interval}
+    return found
+
+
+def experiments(folders: Sequence[Path]) -> list[list[Path]]:
+    """The runs, those together that differ in nothing of a training but the seed, in the order
+    given.
+    """
+    groups: dict[str, dict[object, Path]] = {}
+    for folder in folders:
+        p = runs.parameters(folder)
+        key, seed = _but_the_seed(p), p.get("seed")
+        if seed is None or p.get("merge_runs") or seed in groups.get(key, {}):
+            key = str(folder)  # the same seed twice is no other draw of it
+        groups.setdefault(key, {})[seed] = folder
+    return [list(members.values()) for members in groups.values()]
+
+
+def _but_the_seed(p: Mapping) -> str:
+    """All that counts of a training except its seed, as one text."""
+    names = all_declared()
+    values = {**defaults(names), **p}
+    free = of_groups(names, NOT_OF_A_TRAINING) | {"seed"}
+    return repr({name: values[name] for name in sorted(values) if name not in free})

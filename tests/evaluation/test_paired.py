@@ -1,0 +1,125 @@
+"""Runs on the same trials are compared trial by trial; seeds of one experiment are one row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import metrics, runs
+from lib.errors import InputError
+from lib.evaluation import comparison, paired
+from lib.metrics import EMOTIONS
+
+TRIALS = [f"t{k}" for k in range(10)]
+FRAMES = 40
+
+
+@pytest.fixture(autouse=True)
+def without_files(monkeypatch):
+    """The pictures and pages are tested with the command line."""
+    monkeypatch.setattr(comparison, "_write", lambda *given: [])
+
+
+def a_run(folder, noise, draw=0, shared=0.4, trials=TRIALS, subjects=None, **parameters):
+    """A run folder as 06 leaves it. `shared` is the error that all runs make alike, trial by trial,
+    and which makes their intervals wide; `noise` is this run's own.
+    """
+    labels, values = {}, {}
+    for number, trial in enumerate(trials):
+        same, own = np.random.default_rng(number), np.random.default_rng([number, draw])
+        labels[trial] = same.uniform(-0.8, 0.8, (FRAMES, 2))
+        wrong = shared * same.normal() + noise * own.normal(size=(FRAMES, 2))
+        values[trial] = labels[trial] + wrong
+    run = runs.Run(folder)
+    for trial, rows in values.items():
+        table = pd.DataFrame(rows, columns=[f"{name}_raw" for name in EMOTIONS])
+        table[paired.LABELS] = labels[trial]
+        run.write_text(f"predictions/{trial}.csv", table.to_csv(index=False, float_format="%.6g"))
+    scores = metrics.va_scores(labels, values, subjects=subjects)
+    scores["mean"] = metrics.mean_ccc(labels, values, subjects=subjects)
+    found = {"val": scores, "val_trials": list(trials), "synthetic": True}
+    run.write_json("metrics.json", found | ({"subjects": subjects} if subjects else {}))
+    runs.remember(run, {"dataset": "sample", "recipe": "jca", "rules": "corrected", **parameters})
+    return folder
+
+
+def rows_of(folders, tmp_path, **how):
+    found = comparison.compare(folders, tmp_path / "out", **how)
+    return found, found.table.set_index("name")
+
+
+def test_a_difference_is_certain_where_both_intervals_overlap(tmp_path):
+    folders = [a_run(tmp_path / "a", 0.5), a_run(tmp_path / "b", 0.25, draw=1)]
+    found, rows = rows_of(folders, tmp_path)
+    assert rows.loc["b", "valence_low"] < rows.loc["a", "valence_high"], "they overlap"
+    gain = rows.loc["b", "valence"] - rows.loc["a", "valence"]
+    assert rows.loc["b", "valence_above"] == pytest.approx(gain, abs=1e-5)
+    assert 0 < rows.loc["b", "valence_above_low"] < gain < rows.loc["b", "valence_above_high"]
+    assert rows.loc["b", "mean_above_low"] > 0
+    assert pd.isna(rows.loc["a", "valence_above"])
+    assert "Δ: CCC minus that of a" in found.text
+    assert "Δ valence" in found.text
+
+
+def test_the_reference_is_the_run_that_is_named_and_an_unknown_one_is_refused(tmp_path):
+    folders = [a_run(tmp_path / name, 0.3, draw) for draw, name in enumerate("ab")]
+    _, rows = rows_of(folders, tmp_path, against="b")
+    _, other = rows_of(folders, tmp_path)
+    assert rows.loc["a", "valence_above"] == pytest.approx(-other.loc["b", "valence_above"])
+    with pytest.raises(InputError, match="no evaluated run is called 'c'"):
+        comparison.compare(folders, tmp_path / "out", against="c")
+    blocks, notes = comparison.tables(folders, against="b")
+    assert blocks["data A"]["Δ mean"].tolist()[1] == ""
+    assert any("minus that of b" in note for note in notes)
+
+
+def test_runs_on_other_trials_or_without_prediction_files_have_no_difference(tmp_path):
+    folders = [a_run(tmp_path / "a", 0.3), a_run(tmp_path / "b", 0.3, trials=[*TRIALS[:-1], "x"])]
+    _, rows = rows_of(folders, tmp_path)
+    assert "valence_above" not in rows
+    for path in (tmp_path / "b" / "predictions").iterdir():
+        path.unlink()
+    assert rows_of(folders, tmp_path)[1].loc["b", "valence"] > 0
+
+
+def test_a_score_that_the_prediction_files_do_not_give_is_not_paired(tmp_path):
+    folder = a_run(tmp_path / "a", 0.3)
+    found = runs.Run(folder).read_json("metrics.json")
+    assert set(paired.outcomes(folder, found, "val")) == set(EMOTIONS)
+    found["val"]["valence"]["ccc"] += 0.01
+    assert set(paired.outcomes(folder, found, "val")) == {"arousal"}
+    assert paired.outcomes(folder, found, "test") == {}
+
+
+def test_subjects_of_several_trials_are_left_out_together_in_a_difference_too(tmp_path):
+    subjects = {trial: f"s{k % 5}" for k, trial in enumerate(TRIALS)}
+    folders = [a_run(tmp_path / name, 0.3, d, subjects=subjects) for d, name in enumerate("ab")]
+    _, rows = rows_of(folders, tmp_path)
+    assert rows.loc["b", "valence_above"] != 0
+    assert pd.isna(rows.loc["b", "valence_above_low"]), "five subjects are too few"
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_row(tmp_path):
+    folders = [a_run(tmp_path / f"s{seed}", 0.2 + 0.1 * seed, seed, seed=seed) for seed in range(3)]
+    folders.append(a_run(tmp_path / "other", 0.2, 5, seed=0, lr=0.5))
+    found, rows = rows_of(folders, tmp_path)
+    all_seeds = rows.loc["s0 (3 seeds)"]
+    single = rows.loc[["s0", "s1", "s2"]]
+    assert (single["part_of"] == "s0 (3 seeds)").all()
+    assert all_seeds["valence"] == pytest.approx(single["valence"].mean())
+    assert all_seeds["valence_over_seeds"] == pytest.approx(single["valence"].std(ddof=1))
+    assert np.ptp(all_seeds[["valence_low", "valence_high"]]) > np.ptp(
+        single.loc["s1", ["valence_low", "valence_high"]]
+    )
+    shown = next(iter(comparison.tables(folders)[0].values()))
+    assert shown["run"].tolist() == ["s0 (3 seeds)", "other"]
+    assert "±" in shown["valence"][0]
+    assert "s1 0." in found.text
+    assert rows.loc["other", "reference"] == "s0 (3 seeds)"
+
+
+def test_the_same_seed_twice_and_runs_without_a_seed_stay_rows_of_their_own(tmp_path):
+    folders = [a_run(tmp_path / f"s{k}", 0.2, k, seed=1) for k in range(2)]
+    folders += [a_run(tmp_path / f"n{k}", 0.2, k) for k in range(2)]
+    assert [len(members) for members in paired.experiments(folders)] == [1, 1, 1, 1]
+    folders.append(a_run(tmp_path / "third", 0.2, 7, seed=2, workers=5, run="third"))
+    assert [len(members) for members in paired.experiments(folders)] == [2, 1, 1, 1]
