@@ -396,9 +396,9 @@ def _check(trial: Mapping, located: Located) -> None:
     status = located.path.stat()
     try:
         _verified(located.path, status.st_ino, status.st_size, status.st_mtime_ns)
-    except InputError as error:
+    except store.DamagedError as error:
         notebook = NOTEBOOKS[maker_of(located.request).step]
-        raise InputError(
+        raise store.DamagedError(
             error.what,
             where=f"trial {trial['trial']}: {error.where}",
             expected=error.expected,

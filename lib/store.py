@@ -410,9 +410,13 @@ def sidecar_fingerprint(path: Path) -> dict:
     return {"size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
 
 
-def _damaged(path: Path, how: str) -> InputError:
+class DamagedError(InputError):
+    """An array of the store is not as it was written."""
+
+
+def _damaged(path: Path, how: str) -> DamagedError:
     root = Path(path).absolute().parents[3:4]  # of <processed>/<dataset>/trials/<trial>/<array>
-    return InputError(
+    return DamagedError(
         f"a computed array is damaged: {how}",
         where=path,
         expected="an array as it was written",

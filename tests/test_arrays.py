@@ -5,12 +5,14 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib import arrays, store
 from lib.arrays import MAKERS
 from lib.datasets.samples.plan import plan
 from lib.errors import InputError
+from lib.experiments import bookkeeping
 from lib.faces import faces
 from lib.media import recordings as media_recordings
 from lib.media import writing
@@ -362,6 +364,18 @@ def test_labels_with_a_flipped_bit_are_not_trained_on(copied):
     store.remove([path])
     assert arrays.make(trial, VA, place)["state"] == "made"
     arrays.require(trial, VA, place)
+
+
+def test_a_training_does_not_begin_without_an_array_that_is_damaged(copied):
+    place, trial, path = copied
+    rotten(path)
+    table = pd.DataFrame([trial])
+    with pytest.raises(store.DamagedError, match="its check-sum is") as caught:
+        bookkeeping.usable(table, [VA], place)
+    assert f"store rm {path.stem}" in caught.value.todo
+    store.remove([path])
+    with pytest.raises(InputError, match="is not there"):
+        bookkeeping.usable(table, [VA], place)
 
 
 def test_never_and_always_mean_what_they_say(copied):

@@ -12,7 +12,7 @@ from .. import arrays
 from ..errors import InputError
 from ..faces import arrays as faces_arrays
 from ..features import own
-from ..store import Request, Store
+from ..store import DamagedError, Request, Store
 from ..trials import LABELS, label_files, select
 
 MANY = 8  # trials with the same note: more are counted instead of listed
@@ -92,16 +92,25 @@ def usable(
 ) -> tuple[pd.DataFrame, list]:
     """Trials all of whose arrays are there, and (trial, error) pairs of the others.
 
-    Raises the first error when no train trial is left: then a notebook has been forgotten.
+    Raises the first error when no train trial is left: then a notebook has been forgotten. Raises
+    DamagedError where an array is there and damaged: a training without it would be another one,
+    and it can be made anew.
     """
-    kept, missing = [], []
+    kept, missing, damaged = [], [], []
     for trial in table.to_dict("records"):
         try:
             for item in wanted:
                 arrays.require(trial, item, store)
             kept.append(trial["trial"])
+        except DamagedError as error:
+            damaged.append(error)
         except InputError as error:
             missing.append((trial["trial"], error))
+    if damaged:
+        if len(damaged) > 1:
+            damaged[0].what += f"; so are those of {len(damaged) - 1} other trials"
+            damaged[0].todo += "; `python -m lib store verify` names all"
+        raise damaged[0]
     if missing and not set(kept) & set(table["trial"][table["split"] == "train"]):
         raise missing[0][1]
     return (select(table, kept) if kept else table[:0]), missing

@@ -154,7 +154,8 @@ def _cause(error) -> str:
 def _told(error, notebook: Path, target: Path) -> str:
     """The notebook, the cell, the message, the last place in our code, the executed copy."""
     rows = [f"{notebook.stem} stopped in cell {error.exec_count}"]
-    if error.ename == InputError.__name__:
+    # Also one of its kinds, such as that of a damaged array: it says itself what to do.
+    if error.ename == InputError.__name__ or "\n  what to do: " in error.evalue:
         rows += _clean(error.evalue).splitlines()
     else:
         rows += [

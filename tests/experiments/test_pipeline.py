@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import nbformat
@@ -766,3 +767,14 @@ def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
     other.join()
     assert "skipped, nothing changed" in world.text
     assert not list(world.runs.rglob(".lock"))
+
+
+def test_a_kind_of_input_error_is_told_as_one(tmp_path):
+    damaged = store.DamagedError("it is damaged", where="a.npy", todo="remove it")
+    told = types.SimpleNamespace(ename="DamagedError", evalue=str(damaged), exec_count=5)
+    text = experiments_notebook._told(told, Path("05_train.ipynb"), tmp_path / "05_train.ipynb")
+    assert text.splitlines()[1:4] == [
+        "  it is damaged",
+        "    where: a.npy",
+        "    what to do: remove it",
+    ]

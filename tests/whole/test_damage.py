@@ -310,10 +310,12 @@ def test_many_damaged_files_are_answered_so(name, tmp_path):
 def test_one_broken_run_folder_does_not_stop_compare(tmp_path, broken, content):
     good, bad = a_run(tmp_path / "good"), a_run(tmp_path / "bad")
     (bad / broken).write_bytes(content)
-    found = comparison.compare([good, bad], tmp_path / "out")
+    blocks, notes = comparison.tables([good, bad])
     if content or broken == "history.csv":
-        assert [name for name in found.table["name"] if name in ("good", "bad")] == ["good"]
-        assert f"left out: bad: {broken}" in found.text or f"{bad / broken}" in found.text
+        ((_, block),) = blocks.items()
+        assert block["run"].to_list() == ["good", "mean of train"]
+        assert any(note.startswith("left out: bad: ") for note in notes)
+        assert f"{bad / broken}" in notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -330,9 +332,17 @@ def test_one_broken_run_folder_does_not_stop_compare(tmp_path, broken, content):
 def test_scores_that_are_no_numbers_are_left_out_and_named(tmp_path, metrics):
     good, bad = a_run(tmp_path / "good"), a_run(tmp_path / "bad")
     (bad / "metrics.json").write_text(json.dumps(metrics))
-    found = comparison.compare([bad, good], tmp_path / "out")
+    _, notes = comparison.tables([bad, good])
+    assert notes[-1].startswith("left out: bad: metrics.json is damaged")
+    assert notes[-1].endswith("run its notebook 06_inference")
+
+
+def test_the_command_names_the_run_that_it_left_out(tmp_path):
+    good, bad = a_run(tmp_path / "good"), a_run(tmp_path / "bad")
+    (bad / "metrics.json").write_text("{")
+    found = comparison.compare([good, bad], tmp_path / "out")
     assert "left out: bad: metrics.json is damaged" in found.text
-    assert "run its notebook 06_inference" in found.text
+    assert "left out: bad" in (tmp_path / "out" / "comparison.html").read_text()
 
 
 def test_a_broken_record_of_a_notebook_is_a_reason_to_execute_it_again(tmp_path):

@@ -26,7 +26,10 @@ def test_a_test_that_would_reach_another_machine_fails():
 def test_only_named_modules_import_what_opens_connections():
     found = set()
     for file in sorted((ROOT / "lib").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        if not any(one in text for one in NETWORK):
+            continue
+        for node in ast.walk(ast.parse(text)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name == one or name.startswith(f"{one}.") for name in names for one in NETWORK):

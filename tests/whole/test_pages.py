@@ -97,7 +97,7 @@ def test_a_page_escapes_headings_cells_lists_and_links(text):
     assert "1.5" in page
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", [HOSTILE[0] + HOSTILE[2], HOSTILE[5] + HOSTILE[3]])
 def test_a_comparison_escapes_names_and_what_the_files_say(tmp_path, text):
     folder = a_run(tmp_path / text.replace("/", "∕")[:100])
     metrics = json.loads((folder / "metrics.json").read_text()) | {"rules": text}
