@@ -1,4 +1,4 @@
-"""How often do 95 % intervals hold the true value? `python benchmarks/coverage.py` (20 minutes).
+"""How often do 95 % intervals hold the true value? `python benchmarks/coverage.py` (26 minutes).
 
 In each cell 2 000 data sets of n trials (or subjects) are drawn from a known population, and each
 gets an interval by two rules: `lib.intervals`, as it is, and the rule before it, 2.5 % and 97.5 %
