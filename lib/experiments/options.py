@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .. import parameters
+from .. import grammar
 
 
 def overrides(help: str = "Set one parameter.") -> Callable:
@@ -28,7 +28,7 @@ def from_here(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The pairs with absolute paths where a parameter names a folder or file, and where a run may
     also be a file that is there.
     """
-    places = parameters.of_groups(parameters.all_declared(), ["place"])
+    places = grammar.of_groups(grammar.all_declared(), ["place"])
     return tuple(
         (name, _absolute(text) if name in places or Path(text).is_file() else text)
         for name, text in pairs
