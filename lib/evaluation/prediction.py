@@ -138,15 +138,22 @@ def prediction_table(
 
 def _about_faces(recipe, trial: str) -> str:
     """What must be said of a trial's faces, for example that nobody could look for any."""
-    if recipe.store is None or not recipe.uses_video:
+    if not _looks_for_faces(recipe):
         return ""
     row, place = recipe.trial(trial), recipe.store
     return face_arrays.note(face_arrays.resolve(row, request("face_valid"), place), place)
 
 
+def _looks_for_faces(recipe) -> bool:
+    """Whether a recipe has a face for each frame of a trial; merged runs have files only."""
+    if getattr(recipe, "store", None) is None or not recipe.uses_video:
+        return False
+    return any(item.name == "face_valid" for item in recipe.arrays())
+
+
 def cuts(recipe, trial: str) -> str:
     """What must be said of a trial whose person was followed over cuts; "" for others."""
-    if getattr(recipe, "store", None) is None or not recipe.uses_video:
+    if not _looks_for_faces(recipe):
         return ""
     valid = locate(recipe.trial(trial), request("face_valid"), recipe.store)
     told = facts(valid.path) if valid.exists else {}

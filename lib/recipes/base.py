@@ -550,7 +550,7 @@ class Recipe:
         else:
             names = [f"action_unit_{k}" for k in range(values.shape[1])]
             raw = [f"{name}_raw" for name in names]
-        rows = np.asarray(decided).reshape(len(times), -1)
+        rows = np.asarray(decided).reshape(len(times), len(names))
         return dict(zip([*names, *raw], [*rows.T, *values.T], strict=True))
 
     def main_score(self, scores: Mapping) -> float | None:

@@ -249,15 +249,15 @@ class Recipe(base.Recipe):
             arrays.make(trial, item, self.store, str(self.params.device))
             progress(count, len(missing))
         ready.add(self._cut)
-        self._remove_maps(_cut_of(self.statistics["released"] - 1))
+        self._remove_maps(trials, _cut_of(self.statistics["released"] - 1))
 
-    def _remove_maps(self, cut):
+    def _remove_maps(self, trials, cut):
         """Remove the maps of the stage before; those of the first one stay, see `_map_bytes`."""
         if cut == self._first_cut or self.statistics["released"] == 0:
             return
         old = [self._map_at(cut, number) for number in range(self._variants)]
-        for trial in self._trials.values():
-            found = [arrays.locate(trial, item, self.store) for item in old]
+        for name in trials["trial"]:
+            found = [arrays.locate(self.trial(name), item, self.store) for item in old]
             store.remove([each.path for each in found if each.exists])
         self._opened = {key: value for key, value in self._opened.items() if key[2] not in old}
 

@@ -454,7 +454,7 @@ def test_a_video_without_sound_is_told_when_the_network_listens(tiny, videos, tm
     [
         (None, "not there"),
         (b"", "empty"),
-        (b"this is text and no film", "a text and no recording"),
+        (b"this is text and no film", "not a recording that can be read"),
     ],
 )
 def test_a_file_that_is_no_video_is_told_with_its_name(tiny, tmp_path, content, words):
