@@ -88,9 +88,8 @@ def prepare(trial: Mapping, asked: Request, place: Store) -> None:
     """Fetch the network where it is needed for the first time: not for an array that is there."""
     resolved, name = resolve(trial, asked, place), asked.name
     shelf = place.shelf(OWNER[name], trial[OWNER[name]])
-    if encoder_files.complete(resolved.files) or shelf.find(
-        name, resolved.parameters, VERSION[name]
-    ):
+    made = shelf.find(name, resolved.parameters, VERSION[name])
+    if made or encoder_files.complete(resolved.files):
         return
     model = asked.parameters["model"]
     if asked.files:
@@ -127,30 +126,26 @@ def sources_of_sound(trial: Mapping, asked: Request) -> dict:
     return {"sound": sound, "time": request("time"), **asked.files}
 
 
-def _make(function: str) -> Callable:
-    def make_rows(inputs, parameters, create, device):
-        from . import encoders  # torch is needed for these arrays only
+def make_faces(inputs, parameters, create, device) -> None:
+    """(T, k), a row per face, zeros where there is none."""
+    from . import encoder_faces  # torch is needed for this array only
 
-        getattr(encoders, function)(inputs, parameters, create, device)
-
-    return make_rows
+    encoder_faces.make(inputs, parameters, create, device)
 
 
-def _maker(name: str, step: str, sources: Callable, function: str) -> Maker:
-    return Maker(
-        name,
-        step,
-        OWNER[name],
-        VERSION[name],
-        sources,
-        _make(function),
-        resolve,
-        prepare,
-        network=True,
-    )
+def make_sound(inputs, parameters, create, device) -> None:
+    """(T, k), the mean of the network's rows within each frame's span."""
+    from . import encoder_sound  # torch is needed for this array only
+
+    encoder_sound.make(inputs, parameters, create, device)
+
+
+def _maker(name: str, step: str, sources: Callable, make: Callable) -> Maker:
+    given = (name, step, OWNER[name], VERSION[name], sources, make, resolve, prepare)
+    return Maker(*given, network=True)
 
 
 MAKERS = [
-    _maker(FACES, "visual", sources_of_faces, "make_faces"),
-    _maker(SOUND, "audio", sources_of_sound, "make_sound"),
+    _maker(FACES, "visual", sources_of_faces, make_faces),
+    _maker(SOUND, "audio", sources_of_sound, make_sound),
 ]

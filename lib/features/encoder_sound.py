@@ -7,7 +7,7 @@ begin on that grid, so that the convolutions of neighbouring windows see the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -18,8 +18,10 @@ import torch
 
 from ..errors import InputError
 from ..media.sound import SPEECH_RATE, as_float
+from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
+from . import encoders
 from .encoder_arrays import refuse_layers
 from .encoder_files import PREPROCESSOR, read
 
@@ -211,3 +213,19 @@ def on_frames(
             done = ready
         needed = min(end, int(first[done])) if done < len(first) else end
         rows, begin = rows[needed - begin :], needed
+
+
+@torch.inference_mode()
+def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+    """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one.
+    See `lib.store.Maker`.
+    """
+    place = models_device.pick(device)
+    encoder = encoders.load(inputs, parameters, place)
+    heard = Heard(inputs, encoder, parameters, place)
+    dtype = encoders.kept(parameters)
+    note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), *heard.notes]))
+    with create((len(heard.first), heard.width), dtype, note=note) as out:
+        for frames, values in on_frames(heard.pieces(), heard.first, heard.last):
+            out[frames] = encoders.fitting(values, dtype)
+            give_back(out)

@@ -15,18 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ..errors import InputError, foreign
-from ..models import device as models_device
-from ..models import memory
-from ..store import give_back
-from . import encoder_sound
-from .encoder_arrays import refuse_layers
 from .encoder_files import CONFIG, PREPROCESSOR, library, read
 from .own import MEAN, SD
 
-AT_MOST, ON_CPU = 256, 16  # faces at once on a GPU and on a CPU
 SIDE = 224  # px: what a network sees whose files name no size
 # Parameters that may be absent: the pooler is not used then, masks and heads are for pretraining.
 NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token", "head")
@@ -168,88 +161,7 @@ def _state(file: Path) -> dict[str, torch.Tensor]:
     return next((state[key] for key in ("state_dict", "model") if key in state), state)
 
 
-# ---- faces
-def pixels(faces: np.ndarray, encoder: Encoder, place: torch.device) -> torch.Tensor:
-    """(N, S, S, 3) uint8 RGB → (N, 3, side, side) float32 as the network was trained to see."""
-    x = torch.from_numpy(np.ascontiguousarray(faces)).to(place).permute(0, 3, 1, 2).float() / 255
-    if x.shape[-1] != encoder.size:
-        size = (encoder.size, encoder.size)
-        x = functional.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
-    mean, sd = (
-        torch.tensor(three, device=place)[:, None, None] for three in (encoder.mean, encoder.sd)
-    )
-    return (x - mean) / sd
-
-
-def of_pictures(encoder: Encoder, shown: torch.Tensor, layers=(), pooling: str = "auto"):
-    """(N, 3, S, S) → (N, k): the last layer pooled, or several hidden layers side by side.
-
-    pooling : of a layer's tokens: "first", "mean", or "auto": what the network was trained to give,
-    else its class token, else the mean.
-    """
-    if encoder.config is None:  # of timm
-        refuse_layers(layers, 0)
-        return encoder.see(shown)
-    found = encoder.see(pixel_values=shown, output_hidden_states=bool(layers))
-    if layers:
-        refuse_layers(layers, len(found.hidden_states) - 1)
-        return torch.cat([_pooled(encoder, found.hidden_states[k], pooling) for k in layers], 1)
-    own = getattr(found, "pooler_output", None)
-    if pooling == "auto" and own is not None and encoder.pools:
-        return own.flatten(1)
-    return _pooled(encoder, found.last_hidden_state, pooling)
-
-
-def _pooled(encoder: Encoder, layer: torch.Tensor, pooling: str) -> torch.Tensor:
-    if layer.ndim == 4:  # a map of a convolutional network
-        return layer.mean((2, 3))
-    first = pooling == "first" or (pooling == "auto" and encoder.class_token)
-    return layer[:, 0] if first else layer.mean(1)
-
-
-@torch.inference_mode()
-def make_faces(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): a row for each face, zeros where there is none. See `lib.store.Maker`."""
-    place = models_device.pick(device)
-    encoder = load(inputs, parameters, place)
-    layers, pooling = parameters.get("layers", ()), parameters.get("pooling", "auto")
-    valid, faces = np.asarray(inputs["face_valid"]), inputs["face"]
-    seen, size, dtype = np.flatnonzero(valid), parameters["size"], kept(parameters)
-
-    def rows_of(pictures: np.ndarray) -> np.ndarray:
-        shown = pixels(pictures, encoder, place)
-        return of_pictures(encoder, shown, layers, pooling).cpu().numpy()
-
-    def some(start: int, stop: int) -> np.ndarray:
-        return rows_of(faces.read(seen[start:stop]))
-
-    width = rows_of(np.zeros((1, size, size, 3), np.uint8)).shape[1]
-    with create((len(valid), width), dtype, note=told(inputs, parameters, encoder)) as out:
-        out[...] = 0
-        at_once = memory.at_once(place, AT_MOST, on_cpu=ON_CPU)
-        for part, values in memory.pieces(some, len(seen), at_once):
-            out[seen[part]] = fitting(values, dtype)
-            give_back(out)
-
-
-# ---- sound
-@torch.inference_mode()
-def make_sound(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one; see
-    `encoder_sound`.
-    """
-    place = models_device.pick(device)
-    encoder = load(inputs, parameters, place)
-    heard = encoder_sound.Heard(inputs, encoder, parameters, place)
-    dtype = kept(parameters)
-    note = "; ".join(filter(None, [told(inputs, parameters, encoder), *heard.notes]))
-    with create((len(heard.first), heard.width), dtype, note=note) as out:
-        for frames, values in encoder_sound.on_frames(heard.pieces(), heard.first, heard.last):
-            out[frames] = fitting(values, dtype)
-            give_back(out)
-
-
-# ---- both
+# ---- rows
 def kept(parameters: Mapping) -> np.dtype:
     """The type that the rows are kept in."""
     return np.dtype(parameters.get("kept", "float16"))

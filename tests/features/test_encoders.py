@@ -11,7 +11,7 @@ import torch
 from lib import arrays
 from lib.errors import InputError
 from lib.evaluation import checkpoint
-from lib.features import encoder_arrays, encoder_files, encoder_sound, encoders
+from lib.features import encoder_arrays, encoder_faces, encoder_files, encoder_sound, encoders
 from lib.grammar import recipes
 from lib.media.sound import as_float
 from lib.store import Store, request
@@ -130,7 +130,7 @@ def test_hidden_layers_lie_side_by_side_and_halves_and_batches_change_little(
     assert rows.dtype == np.float16
     assert np.abs(rows[seen] - expected[seen]).max() < 1e-2
     arrays.locate(trial(place), item, place).path.unlink()
-    monkeypatch.setattr(encoders, "ON_CPU", 1)
+    monkeypatch.setattr(encoder_faces, "ON_CPU", 1)
     arrays.make(trial(place), item, place)
     assert np.abs(rows - arrays.read(trial(place), item, place)).max() < 1e-2
 
@@ -148,7 +148,7 @@ def test_a_network_of_timm_is_read_from_a_local_file(place, tmp_path):
     faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
     frame = int(np.flatnonzero(faces.valid)[0])
     with torch.inference_mode():
-        shown = encoders.pixels(faces.read(np.array([frame])), encoder, CPU)
+        shown = encoder_faces.pixels(faces.read(np.array([frame])), encoder, CPU)
         expected = net.forward_head(net.forward_features(shown), pre_logits=True)
     assert np.abs(rows[frame] - expected.numpy()).max() < 1e-5
 
