@@ -100,9 +100,9 @@ def prepare(trial: Mapping, asked: Request, place: Store) -> None:
             expected=f"{CONFIG} and {' or '.join(WEIGHTS)}",
             todo="correct the setting `model`, or copy the file there",
         )
-    fetch(model, place.fetch, (CONFIG, PREPROCESSOR, WEIGHTS[0], "model.safetensors.index.json"))
+    fetch(model, place.fetch, (CONFIG, PREPROCESSOR, "model*.safetensors*"))
     if not encoder_files.complete(files(model)):
-        fetch(model, place.fetch, (WEIGHTS[1], "pytorch_model.bin.index.json"))
+        fetch(model, place.fetch, ("pytorch_model*.bin*",))
 
 
 def bytes_a_frame(asked: Request) -> int:

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..files import resolve as path_of
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # as transformers names them, safer first
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as transformers names them, safer first
 ON_THE_HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
 PIP = 'pip install -e ".[encoders]"'
 
@@ -70,10 +70,21 @@ def files(model: str) -> dict[str, Path]:
     place = folder(model)
     if is_local(model) and place.suffix and not place.is_dir():
         return {"weights": place}
-    parts = next((found for kind in WEIGHTS if (found := sorted(place.glob(kind)))), [])
-    named = {part.name: part for part in parts} or {"weights": place / "model.safetensors"}
     seen = place / PREPROCESSOR
-    return {"config": place / CONFIG, **({"seen": seen} if seen.is_file() else {}), **named}
+    seen = {"seen": seen} if seen.is_file() else {}
+    return {"config": place / CONFIG, **seen, **{part: place / part for part in _parts(place)}}
+
+
+def _parts(place: Path) -> list[str]:
+    """Names of the files of weights in a folder; the first kind's where there are none."""
+    for name in WEIGHTS:
+        index = place / f"{name}.index.json"
+        if index.is_file():
+            parts = read(index).get("weight_map", {}).values()
+            return sorted({Path(part).name for part in parts})
+        if (place / name).is_file():
+            return [name]
+    return [WEIGHTS[0]]
 
 
 def fetch(model: str, allowed: bool, patterns: tuple[str, ...]) -> None:

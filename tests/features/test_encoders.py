@@ -276,6 +276,44 @@ def test_an_absent_network_is_told_with_the_command_that_fetches_it(hub, place):
         arrays.make(trial(place), item, place)
 
 
+def test_a_network_is_fetched_once_with_its_older_weights_where_it_has_no_safetensors(
+    hub, models, place, tmp_path, monkeypatch
+):
+    net, calls = transformers.AutoModel.from_pretrained(models / "wavlm"), []
+    folder = tmp_path / "hub" / "models--org--old" / "snapshots" / "main"
+    folder.mkdir(parents=True)
+
+    def snapshot_download(model, allow_patterns):
+        calls.append((model, allow_patterns))
+        for file in (models / "wavlm").glob("*.json"):
+            (folder / file.name).write_bytes(file.read_bytes())
+        if "pytorch_model*.bin*" in allow_patterns:
+            torch.save(net.state_dict(), folder / "pytorch_model.bin")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    item = encoder_arrays.wanted(settings("org/old"), 0)
+    assert arrays.make(trial(place), item, place)["state"] == "made"
+    assert arrays.make(trial(place), item, place)["state"] == "there"
+    assert [len(patterns) for _, patterns in calls] == [2, 3, 1]  # config, safetensors, PyTorch's
+    same = encoder_arrays.wanted(settings(models / "wavlm"), 0)
+    arrays.make(trial(place), same, place)
+    rows = [arrays.read(trial(place), one, place) for one in (item, same)]
+    assert np.array_equal(*rows)
+
+
+def test_weights_in_parts_count_as_there_only_when_all_are(models, tmp_path):
+    for file in (models / "dino").iterdir():
+        if file.name != "model.safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    parts = {"a": "model-1.safetensors", "b": "../model-2.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    (tmp_path / "model-1.safetensors").touch()
+    found = encoder_files.files(str(tmp_path))
+    assert found["model-2.safetensors"] == tmp_path / "model-2.safetensors"
+    assert not encoder_files.complete(found)
+
+
 def test_without_the_extra_the_line_that_installs_it_is_told():
     with pytest.raises(InputError, match="no_such_package is not installed") as caught:
         encoder_files.library("no_such_package")
