@@ -16,7 +16,7 @@ from lib.grammar import recipes
 from lib.media.sound import as_float
 from lib.store import Store, request
 from lib.training import trainer
-from tests import tiny_set
+from tests import fake_cuda, tiny_set
 from tests.recipes.test_features import prepared
 from tests.tiny_set import one_thread  # noqa: F401
 
@@ -377,3 +377,16 @@ def test_settings_of_an_encoder_that_is_not_among_the_features_are_refused(model
     options = {"features": ["pixels"], "encoders": {"dino": {"model": str(models / "dino")}}}
     with pytest.raises(InputError, match="the encoder dino is not in the option `features`"):
         tiny_set.create("features", root, options=options).arrays()
+
+
+@pytest.mark.parametrize("name", ["wavlm", "dino"])
+def test_a_gpu_gives_the_same_rows(models, place, name):
+    item = encoder_arrays.wanted(settings(models / name, kept="float32"), tiny_set.FACE)
+    arrays.make(trial(place), item, place)
+    path = arrays.locate(trial(place), item, place).path
+    rows = np.array(arrays.read(trial(place), item, place))
+    path.unlink()
+    with fake_cuda.on():
+        row = arrays.make(trial(place), item, place, "cuda")
+    assert "computed on cuda" in row["note"]
+    assert np.abs(rows - arrays.read(trial(place), item, place)).max() < 1e-5
