@@ -5,6 +5,7 @@ repository.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,11 @@ class Recipe(base.Recipe):
 
     # ---- which arrays
 
+    @cached_property
+    def _encoders(self) -> dict[str, Request]:
+        """Requests of encoders by name: examples ask for them, and files need not be read again."""
+        return {}
+
     @property
     def uses_video(self):
         return any(
@@ -100,7 +106,8 @@ class Recipe(base.Recipe):
     def bytes_a_frame(self):
         makers = (encoder_arrays.FACES, encoder_arrays.SOUND)
         items = [item for item in self._items if item.name in makers]
-        return {str(item): encoder_arrays.bytes_a_frame(item) for item in items}
+        sizes = {str(item): encoder_arrays.bytes_a_frame(item) for item in items}
+        return {name: size for name, size in sizes.items() if size}
 
     @property
     def _items(self) -> list[Request]:
@@ -177,8 +184,12 @@ class Recipe(base.Recipe):
             f"encoders: {{{name}: {{model: microsoft/wavlm-large}}}}",
             "set `model`: a name on the hub, a folder or a file",
         )
-        may_fetch = self.store is None or self.store.fetch
-        return encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
+        item = self._encoders.get(name)
+        if item is None or not item.files:  # looked for again until its network is there
+            may_fetch = self.store is None or self.store.fetch
+            item = encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
+            self._encoders[name] = item
+        return item
 
     def _of_backbone(self, name: str) -> Request:
         self.require(
