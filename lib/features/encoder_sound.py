@@ -121,9 +121,9 @@ class Heard:
         times = np.asarray(inputs["time"])
         self.first, self.last = self.grid.spans(times, t0, rows)
         self.mean, self.sd, self.notes = _level(Path(inputs["config"]).parent, self.sound)
-        beyond = int((times - t0 > samples / SPEECH_RATE).sum())
+        beyond = int(((times < t0) | (times - t0 > len(self.sound) / SPEECH_RATE)).sum())
         if beyond:
-            self.notes.append(f"{beyond} frames after the end of the sound have its last row")
+            self.notes.append(f"{beyond} frames before or after the sound have its nearest row")
         if encoder.config.get("feat_extract_norm") == "group" and len(self.windows) > 1:
             self.notes.append("its first layer normalises each window by itself")
         self.width = self._rows(0, 1).shape[-1]

@@ -21,8 +21,8 @@ from .encoder_files import CONFIG, PREPROCESSOR, library, read
 from .own import MEAN, SD
 
 SIDE = 224  # px: what a network sees whose files name no size
-# Parameters that may be absent: the pooler is not used then, masks and heads are for pretraining.
-NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token", "head")
+# Parameters that may be absent: the pooler is not used then, masks are for pretraining.
+NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
 
@@ -113,13 +113,14 @@ def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
     what its files leave open.
     """
     config, file = read(folder / CONFIG), folder / PREPROCESSOR
-    seen = read(file) if file.is_file() else {}
-    size = seen.get("crop_size") or seen.get("size")
+    seen, of_timm = read(file) if file.is_file() else {}, config.get("pretrained_cfg", {})
+    size = seen.get("crop_size") or seen.get("size") or of_timm.get("input_size")
     size = size or config.get("image_size") or config.get("vision_config", {}).get("image_size")
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
-    size = size[0] if isinstance(size, list) else size
-    mean, sd = (tuple(seen.get(key, ())) for key in ("image_mean", "image_std"))
+    size = size[-1] if isinstance(size, list) else size
+    mean = tuple(seen.get("image_mean") or of_timm.get("mean", ()))
+    sd = tuple(seen.get("image_std") or of_timm.get("std", ()))
     parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
     assumed = [words for words, value in parts.items() if not value]
     told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""

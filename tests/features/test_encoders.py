@@ -153,6 +153,18 @@ def test_a_network_of_timm_is_read_from_a_local_file(place, tmp_path):
     assert np.abs(rows[frame] - expected.numpy()).max() < 1e-5
 
 
+def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models, tmp_path):
+    assert encoders.looks(models / "dino") == (28, (0.5,) * 3, (0.25,) * 3, "")
+    config = tmp_path / encoder_files.CONFIG
+    of_timm = {"input_size": [3, 160, 160], "mean": [0.1] * 3, "std": [0.2] * 3}
+    config.write_text(json.dumps({"architecture": "test_vit", "pretrained_cfg": of_timm}))
+    assert encoders.looks(tmp_path) == (160, (0.1,) * 3, (0.2,) * 3, "")
+    assert encoder_arrays.kind(settings(tmp_path)) == "encoder_faces"
+    config.write_text(json.dumps({"image_size": 96}))
+    told = "not in its files, assumed: mean and sd of ImageNet"
+    assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
+
+
 # ---- sound
 def one_pass(folder, place, layers=()):
     """All rows of the recording by the library, heard at once, and its own preparation of sound."""
@@ -193,6 +205,24 @@ def test_a_frame_gets_the_mean_of_the_rows_in_its_span_by_the_clock(models, plac
         inside = (middle >= time - 0.02 - 1e-9) & (middle < time + 0.02 - 1e-9)
         assert inside.sum() == 2
         assert np.abs(row - whole[inside].mean(0)).max() < 1e-5
+
+
+def test_sound_that_is_shorter_than_the_picture_or_than_one_row_is_told(models, place):
+    config = models / "wavlm" / "config.json"
+    encoder = encoders.load({"config": config}, {}, CPU)
+    for count, beyond in ((3200, 36), (100, 41), (0, 41)):
+        inputs = {
+            "sound": np.ones(count, np.int16),
+            "sound_facts": {"t0": 0.02},
+            "time": np.arange(41) / 25,
+            "config": config,
+        }
+        heard = encoder_sound.Heard(inputs, encoder, {"seconds": 20.0}, CPU)
+        assert heard.notes == [f"{beyond} frames before or after the sound have its nearest row"]
+        found = encoder_sound.on_frames(heard.pieces(), heard.first, heard.last)
+        rows = np.concatenate([part for _, part in found])
+        assert rows.shape == (41, 16)
+        assert np.isfinite(rows).all()
 
 
 @pytest.mark.parametrize("fps", [60.0, 7.0])
