@@ -153,6 +153,18 @@ def test_a_network_of_timm_is_read_from_a_local_file(place, tmp_path):
     assert np.abs(rows[frame] - expected.numpy()).max() < 1e-5
 
 
+def test_a_masked_autoencoder_sees_the_whole_face(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.ViTMAEConfig(**SMALL, **PICTURES, mask_ratio=0.75)
+    saved(tmp_path / "mae", transformers.ViTMAEModel(config))
+    encoder = encoders.load({"config": tmp_path / "mae" / "config.json"}, {}, CPU)
+    faces = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 3), dtype=np.uint8)
+    shown = encoder_faces.pixels(faces, encoder, CPU)
+    first, again = (encoder_faces.of_pictures(encoder, shown) for _ in range(2))
+    assert first.shape == (4, 16)
+    assert torch.allclose(first, again, atol=1e-5)  # its patches are shuffled, none is hidden
+
+
 def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models, tmp_path):
     assert encoders.looks(models / "dino") == (28, (0.5,) * 3, (0.25,) * 3, "")
     config = tmp_path / encoder_files.CONFIG
