@@ -19,7 +19,14 @@ import numpy as np
 from . import store
 from .errors import InputError
 from .faces import arrays
-from .features import expression_arrays, network_arrays, own, sound_arrays, speaker_arrays
+from .features import (
+    encoder_arrays,
+    expression_arrays,
+    network_arrays,
+    own,
+    sound_arrays,
+    speaker_arrays,
+)
 from .labels import arrays as labels_arrays
 from .media import readings
 from .parallel.locks import held
@@ -31,6 +38,7 @@ FAMILIES = (
     speaker_arrays,
     expression_arrays,
     network_arrays,
+    encoder_arrays,
     own,
     labels_arrays,
 )
@@ -328,6 +336,7 @@ def _apart(trial: Mapping, requests: Iterable[Request], place: Store) -> tuple[l
 
 def _make_inputs(trial: Mapping, wanted: Request, place: Store) -> None:
     maker = maker_of(wanted)
+    maker.prepare(trial, wanted, place)  # without its network an array cannot be located
     if locate(trial, wanted, place).exists:
         return
     for source in maker.sources(trial, maker.resolve(trial, wanted, place)).values():

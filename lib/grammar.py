@@ -2,9 +2,10 @@
 1.0``.
 
 They stand in the notebooks' cells tagged ``parameters`` and in the ``class Options:`` of a recipe.
-Both are read as text (`ast`, `tokenize`): nothing is imported or executed. In a notebook the
-comment begins with a group of `GROUPS`: from it follows what makes a notebook run again, what a
-training may be continued with, and the like.
+Both are read as text (`ast`, `tokenize`): nothing is imported or executed. An option of type
+``dict[str, Group]`` holds named groups of settings, declared alike by a ``class Group:`` inside
+``class Options:``. In a notebook the comment begins with a group of `GROUPS`: from it follows what
+makes a notebook run again, what a training may be continued with, and the like.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _LIST, _DICT = (
     re.compile(r"list\[(str|int|float|bool)\]"),
     re.compile(r"dict\[str, (str|int|float|bool)\]"),
 )
+_GROUPS = re.compile(r"dict\[str, ([A-Z]\w*)\]")
 _RANGE, _CHOICES = re.compile(r"from (\S+)(?: to (\S+))?"), re.compile(r"one of (.+)")
 
 # The form of a number that Python's float() takes, but YAML 1.1 reads as text: 1e-4, 1e4, 1.0e4,
@@ -65,6 +67,7 @@ class Declaration:
     high: float = math.inf
     choices: tuple = ()
     group: str = ""
+    inside: Mapping[str, Declaration] | None = None  # of a dict's values, where those are groups
 
     def read(self, value: object) -> object:
         """`value` in the declared type. Raises InputError with what is wrong and the way out."""
@@ -91,21 +94,45 @@ class Declaration:
             raise InputError(
                 f"{_show(value)} is {_kind(value)} where a mapping belongs: write {{a: 1}}"
             )
+        if self.inside is not None:
+            return {str(k): self._read_group(str(k), v) for k, v in value.items()}
         element = self.type[10:-1]
         return {str(k): self._fit(_scalar(v, element)) if element else v for k, v in value.items()}
 
+    def _read_group(self, name: str, settings: object) -> dict:
+        """The settings of one group, each in its declared type, with the defaults of the others."""
+        if not isinstance(settings, dict):
+            kind = f"{_show(settings)} is {_kind(settings)} where a mapping belongs"
+            first = next(iter(self.inside))
+            raise InputError(f"{name}: {kind}: write {name}: {{{first}: …}}")
+        values = {}
+        for key, value in settings.items():
+            if key not in self.inside:
+                near = _nearest_of(str(key), self.inside)
+                known = ", ".join(self.inside)
+                raise InputError(f"{name}: {key} is no setting{near} (there are: {known})")
+            try:
+                values[key] = self.inside[key].read(value)
+            except InputError as error:
+                raise InputError(f"{name}, {key}: {error.what}") from error
+        return {**defaults(self.inside), **values}
+
     def _fit(self, value: object) -> object:
         if self.choices and value not in self.choices:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(value), [str(choice) for choice in self.choices], 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = _nearest_of(str(value), map(str, self.choices))
             raise InputError(f"{_show(value)} is none of {', '.join(map(str, self.choices))}{hint}")
         limits = self.low > -math.inf or self.high < math.inf
         if limits and not isinstance(value, str) and not self.low <= value <= self.high:
             to = f"to {self.high:g}" if self.high < math.inf else "upwards"
             raise InputError(f"{value} is out of range: from {self.low:g} {to}")
         return value
+
+
+def _nearest_of(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _show(value: object) -> str:
@@ -248,19 +275,38 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def _declarations(
-    body: list[ast.stmt], comments: dict[int, str], where: object
+    body: list[ast.stmt],
+    comments: dict[int, str],
+    where: object,
 ) -> dict[str, Declaration]:
+    """Declarations by name; a class among them is a group that a ``dict[str, Group]`` may name."""
+    groups = {node.name: node.body for node in body if isinstance(node, ast.ClassDef)}
     found = {}
     for node in body:
         line = f"{where}, line {node.lineno}"
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if docstring or isinstance(node, ast.Pass):
+        if docstring or isinstance(node, ast.Pass | ast.ClassDef):
             continue
         declaration = _declaration(node, comments.get(node.end_lineno, ""), line)
         if declaration.name in found:
             raise InputError(f"parameter {declaration.name} is declared twice", where=line)
+        if match := _GROUPS.fullmatch(declaration.type):
+            settings = _settings(match[1], groups, comments, where, line)
+            declaration = replace(declaration, inside=settings)
         found[declaration.name] = declaration
     return found
+
+
+def _settings(name: str, groups: Mapping, comments: dict, where: object, line: str) -> dict:
+    """What the class of a group declares. Raises InputError where there is no such class."""
+    if name not in groups:
+        raise InputError(
+            f"type dict[str, {name}] names a group that is declared nowhere",
+            where=line,
+            expected=f"class {name}: inside class Options:",
+            todo="declare its settings there, as the options are",
+        )
+    return _declarations(groups[name], comments, where)
 
 
 def _declaration(node: ast.stmt, comment: str, where: str) -> Declaration:
@@ -272,7 +318,8 @@ def _declaration(node: ast.stmt, comment: str, where: str) -> Declaration:
     ):
         raise InputError("a line that declares no parameter", where=where, expected=expected)
     kind = ast.unparse(node.annotation)
-    if not (kind in TYPES or _LIST.fullmatch(kind) or _DICT.fullmatch(kind)):
+    forms = (_LIST, _DICT, _GROUPS)
+    if not (kind in TYPES or any(form.fullmatch(kind) for form in forms)):
         raise InputError(
             f"type {kind} is not one that papermill and YAML share",
             where=where,

@@ -117,6 +117,46 @@ def test_papermill_sees_the_same_names(folder):
     assert list(seen) == list(grammar.declared("05_train", folder))
 
 
+GROUPS = """
+class Recipe(base.Recipe):
+    class Options:
+        class Encoder:
+            \"\"\"Settings of one.\"\"\"
+
+            model: str = ""  # its name
+            layers: list[int] = []  # which; from 0 to 48
+
+        encoders: dict[str, Encoder] = {}  # settings by name
+"""
+
+
+def test_groups_of_settings_are_declared_inside_the_options_and_get_their_defaults(tmp_path):
+    path = tmp_path / "grouped.py"
+    path.write_text(GROUPS)
+    encoders = grammar.options(path)["encoders"]
+    assert encoders.read({}) == {}
+    assert encoders.read({"a": {"model": "b"}}) == {"a": {"model": "b", "layers": []}}
+    path.write_text(GROUPS.replace("class Encoder", "class Other"))
+    with pytest.raises(InputError, match="a group that is declared nowhere"):
+        grammar.options(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": {"modle": "b"}}, r"a: modle is no setting \(did you mean model\?\)"),
+        ({"a": "b"}, "a: .* is text where a mapping belongs: write a: {model: …}"),
+        ({"a": {"layers": [49]}}, "a, layers: 49 is out of range: from 0 to 48"),
+        ({"a": {"layers": 9}}, r"a, layers: .* write \[9\]"),
+    ],
+)
+def test_a_wrong_setting_of_a_group_is_told_with_the_groups_name(tmp_path, value, words):
+    path = tmp_path / "grouped.py"
+    path.write_text(GROUPS)
+    with pytest.raises(InputError, match=words):
+        grammar.options(path)["encoders"].read(value)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

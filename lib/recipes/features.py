@@ -5,6 +5,7 @@ repository.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torchvision import models as networks
 from torchvision.models import list_models
 
 from .. import arrays, models
-from ..features import expression_arrays, statistics
+from ..features import encoder_arrays, expression_arrays, statistics
 from ..features import windows as features_windows
 from ..files import checkpoint, weights_file
 from ..models import published
@@ -32,15 +33,28 @@ class Recipe(base.Recipe):
 
     A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
     others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish,
-    backbone_visual, backbone_audio, face_api: 256 numbers of the expression network), or a network
-    of torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two:
+    backbone_visual, backbone_audio, face_api: 256 numbers of the expression network), a pretrained
+    network that the option `encoders` describes (`lib.features.encoder_arrays`), or a network of
+    torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two:
     sound, then picture. Every number is standardised by the training trials.
     """
 
     class Options:
+        class Encoder:
+            """Settings of one encoder in `encoders`."""
+
+            model: str = ""  # name on the Hugging Face hub, folder, or file of a network of timm
+            layers: list[int] = []  # hidden layers side by side, empty for the last; from 0 to 200
+            of: str = "auto"  # what it looks at, auto by its config.json; one of auto, faces, sound
+            pooling: str = "auto"  # of a picture's tokens; one of auto, first, mean
+            seconds: float = 20.0  # of sound that it hears at once; from 1.0 to 600.0
+            kept: str = "float16"  # type of the numbers in the store; one of float16, float32
+            architecture: str = ""  # name in timm, where model is a file of its weights
+
         features: list[
             str
-        ] = []  # files (wavlm.npy), arrays (pixels, mel_statistics, …) or networks (resnet18)
+        ] = []  # files (wavlm.npy), arrays (pixels, …), names in encoders, networks (resnet18)
+        encoders: dict[str, Encoder] = {}  # settings of pretrained encoders by their name
         times: list[str] = []  # of each file its time array in s (wavlm_time.npy), "" for none
         rates: list[
             float
@@ -63,13 +77,20 @@ class Recipe(base.Recipe):
 
     # ---- which arrays
 
+    @cached_property
+    def _encoders(self) -> dict[str, Request]:
+        """Requests of encoders by name: examples ask for them, and files need not be read again."""
+        return {}
+
     @property
     def uses_video(self):
-        return any(item.name in (*SEEN, "frame_features") for item in self._items)
+        return any(
+            item.name in (*SEEN, "frame_features", encoder_arrays.FACES) for item in self._items
+        )
 
     @property
     def uses_audio(self):
-        return any(item.name in HEARD for item in self._items)
+        return any(item.name in (*HEARD, encoder_arrays.SOUND) for item in self._items)
 
     def arrays(self):
         wanted = [request("time"), *self.label_requests(), *self._items]
@@ -81,6 +102,12 @@ class Recipe(base.Recipe):
 
     def sketch(self):
         return None  # how wide the arrays are is known when they are there
+
+    def bytes_a_frame(self):
+        makers = (encoder_arrays.FACES, encoder_arrays.SOUND)
+        items = [item for item in self._items if item.name in makers]
+        sizes = {str(item): encoder_arrays.bytes_a_frame(item) for item in items}
+        return {name: size for name, size in sizes.items() if size}
 
     @property
     def _items(self) -> list[Request]:
@@ -97,10 +124,19 @@ class Recipe(base.Recipe):
             "rules: corrected: nobody published your features",
             "leave `rules` out",
         )
+        unused = [name for name in self.params.options["encoders"] if name not in names]
+        self.require(
+            not unused,
+            f"the encoder {', '.join(unused)} is not in the option `features`",
+            "settings of names in `features`",
+            "name it there, or leave its settings out",
+        )
         return [self._item(name, number) for number, name in enumerate(names)]
 
     def _item(self, name: str, number: int) -> Request:
         options = self.params.options
+        if name in options["encoders"]:
+            return self._of_encoder(name, options["encoders"][name])
         if name.endswith(".npy"):
             told = {
                 "align": (options["align"], "auto"),
@@ -142,6 +178,20 @@ class Recipe(base.Recipe):
             seed=0,
             size=self.params.face_size,
         )
+
+    def _of_encoder(self, name: str, settings: dict) -> Request:
+        self.require(
+            bool(settings["model"]),
+            f"the encoder {name} names no model",
+            f"encoders: {{{name}: {{model: microsoft/wavlm-large}}}}",
+            "set `model`: a name on the hub, a folder or a file",
+        )
+        item = self._encoders.get(name)
+        if item is None or not item.files:  # looked for again until its network is there
+            may_fetch = self.store is None or self.store.fetch
+            item = encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
+            self._encoders[name] = item
+        return item
 
     def _of_backbone(self, name: str) -> Request:
         self.require(

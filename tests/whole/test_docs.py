@@ -75,6 +75,13 @@ def test_the_model_of_the_guide_has_forty_lines_and_learns(module, tmp_path):
     assert np.isfinite(predictor.predict("seen")["va"]).all()
 
 
+def test_the_encoders_of_the_guide_are_an_experiment_that_fits():
+    experiment = yaml.safe_load(blocks("features.md", "yaml")[0])
+    assert not parameters.validate(experiment)
+    wavlm = parameters.complete(experiment)["options"]["encoders"]["wavlm"]
+    assert (wavlm["layers"], wavlm["kept"]) == ([9, 24], "float16")
+
+
 def test_the_recipe_of_the_guide_puts_the_model_beside_the_published_ones(
     module, tmp_path, monkeypatch
 ):

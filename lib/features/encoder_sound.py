@@ -1,0 +1,231 @@
+"""A recording's sound through an encoder of waveforms: windows that overlap, joined in the middle
+of what they share, then brought onto video frames by the clock of the recording.
+
+A row of such a network stands for some 25 ms of sound, and rows begin 20 ms apart: `Grid`. Windows
+begin on that grid, so that the convolutions of neighbouring windows see the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..media.sound import SPEECH_RATE, as_float
+from ..models import device as models_device
+from ..models import memory
+from ..store import give_back
+from . import encoders
+from .encoder_arrays import refuse_layers
+from .encoder_files import PREPROCESSOR, read
+
+AT_MOST, ON_CPU = 16, 1  # windows at once on a GPU and on a CPU
+# s that a window knows of its surroundings on either side of what is kept of it. The convolution
+# that tells positions apart reaches 64 rows, 1.28 s, to either side (wav2vec 2.0, appendix B).
+MARGIN = 2.0
+BLOCK = 1 << 20  # samples that are summed up together
+SLACK = 1e-6  # rows: a frame's edge that falls on a row, however its time was rounded
+EPSILON = 1e-7  # added to the variance of a recording (transformers, Wav2Vec2FeatureExtractor)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of a stack of convolutions without padding: row i sees samples ``stride·i`` up to
+    ``stride·i + reach``.
+    """
+
+    stride: int
+    reach: int
+
+    @classmethod
+    def of(cls, config: Mapping) -> Grid:
+        """Raises InputError for a network that takes no waveforms."""
+        steps, widths = config.get("conv_stride"), config.get("conv_kernel")
+        if not steps or not widths:
+            raise InputError(
+                f"a network of the kind {config.get('model_type', '?')} takes no waveforms",
+                where="an encoder `of: sound`",
+                expected="wav2vec 2.0, HuBERT, WavLM, data2vec-audio, …",
+                todo="take one of these, or `of: faces`",
+            )
+        reach = 1
+        for width, step in zip(reversed(widths), reversed(steps), strict=True):
+            reach = (reach - 1) * step + width
+        return cls(prod(steps), reach)
+
+    def rows(self, samples: int) -> int:
+        """Rows that so many samples give."""
+        return max(0, (samples - self.reach) // self.stride + 1)
+
+    def samples(self, rows: int) -> int:
+        """Samples that so many rows need."""
+        return (rows - 1) * self.stride + self.reach
+
+    def spans(self, times: np.ndarray, t0: float, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """First row of each video frame, and the one behind its last: rows whose middle lies within
+        half a frame's spacing around its time, or the nearest one where there is none.
+
+        times : (T,) s. t0 : s, of the first sample. A stamp that goes back counts as one that
+        stands still.
+        """
+        times = np.maximum.accumulate(np.asarray(times, np.float64))
+        place = ((times - t0) * SPEECH_RATE - self.reach / 2) / self.stride  # in rows
+        half = float(np.median(np.diff(place))) / 2 if len(place) > 1 else 0.5
+        first, last = (
+            np.clip(np.ceil(place + side * half - SLACK), 0, rows).astype(int) for side in (-1, 1)
+        )
+        nearest = np.clip(np.rint(place), 0, rows - 1).astype(int)
+        none = last <= first
+        return np.where(none, nearest, first), np.where(none, nearest + 1, last)
+
+
+def windows(rows: int, length: int, margin: int) -> list[tuple[int, int, int]]:
+    """(begin, first, last) of each window, in rows: it begins at `begin`, and of it the rows
+    `first` up to `last` are kept.
+
+    All are `length` long, or as long as the recording where that is shorter. Neighbours share at
+    least 2 · `margin` rows and are joined in the middle.
+    """
+    length = min(length, rows)
+    begins = list(range(0, rows - length, max(1, length - 2 * margin)))
+    begins.append(rows - length)  # also the only one
+    joints = [(left + length + right) // 2 for left, right in pairwise(begins)]
+    kept = pairwise([0, *joints, rows])
+    return [(begin, *edges) for begin, edges in zip(begins, kept, strict=True)]
+
+
+class Heard:
+    """The rows of an encoder for a recording, window by window.
+
+    first, last : of every video frame (`Grid.spans`). width : numbers per row. notes : what must be
+    said.
+    """
+
+    def __init__(self, inputs: Mapping, encoder, parameters: Mapping, place: torch.device):
+        self.encoder, self.place, self.sound = encoder, place, inputs["sound"]
+        self.layers, self.grid = parameters.get("layers", ()), Grid.of(encoder.config)
+        samples = max(len(self.sound), self.grid.reach)
+        rows, t0 = self.grid.rows(samples), inputs["sound_facts"]["t0"]
+        length, margin = (
+            round(seconds * SPEECH_RATE / self.grid.stride)
+            for seconds in (parameters["seconds"], MARGIN)
+        )
+        self.windows = windows(rows, length, min(margin, length // 4))
+        self.length = self.grid.samples(min(length, rows))
+        times = np.asarray(inputs["time"])
+        self.first, self.last = self.grid.spans(times, t0, rows)
+        self.mean, self.sd, self.notes = _level(Path(inputs["config"]).parent, self.sound)
+        beyond = int(((times < t0) | (times - t0 > len(self.sound) / SPEECH_RATE)).sum())
+        if beyond:
+            self.notes.append(f"{beyond} frames before or after the sound have its nearest row")
+        if encoder.config.get("feat_extract_norm") == "group" and len(self.windows) > 1:
+            self.notes.append("its first layer normalises each window by itself")
+        self.width = self._rows(0, 1).shape[-1]
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """(n, k) float32, all rows of the recording one after the other."""
+        at_once = memory.at_once(self.place, AT_MOST, on_cpu=ON_CPU)
+        for part, values in memory.pieces(self._rows, len(self.windows), at_once):
+            kept = zip(self.windows[part], values, strict=True)
+            yield np.concatenate(
+                [rows[first - begin : last - begin] for (begin, first, last), rows in kept]
+            )
+            give_back(self.sound)
+
+    def _rows(self, start: int, stop: int) -> np.ndarray:
+        """(n, rows, k) of some windows."""
+        begins = [begin * self.grid.stride for begin, _, _ in self.windows[start:stop]]
+        waves = np.zeros((len(begins), self.length), np.float32)
+        for wave, begin in zip(waves, begins, strict=True):
+            samples = as_float(self.sound[begin : begin + self.length])
+            wave[: len(samples)] = (samples - self.mean) / self.sd
+        return (
+            of_waves(self.encoder, torch.from_numpy(waves).to(self.place), self.layers)
+            .cpu()
+            .numpy()
+        )
+
+
+@torch.inference_mode()
+def of_waves(encoder, waves: torch.Tensor, layers=()) -> torch.Tensor:
+    """(N, samples) at 16 kHz → (N, rows, k): the last layer, or hidden ones side by side."""
+    found = encoder.see(waves, output_hidden_states=bool(layers))
+    if not layers:
+        return found.last_hidden_state
+    refuse_layers(layers, len(found.hidden_states) - 1)
+    return torch.cat([found.hidden_states[layer] for layer in layers], dim=-1)
+
+
+def _level(folder: Path, sound: np.ndarray) -> tuple[float, float, list[str]]:
+    """What is subtracted from a recording and what it is divided by, as the network was trained:
+    its mean and standard deviation, or nothing; and what must be said.
+    """
+    file = folder / PREPROCESSOR
+    known = read(file) if file.is_file() else {}
+    rate = known.get("sampling_rate", SPEECH_RATE)
+    if rate != SPEECH_RATE:
+        raise InputError(
+            f"an encoder of sound at {rate} Hz",
+            where=file,
+            expected=f"{SPEECH_RATE} Hz",
+            todo="take another network",
+        )
+    said = [] if known else [f"no {PREPROCESSOR}, assumed: each recording is standardised"]
+    if not known.get("do_normalize", True):
+        return 0.0, 1.0, said
+    total, squares, count = 0, 0, max(1, len(sound))
+    for start in range(0, len(sound), BLOCK):
+        block = np.asarray(sound[start : start + BLOCK], np.int64)
+        total, squares = total + int(block.sum()), squares + int((block**2).sum())
+        give_back(sound)
+    unit = float(as_float(np.array([1], np.int16))[0])
+    mean = total / count
+    variance = max(0.0, squares / count - mean**2) * unit**2
+    return mean * unit, float(np.sqrt(variance + EPSILON)), said
+
+
+def on_frames(
+    pieces: Iterable[np.ndarray], first: np.ndarray, last: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (frames, (n, k) float32): the mean of the rows `first` up to `last` of each frame.
+
+    pieces : (m, k) each, one after the other; only what the next frames need of them is kept.
+    first, last : (T,) whole numbers that never fall.
+    """
+    rows, begin, done = None, 0, 0
+    for piece in pieces:
+        rows = piece if rows is None else np.concatenate([rows, piece])
+        end = begin + len(rows)
+        ready = int(np.searchsorted(last, end, side="right"))
+        if ready > done:
+            some = slice(done, ready)
+            sums = np.zeros((len(rows) + 1, rows.shape[1]))
+            np.cumsum(rows, axis=0, dtype=np.float64, out=sums[1:])
+            counts = (last[some] - first[some])[:, None]
+            means = (sums[last[some] - begin] - sums[first[some] - begin]) / counts
+            yield some, means.astype(np.float32)
+            done = ready
+        needed = min(end, int(first[done])) if done < len(first) else end
+        rows, begin = rows[needed - begin :], needed
+
+
+@torch.inference_mode()
+def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+    """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one.
+    See `lib.store.Maker`.
+    """
+    place = models_device.pick(device)
+    encoder = encoders.load(inputs, parameters, place)
+    heard = Heard(inputs, encoder, parameters, place)
+    dtype = encoders.kept(parameters)
+    note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), *heard.notes]))
+    with create((len(heard.first), heard.width), dtype, note=note) as out:
+        for frames, values in on_frames(heard.pieces(), heard.first, heard.last):
+            out[frames] = encoders.fitting(values, dtype)
+            give_back(out)

@@ -1,0 +1,192 @@
+"""Pretrained encoders of pictures and waveforms: networks of transformers and timm, read from a
+folder or file.
+
+Nothing but numbers is read from a network's files: safetensors, or PyTorch's files with
+``weights_only``; code that lies beside them is never run. Numbers are float32 on every device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import InputError, foreign
+from .encoder_files import CONFIG, PREPROCESSOR, library, read
+from .own import MEAN, SD
+
+SIDE = 224  # px: what a network sees whose files name no size
+# Parameters that may be absent: the pooler is not used then, masks are for pretraining.
+NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
+CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network with what its files say of its input, in evaluation mode.
+
+    see(pixels) : (N, 3, S, S) or (N, samples) float32 → the network's own outputs. size, mean, sd :
+    of the pictures that it sees. config : its config.json. pools : whether its pooled output was
+    trained. assumed : what the files leave open, in words.
+    """
+
+    see: Callable
+    size: int = SIDE
+    mean: tuple[float, ...] = MEAN
+    sd: tuple[float, ...] = SD
+    config: Mapping | None = None
+    pools: bool = True
+    class_token: bool = False
+    assumed: str = ""
+
+
+def load(inputs: Mapping, parameters: Mapping, place: torch.device) -> Encoder:
+    """The encoder whose files are among `inputs` of a maker; kept for the next trials."""
+    file = Path(inputs.get("config", inputs.get("weights")))
+    changed = file.stat().st_mtime_ns
+    if "config" in inputs:
+        return _of_transformers(file.parent, place, changed)
+    return _of_timm(parameters.get("architecture", ""), file, place, changed)
+
+
+@lru_cache(maxsize=4)
+def _of_transformers(folder: Path, place: torch.device, _changed: int) -> Encoder:
+    transformers = library("transformers")
+    given = {"local_files_only": True, "trust_remote_code": False}
+    todo = "fetch it again, or take another network"
+    with foreign(folder, "a network of transformers", todo), _quiet(transformers):
+        config = transformers.AutoConfig.from_pretrained(folder, **given)
+        if hasattr(config, "mask_ratio"):
+            config.mask_ratio = 0.0  # a masked autoencoder would hide three quarters of a face
+        net, report = transformers.AutoModel.from_pretrained(
+            folder, config=config, output_loading_info=True, dtype=torch.float32, **given
+        )
+    net = getattr(net, "vision_model", net)  # of CLIP and its like the half that sees
+    absent = {name for name in report["missing_keys"] if not name.startswith("text_model")}
+    _refuse_untrained(folder, absent)
+    names = {name.rpartition(".")[2] for name, _ in net.named_parameters()}
+    size, mean, sd, assumed = looks(folder)
+    return Encoder(
+        net.eval().requires_grad_(False).to(place),
+        size,
+        mean,
+        sd,
+        read(folder / CONFIG),
+        not any("pooler" in name for name in absent),
+        not names.isdisjoint(CLASS_TOKENS),
+        assumed,
+    )
+
+
+@contextlib.contextmanager
+def _quiet(transformers) -> Iterator[None]:
+    """Without its progress bars and reports: what matters of them is checked and told here."""
+    logging = transformers.utils.logging
+    before = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def _refuse_untrained(folder: Path, absent: set[str]) -> None:
+    needed = sorted(name for name in absent if not any(part in name for part in NOT_NEEDED))
+    if needed:
+        raise InputError(
+            f"the weights lack {len(needed)} of the network's parameters, the first is {needed[0]}",
+            where=folder,
+            expected="weights of the network that config.json describes",
+            todo="fetch the folder again: with these the numbers would be random",
+        )
+
+
+def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
+    """Side in px, mean and sd of red, green and blue that a network was trained with, and in words
+    what its files leave open.
+    """
+    config, file = read(folder / CONFIG), folder / PREPROCESSOR
+    seen, of_timm = read(file) if file.is_file() else {}, config.get("pretrained_cfg", {})
+    size = seen.get("crop_size") or seen.get("size") or of_timm.get("input_size")
+    size = size or config.get("image_size") or config.get("vision_config", {}).get("image_size")
+    if isinstance(size, dict):
+        size = size.get("height") or size.get("shortest_edge")
+    size = size[-1] if isinstance(size, list) else size
+    mean = tuple(seen.get("image_mean") or of_timm.get("mean", ()))
+    sd = tuple(seen.get("image_std") or of_timm.get("std", ()))
+    parts = {f"{SIDE} px": size, "mean and sd of ImageNet": mean and sd}
+    assumed = [words for words, value in parts.items() if not value]
+    told = f"not in its files, assumed: {', '.join(assumed)}" if assumed else ""
+    return int(size or SIDE), mean or MEAN, sd or SD, told
+
+
+@lru_cache(maxsize=4)
+def _of_timm(architecture: str, file: Path, place: torch.device, _changed: int) -> Encoder:
+    timm = library("timm")
+    if architecture not in timm.list_models():
+        raise InputError(
+            f"timm has no network {architecture!r}",
+            where=f"the encoder of {file}",
+            expected="a name of timm.list_models()",
+            todo="set `architecture`: which network the file's weights are of",
+        )
+    net = timm.create_model(architecture, pretrained=False, num_classes=0)
+    state = _state(file)
+    heads = {name for name in state if name.startswith(net.default_cfg.get("classifier", "head"))}
+    state = {name: value for name, value in state.items() if name not in heads}
+    with foreign(
+        file, f"weights of {architecture}", "take the file of this network", "", (RuntimeError,)
+    ):
+        net.load_state_dict(state)
+    told = timm.data.resolve_data_config({}, model=net)
+    see = net.eval().requires_grad_(False).to(place)
+    return Encoder(see, told["input_size"][-1], tuple(told["mean"]), tuple(told["std"]))
+
+
+def _state(file: Path) -> dict[str, torch.Tensor]:
+    todo = "take a file of safetensors, or one that torch.load reads with weights_only"
+    if file.suffix == ".safetensors":
+        with foreign(file, "safetensors", todo):
+            return library("safetensors.torch").load_file(file)
+    from pickle import UnpicklingError
+
+    with foreign(file, "weights of PyTorch", todo, "", (UnpicklingError, RuntimeError)):
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    return next((state[key] for key in ("state_dict", "model") if key in state), state)
+
+
+# ---- rows
+def kept(parameters: Mapping) -> np.dtype:
+    """The type that the rows are kept in."""
+    return np.dtype(parameters.get("kept", "float16"))
+
+
+def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Rows in the type that they are kept in. Raises InputError for numbers too large for it."""
+    largest, most = float(np.abs(values).max(initial=0)), float(np.finfo(dtype).max)
+    if not largest <= most:
+        raise InputError(
+            f"the encoder gives numbers up to {largest:.3g}",
+            where="encoders.fitting",
+            expected=f"at most {most:.3g}, the largest of {dtype}",
+            todo="set `kept: float32`, or take another layer",
+        )
+    return values.astype(dtype)
+
+
+def told(inputs: Mapping, parameters: Mapping, encoder: Encoder) -> str:
+    """In one line which network it was, whence it came, and what was chosen for it."""
+    place = Path(inputs.get("config", inputs.get("weights"))).parent
+    cached = place.parent.name == "snapshots"
+    where = f"the hub's cache, commit {place.name[:8]}" if cached else "a folder of this machine"
+    layers = parameters.get("layers", ())
+    which = f"layers {', '.join(map(str, layers))} side by side" if layers else ""
+    name = f"{parameters['model']} from {where}"
+    return "; ".join(filter(None, [name, which, encoder.assumed]))

@@ -1,0 +1,434 @@
+"""Pretrained encoders, on tiny random networks of the same classes that are built here: nothing is
+fetched.
+"""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lib import arrays
+from lib.errors import InputError
+from lib.evaluation import checkpoint
+from lib.features import encoder_arrays, encoder_faces, encoder_files, encoder_sound, encoders
+from lib.grammar import recipes
+from lib.media.sound import as_float
+from lib.store import Store, request
+from lib.training import trainer
+from tests import fake_cuda, tiny_set
+from tests.recipes.test_features import prepared
+from tests.tiny_set import one_thread  # noqa: F401
+
+transformers = pytest.importorskip("transformers", reason="the extra `encoders`")
+SECONDS, CPU = 20.0, torch.device("cpu")
+DEFAULTS = recipes()["features"]["encoders"]
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+PICTURES = {"image_size": 28, "patch_size": 14}
+KERNELS = {
+    "conv_dim": (8,) * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+}
+
+
+def settings(model, **changes):
+    return DEFAULTS.read({"x": {"model": str(model), **changes}})["x"]
+
+
+def saved(folder, net, **preprocessor):
+    net.save_pretrained(folder)
+    if preprocessor:
+        (folder / encoder_files.PREPROCESSOR).write_text(json.dumps(preprocessor))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of a WavLM, a DINOv2 and a CLIP as `save_pretrained` writes them."""
+    root = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    wavlm = transformers.WavLMModel(transformers.WavLMConfig(**SMALL, **KERNELS))
+    dino = transformers.Dinov2Model(transformers.Dinov2Config(**SMALL, **PICTURES))
+    text = {**SMALL, "vocab_size": 16, "max_position_embeddings": 8}
+    clip = transformers.CLIPModel(
+        transformers.CLIPConfig(
+            text_config=text, vision_config={**SMALL, **PICTURES}, projection_dim=8
+        )
+    )
+    grey = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "crop_size": {"height": 28}}
+    saved(root / "wavlm", wavlm, do_normalize=True, sampling_rate=16000)
+    saved(root / "dino", dino, **grey)
+    saved(root / "clip", clip, **grey)
+    return root
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A recording of the tiny set with 20 s of sound that begins .1 s before the picture."""
+    root = tiny_set.make(tmp_path / "tiny")
+    place = Store(root / "processed", "tiny", root / "data")
+    rng = np.random.default_rng(0)
+    noise = (rng.normal(size=int(SECONDS * 16000)) * 3000).astype(np.int16)
+    tiny_set.write(place, "171", request("audio_16k", rate=16000), noise, t0=-0.1, rate=16000)
+    return place
+
+
+def trial(place):
+    return (
+        tiny_set.table(place.folder.parent.parent)
+        .set_index("trial", drop=False)
+        .loc["171"]
+        .to_dict()
+    )
+
+
+def library_faces(folder, faces):
+    """What the library's own class gives of faces that it is given as numbers."""
+    x = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
+    x = torch.nn.functional.interpolate(x, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)
+    kind = transformers.CLIPVisionModel if folder.name == "clip" else transformers.AutoModel
+    with torch.inference_mode():
+        return kind.from_pretrained(folder)(
+            pixel_values=(x - 0.5) / 0.25, output_hidden_states=True
+        )
+
+
+# ---- faces
+@pytest.mark.parametrize("name", ["dino", "clip"])
+def test_rows_of_faces_are_the_librarys_own_and_zero_without_a_face(models, place, name):
+    item = encoder_arrays.wanted(settings(models / name, kept="float32"), tiny_set.FACE)
+    row = arrays.make(trial(place), item, place)
+    rows = arrays.read(trial(place), item, place)
+    faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
+    expected = library_faces(models / name, faces.read(np.arange(len(faces)))).pooler_output
+    seen = np.asarray(arrays.read(trial(place), request("face_valid"), place))
+    assert item.name == "encoder_faces"
+    assert not seen.all()
+    assert np.abs(rows[seen] - expected.numpy()[seen]).max() < 1e-5
+    assert not rows[~seen].any()
+    assert row["note"] == f"{name} from a folder of this machine"
+
+
+def test_hidden_layers_lie_side_by_side_and_halves_and_batches_change_little(
+    models, place, monkeypatch
+):
+    item = encoder_arrays.wanted(settings(models / "dino", layers=[0, 2]), tiny_set.FACE)
+    arrays.make(trial(place), item, place)
+    rows = np.array(arrays.read(trial(place), item, place))
+    faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
+    layers = library_faces(models / "dino", faces.read(np.arange(len(faces)))).hidden_states
+    expected = torch.cat([layers[0][:, 0], layers[2][:, 0]], 1).numpy()
+    seen = np.asarray(arrays.read(trial(place), request("face_valid"), place))
+    assert rows.dtype == np.float16
+    assert np.abs(rows[seen] - expected[seen]).max() < 1e-2
+    arrays.locate(trial(place), item, place).path.unlink()
+    monkeypatch.setattr(encoder_faces, "ON_CPU", 1)
+    arrays.make(trial(place), item, place)
+    assert np.abs(rows - arrays.read(trial(place), item, place)).max() < 1e-2
+
+
+def test_a_network_of_timm_is_read_from_a_local_file(place, tmp_path):
+    timm = pytest.importorskip("timm", reason="the extra `encoders`")
+    torch.manual_seed(0)
+    net = timm.create_model("test_vit").eval()
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    given = settings(tmp_path / "weights.pth", architecture="test_vit", kept="float32")
+    item = encoder_arrays.wanted(given, tiny_set.FACE)
+    arrays.make(trial(place), item, place)
+    rows = arrays.read(trial(place), item, place)
+    encoder = encoders.load(item.files, item.parameters, CPU)
+    faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
+    frame = int(np.flatnonzero(faces.valid)[0])
+    with torch.inference_mode():
+        shown = encoder_faces.pixels(faces.read(np.array([frame])), encoder, CPU)
+        expected = net.forward_head(net.forward_features(shown), pre_logits=True)
+    assert np.abs(rows[frame] - expected.numpy()).max() < 1e-5
+
+
+def test_a_masked_autoencoder_sees_the_whole_face(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.ViTMAEConfig(**SMALL, **PICTURES, mask_ratio=0.75)
+    saved(tmp_path / "mae", transformers.ViTMAEModel(config))
+    encoder = encoders.load({"config": tmp_path / "mae" / "config.json"}, {}, CPU)
+    faces = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 3), dtype=np.uint8)
+    shown = encoder_faces.pixels(faces, encoder, CPU)
+    first, again = (encoder_faces.of_pictures(encoder, shown) for _ in range(2))
+    assert first.shape == (4, 16)
+    assert torch.allclose(first, again, atol=1e-5)  # its patches are shuffled, none is hidden
+
+
+def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models, tmp_path):
+    assert encoders.looks(models / "dino") == (28, (0.5,) * 3, (0.25,) * 3, "")
+    config = tmp_path / encoder_files.CONFIG
+    of_timm = {"input_size": [3, 160, 160], "mean": [0.1] * 3, "std": [0.2] * 3}
+    config.write_text(json.dumps({"architecture": "test_vit", "pretrained_cfg": of_timm}))
+    assert encoders.looks(tmp_path) == (160, (0.1,) * 3, (0.2,) * 3, "")
+    assert encoder_arrays.kind(settings(tmp_path)) == "encoder_faces"
+    config.write_text(json.dumps({"image_size": 96}))
+    told = "not in its files, assumed: mean and sd of ImageNet"
+    assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
+
+
+# ---- sound
+def one_pass(folder, place, layers=()):
+    """All rows of the recording by the library, heard at once, and its own preparation of sound."""
+    sound = as_float(arrays.read(trial(place), request("audio_16k", rate=16000), place))
+    prepare = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+    given = prepare(sound, sampling_rate=16000, return_tensors="pt").input_values
+    with torch.inference_mode():
+        found = transformers.AutoModel.from_pretrained(folder)(given, output_hidden_states=True)
+    chosen = [found.hidden_states[k] for k in layers] or [found.last_hidden_state]
+    return torch.cat(chosen, -1)[0].numpy()
+
+
+def test_windows_join_to_what_one_pass_gives(models, place):
+    inputs = {
+        "sound": arrays.read(trial(place), request("audio_16k", rate=16000), place),
+        "sound_facts": {"t0": -0.1},
+        "time": np.arange(41) / 25,
+        "config": models / "wavlm" / "config.json",
+    }
+    whole = one_pass(models / "wavlm", place, (0, 2))
+    for seconds, count, close in ((10.0, 3, 1e-3), (30.0, 1, 1e-5)):
+        parameters = {"seconds": seconds, "layers": [0, 2]}
+        encoder = encoders.load(inputs, parameters, CPU)
+        heard = encoder_sound.Heard(inputs, encoder, parameters, CPU)
+        rows = np.concatenate(list(heard.pieces()))
+        assert len(heard.windows) == count
+        assert rows.shape == whole.shape
+        assert np.abs(rows - whole).max() < close
+
+
+def test_a_frame_gets_the_mean_of_the_rows_in_its_span_by_the_clock(models, place):
+    item = encoder_arrays.wanted(settings(models / "wavlm", kept="float32", seconds=30.0), 0)
+    arrays.make(trial(place), item, place)
+    rows = arrays.read(trial(place), item, place)
+    whole, times = one_pass(models / "wavlm", place), np.arange(41) / 25
+    middle = (np.arange(len(whole)) * 320 + 200) / 16000 - 0.1
+    for time, row in zip(times, rows, strict=True):
+        inside = (middle >= time - 0.02 - 1e-9) & (middle < time + 0.02 - 1e-9)
+        assert inside.sum() == 2
+        assert np.abs(row - whole[inside].mean(0)).max() < 1e-5
+
+
+def test_sound_that_is_shorter_than_the_picture_or_than_one_row_is_told(models, place):
+    config = models / "wavlm" / "config.json"
+    encoder = encoders.load({"config": config}, {}, CPU)
+    for count, beyond in ((3200, 36), (100, 41), (0, 41)):
+        inputs = {
+            "sound": np.ones(count, np.int16),
+            "sound_facts": {"t0": 0.02},
+            "time": np.arange(41) / 25,
+            "config": config,
+        }
+        heard = encoder_sound.Heard(inputs, encoder, {"seconds": 20.0}, CPU)
+        assert heard.notes == [f"{beyond} frames before or after the sound have its nearest row"]
+        found = encoder_sound.on_frames(heard.pieces(), heard.first, heard.last)
+        rows = np.concatenate([part for _, part in found])
+        assert rows.shape == (41, 16)
+        assert np.isfinite(rows).all()
+
+
+@pytest.mark.parametrize("fps", [60.0, 7.0])
+def test_pieces_of_any_length_give_each_frame_its_mean_or_nearest_row(fps):
+    grid, rng = encoder_sound.Grid(320, 400), np.random.default_rng(0)
+    rows = rng.normal(size=(200, 3)).astype(np.float32)
+    times = np.arange(round(5 * fps)) / fps  # the sound ends after 4 s
+    first, last = grid.spans(times, 0.0, len(rows))
+    pieces = np.split(rows, [1, 30, 31, 140])
+    found = np.concatenate([part for _, part in encoder_sound.on_frames(pieces, first, last)])
+    expected = [rows[a:b].mean(0) for a, b in zip(first, last, strict=True)]
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
+    assert np.all(first[times > 4.2] == 199)
+    middle = np.abs((first + last - 1) / 2 * 0.02 + 0.0125 - times)[1:][times[1:] < 3.9]
+    assert middle.max() <= 0.0101  # half a row
+
+
+def test_windows_are_equally_long_and_keep_each_row_once():
+    for rows, length, margin in ((1, 50, 10), (50, 50, 10), (51, 50, 10), (500, 50, 12), (9, 4, 1)):
+        found = encoder_sound.windows(rows, length, margin)
+        kept = np.concatenate([np.arange(first, last) for _, first, last in found])
+        assert np.array_equal(kept, np.arange(rows))
+        inner = [min(last, rows) - begin <= length for begin, _, last in found]
+        assert all(inner)
+        for begin, first, last in found:
+            assert first == 0 or first - begin >= margin
+            assert last == rows or begin + length - last >= margin
+
+
+# ---- killed, absent, wrong
+def test_an_array_that_was_broken_off_is_made_anew_and_equal(models, place, monkeypatch):
+    item = encoder_arrays.wanted(settings(models / "wavlm", seconds=10.0), 0)
+    arrays.make(trial(place), item, place)
+    path = arrays.locate(trial(place), item, place).path
+    before = path.read_bytes()
+    path.unlink()
+    path.with_suffix(".json").unlink()
+    pieces = encoder_sound.Heard.pieces
+
+    def killed(self):
+        yield next(pieces(self))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(encoder_sound.Heard, "pieces", killed)
+    with pytest.raises(KeyboardInterrupt):
+        arrays.make(trial(place), item, place)
+    assert not arrays.locate(trial(place), item, place).exists
+    monkeypatch.setattr(encoder_sound.Heard, "pieces", pieces)
+    assert arrays.make(trial(place), item, place)["state"] == "made"
+    assert path.read_bytes() == before
+
+
+@pytest.fixture
+def hub(models, tmp_path, monkeypatch):
+    """A cache of the hub that holds org/wavlm, and no network."""
+    repository = tmp_path / "hub" / "models--org--wavlm"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123456789abcdef")
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / "0123456789abcdef").symlink_to(models / "wavlm")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return repository
+
+
+def test_a_network_in_the_hubs_cache_is_taken_and_told(hub, place):
+    item = encoder_arrays.wanted(settings("org/wavlm", layers=[1]), 0)
+    row = arrays.make(trial(place), item, place)
+    assert row["note"].startswith("org/wavlm from the hub's cache, commit 01234567; layers 1")
+    (hub / "refs" / "main").unlink()  # a machine that has the arrays, and no network
+    item = request(item.name, **item.parameters)
+    assert arrays.make(trial(place), item, place)["state"] == "there"
+
+
+def test_an_absent_network_is_told_with_the_command_that_fetches_it(hub, place):
+    with pytest.raises(InputError, match="HF_HUB_OFFLINE forbids") as caught:
+        encoder_arrays.wanted(settings("org/other"), 0)
+    assert "hf download org/other" in caught.value.todo
+    item = encoder_arrays.wanted(settings("org/other", of="sound"), 0)
+    with pytest.raises(InputError, match="org/other is not on this machine"):
+        arrays.make(trial(place), item, place)
+
+
+def test_a_network_is_fetched_once_with_its_older_weights_where_it_has_no_safetensors(
+    hub, models, place, tmp_path, monkeypatch
+):
+    net, calls = transformers.AutoModel.from_pretrained(models / "wavlm"), []
+    folder = tmp_path / "hub" / "models--org--old" / "snapshots" / "main"
+    folder.mkdir(parents=True)
+
+    def snapshot_download(model, allow_patterns):
+        calls.append((model, allow_patterns))
+        for file in (models / "wavlm").glob("*.json"):
+            (folder / file.name).write_bytes(file.read_bytes())
+        if "pytorch_model*.bin*" in allow_patterns:
+            torch.save(net.state_dict(), folder / "pytorch_model.bin")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    item = encoder_arrays.wanted(settings("org/old"), 0)
+    assert arrays.make(trial(place), item, place)["state"] == "made"
+    assert arrays.make(trial(place), item, place)["state"] == "there"
+    assert [len(patterns) for _, patterns in calls] == [2, 3, 1]  # config, safetensors, PyTorch's
+    same = encoder_arrays.wanted(settings(models / "wavlm"), 0)
+    arrays.make(trial(place), same, place)
+    rows = [arrays.read(trial(place), one, place) for one in (item, same)]
+    assert np.array_equal(*rows)
+
+
+def test_weights_in_parts_count_as_there_only_when_all_are(models, tmp_path):
+    for file in (models / "dino").iterdir():
+        if file.name != "model.safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    parts = {"a": "model-1.safetensors", "b": "../model-2.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    (tmp_path / "model-1.safetensors").touch()
+    found = encoder_files.files(str(tmp_path))
+    assert found["model-2.safetensors"] == tmp_path / "model-2.safetensors"
+    assert not encoder_files.complete(found)
+
+
+def test_without_the_extra_the_line_that_installs_it_is_told():
+    with pytest.raises(InputError, match="no_such_package is not installed") as caught:
+        encoder_files.library("no_such_package")
+    assert caught.value.todo == 'pip install -e ".[encoders]"'
+
+
+def test_weights_that_lack_a_part_of_the_network_are_refused(models, place, tmp_path):
+    net = transformers.AutoModel.from_pretrained(models / "dino")
+    net.encoder.layer = net.encoder.layer[:1]
+    net.save_pretrained(tmp_path / "short")
+    (tmp_path / "short" / "config.json").write_bytes((models / "dino/config.json").read_bytes())
+    item = encoder_arrays.wanted(settings(tmp_path / "short"), tiny_set.FACE)
+    with pytest.raises(InputError, match=r"lack \d+ of the network's parameters"):
+        arrays.make(trial(place), item, place)
+
+
+def test_what_cannot_be_is_refused(models, place, tmp_path):
+    item = encoder_arrays.wanted(settings(models / "wavlm", layers=[3]), 0)
+    with pytest.raises(InputError, match="no layer 3") as caught:
+        arrays.make(trial(place), item, place)
+    assert caught.value.expected == "0 to 2"
+    with pytest.raises(InputError, match="takes no waveforms"):
+        arrays.make(
+            trial(place), encoder_arrays.wanted(settings(models / "dino", of="sound"), 0), place
+        )
+    with pytest.raises(InputError, match=r"config\.json cannot be read"):
+        encoder_arrays.wanted(settings(tmp_path / "nowhere" / "at" / "all"), 0)
+    with pytest.raises(InputError, match="numbers up to 1e"):
+        encoders.fitting(np.array([1e6]), np.dtype("float16"))
+
+
+# ---- the whole way
+def test_two_encoders_go_from_their_names_to_predictions_of_every_frame(models, tmp_path):
+    root = tiny_set.make(tmp_path / "tiny")
+    place, rng = tiny_set.store(root), np.random.default_rng(0)
+    for _, video, _, frames in tiny_set.TRIALS:
+        sound = (rng.normal(size=frames * 640) * 3000).astype(np.int16)
+        wanted = request("audio_16k", rate=16000)
+        tiny_set.write(place, video, wanted, sound, t0=0.0, rate=16000)
+    encoders = {name: {"model": str(models / name)} for name in ("wavlm", "dino")}
+    options = {"features": ["wavlm", "dino"], "encoders": encoders, "network": "jca", "layers": 1}
+    given = {"steps": 8, "step_hop": 2, "audio_seconds": 0.5, "epochs": 1, "options": options}
+    method = tiny_set.create("features", root, **given)
+    assert list(method.bytes_a_frame().values()) == [2 * 16, 2 * 16]
+    assert (method.uses_audio, method.uses_video) == (True, True)
+    table, lost = prepared(root, method)
+    assert not lost
+    trainer.Trainer(method, table, tmp_path / "run").fit()
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, place)
+    assert set(predictor.recipe.statistics) == {
+        "encoder_sound(model=wavlm, seconds=20.0)",
+        "encoder_faces(model=dino, size=32)",
+    }
+    values = predictor.predict("seen")["va"]
+    assert values.shape == (50, 2)
+    assert np.isfinite(values).all()
+
+
+def test_settings_of_an_encoder_that_is_not_among_the_features_are_refused(models, tmp_path):
+    root = tiny_set.make(tmp_path / "tiny")
+    options = {"features": ["pixels"], "encoders": {"dino": {"model": str(models / "dino")}}}
+    with pytest.raises(InputError, match="the encoder dino is not in the option `features`"):
+        tiny_set.create("features", root, options=options).arrays()
+
+
+@pytest.mark.parametrize("name", ["wavlm", "dino"])
+def test_a_gpu_gives_the_same_rows(models, place, name):
+    item = encoder_arrays.wanted(settings(models / name, kept="float32"), tiny_set.FACE)
+    arrays.make(trial(place), item, place)
+    path = arrays.locate(trial(place), item, place).path
+    rows = np.array(arrays.read(trial(place), item, place))
+    path.unlink()
+    with fake_cuda.on():
+        row = arrays.make(trial(place), item, place, "cuda")
+    assert "computed on cuda" in row["note"]
+    assert np.abs(rows - arrays.read(trial(place), item, place)).max() < 1e-5
