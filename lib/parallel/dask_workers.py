@@ -109,21 +109,34 @@ def _hand_out(
     while waiting or busy:
         if tell:  # those who start jobs
             client.set_metadata(remote.WANTED, len(waiting) + len(busy))
-        while waiting and len(busy) < max(1, len(client.nthreads())):
-            index = waiting.popleft()
-            # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
-            task = pickle.dumps((function, items[index]))
-            busy[client.submit(processes.answer, task, pure=False)] = index
+        taken = {address for _, address in busy.values()}
+        free = [address for address in client.nthreads() if address not in taken]
+        for address in free or ([] if busy else [None]):  # None: whoever comes first
+            if waiting:
+                index = waiting.popleft()
+                busy[_submit(client, (function, items[index]), address)] = index, address
         with client.as_current(), contextlib.suppress(TimeoutError):
             wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
         for future in [future for future in busy if future.done()]:
-            index = busy.pop(future)
+            index, _ = busy.pop(future)
             value = _receive(future)
             lost[index] += isinstance(value, processes.Death)
             if isinstance(value, processes.Death) and lost[index] < tries:
                 waiting.append(index)  # the others first: it may be what kills workers
             else:
                 yield index, value
+
+
+def _submit(client: Client, task: tuple, address: str | None):
+    """A future of the task on that worker, or on another one where it has left."""
+    # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
+    return client.submit(
+        processes.answer,
+        pickle.dumps(task),
+        pure=False,
+        workers=[address] if address else None,
+        allow_other_workers=bool(address),
+    )
 
 
 def _receive(future) -> object:
