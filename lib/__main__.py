@@ -7,12 +7,15 @@ Heavy packages are imported by what needs them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from .errors import InputError
 from .experiments.clip_commands import clips
+from .experiments.options import cluster as cluster_option
 from .experiments.options import overrides as overrides_option
 from .experiments.sweeps.commands import sweep
 from .files import ROOT
@@ -48,7 +51,15 @@ def main() -> None:
 @overrides_option()
 @click.option("--from", "start", default="", metavar="NN", help="First notebook, for example 03.")
 @click.option("--to", "stop", default="", metavar="NN", help="Last notebook.")
-def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> None:
+@cluster_option
+def run(
+    files: tuple[Path, ...],
+    overrides: tuple,
+    start: str,
+    stop: str,
+    cluster_files: tuple[str, ...],
+    print_jobs: bool,
+) -> None:
     """Execute the notebooks of one experiment: its parameter file, then overlays.
 
     What has not changed is skipped. Exit status: 0 done, 1 failed, 2 wrong parameters, 3 done but
@@ -56,7 +67,25 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
     """
     from .experiments import pipeline
 
-    sys.exit(pipeline.run(list(files), dict(overrides), start, stop, _say))
+    work = partial(pipeline.run, list(files), dict(overrides), start, stop, _say)
+    sys.exit(_shared(work, cluster_files, print_jobs))
+
+
+def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs: bool) -> int:
+    """The exit status of `work`, with the jobs of --cluster open where it is given."""
+    if not cluster_files:
+        if print_jobs:
+            raise InputError("--print-jobs without --cluster", todo="--cluster slurm")
+        return work()
+    from .experiments import sharing
+
+    chosen = sharing.roles(cluster_files)
+    if print_jobs:
+        _say("\n".join(sharing.scripts(chosen)))
+        return 0
+    with sharing.opened(chosen, _say) as keepers:
+        status = work()
+    return sharing.status(status, keepers, _say)
 
 
 @main.command()
@@ -70,7 +99,14 @@ def run(files: tuple[Path, ...], overrides: tuple, start: str, stop: str) -> Non
     help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.",
 )
 @overrides_option("Set one parameter of all.")
-def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple) -> None:
+@cluster_option
+def batch(
+    files: tuple[Path, ...],
+    overlays: tuple[Path, ...],
+    overrides: tuple,
+    cluster_files: tuple[str, ...],
+    print_jobs: bool,
+) -> None:
     """Execute several experiments, each FILE one: what fails is named at the end and does not stop
     the others.
 
@@ -83,7 +119,8 @@ def batch(files: tuple[Path, ...], overlays: tuple[Path, ...], overrides: tuple)
         raise InputError(
             "-p run: all experiments would have one run folder", todo="give each file its own `run`"
         )
-    sys.exit(pipeline.batch(list(files), list(overlays), dict(overrides), _say))
+    work = partial(pipeline.batch, list(files), list(overlays), dict(overrides), _say)
+    sys.exit(_shared(work, cluster_files, print_jobs))
 
 
 @main.command()
@@ -250,8 +287,6 @@ def export_labels(
 
     Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
     """
-    from functools import partial
-
     from . import arrays, parallel, trials
     from .experiments import bookkeeping, exports
     from .store import request
@@ -294,8 +329,6 @@ def export_audio(
     0`), or as many seconds round the frame as `audio_seconds` says. Needs the trial table of
     notebook 01. Takes up where it stopped. Exit status 3 when a video could not be done.
     """
-    from functools import partial
-
     from . import arrays, parallel, trials
     from .experiments import exports
 

@@ -17,7 +17,7 @@ BEGINS = re.compile(
 # What stands for a file or folder of the reader's own.
 OWN = re.compile(
     r"/path/to|/home/me|<.*>|…|\$|NAME|FILE|FOLDER|REPOSITORY|^a\.mp4$|_my_fusion|"
-    r"params/(a|b|x|cluster/mine)\.yaml"
+    r"params/(a|b|x|cluster/(mine|cpu|gpu))\.yaml"
 )
 
 

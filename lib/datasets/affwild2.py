@@ -20,6 +20,7 @@ from .. import trials
 from ..errors import InputError
 from ..labels import lfan_rows, official
 from ..media import recordings
+from ..parallel import mapping
 from . import crop_folders, lfan_database, tree, tsav_database
 from .report import Report
 
@@ -295,12 +296,17 @@ def probe(
     """What the containers say; videos that cannot be opened, or without picture, are reported and
     left out.
     """
-    infos = {}
-    for done, (name, path) in enumerate(videos.items(), start=1):
-        try:
-            info = recordings.probe(path)
-        except InputError as error:
-            report.fault(name, error, "left out")
+    infos, names = {}, {path: name for name, path in videos.items()}
+
+    def told(done: int, total: int, outcome: mapping.Outcome) -> None:
+        if progress:
+            progress(done, total, names[outcome.item])
+
+    opened = mapping.map(recordings.probe, videos.values(), 1, told, catch=(InputError,))
+    for (name, path), outcome in zip(videos.items(), opened, strict=True):
+        info = outcome.value
+        if not outcome.ok:
+            report.fault(name, outcome.error, "left out")
         else:
             if not info.video_codec and not info.audio_codec:
                 report.error(
@@ -331,8 +337,6 @@ def probe(
                         expected="a recording with sound",
                         todo="copy or download it again",
                     )
-        if progress:
-            progress(done, len(videos), name)
     return infos
 
 

@@ -5,6 +5,7 @@ worth.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from .. import grammar, recipes, runs, trials
@@ -165,6 +166,7 @@ def load(path: Path, params, store: Store) -> Predictor:
         params.get("precision", "auto"),
         params.get("compiled", False),
         saved.get("terms", ""),
+        partial(load, path, params, store),
     )
 
 

@@ -5,10 +5,11 @@ they are worth.
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..faces import arrays as face_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
 from ..models import device, forward
+from ..parallel import remote
 from ..speakers import arrays
 from ..store import facts, request
 
@@ -33,7 +35,7 @@ class Predictor:
     `made_from` identifies the checkpoint, `epoch` is the one it was saved after, `synthetic` says
     whether it learnt from the sample set; `licence` what may be done with weights that others
     published, "" for our own; `terms` what the licence of its data asks to be said; `precision` and
-    `compiled` how it is run.
+    `compiled` how it is run. `opened_by` loads it again: another process gets that.
     """
 
     recipe: object
@@ -46,6 +48,13 @@ class Predictor:
     precision: str = "auto"
     compiled: bool = False
     terms: str = ""
+    opened_by: partial | None = None
+
+    def __reduce_ex__(self, protocol):
+        if self.opened_by is None:
+            return super().__reduce_ex__(protocol)
+        # On the device of the process that takes it, which may have a GPU that this one lacks.
+        return (_reopened, (pickle.dumps(self.opened_by), self.made_from["sha256"]))
 
     @cached_property
     def _ready(self) -> torch.nn.Module:
@@ -71,6 +80,14 @@ class Predictor:
         windows = self.recipe.windows(pd.DataFrame({"trial": [trial]}))
         outputs = forward.predict(self._ready, self.recipe, windows, self.device)
         return self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
+
+
+@lru_cache(maxsize=1)
+def _reopened(opened_by: bytes, sha256: str) -> Predictor:
+    """The predictor of another process, loaded once for all trials that come from there with this
+    checkpoint.
+    """
+    return pickle.loads(opened_by)()
 
 
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
@@ -99,7 +116,8 @@ def begin(folder: Path, predictor: Predictor) -> None:
     note = Path(folder) / "made_from.txt"
     made_from = predictor.made_from
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
-    mine += f"{predictor.how}\n"
+    there = remote.current()
+    mine += f"{there.told if there and there.gpus else predictor.how}\n"
     if note.is_file() and note.read_text() == mine:
         return
     if Path(folder).is_dir():

@@ -37,6 +37,7 @@ class Crew:
 
     def __init__(self, rank: int, size: int, store):
         self.rank, self.size, self.store, self.count = rank, size, store, 0
+        self.elsewhere: Callable | None = None  # trains in a job, see `sharing`
 
     @property
     def follows(self) -> bool:

@@ -24,6 +24,25 @@ def overrides(help: str = "Set one parameter.") -> Callable:
     )
 
 
+def cluster(command: Callable) -> Callable:
+    """The options ``--cluster FILE`` (may be given twice) and ``--print-jobs``."""
+    command = click.option(
+        "--print-jobs",
+        "--dry-run",
+        "print_jobs",
+        is_flag=True,
+        help="With --cluster: show the job scripts, and start nothing.",
+    )(command)
+    return click.option(
+        "--cluster",
+        "cluster_files",
+        multiple=True,
+        metavar="FILE",
+        help="Share the work on trials among jobs: slurm, pbs, local or a file like "
+        "params/cluster/slurm.yaml; a second one for steps with networks (gpus: 1) and 05.",
+    )(command)
+
+
 def from_here(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The pairs with absolute paths where a parameter names a folder or file, and where a run may
     also be a file that is there.

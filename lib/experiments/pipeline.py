@@ -281,7 +281,11 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
         say(f"{label}: taken over from {other}")
         return True
     say(f"{label}: {reason}")
-    _execute(experiment, step, label, say)
+    elsewhere = crews.current().elsewhere
+    if step == TRAIN and elsewhere:
+        elsewhere(experiment, lambda line: say(f"      {line}"))
+    else:
+        _execute(experiment, step, label, say)
     return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from .. import arrays
-from ..parallel import gpus, mapping
+from ..parallel import gpus, mapping, remote
 from ..parallel.progress import Progress
 from ..store import Request, Store
 from ..trials import name
@@ -25,14 +25,16 @@ def make(
 
     On a GPU the workers first make what needs no network, and what the networks look at. Then one
     process for each GPU makes the rest: copies of a network on one card would only take its memory.
+    On a cluster whose networks have jobs of their own, these jobs make the rest.
 
     rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
     """
     given = {"requests": requests, "place": place, "pack": pack, "optional": optional}
-    count = _gpus(p.device)
+    there = remote.current()
+    count = int(there.apart and p.device != "cpu") if there else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
-        work = partial(arrays.make_all, device=p.device, **given)
-        return _map(work, rows, p.workers, p.parallel, "trials")
+        work, networks = partial(arrays.make_all, device=p.device, **given), p.device != "cpu"
+        return _map(work, rows, p.workers, p.parallel, "trials", networks=networks)
     work = partial(arrays.make_before_networks, **given)
     before = _map(work, rows, p.workers, p.parallel, "trials")
     left = [
@@ -40,7 +42,8 @@ def make(
     ]
     work = partial(arrays.make_by_networks, device=p.device, **given)
     seen = gpus.environments(count) if count > 1 else []
-    after = _map(work, [rows[index] for index in left], count, "processes", "networks", seen)
+    those = [rows[index] for index in left]
+    after = _map(work, those, count, "processes", "networks", seen, networks=True)
     for index, outcome in zip(left, after, strict=True):
         before[index] = _joined(before[index], outcome)
     return before
@@ -57,7 +60,9 @@ def _gpus(device: str) -> int:
     return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
 
 
-def _map(work, rows, workers, parallel, label, environments=()) -> list[mapping.Outcome]:
+def _map(
+    work, rows, workers, parallel, label, environments=(), networks=False
+) -> list[mapping.Outcome]:
     return mapping.map(
         work,
         rows,
@@ -66,6 +71,7 @@ def _map(work, rows, workers, parallel, label, environments=()) -> list[mapping.
         name=name,
         parallel=parallel,
         environments=environments,
+        networks=networks,
     )
 
 

@@ -8,6 +8,7 @@ What is opened here serves sweeps and, as `parallel=`, everything that goes thro
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import re
 import shutil
 import signal
@@ -21,6 +22,7 @@ from .. import files, grammar, parameters
 from ..errors import InputError
 from ..parameters import Params
 from . import processes
+from . import threads as parallel_threads
 
 FOLDER = files.ROOT / "params" / "cluster"
 
@@ -106,9 +108,9 @@ def seconds(text: str) -> int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
 
-def script(spec: Params) -> str:
-    """The job script of one worker, made without a scheduler; the scheduler's address stands there
-    as ADDRESS.
+def script(spec: Params, items: bool = False) -> str:
+    """The job script of one worker (with `items` see `opened`), made without a scheduler; the
+    scheduler's address stands there as ADDRESS.
     """
     if spec.kind == "local":
         raise InputError(
@@ -116,7 +118,7 @@ def script(spec: Params) -> str:
         )
     return (
         _class(spec)
-        .job_cls(scheduler="tcp://ADDRESS", name="sweep-0", **_options(spec))
+        .job_cls(scheduler="tcp://ADDRESS", name="sweep-0", **_options(spec, items))
         .job_script()
     )
 
@@ -151,26 +153,42 @@ def check_there(spec: Params) -> None:
 
 
 @contextlib.contextmanager
-def opened(spec: Params, workers: int = 0) -> Iterator[tuple[object, Jobs | None]]:
+def opened(
+    spec: Params, workers: int = 0, items: bool = False
+) -> Iterator[tuple[object, Jobs | None]]:
     """An open Dask cluster, and for job schedulers what starts and replaces its jobs; all of it
     ends with the block.
 
-    workers : at most so many; 0 for what the file says.
+    workers : at most so many; 0 for what the file says. items : it is for many short items, not for
+        trainings: a job has one worker for each processor core, or one in all where it has a GPU,
+        each with one thread; and there is a dashboard where the package bokeh is installed.
     """
     from . import mapping
 
     check_there(spec)
     dask_workers = mapping.with_dask("--cluster " + spec.kind)
     if spec.kind == "local":
-        with dask_workers.local(workers or spec.workers or max(1, len(gpus()))) as found:
+        one_each = processes.available_processors() if items else max(1, len(gpus()))
+        with dask_workers.local(workers or spec.workers or one_each) as found:
             yield found, None
         return
+    dashboard = "127.0.0.1:0" if items and has_dashboard() else None
     with _class(spec)(
-        scheduler_options={"allowed_failures": 0, "dashboard_address": None},
+        scheduler_options={"allowed_failures": 0, "dashboard_address": dashboard},
         silence_logs="critical",
-        **_options(spec),
+        **_options(spec, items),
     ) as found:
         yield found, Jobs(found, spec, workers or spec.workers or 10_000)
+
+
+def has_dashboard() -> bool:
+    """Whether Dask can show its dashboard: it needs the package bokeh."""
+    return importlib.util.find_spec("bokeh") is not None
+
+
+def workers_of_job(spec: Params) -> int:
+    """Workers for items in one job: one a processor core, or one where it has a GPU."""
+    return 1 if spec.gpus else spec.cores
 
 
 def gpus() -> list[str]:
@@ -302,7 +320,7 @@ def _class(spec: Params):
     return dask_jobqueue.SLURMCluster if spec.kind == "slurm" else dask_jobqueue.PBSCluster
 
 
-def _options(spec: Params) -> dict:
+def _options(spec: Params, items: bool = False) -> dict:
     """What dask-jobqueue's job classes take; nothing is left to a person's own Dask
     configuration.
     """
@@ -328,13 +346,27 @@ def _options(spec: Params) -> dict:
         "death_timeout": 120,
         "shebang": "#!/usr/bin/env bash",
     }
+    if items:
+        common |= _for_items(spec, common["job_script_prologue"])
     if spec.kind == "slurm":
+        common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
         size = re.sub(r"\s*i?B$", "", spec.memory)
         return common | {"job_mem": size, "job_extra_directives": [*gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
     select = f"select=1:ncpus={spec.cores}{gpu}:mem={spec.memory.lower().replace(' ', '')}"
     return common | {"resource_spec": select, "job_extra_directives": list(spec.directives)}
+
+
+def _for_items(spec: Params, prologue: list[str]) -> dict:
+    """Of `_options`, what is different where workers have one thread each (sums are then rounded
+    alike everywhere). A full memory ends one worker, never makes all wait.
+    """
+    count = workers_of_job(spec)
+    names = [f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}" for name in ("TARGET", "SPILL", "PAUSE")]
+    given = {**parallel_threads.spin(), **parallel_threads.limits(1), **dict.fromkeys(names, False)}
+    lines = [f"export {name}={value}" for name, value in given.items()]
+    return {"cores": count, "processes": count, "job_script_prologue": [*prologue, *lines]}
 
 
 def threads(workers_here: int) -> int:

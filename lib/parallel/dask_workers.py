@@ -10,31 +10,35 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import os
 import pickle
 import signal
 import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, wait
 
 from ..errors import InputError
-from . import processes, threads
+from . import processes, remote, threads
 
 PATIENCE = 60.0  # s for the first worker of this machine to stand
 LOOK = 0.25  # s between two looks at how many workers there are
 
 
 def each(
-    function: Callable, items: list, workers: int, cluster: object = None
+    function: Callable, items: list, workers: int, cluster: object = None, tries: int = 1
 ) -> Iterator[tuple[int, object]]:
     """Yield ``(index, function(items[index]))`` as they come; arguments and promises are those of
     `processes.each`.
 
-    cluster : an open Dask cluster, which stays open and decides itself how many workers it has;
-        None starts `workers` on this machine, one thread each, and ends them.
+    cluster : an open Dask cluster or the address of its scheduler; it stays open and decides itself
+        how many workers it has. None starts `workers` on this machine, one thread each, and ends
+        them.
+    tries : how many workers an item may lose before `Death` stands in the place of its value. A
+        scheduler that is given by its address is also told how many items are still to do.
     """
     if cluster is None and min(workers, len(items)) <= 1:
         yield from ((index, function(item)) for index, item in enumerate(items))
@@ -44,7 +48,10 @@ def each(
         cluster = cluster or stack.enter_context(local(min(workers, len(items))))
         client = stack.enter_context(Client(cluster, set_as_default=False))
         client.register_plugin(Manners())
-        yield from _hand_out(client, function, items)
+        tell = isinstance(cluster, str)
+        if tell:
+            stack.callback(client.set_metadata, remote.WANTED, 0)
+        yield from _hand_out(client, function, items, tries, tell)
 
 
 @contextlib.contextmanager
@@ -92,22 +99,44 @@ def _await_one(cluster: LocalCluster) -> None:
         ) from error
 
 
-def _hand_out(client: Client, function: Callable, items: list) -> Iterator[tuple[int, object]]:
+def _hand_out(
+    client: Client, function: Callable, items: list, tries: int = 1, tell: bool = False
+) -> Iterator[tuple[int, object]]:
     """Never more items than living workers: a second one that waits on a worker would die
     with it.
     """
-    waiting, busy = deque(range(len(items))), {}
+    waiting, busy, lost = deque(range(len(items))), {}, Counter()
     while waiting or busy:
-        while waiting and len(busy) < max(1, len(client.nthreads())):
-            index = waiting.popleft()
-            # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
-            task = pickle.dumps((function, items[index]))
-            busy[client.submit(processes.answer, task, pure=False)] = index
+        if tell:  # those who start jobs
+            client.set_metadata(remote.WANTED, len(waiting) + len(busy))
+        taken = {address for _, address in busy.values()}
+        free = [address for address in client.nthreads() if address not in taken]
+        for address in free or ([] if busy else [None]):  # None: whoever comes first
+            if waiting:
+                index = waiting.popleft()
+                busy[_submit(client, (function, items[index]), address)] = index, address
         with client.as_current(), contextlib.suppress(TimeoutError):
             wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
         for future in [future for future in busy if future.done()]:
-            index = busy.pop(future)
-            yield index, _receive(future)
+            index, _ = busy.pop(future)
+            value = _receive(future)
+            lost[index] += isinstance(value, processes.Death)
+            if isinstance(value, processes.Death) and lost[index] < tries:
+                waiting.append(index)  # the others first: it may be what kills workers
+            else:
+                yield index, value
+
+
+def _submit(client: Client, task: tuple, address: str | None):
+    """A future of the task on that worker, or on another one where it has left."""
+    # As bytes: Dask would look for parts of its own graphs in lists and dictionaries.
+    return client.submit(
+        processes.answer,
+        pickle.dumps(task),
+        pure=False,
+        workers=[address] if address else None,
+        allow_other_workers=bool(address),
+    )
 
 
 def _receive(future) -> object:
@@ -126,7 +155,8 @@ class Manners(WorkerPlugin):
     name = "manners"
 
     def setup(self, worker) -> None:
-        """Ctrl-C is the parent's to handle."""
+        """Ctrl-C is the parent's to handle; what an item maps itself stays on this worker."""
+        os.environ.pop(remote.VARIABLE, None)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import InputError, full_disk, full_gpu
-from . import processes
+from . import processes, remote
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -43,6 +43,7 @@ def map(
     name: Callable = str,
     parallel: object = "processes",
     environments: Sequence[Mapping[str, str]] = (),
+    networks: bool = False,
 ) -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
@@ -63,6 +64,12 @@ def map(
         values do not depend on it.
     environments : what each worker has in its environment beside what this process has, such as the
         GPU that it sees; of processes only.
+    networks : whether the function computes with networks, for which a cluster may have jobs with
+        GPUs.
+
+    Where `lib run --cluster` opened a cluster (`lib.parallel.remote`), its workers do all of it,
+    whatever `workers` and `parallel` (if it is a word) say, and an item whose worker is lost is
+    tried again.
 
     Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own
     item only. Raises InputError at once when the disk is full: every other item would fail in the
@@ -73,7 +80,9 @@ def map(
     work = partial(_one, function, catch)
     # Closing: whatever stops this loop also ends the workers, at once.
     with closing(
-        _workers(parallel, environments)(work, items, workers or processes.available_processors())
+        _workers(parallel, environments, networks)(
+            work, items, workers or processes.available_processors()
+        )
     ) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
@@ -82,8 +91,14 @@ def map(
     return done
 
 
-def _workers(parallel: object, environments: Sequence[Mapping[str, str]] = ()) -> Callable:
+def _workers(
+    parallel: object, environments: Sequence[Mapping[str, str]] = (), networks: bool = False
+) -> Callable:
     """`processes.each`, or what does the same with Dask."""
+    there = remote.current() if isinstance(parallel, str) else None
+    if there:
+        address = there.gpu if networks else there.cpu
+        return partial(with_dask("--cluster").each, cluster=address, tries=there.tries)
     if parallel == "processes":
         return partial(processes.each, environments=environments)
     dask_workers = with_dask("parallel: dask")

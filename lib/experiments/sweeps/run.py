@@ -61,7 +61,7 @@ def run(
             + (f", {', '.join(sweep.bases)} first" if sweep.bases else "")
         )
         show(sweep.folder)
-        with _Wish(sweep.folder / worker.STOP) as wish:
+        with Wish(sweep.folder / worker.STOP) as wish:
             if pending:
                 _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work)
         book.save(ended=time.strftime("%Y-%m-%d %H:%M:%S"))
@@ -156,7 +156,7 @@ class _NowAndThen:
             self.last = time.monotonic()
 
 
-class _Wish:
+class Wish:
     """Turns the first Ctrl-C or SIGTERM into a wish (`asked`), of which the points learn by a file;
     a second acts.
     """
@@ -164,7 +164,7 @@ class _Wish:
     def __init__(self, file: Path):
         self.file, self.asked, self.status = file, False, 0
 
-    def __enter__(self) -> _Wish:
+    def __enter__(self) -> Wish:
         self.before = {}
         with contextlib.suppress(
             ValueError

@@ -40,8 +40,9 @@ def work(task: Mapping) -> dict:
     """Run one point; see `lib.parallel.tasks.run` for what is returned.
 
     task : `name`, `folder` (of the sweep), `experiment` (`lib.experiments.experiment.Experiment`),
-        `stop` (last notebook, "" for all), `code` (digest of the sweep's own code), `slot` (number
-        of this worker on its machine), `threads`, `walltime` and `stop_before` in s (0: none).
+        `start` and `stop` (first and last notebook, "" or absent for all), `code` (digest of the
+        sweep's own code), `slot` (number of this worker on its machine), `threads`, `walltime` and
+        `stop_before` in s (0: none).
     """
     began, host = time.monotonic(), socket.gethostname()
     if task["code"] != code_digest():
@@ -218,7 +219,9 @@ def serve() -> None:
     experiment = task["experiment"]
     try:
         with locked(experiment.run.folder, LOCK_WAIT):
-            status, cause = pipeline.carry_out([experiment], "", task["stop"], _say)
+            status, cause = pipeline.carry_out(
+                [experiment], task.get("start", ""), task["stop"], _say
+            )
     except InputError as error:
         _say(str(error))
         status, cause = TO_BE_CONTINUED, ""
