@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import contextlib
 import os
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -120,6 +121,9 @@ def _override(name: str, text: str) -> object:
     declaration = all_declared().get(name)
     if declaration is not None and declaration.type == "str":
         return "" if text in ('""', "''") else text
+    if declaration is not None and declaration.type == "float":
+        with contextlib.suppress(ValueError):
+            return float(text)  # 1e-4 is a number, though YAML 1.1 reads it as text
     value = documents.yaml_value(text, f"-p {name}")
     return "" if value is None else value
 

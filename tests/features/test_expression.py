@@ -107,7 +107,6 @@ def test_derived_values_never_leave_the_table():
         (np.zeros(7), [0], {}, r"shape \(7,\)"),
         (np.full((1, 7), np.inf), [0], {}, "logits"),
         (np.zeros((2, 7)), [0], {}, r"times of \(1,\)"),
-        (np.zeros((2, 7)), [1, 0], {}, "times that fall"),
         (np.zeros((2, 7)), [0, np.nan], {}, "times that fall, or are none"),
         (np.zeros((2, 7)), [0, 1], {"temperature": 0}, "temperature 0"),
         (np.zeros((2, 7)), [0, 1], {"temperature": np.nan}, "temperature nan"),

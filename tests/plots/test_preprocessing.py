@@ -9,7 +9,7 @@ from lib.errors import InputError
 from lib.experiments import bookkeeping, exports
 from lib.parallel import Outcome
 from lib.plots import preprocessing
-from lib.store import request
+from lib.store import DamagedError, request
 
 VA, FACE = request("va", mismatch="fit"), request("face", size=32)
 ERROR = InputError("broken", where="a.mp4", expected="whole", todo="copy it again")
@@ -124,15 +124,15 @@ def test_when_no_training_trial_is_usable_a_notebook_was_forgotten(opened):
     assert "04_preprocess_labels" in caught.value.todo
 
 
-def test_a_damaged_array_costs_its_trial_only(opened):
+def test_a_damaged_array_stops_a_training_that_would_be_another_one_without_it(opened):
     opened.make([VA])
     path = bookkeeping.array_paths(opened.table[opened.table["trial"] == "4"], [VA], opened.store)[
         0
     ]
     path.write_bytes(b"")
-    kept, ((name, error),) = bookkeeping.usable(opened.table, [VA], opened.store)
-    assert (len(kept), name) == (5, "4")
-    assert "damaged" in error.what
+    with pytest.raises(DamagedError, match="damaged") as told:
+        bookkeeping.usable(opened.table, [VA], opened.store)
+    assert "trial 4" in str(told.value)
 
 
 def test_files_made_and_files_used_are_listed_once(made, wanted):

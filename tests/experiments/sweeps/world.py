@@ -66,7 +66,8 @@ def finish(run, experiment, stop):
     steps = experiment.steps("", stop)
     for step in steps:
         if not (run.folder / "steps" / f"{step}.json").is_file():
-            run.write_json(f"steps/{step}.json", {"unfinished": "", "outputs": [], "lost": 0})
+            record = {"inputs": {}, "code": {}, "parameters": {}, "outputs": []}
+            run.write_json(f"steps/{step}.json", {**record, "unfinished": "", "lost": 0})
     if not stop:
         value = sum(scores[experiment.values[name]] for name, scores in CCC.items())
         run.write_text("history.csv", f"epoch,score\n1,{value / 2}\n2,{value}\n3,{value - 0.1}\n")
