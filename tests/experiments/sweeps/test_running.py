@@ -5,6 +5,7 @@ the table.
 import json
 import os
 import signal
+import threading
 from contextlib import contextmanager
 
 import pandas as pd
@@ -275,12 +276,20 @@ def test_stopped_in_the_middle_and_started_again_it_ends_with_the_same_table(wor
 
 
 def test_two_sweeps_into_the_same_folder_are_refused(world):
-    planned = world.plan()
-    with (
-        locks.locked(planned.folder, 0),
-        pytest.raises(InputError, match="another sweep works here") as caught,
-    ):
+    planned, inside, done = world.plan(), threading.Event(), threading.Event()
+
+    def other():
+        with locks.locked(planned.folder, 0):
+            inside.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(InputError, match="another sweep works here") as caught:
         world.sweep(planned)
+    done.set()
+    thread.join()
     assert str(os.getpid()) in str(caught.value)
     assert world.calls() == [0, 0, 0, 0]
     assert world.sweep(planned) == 0
