@@ -70,6 +70,7 @@ def test_a_place_that_may_not_be_written_is_named_with_the_way_out(places):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_with_places_elsewhere_nothing_of_the_checkout_is_written(places):
     checkout, mine = places
     before = sorted(checkout.rglob("*"))

@@ -139,6 +139,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_no_process_behind_and_is_taken_up(tmp_path):
     """The Dask scheduler dies with it; workers notice, and the points' processes notice that of
     their workers.
