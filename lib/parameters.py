@@ -121,10 +121,10 @@ def _override(name: str, text: str) -> object:
     declaration = all_declared().get(name)
     if declaration is not None and declaration.type == "str":
         return "" if text in ('""', "''") else text
-    if declaration is not None and declaration.type == "float":
-        with contextlib.suppress(ValueError):
-            return float(text)  # 1e-4 is a number, though YAML 1.1 reads it as text
     value = documents.yaml_value(text, f"-p {name}")
+    if isinstance(value, str) and declaration is not None and declaration.type == "float":
+        with contextlib.suppress(ValueError):
+            return float(value)  # 1e-4 is a number, though YAML 1.1 reads it as text
     return "" if value is None else value
 
 
