@@ -99,7 +99,7 @@ def sources_of_tracks(trial: Mapping, asked: Request) -> dict:
 # ---- making them
 def make_rows(inputs, parameters, create, device) -> None:
     """(N, 256) float32, one row for every row of `tracks`."""
-    net, tracks = _network(NETWORK, inputs["network"], device), np.asarray(inputs["tracks"])
+    net, tracks = _network(NETWORK, inputs, device), np.asarray(inputs["tracks"])
     centre, side, remark = squares(inputs, parameters["crop"], tracks, device)
     with create((len(tracks), net.fc.in_features), np.float32, note=remark) as out:
         for rows, faces in _batches(inputs["video"], tracks, centre, side):
@@ -118,7 +118,7 @@ def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, 
     if crop == "detector" or not len(tracks):
         return centre, side, ""
     seen = expression_crop.of_box(box)
-    net, points = _network(LANDMARKS, inputs["landmarks"], device), np.zeros((len(tracks), 68, 2))
+    net, points = _network(LANDMARKS, inputs, device), np.zeros((len(tracks), 68, 2))
     for rows, faces in _batches(inputs["video"], tracks, *seen):
         points[rows] = _outputs(net, faces, "landmarks")
     points = expression_crop.in_picture(points, *seen)
@@ -177,7 +177,7 @@ def make_face_api(inputs, parameters, create, device) -> None:
 
 
 def _fill_from_crops(inputs, n_frames: int, create, device) -> None:
-    net, folder = _network(NETWORK, inputs["network"], device), inputs["crops"]
+    net, folder = _network(NETWORK, inputs, device), inputs["crops"]
     paths = crops.paths(folder, n_frames, np.asarray(inputs["time"]))
     with create((n_frames, net.fc.in_features), np.float32) as out:
         out[...] = np.nan
@@ -194,21 +194,30 @@ def _square(picture: np.ndarray) -> np.ndarray:
     return expression_crop.cut(whole, middle, len(whole))
 
 
-def _network(name: str, manifest: Path, device):
+def _network(name: str, inputs: Mapping, device):
     from ..models import device as devices
     from ..models import load_published  # torch is needed for these arrays only
 
-    for file in (manifest, manifest.with_name(manifest.name.split("-weights")[0] + ".bin")):
+    key = "landmarks" if name == LANDMARKS else "network"  # as `files` calls its inputs
+    for file in (inputs[key], inputs[f"{key}_numbers"]):
         weights.verify(file)
-    return load_published(name, manifest).to(devices.pick(device))
+    return load_published(name, inputs[key]).to(devices.pick(device))
 
 
 def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
     import torch
 
+    from ..models import memory
+
     place = next(net.parameters()).device
+
+    def compute(start: int, stop: int) -> np.ndarray:
+        batch = {"face": torch.from_numpy(faces[start:stop]).to(place)}
+        return net(batch)[name].float().cpu().numpy()
+
     with torch.inference_mode():
-        return net({"face": torch.from_numpy(faces).to(place)})[name].float().cpu().numpy()
+        found = [rows for _, rows in memory.pieces(compute, len(faces), len(faces))]
+    return np.concatenate(found)
 
 
 MAKERS = [
@@ -219,6 +228,7 @@ MAKERS = [
         VERSIONS["track_face_api"],
         sources_of_tracks,
         make_rows,
+        network=True,
     ),
     Maker(
         "face_api",
@@ -230,5 +240,6 @@ MAKERS = [
         resolve,
         prepare,
         note,
+        network=True,
     ),
 ]
