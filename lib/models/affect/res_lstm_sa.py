@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..base import Model
 from ..blocks.recurrent import over_valid
-from .sequence import norm_over
+from .sequence import frames, norm_over
 
 
 class ResLSTMSA(Model, name="res_lstm_sa"):
@@ -64,13 +64,7 @@ class ResLSTMSA(Model, name="res_lstm_sa"):
         self._initialise()
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        x = self.take(batch, "features").to(self.head.weight.dtype)
-        if x.ndim != 3 or x.shape[2] != self.channels:
-            where, expected = f"model {self.name}", self.inputs["features"]
-            raise InputError(f"features {tuple(x.shape)}", where=where, expected=expected)
-        valid = batch.get("valid")
-        valid = x.new_ones(x.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
-        x = x.masked_fill(~valid.unsqueeze(-1), 0.0)  # selected: padding may hold anything
+        x, valid = frames(self, batch, self.channels)
         x = x + over_valid(self.first, x, valid)  # (B, T, channels)
         x = norm_over(self.norm, x, None if self.compat else valid)
         x = over_valid(self.second, x, valid)  # (B, T, hidden), zeros in padding

@@ -148,6 +148,19 @@ def _both(*masks: Tensor | None) -> Tensor | None:
     return torch.stack(given).all(dim=0) if given else None
 
 
+def frames(net: Model, batch: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor]:
+    """The inputs `features` (B, T, channels), zeros in padding, and `valid` (B, T) bool of a
+    batch; without `valid` all frames are. Raises InputError for features of another shape.
+    """
+    x = net.take(batch, "features").to(net.head.weight.dtype)
+    if x.ndim != 3 or x.shape[2] != channels:
+        where, expected = f"model {net.name}", net.inputs["features"]
+        raise InputError(f"features {tuple(x.shape)}", where=where, expected=expected)
+    valid = batch.get("valid")
+    valid = x.new_ones(x.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
+    return x.masked_fill(~valid.unsqueeze(-1), 0.0), valid  # selected: padding may hold anything
+
+
 def norm_over(norm: nn.Module, x: Tensor, valid: Tensor | None) -> Tensor:
     """Batch norm of (B, T, C) over the valid frames only; zeros elsewhere. None: over all."""
     if valid is None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model
+from .sequence import frames
 from .window import scaled
 
 MAP_CHANNELS = (16, 24, 32)  # of the convolutions over bands and time, at width 1
@@ -76,13 +77,7 @@ class Utterance(Model, name="utterance"):
         self.head = nn.Linear(2 * hidden, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        x = self.take(batch, "features").to(self.head.weight.dtype)
-        if x.ndim != 3 or x.shape[2] != self.channels:
-            where, expected = f"model {self.name}", self.inputs["features"]
-            raise InputError(f"features {tuple(x.shape)}", where=where, expected=expected)
-        valid = batch.get("valid")
-        valid = x.new_ones(x.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
-        x = x.masked_fill(~valid.unsqueeze(-1), 0.0)  # selected: padding may hold anything
+        x, valid = frames(self, batch, self.channels)
         others, half = halved(x[..., self.bands :], valid)
         if self.bands:
             maps = x[..., : self.bands].unsqueeze(1)  # (B, 1, T, bands)
