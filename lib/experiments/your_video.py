@@ -11,7 +11,7 @@ from .. import files, plots, runs
 from ..errors import InputError
 from ..evaluation import overlay, people
 from ..evaluation import video as evaluation_video
-from ..media import recordings
+from ..media import kinds, recordings
 from ..parallel.progress import Progress, has_front_end
 from ..plots import viewer
 from . import colab
@@ -29,23 +29,44 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     for line in people.fetch(p):
         say(line)
     if p["video_path"]:
-        for video in recordings_in(p["video_path"]):
-            show(video, p, say)
+        _show_all(recordings_in(p["video_path"]), p, say)
     elif colab.is_here():
-        for video in uploaded(_of_colab(), p["videos_path"]):
-            show(video, p, say)
+        _show_all(uploaded(_of_colab(), p["videos_path"]), p, say)
     elif has_front_end():
         _display(chooser(p, lambda video: show(video, p, say), say))
     else:
         say(f"video_path is empty: {NONE_YET}")
 
 
+def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> None:
+    """`show` for each; one that cannot be looked at stops no other, and is named again at the end,
+    as an InputError.
+    """
+    lost: list[tuple[Path, InputError]] = []
+    for video in videos:
+        try:
+            show(video, p, say)
+        except InputError as error:
+            lost.append((video, error))
+            say(f"{video.name}: {error}")
+    if lost and len(videos) == 1:
+        raise lost[0][1]
+    if lost:
+        raise InputError(
+            f"{len(lost)} of {len(videos)} recordings could not be looked at",
+            where=", ".join(str(video) for video, _ in lost),
+            todo="see what stands above for each; the others are done",
+        )
+
+
 def recordings_in(place: Path) -> list[Path]:
-    """The recording, or those in a folder. Raises InputError where there is none."""
+    """The recording, or those in a folder, also what cannot be opened: `show` says why. Raises
+    InputError where there is none.
+    """
     place = Path(place)
     if place.is_file():
         return [place]
-    found = listing([place])
+    found = _videos([place])
     if not found:
         raise InputError(
             "no recording is here",
@@ -57,16 +78,26 @@ def recordings_in(place: Path) -> list[Path]:
 
 
 def listing(folders: list[Path]) -> list[Path]:
-    """Recordings with pictures that lie in these folders, by name."""
+    """Recordings with pictures that lie in these folders and open, sorted by name."""
+    return [path for path in _videos(folders) if _opens(path)]
+
+
+def _videos(folders: list[Path]) -> list[Path]:
+    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too."""
     paths = {
         path.resolve(): path for folder in folders if folder.is_dir() for path in folder.iterdir()
     }
-    return sorted(path for path in paths.values() if path.is_file() and _opens(path))
+    return sorted(path for path in paths.values() if path.is_file() and _is_video(path))
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        return kinds.kind(path) == "video"
+    except OSError:  # it cannot be read
+        return False
 
 
 def _opens(path: Path) -> bool:
-    if path.suffix.lower() in (".ipynb", ".py", ".md", ".csv", ".json", ".txt", ".yaml"):
-        return False
     try:
         return recordings.probe(path).n_frames >= 0
     except InputError:

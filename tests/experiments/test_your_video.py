@@ -32,6 +32,28 @@ def test_a_folder_means_all_recordings_in_it_and_an_empty_one_is_told(film, tmp_
         your_video.recordings_in(tmp_path / "empty")
 
 
+def test_a_recording_that_cannot_be_looked_at_stops_no_other_and_is_named_at_the_end(
+    film, monkeypatch
+):
+    cut, said, seen = film.parent / "cut.mp4", [], []
+    cut.write_bytes(film.read_bytes()[:200])
+
+    def show(video, p, say):
+        if video == cut:
+            raise InputError("this file is cut short", where=video)
+        seen.append(video)
+
+    monkeypatch.setattr(your_video, "show", show)
+    monkeypatch.setattr(your_video.people, "fetch", lambda p: [])
+    with pytest.raises(InputError, match="1 of 2 recordings") as told:
+        your_video.start({"video_path": film.parent}, said.append)
+    assert str(cut) in str(told.value)
+    assert seen == [film]
+    assert "cut short" in said[0]
+    with pytest.raises(InputError, match="cut short"):
+        your_video.start({"video_path": cut}, said.append)
+
+
 def test_both_forms_of_an_upload_are_read():
     new = ({"name": "a.mp4", "type": "video/mp4", "size": 2, "content": memoryview(b"ab")},)
     old = {"a.mp4": {"metadata": {"name": "a.mp4"}, "content": b"ab"}}
