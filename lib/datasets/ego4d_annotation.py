@@ -28,7 +28,6 @@ _BLANK = b" \t\r\n,"
 _NAMES = ("frame", "x", "y", "width", "height")
 _FIELDS = itemgetter(*_NAMES)
 # What a clip raises that has something else in it than annotations have.
-_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 _DECODER = json.JSONDecoder()
 
 

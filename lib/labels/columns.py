@@ -85,10 +85,6 @@ class Column:
     unit: float = 1.0
     annotator: str = ""
 
-    @property
-    def is_known(self) -> bool:
-        return self.what not in ("unknown", "remark", "index")
-
 
 def meaning(name: str) -> Column:
     """What a column of that name is; see `Column`."""

@@ -69,6 +69,7 @@ class Recipe:
 
     # What an instance has opened beside `_opened`; another process opens it for itself.
     OPENED: tuple[str, ...] = ("_recent", "_sound", "_face_network")
+
     # Whether val trials are scored between epochs and choose the one that is kept; False: the last.
     validates: bool = True
 
