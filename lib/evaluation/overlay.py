@@ -69,7 +69,7 @@ def write(
     if "face" in predictions:  # of all faces of the video: who speaks
         pictures = overlay.frames(video, predictions, note)
     elif "person" in predictions:  # of everybody in it
-        pictures = overlay.frames(video, _labelled(predictions), note)
+        pictures = overlay.frames(video, labelled(predictions), note)
     elif len(predictions) == len(times):
         pictures = _drawn(video, predictions, times, note)
     else:
@@ -92,7 +92,7 @@ def write(
         )
 
 
-def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `lib.evaluation.people.look` in which a face is seen, with the words at its box."""
     seen = table[table["valid"] == 1]
     share = [row[f"expression_{row['expression']}"] for _, row in seen.iterrows()]

@@ -100,12 +100,19 @@ def fetch(params: Mapping) -> list[str]:
     """See that the published networks that this needs are there; the sentences about what was
     fetched. Raises InputError with the command where one cannot be had.
     """
-    root = Path(params["weights_root"])
     names = (face_arrays.DETECTOR, expression_arrays.NETWORK)
-    places = [weights.path(name, root) for name in names]
-    if not params.get("fetch_weights", True):
-        return [str(weights.find(name, root)) for name in names][:0]
-    return [told for told in map(weights.provide, places) if told]
+    return [told for name in names if (told := _provide(name, params))]
+
+
+def _provide(name: str, params: Mapping) -> str:
+    """See that published weights are there, by `weights.provide`; where `fetch_weights` is false
+    nothing is fetched, and absent ones raise.
+    """
+    root = Path(params["weights_root"])
+    if params.get("fetch_weights", True):
+        return weights.provide(weights.path(name, root))
+    weights.find(name, root)
+    return ""
 
 
 def _faces(row: Mapping, params: Mapping, store: Store):
@@ -191,7 +198,7 @@ def _named_listener(params: Mapping) -> str:
     """`predict_run`, where that is a network that tells who speaks (params/speakers.yaml)."""
     named = params.get("predict_run", "")
     file = weights_file(named, params["runs_root"]) if named else None
-    if file is not None and weights.can_be_fetched(file):
+    if file is not None and params.get("fetch_weights", True) and weights.can_be_fetched(file):
         weights.provide(file)
     return named if file is not None and file.is_file() and speakers_video.learnt(file) else ""
 
@@ -200,9 +207,8 @@ def _listener(named: str, params: Mapping) -> Path:
     """The file of the network that tells who speaks; Light-ASD's is fetched if need be."""
     if named:
         return checkpoint_of(named, params["runs_root"])
-    file = weights.path(speaker_arrays.WEIGHTS, params["weights_root"])
-    weights.provide(file)
-    return file
+    _provide(speaker_arrays.WEIGHTS, params)
+    return weights.path(speaker_arrays.WEIGHTS, params["weights_root"])
 
 
 # ---- valence and arousal of a trained network

@@ -149,33 +149,23 @@ def prediction_table(
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
     first = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
-    told = [first, _about_faces(recipe, trial), cuts(recipe, trial)]
-    note = "; ".join(filter(None, told))
+    note = "; ".join(filter(None, [first, about_faces(recipe, trial)]))
     return table.assign(note=note) if note else table
 
 
-def _about_faces(recipe, trial: str) -> str:
-    """What must be said of a trial's faces, for example that nobody could look for any."""
-    if not _looks_for_faces(recipe):
+def about_faces(recipe, trial: str) -> str:
+    """What must be said of a trial's faces: that nobody could look for any, or that the person was
+    followed over cuts; "" for nothing, and for recipes that have no face for each frame.
+    """
+    if getattr(recipe, "store", None) is None or not recipe.uses_video:  # merged runs have no store
         return ""
-    row, place = recipe.trial(trial), recipe.store
-    return face_arrays.note(face_arrays.resolve(row, request("face_valid"), place), place)
-
-
-def _looks_for_faces(recipe) -> bool:
-    """Whether a recipe has a face for each frame of a trial; merged runs have files only."""
-    if getattr(recipe, "store", None) is None or not recipe.uses_video:
-        return False
-    return any(item.name == "face_valid" for item in recipe.arrays())
-
-
-def cuts(recipe, trial: str) -> str:
-    """What must be said of a trial whose person was followed over cuts; "" for others."""
-    if not _looks_for_faces(recipe):
+    wanted = request("face_valid")
+    if wanted.name not in [item.name for item in recipe.arrays()]:
         return ""
-    valid = locate(recipe.trial(trial), request("face_valid"), recipe.store)
+    valid = locate(recipe.trial(trial), wanted, recipe.store)
     told = facts(valid.path) if valid.exists else {}
-    return face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
+    crossed = face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
+    return "; ".join(filter(None, [face_arrays.note(valid.request, recipe.store), crossed]))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:

@@ -12,10 +12,11 @@ from ..faces import persons
 from ..files import named
 from ..media import recordings, separate
 from ..speakers import arrays as speakers_arrays
-from ..store import Store, request
+from ..speakers.video import video_row, video_store
+from ..store import request
 from . import overlay
 from .checkpoint import _recipe, load, open_checkpoint, worth
-from .prediction import Predictor, cuts, prediction_table, write_csv
+from .prediction import Predictor, about_faces, prediction_table, write_csv
 
 
 def predict_video(
@@ -44,31 +45,11 @@ def predict_video(
     path, folder = Path(path), Path(folder)
     info, crops = recordings.probe(path), Path(crops_dir).absolute() if crops_dir else ""
     heard = separate.heard(path, info.audio_codec, params.get(separate.PARAMETER, False))
-    stem = trials.usable(path.stem)
-    name = f"{stem}_{person}" if person else stem
-    row = {
-        "trial": name,
-        "person": person,
-        "video": stem,
-        "dataset": "video",
-        "split": "test",
-        "subject": stem,
-        "video_path": path.name,
-        "audio_path": heard.name if heard else "",
-        "crops_dir": str(crops),
-        "n_frames": info.n_frames,
-        "fps": info.fps,
-        "duration": info.duration,
-    }
-    weights_root = params.get("weights_root") or None
-    store = Store(
-        folder / "arrays",
-        "video",
-        path.parent,
-        "crops" if crops else params.get("faces", "auto"),
-        Path(weights_root) if weights_root else None,
-        audio_track=params.get("audio_track", 0),
-    )
+    row = video_row(path, info, heard.name if heard else "")
+    name = f"{row['video']}_{person}" if person else row["video"]
+    row |= {"trial": name, "person": person, "crops_dir": str(crops)}
+    choice = {"faces": "crops"} if crops else {}
+    store = video_store(path, {**params, **choice}, folder)
     table = trials.table([row])
     trials.write(table, store.trials_path)
     recipe = _recipe(open_checkpoint(checkpoint, params), params, store)
@@ -86,11 +67,11 @@ def predict_video(
         _require_person(predictor, name, person)
     table = prediction_table(predictor, name, predictor.predict(name))
     table = speakers_arrays.with_column(
-        table, speakers_arrays.column({**row, "person": person}, params, store, make=True)
+        table, speakers_arrays.column(row, params, store, make=True)
     )
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
-    crossed = cuts(predictor.recipe, name)
-    table["note"] = "; ".join(filter(None, [worth(checkpoint).replace("\n", "; "), crossed]))
+    told = [worth(checkpoint).replace("\n", "; "), about_faces(predictor.recipe, name)]
+    table["note"] = "; ".join(filter(None, told))
     write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name
 

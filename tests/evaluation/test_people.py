@@ -82,7 +82,7 @@ def test_the_picture_and_the_video_show_each_person(two, tmp_path):
     assert [ax.get_ylabel() for ax in axes[1::2]] == ["person left", "person right"]
     out = overlay.write(two.video, two.table, tmp_path / "out.mp4", two.note)
     assert recordings.probe(out).n_frames == 2 * N
-    labelled = overlay._labelled(two.table)
+    labelled = overlay.labelled(two.table)
     assert labelled["label"].iloc[0].startswith("left: happy ")
     assert labelled["speaking"].isna().all()
 
@@ -104,6 +104,22 @@ def test_without_the_network_that_hears_the_rest_is_there_and_the_command_is_nam
     assert len(found.table) == 3
     assert "speaking" not in found.table
     assert "weights get light_asd_ava" in found.note
+
+
+def test_where_nothing_may_be_fetched_no_server_is_asked(root, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(weights, "_continue", lambda *given: asked.append(given))
+    path = film(tmp_path / "a.mp4", [FACE] * 3, np.zeros(6000, np.float32))
+    told = parameters(root, speaker_run="", fetch_weights=False)
+    found = people.look(path, told, tmp_path / "out")
+    assert "weights get light_asd_ava" in found.note
+    with pytest.raises(weights.AbsentError, match="yunet"):
+        people.look(path, Params({**told, "weights_root": tmp_path / "none"}), tmp_path / "other")
+    assert asked == []
+
+
+def test_the_networks_of_faces_are_kept_to_one_process_per_gpu():
+    assert all(maker.network for maker in expression_arrays.MAKERS)
 
 
 def offline(*_):
