@@ -37,6 +37,8 @@ NOTEBOOKS = files.ROOT / "notebooks"
 # How a formula begins in a spreadsheet; apostrophes before it are those of `quoted`.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
+# Columns of our tables that hold words: who it is, what was decided by name, what must be said.
+WORDS = ("person", "face", "expression", "note")
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 
@@ -281,8 +283,8 @@ def parameters(folder: Path) -> dict:
 def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
     """A CSV file of ours, such as a history or predictions; `how` as `pandas.read_csv` takes it.
 
-    All columns but `note` are numbers. Raises InputError with the file, the reason and the way out
-    for one that is damaged or lacks one of `columns`.
+    All columns but those of `WORDS` are numbers. Raises InputError with the file, the reason and
+    the way out for one that is damaged or lacks one of `columns`.
     """
     import pandas as pd
 
@@ -293,7 +295,7 @@ def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
     if missing := [name for name in columns if name not in table]:
         raise files.damaged(path, f"there is no column {missing[0]}")
     for name in table:
-        if name != "note" and table[name].dtype.kind not in "biuf":
+        if name not in WORDS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
     return table
 

@@ -13,7 +13,7 @@ from .. import arrays, runs
 from ..errors import InputError
 from ..faces import persons
 from ..files import named
-from ..labels import official
+from ..labels import csv_columns, official
 from ..media import recordings, writing
 from ..media import sound as media_sound
 from ..speakers import overlay
@@ -56,8 +56,8 @@ def write(
         `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking`
         (probability that this person is heard) the box is green and thick, and says so, while she
         or he speaks. A table with a column `face` (`lib.speakers.video.table`) becomes boxes round
-        all faces instead: green for who speaks; one with a column `person`
-        (`lib.evaluation.people.look`) boxes with the expression in words, too.
+        all faces instead: green for who speaks; one of people (`csv_columns.is_of_people`, as of
+        `lib.evaluation.people.look`) boxes with the expression in words, too.
     note : lines at the lower edge: what the values are worth, for example that they have no
         meaning.
     sound, track : the file whose sound is heard, and which of its tracks (see `recordings.sound`);
@@ -68,7 +68,7 @@ def write(
     times = recordings.frame_times(video)
     if "face" in predictions:  # of all faces of the video: who speaks
         pictures = overlay.frames(video, predictions, note)
-    elif "person" in predictions:  # of everybody in it
+    elif csv_columns.is_of_people(predictions):
         pictures = overlay.frames(video, labelled(predictions), note)
     elif len(predictions) == len(times):
         pictures = _drawn(video, predictions, times, note)
@@ -96,7 +96,8 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `lib.evaluation.people.look` in which a face is seen, with the words at its box."""
     seen = table[table["valid"] == 1]
     share = [row[f"expression_{row['expression']}"] for _, row in seen.iterrows()]
-    words = seen["person"].astype(str) + ": " + seen["expression"]
+    names = seen["person"].fillna("").astype(str)  # "" of the only person of a trial
+    words = names.where(names == "", names + ": ") + seen["expression"].astype(str)
     label = [f"{text} {value:.2f}" for text, value in zip(words, share, strict=True)]
     if "speaking" not in seen:
         return seen.assign(label=label, speaking=np.nan)

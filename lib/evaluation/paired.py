@@ -76,7 +76,7 @@ def _tables(folder: Path, metrics: Mapping, split: str) -> dict[str, pd.DataFram
         paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if path not in known}
     columns = {*LABELS, *(f"{name}_raw" for name in EMOTIONS)}
     tables = {
-        trial: pd.read_csv(path, usecols=lambda name: name in columns)
+        trial: runs.read_table(path, usecols=lambda name: name in columns)
         for trial, path in paths.items()
         if path.is_file()
     }

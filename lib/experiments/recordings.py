@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import runs
 from ..metrics import EMOTIONS
 
 MOST = 20  # recordings whose curves stand in the page
@@ -26,7 +27,7 @@ def is_scored(found: Mapping) -> bool:
 def read(folder: Path) -> dict[str, pd.DataFrame]:
     """Name -> prediction table of each recording and person, by name."""
     files = sorted(Path(folder).glob("*.csv"))
-    return {file.stem: pd.read_csv(file) for file in files}
+    return {file.stem: runs.read_table(file) for file in files}
 
 
 def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -131,6 +131,13 @@ COLUMNS = {
 FIELDS = ("unit", "range", "meaning", "empty_when")
 
 
+def is_of_people(columns: Iterable[str]) -> bool:
+    """Whether a table tells what the faces of named people show (`lib.evaluation.people`), and not
+    only, beside a person's name, what a trained network predicts.
+    """
+    return {"person", "expression", "valence_derived", "arousal_derived"} <= set(columns)
+
+
 def describe(names: Iterable[str]) -> list[dict]:
     """A mapping per column: name, unit, range, meaning, empty_when."""
     return [{"name": name, **dict(zip(FIELDS, _told(name), strict=True))} for name in names]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from ..labels import csv_columns
 from . import style
 from .results import predicted
 
@@ -22,7 +23,7 @@ def of_video(values: pd.DataFrame, note: str = ""):
     """
     if "face" in values:
         return speaking_traces(values, note=note)
-    if "person" in values:
+    if csv_columns.is_of_people(values):
         return everybody(values, note=note)
     return predicted(values, note=note)
 

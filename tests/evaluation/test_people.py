@@ -3,6 +3,7 @@ absent.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 from skimage import data
 
@@ -85,6 +86,14 @@ def test_the_picture_and_the_video_show_each_person(two, tmp_path):
     labelled = overlay.labelled(two.table)
     assert labelled["label"].iloc[0].startswith("left: happy ")
     assert labelled["speaking"].isna().all()
+
+
+def test_a_table_of_nobody_is_drawn_as_it_is_read_back(root, tmp_path):
+    path = film(tmp_path / "empty.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3)
+    table = pd.DataFrame({"frame": [1, 2, 3], "time": [0, 0.1, 0.2], "valid": 0})
+    empty = ["person", "expression", "valence_derived", "arousal_derived", "x"]
+    table[[*empty, "expression_happy"]] = np.nan
+    assert recordings.probe(overlay.write(path, table, tmp_path / "out.mp4")).n_frames == 3
 
 
 def test_a_video_without_a_face_gives_no_row_and_says_so(root, tmp_path):

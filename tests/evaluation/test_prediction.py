@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lib import arrays, models, store, trials
+from lib import arrays, models, runs, store, trials
 from lib.errors import InputError
-from lib.evaluation import checkpoint, prediction
+from lib.evaluation import checkpoint, overlay, pages, prediction, scores
 from lib.evaluation import video as evaluation_video
 from lib.features import speaker_arrays
 from lib.media import recordings, writing
@@ -128,6 +128,28 @@ def test_a_network_of_sample_data_carries_the_sentence_and_one_of_real_data_does
     )
     assert not found.synthetic
     assert "note" not in prediction.prediction_table(found, "short", found.predict("short"))
+
+
+def test_predictions_of_a_named_person_of_real_data_are_read_scored_and_drawn(tiny, tmp_path):
+    """Their files name the person, which those of sample data do not."""
+    best = tiny / "runs" / "seen_only" / "checkpoints" / "best.pt"
+    saved = checkpoints.load(best)
+    saved["params"]["dataset"] = "affwild2"
+    torch.save(saved, tmp_path / "real.pt")
+    p, store = tiny_set.parameters("tsav", tiny), tiny_set.store(tiny)
+    found = checkpoint.load(tmp_path / "real.pt", p, store)
+    found.recipe.trial("1_left")["person"] = "left"
+    table = trials.select(tiny_set.table(tiny), ["1_left"]).assign(split="val")
+    path = prediction.predict_trial(found, tmp_path, "1_left")
+    assert set(pd.read_csv(path)["person"]) == {"left"}
+    assert scores.finish(found, table, tmp_path, [1], True)["val"]["valence"]["n_frames"] > 0
+    assert len(pages.traces(tmp_path, "", "1_left")) == 2
+    values = runs.read_table(path)
+    film = writing.write_video(
+        tmp_path / "film.mp4", [np.zeros((96, 96, 3), np.uint8)] * len(values), values["time"]
+    )
+    shown = overlay.write(film, values, tmp_path / "shown.mp4")
+    assert recordings.probe(shown).height > 96, "the panel with the curves stands below"
 
 
 SCORES = {
