@@ -16,6 +16,9 @@ from ..parallel.progress import Progress, has_front_end
 from ..plots import viewer
 from . import colab
 
+# Of the table, what a person sees in the notebook: the rest is in the file.
+SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
+SHOWN = (*SHOWN, "speaking", "valence", "arousal")
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
 
@@ -115,15 +118,14 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
-    plots.save(
-        plots.of_video(found.table, note=found.note), files.named(folder, video.stem, ".png")
-    )
+    curves = plots.of_video(found.table, note=found.note)
+    picture = plots.save(curves, files.named(folder, video.stem, ".png"), close=True)
     target = files.named(folder, video.stem, ".mp4")
     drawn, heard = Progress("frames drawn"), evaluation_video.hearing(video, p)
     overlay.write(video, found.table, target, found.note, drawn, **heard)
-    _display(viewer.video(target), viewer.table(found.table.head()))
-    for file in (*found.files, target):
-        _display(viewer.link(file))
+    shown = found.table[[name for name in SHOWN if name in found.table]].head()
+    _display(viewer.video(target), viewer.image(picture), viewer.table(shown))
+    _display(*map(viewer.link, (*found.files, target)))
     return found
 
 

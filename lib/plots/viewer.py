@@ -238,6 +238,13 @@ def video(path: Path) -> object:
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
+def image(path: Path) -> object:
+    """A picture from its file, to show where a figure would not be: under a button."""
+    from IPython.display import Image
+
+    return Image(filename=str(path))
+
+
 def link(path: Path) -> object:
     """A link to a file, relative to the folder of the notebook where it lies below it."""
     from IPython.display import HTML

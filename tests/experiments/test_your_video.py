@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib.errors import InputError
+from lib.evaluation import people
 from lib.experiments import your_video
 from lib.media import writing
 
@@ -52,6 +55,26 @@ def test_a_recording_that_cannot_be_looked_at_stops_no_other_and_is_named_at_the
     assert "cut short" in said[0]
     with pytest.raises(InputError, match="cut short"):
         your_video.start({"video_path": cut}, said.append)
+
+
+def test_curves_video_and_a_short_table_are_shown_also_under_a_button(film, tmp_path, monkeypatch):
+    """A figure that nobody displays is seen at the end of a cell only, and a button has none."""
+    facts = {"frame": [1, 2], "time": [0.0, 0.1], "person": "1", "valid": 0, "note": "long " * 50}
+    values = {"x": np.nan, "expression": "", "expression_happy": np.nan}
+    table = pd.DataFrame({**facts, **values, "valence_derived": np.nan, "arousal_derived": np.nan})
+    found = people.People(film, table, ("a note",), ())
+    monkeypatch.setattr(your_video.people, "look", lambda *given: found)
+    shown = []
+    monkeypatch.setattr(your_video, "_display", lambda *things: shown.extend(things))
+    your_video.show(film, {"runs_root": tmp_path / "runs", "run": "mine"}, print)
+    video, picture, rows, link = shown
+    assert picture.data.startswith(b"\x89PNG")
+    assert video.embed
+    page = rows._repr_html_()
+    assert "valence_derived" in page
+    assert "long long" not in page
+    assert "one.mp4" in link.data
+    assert plt.get_fignums() == []
 
 
 def test_both_forms_of_an_upload_are_read():
