@@ -109,9 +109,7 @@ def _hand_out(
     while waiting or busy:
         if tell:  # those who start jobs
             client.set_metadata(remote.WANTED, len(waiting) + len(busy))
-        taken = {address for _, address in busy.values()}
-        free = [address for address in client.nthreads() if address not in taken]
-        for address in free or ([] if busy else [None]):  # None: whoever comes first
+        for address in _idle(client, busy) or ([] if busy else [None]):  # None: whoever comes first
             if waiting:
                 index = waiting.popleft()
                 busy[_submit(client, (function, items[index]), address)] = index, address
@@ -125,6 +123,21 @@ def _hand_out(
                 waiting.append(index)  # the others first: it may be what kills workers
             else:
                 yield index, value
+
+
+def _idle(client: Client, busy: dict) -> list[str]:
+    """Addresses of the workers that have no item; none as long as it is not known who has one that
+    was given to whoever comes first, or whose worker left before it had begun.
+    """
+    alive = client.nthreads()
+    holders = {future.key: address for future, (_, address) in busy.items()}
+    if not all(address in alive for address in holders.values()):
+        found = client.processing()
+        told = {str(key): address for address, keys in found.items() for key in keys}
+        holders = {key: told.get(str(key)) for key in holders}
+    if None in holders.values():
+        return []
+    return [address for address in alive if address not in holders.values()]
 
 
 def _submit(client: Client, task: tuple, address: str | None):

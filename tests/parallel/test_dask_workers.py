@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from functools import partial
 
 import pytest
@@ -55,6 +56,22 @@ def torch_threads(_):
     import torch
 
     return torch.get_num_threads()
+
+
+Future = namedtuple("Future", "key")
+
+
+class Scheduler:
+    """What a client knows of a scheduler: the workers that live, and the tasks that each holds."""
+
+    def __init__(self, **holding):
+        self.holding = holding
+
+    def nthreads(self):
+        return dict.fromkeys(self.holding, 1)
+
+    def processing(self):
+        return self.holding
 
 
 def touch_and_wait(path):
@@ -216,3 +233,20 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch, abs
     with pytest.raises(InputError, match="not installed") as caught:
         cluster.map(half, range(2), 2, parallel="dask")
     assert 'pip install -e ".[cluster]"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given_to", "holding", "idle"),
+    [
+        ({"x": "a"}, {"a": ["x"], "b": []}, ["b"]),
+        ({"x": None}, {"a": ["x"], "b": []}, ["b"]),
+        ({"x": None}, {"a": []}, []),
+        ({"x": "left"}, {"a": ["x"], "b": []}, ["b"]),
+        ({"x": "left"}, {"a": [], "b": []}, []),
+        ({}, {"a": []}, ["a"]),
+    ],
+)
+def test_no_worker_is_given_a_second_item_that_would_die_with_the_first(given_to, holding, idle):
+    """Also where an item was given to whoever comes first, or its worker left before it began."""
+    busy = {Future(key): (index, address) for index, (key, address) in enumerate(given_to.items())}
+    assert dask_workers._idle(Scheduler(**holding), busy) == idle
