@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTEBOOKS = files.ROOT / "notebooks"
+# Places without which a table is not made: whether they are named counts, not where they lie.
+OPTIONAL_PLACES = ("segments_path",)
 # How a formula begins in a spreadsheet; apostrophes before it are those of `quoted`.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
@@ -213,11 +215,13 @@ def unquoted(value: object) -> object:
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
     """Those of `values` that a notebook declares and that change what it makes."""
+    declared = grammar.declared(step, notebooks)
+    given = [name for name in OPTIONAL_PLACES if name in declared and values.get(name)]
     return {
         name: as_text(values[name])
-        for name, declaration in grammar.declared(step, notebooks).items()
+        for name, declaration in declared.items()
         if declaration.group not in grammar.WITHOUT_EFFECT
-    }
+    } | dict.fromkeys(given, "given")
 
 
 def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:

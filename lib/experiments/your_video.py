@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import files, plots, runs
 from ..errors import InputError
-from ..evaluation import overlay, people
+from ..evaluation import overlay, people, segments
 from ..evaluation import video as evaluation_video
 from ..media import kinds, recordings
 from ..parallel.progress import Progress, has_front_end
@@ -29,6 +29,7 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     p : checked parameters of notebook ``your_video``. say : called with the words. Raises
         InputError for a path that holds no recording.
     """
+    segments.check(p["segments_path"])
     for line in people.fetch(p):
         say(line)
     if p["video_path"]:
@@ -118,6 +119,7 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
+    stretches = _stretches(found, p, folder, say)
     curves = plots.of_video(found.table, note=found.note)
     picture = plots.save(curves, files.named(folder, video.stem, ".png"), close=True)
     target = files.named(folder, video.stem, ".mp4")
@@ -125,8 +127,20 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     overlay.write(video, found.table, target, found.note, drawn, **heard)
     shown = found.table[[name for name in SHOWN if name in found.table]].head()
     _display(viewer.video(target), viewer.image(picture), viewer.table(shown))
-    _display(*map(viewer.link, (*found.files, target)))
+    _display(*map(viewer.link, (*found.files, *stretches, target)))
     return found
+
+
+def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
+    """The file of statistics per stretch, where `segments_path` names stretches of this video."""
+    if not p["segments_path"]:
+        return []
+    alone = not Path(p["video_path"]).is_dir()
+    path, name = p["segments_path"], found.video.stem
+    file, said = segments.of_video(path, name, found.table, folder, alone)
+    for sentence in said:
+        say(sentence)
+    return [file] if file else []
 
 
 def _display(*things: object) -> None:

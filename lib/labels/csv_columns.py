@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ..files import write_text
 
 NAME = "columns.json"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
+GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
 UNLABELLED = "the frame is not labelled"
 
@@ -66,6 +67,13 @@ COLUMNS = {
         "a number from 0, or a name",
         "the expression that was decided for",
         NO_FACE,
+    ),
+    r"expression_share": (
+        "expression_share",
+        "",
+        "0 to 1",
+        "share of the stretch's valid frames that have its expression",
+        "the stretch has no valid frame",
     ),
     r"expression_decided": (
         "expression_decided",
@@ -126,6 +134,21 @@ COLUMNS = {
         "the label",
         UNLABELLED,
     ),
+    r"trial|recording": ("trial, recording", "", "text", "what the row is of", NEVER),
+    r"row": ("row", "", "from 1", "line or entry of the stretch in the file that names it", NEVER),
+    r"start|end": ("start, end", "s", "from 0", "the stretch, as its file says", NEVER),
+    r"text": ("text", "", "text", "what is said in the stretch", "its file has no text"),
+    r"speaker": ("speaker", "", "text", "who speaks in the stretch", "its file names nobody"),
+    r"frames": ("frames", "", "from 0", "frames from start up to, not including, end", NEVER),
+    r"valid_share": ("valid_share", "", "0 to 1", "share of them that are valid", "there are none"),
+    r".+_(mean|median|std|slope|peak|peak_time)": (
+        "<value>_mean, _median, _std, _slope, _peak, _peak_time",
+        "of the value; slope per s, peak_time s",
+        "of the value",
+        "over the stretch's valid frames; std with divisor n, slope by least squares, the highest "
+        "value and when it is first reached",
+        "the stretch has no such frame (slope: fewer than two)",
+    ),
     r"note": ("note", "", "text", "what must be known before a value is used", "nothing"),
 }
 FIELDS = ("unit", "range", "meaning", "empty_when")
@@ -148,12 +171,16 @@ def _told(name: str) -> tuple[str, ...]:
     return next(matches, UNKNOWN)
 
 
-def record(folder: Path, names: Iterable[str]) -> Path:
-    """See that ``columns.json`` of a folder describes these columns, too."""
+def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> Path:
+    """See that ``columns.json`` of a folder describes these columns, too; given : those of them
+    that are of a person's own file.
+    """
     file = Path(folder) / NAME
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     known = {row["name"] for row in before}
-    added = describe(name for name in names if name not in known)
+    added = describe(name for name in names if name not in known and name not in given)
+    fields = dict(zip(FIELDS, GIVEN, strict=True))
+    added += [{"name": name, **fields} for name in given if name not in known]
     if added or not before:
         write_text(file, json.dumps([*before, *added], indent=1, ensure_ascii=False) + "\n")
     return file

@@ -43,7 +43,7 @@ def form(path: Path) -> str:
         content = _json(path)
         return kind if isinstance(content, dict) and _is_afew(content) else ""
     if kind == "elan":
-        return kind if _tiers(_eaf(path)) else ""
+        return kind if _tiers(eaf(path)) else ""
     return kind if _emotion(_nova(path)[0]) else ""
 
 
@@ -117,7 +117,8 @@ def _number(value) -> float:
 
 
 # ---- ELAN
-def _eaf(path: Path):
+def eaf(path: Path):
+    """A file of ELAN, opened by pympi-ling. Raises InputError where it cannot be."""
     try:
         from pympi.Elan import Eaf
     except ImportError as error:
@@ -137,20 +138,24 @@ def _eaf(path: Path):
         return Eaf(str(path))
 
 
-def _tiers(eaf) -> dict[str, columns.Column]:
-    known = {name: columns.meaning(name) for name in eaf.get_tier_names()}
+def time_origin(opened) -> int:
+    """ms at which the medium of an opened file of ELAN begins; its annotations count from there."""
+    origins = [int(media.get("TIME_ORIGIN") or 0) for media in opened.media_descriptors]
+    return max(origins, default=0)
+
+
+def _tiers(opened) -> dict[str, columns.Column]:
+    known = {name: columns.meaning(name) for name in opened.get_tier_names()}
     return {name: column for name, column in known.items() if column.what in EMOTIONS}
 
 
 def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
-    eaf, found = _eaf(path), []
+    opened, found = eaf(path), []
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
-        offset = max(
-            (int(media.get("TIME_ORIGIN") or 0) for media in eaf.media_descriptors), default=0
-        )
+        offset = time_origin(opened)
         tiers = {
-            name: sorted(row[:3] for row in eaf.get_annotation_data_for_tier(name))
-            for name in _tiers(eaf)
+            name: sorted(row[:3] for row in opened.get_annotation_data_for_tier(name))
+            for name in _tiers(opened)
         }
     for name, rows in tiers.items():
         column = columns.meaning(name)

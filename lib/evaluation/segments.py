@@ -1,0 +1,218 @@
+"""Numbers per stretch of a recording and person: what the values of a prediction file come to in
+each turn, sentence or task (`lib.labels.segments`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import runs
+from ..errors import InputError
+from ..files import named
+from ..labels import csv_columns, segments
+from ..labels.segments import Segments
+
+NAME = "segments.csv"
+# Columns of a prediction file that are numbered up; others are frames, boxes, logits, remarks.
+VALUES = re.compile(
+    r"(valence|arousal)(_derived)?|label_(valence|arousal)|speaking|expression_[a-z]+"
+    r"|action_unit_\d+"
+)
+NOT_VALUES = ("expression_decided",)
+OF_FACE = re.compile(r"(?!label_).*")  # labels hold where the face is lost, too
+STATISTICS = ("mean", "median", "std", "slope", "peak", "peak_time")
+
+
+def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
+    """One row per stretch and person.
+
+    Arguments
+    ---------
+    values : a prediction file or table of people: frame, time (s), valid, values, and person where
+        there are several. stretches : `Segments.table`.
+
+    A frame belongs to a stretch from start up to, not including, end. Columns: those of the
+    stretch, person, frames (how many of the recording lie in it), valid_share (of them), and per
+    value its mean, median, std (divisor n), slope (per s, least squares), peak (the highest value)
+    and peak_time (s, of the first such frame), over frames that are valid and not empty; expression
+    is the one that most valid frames have, expression_share their share. note says what is not as
+    it seems: a stretch that is cut at an end of the recording, overlaps another one, holds no frame
+    or no valid one.
+    """
+    people = list(values.groupby("person", sort=False)) if "person" in values else [("", values)]
+    notes = remarks(stretches, values["time"].to_numpy(float))
+    rows = []
+    for number, stretch in enumerate(stretches.to_dict("records")):
+        for person, own in people:
+            begin, until = np.searchsorted(own["time"], [stretch["start"], stretch["end"]])
+            inside = own.iloc[begin : max(begin, until)]
+            rows.append({**stretch, "person": person, **_of_stretch(inside, notes[number])})
+    return pd.DataFrame(rows)
+
+
+def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
+    """Per stretch what must be known of it, "" for nothing; times : (T,) s of the frames."""
+    distinct = np.unique(times)
+    step = float(np.median(np.diff(distinct))) if len(distinct) > 1 else 0.0
+    first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
+    begins, ends = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
+    notes = []
+    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        crossing = (begins < end) & (ends > begin) & (begins < ends)
+        crossing[number] = False
+        parts = [_of_ends(begin, end, first, last)]
+        if crossing.any() and begin < end:
+            others = ", ".join(str(row) for row in stretches["row"][crossing][:3])
+            parts.append(f"overlaps row {others}")
+        notes.append("; ".join(filter(None, parts)))
+    return notes
+
+
+def _of_ends(begin: float, end: float, first: float, last: float) -> str:
+    if end <= begin:
+        return "ends before it begins"
+    if begin >= last:
+        return f"begins after the recording's end at {last:.3f} s"
+    if end <= first:
+        return f"ends before the recording's first picture at {first:.3f} s"
+    if end > last + 1e-6:
+        return f"ends {end - last:.3f} s after the recording: cut there"
+    return "" if begin >= 0 else "begins before the recording: cut there"
+
+
+def _of_stretch(inside: pd.DataFrame, note: str) -> dict:
+    """Counts and numbers of the frames of one person in a stretch."""
+    valid = inside["valid"].to_numpy() == 1 if "valid" in inside else np.ones(len(inside), bool)
+    row = {"frames": len(inside), "valid_share": valid.mean() if len(inside) else np.nan}
+    for name in inside:
+        if VALUES.fullmatch(name) and name not in NOT_VALUES:
+            kept = valid if OF_FACE.fullmatch(name) else np.ones(len(inside), bool)
+            row |= _of_value(name, inside[kept])
+    if "expression" in inside:
+        shares = inside["expression"][valid].dropna().value_counts(normalize=True)
+        row["expression"] = shares.index[0] if len(shares) else np.nan
+        row["expression_share"] = shares.iloc[0] if len(shares) else np.nan
+    nothing = "no frame lies in it" if not len(inside) else "no valid frame"
+    row["note"] = "; ".join(filter(None, [note, "" if valid.any() else nothing]))
+    return row
+
+
+def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
+    """The `STATISTICS` of a value."""
+    rows = rows[rows[name].notna()]
+    x, t = rows[name].to_numpy(float), rows["time"].to_numpy(float)
+    if not len(x):
+        return {f"{name}_{statistic}": np.nan for statistic in STATISTICS}
+    spread = ((t - t.mean()) ** 2).sum()
+    slope = ((t - t.mean()) * x).sum() / spread if spread > 0 else np.nan
+    found = (x.mean(), np.median(x), x.std(), slope, x.max(), t[x.argmax()])
+    return {f"{name}_{key}": value for key, value in zip(STATISTICS, found, strict=True)}
+
+
+# ---- of a recording, of a run
+def write(path: Path, table: pd.DataFrame) -> Path:
+    """Write statistics as CSV, six significant digits; ``columns.json`` beside it says what they
+    are. A text that a spreadsheet would take for a formula is quoted.
+    """
+    names = list(table.columns)
+    given = names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+    csv_columns.record(path.parent, names, given)
+    run = runs.Run(path.parent)
+    rounded = table.copy()
+    for name in rounded.select_dtypes("float"):
+        rounded[name] = [float(f"{value:.6g}") for value in rounded[name]]
+    return run.write_table(path.name, rounded)
+
+
+def of_video(
+    path: Path, video: str, values: pd.DataFrame, folder: Path, alone: bool = True
+) -> tuple[Path | None, list[str]]:
+    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it), and
+    what must be said.
+
+    values : the table of people. alone : whether no other recording is looked at. Raises InputError
+    as `segments.of_recording` does.
+    """
+    found = segments.of_recording(path, [video], alone)
+    if found is None:
+        return None, [f"no stretches of {video} in {path}"]
+    table = statistics(values, found.table).assign(recording=video)
+    return write(named(folder, f"{video}_segments", ".csv"), table), _said(found, table)
+
+
+def check(path: Path | str) -> None:
+    """Raise InputError where `segments_path` names nothing, or a file that cannot be read: said
+    before anything is predicted. An empty path is no error.
+    """
+    if path and not Path(path).is_dir():
+        segments.read(segments.existing(path))
+
+
+def files(path: Path | str) -> list[Path]:
+    """The files that `segments_path` names."""
+    if not path:
+        return []
+    return segments.files_in(path) if Path(path).is_dir() else [Path(path)]
+
+
+def of_run(
+    path: Path | str, trials: pd.DataFrame, run: runs.Run
+) -> tuple[pd.DataFrame, list[str], list[tuple[str, InputError]]]:
+    """Write ``segments.csv`` of a run: the statistics of all trials that have stretches. Returns
+    them, what must be said, and the trials that are lost with their errors: a file that cannot be
+    read costs its own recording.
+
+    path : file or folder of stretches, "" for none. trials : rows of the trial table, predicted.
+    """
+    if not path:
+        return pd.DataFrame(), ["segments_path is empty"], []
+    tables, notes, without, lost = [], [], [], []
+    for trial in trials.to_dict("records"):
+        names = [trial["trial"], trial["video"]]
+        try:
+            found = segments.of_recording(path, names, trials["video"].nunique() == 1)
+        except InputError as error:
+            lost.append((trial["trial"], error))
+            continue
+        if found is None:
+            without.append(str(trial["trial"]))
+            continue
+        table = _of_trial(trial, found, run.path("predictions"))
+        tables.append(table)
+        notes += _said(found, table)
+    left = segments.unused(path, {*trials["trial"], *trials["video"]})
+    notes += [f"without stretches: {', '.join(without)}"] if without else []
+    notes += [f"called like no recording, not used: {', '.join(left)}"] if left else []
+    notes += [f"{trial}: {error}" for trial, error in lost]
+    if not tables:
+        return pd.DataFrame(), notes, lost
+    together = pd.concat(tables, ignore_index=True)
+    return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
+
+
+def _of_trial(trial: Mapping, found: Segments, predictions: Path) -> pd.DataFrame:
+    values = runs.read_table(named(predictions, trial["trial"], ".csv"))
+    table = statistics(values, found.table).assign(recording=trial["video"])
+    if "person" not in values:
+        table = table.assign(person=trial["person"])
+    table.insert(0, "trial", trial["trial"])
+    return table
+
+
+def _said(found: Segments, table: pd.DataFrame) -> list[str]:
+    """Sentences on a recording's stretches, without those of another recording."""
+    said = [f"{found.path.name}: {note}" for note in found.notes]
+    told = table.drop_duplicates("row")
+    told = told[told["note"] != ""]
+    if len(told):
+        first = told.iloc[0]
+        said.append(
+            f"{found.path.name}: {len(told)} of {table['row'].nunique()} stretches have a note "
+            f"(first: row {first['row']}, {first['note']})"
+        )
+    return said

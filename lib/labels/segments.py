@@ -1,0 +1,179 @@
+"""Stretches of recordings that a person names: turns, sentences, tasks, scenes.
+
+A table with start and end (CSV, TSV, Excel), or what programs write (`lib.labels.transcripts`). A
+file is for one recording, or has a column that names the recording; a folder holds a file per
+recording, called like it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import InputError
+from . import cells, columns, sheets, transcripts
+from .transcripts import FIELDS
+
+TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
+SUFFIXES = (*TABLES, *transcripts.READERS)
+RECORDING = {"recording", "video", "file", "filename", "filepath", "path", "trial", "uri", "media"}
+SPEAKER = {"speaker", "speakerid", "speakername", "who", "participant"}
+TEXT = {"text", "transcript", "transcription", "sentence", "words", "utterance", "content"}
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Stretches of one recording, in the file's order.
+
+    table : row (line of a text file, else number of the entry, from 1), recording, start, end (s),
+    speaker, text ("" where none is told), then a person's own columns as texts. path : the file.
+    notes : what was passed over or chosen.
+    """
+
+    table: pd.DataFrame
+    path: Path
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Segments:
+    """All stretches in a file. Raises InputError, with the line, for what cannot be read."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in transcripts.READERS:
+        rows, notes = transcripts.READERS[suffix](path)
+        table = pd.DataFrame(rows, columns=list(FIELDS))
+    elif suffix in TABLES:
+        table, notes = _of_sheet(sheets.read(path, _is_header))
+    else:
+        raise InputError(
+            f"stretches in a file {suffix or 'without a suffix'}",
+            where=path,
+            expected=", ".join(SUFFIXES),
+            todo="export one of these",
+        )
+    if table.empty:
+        raise InputError(
+            "no stretch is in the file",
+            where=path,
+            expected="rows with start and end",
+            todo="write the file again, or leave `segments_path` empty",
+        )
+    return Segments(table, path, tuple(notes))
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\W_]+", "", columns.plain(name))
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    kinds = {columns.meaning(name).what for name in names}
+    return "start" in kinds and bool(kinds & {"end", "duration"})
+
+
+def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
+    if not _is_header(sheet.names):
+        raise InputError(
+            f"the columns {', '.join(sheet.names)[:200]}",
+            where=f"{sheet.path}:{sheet.header_line}",
+            expected="start and end (or duration), in s or with a unit, as start_ms",
+            todo="name these two columns in the header",
+        )
+    kinds = [column.what for column in sheet.kinds]
+    start, last = kinds.index("start"), "end" if "end" in kinds else "duration"
+    begin, until = cells.times(sheet, start), cells.times(sheet, kinds.index(last))
+    until = until if last == "end" else begin + until
+    taken = {start, kinds.index(last)}
+    fields = {}
+    for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
+        place = next(
+            (k for k, column in enumerate(sheet.names) if _squeezed(column) in words), None
+        )
+        fields[name] = sheet.texts(place) if place is not None else ""
+        taken.add(place)
+    table = pd.DataFrame({"row": sheet.lines, "start": begin, "end": until, **fields})
+    own = {_free(name, k): sheet.texts(k) for k, name in enumerate(sheet.names) if k not in taken}
+    return table[list(FIELDS)].assign(**own), list(sheet.notes)
+
+
+def _free(name: str, place: int) -> str:
+    """Name of a person's own column beside ours."""
+    name = name.strip() or f"column {place + 1}"
+    return f"{name} (given)" if name in (*FIELDS, "person", "frames", "note") else name
+
+
+# ---- which of them belong to a recording
+def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | None:
+    """The stretches of one recording in a file or a folder; None where there are none of it.
+
+    names : what the recording is called: trial and video. alone : whether it is the only recording
+    that is looked at; the file is then about it, whatever name it holds.
+    Raises InputError for a path that is not there and for a file that cannot be read, that names
+    several recordings but not this one (`alone`), or none though there are others.
+    """
+    path = Path(path)
+    if path.is_dir():
+        file = next((file for file in files_in(path) if _same(file.stem, names)), None)
+        return _chosen(read(file), names, True) if file else None
+    return _chosen(read(existing(path)), names, alone or _same(path.stem, names))
+
+
+def existing(path: Path | str) -> Path:
+    """The path of a file that is there. Raises InputError for another one."""
+    if not Path(path).is_file():
+        raise InputError(
+            "no such file or folder",
+            where=path,
+            expected="a table of stretches, or a folder with one for each recording",
+            todo="correct segments_path, or leave it empty",
+        )
+    return Path(path)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Files of stretches in a folder, by name."""
+    files = sorted(Path(folder).iterdir())
+    return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
+
+
+def unused(folder: Path, names: Collection[str]) -> list[str]:
+    """Names of files of a folder that are called like no recording."""
+    if not Path(folder).is_dir():
+        return []
+    return [file.name for file in files_in(folder) if not _same(file.stem, names)]
+
+
+def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
+    told = segments.table["recording"]
+    ours = told.map(lambda name: _same(name, names) or _same(Path(name).stem, names))
+    if ours.any():
+        return Segments(segments.table[ours].reset_index(drop=True), segments.path, segments.notes)
+    others = sorted(set(told) - {""})
+    if not others and not is_its_own:
+        raise InputError(
+            "stretches that name no recording, and there are several recordings",
+            where=segments.path,
+            expected="a column `recording`, or a folder with a file for each recording",
+            todo=f"add the column, or name files after recordings ({sorted(names)[0]}.csv)",
+        )
+    if not is_its_own:
+        return None
+    if len(others) > 1:
+        raise InputError(
+            f"stretches of {', '.join(others)[:200]}",
+            where=segments.path,
+            expected=f"some of {sorted(names)[0]}",
+            todo="name the recording as its file is named",
+        )
+    said = [f"the file calls the recording {others[0]}"] if others else []
+    return Segments(segments.table, segments.path, (*segments.notes, *said))
+
+
+def _same(name: str, names: Collection[str]) -> bool:
+    """Whether a name is one of these, composed and decomposed letters being equal."""
+    forms = {unicodedata.normalize("NFC", other) for other in names}
+    return bool(name) and unicodedata.normalize("NFC", str(name)) in forms

@@ -1,0 +1,234 @@
+"""Stretches of speech as programs write them: RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat
+TextGrid and ELAN.
+
+A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and what was
+passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .. import errors
+from ..errors import InputError
+from . import formats, sheets
+
+FIELDS = ("row", "recording", "start", "end", "speaker", "text")
+Rows = tuple[list[tuple], list[str]]
+
+# Lines of an RTTM file that are no speaker's (NIST, Rich Transcription 2009, appendix A).
+_RTTM_OTHERS = {
+    *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT"),
+    *("SU", "IP", "CB", "A/P", "SPKR-INFO"),
+}
+_STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}[.,]\d{1,3})"
+_ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
+_BRACKET = re.compile(r"\[([^\[\]]{1,80})\]:\s*(?=\S)")  # whisperX: [SPEAKER_00]: text
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}")
+_SPEAKERS = ("speaker", "label", "face", "person")
+_LISTS = ("segments", "content", "speech", "diarization", "exclusive_diarization", "chunks")
+# Praat's manual, "TextGrid file formats": only free-standing numbers, texts and flags count.
+_TOKEN = re.compile(
+    r'"((?:[^"]|"")*)"|(<exists>|<absent>)|(?<![^\s=])([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?!\S)'
+)
+
+
+def _wrong(where: object, what: str, expected: str) -> InputError:
+    return InputError(what, where=where, expected=expected, todo="correct it, or take it out")
+
+
+# ---- RTTM
+def of_rttm(path: Path) -> Rows:
+    """Lines ``SPEAKER file channel start duration <NA> <NA> name …``; s."""
+    rows, others = [], 0
+    for number, line in enumerate(sheets.read_text(path).split("\n"), 1):
+        cells = line.split()
+        if not cells or cells[0].startswith(";"):
+            continue
+        if cells[0] in _RTTM_OTHERS:
+            others += 1
+            continue
+        begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
+        if cells[0] != "SPEAKER" or len(cells) < 8 or not math.isfinite(begin + length):
+            expected = "SPEAKER file 1 start duration <NA> <NA> name <NA> <NA>"
+            raise _wrong(f"{path}:{number}", f"the line {line[:80]!r}", expected)
+        rows.append((number, cells[1], begin, begin + length, _there(cells[7]), ""))
+    return rows, _told(others, "lines that are no SPEAKER line are passed over")
+
+
+def _there(text: str) -> str:
+    return "" if text == "<NA>" else text
+
+
+def _told(count: int, what: str) -> list[str]:
+    return [f"{count} {what}"] if count else []
+
+
+# ---- SRT and WebVTT
+def of_subtitles(path: Path) -> Rows:
+    """Blocks with a line ``00:00:01,000 --> 00:00:02,500``; a speaker where the text names one."""
+    rows, others = [], 0
+    for number, lines in _blocks(sheets.read_text(path)):
+        place = next((k for k, line in enumerate(lines) if "-->" in line), None)
+        if place is None:
+            others += not re.match(r"(WEBVTT|NOTE|STYLE|REGION)\b", lines[0])
+            continue
+        match = _ARROW.fullmatch(lines[place])
+        if match is None:
+            where, shown = f"{path}:{number + place}", lines[place][:80]
+            raise _wrong(where, f"the times {shown!r}", "00:00:01,000 --> 00:00:02,500")
+        speaker, text = _spoken(" ".join(lines[place + 1 :]))
+        times = (_seconds(*match.groups()[k : k + 3]) for k in (0, 3))
+        rows.append((number + place, "", *times, speaker, text))
+    return rows, _told(others, "blocks without times are passed over")
+
+
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """(line of its beginning, lines) of what empty lines part."""
+    block: list[str] = []
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield number - len(block), block
+            block = []
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
+    return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds.replace(",", "."))
+
+
+def _spoken(text: str) -> tuple[str, str]:
+    """(speaker, text without marks)."""
+    voice, bracket = _VOICE.search(text), _BRACKET.match(text)
+    if voice is None and bracket:
+        return bracket[1].strip(), _MARKUP.sub("", text[bracket.end() :]).strip()
+    return (voice[1].strip() if voice else ""), _MARKUP.sub("", text).strip()
+
+
+# ---- JSON
+def of_json(path: Path) -> Rows:
+    """The list of stretches in a JSON file of whisper, whisperX, pyannote or of who speaks here."""
+    text = sheets.read_text(path)
+    with errors.foreign(path, "JSON", "write the file again"):
+        content = json.loads(text)
+    where, expected = str(path), '{"segments": [{"start": 0.5, "end": 2.0, "speaker": "A"}]}'
+    recording = ""
+    if isinstance(content, Mapping):
+        recording = str(content.get("uri") or content.get("video") or "")
+        name = next((name for name in _LISTS if isinstance(content.get(name), list)), "")
+        if not name:
+            raise _wrong(where, "no list of stretches", expected)
+        where, content = f"{path}, {name}", content[name]
+    if not isinstance(content, list):
+        raise _wrong(where, "no list of stretches", expected)
+    entries = [_of_entry(entry, f"{where}, entry {k}") for k, entry in enumerate(content, 1)]
+    return [(k, recording, *entry) for k, entry in enumerate(entries, 1)], []
+
+
+def _of_entry(entry: object, where: str) -> tuple[float, float, str, str]:
+    if not isinstance(entry, Mapping):
+        raise _wrong(where, "no stretch", '{"start": 0.5, "end": 2.0}')
+    times = entry.get("segment", entry)  # pyannote's own form
+    if isinstance(entry.get("timestamp"), list) and len(entry["timestamp"]) == 2:  # transformers'
+        times = dict(zip(("start", "end"), entry["timestamp"], strict=True))
+    ends = times if isinstance(times, Mapping) else {}
+    begin, until = ends.get("start"), ends.get("end", ends.get("stop"))
+    for value in (begin, until):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (is_number and math.isfinite(value)):
+            raise _wrong(where, f"start {begin!r}, end {until!r}", "both in s")
+    speaker = next((entry[name] for name in _SPEAKERS if entry.get(name)), "")
+    return float(begin), float(until), str(speaker), str(entry.get("text") or "").strip()
+
+
+# ---- Praat
+def of_textgrid(path: Path) -> Rows:
+    """Intervals with a text, of all interval tiers; the tier is the speaker.
+
+    pympi's reader loses signs and exponents of numbers ("1e-05" becomes 5), so that we read the
+    text ourselves.
+    """
+    content = Path(path).read_bytes()[:12]
+    if content == b"ooBinaryFile":
+        raise _wrong(path, "a binary TextGrid", "a text file: Praat, Save as text file")
+    tokens = _Tokens(path, sheets.read_text(path))
+    if tokens.text("the type of file") != "ooTextFile" or tokens.text("the class") != "TextGrid":
+        raise _wrong(path, "no TextGrid", 'File type = "ooTextFile", Object class = "TextGrid"')
+    tokens.number("xmin")
+    tokens.number("xmax")
+    rows, points = [], 0
+    for _ in range(tokens.count("tiers") if tokens.flag() != "<absent>" else 0):
+        kind, tier = tokens.text("the class of a tier"), tokens.text("the name of a tier")
+        tokens.number("xmin")
+        tokens.number("xmax")
+        for _ in range(tokens.count("intervals")):
+            begin = tokens.number("a time")
+            if kind == "IntervalTier":
+                until, text = tokens.number("a time"), tokens.text("a text").strip()
+                rows += [(len(rows) + 1, "", begin, until, tier, text)] if text else []
+            else:
+                tokens.text("a text")
+                points += 1
+    return rows, _told(points, "points in time are no stretches and are passed over")
+
+
+class _Tokens:
+    """What counts in a TextGrid, one after the other."""
+
+    def __init__(self, path: Path, text: str):
+        self.path = path
+        self.matches = _TOKEN.finditer(text)
+
+    def _next(self, group: int, what: str) -> str:
+        match = next(self.matches, None)
+        if match is None or match[group] is None:
+            found = "the end of the file" if match is None else repr(match[0][:40])
+            expected = "a TextGrid as Praat saves it"
+            raise _wrong(self.path, f"{found} in the place of {what}", expected)
+        return match[group]
+
+    def text(self, what: str) -> str:
+        return self._next(1, what).replace('""', '"')
+
+    def flag(self) -> str:
+        return self._next(2, "<exists>")
+
+    def number(self, what: str) -> float:
+        return float(self._next(3, what))
+
+    def count(self, what: str) -> int:
+        number = self.number(f"the number of {what}")
+        if number % 1 or not 0 <= number < 1e7:
+            raise _wrong(self.path, f"{number:g} {what}", "a whole number")
+        return int(number)
+
+
+# ---- ELAN
+def of_elan(path: Path) -> Rows:
+    """Annotations of all tiers, in the order of time; the participant, else the tier, speaks."""
+    eaf, rows = formats.eaf(path), []
+    with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
+        offset = formats.time_origin(eaf)
+        for tier in eaf.get_tier_names():
+            who = eaf.get_parameters_for_tier(tier).get("PARTICIPANT") or tier
+            for begin, until, text, *_ in eaf.get_annotation_data_for_tier(tier):
+                rows.append(((begin + offset) / 1000, (until + offset) / 1000, who, text or ""))
+    rows.sort()
+    told = [f"{offset / 1000:g} s of offset added"] if offset else []
+    return [(k, "", *row) for k, row in enumerate(rows, 1)], told
+
+
+READERS = {
+    ".rttm": of_rttm,
+    ".json": of_json,
+    ".srt": of_subtitles,
+    ".vtt": of_subtitles,
+    ".textgrid": of_textgrid,
+    ".eaf": of_elan,
+}
