@@ -44,7 +44,9 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
     it seems: a stretch that is cut at an end of the recording, overlaps another one, holds no frame
     or no valid one.
     """
-    people = list(values.groupby("person", sort=False)) if "person" in values else [("", values)]
+    people = [("", values)]
+    if "person" in values:  # empty: the only one
+        people = list(values.groupby(values["person"].fillna("").astype(str), sort=False))
     notes = remarks(stretches, values["time"].to_numpy(float))
     rows = []
     for number, stretch in enumerate(stretches.to_dict("records")):

@@ -111,6 +111,12 @@ def test_a_stretch_without_a_valid_face_has_no_values_and_says_so(values):
     assert math.isnan(row["valence_peak_time"])
 
 
+def test_an_empty_name_is_that_of_the_only_person(values):
+    alone = values[values["person"] == "left"].assign(person=np.nan)
+    found = segments.statistics(alone, stretches((0, 1)))
+    assert found[["person", "frames"]].to_numpy().tolist() == [["", 10]]
+
+
 def test_labels_hold_where_the_face_is_lost(values):
     row = segments.statistics(values.assign(label_valence=0.5), stretches((1.0, 2.0))).iloc[1]
     assert row["label_valence_mean"] == 0.5
