@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ CARDS, _COVERS = ROOT / "docs" / "models", "Weights: "  # one card per network; 
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # connections that may break off before a download is given up
 TIMEOUT = 20  # s without an answer
+LARGEST = 4 << 30  # bytes taken of a file whose size is not known
 RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was to go on
 
 
@@ -390,6 +392,13 @@ def get(
     address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
     if not address:
         raise _absent(wanted, place, ", and no address is known that gives it without a person")
+    if url and not re.match(r"https?://[^/\s]+", url, re.IGNORECASE):
+        raise InputError(
+            f"the address {url[:200]!r}",
+            where=f"weights get {name}",
+            expected="http:// or https://, and a machine",
+            todo="write it whole, as https://example.org/weights/",
+        )
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
     with explain_full_disk(place), _alone(part):
@@ -439,13 +448,19 @@ def _download(
 def _fetch(
     wanted: Weights, address: str, part: Path, place: Path, progress: Callable | None
 ) -> str:
-    """Fill `part`, going on where a connection broke off; returns "" or why it is not whole."""
-    reason = "broke off"
+    """Fill `part`, going on where a connection broke off; returns "" or why it is not whole.
+
+    A server that sends more than the file is long, or a length that is none, is not asked again.
+    """
+    reason, most = "broke off", wanted.size or LARGEST
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:
-            if _continue(address, part, progress):
+            if _continue(address, part, most, progress):
                 return ""
+        except _WrongAnswerError as error:
+            part.write_bytes(b"")
+            return str(error)
         except urllib.error.HTTPError as error:
             if error.code != RANGE_NOT_THERE:
                 return f"answers {error.code} {error.reason}"
@@ -458,22 +473,44 @@ def _fetch(
     return f"{reason} {ATTEMPTS} times"
 
 
-def _continue(address: str, part: Path, progress: Callable | None) -> bool:
-    """Fetch what `part` lacks; returns whether it is now as long as the server said."""
+class _WrongAnswerError(Exception):
+    """A server's answer that cannot be the file; its text goes on after the address."""
+
+
+def _continue(address: str, part: Path, most: int, progress: Callable | None) -> bool:
+    """Fetch what `part` lacks, at most up to `most` bytes; returns whether it is now as long as the
+    server said.
+    """
     start = part.stat().st_size
     asked = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
         continued = answer.status == 206
         there = start if continued else 0
-        length = answer.headers.get("Content-Length")
-        total = there + int(length) if length else 0
+        length = _length(answer.headers.get("Content-Length"))
+        total = there + length if length else 0
+        _bounded(total, most)
         with part.open("ab" if continued else "wb") as stream:
             while piece := answer.read(CHUNK):
-                stream.write(piece)
                 there += len(piece)
+                _bounded(there, most)
+                stream.write(piece)
                 if progress:
                     progress(there, total)
     return not total or there == total
+
+
+def _length(text: str | None) -> int:
+    """Bytes that a server says it sends; 0 where it does not say."""
+    if text is None:
+        return 0
+    if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text):
+        raise _WrongAnswerError(f"says that it sends {text[:40]!r} bytes")
+    return int(text)
+
+
+def _bounded(there: int, most: int) -> None:
+    if there > most:
+        raise _WrongAnswerError(f"sends more than the {most} bytes that the file has at most")
 
 
 def provide(place: Path) -> str:

@@ -27,7 +27,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     asked for.
     """
 
-    content, breaks, ranges, asked = CONTENT, 10**9, True, []
+    content, breaks, ranges, asked, length = CONTENT, 10**9, True, [], None
 
     def do_GET(self):
         start = int(self.headers.get("Range", "bytes=0-")[6:-1]) if self.ranges else 0
@@ -36,7 +36,9 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
+        told = str(len(self.content) - start) if self.length is None else self.length
+        if told:
+            self.send_header("Content-Length", told)
         self.end_headers()
         self.wfile.write(self.content[start : start + self.breaks])
 
@@ -91,6 +93,31 @@ def test_a_download_from_a_server_that_breaks_off_goes_on_where_it_was(server, t
     assert server.asked == [0, 90_000, 180_000, 270_000]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["known.bin"]
+
+
+@pytest.mark.parametrize("length", ["", "1e9", "99999999999999999999", "-5", None])
+def test_a_server_that_sends_more_than_the_file_has_is_left_at_once(
+    server, tmp_path, monkeypatch, length
+):
+    """Without a length, with nonsense in its place, or an honest one: no more than it is long."""
+    small = dataclasses.replace(weights.entry("known"), size=1000)
+    monkeypatch.setitem(weights.REGISTRY, "known", small)
+    monkeypatch.setattr(weights, "CHUNK", 600)
+    server.length, seen = length, []
+    with pytest.raises(InputError, match=r"more than the 1000 bytes|says that it sends"):
+        weights.get("known", tmp_path, server.url, lambda there, total: seen.append(there))
+    assert max(seen, default=0) <= 1000
+    assert not list(tmp_path.iterdir()), "nothing of it stays"
+    assert server.asked == [0], "and it is not asked again"
+
+
+@pytest.mark.parametrize(
+    "url", ["example.org/file", "ftp://example.org/x", "file:///etc/passwd", "http://"]
+)
+def test_an_address_without_its_beginning_is_one_sentence(tmp_path, url):
+    with pytest.raises(InputError, match=r"http:// or https://"):
+        weights.get("known", tmp_path, url)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_attempt_continues_what_the_first_fetched(server, tmp_path):
