@@ -3,6 +3,9 @@
 Unlabelled is NaN in valence and arousal, -1 in classes. An unlabelled entry adds nothing to a loss
 nor to its gradient, and a batch without any label gives zero that can still be differentiated, so
 that a trainer needs no special case.
+
+Entries are masked, not selected: how many are labelled is a number on the GPU, and to ask for it
+would make the processor wait at each of these functions.
 """
 
 from __future__ import annotations
@@ -34,20 +37,19 @@ def ccc_loss(
     Returns a scalar in 0…2. Where the coefficient is 0/0 (one label, or two equal constants) it
     counts as 0.
     """
-    x, y = _labelled(prediction, target, mask)
-    if x.numel() == 0:
-        return _zero(prediction)
     if rules not in ("corrected", "published"):
         raise InputError(
             f"rules {rules!r}", where="losses.ccc_loss", expected="corrected or published"
         )
-    return 1 - (_ccc(x, y) if rules == "corrected" else _published_ccc(x, y))
+    x, y, counts = _labelled(prediction, target, mask)
+    ccc = _ccc(x, y, counts) if rules == "corrected" else _published_ccc(x, y, counts)
+    return (1 - ccc) * counts.any()
 
 
 def mse_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of the squared differences of all labelled entries; arguments as in `ccc_loss`."""
-    x, y = _labelled(prediction, target, mask)
-    return (x - y).square().mean() if x.numel() else _zero(prediction)
+    x, y, counts = _labelled(prediction, target, mask)
+    return (x - y).square().sum() / counts.sum().clamp_min(1)
 
 
 def va_loss(
@@ -81,7 +83,7 @@ def va_loss(
             expected="one valence and arousal for each step of the labels",
             todo="mend the last layer of the network, or what its forward returns",
         )
-    total = _zero(prediction)
+    total = torch.zeros((), device=prediction.device)
     for emotion in range(2):
         x, y = prediction[..., emotion], target[..., emotion]
         if kind != "ccc":
@@ -136,7 +138,8 @@ def window_ccc_loss(
         return (1 - 2 * covariance / spread).mean()
     spread = (var_x + var_y + (mx - my).square()).clamp_min(torch.finfo(x.dtype).tiny)
     chosen = n >= 2
-    return (1 - 2 * covariance / spread)[chosen].mean() if chosen.any() else _zero(prediction)
+    losses = (1 - 2 * covariance / spread).masked_fill(~chosen, 0.0)
+    return losses.sum() / chosen.sum().clamp_min(1)
 
 
 def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
@@ -150,22 +153,20 @@ def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None
         (`lib.labels.pseudo`); NaN = no guess.
     """
     labelled = target >= 0
-    guessed = (
-        ~labelled & ~torch.isnan(shares).any(dim=-1)
-        if shares is not None
-        else torch.zeros_like(labelled)
-    )
-    number = labelled.sum() + guessed.sum()
-    if not number:
-        return _zero(logits)
-    total = functional.cross_entropy(
-        _accurate(logits[labelled]), target[labelled].long(), reduction="sum"
-    )
-    if guessed.any():
-        total = total + functional.cross_entropy(
-            _accurate(logits[guessed]), shares[guessed], reduction="sum"
-        )
-    return total / number
+    total = _cross_entropy(logits, target.long().clamp_min(0), labelled)
+    number = labelled.sum()
+    if shares is not None:
+        guessed = ~labelled & ~torch.isnan(shares).any(dim=-1)
+        total = total + _cross_entropy(logits, shares.nan_to_num(0.0), guessed)
+        number = number + guessed.sum()
+    return total / number.clamp_min(1)
+
+
+def _cross_entropy(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    """Sum over the samples that count; target : class numbers (…), or shares (…, E)."""
+    x = _accurate(logits).masked_fill(~counts[..., None], 0.0).flatten(0, -2)
+    target = target.flatten(0, -2) if target.ndim == logits.ndim else target.flatten()
+    return (functional.cross_entropy(x, target, reduction="none") * counts.flatten()).sum()
 
 
 def action_unit_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -180,14 +181,17 @@ def action_unit_loss(logits: Tensor, target: Tensor) -> Tensor:
     target : (…, U) int: 1 active, 0 not, -1 unlabelled.
     """
     labelled = target >= 0
-    if not labelled.any():
-        return _zero(logits)
-    x = _accurate(logits[labelled])
-    return functional.binary_cross_entropy_with_logits(x, target[labelled].to(x.dtype))
+    x = _accurate(logits).masked_fill(~labelled, 0.0)
+    losses = functional.binary_cross_entropy_with_logits(
+        x, target.clamp_min(0).to(x.dtype), reduction="none"
+    )
+    return (losses * labelled).sum() / labelled.sum().clamp_min(1)
 
 
-def _labelled(prediction: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """(n,) predictions and (n,) targets of the entries that count."""
+def _labelled(
+    prediction: Tensor, target: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Predictions and targets, 0 in entries that do not count, and which entries count."""
     if prediction.shape != target.shape:
         raise InputError(
             f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
@@ -197,34 +201,38 @@ def _labelled(prediction: Tensor, target: Tensor, mask: Tensor | None) -> tuple[
     counts = ~torch.isnan(target)
     if mask is not None:
         counts = counts & mask.bool()
-    # Selecting, not multiplying by zero: NaN times zero is NaN, in the gradient too.
-    x = _accurate(prediction[counts])
-    return x, target[counts].to(x.dtype)
+    # Filled, not multiplied by zero: NaN times zero is NaN, in the gradient too.
+    x = _accurate(prediction).masked_fill(~counts, 0.0)
+    return x, target.to(x.dtype).masked_fill(~counts, 0.0), counts
 
 
-def _ccc(x: Tensor, y: Tensor) -> Tensor:
-    dx, dy = x - x.mean(), y - y.mean()
-    spread = dx.square().mean() + dy.square().mean() + (x.mean() - y.mean()).square()
+def _centred(x: Tensor, y: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Deviations from the means (0 in entries that do not count), the squared difference of the
+    means, the number of entries, at least 1.
+    """
+    n = counts.sum().clamp_min(1)
+    mean_x, mean_y = x.sum() / n, y.sum() / n
+    return (x - mean_x) * counts, (y - mean_y) * counts, (mean_x - mean_y).square(), n
+
+
+def _ccc(x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
+    dx, dy, apart, n = _centred(x, y, counts)
+    spread = dx.square().sum() / n + dy.square().sum() / n + apart
     # The smallest normal number only keeps 0/0 from being NaN; no constant is added to real data.
-    return 2 * (dx * dy).mean() / spread.clamp_min(torch.finfo(x.dtype).tiny)
+    return 2 * ((dx * dy).sum() / n) / spread.clamp_min(torch.finfo(x.dtype).tiny)
 
 
-def _published_ccc(x: Tensor, y: Tensor) -> Tensor:
-    dx, dy = x - x.mean(), y - y.mean()
+def _published_ccc(x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
+    dx, dy, apart, n = _centred(x, y, counts)
     tiny = torch.finfo(x.dtype).tiny  # the root of exactly zero has no gradient
     root_x, root_y = (d.square().sum().clamp_min(tiny).sqrt() for d in (dx, dy))
     rho = (dx * dy).sum() / (root_x * root_y + 1e-8)
-    one_less = max(x.numel() - 1, 1)
-    s_x, s_y = root_x / one_less**0.5, root_y / one_less**0.5
-    spread = s_x.square() + s_y.square() + (x.mean() - y.mean()).square()
+    root_of_less = (n - 1).clamp_min(1).sqrt()
+    s_x, s_y = root_x / root_of_less, root_y / root_of_less
+    spread = s_x.square() + s_y.square() + apart
     return 2 * rho * s_x * s_y / spread.clamp_min(tiny)
 
 
 def _accurate(x: Tensor) -> Tensor:
     """Half precision (autocast) is too coarse for sums of squares."""
     return x if x.dtype == torch.float64 else x.float()
-
-
-def _zero(prediction: Tensor) -> Tensor:
-    """Zero with a gradient path of zeros, also when the prediction holds NaN."""
-    return _accurate(prediction[..., :0]).sum()

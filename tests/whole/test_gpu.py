@@ -47,12 +47,33 @@ def stopped_and_resumed(case, folder, **changes):
         first.fit()
     method, table, store = case(**{**SMALL_STEPS, "device": "cuda", **changes})
     trainer = two_steps(method, table, folder)
+    trainer.waits = waits_of(trainer)
     history = trainer.fit()
     assert trainer.device.type == "cuda"
     assert all(weight.is_cuda for weight in trainer.model.parameters())
     values, predictor = predicted(folder, method, table, store)
     assert all(weight.is_cuda for weight in predictor.model.parameters())
     return history["loss"].iloc[0], values, trainer
+
+
+def waits_of(trainer):
+    """The list that a trainer fills: how often each of its steps waits for the GPU."""
+    step, waits = trainer._step, []
+
+    def counted(*given):
+        before = fake_cuda.COUNTS["wait"]
+        step(*given)
+        waits.append(fake_cuda.COUNTS["wait"] - before)
+
+    trainer._step = counted
+    return waits
+
+
+# Waits of a step: one for the loss and its parts, one of the optimizer; float16's scaler asks once
+# more. Recurrent layers ask how many steps of each sequence are valid, LFAN which frames have a
+# face, its later networks also in each batch norm.
+WAITS = {"jca": 4, "features_gru": 4, "rjca": 8, "dca": 8, "lfan": 4, "lfan_accumulate": 7}
+WAITS |= {"features_jca": 4, "lfan_v2": 16, "can": 20}
 
 
 def check(root, cpu, tmp_path, name, precision, workers):
@@ -65,6 +86,8 @@ def check(root, cpu, tmp_path, name, precision, workers):
         )
         assert trainer.autocast["enabled"] == (precision != "float32")
         assert precision in ("float32", str(trainer.autocast["dtype"]).removeprefix("torch."))
+    assert trainer.waits
+    assert max(trainer.waits) <= WAITS.get(name, 2) + (precision == "float16")
     assert found == pytest.approx(loss, abs=NEAR[precision], rel=NEAR[precision])
     for task, rows in values.items():
         np.testing.assert_allclose(rows, expected[task], atol=NEAR[precision], err_msg=task)
