@@ -262,6 +262,21 @@ def _fetch(experiment: Experiment, say: Callable) -> None:
             say(f"  {weights.provide(file)}")
 
 
+def _fetch_initial(experiment: Experiment, say: Callable) -> None:
+    """Get the networks that a training begins with, a line each; raises InputError with the command
+    where they are absent and `fetch_weights` is false.
+    """
+    options = experiment.values.get("options") or {}
+    if options.get("initial") != "pretrained" or options.get("start_from"):
+        return
+    folder = resolve(experiment.values.get("weights_root") or "weights")
+    for name in weights.INITIAL:
+        if not experiment.values.get("fetch_weights", True):
+            weights.find(name, folder)
+        if told := weights.provide(weights.path(name, folder)):
+            say(f"      {told}")
+
+
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     """Skip, take over or execute one notebook; did that change the run folder's results?"""
     run = experiment.run
@@ -281,6 +296,8 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
         say(f"{label}: taken over from {other}")
         return True
     say(f"{label}: {reason}")
+    if step == TRAIN:
+        _fetch_initial(experiment, say)
     elsewhere = crews.current().elsewhere
     if step == TRAIN and elsewhere:
         elsewhere(experiment, lambda line: say(f"      {line}"))

@@ -12,7 +12,7 @@ from .. import models
 from ..faces.faces import Recent
 from ..features import mel, published_sound
 from ..features import windows as features_windows
-from ..files import checkpoint
+from ..files import ROOT, checkpoint
 from ..labels import pseudo
 from ..media import sound
 from ..models import published
@@ -104,7 +104,8 @@ class Recipe(base.Recipe):
         if start := self.params.options["start_from"]:
             published.begin(model, checkpoint(start, self.params.runs_root))
         elif self.params.options["initial"] == "pretrained":
-            published.pretrained(model)
+            folder = self.params.get("weights_root") or ROOT / "weights"
+            published.pretrained(model, folder, self.params.get("fetch_weights", True))
 
     def files(self):
         start = self.params.options["start_from"]
