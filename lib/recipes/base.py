@@ -25,6 +25,7 @@ from ..models import published
 from ..models.base import MODALITIES
 from ..store import Request, Store, request
 from ..training.release import Course
+from .papers import Paper
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Recipe:
         `lib.parameters`.
         """
 
+    paper: Paper | None = None  # what it differs in from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
     modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
