@@ -122,6 +122,13 @@ class Recipe:
     def uses_audio(self) -> bool:
         return self.params.modality != "video"
 
+    @property
+    def from_face_alone(self) -> bool:
+        """Whether its values of a frame come from a face and nothing else: where none was found,
+        tables for people then leave them empty.
+        """
+        return self.uses_video and not self.uses_audio
+
     def split(self, table: pd.DataFrame) -> pd.DataFrame:
         """The trial table with the split of the parameter `fold` (−1: the data set's own), see
         `lib.labels.folds`.
