@@ -194,15 +194,10 @@ def _refuse_other_recordings(experiment: Experiment) -> None:
     values = experiment.values
     if values.get("dataset") != "folder" or values.get("video_path"):
         return
-    before = experiments_experiment.data_of(experiment.run)
-    now = experiments_experiment.processed_name(values)
-    if before not in ("", now):
-        raise InputError(
-            f"the run {values['run']} is of other recordings ({before}, not {now})",
-            where=experiment.run.folder,
-            expected="a run of its own for each folder of recordings",
-            todo=f"-p run {values['run']}-2",
-        )
+    from ..datasets import study  # for folders of recordings only
+
+    now, name = experiments_experiment.processed_name(values), values["run"]
+    study.refuse_other(experiment.run, now, f"-p run {name}-2")
 
 
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
