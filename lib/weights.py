@@ -80,6 +80,8 @@ _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
 _FACE_API = "github.com/vladmandic/face-api, folder model (origin: justadudewhohacks/face-api.js)"
 _FACE_API_FILES = "https://raw.githubusercontent.com/vladmandic/face-api/master/model/"
+_TORCHVISION = "PyTorch's model zoo, as torchvision names it"
+_TORCHVISION_FILES = "https://download.pytorch.org/models/"
 _FACE_API_LICENCE = "MIT; which pictures it learnt from is not known"
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy
 of this software and associated documentation files (the "Software"), to deal
@@ -188,6 +190,24 @@ _ENTRIES = (
         url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth",
     ),
     Weights(
+        "kinetics_r2plus1d_18",
+        "r2plus1d_18-91a641e6.pth",
+        "R(2+1)D-18 trained on Kinetics-400: what TSAV's pictures begin with",
+        "BSD-3-Clause (torchvision); it learnt from Kinetics-400, videos of many owners",
+        _TORCHVISION,
+        sha256="91a641e6",
+        url=f"{_TORCHVISION_FILES}r2plus1d_18-91a641e6.pth",
+    ),
+    Weights(
+        "imagenet_resnet18",
+        "resnet18-f37072fd.pth",
+        "ResNet-18 trained on ImageNet-1K: what TSAV's sound begins with",
+        "BSD-3-Clause (torchvision); it learnt from ImageNet: non-commercial research",
+        _TORCHVISION,
+        sha256="f37072fd",
+        url=f"{_TORCHVISION_FILES}resnet18-f37072fd.pth",
+    ),
+    Weights(
         "tsav_416k",
         "TSAV416k.pth.tar",
         "TSAV as submitted first (in aff2model_tnt.zip)",
@@ -244,6 +264,7 @@ def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
 
 
 REGISTRY = registry(_ENTRIES)
+INITIAL = ("kinetics_r2plus1d_18", "imagenet_resnet18")  # TSAV begins with: pictures, sound
 
 
 def entry(name: str) -> Weights:

@@ -16,6 +16,7 @@ import pandas as pd
 from .. import code_digest, trials
 from ..errors import InputError
 from ..parallel.locks import held
+from ..runs import Run
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
 from . import affwild2, ego4d, folder, inventory, recorder, study
@@ -43,8 +44,14 @@ def locate(params) -> tuple[str, Path]:
 
 
 def store(params) -> Store:
-    """The store of the data set that the parameters mean."""
+    """The store of the data set that the parameters mean. Raises InputError where the run that
+    they name was made for another folder of recordings: a notebook without the runner would go on
+    in its folder.
+    """
     name, root = locate(params)
+    if params.dataset == "folder" and params.get("run") and not params.get("video_path"):
+        run = Run(Path(params.runs_root) / params.run)
+        study.refuse_other(run, name, f'in the parameters cell: run = "{params.run}-2"')
     weights_root = params.get("weights_root")
     return Store(
         Path(params.processed_root),

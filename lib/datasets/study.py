@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files import safe_name, write_text
+from ..errors import InputError
+from ..files import NOTEBOOKS, safe_name, write_text
+from ..runs import Run
 from ..store import Store, fingerprint
 
 RECORD = "data.json"  # in a processed folder: root and size of each recording
@@ -64,6 +66,27 @@ def write(store: Store, table: pd.DataFrame) -> Path:
     files = {path: fingerprint(store.data_root / path) for path in _recordings(store, table)}
     record = {"root": str(Path(store.data_root).absolute()), "files": files}
     return write_text(store.folder / RECORD, json.dumps(record, indent=1))
+
+
+def data_of(run: Run) -> str:
+    """Name of the processed folder that a run was prepared with, "" where 01 has not run."""
+    outputs = run.read_json(f"steps/{NOTEBOOKS[0]}.json", {}).get("outputs", {})
+    tables = [Path(place) for place in outputs if place.endswith("/trials.parquet")]
+    return tables[0].parent.name if tables else ""
+
+
+def refuse_other(run: Run, now: str, todo: str) -> None:
+    """Raise InputError where a run is of other recordings than those whose processed folder is
+    called `now`. todo : what the person types then.
+    """
+    before = data_of(run)
+    if before not in ("", now):
+        raise InputError(
+            f"the run {run.name} is of other recordings ({before}, not {now})",
+            where=run.folder,
+            expected="a run of its own for each folder of recordings",
+            todo=todo,
+        )
 
 
 def _recordings(store: Store, table: pd.DataFrame) -> Iterator[str]:

@@ -20,9 +20,11 @@ from ..errors import InputError
 from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 from . import submission
+from .prediction import without_a_face_empty
 
 RULES, CLIPS = ("mean", "centred"), ("late", "early")
 RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
+KEPT = ("frame", "time", "valid")
 LABELS = [f"label_{emotion}" for emotion in EMOTIONS]
 
 # What may differ between the folds of one experiment, beside the groups that no training depends
@@ -205,7 +207,7 @@ def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -
             where=f"trial {trial}",
             expected="runs on the same data",
         )
-    out = tables[0][["frame", "time"]].copy()
+    out = tables[0][[name for name in KEPT if name in tables[0]]].copy()
     for emotion, raw in zip(EMOTIONS, RAW, strict=True):
         out[emotion] = join(np.stack([table[raw] for table in tables]), rule, clip)
     labels = [name for name in LABELS if name in tables[0]]
@@ -230,7 +232,7 @@ def _clipped(table: pd.DataFrame) -> pd.DataFrame:
     any.
     """
     values = {emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)}
-    return table[["frame", "time"]].assign(
+    return table[[name for name in KEPT if name in table]].assign(
         **values, **{name: table[name] for name in LABELS if name in table}
     )
 
@@ -339,10 +341,12 @@ def _write(run: runs.Run, given, joined, own, scores) -> list[str]:
     run.write_text("folds.csv", table(scores).to_csv(index=False))
     told = SYNTHETIC_NOTE if scores["synthetic"] else scores["terms"]
     note = {"note": told} if told else {}
+    only_seen = all(values.get("modality") == "video" for values in given.values())
     for trial, rows in {**joined, **own}.items():
-        run.write_text(
-            f"predictions/{trial}.csv", rows.assign(**note).to_csv(index=False, float_format="%.6g")
-        )
+        shown = rows.assign(**note)
+        if only_seen and "valid" in rows:
+            shown = without_a_face_empty(shown, EMOTIONS)
+        run.write_text(f"predictions/{trial}.csv", shown.to_csv(index=False, float_format="%.6g"))
     plots.save(
         plots.folds_plot(table(scores), note=note.get("note", "")),
         run.path("figures", "folds.png"),

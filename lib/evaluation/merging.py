@@ -127,6 +127,11 @@ class Recipe(base.Recipe):
     def uses_video(self):
         return True  # whether a frame is valid stands in the files, whatever the networks saw
 
+    @property
+    def uses_audio(self):
+        known = [runs.parameters(folder).get("modality") for folder in self.folders]
+        return any(modality != "video" for modality in known)
+
     def labels(self, trial, task):
         table = _table(self.folders[0], trial)
         if task == "va":

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -26,6 +27,10 @@ from ..models import device, forward
 from ..parallel import remote
 from ..speakers import arrays
 from ..store import facts, request
+
+# The network's own outputs, kept for every frame: scores and merged runs are made of them.
+OWN_OUTPUT = re.compile(r".+_raw|expression_\d+")
+COMPLETE = "every_frame"  # folder of the values that are empty in a table for people
 
 
 @dataclass
@@ -131,19 +136,21 @@ def prediction_table(
     """Columns of a prediction file: frame (1-based), time (s), the tasks' values, valid, the face's
     box (x, y, width, height in px) where the recipe knows it; note, if the values have no meaning.
 
-    Labels, where known, are added by `lib.evaluation.scores`.
+    Where `valid` is 0, what a face alone decides is empty; the network's own outputs stand in every
+    row. Labels, where known, are added by `lib.evaluation.scores`.
     """
     recipe = predictor.recipe
     times = np.asarray(recipe.read(trial, request("time")))
     table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
-    for task, values in raw.items():
-        for name, column in recipe.columns(task, values, times).items():
-            table[name] = column
+    values = columns(recipe, raw, times)
+    table = table.assign(**values)
     table["valid"] = (
         np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
         if recipe.uses_video
         else np.ones(len(times), int)
     )
+    if recipe.from_face_alone:
+        table = without_a_face_empty(table, values)
     if recipe.store is not None and not predictor.synthetic:
         table["person"] = recipe.trial(trial).get("person", "")
     if (boxes := recipe.boxes(trial)) is not None:
@@ -151,6 +158,45 @@ def prediction_table(
     first = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
     note = "; ".join(filter(None, [first, about_faces(recipe, trial)]))
     return table.assign(note=note) if note else table
+
+
+def columns(recipe, values: Mapping[str, np.ndarray], times: np.ndarray) -> dict[str, np.ndarray]:
+    """Column -> (T,) of all tasks, see `Recipe.columns`."""
+    found: dict[str, np.ndarray] = {}
+    for task, rows in values.items():
+        found |= recipe.columns(task, rows, times)
+    return found
+
+
+def decided(names: Iterable[str]) -> list[str]:
+    """The columns of a prediction file that are values, without the network's own outputs."""
+    return [name for name in names if not OWN_OUTPUT.fullmatch(name)]
+
+
+def without_a_face_empty(table: pd.DataFrame, values: Iterable[str]) -> pd.DataFrame:
+    """The table with the columns `decided` of `values` empty in rows whose `valid` is 0."""
+    unseen = table["valid"] == 0
+    if not unseen.any():
+        return table
+    return table.assign(**{name: table[name].mask(unseen) for name in decided(values)})
+
+
+def complete(folder: Path, trial: str) -> pd.DataFrame:
+    """A prediction file with a value in every frame, as the challenges score it: what is empty
+    there because no face was found stands as ``every_frame/<trial>.csv`` beside it.
+    """
+    table = runs.read_table(named(folder, trial, ".csv"))
+    file = named(Path(folder) / COMPLETE, trial, ".csv")
+    return table.assign(**runs.read_table(file)) if file.is_file() else table
+
+
+def keep_complete(folder: Path, trial: str, values: pd.DataFrame | None) -> None:
+    """Write what `complete` reads: the `decided` columns; None where no frame lacks a face."""
+    file = named(Path(folder) / COMPLETE, trial, ".csv")
+    if values is None:
+        file.unlink(missing_ok=True)
+    else:
+        write_csv(file, values)
 
 
 def about_faces(recipe, trial: str) -> str:

@@ -21,6 +21,7 @@ from ..speakers import roles
 from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE, noted, subjects
 from . import baselines, smoothing
+from . import prediction as predictions
 from .prediction import Predictor, read_values, write_csv
 
 
@@ -106,7 +107,7 @@ def finish(
             chosen,
         )
     for trial in raw:
-        _rewrite(named(folder, trial, ".csv"), recipe, smooth[trial], labels[trial])
+        _rewrite(folder, trial, recipe, smooth[trial], labels[trial])
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 
@@ -165,8 +166,13 @@ def zero_filled(
 
 
 def _rewrite(
-    path: Path, recipe, smooth: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
+    folder: Path,
+    trial: str,
+    recipe,
+    smooth: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
 ) -> None:
+    path = named(folder, trial, ".csv")
     table = runs.read_table(path)
     note = table[[name for name in table if name == "note"]]
     table = table[
@@ -182,7 +188,22 @@ def _rewrite(
             "speaking": ["label_speaking"],
         }[task]
         table[names] = rows.reshape(len(table), -1)
-    write_csv(path, table.join(note))
+    write_csv(path, _without_a_face_empty(table, folder, trial, recipe, smooth).join(note))
+
+
+def _without_a_face_empty(
+    table: pd.DataFrame, folder: Path, trial: str, recipe, smooth: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """The table of a network that only sees with no value where no face was found; the values of
+    all frames are kept beside it, as the challenges ask for every frame.
+    """
+    if not (recipe.from_face_alone and smooth and (table["valid"] == 0).any()):
+        predictions.keep_complete(folder, trial, None)
+        return table
+    found = predictions.columns(recipe, smooth, table["time"].to_numpy())
+    values = pd.DataFrame({name: found[name] for name in predictions.decided(found)})
+    predictions.keep_complete(folder, trial, values)
+    return predictions.without_a_face_empty(table.assign(**values), values)
 
 
 def of_sample(table: pd.DataFrame, folder: Path) -> bool:
@@ -388,8 +409,10 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
 
 
 def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
-    """Submitted values and labels of a prediction file, (T, 2) each; labels NaN where unknown."""
-    rows = runs.read_table(named(folder, trial, ".csv"))
+    """Submitted values and labels of all frames of a trial, (T, 2) each; labels NaN where unknown,
+    values also where no face was found.
+    """
+    rows = predictions.complete(folder, trial)
     known = [f"label_{name}" for name in EMOTIONS]
     return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
         columns=known

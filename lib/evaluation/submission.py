@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import files, runs
+from .. import files
 from ..errors import InputError
 from ..labels import official
 from ..metrics import EMOTIONS
-from .prediction import Predictor
+from .prediction import Predictor, complete
 
 
 def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -> list[str]:
@@ -41,7 +41,7 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
 def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
     values, frames = {}, {}
     for trial in chosen.to_dict("records"):
-        rows = runs.read_table(files.named(folder, trial["trial"], ".csv"))
+        rows = complete(folder, trial["trial"])
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}

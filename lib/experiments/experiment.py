@@ -103,9 +103,11 @@ def of_these_data(name: str, values: Mapping) -> str:
     """
     if values.get("dataset") != "folder" or values.get("video_path"):
         return name
+    from ..datasets import study  # for folders of recordings only
+
     mine, runs_root = processed_name(values), files.resolve(values["runs_root"])
     names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-    return next(each for each in names if data_of(Run(runs_root / each)) in ("", mine))
+    return next(each for each in names if study.data_of(Run(runs_root / each)) in ("", mine))
 
 
 def processed_name(values: Mapping) -> str:
@@ -113,13 +115,6 @@ def processed_name(values: Mapping) -> str:
     from .. import datasets  # its packages are needed for folders of recordings only
 
     return datasets.locate(parameters.placed(values))[0]
-
-
-def data_of(run: Run) -> str:
-    """Name of the processed folder that a run was prepared with, "" where 01 has not run."""
-    outputs = run.read_json(f"steps/{NOTEBOOKS[0]}.json", {}).get("outputs", {})
-    tables = [Path(place) for place in outputs if place.endswith("/trials.parquet")]
-    return tables[0].parent.name if tables else ""
 
 
 def plan(
@@ -175,7 +170,7 @@ def absent_data(values: Mapping) -> str:
 
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
-    place = datasets.store(parameters.placed(values))
+    place = datasets.store(parameters.placed({**values, "run": ""}))
     if place.data_root.is_dir() or place.trials_path.is_file():
         return ""
     return f"data_root: {files.short(place.data_root)} is not there"

@@ -194,15 +194,10 @@ def _refuse_other_recordings(experiment: Experiment) -> None:
     values = experiment.values
     if values.get("dataset") != "folder" or values.get("video_path"):
         return
-    before = experiments_experiment.data_of(experiment.run)
-    now = experiments_experiment.processed_name(values)
-    if before not in ("", now):
-        raise InputError(
-            f"the run {values['run']} is of other recordings ({before}, not {now})",
-            where=experiment.run.folder,
-            expected="a run of its own for each folder of recordings",
-            todo=f"-p run {values['run']}-2",
-        )
+    from ..datasets import study  # for folders of recordings only
+
+    now, name = experiments_experiment.processed_name(values), values["run"]
+    study.refuse_other(experiment.run, now, f"-p run {name}-2")
 
 
 def _in_turn(planned: list[Experiment], start: str, stop: str, say: Callable) -> int:
@@ -262,6 +257,21 @@ def _fetch(experiment: Experiment, say: Callable) -> None:
             say(f"  {weights.provide(file)}")
 
 
+def _fetch_initial(experiment: Experiment, say: Callable) -> None:
+    """Get the networks that a training begins with, a line each; raises InputError with the command
+    where they are absent and `fetch_weights` is false.
+    """
+    options = experiment.values.get("options") or {}
+    if options.get("initial") != "pretrained" or options.get("start_from"):
+        return
+    folder = resolve(experiment.values.get("weights_root") or "weights")
+    for name in weights.INITIAL:
+        if not experiment.values.get("fetch_weights", True):
+            weights.find(name, folder)
+        if told := weights.provide(weights.path(name, folder)):
+            say(f"      {told}")
+
+
 def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     """Skip, take over or execute one notebook; did that change the run folder's results?"""
     run = experiment.run
@@ -281,6 +291,8 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
         say(f"{label}: taken over from {other}")
         return True
     say(f"{label}: {reason}")
+    if step == TRAIN:
+        _fetch_initial(experiment, say)
     elsewhere = crews.current().elsewhere
     if step == TRAIN and elsewhere:
         elsewhere(experiment, lambda line: say(f"      {line}"))

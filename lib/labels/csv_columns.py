@@ -17,6 +17,7 @@ NAME = "columns.json"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
+ONLY_SEES = "no face was found in this frame, and the network only sees"
 UNLABELLED = "the frame is not labelled"
 
 # Pattern of the name: shown name, unit, range, meaning, empty when.
@@ -45,13 +46,13 @@ COLUMNS = {
         "",
         "−1 to 1",
         "predicted, smoothed where a width was chosen on val",
-        "the network did not learn it",
+        f"the network did not learn it; or {ONLY_SEES}",
     ),
     r"(valence|arousal)_raw": (
         "valence_raw, arousal_raw",
         "",
         "about −1 to 1",
-        "the network's own output, not clipped",
+        "the network's own output, not clipped; scores are made of it, also without a face",
         "the network did not learn it",
     ),
     r"(valence|arousal)_derived": (
@@ -66,7 +67,7 @@ COLUMNS = {
         "",
         "a number from 0, or a name",
         "the expression that was decided for",
-        NO_FACE,
+        ONLY_SEES,
     ),
     r"expression_share": (
         "expression_share",
@@ -80,7 +81,7 @@ COLUMNS = {
         "",
         "a number from 0",
         "the expression that a trained network decided for, beside the published one's",
-        NO_FACE,
+        ONLY_SEES,
     ),
     r"expression_\d+": (
         "expression_0 …",
@@ -96,7 +97,7 @@ COLUMNS = {
         "probability of each expression; they add up to 1",
         NO_FACE,
     ),
-    r"action_unit_\d+": ("action_unit_0 …", "", "0, 1", "the action unit is there", NEVER),
+    r"action_unit_\d+": ("action_unit_0 …", "", "0, 1", "the action unit is there", ONLY_SEES),
     r"action_unit_\d+_raw": ("action_unit_0_raw …", "", "any", "logit of the action unit", NEVER),
     r"speaking": (
         "speaking",

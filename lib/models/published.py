@@ -9,13 +9,14 @@ from __future__ import annotations
 import pickle
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
+from .. import weights
 from ..errors import InputError
 from ..media.bounds import RefusedError
 from . import tensor_manifest, tensorflow_layout
@@ -260,18 +261,20 @@ def _listed(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
-def pretrained(net: nn.Module) -> nn.Module:
+def pretrained(net: nn.Module, weights_root: Path, fetched: bool = True) -> nn.Module:
     """Fill both encoders of a TSAV network of width 1; its last layer stays as it is. Returns the
     network.
+
+    Arguments
+    ---------
+    weights_root : folder of the files `lib.weights.INITIAL`, torchvision's. fetched : whether
+        absent ones are downloaded into it.
 
     The first layers differ from the published ones of these networks: colours are copied and a mask
     channel keeps its weights (specification 1.5); the one channel of a spectrogram gets the sum
     over the three colours, what a grey picture would have met. Raises InputError for another width,
-    or when the files cannot be had.
+    or when the files cannot be had or are other ones.
     """
-    from torchvision.models import ResNet18_Weights
-    from torchvision.models.video import R2Plus1D_18_Weights
-
     video, audio = net.video_model["r2plus1d"], net.audio_model["resnet"]
     if audio.conv1.out_channels != PLANES:
         raise InputError(
@@ -280,7 +283,8 @@ def pretrained(net: nn.Module) -> nn.Module:
             expected=f"{PLANES}: pretrained weights exist for width 1 only",
             todo="set `width: 1.0`, or `initial: random`",
         )
-    seen, heard = fetch(R2Plus1D_18_Weights.KINETICS400_V1), fetch(ResNet18_Weights.IMAGENET1K_V1)
+    get = weights.get if fetched else weights.find
+    seen, heard = (weights_in(read(file), file) for file in _initial(get, weights_root))
     stem = video.stem[0].weight.detach().clone()
     stem[:, :3] = seen["stem.0.weight"]
     _fill(video, {**seen, "stem.0.weight": stem})
@@ -288,18 +292,30 @@ def pretrained(net: nn.Module) -> nn.Module:
     return net
 
 
-def fetch(weights) -> dict[str, Tensor]:
+def _initial(get: Callable, weights_root: Path) -> list[Path]:
+    try:
+        return [get(name, weights_root) for name in weights.INITIAL]
+    except weights.AbsentError as error:
+        raise InputError(
+            error.what,
+            where=error.where,
+            expected=error.expected,
+            todo=f"{error.todo}; or set `initial: random`",
+        ) from error
+
+
+def fetch(known) -> dict[str, Tensor]:
     """The published weights that an enum of torchvision names. Raises InputError when they cannot
     be had.
     """
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
+        return dict(known.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:  # the last: its check-sum is wrong
         raise InputError(
-            f"the weights {weights} cannot be had ({error})",
-            where=weights.url,
+            f"the weights {known} cannot be had ({error})",
+            where=known.url,
             expected="a connection, or the file in PyTorch's cache",
-            todo=f"put it into {torch.hub.get_dir()}/checkpoints/, or set `initial: random`",
+            todo=f"put it into {torch.hub.get_dir()}/checkpoints/, or set `weights: random`",
         ) from error
 
 

@@ -25,6 +25,7 @@ from ..models import published
 from ..models.base import MODALITIES
 from ..store import Request, Store, request
 from ..training.release import Course
+from .papers import Paper
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Recipe:
         `lib.parameters`.
         """
 
+    paper: Paper | None = None  # what it differs in from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
     modalities: tuple[str, ...] = MODALITIES  # what it can do with less than both
     # Frames of the box filter under published rules; what a method does not smooth keeps 1.
@@ -119,6 +121,13 @@ class Recipe:
     @property
     def uses_audio(self) -> bool:
         return self.params.modality != "video"
+
+    @property
+    def from_face_alone(self) -> bool:
+        """Whether its values of a frame come from a face and nothing else: where none was found,
+        tables for people then leave them empty.
+        """
+        return self.uses_video and not self.uses_audio
 
     def split(self, table: pd.DataFrame) -> pd.DataFrame:
         """The trial table with the split of the parameter `fold` (−1: the data set's own), see

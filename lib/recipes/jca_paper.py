@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from . import jca
+from .papers import Difference, Paper, Setting
 
 
 class Recipe(jca.Recipe):
     """`jca_paper`: windows, features and loss are JCA's; features must be pooled."""
 
     network = "jca_paper"
+    paper = Paper(
+        ("affwild2_jca_paper",),
+        (*jca.FEATURES, *jca.TRAINING, Setting("features", "pooled")),
+        (
+            *jca.DIFFERENCES,
+            Difference(
+                "what the heads of JCA's printed form get",
+                "raw pictures beside attended ones (its code), both attended (the paper)",
+                "both attended",
+                "as the paper prints it, and its author confirms",
+            ),
+        ),
+    )

@@ -23,6 +23,7 @@ from ..training import losses
 from ..training.release import Course
 from ..weights import path as weights_path
 from . import base
+from .papers import Difference, Paper, Setting
 
 EMOTIONS = {"both": (0, 1), "valence": (0,), "arousal": (1,)}  # columns of the labels
 
@@ -47,6 +48,88 @@ class Recipe(base.Recipe):
     and deviation for each of train, val and test; overlapping windows are averaged; Adam; early
     stopping is not reset by a release.
     """
+
+    paper = Paper(
+        ("affwild2_lfan", "affwild2_lfan_visual"),
+        (
+            Setting("epochs", 100),
+            Setting("batch_size", 8),
+            Setting("lr", 1.0e-5),
+            Setting("weight_decay", 1.0e-3),
+            Setting("schedule", "plateau"),
+            Setting("patience", 20),
+            Setting("face_size", 48),
+            Setting("width", 1.0),
+            Setting("fold_rule", "published"),
+            Setting("emotion", "valence", "one training for both; published with `-p emotion`"),
+            Setting("grad_clip", 0.0),
+            Setting("options.window", 300),
+            Setting("options.hop", 200),
+            Setting("options.dropout", 0.1),
+            Setting("options.augment", True),
+            Setting("options.loss_over", "window"),
+            Setting("options.releases", 3),
+            Setting("options.milestones", [0]),
+            Setting("options.min_lr", 1.0e-6),
+            Setting("options.plateau_patience", 5),
+            Setting("options.plateau_factor", 0.1),
+            Setting("options.warmup", 0),
+            Setting("options.reload_best", True),
+        ),
+        (
+            Difference(
+                "label gaps",
+                "labelled frames are joined, windows run across gaps",
+                "the time line stays, unlabelled frames are masked",
+                "a jump in time is none in the face",
+            ),
+            Difference(
+                "statistics of LFAN's sound features",
+                "one scalar a feature for each of train, val and test",
+                "each dimension, training trials of the fold, kept with the run",
+                "a single new clip has no test set to be normalised by",
+            ),
+            Difference(
+                "frozen layers",
+                "batch norm drifts, dropout is active",
+                "fixed; computed once where maps are cached",
+                "what is frozen does not change",
+            ),
+            Difference(
+                "padding, missing faces",
+                "zeros with label 0, black pictures",
+                "masked; the embedding is zero",
+                "nothing is learnt from what is not there",
+            ),
+            Difference(
+                "evaluation of LFAN",
+                "windows of 300, overlaps averaged",
+                "all the past of each frame, as in one pass",
+                "120 frames of each window have a cut history otherwise",
+            ),
+            Difference(
+                "early stopping of LFAN",
+                "not reset by a release: the last groups get no time",
+                "reset",
+                "as its authors do in their later form",
+            ),
+            Difference("optimiser of LFAN", "Adam with L2", "AdamW", "decay apart from the rate"),
+            Difference(
+                "order of LFAN's windows",
+                "shuffled once",
+                "shuffled anew in each epoch",
+                "the usual way; no gain of the fixed order is known",
+                only_corrected=False,
+            ),
+            Difference(
+                "two emotions at once",
+                "a loss that weighs them 10:1, in the code, not the published setting",
+                "not reproduced: both weigh the same",
+                "one number less to choose",
+                only_corrected=False,
+            ),
+        ),
+    )
 
     class Options:
         network: str = "lfan"  # of video alone its leader; one of lfan, lfan_v2, can

@@ -19,6 +19,9 @@ from ..speakers import windows as speakers_windows
 from ..speakers.clips import units
 from ..speakers.metrics import breakdown, speaking_scores
 from . import base
+from .papers import Difference, Paper, Setting
+
+_EGO4D = "its Ego4D code"
 
 
 class Recipe(base.Recipe):
@@ -31,6 +34,70 @@ class Recipe(base.Recipe):
     Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of
     sound features. Corrected: each clip by itself, exact times.
     """
+
+    paper = Paper(
+        ("ego4d_talknet", "ego4d_talknet_mrope"),
+        (
+            Setting("epochs", 25),
+            Setting("lr", 1.0e-4),
+            Setting("weight_decay", 0.0),
+            Setting("grad_clip", 0.0),
+            Setting("face_size", 112),
+            Setting("width", 1.0),
+            Setting("options.rate_decay", 0.95),
+            Setting("options.frames", 1800, source=_EGO4D),
+            Setting("options.class_weight", 4.0, source=_EGO4D),
+            Setting("options.noise", 0.5),
+            Setting("options.augment", "published"),
+            Setting("options.crop", "mouth", source=_EGO4D),
+            Setting("options.audio_loss", 0.4),
+            Setting("options.visual_loss", 0.4),
+            Setting("options.network", "talknet", "rotary positions are what this file tries"),
+            Setting("options.audio_target", "asd", "the sound alone can know who speaks at all"),
+            Setting("options.synchrony_loss", 0.0, "the loss of TalkNCE, another paper's"),
+            Setting("clip_length", 300, "clips of 15 s at 30 frames a second", _EGO4D),
+            Setting(
+                "options.start_from",
+                "weights/pretrain_AVA.model",
+                "the file is on a cloud drive: named where you have it",
+                _EGO4D,
+            ),
+        ),
+        (
+            Difference(
+                "noise mixed into the sound",
+                "sound of RMS 0.1 cast to whole numbers: silence in half of the samples",
+                "mixed in floating point",
+                "half of the training sound would be lost",
+                only_corrected=False,
+            ),
+            Difference(
+                "labels after a gap of a track",
+                "they slip against the faces",
+                "each frame has its own",
+                "a label of another moment is none",
+                only_corrected=False,
+            ),
+            Difference(
+                "hop of the sound features",
+                "rounded to whole samples: 37.5 ms early after 15 s at 30 frames a second",
+                "exact times",
+                "synchrony is what is learnt",
+            ),
+            Difference(
+                "convolution over a batch of clips",
+                "one sequence: clips see their neighbours",
+                "each clip by itself",
+                "a clip's result does not depend on its batch",
+            ),
+            Difference(
+                "padding and frames without a face",
+                "batches are cut to their shortest clip; a piece is one track",
+                "masked in convolutions, norms and attention; a unit is one person in a clip",
+                "nothing is cut away, and a face may be lost for a while",
+            ),
+        ),
+    )
 
     class Options:
         network: str = "talknet_mrope"  # which network; one of talknet, talknet_mrope, light_asd

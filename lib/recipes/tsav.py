@@ -12,13 +12,16 @@ from .. import models
 from ..faces.faces import Recent
 from ..features import mel, published_sound
 from ..features import windows as features_windows
-from ..files import checkpoint
+from ..files import ROOT, checkpoint
 from ..labels import pseudo
 from ..media import sound
 from ..models import published
 from ..store import request
 from ..training import augmentation, losses
 from . import base
+from .papers import Difference, Paper, Setting
+
+_RETRAINED = "public re-training, ABAW2"  # the authors released no training (specification §1.9)
 
 # The clip of a frame: 8 pictures, 6 frames apart, the last one is the frame itself (specification
 # §1.1).
@@ -32,6 +35,76 @@ class Recipe(base.Recipe):
     code cuts it, one spectrogram a frame; an action unit is active where the raw output is above
     0.5; nothing is smoothed.
     """
+
+    paper = Paper(
+        ("affwild2_tsav",),
+        (
+            Setting("lr", 5.0e-4, source=_RETRAINED),
+            Setting("weight_decay", 5.0e-5, source=_RETRAINED),
+            Setting("batch_size", 28, source=_RETRAINED),
+            Setting("patience", 10, source=_RETRAINED),
+            Setting("epochs", None, "at most: `patience` ends it"),
+            Setting(
+                "schedule",
+                None,
+                "halved after five epochs without a gain: the last epochs settle",
+            ),
+            Setting("grad_clip", None, "one bad batch cannot throw the weights away"),
+            Setting("audio_seconds", 10.0),
+            Setting("face_size", 112),
+            Setting("width", 1.0),
+            Setting("options.frame_step", 100, source=_RETRAINED),
+            Setting("options.tasks", ["va", "expression", "action_units"]),
+            Setting("options.initial", "pretrained"),
+            Setting(
+                "options.channels",
+                4,
+                "the mask needs landmarks, which the organisers' crops do not have; "
+                "4 with the authors' alignment files",
+            ),
+        ),
+        (
+            Difference(
+                "training of TSAV",
+                "never released; order of frames and optimiser are not stated",
+                "AdamW; in each epoch every n-th labelled frame, from a random one on, shuffled",
+                "a reconstruction from the paper and a public re-training",
+                only_corrected=False,
+            ),
+            Difference(
+                "dropout before TSAV's last layer",
+                f"0.0; .2 ({_RETRAINED})",
+                "0.0",
+                "as in the published network, so that its weights mean the same",
+                only_corrected=False,
+            ),
+            Difference(
+                "loss of a batch of three tasks",
+                f"divided by the task's labelled samples; CCC by the batch's size ({_RETRAINED})",
+                "the mean over the task's labelled samples; one CCC of all labelled ones",
+                "a CCC that is divided by a batch with unlabelled frames is none",
+                only_corrected=False,
+            ),
+            Difference(
+                "sound of early and late frames",
+                "segments cut short near the start, padded after normalisation",
+                "silence outside the file, one length",
+                "a frame is heard the same wherever it lies",
+            ),
+            Difference(
+                "sound, where the picture starts late",
+                "too late by the first picture's time stamp: its cuts count from 0",
+                "on the container's clock",
+                "sound and picture of one moment belong together",
+            ),
+            Difference(
+                "decision about an action unit",
+                "raw output above .5",
+                "probability above .5",
+                "the network was trained with logits",
+            ),
+        ),
+    )
 
     _recent = None  # pictures of the trial that is predicted
     _sound = ("", None)  # trial and waveform that were read last; published rules only
@@ -104,7 +177,8 @@ class Recipe(base.Recipe):
         if start := self.params.options["start_from"]:
             published.begin(model, checkpoint(start, self.params.runs_root))
         elif self.params.options["initial"] == "pretrained":
-            published.pretrained(model)
+            folder = self.params.get("weights_root") or ROOT / "weights"
+            published.pretrained(model, folder, self.params.get("fetch_weights", True))
 
     def files(self):
         start = self.params.options["start_from"]

@@ -90,3 +90,22 @@ def test_a_run_whose_trial_has_another_number_of_frames_is_refused(tiny, tmp_pat
     pd.read_csv(path).iloc[:-3].to_csv(path, index=False)
     with pytest.raises(InputError, match="47 and 50 predicted frames of one trial"):
         merging.load(folders).predict("seen")
+
+
+def test_merged_runs_that_only_see_have_no_value_without_a_face_and_the_same_scores(tiny, tmp_path):
+    found = {}
+    for modality in ("audiovisual", "video"):
+        folders = [a_run(tiny, tmp_path / modality / name, ord(name)) for name in "ab"]
+        for folder in folders:
+            runs.remember(runs.Run(folder), {**runs.parameters(folder), "modality": modality})
+        target = tmp_path / modality / "all"
+        assert merging.merge(folders, target, tiny_set.table(tiny), [1], 20) == []
+        scores = runs.Run(target).read_json("metrics.json")
+        table = pd.read_csv(target / "predictions" / "seen.csv")
+        found[modality] = (scores["val"], scores["val_smoothed"]), table
+    assert found["video"][0] == found["audiovisual"][0]
+    table = found["video"][1]
+    unseen = table["valid"] == 0
+    assert unseen.any()
+    assert table["valence"].isna().tolist() == unseen.tolist()
+    assert found["audiovisual"][1]["valence"].notna().all()

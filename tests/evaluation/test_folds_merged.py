@@ -172,3 +172,23 @@ def test_what_is_no_cross_validation_is_refused(tmp_path):
         path.unlink()
     with pytest.raises(InputError, match="without predictions"):
         folds_merged.merge([zero, one])
+
+
+@pytest.mark.parametrize("modality", ["video", "audiovisual"])
+def test_folds_that_only_see_have_no_value_without_a_face_but_every_line_is_sent(
+    tmp_path, modality
+):
+    folders = [make_run(tmp_path / f"fold{k}", k, modality=modality) for k in VAL]
+    for folder in folders:
+        file = folder / "predictions" / "hidden.csv"
+        table = pd.read_csv(file)
+        table.loc[40:, "valid"] = 0
+        table.to_csv(file, index=False)
+    found = folds_merged.merge(folders, tmp_path / "merged", with_intervals=False)
+    assert found.problems == []
+    joined = pd.read_csv(tmp_path / "merged" / "predictions" / "hidden.csv")
+    seen = (joined["valid"] == 1) | (modality != "video")
+    assert joined["valence"].notna().tolist() == seen.tolist()
+    assert found.scores["test"]["valence"]["n_frames"] == 60
+    sent = (tmp_path / "merged" / "submission" / "VA_Set" / "hidden.txt").read_text()
+    assert len(sent.splitlines()) == 61

@@ -255,6 +255,15 @@ def test_a_frame_without_a_face_shows_no_value(film, monkeypatch):
     assert len(sizes) == 1, "the panel does not jump"
 
 
+def test_values_that_are_empty_without_a_face_are_drawn_as_no_face(film):
+    table = values().assign(valid=[1, 0] * 4)
+    unseen = table["valid"] == 0
+    table[["valence", "arousal"]] = table[["valence", "arousal"]].mask(unseen)
+    pictures = list(overlay._drawn(film, table, TIMES, ""))
+    kept = list(overlay._drawn(film, values().assign(valid=[1, 0] * 4), TIMES, ""))
+    assert [each.shape for each in pictures] == [each.shape for each in kept]
+
+
 def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeypatch, tmp_path):
     told = []
     monkeypatch.setattr(overlay, "write", lambda video, table, target, note, **_: told.append(note))

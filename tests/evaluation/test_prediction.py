@@ -213,7 +213,9 @@ def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tas
     assert set(table["note"]) == {SENTENCE}
     raw = found.predict("1_left")["va"]
     assert table[["valence_raw", "arousal_raw"]].to_numpy() == pytest.approx(raw, rel=1e-4)
-    assert table[["valence", "arousal"]].to_numpy() == pytest.approx(np.clip(raw, -1, 1), rel=1e-4)
+    shown = np.full(60, run != "seen_only") | (table["valid"] == 1)
+    values = table.loc[shown, ["valence", "arousal"]].to_numpy()
+    assert values == pytest.approx(np.clip(raw[shown], -1, 1), rel=1e-4)
     assert np.array_equal(
         table["valid"], found.recipe.read("1_left", request("face_valid")).astype(int)
     )
@@ -237,6 +239,37 @@ def test_values_read_back_are_those_that_were_predicted(tiny, tmp_path):
 def test_sound_alone_predicts_frames_without_a_face_and_calls_them_valid(tiny, tmp_path):
     table = pd.read_csv(prediction.predict_trial(predictor(tiny, "listening"), tmp_path, "1_left"))
     assert (table["valid"] == 1).all()
+
+
+def test_a_network_that_only_sees_has_no_value_where_no_face_was_found(tiny, tmp_path):
+    found = predictor(tiny, "seen_only")
+    table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
+    assert found.recipe.from_face_alone
+    unseen = table["valid"] == 0
+    assert unseen.any()
+    assert not unseen.all()
+    assert table.loc[unseen, ["valence", "arousal"]].isna().all(axis=None)
+    assert table.loc[~unseen, ["valence", "arousal"]].notna().all(axis=None)
+    assert table[["valence_raw", "arousal_raw"]].notna().all(axis=None)
+    told = json.loads((tmp_path / "columns.json").read_text())
+    about = {row["name"]: row["empty_when"] for row in told}
+    assert "no face was found" in about["valence"]
+
+
+def test_a_network_that_hears_keeps_its_value_where_no_face_was_found(tiny, tmp_path):
+    found = predictor(tiny, "jca")
+    table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
+    assert not found.recipe.from_face_alone
+    assert (table["valid"] == 0).any()
+    assert table[["valence", "arousal"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("column", ["expression", "action_unit_0"])
+def test_classes_are_empty_where_no_face_was_found_and_whole_numbers_elsewhere(column):
+    table = pd.DataFrame({"valid": [1, 0], column: [3, 1], "expression_0": [0.5, 0.7]})
+    shown = prediction.without_a_face_empty(table, [column, "expression_0"])
+    text = shown.to_csv(index=False, float_format="%.6g")
+    assert text == f"valid,{column},expression_0\n1,3,0.5\n0,,0.7\n"
 
 
 # ---- files that are kept
@@ -409,7 +442,7 @@ def test_a_video_is_predicted_frame_by_frame_and_only_its_folder_is_touched(
     written = pd.read_csv(folder / "film.csv")
     assert list(written) == list(table)
     assert written["valence"].to_numpy() == pytest.approx(
-        table["valence"].to_numpy(), rel=1e-4, abs=1e-6
+        table["valence"].to_numpy(), rel=1e-4, abs=1e-6, nan_ok=True
     )
     assert set(written["note"]) == {f"{SENTENCE}; run {run}, trained on sample"}
 

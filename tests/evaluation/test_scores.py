@@ -451,6 +451,58 @@ def test_a_network_without_valence_and_arousal_is_evaluated_too(tiny, tmp_path):
     assert words(pages.traces(tmp_path, SENTENCE, "seen"))
 
 
+# ---- frames without a face
+
+
+def only_seeing(tiny, folder):
+    """Finished predictions of a network that only sees, all frames of "seen" but the first ten
+    without a face, and the same as if its values were kept.
+    """
+    found, table = predicted(tiny, folder)
+    values = runs.read_table(folder / "seen.csv")
+    values["valid"] = (values["frame"] <= 10).astype(int)
+    prediction.write_csv(folder / "seen.csv", values)
+    return found, table
+
+
+def test_scores_and_submissions_count_every_frame_and_the_table_shows_those_with_a_face(
+    tiny, tmp_path, monkeypatch
+):
+    results, sent = [], []
+    for alone in (False, True):
+        folder = tmp_path / str(alone)
+        found, table = only_seeing(tiny, folder)
+        monkeypatch.setattr(type(found.recipe), "from_face_alone", alone)
+        results.append(evaluation_scores.finish(found, table, folder, WIDTHS, 20))
+        submission.submit(found, table, folder, folder / "sent")
+        files = sorted((folder / "sent").rglob("*.*"))
+        sent.append({file.relative_to(folder): file.read_bytes() for file in files})
+    assert results[0] == results[1]
+    assert sent[0] == sent[1]
+    kept, shown = (runs.read_table(tmp_path / str(alone) / "seen.csv") for alone in (False, True))
+    assert kept["valence"].notna().all()
+    assert shown["valence"].notna().tolist() == (shown["frame"] <= 10).tolist()
+    values = [name for name in shown if name not in ("valence", "arousal")]
+    pd.testing.assert_frame_equal(kept[values], shown[values])
+    pd.testing.assert_frame_equal(prediction.complete(tmp_path / "True", "seen"), kept)
+    for read in (evaluation_scores.by_trial, evaluation_scores.pairs):
+        one, other = (read(table, tmp_path / str(alone)) for alone in (False, True))
+        np.testing.assert_equal(np.asarray(one), np.asarray(other))
+
+
+def test_the_values_of_every_frame_go_when_all_frames_have_a_face(tiny, tmp_path, monkeypatch):
+    found, table = only_seeing(tiny, tmp_path)
+    monkeypatch.setattr(type(found.recipe), "from_face_alone", True)
+    evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    file = tmp_path / prediction.COMPLETE / "seen.csv"
+    assert file.is_file()
+    values = runs.read_table(tmp_path / "seen.csv").assign(valid=1)
+    prediction.write_csv(tmp_path / "seen.csv", values)
+    evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    assert not file.is_file()
+    assert runs.read_table(tmp_path / "seen.csv")["valence"].notna().all()
+
+
 # ---- submission
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib import code_digest, grammar, runs, store
+from lib import code_digest, datasets, grammar, parameters, runs, store
 from lib.datasets import study
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
@@ -743,6 +743,26 @@ def test_a_run_of_other_recordings_gets_a_name_of_its_own_unless_it_was_named(tm
     with pytest.raises(InputError, match="is of other recordings") as told:
         pipeline._refuse_other_recordings(named)
     assert told.value.todo == "-p run expression-2"
+    in_notebook = parameters.placed({**named.values, "data_root": str(folders[1])})
+    with pytest.raises(InputError, match="is of other recordings") as told:
+        datasets.store(in_notebook)  # in JupyterLab, where no runner chose the name
+    assert told.value.todo == 'in the parameters cell: run = "expression-2"'
+    moved = (tmp_path / "day1").rename(tmp_path / "archive") / "talks"
+    for folder in (folders[1], moved):
+        own = made(folder).values
+        assert datasets.store(parameters.placed(own)).data_root == folder
+    assert made(moved).values["run"] == "expression"
+
+
+OPENS = r"(runs\.start|begin_training)\("  # what writes into a run folder first
+
+
+def test_every_notebook_asks_whose_run_it_is_before_it_writes_there():
+    for name in NOTEBOOKS:
+        cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells
+        cells = [cell.source for cell in cells if re.search(OPENS, cell.source)]
+        assert len(cells) == 1, name
+        assert cells[0].index("datasets.store(p)") < re.search(OPENS, cells[0]).start(), name
 
 
 def test_another_recording_of_the_same_name_gets_a_folder_of_its_own(tmp_path):

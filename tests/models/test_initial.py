@@ -2,15 +2,18 @@
 where they do not.
 """
 
-from urllib.error import URLError
+import hashlib
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.video import R2Plus1D_18_Weights, r2plus1d_18
 
-from lib import models
+from lib import models, weights
 from lib.errors import InputError
+from lib.experiments import pipeline
 from lib.models import published
 
 
@@ -25,16 +28,35 @@ def theirs():
 
 
 @pytest.fixture
-def offline(theirs, monkeypatch):
-    monkeypatch.setattr(R2Plus1D_18_Weights, "get_state_dict", lambda *_, **__: theirs["video"])
-    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", lambda *_, **__: theirs["audio"])
+def folder(theirs, tmp_path, monkeypatch):
+    """A folder of weights with both files, whose first digits are those of the registry here."""
+    for name, part in zip(weights.INITIAL, ("video", "audio"), strict=True):
+        known = weights.REGISTRY[name]
+        torch.save(theirs[part], tmp_path / known.file)
+        digits = hashlib.sha256((tmp_path / known.file).read_bytes()).hexdigest()[:8]
+        monkeypatch.setitem(weights.REGISTRY, name, replace(known, sha256=digits))
+    return tmp_path
 
 
-def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(theirs, offline):
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("kinetics_r2plus1d_18", R2Plus1D_18_Weights.KINETICS400_V1),
+        ("imagenet_resnet18", ResNet18_Weights.IMAGENET1K_V1),
+    ],
+)
+def test_address_and_first_digits_are_those_that_torchvision_names(name, theirs):
+    known = weights.entry(name)
+    assert known.url == theirs.url
+    assert theirs.url.endswith(f"-{known.sha256}.pth")
+    assert len(known.sha256) == 8
+
+
+def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(theirs, folder):
     net = models.create("tsav", channels=4)
     mask = net.video_model["r2plus1d"].stem[0].weight[:, 3].detach().clone()
     last = net.fc[1].weight.detach().clone()
-    found = published.pretrained(net).state_dict()
+    found = published.pretrained(net, folder).state_dict()
     video, audio = "video_model.r2plus1d.", "audio_model.resnet."
     assert torch.equal(
         found[video + "layer3.1.conv2.0.3.weight"], theirs["video"]["layer3.1.conv2.0.3.weight"]
@@ -55,18 +77,34 @@ def test_both_encoders_get_torchvisions_weights_and_their_first_layers_fit(their
     assert torch.equal(found["fc.1.weight"], last)
 
 
-def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
-    monkeypatch.setattr(
-        R2Plus1D_18_Weights, "get_state_dict", lambda *_, **__: pytest.fail("fetched")
-    )
+def test_another_width_is_refused_before_anything_is_fetched(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "get", lambda *_, **__: pytest.fail("fetched"))
     with pytest.raises(InputError, match=r"set `width: 1\.0`"):
-        published.pretrained(models.create("tsav", width=0.125))
+        published.pretrained(models.create("tsav", width=0.125), tmp_path)
 
 
-def test_without_a_connection_the_message_says_where_the_file_could_go(monkeypatch):
-    def fail(*_, **__):
-        raise URLError("no route")
+def test_without_the_files_the_message_says_how_to_get_them_and_what_to_do_without(tmp_path):
+    with pytest.raises(InputError, match=r"weights get kinetics_r2plus1d_18[\s\S]*initial: random"):
+        published.pretrained(models.create("tsav"), tmp_path, fetched=False)
 
-    monkeypatch.setattr(R2Plus1D_18_Weights, "get_state_dict", fail)
-    with pytest.raises(InputError, match=r"cannot be had.*no route[\s\S]*checkpoints"):
-        published.pretrained(models.create("tsav"))
+
+def test_a_file_of_another_content_is_refused(folder):
+    place = folder / weights.entry("imagenet_resnet18").file
+    place.write_bytes(place.read_bytes() + b"x")
+    with pytest.raises(InputError, match=r"this is not the file resnet18-f37072fd\.pth"):
+        published.pretrained(models.create("tsav"), folder)
+
+
+def test_a_training_run_fetches_them_with_a_line_each_or_says_the_command(folder, monkeypatch):
+    values = {"options": {"initial": "pretrained"}, "weights_root": str(folder)}
+    lines, experiment = [], SimpleNamespace(values=values)
+    pipeline._fetch_initial(experiment, lines.append)
+    assert lines == []  # both are there
+    (folder / weights.entry("imagenet_resnet18").file).unlink()
+    monkeypatch.setattr(weights, "get", lambda name, root: None)
+    pipeline._fetch_initial(experiment, lines.append)
+    assert len(lines) == 1
+    assert "fetched imagenet_resnet18" in lines[0]
+    values["fetch_weights"] = False
+    with pytest.raises(InputError, match="weights get imagenet_resnet18"):
+        pipeline._fetch_initial(experiment, lines.append)
