@@ -7,25 +7,23 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from .. import plots
 from ..errors import InputError
 from ..media import writing
-from ..metrics import EMOTIONS
 from ..parallel.progress import has_front_end
+from .tables import Shown, scores, table
+
+__all__ = ["Shown", "browse", "explore", "image", "link", "scores", "table", "video"]
 
 # between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
 # more
 PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
-# Words before a table whose numbers have no meaning, and the table's colour.
-QUIET, GREY = "<p class='note'><b>{note}</b></p>", "style='color:#8a8a8a'"
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
@@ -171,57 +169,6 @@ def _wav(sound: np.ndarray, rate: int) -> bytes:
 def encoded(picture: np.ndarray, form: str) -> bytes:
     """(H, W, 3) uint8 RGB as a file: ".png", or ".jpg", which is made and sent faster."""
     return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Text, and what JupyterLab shows in its place; without a browser the text is all."""
-
-    text: str
-    html: str = ""
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str | None:
-        return self.html or None
-
-
-def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
-    """A table as people read it: no row numbers, three digits, empty where there is no value.
-
-    nothing : the sentence that is shown when there is no row. Where ``rows.attrs["note"]`` says
-    that its numbers have no meaning, this stands first, and the table is grey.
-    """
-    if rows.empty and nothing:
-        return Shown(nothing)
-    form = {"index": False, "na_rep": "", "float_format": _number}
-    text, page = rows.to_string(**form), rows.to_html(border=0, **form)
-    if note := rows.attrs.get("note"):
-        page = page.replace("<table", f"{QUIET.format(note=html.escape(note))}<table {GREY}", 1)
-        text = f"{note}\n{text}"
-    return Shown(text, page)
-
-
-def _number(value: float) -> str:
-    """0.123, 12.3, 12345; never −0."""
-    return f"{value + 0.0:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def scores(rows: pd.DataFrame) -> Shown:
-    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it
-    is not defined.
-    """
-    wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
-    wide.attrs = dict(rows.attrs)
-    for emotion in EMOTIONS:
-        found = {
-            row.method: plots.with_interval(row)
-            for row in rows.itertuples()
-            if row.emotion == emotion
-        }
-        wide[emotion] = [found.get(method, "") for method in wide["method"]]
-    return table(wide)
 
 
 def video(path: Path) -> object:

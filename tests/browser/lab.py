@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -198,7 +199,9 @@ class Notebook:
         )
 
     def wait(self, seconds: float, condition) -> None:
-        WebDriverWait(self.window, seconds, poll_frequency=0.5).until(lambda _: condition())
+        passing = [StaleElementReferenceException]  # the page is drawn anew while it is looked at
+        waiting = WebDriverWait(self.window, seconds, 0.5, ignored_exceptions=passing)
+        waiting.until(lambda _: condition())
 
     def find(self, css: str) -> list:
         return self.window.find_elements(
@@ -235,10 +238,18 @@ class Notebook:
         self.wait_until_idle(seconds)
 
     def start_all(self) -> None:
-        """Choose *Run → Run All Cells* in the menu."""
+        """Choose *Run → Run All Cells* in the menu; once more where a page that was still being
+        drawn has swallowed the click.
+        """
+        try:
+            self._run_all_cells(20)
+        except TimeoutException:
+            self._run_all_cells(START_S)
+
+    def _run_all_cells(self, seconds: float) -> None:
         self._menu("Run", "runmenu:run-all")
         self.wait(
-            START_S,
+            seconds,
             lambda: "[*]:" in self.prompts() or all(map(NUMBERED.fullmatch, self.prompts())),
         )
 
@@ -321,6 +332,15 @@ class Notebook:
         return self._changes(
             next(b for b in self.find("button.jupyter-button") if b.text == button).click, seconds
         )
+
+    def click_button(self, text: str) -> None:
+        """Press the button of an ipywidget."""
+        next(each for each in self.find("button.jupyter-button") if each.text == text).click()
+        self.clicks += 1
+
+    def shown(self) -> str:
+        """All text below the cells."""
+        return "\n".join(each.text for each in self.find(".jp-OutputArea-output"))
 
     def move_slider(self, seconds: float = 60.0) -> float:
         """One step to the right with the arrow key; returns after how many s the picture is another
