@@ -59,7 +59,8 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
     picture = _image("png")
 
     def draw(name: str):
-        picture.value = plots.png(show(name))
+        with plots.unseen():
+            picture.value = plots.png(show(name))
 
     return ipywidgets.VBox([_chooser(trials, draw), picture])
 
@@ -146,7 +147,8 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
         picture.value = encoded(shown["moments"].picture(moment.value - 1), ".jpg")
 
     def choose(name: str):
-        shown["moments"] = moments = plots.Moments(load(name))
+        with plots.unseen():
+            shown["moments"] = moments = plots.Moments(load(name))
         count = len(moments.x)
         play.max = moment.max = count
         play.step = max(1, round(PLAY_MS / 1000 * count / max(1e-3, np.ptp(moments.trial.times))))
@@ -181,7 +183,8 @@ def video(path: Path) -> object:
     path = Path(path)
     if path.stat().st_size > EMBEDDED:
         return link(path)
-    controls = f'controls preload="metadata" title="{html.escape(path.name)}"'
+    look = f'style="max-width:100%" title="{html.escape(path.name)}"'
+    controls = f'controls preload="metadata" {look}'
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
@@ -193,13 +196,11 @@ def image(path: Path) -> object:
 
 
 def link(path: Path) -> object:
-    """A link to a file, relative to the folder of the notebook where it lies below it."""
+    """A link to a file, relative to the folder of the notebook, and its size."""
     from IPython.display import HTML
 
     path = Path(path).absolute()
     place = os.path.relpath(path, Path.cwd())
-    size = path.stat().st_size / 1e6
-    return HTML(
-        f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({size:.1f} MB, '
-        f"{html.escape(str(path))})"
-    )
+    size = path.stat().st_size
+    told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')

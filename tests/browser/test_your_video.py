@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -83,8 +85,11 @@ def test_a_recording_of_the_folder_is_chosen_looked_at_and_plays(notebook):
     folder = look(notebook, ACTOR)
     assert notebook.plays() == pytest.approx(19.7, abs=0.3)
     assert notebook.figures()
-    table = pd.read_csv(folder / f"{Path(ACTOR).stem}.csv")
-    assert (table["expression"][table["time"] > 12] == "happy").mean() > 0.9, "he laughs at the end"
+    curves = cv2.imread(str(folder / f"{Path(ACTOR).stem}.png"))
+    assert len(np.unique(curves.reshape(-1, 3), axis=0)) > 100, "drawn, not blank"
+    table = pd.read_csv(folder / f"{Path(ACTOR).stem}_people.csv")
+    end = table["expression"][table["time"] > 12]
+    assert (end == "happy").mean() > 0.9, "at the end she laughs"
     assert (folder / "columns.json").is_file()
 
 
@@ -102,7 +107,8 @@ def test_a_link_gives_the_table_and_the_video(notebook, clone):
 def test_nobody_in_a_recording_is_said_and_nothing_is_made_up(notebook):
     folder = look(notebook, NOBODY)
     assert "nobody was found in this video" in notebook.shown()
-    assert pd.read_csv(folder / f"{Path(NOBODY).stem}.csv").empty
+    assert notebook.figures() == []
+    assert pd.read_csv(folder / f"{Path(NOBODY).stem}_people.csv").empty
 
 
 def test_a_file_that_was_dragged_into_the_folder_is_listed_again(notebook, clone):
@@ -111,7 +117,7 @@ def test_a_file_that_was_dragged_into_the_folder_is_listed_again(notebook, clone
     notebook.click_button("list again")
     notebook.wait(30, lambda: DIALOGUE in names(notebook))
     folder = look(notebook, DIALOGUE)
-    table = pd.read_csv(folder / f"{Path(DIALOGUE).stem}.csv", dtype={"person": str})
+    table = pd.read_csv(folder / f"{Path(DIALOGUE).stem}_people.csv", dtype={"person": str})
     assert set(table["person"]) == {"left", "right"}
     spoken = (
         table.assign(second=table["time"] // 3).groupby(["person", "second"])["speaking"].mean()

@@ -248,3 +248,29 @@ def test_before_numbers_without_a_meaning_the_words_stand_first_and_the_table_is
     plain = viewer.table(trials.noted(pd.DataFrame({"ccc": [0.91]}), False))._repr_html_()
     assert plain.startswith("<table")
     assert "color" not in plain
+
+
+def test_under_a_button_no_figure_is_known_to_pyplot_which_another_thread_may_close():
+    known = []
+
+    def show(name):
+        axes = plots.label_plane(np.zeros((3, 2)))
+        known.append(plt.get_fignums())
+        return axes
+
+    picture = viewer.picker(["a"], show).children[1]
+    assert known == [[]]
+    assert bytes(picture.value).startswith(PNG)
+    plots.label_plane(np.zeros((3, 2)))
+    assert len(plt.get_fignums()) == 1, "under a cell it appears by itself"
+    plt.close("all")
+
+
+def test_a_long_note_is_broken_into_lines_that_fit_the_figure():
+    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60)
+    figure = np.ravel(axes)[0].figure
+    figure.canvas.draw()
+    box = figure._supxlabel.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    plt.close(figure)
