@@ -39,9 +39,13 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff format --check .
 
 # make lab PARAMS=params/x.yaml: all six notebooks read this file, where a cell names no other one.
+# The whole repository is the server's folder, so that links to runs/ open; a video of 10 MiB and
+# more can be uploaded only where a message may be longer than that.
+LAB := --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+LAB += --ServerApp.tornado_settings='{"websocket_max_message_size": 2147483648}'
 lab: $(INSTALLED)
 	@$(if $(PARAMS),$(BIN)/python -m lib check $(PARAMS))
-	$(if $(PARAMS),NOTEBOOKS_PARAMS_FILE=$(PARAMS) )$(BIN)/python -m jupyter lab notebooks
+	$(if $(PARAMS),NOTEBOOKS_PARAMS_FILE=$(PARAMS) )$(BIN)/python -m jupyter lab $(LAB)
 
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[browser]"

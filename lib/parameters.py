@@ -36,6 +36,9 @@ from .media import documents
 # starts.
 MUST_EXIST = ("video_path",)
 
+# A run, or a file of weights.
+NETWORKS = ("predict_run", "backbone_run", "speaker_run")
+
 # The notebook in which all that a training decided comes from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
@@ -270,7 +273,23 @@ def complete(
             if name in usable
         }
         full["options"] = {**{name: d.default for name, d in usable.items()}, **given}
-    return full
+    return {**full, **_in_weights_root(full, names)}
+
+
+def _in_weights_root(full: Mapping, names: Mapping[str, Declaration]) -> dict:
+    """Those of `NETWORKS` that are written ``weights/<file>``, as the shipped parameter files write
+    them, where `weights_root` is another folder: there, unless the file lies where it is written.
+    """
+    root = full.get("weights_root")
+    if not root or resolve(root) == resolve(names["weights_root"].default):
+        return {}
+    usual = Path(names["weights_root"].default)
+    paths = {name: Path(full[name]) for name in NETWORKS if full.get(name)}
+    return {
+        name: str(Path(root) / path.relative_to(usual))
+        for name, path in paths.items()
+        if path.is_relative_to(usual) and not resolve(str(path)).is_file()
+    }
 
 
 def refuse(problems: list[str], where: object) -> None:

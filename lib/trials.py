@@ -4,6 +4,7 @@ of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -254,6 +255,17 @@ def subjects(trials: pd.DataFrame) -> dict[str, str]:
 def has_picture(trial: Mapping) -> bool:
     """Whether a row of the table is of a recording with pictures, not of sound only."""
     return bool(trial["video_path"] or trial["crops_dir"])
+
+
+def in_people_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """A table with a column `trial`, sorted as people count: 1, 2, 10 and not 1, 10, 2."""
+    return rows.iloc[sorted(range(len(rows)), key=lambda row: _counted(rows["trial"].iloc[row]))]
+
+
+def _counted(name: object) -> list:
+    """Text and numbers by turns, of which each can be compared with that of another name."""
+    parts = re.split(r"(\d+)", str(name))
+    return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)]
 
 
 def name(trial: dict) -> str:

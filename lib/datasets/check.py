@@ -21,7 +21,7 @@ from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
 from ..media.containers import STRETCH
 from ..store import Store, request
-from ..trials import label_files
+from ..trials import in_people_order, label_files
 from . import tree
 from .report import Report, traceback_of
 
@@ -33,6 +33,8 @@ EARLY = 1.5  # s; the last picture may be shown for longer than all others, not 
 RANGE = "label_range"  # of a checked trial: lowest and highest label of valence and arousal
 COLUMNS = (
     "trial",
+    "errors",
+    "warnings",
     "split",
     "opens",
     "video",
@@ -50,9 +52,9 @@ COLUMNS = (
     "audio_rate",
     "audio_late_ms",
     "longer_ms",
-    "errors",
-    "warnings",
 )
+# What notebook 01 is asked for: does it open, and are pictures, labels and crops as many?
+BRIEF = (*COLUMNS[:4], "frames", "container", "labels", "crops", "rate", "audio_late_ms")
 
 
 class Faults:
@@ -475,9 +477,18 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
         is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
         if fault["severity"] == "error" and is_video and fault["item"] not in known:
             rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
-    found = pd.DataFrame(rows, columns=list(COLUMNS)).fillna("")
+    found = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).fillna(""))
     order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
     return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
+
+
+def brief(checked: pd.DataFrame, rows: int = 12) -> pd.DataFrame:
+    """The first rows of `table`, the worst ones, with the columns `BRIEF` that say anything in
+    them.
+    """
+    first = checked[list(BRIEF)].head(rows)
+    told = [name for name in first if name in ("errors", "warnings") or (first[name] != "").any()]
+    return first[told]
 
 
 def tell(outcomes: list, report: Report) -> None:

@@ -120,13 +120,11 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
     stretches = _stretches(found, p, folder, say)
-    curves = plots.of_video(found.table, note=found.note)
-    picture = plots.save(curves, files.named(folder, video.stem, ".png"), close=True)
     target = files.named(folder, video.stem, ".mp4")
     drawn, heard = Progress("frames drawn"), evaluation_video.hearing(video, p)
     overlay.write(video, found.table, target, found.note, drawn, **heard)
-    shown = found.table[[name for name in SHOWN if name in found.table]].head()
-    _display(viewer.video(target), viewer.image(picture), viewer.table(shown))
+    _display(viewer.video(target), *_curves(found, files.named(folder, video.stem, ".png")))
+    say(f"all of it lies in {folder}")
     _display(*map(viewer.link, (*found.files, *stretches, target)))
     return found
 
@@ -141,6 +139,16 @@ def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) ->
     for sentence in said:
         say(sentence)
     return [file] if file else []
+
+
+def _curves(found: people.People, target: Path) -> tuple:
+    """The curves, kept as a picture, and the first rows of the table; nothing of nobody."""
+    if found.table.empty:
+        return ()
+    with plots.unseen():
+        plots.save(plots.of_video(found.table, note=found.note), target)
+    shown = found.table[[name for name in SHOWN if name in found.table]].head()
+    return viewer.image(target), viewer.table(shown)
 
 
 def _display(*things: object) -> None:

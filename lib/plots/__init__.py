@@ -36,7 +36,7 @@ from .speakers import (
     speaking_traces,
     time_line,
 )
-from .style import png, save, theme
+from .style import png, save, theme, unseen
 from .sweeps import grid_heat, grid_line
 from .training import LiveCurves, training_curves
 
@@ -69,6 +69,7 @@ __all__ = [
     "time_line",
     "training_curves",
     "trial_lines",
+    "unseen",
     "va_traces",
     "with_interval",
     "worst_stretches",

@@ -4,20 +4,27 @@ saving.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import textwrap
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..files import temporary_name
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
+_own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
+WORDS = 12  # letters of a note on an inch of a figure's width
 LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve for comparison
 
 
@@ -45,7 +52,25 @@ def theme() -> None:
 def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3), **options):
     """Axes of a new figure with the theme set; `size` in inches. One Axes, or an array of them."""
     theme()
+    if _own.get():
+        figure = Figure(figsize=size)
+        FigureCanvasAgg(figure)
+        return figure.subplots(rows, columns, **options)
     return plt.subplots(rows, columns, figsize=size, **options)[1]
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Figures that are made herein are unknown to pyplot, and appear under no cell by themselves.
+
+    Under the button of a widget this must be so: JupyterLab answers widgets while another thread of
+    the kernel shows and closes all of pyplot's figures, also one that is just being drawn.
+    """
+    before = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(before)
 
 
 def finish(axes, title: str = "", note: str = "") -> None:
@@ -56,6 +81,7 @@ def finish(axes, title: str = "", note: str = "") -> None:
     elif title:
         figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     if note:
+        note = textwrap.fill(note, round(WORDS * figure.get_figwidth()))
         figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
 
 

@@ -7,25 +7,23 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from .. import plots
 from ..errors import InputError
 from ..media import writing
-from ..metrics import EMOTIONS
 from ..parallel.progress import has_front_end
+from .tables import Shown, scores, table
+
+__all__ = ["Shown", "browse", "explore", "image", "link", "scores", "table", "video"]
 
 # between two pictures of a trial that plays: a picture takes a tenth of it, its way to the browser
 # more
 PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
-# Words before a table whose numbers have no meaning, and the table's colour.
-QUIET, GREY = "<p class='note'><b>{note}</b></p>", "style='color:#8a8a8a'"
 
 
 def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
@@ -61,7 +59,8 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
     picture = _image("png")
 
     def draw(name: str):
-        picture.value = plots.png(show(name))
+        with plots.unseen():
+            picture.value = plots.png(show(name))
 
     return ipywidgets.VBox([_chooser(trials, draw), picture])
 
@@ -148,7 +147,8 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
         picture.value = encoded(shown["moments"].picture(moment.value - 1), ".jpg")
 
     def choose(name: str):
-        shown["moments"] = moments = plots.Moments(load(name))
+        with plots.unseen():
+            shown["moments"] = moments = plots.Moments(load(name))
         count = len(moments.x)
         play.max = moment.max = count
         play.step = max(1, round(PLAY_MS / 1000 * count / max(1e-3, np.ptp(moments.trial.times))))
@@ -173,57 +173,6 @@ def encoded(picture: np.ndarray, form: str) -> bytes:
     return cv2.imencode(form, picture[..., ::-1])[1].tobytes()
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Text, and what JupyterLab shows in its place; without a browser the text is all."""
-
-    text: str
-    html: str = ""
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def _repr_html_(self) -> str | None:
-        return self.html or None
-
-
-def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
-    """A table as people read it: no row numbers, three digits, empty where there is no value.
-
-    nothing : the sentence that is shown when there is no row. Where ``rows.attrs["note"]`` says
-    that its numbers have no meaning, this stands first, and the table is grey.
-    """
-    if rows.empty and nothing:
-        return Shown(nothing)
-    form = {"index": False, "na_rep": "", "float_format": _number}
-    text, page = rows.to_string(**form), rows.to_html(border=0, **form)
-    if note := rows.attrs.get("note"):
-        page = page.replace("<table", f"{QUIET.format(note=html.escape(note))}<table {GREY}", 1)
-        text = f"{note}\n{text}"
-    return Shown(text, page)
-
-
-def _number(value: float) -> str:
-    """0.123, 12.3, 12345; never −0."""
-    return f"{value + 0.0:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def scores(rows: pd.DataFrame) -> Shown:
-    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it
-    is not defined.
-    """
-    wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
-    wide.attrs = dict(rows.attrs)
-    for emotion in EMOTIONS:
-        found = {
-            row.method: plots.with_interval(row)
-            for row in rows.itertuples()
-            if row.emotion == emotion
-        }
-        wide[emotion] = [found.get(method, "") for method in wide["method"]]
-    return table(wide)
-
-
 def video(path: Path) -> object:
     """A video to play in the notebook and in its page: inside it up to `EMBEDDED`, else a link.
 
@@ -234,7 +183,8 @@ def video(path: Path) -> object:
     path = Path(path)
     if path.stat().st_size > EMBEDDED:
         return link(path)
-    controls = f'controls preload="metadata" title="{html.escape(path.name)}"'
+    look = f'style="max-width:100%" title="{html.escape(path.name)}"'
+    controls = f'controls preload="metadata" {look}'
     return Video(path.read_bytes(), embed=True, mimetype="video/mp4", html_attributes=controls)
 
 
@@ -246,13 +196,11 @@ def image(path: Path) -> object:
 
 
 def link(path: Path) -> object:
-    """A link to a file, relative to the folder of the notebook where it lies below it."""
+    """A link to a file, relative to the folder of the notebook, and its size."""
     from IPython.display import HTML
 
     path = Path(path).absolute()
     place = os.path.relpath(path, Path.cwd())
-    size = path.stat().st_size / 1e6
-    return HTML(
-        f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({size:.1f} MB, '
-        f"{html.escape(str(path))})"
-    )
+    size = path.stat().st_size
+    told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+    return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')

@@ -19,6 +19,7 @@ from ..faces import arrays, persons
 from ..faces.tracking import BOX
 from ..features import speaker_arrays
 from ..files import named, write_text
+from ..labels import csv_columns
 from ..media import recordings, separate
 from ..store import Store, request
 from .arrays import device_of, durations
@@ -192,9 +193,10 @@ def segments(values: pd.DataFrame) -> pd.DataFrame:
 
 def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
     """Write ``<video>_speakers.csv``, ``.json`` and ``.rttm`` into `folder`; returns the three
-    paths.
+    paths. ``columns.json`` there says what the columns are.
     """
     name, spoken = found.row["video"], segments(values)
+    csv_columns.record(folder, values.columns)
     content = values.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return [
         write_text(named(folder, f"{name}_speakers", ".csv"), content),

@@ -1,5 +1,5 @@
-"""A JupyterLab server of its own in a temporary folder, and a headless Chromium that works in it
-like a person.
+"""JupyterLab in a fresh copy of the repository, as `make lab` starts it, and a headless Chromium
+that works in it like a person.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import nbformat
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from lib.files import NOTEBOOKS, ROOT
+from lib.files import ROOT
 from lib.grammar import declared
 
 START_S = 90.0  # for the server, and for a notebook to appear
@@ -57,14 +59,17 @@ SETTINGS = {
 NUMBERED = re.compile(r"\[\d+\]:")
 
 
-def copy_notebooks(folder: Path, values: dict) -> Path:
-    """Copy the repository's notebooks, with `values` set in their parameters cells as a person
-    would type them.
+def fresh_copy(target: Path) -> Path:
+    """The repository as git would clone it after a commit of all that is here: no data, no runs, no
+    weights.
     """
-    folder.mkdir(parents=True)
-    for step in NOTEBOOKS:
-        copy_notebook(step, folder / f"{step}.ipynb", values)
-    return folder
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, done.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
 
 
 def copy_notebook(step: str, target: Path, values: dict) -> Path:
@@ -82,57 +87,58 @@ def copy_notebook(step: str, target: Path, values: dict) -> Path:
 
 
 @contextmanager
-def server(root: Path, place: Path):
-    """JupyterLab with `root` as its folder; settings, kernels' connection files and logs in
-    `place`. Gives its URL.
+def server(clone: Path, place: Path):
+    """JupyterLab as `make lab` starts it in `clone`; settings, kernels' connection files and logs
+    in `place`. Gives the URL of a notebook, with ``{name}`` in the place of its file's name.
     """
-    for name, values in SETTINGS.items():
-        path = place / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
+    _write_settings(place / "settings")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    own = {
-        name: str(place / name.lower())
-        for name in (
-            "JUPYTER_CONFIG_DIR",
-            "JUPYTER_DATA_DIR",
-            "JUPYTER_RUNTIME_DIR",
-            "IPYTHONDIR",
-            "JUPYTERLAB_WORKSPACES_DIR",
-        )
-    }
-    environment = {
-        **os.environ,
-        **own,
-        "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
-        "PYTHONPATH": str(ROOT),
-    }
     command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        f"--ServerApp.root_dir={root}",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
-        "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={token}",
+        *made_by_make(clone),
+        *("--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0"),
+        *(f"--ServerApp.port={port}", f"--IdentityProvider.token={token}"),
     ]
-    log = place / "jupyterlab.log"
+    log, address = place / "jupyterlab.log", f"http://127.0.0.1:{port}"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, env=environment, stdout=stream, stderr=subprocess.STDOUT
+            command, cwd=clone, env=_environment(clone, place), stdout=stream, stderr=stream
         )
         try:
-            _wait_for_server(f"http://127.0.0.1:{port}/api?token={token}", process, log)
-            yield f"http://127.0.0.1:{port}/lab/tree/{{name}}?token={token}&reset"
+            _wait_for_server(f"{address}/api?token={token}", process, log)
+            yield f"{address}/lab/tree/notebooks/{{name}}?token={token}&reset"
         finally:
             process.terminate()  # shuts its kernels down, too
             process.wait(30)
+
+
+def made_by_make(clone: Path) -> list[str]:
+    """The command of `make lab`, with this Python in the place of the clone's own."""
+    done = subprocess.run(
+        ["make", "--dry-run", "lab"], cwd=clone, capture_output=True, text=True, check=True
+    )
+    words = shlex.split(done.stdout.splitlines()[-1])
+    assert words[1:4] == ["-m", "jupyter", "lab"], words
+    return [sys.executable, *words[1:]]
+
+
+def _write_settings(folder: Path) -> None:
+    for name, values in SETTINGS.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+def _environment(clone: Path, place: Path) -> dict[str, str]:
+    names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    own = {f"JUPYTER_{name}": str(place / name.lower()) for name in names}
+    own |= {"IPYTHONDIR": str(place / "ipython"), "PYTHONPATH": str(clone)}
+    own |= {
+        f"JUPYTERLAB_{name.upper()}_DIR": str(place / name) for name in ("settings", "workspaces")
+    }
+    return {**os.environ, **own}
 
 
 def _wait_for_server(url: str, process: subprocess.Popen, log: Path) -> None:
@@ -169,29 +175,47 @@ def chromium(profile: Path):
         window.quit()
 
 
+def note_minutes(folder: Path, step: str, seconds: float, clicks: int) -> None:
+    """Add a line to minutes.csv: what a person waits for a step, and how often he clicks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "minutes.csv").open("a") as file:
+        file.write(f"{step},{seconds / 60:.2f},{clicks}\n")
+
+
+def is_collapsed(cell: nbformat.NotebookNode) -> bool:
+    """Whether the code of a cell is out of sight."""
+    return bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+
+
 class Notebook:
     """One notebook, open in JupyterLab."""
 
     def __init__(self, window: webdriver.Chrome, url: str, path: Path):
-        self.window, self.path = window, path
+        self.window, self.path, self.clicks = window, path, 0
         window.set_window_size(WIDTH, HEIGHT)
         window.get(url.format(name=path.name))
         self.wait(
-            START_S, lambda: self.status() == "idle" and len(self.prompts()) == self._code_cells()
+            START_S, lambda: self.status() == "idle" and len(self.prompts()) == self._open_cells()
         )
 
     def wait(self, seconds: float, condition) -> None:
-        WebDriverWait(self.window, seconds, poll_frequency=0.5).until(lambda _: condition())
+        passing = [StaleElementReferenceException]  # the page is drawn anew while it is looked at
+        waiting = WebDriverWait(self.window, seconds, 0.5, ignored_exceptions=passing)
+        waiting.until(lambda _: condition())
 
     def find(self, css: str) -> list:
         return self.window.find_elements(
             By.CSS_SELECTOR, f".jp-NotebookPanel:not(.lm-mod-hidden) {css}"
         )
 
-    def _code_cells(self) -> int:
-        return sum(
-            cell.cell_type == "code" for cell in nbformat.read(self.path, as_version=4).cells
-        )
+    def _open_cells(self) -> int:
+        cells = nbformat.read(self.path, as_version=4).cells
+        return sum(cell.cell_type == "code" and not is_collapsed(cell) for cell in cells)
+
+    def collapsed(self) -> list[str]:
+        """The one line that the page shows of each cell whose code is collapsed."""
+        found = self.find(".jp-CodeCell .jp-InputPlaceholder .jp-PlaceholderText")
+        return [each.get_attribute("textContent") for each in found]
 
     def status(self) -> str:
         """idle, busy or another word of the kernel's indicator."""
@@ -201,7 +225,7 @@ class Notebook:
         )
 
     def prompts(self) -> list[str]:
-        """What stands beside the code cells: ``[ ]:``, ``[*]:`` or ``[3]:``."""
+        """What stands beside the code cells that are open: ``[ ]:``, ``[*]:`` or ``[3]:``."""
         return [
             e.get_attribute("textContent") for e in self.find(".jp-CodeCell .jp-InputArea-prompt")
         ]
@@ -214,10 +238,18 @@ class Notebook:
         self.wait_until_idle(seconds)
 
     def start_all(self) -> None:
-        """Choose *Run → Run All Cells* in the menu."""
+        """Choose *Run → Run All Cells* in the menu; once more where a page that was still being
+        drawn has swallowed the click.
+        """
+        try:
+            self._run_all_cells(20)
+        except TimeoutException:
+            self._run_all_cells(START_S)
+
+    def _run_all_cells(self, seconds: float) -> None:
         self._menu("Run", "runmenu:run-all")
         self.wait(
-            START_S,
+            seconds,
             lambda: "[*]:" in self.prompts() or all(map(NUMBERED.fullmatch, self.prompts())),
         )
 
@@ -251,6 +283,7 @@ class Notebook:
     def _click(self, xpath: str) -> None:
         self.wait(START_S, lambda: self.window.find_elements(By.XPATH, xpath))
         self.window.find_element(By.XPATH, xpath).click()
+        self.clicks += 1
 
     def not_run(self) -> list[int]:
         """Places of code cells without a number: what comes after an error."""
@@ -278,6 +311,11 @@ class Notebook:
             )
         ]
 
+    def is_in_sight(self, words: str) -> bool:
+        """Whether an error output with these words is drawn on the page, after its cell ran."""
+        outputs = self.find(".jp-OutputArea-output[data-mime-type^='application/vnd.jupyter']")
+        return any(words in each.text and each.size["height"] > 0 for each in outputs)
+
     def figures(self) -> list:
         """Pictures below the cells that have really been drawn: loaded, and larger than an icon."""
         drawn = "return arguments[0].complete && arguments[0].naturalWidth > 200"
@@ -294,6 +332,15 @@ class Notebook:
         return self._changes(
             next(b for b in self.find("button.jupyter-button") if b.text == button).click, seconds
         )
+
+    def click_button(self, text: str) -> None:
+        """Press the button of an ipywidget."""
+        next(each for each in self.find("button.jupyter-button") if each.text == text).click()
+        self.clicks += 1
+
+    def shown(self) -> str:
+        """All text below the cells."""
+        return "\n".join(each.text for each in self.find(".jp-OutputArea-output"))
 
     def move_slider(self, seconds: float = 60.0) -> float:
         """One step to the right with the arrow key; returns after how many s the picture is another
@@ -312,6 +359,16 @@ class Notebook:
             lambda _: source() != before
         )
         return time.monotonic() - began
+
+    def plays(self, place: int = 0, seconds: float = 60.0) -> float:
+        """Play a video of the page for a second, as its button would; returns its length in s."""
+        video = self.find("video")[place]
+        ask = self.window.execute_script
+        self.wait(seconds, lambda: ask("return arguments[0].readyState", video) >= 2)
+        ask("arguments[0].muted = true; arguments[0].play()", video)
+        self.wait(seconds, lambda: ask("return arguments[0].currentTime", video) >= 1)
+        ask("arguments[0].pause()", video)
+        return ask("return arguments[0].duration", video)
 
     def take_picture(self, target: Path) -> None:
         """Save a picture of the whole notebook, as long as it is."""

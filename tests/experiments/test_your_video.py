@@ -77,6 +77,20 @@ def test_curves_video_and_a_short_table_are_shown_also_under_a_button(film, tmp_
     assert plt.get_fignums() == []
 
 
+def test_of_nobody_neither_curves_nor_a_table_are_shown(film, tmp_path, monkeypatch):
+    columns = ["frame", "time", "person", "valid", "x", "expression", "valence_derived", "note"]
+    found = people.People(film, pd.DataFrame(columns=[*columns, "arousal_derived"]), (), ())
+    monkeypatch.setattr(your_video.people, "look", lambda *given: found)
+    shown, said = [], []
+    monkeypatch.setattr(your_video, "_display", lambda *things: shown.extend(things))
+    your_video.show(film, {"runs_root": tmp_path / "runs", "run": "mine"}, said.append)
+    video, link = shown
+    assert video.embed
+    assert "one.mp4" in link.data
+    assert "nobody was found in this video" in said[0]
+    assert not list((tmp_path / "runs").rglob("*.png"))
+
+
 def test_both_forms_of_an_upload_are_read():
     new = ({"name": "a.mp4", "type": "video/mp4", "size": 2, "content": memoryview(b"ab")},)
     old = {"a.mp4": {"metadata": {"name": "a.mp4"}, "content": b"ab"}}

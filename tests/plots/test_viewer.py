@@ -194,6 +194,32 @@ def test_a_table_has_no_row_numbers_three_digits_and_blanks_where_there_is_no_va
     assert "NaN" not in shown._repr_html_()
 
 
+def test_numbers_of_a_column_have_the_same_decimals_and_stand_to_the_right_of_text():
+    rows = pd.DataFrame(
+        {
+            "trial": ["1", "10", "2"],
+            "ccc": [0.8123, -0.05, float("nan")],
+            "seconds": [1234.5, 8.77, 0.02],
+            "note": ["a < b", None, ""],
+        }
+    )
+    shown = viewer.table(rows)
+    assert repr(shown).split() == [
+        *("trial", "ccc", "seconds", "note"),
+        *("1", "0.812", "1234", "a", "<", "b"),
+        *("2", "0.02"),
+        *("10", "-0.050", "9"),
+    ]
+    page = shown._repr_html_()
+    assert "<td style='text-align:left;vertical-align:top;overflow-wrap:anywhere'>a &lt; b" in page
+    assert "<td style='text-align:right;vertical-align:top;overflow-wrap:anywhere'>0.812" in page
+
+
+def test_trials_that_stand_the_worst_first_stay_so():
+    shown = viewer.table(pd.DataFrame({"trial": ["10", "2", "1"], "error": [True, False, False]}))
+    assert repr(shown).split() == ["trial", "error", "10", "True", "2", "False", "1", "False"]
+
+
 def test_a_table_without_rows_is_a_sentence():
     shown = viewer.table(pd.DataFrame(columns=["trial"]), "no trial was lost")
     assert repr(shown) == "no trial was lost"
@@ -218,7 +244,33 @@ def test_before_numbers_without_a_meaning_the_words_stand_first_and_the_table_is
     shown = viewer.table(rows)
     assert repr(shown).startswith(f"{trials.SYNTHETIC_NOTE}\n")
     page = shown._repr_html_()
-    assert page.index(trials.SYNTHETIC_NOTE) < page.index("<table style='color:#8a8a8a'")
+    assert page.index(trials.SYNTHETIC_NOTE) < page.index("<table style='color:#8a8a8a;")
     plain = viewer.table(trials.noted(pd.DataFrame({"ccc": [0.91]}), False))._repr_html_()
     assert plain.startswith("<table")
     assert "color" not in plain
+
+
+def test_under_a_button_no_figure_is_known_to_pyplot_which_another_thread_may_close():
+    known = []
+
+    def show(name):
+        axes = plots.label_plane(np.zeros((3, 2)))
+        known.append(plt.get_fignums())
+        return axes
+
+    picture = viewer.picker(["a"], show).children[1]
+    assert known == [[]]
+    assert bytes(picture.value).startswith(PNG)
+    plots.label_plane(np.zeros((3, 2)))
+    assert len(plt.get_fignums()) == 1, "under a cell it appears by itself"
+    plt.close("all")
+
+
+def test_a_long_note_is_broken_into_lines_that_fit_the_figure():
+    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60)
+    figure = np.ravel(axes)[0].figure
+    figure.canvas.draw()
+    box = figure._supxlabel.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    plt.close(figure)

@@ -1,5 +1,7 @@
 """Seven expressions per frame of a folder of recordings: recipe, parameter file and table."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -112,3 +114,18 @@ def test_its_stream_goes_into_a_network_and_a_missing_face_is_the_mean(world):
 
 def features_options():
     return grammar.defaults(grammar.recipes()["features"])
+
+
+@pytest.mark.parametrize("name", ["expression", "speakers"])
+def test_the_network_of_a_parameter_file_lies_where_weights_root_says(name, tmp_path):
+    values = parameters.load([ROOT / "params" / f"{name}.yaml"])
+    shipped = values["predict_run"]
+    assert parameters.complete(values)["predict_run"] == shipped
+    elsewhere = parameters.complete(values | {"weights_root": str(tmp_path)})
+    assert elsewhere["predict_run"] == str(tmp_path / Path(shipped).name)
+
+
+@pytest.mark.parametrize("named", ["sample_tsav", "/home/me/weights/a.pt", "runs/weights/a.pt", ""])
+def test_a_run_or_a_file_of_a_place_of_its_own_stays_as_it_is_named(named, tmp_path):
+    full = parameters.complete({"predict_run": named, "weights_root": str(tmp_path)})
+    assert full["predict_run"] == named

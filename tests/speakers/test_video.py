@@ -98,6 +98,9 @@ def test_a_gap_of_a_track_ends_a_stretch(found):
 def test_files_say_the_same(found, tmp_path):
     values = video.table(found, smooth=0)
     table, told, rttm = video.write(values, found, tmp_path)
+    described = json.loads((tmp_path / "columns.json").read_text())
+    assert [row["name"] for row in described] == pd.read_csv(table).columns.tolist()
+    assert all(row["meaning"] for row in described)
     assert len(pd.read_csv(table)) == len(values)
     content = json.loads(told.read_text())
     assert [each["face"] for each in content["faces"]] == ["left", "right"]

@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 import sys
+import types
+from functools import partial
 
 import nbformat
 import pandas as pd
@@ -18,10 +20,12 @@ import papermill
 import pytest
 from nbconvert import HTMLExporter
 
-from lib import grammar, parameters, recipes, trials
+from lib import grammar, parameters, recipes, runs, trials
+from lib.errors import InputError
 from lib.evaluation import submission
 from lib.experiments import experiment, pipeline
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
+from lib.parallel import mapping
 
 FOLDER = ROOT / "notebooks"
 LONGEST = 16  # lines of a cell, but for the parameters
@@ -291,6 +295,67 @@ def test_the_runner_injects_complete_values_and_no_parameter_file(tmp_path):
         assert injected["params_file"] == ""
         assert injected.keys() == grammar.declared(name).keys()
     assert found.declared("05_train")["lr"] == 1e-4
+
+
+def executed(name, words, names):
+    """Execute the cells of a notebook that hold one of `words`, with these names in their kernel;
+    what they showed.
+    """
+    shown = []
+    names = {**names, "display": lambda *things: shown.extend(map(str, things))}
+    names["print"] = lambda *things: shown.append(" ".join(map(str, things)))
+    for cell in code(name):
+        if any(word in cell.source for word in words):
+            exec(cell.source, names)
+    return shown
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    """What the last cells of 06 need: two trials, of which one has no film to draw into."""
+
+    def write_trial(trial, **_):
+        if trial["trial"] == "lost":
+            raise InputError("the video is damaged", where="lost.mp4", todo="copy it again")
+        return tmp_path / "drawn.mp4"
+
+    here = runs.Run(tmp_path / "run", "06_inference", parameters.complete({}))
+    known = types.SimpleNamespace
+    return here, {
+        "p": known(overlays=2, workers=1, runs_root=tmp_path),
+        "table": pd.DataFrame({"trial": ["lost", "drawn"]}),
+        "outcomes": [],
+        "here": here,
+        "checkpoint": tmp_path / "best.pt",
+        "checkpoints": known(worth=str),
+        "store": known(trials_path=tmp_path / "trials.parquet"),
+        "overlay": known(write_trial=write_trial),
+        "viewer": known(video=str),
+        "trial_table": trials,
+        "write_report": str,
+        "colab": known(save=str),
+        "partial": partial,
+        "mapping": mapping,
+        "Progress": lambda _: None,
+    }
+
+
+def test_a_video_that_could_not_be_drawn_is_recorded_as_lost(drawing, tmp_path):
+    here, names = drawing
+    shown = executed("06_inference", ["overlay.write_trial", "here.record("], names)
+    assert str(tmp_path / "drawn.mp4") in shown
+    assert f"1 videos -> {here.path('videos')}" in shown
+    [row] = here.failures()
+    assert (row["step"], row["item"]) == ("06_inference", "video of lost")
+    assert (row["what"], row["todo"]) == ("the video is damaged", "copy it again")
+    assert pipeline._lost(here, str) == pipeline.LOST == 3
+
+
+def test_the_section_of_videos_says_what_to_set_where_none_are_wanted(drawing):
+    _, names = drawing
+    names["p"].overlays = 0
+    [line] = executed("06_inference", ["overlay.write_trial"], names)
+    assert "overlays = 3" in line
 
 
 # ---- one run of everything

@@ -1,0 +1,127 @@
+"""Tables as people read them: text to the left, numbers that line up, trials in the order in which
+people count, nothing beyond the edge of the page.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .. import plots
+from ..metrics import EMOTIONS
+from ..trials import in_people_order
+
+DIGITS = 3  # of the largest number of a column: intervals of our scores are wider than that
+# Words before a table whose numbers have no meaning, and the table's colour.
+QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
+# JupyterLab sets all cells to the right and gives all columns one width; a long word may break.
+TABLE = "table-layout:auto;max-width:100%;"
+CELL = "text-align:{side};vertical-align:top;overflow-wrap:anywhere"
+LEFT, RIGHT = CELL.format(side="left"), CELL.format(side="right")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Text, and what JupyterLab shows in its place; without a browser the text is all."""
+
+    text: str
+    html: str = ""
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str | None:
+        return self.html or None
+
+
+def table(rows: pd.DataFrame, nothing: str = "") -> Shown:
+    """A table as people read it: no row numbers, empty where there is no value.
+
+    The numbers of a column have as many decimals as give its largest one `DIGITS` digits; one that
+    would be 0 by that has its own. Trials that are sorted as text are sorted as people count.
+
+    nothing : the sentence that is shown when there is no row. Where ``rows.attrs["note"]`` says
+    that its numbers have no meaning, this stands first, and the table is grey.
+    """
+    if rows.empty and nothing:
+        return Shown(nothing)
+    note = rows.attrs.get("note", "")
+    numeric = [_is_numeric(rows.iloc[:, place]) for place in range(rows.shape[1])]
+    words = _in_order(rows).apply(_as_words)
+    text = words.to_string(index=False)
+    page = _page(words, numeric, GREY if note else "")
+    if note:
+        text, page = f"{note}\n{text}", f"{QUIET.format(note=html.escape(note))}{page}"
+    return Shown(text, page)
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    by_text = "trial" in rows and rows["trial"].astype(str).is_monotonic_increasing
+    return in_people_order(rows) if by_text else rows
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _as_words(column: pd.Series) -> pd.Series:
+    """A column as text; of numbers all with the same decimals."""
+    write = _writer(column) if _is_numeric(column) else str
+    words = ["" if _is_missing(value) else write(value) for value in column]
+    return pd.Series(words, column.index, dtype=object)
+
+
+def _is_missing(value: object) -> bool:
+    missing = pd.isna(value)  # of a list: one answer per element
+    return isinstance(missing, bool) and missing
+
+
+def _writer(column: pd.Series) -> Callable[[float], str]:
+    finite = [abs(float(value)) for value in column if math.isfinite(value)]
+    largest = max(finite, default=0.0)
+    whole = all(value == int(value) for value in finite)
+    decimals = 0 if whole or largest == 0 else max(0, DIGITS - 1 - math.floor(math.log10(largest)))
+
+    def written(value: float) -> str:
+        rounded = round(float(value), decimals) + 0.0  # never −0
+        if rounded == 0 and value != 0:
+            return f"{value:.{DIGITS}g}"
+        return f"{rounded:.{decimals}f}"
+
+    return written
+
+
+def _page(words: pd.DataFrame, numeric: list[bool], colour: str) -> str:
+    """The table in HTML; every text in it is escaped."""
+    sides = [RIGHT if is_number else LEFT for is_number in numeric]
+    head = _row(words.columns, sides, "th")
+    body = "".join(_row(row, sides, "td") for row in words.itertuples(index=False, name=None))
+    return f"<table style='{colour}{TABLE}'><thead>{head}</thead>\n<tbody>{body}</tbody></table>\n"
+
+
+def _row(values, sides: list[str], tag: str) -> str:
+    cells = [
+        f"<{tag} style='{side}'>{html.escape(str(value), quote=False)}</{tag}>"
+        for value, side in zip(values, sides, strict=True)
+    ]
+    return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def scores(rows: pd.DataFrame) -> Shown:
+    """The CCC table (`metrics.ccc_table`) with one row a method: ``0.81 [0.72, 0.87]``, – where it
+    is not defined.
+    """
+    wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
+    wide.attrs = dict(rows.attrs)
+    for emotion in EMOTIONS:
+        found = {
+            row.method: plots.with_interval(row)
+            for row in rows.itertuples()
+            if row.emotion == emotion
+        }
+        wide[emotion] = [found.get(method, "") for method in wide["method"]]
+    return table(wide)
