@@ -20,7 +20,7 @@ from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE, noted, subjects
-from . import baselines, smoothing
+from . import baselines, smoothing, uncertainty
 from .prediction import Predictor, read_values, write_csv
 
 
@@ -107,6 +107,8 @@ def finish(
         )
     for trial in raw:
         _rewrite(named(folder, trial, ".csv"), recipe, smooth[trial], labels[trial])
+    if told := uncertainty.summary(recipe, table, folder):
+        found["uncertainty"] = told
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 

@@ -275,8 +275,8 @@ def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
 
 def sources_of_quality(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `face_quality`: the faces, and where they were detected in the picture."""
-    face = request("face", size=wanted.parameters["size"])
-    inputs = {"face": face, "face_valid": request("face_valid"), "time": request("time")}
+    face = request("face", size=wanted.parameters["size"])  # opened with `face_valid`: made after
+    inputs = {"face_valid": request("face_valid"), "face": face, "time": request("time")}
     if wanted.parameters.get("faces") != "detect":
         return inputs
     other = {key: wanted.parameters[key] for key in ("detector",) if key in wanted.parameters}

@@ -4,11 +4,21 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 
 from ..errors import InputError
 
+BAND = 0.9  # share of the labels that the intervals hold which are drawn and told
 LEAST = 2  # known frames; from fewer nothing is fitted
+
+
+def half_width(share: float) -> float:
+    """Standard deviations to either side of the mean that hold a share (0…1) of a normal
+    distribution: 1.645 for 0.9.
+    """
+    return NormalDist().inv_cdf((1 + share) / 2)
 
 
 def factors(errors: np.ndarray, spread: np.ndarray) -> list[float]:
