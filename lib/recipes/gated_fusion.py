@@ -72,6 +72,12 @@ class Recipe(features.Recipe):
         if self._found:
             return self._found
         names, items = self.params.options["features"], super()._items
+        self.require(
+            len(set(map(_key, names))) == len(names),
+            f"features: {', '.join(names)}",
+            "each stream once, under a name of its own",
+            "leave out what stands there twice",
+        )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
         every = zip(names, items, strict=True)
         streams = {name: item for name, item in every if self.kind(name, item) != absent}
