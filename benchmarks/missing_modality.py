@@ -2,7 +2,8 @@
 the same method trained without them.
 
     python benchmarks/missing_modality.py [--methods tsav jca gated_fusion lfan] [--seeds 0 1 2]
-    [--trials 24] [--seconds 12] [--epochs 1.0] [--work runs/missing_modality]
+    [--trials 24] [--seconds 12] [--epochs 1.0] [--work runs/missing_modality] [--data …]
+    [--processed …] [--backbone runs/sample_tsav/checkpoints/best.pt]
 
 Each method is trained with its parameter file ``params/sample_<method>.yaml`` for each seed: with
 both, with sound only, with pictures only. `jca` and `gated_fusion` take the features of the first
@@ -62,12 +63,11 @@ def parameters(places: argparse.Namespace, method: str, seed: int, modality: str
     if method != "lfan_backbone":
         changes["modality"] = modality
     if method in BEFORE:
-        first = "video" if method == "lfan" else "audiovisual"
-        changes["backbone_run"] = str(best(places, BEFORE[method], places.seeds[0], first))
+        changes["backbone_run"] = str(backbone(places, method))
     if method in ("tsav", "lfan") and modality == "audio":
         changes["stream_loss"] = 0.0
     full = params.complete(values | changes)
-    own = {"data_root": places.work / "data", "processed_root": places.work / "processed"}
+    own = {"data_root": places.data, "processed_root": places.processed}
     return Params(full | own | {"runs_root": places.work / "runs"})
 
 
@@ -75,6 +75,16 @@ def best(places: argparse.Namespace, method: str, seed: int, modality: str) -> P
     """The checkpoint of a training."""
     folder = places.work / "runs" / f"{method}_{modality}_{seed}"
     return folder / "checkpoints" / "best.pt"
+
+
+def backbone(places: argparse.Namespace, method: str) -> Path:
+    """The checkpoint whose features a method takes: `--backbone`, or a training of this
+    benchmark.
+    """
+    if places.backbone and BEFORE[method] == "tsav":
+        return places.backbone.absolute()
+    modality = "video" if method == "lfan" else "audiovisual"
+    return best(places, BEFORE[method], places.seeds[0], modality)
 
 
 def prepare(p: Params) -> None:
@@ -190,14 +200,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--epochs", type=float, default=1.0, help="share of the files' epochs")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "missing_modality")
+    parser.add_argument("--data", type=Path, help="default: a folder of --work")
+    parser.add_argument("--processed", type=Path, help="default: a folder of --work")
+    parser.add_argument("--backbone", type=Path, help="checkpoint of a sample_tsav that is there")
     places = parser.parse_args()
     places.work = places.work.absolute()
+    places.data = (places.data or places.work / "data").absolute()
+    places.processed = (places.processed or places.work / "processed").absolute()
     torch.set_num_threads(1)
     rows = []
     for method in places.methods:
-        if method in BEFORE:
-            first = "video" if method == "lfan" else "audiovisual"
-            trained(places, BEFORE[method], places.seeds[0], first)
+        if method in BEFORE and not backbone(places, method).is_file():
+            modality = "video" if method == "lfan" else "audiovisual"
+            trained(places, BEFORE[method], places.seeds[0], modality)
         rows += lines(method, measure(places, method))
         print(*rows[-3:], sep="\n", flush=True)
     n_val = len(_val(places))
@@ -219,6 +234,7 @@ def main() -> None:
             f"Sample set of {places.trials} trials of about {places.seconds:g} s "
             f"({n_val} val trials), {places.epochs:g} of the epochs of each parameter file, seeds "
             f"{', '.join(map(str, places.seeds))}, one thread.",
+            *([f"Features of a trained {places.backbone.parts[-3]}."] if places.backbone else []),
             "CCC on all labelled frames of the val trials, unsmoothed; mean and standard deviation "
             "over seeds. The epoch of each training was chosen on the same trials, with nothing "
             "off. Cost: CCC of the network trained without the stream minus that of the network "

@@ -250,7 +250,7 @@ def test_the_curves_of_a_page_have_the_band(trained):
         ({"features": ["mine.npy"], "every": []}, "whether mine.npy shows faces or sound"),
         ({"every": [1, 2, 3]}, "every: 3 numbers for 2 streams"),
         ({"features": ["pixels", "pixels"]}, "features: pixels, pixels"),
-        ({"gate_by": ["face_valid", "va"]}, "gate_by: va"),
+        ({"gate_by": ["face_valid", "va"]}, 'gate_by: "va" is none of face_valid'),
         ({"network": "jca"}, "network 'jca'"),
     ],
 )
