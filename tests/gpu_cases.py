@@ -33,7 +33,7 @@ def cases(root: Path) -> dict:
     """name -> function of changed parameters."""
     tiny, speakers = partial(_tiny, root / "tiny"), partial(_speakers, root / "speakers")
     own = partial(_own, root / "tiny")
-    names = ("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper")
+    names = ("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "gated_fusion")
     return {name: partial(tiny, name) for name in names} | {
         "lfan": partial(tiny, "lfan", schedule="plateau", batch_size=2, options=LFAN_COURSE),
         "lfan_accumulate": partial(tiny, "lfan", batch_size=4, options={"accumulate": 2}),
@@ -43,6 +43,9 @@ def cases(root: Path) -> dict:
         "features_transformer": partial(own, "transformer", ["pixels"]),
         "features_convolution": partial(own, "temporal_convolution", ["loudness"]),
         "features_jca": partial(own, "jca", ["mel_statistics", "pixels"]),
+        "gated_fusion_relative": partial(
+            tiny, "gated_fusion", options={"network": "relative_transformer"}
+        ),
         "talknet": partial(speakers, "talknet"),
         "talknet_mrope": partial(speakers, "talknet_mrope", **TALKNET_LIGHT),
         "light_asd": partial(speakers, "light_asd"),

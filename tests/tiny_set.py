@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import models, recipes, trials
+from lib import arrays, models, recipes, trials
 from lib import parameters as params
 from lib.arrays import MAKERS
 from lib.features import mel
@@ -62,6 +62,10 @@ RECIPES = {
             {"steps": 4, "step_hop": 8, "backbone_run": "teacher", "audio_seconds": 0.5},
             {"phases": 2, "dropout": 0.1},
         ),
+    ),
+    "gated_fusion": (
+        {"steps": 8, "step_hop": 4},
+        {"features": ["loudness", "pixels"], "every": [1, 3], "phases": 2, "dropout": 0.1},
     ),
 }
 SMALL = {
@@ -120,9 +124,9 @@ def create(recipe: str, root: Path, **changes):
     method = recipes.create(recipe, parameters(recipe, root, **changes), store(root))
     if method.params.modality not in method.modalities:
         pytest.skip(f"{recipe} has no modality {method.params.modality}")
-    if recipe == "lfan":  # its examples are normalised by the statistics of the training windows
+    if recipe in ("lfan", "gated_fusion"):  # examples are normalised by the training windows
         train = table(root)[lambda rows: rows["split"] == "train"]
-        method.statistics = method.fit(method.windows(train, 0))
+        method.statistics = method.fit(method.windows(train, 0 if recipe == "lfan" else None))
     return method
 
 
@@ -155,6 +159,7 @@ def make(root: Path) -> Path:
         )
         _write_video(place, video, affect)
         _write_trial(place, trial, affect, np.random.default_rng(number))
+        arrays.make(rows[number] | {"person": ""}, request("face_quality", size=FACE), place)
     write_face_network(root / "runs" / "faces" / "checkpoints" / "best.pt")
     return root
 

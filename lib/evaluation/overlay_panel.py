@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..metrics import EMOTIONS
 from ..speakers.overlay import GREEN as SPEAKS
+from ..training.uncertainty import BAND, half_width
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
 COLOURS = {"valence": (0, 114, 178), "arousal": (213, 94, 0)}
@@ -23,13 +24,16 @@ class Panel:
 
     times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the
         ground is grey; where
-    `speaking` (probability) passes 0.5 a green line runs below the curves.
+    `speaking` (probability) passes 0.5 a green line runs below the curves; with `valence_sd` and
+    `arousal_sd` a pale band round each should hold 90 % of the labels.
     """
 
     def __init__(self, times: np.ndarray, predictions: pd.DataFrame, width: int, height: int):
         self.height = max(LEAST, height) // 2 * 2
         self.times, self.width = np.asarray(times, np.float64), width
         self.va = np.clip(predictions[list(EMOTIONS)].to_numpy(float), -1, 1)
+        names = [f"{emotion}_sd" for emotion in EMOTIONS]
+        self.sd = predictions.reindex(columns=names).to_numpy(float)
         self.seen = (
             predictions["valid"].to_numpy() > 0
             if "valid" in predictions
@@ -97,6 +101,7 @@ class Panel:
                 -1,
             )
         for column, emotion in enumerate(EMOTIONS):
+            self._band(x, column)
             zero = int(self._y(0.0, column))
             cv2.line(self.ground, (self.left, zero), (self.width - 4, zero), PALE, 1)
             points = np.c_[x, self._y(self.va[:, column], column)]
@@ -112,6 +117,16 @@ class Panel:
                 SPEAKS,
                 3,
             )
+
+    def _band(self, x: np.ndarray, column: int) -> None:
+        """The 90 % interval round a curve, pale, where the network tells how sure it is."""
+        half, middle = half_width(BAND) * self.sd[:, column], self.va[:, column]
+        ends = [self._y(np.clip(middle + side * half, -1, 1), column) for side in (1, -1)]
+        for start, stop in _stretches(np.isfinite(half) & np.isfinite(middle)):
+            above, below = (np.c_[x, end][start:stop] for end in ends)
+            outline = np.round(np.concatenate([above, below[::-1]])).astype(np.int32)
+            pale = tuple(int(255 - 0.2 * (255 - part)) for part in COLOURS[EMOTIONS[column]])
+            cv2.fillPoly(self.ground, [outline], pale, cv2.LINE_AA)
 
     def _x(self, times):
         span = max(1e-3, self.times[-1] - self.times[0])

@@ -28,8 +28,10 @@ def traces(folder: Path, note: str, name: str):
     rows = runs.read_table(named(folder, name, ".csv"), ["time"])
     values, known = read_pairs(folder, name)
     raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
+    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
+    title = f"trial {name}"
     return plots.prediction_traces(
-        rows["time"].to_numpy(), known, values, raw=raw, title=f"trial {name}", note=note
+        rows["time"].to_numpy(), known, values, raw=raw, title=title, note=note, sd=sd
     )
 
 
@@ -46,7 +48,8 @@ def whole_trial(
         rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
         for kind in ("", "label_")
     )
-    found: dict = {}
+    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
+    found: dict = {"sd": sd}
     with contextlib.suppress(InputError):  # a network that only listens needs no faces
         found["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that only looks no sound

@@ -20,7 +20,7 @@ from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE, noted, subjects
-from . import baselines, smoothing
+from . import baselines, smoothing, uncertainty
 from . import prediction as predictions
 from .prediction import Predictor, read_values, write_csv
 
@@ -108,6 +108,8 @@ def finish(
         )
     for trial in raw:
         _rewrite(folder, trial, recipe, smooth[trial], labels[trial])
+    if told := uncertainty.summary(recipe, table, folder):
+        found["uncertainty"] = told
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 

@@ -24,7 +24,7 @@ from ..labels import lfan_rows
 from ..media import readings, recordings, sound
 from ..store import Maker, Request, Store, read, request
 from ..trials import has_picture
-from . import alignment, crops, detection, faces, openface, persons, tracking, tsav
+from . import alignment, crops, detection, faces, openface, persons, quality, tracking, tsav
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
@@ -273,6 +273,16 @@ def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
     return sources(trial, wanted)
 
 
+def sources_of_quality(trial: Mapping, wanted: Request) -> dict:
+    """Inputs of `face_quality`: the faces, and where they were detected in the picture."""
+    face = request("face", size=wanted.parameters["size"])  # opened with `face_valid`: made after
+    inputs = {"face_valid": request("face_valid"), "face": face, "time": request("time")}
+    if wanted.parameters.get("faces") != "detect":
+        return inputs
+    other = {key: wanted.parameters[key] for key in ("detector",) if key in wanted.parameters}
+    return {**inputs, "tracks": request("tracks", wanted.files, **other)}
+
+
 def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
     return {"video": trial["video_path"], **wanted.files}
 
@@ -412,6 +422,23 @@ def _told_by_openface(inputs: Mapping) -> str:
     return "; ".join(openface.notes(Path(table), len(times), spacing))
 
 
+def make_quality(inputs, parameters, create, device) -> None:
+    """(T, 2) float32: size and sharpness of the person's face (`quality`), NaN where not seen.
+
+    The size is known where the face was detected in the picture; of cropped faces it is NaN.
+    """
+    n_frames = len(inputs["time"])
+    out = np.full((n_frames, len(quality.COLUMNS)), np.nan, np.float32)
+    remark = "the size of a face is known where it was detected: not of crops, nor of the centre"
+    if "tracks" in inputs:
+        tracks, width = np.asarray(inputs["tracks"]), inputs["tracks_facts"]["width"]
+        person = persons.choose(persons.find(tracks), parameters["person"], width)
+        out[:, 0], remark = quality.sizes(persons.boxes(tracks, person, n_frames)), ""
+    out[:, 1] = quality.of_faces(inputs["face"])
+    with create(out.shape, np.float32, note=remark) as array:
+        array[...] = out
+
+
 def make_landmarks(inputs, parameters, create, device) -> None:
     """(T, 5, 2) float32, NaN where not seen: px of the picture, or of the face with ``aligned=<its
     side>``.
@@ -448,7 +475,15 @@ def make_mask(inputs, parameters, create, device) -> None:
 
 # 2: interlaced pictures are made whole, those that change their size are scaled. 3: pixels are made
 # square.
-VERSIONS = {"tracks": 3, "face": 3, "face_valid": 1, "pixels": 3, "landmarks": 1, "mask": 1}
+VERSIONS = {
+    "tracks": 3,
+    "face": 3,
+    "face_valid": 1,
+    "face_quality": 1,
+    "pixels": 3,
+    "landmarks": 1,
+    "mask": 1,
+}
 
 
 def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
@@ -470,6 +505,7 @@ MAKERS = [
     ),
     _of_a_face("face_valid", sources, make_valid),
     _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),
+    _of_a_face("face_quality", sources_of_quality, make_quality),
     _of_a_face("pixels", sources, make_face),
     _of_a_face("landmarks", sources_of_landmarks, make_landmarks),
     _of_a_face("mask", sources_of_landmarks, make_mask),

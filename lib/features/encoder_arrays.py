@@ -120,8 +120,8 @@ def bytes_a_frame(asked: Request) -> int:
 
 # ---- what they are made from
 def sources_of_faces(trial: Mapping, asked: Request) -> dict:
-    face = request("face", size=asked.parameters["size"])
-    return {"face": face, "face_valid": request("face_valid"), **asked.files}
+    face = request("face", size=asked.parameters["size"])  # opened with `face_valid`: made after
+    return {"face_valid": request("face_valid"), "face": face, **asked.files}
 
 
 def sources_of_sound(trial: Mapping, asked: Request) -> dict:

@@ -55,6 +55,21 @@ COLUMNS = {
         "the network's own output, not clipped; scores are made of it, also without a face",
         "the network did not learn it",
     ),
+    r"(valence|arousal)_sd": (
+        "valence_sd, arousal_sd",
+        "",
+        "above 0",
+        "how far off the network's own output may be: its standard deviation in label units, "
+        "calibrated on val trials; ±1.645 of it should hold 90 % of the labels",
+        "the network does not tell how sure it is",
+    ),
+    r"(valence|arousal)_gate_.+": (
+        "valence_gate_pixels …",
+        "",
+        "0 to 1",
+        "weight of a stream in the prediction; those of one emotion add up to 1",
+        "never; all are 0 where no stream was observed in the whole window",
+    ),
     r"(valence|arousal)_derived": (
         "valence_derived, arousal_derived",
         "",

@@ -39,11 +39,13 @@ from .speakers import (
 from .style import png, save, theme, unseen
 from .sweeps import grid_heat, grid_line
 from .training import LiveCurves, training_curves
+from .uncertainty import calibration
 
 __all__ = [
     "LiveCurves",
     "Moments",
     "Trial",
+    "calibration",
     "ccc_parts",
     "ccc_table_plot",
     "circumplex",

@@ -29,7 +29,7 @@ class Trial:
     (`lib.faces.faces.Faces`), or None.
     sound : (n,) in −1…1, sample i at t0 + i / rate. mel : (bands, columns) dB, column j centred at
         t0 + j / 100 s.
-    note : a sentence below.
+    note : a sentence below. sd : (T, 2) predicted standard deviation of the values, or None.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Trial:
     t0: float = 0.0
     mel: np.ndarray | None = None
     note: str = ""
+    sd: np.ndarray | None = None
 
 
 def trial_lines(trial: Trial) -> np.ndarray:
@@ -58,7 +59,7 @@ def trial_lines(trial: Trial) -> np.ndarray:
         axes[0].set_ylabel("amplitude")
         axes[1].set(xlabel="", ylabel="mel (Hz)")
     labels = trial.labels if np.isfinite(trial.labels).any() else None
-    prediction_traces(trial.times, labels, trial.values, axes[-2:])
+    prediction_traces(trial.times, labels, trial.values, axes[-2:], sd=trial.sd)
     style.finish(axes, f"trial {trial.name}", trial.note)
     return np.asarray(axes)
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 
 from ..labels import official
 from ..metrics import EMOTIONS
-from . import style
+from . import style, uncertainty
 
 _SCATTER = 3000  # frames; more than that are drawn as a density
 _MEASURES = {
@@ -31,14 +31,16 @@ def prediction_traces(
     scores: Mapping[str, float] | None = None,
     title: str = "",
     note: str = "",
+    sd: np.ndarray | None = None,
 ) -> np.ndarray:
     """Prediction against label over time, valence above arousal; stretches without labels are
     shaded.
 
     time : (T,) s. labels : (T, 2), NaN unlabelled, or None. prediction : (T, 2) as submitted. raw :
         (T, 2)
-    before smoothing, drawn thin. scores : {"valence": CCC, "arousal": CCC}, written beside. Returns
-    both axes.
+    before smoothing, drawn thin. scores : {"valence": CCC, "arousal": CCC}, written beside. sd :
+    (T, 2) predicted standard deviation, drawn as a band that should hold 90 % of the labels.
+    Returns both axes.
     """
     axes = style.new_axes(2, size=(10, 4.2), sharex=True) if axes is None else axes
     border = style.edges(time)
@@ -51,6 +53,8 @@ def prediction_traces(
             ax.plot(
                 time, raw[:, column], color=colour, linewidth=0.7, alpha=0.5, label="unsmoothed"
             )
+        if sd is not None:
+            uncertainty.band(ax, time, prediction[:, column], sd[:, column], colour)
         ax.plot(time, prediction[:, column], color=colour, linewidth=1.8, label="prediction")
         ax.set(
             ylabel=f"{emotion} (−1…1)",
@@ -82,9 +86,9 @@ def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarr
         squeeze=False,
     )[:, 0]
     if affect:
-        prediction_traces(
-            values["time"].to_numpy(), None, values[list(EMOTIONS)].to_numpy(), axes[:2]
-        )
+        time, va = values["time"].to_numpy(), values[list(EMOTIONS)].to_numpy()
+        sd = values.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
+        prediction_traces(time, None, va, axes[:2], sd=sd)
     if classes:
         _class_stretches(axes[-1], style.edges(values["time"]), classes)
     for ax in axes[:-1]:

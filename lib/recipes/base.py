@@ -440,18 +440,16 @@ class Recipe:
 
         `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).
         """
-        assembled = {}
-        for task in self.tasks:
-            values = self._checked(outputs, task, windows)
-            steps = np.arange(values.shape[1])
-            frames = (
-                windows["first_target"].to_numpy()[:, None]
-                + windows["target_step"].to_numpy()[:, None] * steps
-            )
-            kept = steps < windows["n_targets"].to_numpy()[:, None]
-            assembled[task] = np.full((n_frames, values.shape[2]), np.nan, np.float32)
-            assembled[task][frames[kept]] = values[kept]
-        return assembled
+        return {
+            task: on_frames(self._checked(outputs, task, windows), windows, n_frames)
+            for task in self.tasks
+        }
+
+    def calibrate(self, predictions: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Called after every validation, before the checkpoint is written: set in `statistics` what
+        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing by
+        default.
+        """
 
     def _checked(
         self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame
@@ -578,6 +576,19 @@ class Recipe:
             raise InputError(
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
             )
+
+
+def on_frames(values: np.ndarray, windows: pd.DataFrame, n_frames: int) -> np.ndarray:
+    """(N, L, k) values of the targets of N windows to (n_frames, k) float32, NaN where no window
+    has the frame as its target.
+    """
+    steps = np.arange(values.shape[1])
+    first, step = (windows[name].to_numpy()[:, None] for name in ("first_target", "target_step"))
+    frames = first + step * steps
+    kept = steps < windows["n_targets"].to_numpy()[:, None]
+    found = np.full((n_frames, values.shape[2]), np.nan, np.float32)
+    found[frames[kept]] = values[kept]
+    return found
 
 
 def parts(

@@ -274,28 +274,36 @@ class Recipe(base.Recipe):
 
     def example(self, window, generator=None):
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
-        steps, parts = self.params.steps, []
-        for item in self._items:
-            told = self.statistics[str(item)]
-            rows = self._rows(window.trial, item, frames)
-            self.require(
-                rows.shape[1] == len(told["mean"]),
-                f"{item} has {rows.shape[1]} columns in {window.trial}",
-                f"{len(told['mean'])}, as in training",
-                "compute the features of all trials alike",
-            )
-            # What is missing (no face) is the mean of the training trials: 0.
-            parts.append(np.nan_to_num(statistics.normalised(rows, told)))
-        item = {
-            "valid": np.arange(steps) < window.n_targets,
-            "va": _filled(np.asarray(self.labels(window.trial, "va")[frames]), steps, np.nan),
-        }
+        steps = self.params.steps
+        # What is missing (no face) is the mean of the training trials: 0.
+        parts = [self._standardised(window.trial, item, frames) for item in self._items]
         named = (
             dict(zip(("audio", "visual"), parts, strict=True))
             if self._fuses
             else {"features": np.concatenate(parts, axis=1)}
         )
-        return item | {name: _filled(rows, steps, 0.0) for name, rows in named.items()}
+        item = self._of_targets(window, frames)
+        return item | {name: filled(rows, steps, 0.0) for name, rows in named.items()}
+
+    def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Which steps of a window there are, and their labels; frames : those of its targets."""
+        steps = self.params.steps
+        labels = np.asarray(self.labels(window.trial, "va")[frames])
+        return {"valid": np.arange(steps) < window.n_targets, "va": filled(labels, steps, np.nan)}
+
+    def _standardised(self, trial: str, item: Request, frames) -> np.ndarray:
+        """(n, k) of some frames by the training trials' mean and deviation; what is NaN becomes 0.
+
+        Raises InputError where the array has another number of columns than in training.
+        """
+        told, rows = self.statistics[str(item)], self._rows(trial, item, frames)
+        self.require(
+            rows.shape[1] == len(told["mean"]),
+            f"{item} has {rows.shape[1]} columns in {trial}",
+            f"{len(told['mean'])}, as in training",
+            "compute the features of all trials alike",
+        )
+        return np.nan_to_num(statistics.normalised(rows, told))
 
     # ---- network
 
@@ -351,7 +359,7 @@ def _at(values: list, number: int, usual):
     return values[number] if number < len(values) else usual
 
 
-def _filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
+def filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
     """(n, k) -> (steps, k) float32, filled up with `value`."""
     out = np.full((steps, rows.shape[1]), value, np.float32)
     out[: len(rows)] = rows

@@ -10,6 +10,8 @@ would make the processor wait at each of these functions.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,6 +52,25 @@ def mse_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> 
     """Mean of the squared differences of all labelled entries; arguments as in `ccc_loss`."""
     x, y, counts = _labelled(prediction, target, mask)
     return (x - y).square().sum() / counts.sum().clamp_min(1)
+
+
+def gaussian_nll(
+    mean: Tensor, log_variance: Tensor, target: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """Negative log-likelihood of a normal distribution, the mean over all labelled entries:
+    ½ (log 2π + log σ² + (y − μ)² / σ²) (Nix and Weigend 1994).
+
+    Arguments
+    ---------
+    mean, log_variance : the same shape, float: μ and log σ². target : the same shape; NaN =
+        unlabelled. mask : the same shape, bool, True = counts; default all that are labelled.
+    """
+    x, y = _labelled(mean, target, mask)
+    spread, _ = _labelled(log_variance, target, mask)
+    if x.numel() == 0:
+        return _zero(mean) + _zero(log_variance)
+    squares = (y - x).square() * torch.exp(-spread)
+    return 0.5 * (math.log(2 * math.pi) + spread + squares).mean()
 
 
 def va_loss(

@@ -395,18 +395,21 @@ class Trainer:
         """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores
         every frame.
         """
-        labels, predictions = {}, {}
+        labels, predictions, every = {}, {}, {}
         for trial in self.val_trials["trial"]:
             windows = self.recipe.windows(select(self.val_trials, [trial]))[
                 :: self.params.val_every
             ]
             outputs = forward.predict(self.model, self.recipe, windows, self.device)
             rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
-            for task, values in rows.items():
+            every[trial] = rows
+            for task in self.recipe.tasks:
+                values = rows[task]
                 predictions.setdefault(task, {})[trial] = values
                 labels.setdefault(task, {})[trial] = hide(
                     self.recipe.labels(trial, task), np.isnan(values)
                 )
+        self.recipe.calibrate(every)
         scores = self.recipe.metrics(
             labels, predictions, with_intervals=False
         )  # an epoch is chosen without intervals

@@ -106,3 +106,16 @@ def test_the_box_of_a_video_that_is_made_smaller_stays_round_the_face(monkeypatc
     assert shown.shape[1] == 1280
     assert (shown[350, 500] > 200).all()
     assert (frames[0] == 90).all(), "the decoded picture is not drawn into"
+
+
+def test_a_pale_band_is_as_wide_as_the_network_is_unsure():
+    plain = Panel(TIMES, table(0.0, 0.0), WIDTH, SIDE)
+    known = np.arange(100) < 50
+    sd = np.where(known, 0.2, np.nan)
+    banded = Panel(TIMES, table(0.0, 0.0, valence_sd=sd, arousal_sd=np.nan), WIDTH, SIDE)
+    changed = (plain.ground != banded.ground).any(axis=-1)
+    rows = np.nonzero(changed[:, int(plain._x(TIMES[25]))])[0]
+    ends = [plain._y(side * 1.6449 * 0.2, 0) for side in (1, -1)]
+    assert (rows.min(), rows.max()) == pytest.approx(ends, abs=1.5)
+    assert not changed[:, int(plain._x(TIMES[75]))].any(), "not known there"
+    assert not changed[SIDE // 2 + 1 :].any(), "nothing is known of arousal"

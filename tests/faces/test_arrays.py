@@ -129,6 +129,24 @@ def test_landmarks_are_those_of_the_picture_or_of_the_aligned_face(film, tmp_pat
     assert "approximate" in arrays_module.facts(one, wanted[2], store)["note"]
 
 
+def test_the_quality_of_a_face_is_known_where_it_is_seen_and_its_size_where_it_was_detected(
+    film, tmp_path
+):
+    store, one, wanted = open_store(film, tmp_path), trial("left"), request("face_quality", size=32)
+    arrays_module.make_all(one, [wanted, VALID], store)
+    rows, seen = (np.asarray(arrays_module.read(one, item, store)) for item in (wanted, VALID))
+    assert rows.shape == (N_FRAMES, 2)
+    assert np.array_equal(np.isfinite(rows).all(axis=1), seen)
+    width, height = two(0)[0][2:4]
+    assert 2 ** rows[0, 0] == pytest.approx(np.sqrt(width * height), rel=0.05)
+    centre = open_store(film, tmp_path, "centre")
+    arrays_module.make_all(one, [wanted], centre)
+    rows = np.asarray(arrays_module.read(one, wanted, centre))
+    assert np.isnan(rows[:, 0]).all()
+    assert np.isfinite(rows[:, 1]).all()
+    assert "known where it was detected" in arrays_module.facts(one, wanted, centre)["note"]
+
+
 def test_where_there_are_crops_no_detector_runs(film, tmp_path, monkeypatch):
     monkeypatch.setitem(detection.DETECTORS, "yunet", None)
     root = Path(shutil.copytree(film, tmp_path / "data"))

@@ -8,7 +8,8 @@ import torch
 from lib import models
 from lib.errors import InputError
 
-every_network = pytest.mark.parametrize("name", ["temporal_convolution", "gru", "transformer"])
+NETWORKS = ["temporal_convolution", "gru", "transformer", "relative_transformer"]
+every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
 def network(name, **options):
@@ -72,3 +73,23 @@ def test_gradients_reach_every_weight(name):
 def test_another_number_of_features_is_named(name):
     with pytest.raises(InputError, match=r"features \(2, 9, 5\)"):
         network(name)({"features": torch.randn(2, 9, 5)})
+
+
+@torch.inference_mode()
+def test_a_relative_transformer_does_not_know_where_in_a_window_it_is():
+    net, absolute = network("relative_transformer"), network("transformer")
+    x, valid = torch.randn(1, 12, 6), torch.arange(12)[None] < 8
+    later = torch.roll(x, 4, dims=1)
+    for one, equal in ((net, True), (absolute, False)):
+        first = one({"features": x, "valid": valid})["va"][:, :8]
+        second = one({"features": later, "valid": valid.roll(4, dims=1)})["va"][:, 4:]
+        assert torch.allclose(first, second, atol=1e-5) == equal
+
+
+@torch.inference_mode()
+def test_a_relative_transformer_knows_which_of_two_steps_is_nearer():
+    net = network("relative_transformer")
+    x = torch.randn(1, 9, 6)
+    swapped = x[:, [0, 1, 2, 3, 4, 5, 7, 6, 8]]
+    first, second = (net({"features": rows})["va"][0, 4] for rows in (x, swapped))
+    assert not torch.allclose(first, second, atol=1e-5)

@@ -393,3 +393,41 @@ def test_a_class_is_dark_in_the_frames_that_it_was_decided_in():
         [0, 0, 1, 0, 0],
         [0, 0, 0, 1, 1],
     ]
+
+
+# ---- how sure a network is
+
+
+def test_the_band_round_a_curve_holds_ninety_percent_of_a_normal_distribution(trace):
+    time, label = trace
+    prediction = 0.5 * np.nan_to_num(label)
+    sd = np.full_like(prediction, 0.1)
+    sd[:30, 1] = np.nan
+    axes = plots.prediction_traces(time, label, prediction, sd=sd)
+    for k, ax in enumerate(axes):
+        drawn = [area for area in ax.collections if area.get_label() == "90 % interval"]
+        assert len(drawn) == 1
+        points = drawn[0].get_paths()[0].vertices
+        at = points[np.isclose(points[:, 0], time[60])][:, 1]
+        middle = prediction[60, k]
+        assert (at.min(), at.max()) == pytest.approx((middle - 0.16449, middle + 0.16449), abs=1e-4)
+        assert points[:, 0].min() == pytest.approx(time[30 * k])
+    unsure = plots.prediction_traces(time, label, prediction, sd=np.full_like(sd, np.nan))
+    assert "90 % interval" not in unsure[0].get_legend_handles_labels()[1]
+
+
+def test_calibration_shows_what_intervals_hold_and_what_errors_were_made():
+    names = ["split", "emotion", "nominal", "covered", "n_frames"]
+    rows = [["val", "valence", 0.5, 0.4, 90], ["val", "valence", 0.9, 0.7, 90]]
+    rows += [["test", "arousal", 0.5, 0.6, 40], ["test", "arousal", 0.9, 0.95, 40]]
+    coverage = pd.DataFrame(rows, columns=names)
+    names = ["split", "emotion", "predicted", "made", "n_frames"]
+    rows = [["val", "valence", 0.1, 0.2, 45], ["val", "valence", 0.3, 0.35, 45]]
+    axes = plots.calibration(coverage, pd.DataFrame(rows, columns=names), note=NOTE)
+    left, right = map(lines, axes)
+    assert np.array_equal(left["valence, val (fitted here)"], [[0.5, 0.9], [0.4, 0.7]])
+    assert np.array_equal(left["arousal, test"], [[0.5, 0.9], [0.6, 0.95]])
+    assert np.array_equal(right["valence, val (fitted here)"], [[0.1, 0.3], [0.2, 0.35]])
+    assert axes[0].get_xlabel() == "share of labels that an interval should hold"
+    assert "label units" in axes[1].get_ylabel()
+    assert not overlapping(axes[0].figure)

@@ -654,7 +654,7 @@ def test_a_batch_for_prediction_is_that_of_its_windows_one_by_one(tiny, name):
         method.gather(windows, CPU),
     )
     together = with_clips(together)
-    assert {"clip", "mel", "visual", "audio", "frame"} & together.keys()
+    assert {"clip", "mel", "visual", "audio", "frame", "stream_pixels"} & together.keys()
     for key, values in together.items():
         torch.testing.assert_close(values, one_by_one[key], atol=1e-5, rtol=1e-5, equal_nan=True)
 

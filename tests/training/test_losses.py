@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -209,3 +210,36 @@ def test_window_loss_without_labels_is_zero_and_constants_give_one():
     assert found == 0
     assert losses.window_ccc_loss(torch.zeros(1, 9), torch.zeros(1, 9)) == 1
     assert losses.window_ccc_loss(torch.zeros(1, 9), torch.zeros(1, 9), rules="published") == 1
+
+
+def test_the_likelihood_is_what_a_plain_loop_finds_and_leaves_out_what_is_unlabelled():
+    torch.manual_seed(0)
+    mean, spread = torch.randn(4, 5), torch.randn(4, 5)
+    target, mask = torch.randn(4, 5), torch.rand(4, 5) > 0.3
+    target[0, :3] = NAN
+    found = []
+    for i in range(4):
+        for k in range(5):
+            mu, variance, y = mean[i, k].item(), math.exp(spread[i, k].item()), target[i, k].item()
+            if mask[i, k] and not math.isnan(y):
+                density = math.exp(-((y - mu) ** 2) / (2 * variance))
+                found.append(-math.log(density / math.sqrt(2 * math.pi * variance)))
+    told = losses.gaussian_nll(mean, spread, target, mask).item()
+    assert told == pytest.approx(sum(found) / len(found), rel=1e-5)
+
+
+def test_the_likelihood_without_labels_is_a_zero_that_can_be_differentiated():
+    mean, spread = (torch.randn(3, requires_grad=True) for _ in range(2))
+    loss = losses.gaussian_nll(mean, spread, torch.full((3,), NAN))
+    loss.backward()
+    assert loss.item() == 0
+    assert not mean.grad.any()
+    assert not spread.grad.any()
+
+
+def test_the_likeliest_variance_is_that_of_the_errors():
+    errors = torch.linspace(-1, 1, 101)
+    spread = torch.zeros(101, requires_grad=True)
+    level = errors.square().mean().log()
+    losses.gaussian_nll(torch.zeros(101), spread + level, errors).backward()
+    assert spread.grad.sum().abs() < 1e-6

@@ -100,7 +100,7 @@ def ctrl_c():
 COURSE = {
     **{
         name: {"schedule": "onecycle", "batch_size": 4}
-        for name in ("jca", "rjca", "dca", "jca_paper")
+        for name in ("jca", "rjca", "dca", "jca_paper", "gated_fusion")
     },
     "tsav": {"schedule": "plateau"},
     "lfan_backbone": {"schedule": "onecycle"},

@@ -1,4 +1,4 @@
-"""Networks over time on features of any kind: dilated convolutions, a GRU, a transformer."""
+"""Networks over time on features of any kind: dilated convolutions, a GRU, two transformers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 from ...errors import InputError
 from ..base import Model
 from ..blocks.recurrent import over_valid
+from ..blocks.relative import RelativeLayer
 from .window import masked, scaled
 
 HIDDEN = 128  # channels inside at width 1
@@ -116,6 +117,23 @@ class Transformer(TemporalModel, name="transformer"):
             dim=1, keepdim=True
         )  # a row without any: attention over nothing
         return self.body(x + _sines(x), src_key_padding_mask=~looked_at)
+
+
+class RelativeTransformer(TemporalModel, name="relative_transformer"):
+    """A transformer whose attention knows how far apart two steps are, and not where they stand.
+
+    Queries and keys are rotated by their step (rotary positions, Su et al. 2021): windows that are
+    longer than those it learnt from need no positions that it never saw.
+    """
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        return nn.ModuleList(RelativeLayer(hidden, dropout) for _ in range(layers))
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        looked_at = valid | ~valid.any(dim=1, keepdim=True)
+        for layer in self.body:
+            x = layer(x, looked_at)
+        return x
 
 
 def _sines(x: Tensor) -> Tensor:

@@ -1,0 +1,103 @@
+"""Whether a network is as sure of its values as it should be: what its predicted deviations cover.
+
+Prediction files with `valence_sd` and `arousal_sd` are read; the factors on these deviations were
+fitted on val trials (`lib.training.uncertainty`), so only test trials are a fair judge of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import runs
+from ..files import named
+from ..metrics import EMOTIONS
+from ..training.uncertainty import BAND, half_width
+
+NOMINAL = tuple(round(0.05 * k, 2) for k in range(1, 20))  # 5 % to 95 %
+BINS = 8  # of equally many frames, by their predicted deviation
+SPREAD = [f"{emotion}_sd" for emotion in EMOTIONS]
+KINDS = {"raw": "_raw", "smoothed": ""}  # ends of the columns that are compared with the labels
+
+
+def read(folder: Path, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarray]:
+    """Label − prediction and predicted deviation of all frames of some trials, (N, 2) each, NaN
+    where unknown. kind : "raw", what the deviations are of, or "smoothed".
+    """
+    errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
+    for trial in trials:
+        rows = runs.read_table(named(folder, trial, ".csv"))
+        values, known, sd = (
+            rows.reindex(columns=columns).to_numpy(float)
+            for columns in (
+                [f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS],
+                [f"label_{emotion}" for emotion in EMOTIONS],
+                SPREAD,
+            )
+        )
+        errors.append(known - values)
+        spread.append(sd)
+    return np.concatenate(errors), np.concatenate(spread)
+
+
+def _of_splits(table: pd.DataFrame, folder: Path, kind: str = "raw"):
+    """(split, emotion, errors (n,), deviations (n,)) of what is known of both."""
+    for split, rows in table.groupby("split", observed=True):
+        errors, spread = read(folder, rows["trial"], kind)
+        known = np.isfinite(errors) & np.isfinite(spread)
+        for column, emotion in enumerate(EMOTIONS):
+            if known[:, column].any():
+                chosen = known[:, column]
+                yield split, emotion, errors[chosen, column], spread[chosen, column]
+
+
+def coverage(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """How many labels lie within the central interval that should hold a share of them.
+
+    table : trial table. folder : of the prediction files. Returns a row for each split, emotion and
+        share: split, emotion, nominal, covered (0…1 both), n_frames; none without deviations.
+    """
+    found = []
+    for split, emotion, errors, spread in _of_splits(table, folder):
+        ratio = np.abs(errors) / spread
+        for nominal in NOMINAL:
+            covered = float((ratio <= half_width(nominal)).mean())
+            found.append([split, emotion, nominal, covered, len(errors)])
+    return pd.DataFrame(found, columns=["split", "emotion", "nominal", "covered", "n_frames"])
+
+
+def reliability(table: pd.DataFrame, folder: Path, bins: int = BINS) -> pd.DataFrame:
+    """The error that was made (RMSE) against the one that was foretold, in bins of equally many
+    frames from the surest to the least sure.
+
+    Returns split, emotion, predicted, made (label units), n_frames. Arguments as of `coverage`.
+    """
+    found = []
+    for split, emotion, errors, spread in _of_splits(table, folder):
+        for frames in np.array_split(np.argsort(spread, kind="stable"), min(bins, len(spread))):
+            predicted, made = (
+                float(np.sqrt(np.mean(np.square(values[frames])))) for values in (spread, errors)
+            )
+            found.append([split, emotion, predicted, made, len(frames)])
+    return pd.DataFrame(found, columns=["split", "emotion", "predicted", "made", "n_frames"])
+
+
+def summary(recipe, table: pd.DataFrame, folder: Path) -> dict:
+    """What metrics.json says: the fitted factors, and the share of labels that the 90 % intervals
+    hold, of the network's own values (raw) and of the smoothed ones; {} for a network that does not
+    tell how sure it is.
+    """
+    found: dict = {}
+    for kind in KINDS:
+        for split, emotion, errors, spread in _of_splits(table, folder, kind):
+            covered = float((np.abs(errors) <= half_width(BAND) * spread).mean())
+            told = found.setdefault(split, {}).setdefault(emotion, {"n_frames": len(errors)})
+            told[f"covered_90_{kind}"] = covered
+    if not found:
+        return {}
+    factor: Mapping = recipe.statistics.get("sd_factor", {})
+    why = "val trials, in the training, at the epoch that is kept" if factor else "nothing"
+    return {"factor": dict(factor), "fitted_on": why, **found}

@@ -1,0 +1,206 @@
+"""Gated fusion by reliability: a network over time for each stream, and gates that say which stream
+is believed at which step; valence and arousal with their uncertainty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from .. import base
+from ..base import Model
+from . import temporal
+from .window import scaled
+
+STREAMS = {"audio": 128, "visual": 512}
+HIDDEN = 64  # channels of a gate and of the heads at width 1
+TARGETS = 2  # valence, arousal
+# Bounds of the logarithm of the variance: deviations from 0.03 to 4.5 in label units, so that one
+# well-known frame cannot outweigh all others, and none becomes infinite in half precision.
+LOG_VARIANCE = (-7.0, 3.0)
+
+
+class GatedFusion(Model, name="gated_fusion"):
+    """Mean and log-variance of valence and arousal at each step of a window, from any streams.
+
+    Each stream has rows at its own spacing, and a network over time of its own (`network`). Where a
+    row was not observed (no face, sound that is not the person's) a learnt vector takes its place:
+    what was to be seen there is not looked at, and the rows around it speak for it. The result is
+    brought to the target steps linearly in time. A gate for valence and one for arousal weigh the
+    streams at each step, a softmax over those that were observed anywhere in the window; what a
+    gate sees is the reliability of all inputs, whether its stream was observed at this step, and
+    what its stream says. Without any stream the result is a constant.
+
+    Arguments
+    ---------
+    streams : name -> numbers a row. reliability : numbers a step that tell how far to trust inputs.
+    network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
+    step_hop : frames from one target step to the next. every : frames from one row to the next, of
+        each stream in order; empty or 0 for `step_hop`.
+
+    Inputs, for each stream: `stream_<name>` (B, T, numbers), whose row k lies at frame k · every
+    after the first target, and `seen_<name>` (B, T) bool, which rows were observed. `reliability`
+    (B, L, r); `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance`
+    (B, L, 2), 0 where a step is not valid; `gates` (B, L, streams, 2); in training also
+    `va_streams` (B, L, streams, 2), what each stream says alone.
+    """
+
+    def __init__(
+        self,
+        compat: bool = False,
+        *,
+        streams: Mapping[str, int] = STREAMS,
+        reliability: int = 4,
+        network: str = "temporal_convolution",
+        layers: int = 2,
+        dropout: float = 0.2,
+        width: float = 1.0,
+        step_hop: int = 1,
+        every: Sequence[int] = (),
+    ):
+        given = {"streams": dict(streams), "reliability": reliability, "network": network}
+        sizes = {"layers": layers, "dropout": dropout, "width": width}
+        super().__init__(compat, **given, **sizes, step_hop=step_hop, every=list(every))
+        self.streams, self.reliability, self.step_hop = dict(streams), reliability, step_hop
+        spacing = [*every, *[0] * len(streams)][: len(streams)]
+        self.every = [number or step_hop for number in spacing]
+        self._declare()
+        self.nets = nn.ModuleList(
+            _over_time(network, channels, sizes) for channels in streams.values()
+        )
+        hidden, inner = self.nets[0].leave[1].in_features, scaled(HIDDEN, width)
+        self.missing = nn.Parameter(torch.zeros(len(streams), hidden))
+        self.gates = nn.ModuleList(
+            _perceptron(hidden + reliability + 1, inner, dropout) for _ in streams
+        )
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(hidden), _perceptron(hidden, inner, dropout))
+            for _ in range(TARGETS)
+        )
+
+    def _declare(self) -> None:
+        for name, size in self.streams.items():
+            self.inputs[f"stream_{name}"] = f"(B, T, {size})"
+        for name in self.streams:
+            self.inputs[f"seen_{name}"] = "(B, T), optional"
+        self.inputs |= {"reliability": f"(B, L, {self.reliability})", "valid": "(B, L)"}
+        self.outputs = {"va": "(B, L, 2)", "log_variance": "(B, L, 2)"}
+        self.outputs["gates"] = f"(B, L, {len(self.streams)}, 2)"
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        told = self.take(batch, "reliability").to(self.missing.dtype)
+        valid = batch.get("valid")
+        valid = told.new_ones(told.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
+        told = told.masked_fill(~valid.unsqueeze(-1), 0.0)
+        says, logits, alone, present = [], [], [], []
+        for number, name in enumerate(self.streams):
+            x, seen, there = self._rows(batch, name, number, valid)
+            x = self._embedded(number, x, seen, there)
+            x, observed = (
+                self._at_steps(rows, number, valid.shape[1])
+                for rows in (x, seen.to(x.dtype).unsqueeze(-1))
+            )
+            says.append(x)
+            logits.append(self.gates[number](torch.cat([x, told, observed], dim=-1)))
+            alone.append(self.nets[number].leave(x))
+            present.append(seen.any(dim=1))
+        gates = _weights(torch.stack(logits, dim=2), torch.stack(present, dim=1))
+        outputs = self._heads(torch.stack(says, dim=2), gates)
+        outputs["gates"] = gates
+        if self.training:
+            outputs["va_streams"] = torch.stack(alone, dim=2)
+        return {name: _only(values, valid) for name, values in outputs.items()}
+
+    def _rows(
+        self, batch: Mapping[str, Tensor], name: str, number: int, valid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A stream's rows, zeros where not observed; which were observed, and which there are."""
+        x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
+        needed = rows_of(valid.shape[1], self.step_hop, self.every[number])
+        if x.ndim != 3 or x.shape[1:] != (needed, self.streams[name]):
+            raise InputError(
+                f"stream_{name} {tuple(x.shape)}",
+                where=f"model {self.name}",
+                expected=f"(B, {needed}, {self.streams[name]}) for {valid.shape[1]} steps",
+            )
+        there = self._there(valid, number, needed)
+        seen = batch.get(f"seen_{name}")
+        seen = there if seen is None else seen.bool() & there
+        return x.masked_fill(~seen.unsqueeze(-1), 0.0), seen, there  # selected: it may be NaN
+
+    def _there(self, valid: Tensor, number: int, rows: int) -> Tensor:
+        """(B, T) bool: rows up to the one at or behind the last valid step."""
+        every = self.every[number]
+        if every == self.step_hop:
+            return valid
+        steps = torch.arange(valid.shape[1], device=valid.device)
+        last = (valid * steps).amax(dim=1, keepdim=True) * self.step_hop
+        before = (torch.arange(rows, device=valid.device) - 1) * every
+        return (before < last) & valid.any(dim=1, keepdim=True)
+
+    def _embedded(self, number: int, x: Tensor, seen: Tensor, there: Tensor) -> Tensor:
+        net = self.nets[number]
+        x = torch.where(seen.unsqueeze(-1), net.enter(x), self.missing[number])
+        return net.over_time(x.masked_fill(~there.unsqueeze(-1), 0.0), there)
+
+    def _at_steps(self, rows: Tensor, number: int, steps: int) -> Tensor:
+        """(B, T, k) rows of a stream to (B, steps, k), linearly in time."""
+        every = self.every[number]
+        if every == self.step_hop:
+            return rows
+        place = torch.arange(steps, device=rows.device) * self.step_hop
+        before = place // every
+        after = (before + 1).clamp(max=rows.shape[1] - 1)
+        share = ((place - before * every) / every).to(rows.dtype)[:, None]
+        return rows[:, before] * (1 - share) + rows[:, after] * share
+
+    def _heads(self, says: Tensor, gates: Tensor) -> dict[str, Tensor]:
+        """(B, L, S, hidden) and gates (B, L, S, 2) to mean and log-variance."""
+        values = []
+        for target, head in enumerate(self.heads):
+            fused = (gates[..., target].unsqueeze(-1) * says).sum(dim=2)
+            values.append(head(fused))  # (B, L, 2): mean, log-variance
+        mean, spread = torch.stack(values, dim=-1).unbind(dim=2)
+        return {"va": mean, "log_variance": spread.clamp(*LOG_VARIANCE)}
+
+
+def rows_of(steps: int, step_hop: int, every: int) -> int:
+    """Rows of a stream, `every` frames apart, that reach to the last of some target steps."""
+    return math.ceil((steps - 1) * step_hop / every) + 1
+
+
+def _over_time(network: str, channels: int, sizes: Mapping) -> nn.Module:
+    """The network over time of one stream. Raises InputError for one that is none of these."""
+    kinds = [
+        name for name, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
+    ]
+    if network not in kinds:
+        raise InputError(
+            f"network {network!r}", where="model gated_fusion", expected=", ".join(sorted(kinds))
+        )
+    return base.REGISTRY[network](channels=channels, **sizes)
+
+
+def _perceptron(channels: int, inner: int, dropout: float) -> nn.Module:
+    """Two linear layers, to two numbers."""
+    return nn.Sequential(
+        nn.Linear(channels, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, TARGETS)
+    )
+
+
+def _weights(logits: Tensor, present: Tensor) -> Tensor:
+    """(B, L, S, 2) logits to weights that add up to 1 over the streams that are present (B, S); all
+    0 where none is.
+    """
+    present = present[:, None, :, None]
+    lowest = torch.finfo(logits.dtype).min
+    return logits.masked_fill(~present, lowest).softmax(dim=2) * present
+
+
+def _only(values: Tensor, valid: Tensor) -> Tensor:
+    """Zeros where a step is not valid."""
+    return values.masked_fill(~valid[(...,) + (None,) * (values.ndim - 2)], 0.0)

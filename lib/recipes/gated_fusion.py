@@ -1,0 +1,324 @@
+"""Gated fusion by reliability: any streams, each with a network over time of its own, weighed frame
+by frame by how far they can be trusted; valence and arousal with their uncertainty.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import models
+from ..features import encoder_arrays, statistics
+from ..metrics import EMOTIONS
+from ..models.affect.gated_fusion import rows_of
+from ..speakers import arrays as speaker_arrays
+from ..speakers.roles import SPEAKS
+from ..store import Request, request
+from ..training import losses, uncertainty
+from . import base, features
+
+# What a gate may look at, and of which streams it tells something.
+TELLS_OF = {
+    "face_valid": {"faces"},
+    "face_quality": {"faces"},
+    "loudness": {"sound"},
+    "speaking": {"faces", "sound"},
+}
+SD, GATES, FACTOR = "va_sd", "gates", "sd_factor"
+
+
+class Recipe(features.Recipe):
+    """Windows and streams as in `features`; each keeps its own spacing here, and may be missing.
+
+    A row of a stream of faces counts as seen where the face was found, one of sound always or, with
+    ``sound_while: speaking``, but where the person is seen not to speak. `gate_by` are the arrays
+    that the gates look at. In training each stream of a window is switched off with the chance
+    `modality_dropout`, never all of them, and what it is trusted by with it.
+
+    The loss is that of `va_loss`, plus `nll` times the negative log-likelihood of the labels, plus
+    `alone` times the same `va_loss` of each stream alone. The predicted deviation is
+    multiplied by one factor for valence and one for arousal, fitted on the val trials (`calibrate`)
+    and kept in the checkpoint.
+    """
+
+    class Options:
+        network: str = "temporal_convolution"  # of each stream over time, or relative_transformer
+        every: list[int] = []  # frames between a stream's rows, 0 or none: step_hop; from 0 to 512
+        files_of: dict[str, str] = {}  # what each file (.npy) shows; one of faces, sound
+        gate_by: list[str] = [
+            "face_valid",
+            "face_quality",
+            "loudness",
+        ]  # what gates look at; one of face_valid, face_quality, loudness, speaking
+        sound_while: str = "always"  # when sound counts; one of always, speaking
+        speaker: str = ""  # run or weights that tell who speaks, empty for Light-ASD's
+        modality_dropout: float = 0.3  # chance that a stream is off in a window; from 0.0 to 0.9
+        alone: float = 0.3  # weight of the loss of each stream alone; from 0.0 to 10.0
+        nll: float = 0.3  # weight of the negative log-likelihood; from 0.0 to 10.0
+
+    def __init__(self, params, store):
+        super().__init__(params, store)
+        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
+        self._found: dict[str, Request] = {}
+
+    # ---- which arrays
+
+    @property
+    def _streams(self) -> dict[str, Request]:
+        """Streams that this modality has, by their names in `features`."""
+        if self._found:
+            return self._found
+        names, items = self.params.options["features"], super()._items
+        self.require(
+            len(set(map(_key, names))) == len(names),
+            f"features: {', '.join(names)}",
+            "each stream once, under a name of its own",
+            "leave out what stands there twice",
+        )
+        absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
+        every = zip(names, items, strict=True)
+        streams = {name: item for name, item in every if self.kind(name, item) != absent}
+        self.require(
+            bool(streams),
+            f"modality: {self.params.modality}, and no stream of it",
+            "a stream of this modality in `features`",
+            "correct the option `features`",
+        )
+        encoders = (encoder_arrays.FACES, encoder_arrays.SOUND)
+        if all(item.files or item.name not in encoders for item in items):
+            self._found = streams  # else an encoder is still to be fetched, and is looked for again
+        return streams
+
+    @property
+    def _items(self):
+        return list(self._streams.values())
+
+    def kind(self, name: str, item: Request) -> str:
+        """ "faces" or "sound": what a stream shows. Raises InputError for a file of which nobody
+        said it.
+        """
+        if item.name in (*features.SEEN, "frame_features", encoder_arrays.FACES):
+            return "faces"
+        if item.name in (*features.HEARD, encoder_arrays.SOUND):
+            return "sound"
+        told = self.params.options["files_of"]
+        self.require(
+            told.get(name) in ("faces", "sound"),
+            f"whether {name} shows faces or sound is not known",
+            f"files_of: {{{name}: sound}}",
+            "say it in the option `files_of`",
+        )
+        return told[name]
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        return {name: self.kind(name, item) for name, item in self._streams.items()}
+
+    @property
+    def uses_video(self):
+        return "faces" in self._kinds.values()
+
+    @property
+    def uses_audio(self):
+        return "sound" in self._kinds.values()
+
+    @property
+    def _reliability(self) -> dict[str, Request]:
+        """Arrays that the gates look at, of the modalities that there are."""
+        there, asked = set(self._kinds.values()), self.params.options["gate_by"]
+        return {name: self._told_by(name) for name in asked if TELLS_OF[name] <= there}
+
+    def _told_by(self, name: str) -> Request:
+        if name == "face_quality":
+            return request(name, size=self.params.face_size)
+        return self._speaking if name == "speaking" else request(name)
+
+    @cached_property
+    def _speaking(self) -> Request:
+        """The probability that the trial's person is heard."""
+        named, root = self.params.options["speaker"], self.store and self.store.weights_root
+        given = {"speaker_run": named, "weights_root": root, "runs_root": self.params.runs_root}
+        found = speaker_arrays.request_for(given, always=True)
+        self.require(
+            found is not None,
+            "no network is there that tells who speaks",
+            f"Light-ASD's weights in {root or Path('weights')}, or a run in the option `speaker`",
+            "`python -m lib weights get light_asd_ava`, or `sound_while: always` and no `speaking` "
+            "in `gate_by`",
+        )
+        return found
+
+    @property
+    def _hears_the_speaker(self) -> bool:
+        return self.params.options["sound_while"] == "speaking" and self.uses_audio
+
+    def arrays(self):
+        asked = super().arrays() + list(self._reliability.values())
+        return list(dict.fromkeys(asked + ([self._speaking] if self._hears_the_speaker else [])))
+
+    # ---- windows
+
+    def fit(self, windows):
+        """Beside the streams' mean and deviation those of what the gates look at."""
+        trials = list(dict.fromkeys(windows["trial"].astype(str)))
+        found = super().fit(windows)
+        for item in self._reliability.values():
+            told = self.statistics_of(item, trials, statistics.of_known)
+            found[f"reliability {item}"] = told
+        return found
+
+    def example(self, window, generator=None):
+        trial, hop, steps = str(window.trial), self.params.step_hop, self.params.steps
+        frames = window.first_target + window.target_step * np.arange(window.n_targets)
+        off = self.off | self._dropped(generator)
+        item = self._of_targets(window, frames)
+        item["reliability"] = filled(self._told(trial, frames, off), steps)
+        for name, every in zip(self._streams, self._every, strict=True):
+            rows = rows_of(window.n_targets, hop, every)
+            at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
+            key, room = _key(name), rows_of(steps, hop, every)
+            values, seen = self._stream(trial, name, at)
+            seen = seen & (name not in off)
+            item[f"stream_{key}"] = filled(np.where(seen[:, None], values, 0.0), room)
+            item[f"seen_{key}"] = filled(seen[:, None], room)[:, 0] > 0
+        return item
+
+    def _dropped(self, generator) -> set[str]:
+        """Streams that are switched off in this window of training; one at least stays on."""
+        chance, names = self.params.options["modality_dropout"], list(self._streams)
+        if generator is None or not chance:
+            return set()
+        drawn, kept = generator.random(len(names)) < chance, generator.integers(len(names))
+        if drawn.all():
+            drawn[kept] = False
+        return {name for name, dropped in zip(names, drawn, strict=True) if dropped}
+
+    def _stream(self, trial: str, name: str, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, k) standardised rows of a stream, and (n,) bool: which of them were observed."""
+        item, kind = self._streams[name], self._kinds[name]
+        seen = np.isfinite(self._rows(trial, item, frames).astype(np.float32)).all(axis=1)
+        if kind == "faces":
+            seen &= np.asarray(self.read(trial, request("face_valid")))[frames].astype(bool)
+        if kind == "sound" and self._hears_the_speaker:
+            speaks = np.asarray(self.read(trial, self._speaking))[frames]
+            seen &= ~(speaks <= SPEAKS)  # where the person is not seen, it may be her or his voice
+        return self._standardised(trial, item, frames), seen
+
+    def _told(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
+        """(n, r): each number that reliability is told by, and beside it whether it is known. What
+        belongs to streams that are all off is not known.
+        """
+        on = {kind for name, kind in self._kinds.items() if name not in off}
+        parts = [np.zeros((len(frames), 0), np.float32)]
+        for name, item in self._reliability.items():
+            rows = self._rows(trial, item, frames).astype(np.float32)
+            known = np.isfinite(rows)
+            known &= TELLS_OF[name] <= on
+            values = statistics.normalised(rows, self.statistics[f"reliability {item}"])
+            parts += [np.where(known, values, 0.0), known]
+        return np.concatenate(parts, axis=1)
+
+    @property
+    def _every(self) -> list[int]:
+        """Frames from one row to the next, of each stream of this modality."""
+        given, names = self.params.options["every"], self.params.options["features"]
+        self.require(
+            len(given) <= len(names),
+            f"every: {len(given)} numbers for {len(names)} streams",
+            "one for each stream, in their order",
+            "correct the option `every`",
+        )
+        spacing = dict(zip(names, [*given, *[0] * len(names)], strict=False))
+        return [spacing[name] or self.params.step_hop for name in self._streams]
+
+    # ---- network and loss
+
+    def model(self):
+        widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
+        told = [self.statistics[f"reliability {item}"] for item in self._reliability.values()]
+        options = self.params.options
+        return models.create(
+            "gated_fusion",
+            streams=dict(zip(map(_key, self._streams), widths, strict=True)),
+            reliability=2 * sum(len(each["mean"]) for each in told),
+            every=self._every,
+            step_hop=self.params.step_hop,
+            width=self.params.width,
+            **{name: options[name] for name in ("network", "layers", "dropout")},
+        )
+
+    def loss(self, outputs, batch):
+        kind, target, valid = self.params.va_loss, batch["va"], batch["valid"]
+        parts = {"va": losses.va_loss(outputs["va"], target, kind, mask=valid)}
+        mean, spread = outputs["va"], outputs["log_variance"]
+        parts["nll"] = sum(
+            losses.gaussian_nll(mean[..., k], spread[..., k], target[..., k], valid)
+            for k in range(len(EMOTIONS))
+        )
+        total = parts["va"] + self.params.options["nll"] * parts["nll"]
+        if self.params.options["alone"] and "va_streams" in outputs:
+            parts["streams"] = self._loss_of_streams(outputs["va_streams"], batch)
+            total = total + self.params.options["alone"] * parts["streams"]
+        return {"total": total, **parts}
+
+    def _loss_of_streams(self, alone: torch.Tensor, batch) -> torch.Tensor:
+        """The mean over streams of what each loses alone, where it was on."""
+        found = []
+        for number, name in enumerate(self._streams):
+            on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
+            mask = batch["valid"] & on
+            values = alone[:, :, number]
+            found.append(losses.va_loss(values, batch["va"], self.params.va_loss, mask=mask))
+        return torch.stack(found).mean()
+
+    # ---- back to frames
+
+    def assemble(self, windows, outputs, n_frames):
+        found = super().assemble(windows, outputs, n_frames)
+        factor = [self.statistics.get(FACTOR, {}).get(name, 1.0) for name in EMOTIONS]
+        told = {name: np.asarray(rows, np.float32) for name, rows in outputs.items()}
+        if "log_variance" in told:
+            spread = np.exp(told["log_variance"] / 2) * np.float32(factor)
+            found[SD] = base.on_frames(spread, windows, n_frames)
+        if GATES in told:
+            gates = told[GATES].reshape(*told[GATES].shape[:2], -1)
+            found[GATES] = base.on_frames(gates, windows, n_frames)
+        return found
+
+    def calibrate(self, predictions):
+        """Set the factors of the predicted deviations by the labels of the val trials.
+
+        These frames have been looked at anyway, to choose the epoch; test trials never are.
+        """
+        before = self.statistics.get(FACTOR, dict.fromkeys(EMOTIONS, 1.0))
+        errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
+        for trial, rows in predictions.items():
+            errors.append(np.asarray(self.labels(trial, "va")) - rows["va"])
+            spread.append(rows[SD])
+        factors = uncertainty.factors(np.concatenate(errors), np.concatenate(spread))
+        self.statistics[FACTOR] = {
+            name: before[name] * factor for name, factor in zip(EMOTIONS, factors, strict=True)
+        }
+
+    def columns(self, task, values, times):
+        if task == SD:
+            return dict(zip([f"{name}_sd" for name in EMOTIONS], values.T, strict=True))
+        if task == GATES:
+            names = [
+                f"{emotion}_gate_{_key(name)}" for name in self._streams for emotion in EMOTIONS
+            ]
+            return dict(zip(names, values.T, strict=True))
+        return super().columns(task, values, times)
+
+
+def filled(rows: np.ndarray, steps: int) -> np.ndarray:
+    """(n, k) -> (steps, k) float32, filled up with zeros."""
+    return features.filled(rows, steps, 0.0)
+
+
+def _key(name: str) -> str:
+    """A stream's name as part of a tensor's name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
