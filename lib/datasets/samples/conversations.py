@@ -126,22 +126,33 @@ def make(
         return root
     planned = conversations(seed, trials, seconds)
     with explain_full_disk(root):
-        clips = {}
-        for count, (index, clip) in enumerate(
-            processes.each(partial(_make_one, root, seed), planned, workers), 1
-        ):
-            if isinstance(clip, processes.Death):
-                raise InputError(
-                    f"a process that made sample conversations died: {clip.cause}",
-                    todo="close other programs or set `workers: 1`, then start again",
-                )
-            clips[index] = clip
-            if progress:
-                progress(count, len(planned), planned[index].uid)
+        clips = _make_clips(root, seed, planned, workers, progress)
         _write_lists(root, planned)
         _write_annotations(root, planned, clips)
         write_text(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
     return root
+
+
+def _make_clips(
+    root: Path,
+    seed: int,
+    planned: list[Conversation],
+    workers: int,
+    progress: Callable[[int, int, str], None] | None,
+) -> dict[int, dict]:
+    """Number -> annotation of each conversation, whose video and sound are then there."""
+    clips = {}
+    made = processes.each(partial(_make_one, root, seed), planned, workers)
+    for count, (index, clip) in enumerate(made, start=1):
+        if isinstance(clip, processes.Death):
+            raise InputError(
+                f"a process that made sample conversations died: {clip.cause}",
+                todo="close other programs or set `workers: 1`, then start again",
+            )
+        clips[index] = clip
+        if progress:
+            progress(count, len(planned), planned[index].uid)
+    return clips
 
 
 def _make_one(root: Path, seed: int, one: Conversation) -> dict:
@@ -170,42 +181,22 @@ def _make_one(root: Path, seed: int, one: Conversation) -> dict:
 # ---- annotation in Ego4D's schema (specs/asd.md §1.3)
 def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) -> dict:
     visible = plan.visible()
-    persons = [
-        {
-            "person_id": str(face + 1),
-            "camera_wearer": False,
-            "tracking_paths": _tracks(face, couple.heads[face].boxes, visible[face]),
-            "voice_segments": _voices(plan, face, str(face + 1)),
-        }
-        for face in FACES
-    ]
-    unseen = "0" if one.wearer_talks else "3"
+    persons = []
+    for face in FACES:
+        tracks = _tracks(face, couple.heads[face].boxes, visible[face])
+        persons.append(_person(plan, face, str(face + 1), tracks))
+    if not one.wearer_talks:  # whoever is heard and not seen is then somebody else
+        persons.append(_person(plan, 2, "3", []))
     wearer = {
         "person_id": "0",
         "camera_wearer": True,
         "voice_segments": _voices(plan, 2, "0") if one.wearer_talks else [],
     }
-    if not one.wearer_talks:
-        persons.append(
-            {
-                "person_id": unseen,
-                "camera_wearer": False,
-                "tracking_paths": [],
-                "voice_segments": _voices(plan, 2, unseen),
-            }
-        )
-    seconds = one.n_frames / FPS
-    bounds = {
-        f"{what}_{end}_{unit}": value
-        for what in ("video", "clip")
-        for end, sec, frame in (("start", 0, 0), ("end", seconds, one.n_frames))
-        for unit, value in (("sec", sec), ("frame", frame))
-    }
     return {
         "clip_uid": one.uid,
         "source_clip_uid": one.uid,
         "video_uid": one.uid,
-        **bounds,
+        **_bounds(one.n_frames, ("video", "clip")),
         "valid": True,
         "camera_wearer": wearer,
         "persons": persons,
@@ -214,6 +205,24 @@ def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) ->
         "social_segments_talking": [],
         "social_segments_looking": [],
     }
+
+
+def _person(plan: Plan, speaker: int, name: str, tracks: list[dict]) -> dict:
+    return {
+        "person_id": name,
+        "camera_wearer": False,
+        "tracking_paths": tracks,
+        "voice_segments": _voices(plan, speaker, name),
+    }
+
+
+def _bounds(n_frames: int, parts: tuple[str, ...]) -> dict:
+    """Start and end of a recording and of the clip in it, in seconds and frames."""
+    bounds = {}
+    for part in parts:
+        bounds |= {f"{part}_start_sec": 0, f"{part}_start_frame": 0}
+        bounds |= {f"{part}_end_sec": n_frames / FPS, f"{part}_end_frame": n_frames}
+    return bounds
 
 
 def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
@@ -245,23 +254,18 @@ def _box(frame: int, box: np.ndarray) -> dict:
 
 
 def _voices(plan: Plan, speaker: int, person: str) -> list[dict]:
-    found = []
+    segments = []
     for turn in plan.turns:
-        if turn.speaker == speaker:
-            times, frames = (
-                (turn.start / FPS, turn.stop / FPS),
-                (turn.start, turn.stop - 1),
-            )  # inclusive, as Ego4D's
-            found.append(
-                {
-                    f"{prefix}{end}_{unit}": values[place]
-                    for prefix in ("", "video_")
-                    for place, end in enumerate(("start", "end"))
-                    for unit, values in (("time", times), ("frame", frames))
-                }
-                | {"person": person}
-            )
-    return found
+        if turn.speaker != speaker:
+            continue
+        segment = {}
+        for prefix in ("", "video_"):
+            segment[f"{prefix}start_time"] = turn.start / FPS
+            segment[f"{prefix}start_frame"] = turn.start
+            segment[f"{prefix}end_time"] = turn.stop / FPS
+            segment[f"{prefix}end_frame"] = turn.stop - 1  # inclusive, as Ego4D's
+        segments.append(segment | {"person": person})
+    return segments
 
 
 def _write_lists(root: Path, planned: list[Conversation]) -> None:
