@@ -20,6 +20,7 @@ from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
 from ..media.containers import STRETCH
+from ..media.frames import spacing
 from ..store import Store, request
 from ..trials import label_files
 from . import tree
@@ -284,7 +285,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
             "watch the lips: if they are out of step, re-encode the file",
         )
     if info.audio_duration:
-        last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        last_shown = spacing(times)
         longer = info.audio_start + info.audio_duration - times[-1] - last_shown
         row["longer_ms"] = round(1000 * longer)
         if abs(longer) > LATE:
@@ -375,8 +376,7 @@ def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Fault
     if found is None:
         return ""
     if table := crops.csv_of(path):
-        spacing = float(np.median(np.diff(times))) if n_frames > 1 else 0.0
-        for note in openface.notes(table, n_frames, spacing):
+        for note in openface.notes(table, n_frames, spacing(times)):
             faults.add("warning", note, "read so", table, todo="nothing, if that is right")
     _damaged_crops(path, faults)
     return f"{len(found)} of {n_frames}"

@@ -22,6 +22,7 @@ from .. import weights
 from ..errors import InputError
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound
+from ..media.frames import spacing
 from ..store import Maker, Request, Store, read, request
 from ..trials import has_picture
 from . import alignment, crops, detection, faces, openface, persons, tracking, tsav
@@ -408,8 +409,7 @@ def _told_by_openface(inputs: Mapping) -> str:
     if not (table := inputs.get("success")):
         return ""
     times = np.asarray(inputs["time"])
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return "; ".join(openface.notes(Path(table), len(times), spacing))
+    return "; ".join(openface.notes(Path(table), len(times), spacing(times)))
 
 
 def make_landmarks(inputs, parameters, create, device) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import annotators
+from ..media.frames import spacing
 from ..store import Maker, Request, mapped, request
 
 FOLDER = "features"
@@ -112,9 +113,11 @@ def aligned(
         else np.asarray(time, np.float64).reshape(-1)
     )
     _refuse(rows, time, frames, where)
-    period = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-    spacing = float(np.median(np.diff(frames))) if len(frames) > 1 else period
-    method = align if align != "auto" else "mean" if period < 0.75 * spacing else "linear"
+    period = spacing(time, alone=1.0)
+    method = align
+    if align == "auto":
+        denser = period < 0.75 * spacing(frames, alone=period)
+        method = "mean" if denser else "linear"
     found, how = annotators.to_frames(
         annotators.Annotation("", rows, time, where=str(where)), frames, method
     )

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from ..labels import csv_columns
+from ..media import frames
 from . import style
 from .results import predicted
 
@@ -112,7 +113,7 @@ def time_line(
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = list(dict.fromkeys(values.sort_values("face")["face"]))
     times = np.unique(values["time"])
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+    step = frames.spacing(times, alone=0.04)
     for row, face in enumerate(faces):
         some = values[values["face"] == face]
         for speaking, colour, height in ((0, SILENT, 0.12), (1, SPEAKS, 0.6)):
@@ -182,10 +183,7 @@ def clip_timeline(
 
 def _bars(ax: Axes, time: np.ndarray, row: int, where: np.ndarray, colour, label: str) -> None:
     border = style.edges(time)
-    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(where, np.int8), [0]])))
-    spans = [
-        (border[a], border[b] - border[a]) for a, b in zip(change[::2], change[1::2], strict=True)
-    ]
+    spans = [(border[a], border[b] - border[a]) for a, b in frames.runs(where)]
     ax.broken_barh(spans, (row - 0.35, 0.7), facecolors=colour, label=label or None)
 
 

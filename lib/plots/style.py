@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..files import temporary_name
+from ..media import frames
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
@@ -128,8 +129,7 @@ def edges(time: np.ndarray) -> np.ndarray:
 def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
     """Shade the stretches of time where `missing` (T,) is true; one entry `label` in the legend."""
     border = edges(time)
-    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(missing, np.int8), [0]])))
-    for number, (start, stop) in enumerate(zip(change[::2], change[1::2], strict=True)):
+    for number, (start, stop) in enumerate(frames.runs(missing)):
         ax.axvspan(
             border[start],
             border[stop],

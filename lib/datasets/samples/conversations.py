@@ -24,7 +24,7 @@ import numpy as np
 
 from ...errors import InputError, explain_full_disk
 from ...files import write_bytes, write_text
-from ...media import recordings, writing
+from ...media import frames, recordings, writing
 from ...parallel import processes
 from . import couple as samples_couple
 from . import talk as samples_talk
@@ -227,7 +227,6 @@ def _bounds(n_frames: int, parts: tuple[str, ...]) -> dict:
 
 def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
     """A new track begins after the face has been away."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], visible.astype(np.int8), [0]])))
     return [
         {
             "track_id": f"track_{face + 1}{number}",
@@ -236,7 +235,7 @@ def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
             "unmapped_frames": [],
             "track": [_box(frame, boxes[frame]) for frame in range(start, stop)],
         }
-        for number, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True))
+        for number, (start, stop) in enumerate(frames.runs(visible))
     ]
 
 

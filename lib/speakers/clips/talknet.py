@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ...files import safe_name
-from ...media import pictures
+from ...media import frames, pictures
 from . import schema
 from .disk import Disk
 
@@ -75,10 +75,7 @@ def _runs(there: np.ndarray) -> list[tuple[int, int]]:
     """Runs (first, last + 1) of True from frame 1 on, of at least `SHORTEST`."""
     there = there.copy()
     there[:1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], there.astype(np.int8), [0]])))
-    return [
-        (int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SHORTEST
-    ]
+    return [(first, stop) for first, stop in frames.runs(there) if stop - first >= SHORTEST]
 
 
 def _media(told: dict, clip: Path, name: str, place: str, disk: Disk) -> None:
