@@ -211,21 +211,7 @@ def speaking_strip(
         )[:, 0]
     for person, ax in enumerate(axes[: len(faces)]):
         for place, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
-            colour = {1: LABELLED_SPEAKING, 0: LABELLED_SILENT}.get(int(label), UNKNOWN)
-            ax.imshow(
-                face, extent=(place + 0.06, place + 0.94, 0.06, 0.94), cmap="gray", vmin=0, vmax=255
-            )
-            ax.add_patch(
-                Rectangle(
-                    (place + 0.04, 0.04),
-                    0.92,
-                    0.92,
-                    fill=False,
-                    edgecolor=colour,
-                    linewidth=3,
-                    linestyle="-" if label == 1 else "--" if label == 0 else ":",
-                )
-            )
+            _draw_framed(ax, place, face, int(label))
         ax.set(
             xlim=(0, count),
             ylim=(0, 1),
@@ -241,6 +227,16 @@ def speaking_strip(
     style.finish(axes[0], title)
     style.finish(axes, note=note)
     return axes
+
+
+def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
+    """One face of `speaking_strip`, framed as its label says."""
+    frames_of = {1: (LABELLED_SPEAKING, "-"), 0: (LABELLED_SILENT, "--")}
+    colour, line = frames_of.get(label, (UNKNOWN, ":"))
+    inside = (place + 0.06, place + 0.94, 0.06, 0.94)
+    ax.imshow(face, extent=inside, cmap="gray", vmin=0, vmax=255)
+    look = {"fill": False, "edgecolor": colour, "linewidth": 3, "linestyle": line}
+    ax.add_patch(Rectangle((place + 0.04, 0.04), 0.92, 0.92, **look))
 
 
 def clip_distribution(

@@ -142,6 +142,11 @@ def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
         )
 
 
+def worst_of(shown: int, trials: int) -> str:
+    """Label of an axis with a row per trial, of which only the worst may be shown."""
+    return "trial" if shown == trials else f"{shown} worst of {trials} trials"
+
+
 def legend_beside(ax: Axes) -> None:
     """Legend right of the axes, where it covers no data."""
     if ax.get_legend_handles_labels()[0]:
