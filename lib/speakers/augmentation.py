@@ -105,9 +105,8 @@ def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
     clip; either way.
     """
     most = min(LATEST * rate, n / 2)
-    return int(
-        generator.choice((-1, 1)) * round(generator.uniform(min(EARLIEST * rate, most), most))
-    )
+    sign = generator.choice((-1, 1))
+    return int(sign * round(generator.uniform(min(EARLIEST * rate, most), most)))
 
 
 Labels = dict[str, np.ndarray]
@@ -138,19 +137,16 @@ def sounds(
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):
         others = [other for other in range(len(heard)) if videos[other] != videos[row]]
         other = int(generator.choice(others)) if others else None
-        sound, label = (
-            np.asarray(sound, np.float64),
-            {name: rows.copy() for name, rows in label.items()},
-        )
+        sound = np.asarray(sound, np.float64)
+        label = {name: rows.copy() for name, rows in label.items()}
         if generator.random() < negatives:
             stranger = None if other is None else (heard[other], labels[other]["voice"])
             sound, label["voice"] = _wrong(sound, label["voice"], stranger, rates[row], generator)
             label["speaking"][label["speaking"] >= 0] = 0
         elif other is not None and generator.random() < noise:
             sound = mix(sound, heard[other], generator.uniform(-SNR, SNR))
-            label["voice"] = np.maximum(
-                label["voice"], np.resize(labels[other]["voice"], len(label["voice"]))
-            )
+            voice = label["voice"]
+            label["voice"] = np.maximum(voice, np.resize(labels[other]["voice"], len(voice)))
         out.append(sound)
         told.append(label)
     return out, told
@@ -160,9 +156,8 @@ def _wrong(sound, voice, stranger, rate, generator):
     """Sound of another recording, shifted sound, or none; and in which frames a voice is in it."""
     kind = generator.integers(3)
     if kind == 0 and stranger is not None:
-        return np.resize(np.asarray(stranger[0], np.float64), len(sound)), np.resize(
-            stranger[1], len(voice)
-        )
+        foreign = np.resize(np.asarray(stranger[0], np.float64), len(sound))
+        return foreign, np.resize(stranger[1], len(voice))
     if kind == 1:
         frames = shifted(len(voice), rate, generator)
         return np.roll(sound, round(frames * len(sound) / len(voice))), np.roll(voice, frames)
