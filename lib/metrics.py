@@ -36,11 +36,10 @@ def moments_of(trials: Pairs) -> np.ndarray:
     x (prediction) and y (label) are counted from the first value of all: moments do not depend on
     the origin, and so a constant gives sums that are exactly 0.
     """
-    kept = [
-        (np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known])
-        for x, y in trials
-        for known in [labelled(y)]
-    ]
+    kept = []
+    for x, y in trials:
+        known = labelled(y)
+        kept.append((np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known]))
     x0, y0 = next(((x[0], y[0]) for x, y in kept if len(x)), (0.0, 0.0))
     return np.array([_moments(x - x0, y - y0, x - y, x0 - y0) for x, y in kept])
 

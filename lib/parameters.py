@@ -208,14 +208,13 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
         return []
     usable = known.get(recipe, {})
     if partial and "recipe" not in values:
-        usable = {
-            name: declaration for options in known.values() for name, declaration in options.items()
-        }
-    return [
-        f"options, {problem}"
-        for name, value in given.items()
-        for problem in _wrong(name, value, usable, f"the recipe {recipe} has no such option")
-    ]
+        usable = {}
+        for options in known.values():
+            usable |= options
+    problems = []
+    for name, value in given.items():
+        problems += _wrong(name, value, usable, f"the recipe {recipe} has no such option")
+    return [f"options, {problem}" for problem in problems]
 
 
 def _missing_files(values: Mapping) -> list[str]:
@@ -541,12 +540,11 @@ def _assignments(source: str) -> list[tuple[str, bool]]:
 def _only_assigned(sources: Iterable[str]) -> list[str]:
     """Names that cells assign which do nothing else."""
     kinds = ast.AnnAssign | ast.Assign | ast.Expr
-    return [
-        name
-        for source in sources
-        if all(isinstance(node, kinds) for node in _body(source))
-        for name, _ in _assignments(source)
-    ]
+    names = []
+    for source in sources:
+        if all(isinstance(node, kinds) for node in _body(source)):
+            names += [name for name, _ in _assignments(source)]
+    return names
 
 
 def _constants(source: str) -> dict:

@@ -121,31 +121,38 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
             todo="rename or remove one of the files",
         )
     for column in ("trial", "video"):
-        unsafe = [name for name in trials[column] if unusable(name)]
-        if unsafe:
-            raise InputError(
-                f"a {column} is called {unsafe[0]!r}",
-                where="the trial table",
-                expected="a name that can be a folder's",
-                todo="rename its files",
-            )
+        _refuse_unsafe_names(trials[column], column)
     for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-        outside = [
-            path
-            for path in trials[column]
-            if any(leaves_root(part, column) for part in _parts(path, column))
-        ]
-        if outside:
-            raise InputError(
-                f"{column} leaves the data root: {outside[0]!r}",
-                where="the trial table",
-                expected="a path relative to the data root",
-                todo="run notebook 01_download_check again with the right data_root",
-            )
+        _refuse_paths_outside(trials[column], column)
     unknown = set(trials["split"]) - set(SPLITS)
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
     return trials
+
+
+def _refuse_unsafe_names(names: Iterable[str], column: str) -> None:
+    unsafe = [name for name in names if unusable(name)]
+    if unsafe:
+        raise InputError(
+            f"a {column} is called {unsafe[0]!r}",
+            where="the trial table",
+            expected="a name that can be a folder's",
+            todo="rename its files",
+        )
+
+
+def _refuse_paths_outside(paths: Iterable[str], column: str) -> None:
+    outside = []
+    for path in paths:
+        if any(leaves_root(part, column) for part in _parts(path, column)):
+            outside.append(path)
+    if outside:
+        raise InputError(
+            f"{column} leaves the data root: {outside[0]!r}",
+            where="the trial table",
+            expected="a path relative to the data root",
+            todo="run notebook 01_download_check again with the right data_root",
+        )
 
 
 def unusable(name: str) -> str:

@@ -106,21 +106,10 @@ def window_ccc_loss(
 
     Returns a scalar in 0…2.
     """
-    if prediction.shape != target.shape or prediction.ndim != 2:
-        raise InputError(
-            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
-            where="losses.window_ccc_loss",
-            expected="two tensors (B, T)",
-        )
-    if rules not in ("corrected", "published"):
-        raise InputError(
-            f"rules {rules!r}", where="losses.window_ccc_loss", expected="corrected or published"
-        )
+    _refuse_other_windows(prediction, target, rules)
     counts = ~torch.isnan(target) if mask is None else ~torch.isnan(target) & mask.bool()
-    x, y = (
-        _accurate(prediction),
-        target.to(torch.float64 if prediction.dtype == torch.float64 else torch.float32),
-    )
+    is_double = prediction.dtype == torch.float64
+    x, y = _accurate(prediction), target.to(torch.float64 if is_double else torch.float32)
     if rules == "published":
         x, y, counts = x, y.nan_to_num(0.0), torch.ones_like(counts)
     n = counts.sum(dim=1)
@@ -139,6 +128,18 @@ def window_ccc_loss(
     return (1 - 2 * covariance / spread)[chosen].mean() if chosen.any() else _zero(prediction)
 
 
+def _refuse_other_windows(prediction: Tensor, target: Tensor, rules: str) -> None:
+    where = "losses.window_ccc_loss"
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise InputError(
+            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
+            where=where,
+            expected="two tensors (B, T)",
+        )
+    if rules not in ("corrected", "published"):
+        raise InputError(f"rules {rules!r}", where=where, expected="corrected or published")
+
+
 def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
     """Cross-entropy, divided by the number of labelled samples (specification 1.9).
 
@@ -150,11 +151,9 @@ def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None
         (`lib.labels.pseudo`); NaN = no guess.
     """
     labelled = target >= 0
-    guessed = (
-        ~labelled & ~torch.isnan(shares).any(dim=-1)
-        if shares is not None
-        else torch.zeros_like(labelled)
-    )
+    guessed = torch.zeros_like(labelled)
+    if shares is not None:
+        guessed = ~labelled & ~torch.isnan(shares).any(dim=-1)
     number = labelled.sum() + guessed.sum()
     if not number:
         return _zero(logits)
