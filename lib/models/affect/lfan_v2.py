@@ -204,11 +204,8 @@ class CAN(Streams, name="can"):
             }
         )
         self.conv_c = nn.Conv1d(total, each, 1)
-        self.bn1, self.fc1, self.fc2 = (
-            nn.BatchNorm1d(total),
-            nn.Linear(total, total),
-            nn.Linear(total, emotions),
-        )
+        self.bn1 = nn.BatchNorm1d(total)
+        self.fc1, self.fc2 = nn.Linear(total, total), nn.Linear(total, emotions)
 
     def gate(self, faces, sounds, valid) -> tuple[Tensor, Tensor]:
         """(B, T, channels) of the projected streams, one after the other, and their weights, which

@@ -231,11 +231,8 @@ class TSAV(Model, name="tsav"):
         )
         self.modality = modality
         self.stream_outputs = stream_outputs and modality == "audiovisual"
-        self.sizes = {
-            "expression": expressions,
-            "va": 2,
-            "action_units": action_units,
-        }  # published order
+        # In the published order.
+        self.sizes = {"expression": expressions, "va": 2, "action_units": action_units}
         planes = scaled_planes(width)
         self.n_features = 8 * planes
         self.audio_model, self.video_model = encoders(planes, channels)

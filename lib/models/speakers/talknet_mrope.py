@@ -84,24 +84,24 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         )
         self.window, self.trained_frames = UNIT * window, trained_frames
         for name, pairs, size in (("cross", cross_pairs, HEAD), ("self", self_pairs, 2 * HEAD)):
-            if sum(pairs) != size // 2:
-                raise InputError(
-                    f"{name}_pairs {list(pairs)}",
-                    where=f"model {self.name}",
-                    expected=f"{size // 2} pairs in all: a head has {size} channels",
-                )
+            self._refuse_other_sizes(name, pairs, size)
+            speed = rotary.frequencies(pairs, layout, theta, theta_space)
             self.register_buffer(f"{name}_axes", rotary.axes(pairs, layout), persistent=False)
-            self.register_buffer(
-                f"{name}_speed",
-                rotary.frequencies(pairs, layout, theta, theta_space),
-                persistent=False,
-            )
+            self.register_buffer(f"{name}_speed", speed, persistent=False)
         self.inputs |= {
             "time": "(B, T) s",
             "audio_time": "(B, T) s, optional",
             "visible": "(B, T) bool, optional",
             "position": "(B, T, 2) row, column on a 16×16 grid, optional",
         }
+
+    def _refuse_other_sizes(self, name: str, pairs: tuple, size: int) -> None:
+        if sum(pairs) != size // 2:
+            raise InputError(
+                f"{name}_pairs {list(pairs)}",
+                where=f"model {self.name}",
+                expected=f"{size // 2} pairs in all: a head has {size} channels",
+            )
 
     def forward(self, batch):
         if batch.get("face", torch.empty(0)).ndim != 5:
