@@ -333,10 +333,8 @@ def export_audio(
     from .experiments import exports
 
     p, place, table = _data_set(files, overrides)
-    videos, out = (
-        table.drop_duplicates("video").to_dict("records"),
-        out or place.folder / "audio_segments",
-    )
+    videos = table.drop_duplicates("video").to_dict("records")
+    out = out or place.folder / "audio_segments"
     wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
     work = partial(arrays.make_all, requests=exports.WANTED, place=place)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
@@ -352,14 +350,8 @@ def export_audio(
     exports.check_space(out, needed)
     if count and not only_tell:
         work = partial(exports.write, place=place, wanted=wanted, out=out)
-        written = parallel.map(
-            work,
-            there,
-            p.workers,
-            name=trials.name,
-            parallel=p.parallel,
-            progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"),
-        )
+        tell = lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}")  # noqa: E731
+        written = parallel.map(work, there, p.workers, tell, name=trials.name, parallel=p.parallel)
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)

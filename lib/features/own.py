@@ -107,20 +107,17 @@ def aligned(
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
         return _row_by_row(rows, frames, where), f"one row a frame{filled}"
-    time = (
-        frames[0] + np.arange(len(rows)) / rate
-        if time is None
-        else np.asarray(time, np.float64).reshape(-1)
-    )
+    if time is None:
+        time = frames[0] + np.arange(len(rows)) / rate
+    time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
     period = spacing(time, alone=1.0)
     method = align
     if align == "auto":
         denser = period < 0.75 * spacing(frames, alone=period)
         method = "mean" if denser else "linear"
-    found, how = annotators.to_frames(
-        annotators.Annotation("", rows, time, where=str(where)), frames, method
-    )
+    annotation = annotators.Annotation("", rows, time, where=str(where))
+    found, how = annotators.to_frames(annotation, frames, method)
     return _without_gaps(found, "neighbours", where)[0], how + filled
 
 

@@ -70,15 +70,7 @@ def to_frames(
     unlabelled. Raises InputError for another number of rows, for times beyond the recording, for
     "mean" of sparse labels.
     """
-    if method not in METHODS:
-        raise InputError(f"label_resample: {method}", expected=", ".join(METHODS))
-    if not len(one.values):
-        raise InputError(
-            "a label table without a row",
-            where=one.where,
-            expected="a row a value",
-            todo="write it again, or remove it",
-        )
+    _refuse_impossible(one, method)
     if one.frame is not None:
         return _by_number(one, frames, delay)
     if one.time is None and len(one.values) == 1:
@@ -90,6 +82,18 @@ def to_frames(
     if times is None:
         times = frames[0] + np.arange(len(one.values)) / rate
     return _by_time(one, times, frames, method, delay)
+
+
+def _refuse_impossible(one: Annotation, method: str) -> None:
+    if method not in METHODS:
+        raise InputError(f"label_resample: {method}", expected=", ".join(METHODS))
+    if not len(one.values):
+        raise InputError(
+            "a label table without a row",
+            where=one.where,
+            expected="a row a value",
+            todo="write it again, or remove it",
+        )
 
 
 def _by_time(
