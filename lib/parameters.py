@@ -14,11 +14,10 @@ import os
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 
 from . import runs
-from .errors import InputError
+from .errors import InputError, nearest_name
 from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from .grammar import (
     NOT_OF_A_TRAINING,
@@ -90,8 +89,8 @@ class Params(Mapping):
 
 
 def _nearest(name: str, known) -> str:
-    near = get_close_matches(name, list(known), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest_name(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 # ---- files
