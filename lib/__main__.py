@@ -151,11 +151,10 @@ def check(files: tuple[Path, ...], data: bool) -> None:
         kind = file.resolve().parent.name
         try:
             values = parameters.load([file])
-            problems = (
-                parameters.validate(values, partial=kind == "overlays")
-                if kind != "cluster"
-                else clusters.problems_of(values)
-            )
+            if kind == "cluster":
+                problems = clusters.problems_of(values)
+            else:
+                problems = parameters.validate(values, partial=kind == "overlays")
         except InputError as error:
             problems = [str(error)]
         lacking = "" if problems or kind in ("overlays", "cluster") else _absent(values)
@@ -350,12 +349,15 @@ def export_audio(
     exports.check_space(out, needed)
     if count and not only_tell:
         work = partial(exports.write, place=place, wanted=wanted, out=out)
-        tell = lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}")  # noqa: E731
-        written = parallel.map(work, there, p.workers, tell, name=trials.name, parallel=p.parallel)
+        written = parallel.map(work, there, p.workers, _tell, name=trials.name, parallel=p.parallel)
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
     sys.exit(3 if lost else 0)
+
+
+def _tell(done: int, total: int, outcome) -> None:
+    _say(f"[{done}/{total}] {outcome.item['video']}: {outcome.value}")
 
 
 def _data_set(files: tuple[Path, ...], overrides: tuple):

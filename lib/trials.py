@@ -86,19 +86,13 @@ def table(rows: list[dict]) -> pd.DataFrame:
     to the data root with "" = absent, ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s).
     A key that a row lacks gets "" or 0.
     """
-    trials = pd.DataFrame(
-        {
-            name: pd.Series(
-                [
-                    row.get(name, "" if kind == "str" else (-1 if name == "fold" else 0))
-                    for row in rows
-                ],
-                dtype=kind,
-            )
-            for name, kind in COLUMNS.items()
-        }
-    )
-    return check(trials)
+    columns = {}
+    for name, kind in COLUMNS.items():
+        lacking = "" if kind == "str" else 0
+        if name == "fold":
+            lacking = -1
+        columns[name] = pd.Series([row.get(name, lacking) for row in rows], dtype=kind)
+    return check(pd.DataFrame(columns))
 
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:

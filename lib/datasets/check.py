@@ -243,12 +243,9 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
             "times that increase",
             "re-encode it: ffmpeg -i OLD -fps_mode passthrough NEW.mp4",
         )
-    even = np.ptp(steps) <= UNEVEN * np.median(steps)
-    return {
-        "rate": "constant"
-        if even
-        else f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"
-    }
+    if np.ptp(steps) <= UNEVEN * np.median(steps):
+        return {"rate": "constant"}
+    return {"rate": f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"}
 
 
 def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) -> recordings.Info:

@@ -72,7 +72,9 @@ def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
 
 def detector_of(choice: str) -> str:
     """Name of the detector that a choice of `faces` means, "" for none."""
-    return DETECTOR if choice == "detect" else choice if choice in detection.DETECTORS else ""
+    if choice == "detect":
+        return DETECTOR
+    return choice if choice in detection.DETECTORS else ""
 
 
 def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:

@@ -63,15 +63,12 @@ def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
 
     As many as fit; the published pipeline repeats the last one for later frames.
     """
-    rows = log_mel(
-        np.pad(np.asarray(samples), (0, RATE), mode="edge")
-        if len(samples)
-        else np.zeros(RATE, np.int16)
-    )
-    step = 100 / fps
-    return examples(
-        rows, np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step).astype(np.int64)
-    )
+    longer = np.zeros(RATE, np.int16)
+    if len(samples):
+        longer = np.pad(np.asarray(samples), (0, RATE), mode="edge")
+    rows, step = log_mel(longer), 100 / fps
+    starts = np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step)
+    return examples(rows, starts.astype(np.int64))
 
 
 class Heard:

@@ -133,11 +133,9 @@ def fitted(picture: np.ndarray, largest: int = MAX_SIDE) -> np.ndarray:
     height, width = picture.shape[:2]
     scale = min(1.0, largest / max(height, width))
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    return (
-        picture
-        if size == (width, height)
-        else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    )
+    if size == (width, height):
+        return picture
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def wav(samples: np.ndarray, rate: int) -> bytes:

@@ -35,14 +35,12 @@ def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.nda
         choice = generator.integers(4)
         if choice == 1:
             return clip[..., ::-1].astype(np.float32)
-        matrix = (
-            _cut_out(side, generator)
-            if choice == 2
-            else cv2.getRotationMatrix2D(
-                (side / 2 - 0.5,) * 2, generator.uniform(-ROTATION, ROTATION), 1.0
-            )
-        )
-        return _warped(clip, matrix) if choice > 1 else clip.astype(np.float32)
+        if choice == 2:
+            return _warped(clip, _cut_out(side, generator))
+        angle = generator.uniform(-ROTATION, ROTATION)  # drawn also where nothing is changed
+        if choice == 0:
+            return clip.astype(np.float32)
+        return _warped(clip, cv2.getRotationMatrix2D((side / 2 - 0.5,) * 2, angle, 1.0))
     if kind == "light":
         mirror, most = generator.random() < 0.5, SHIFT * side / 64
         matrix = np.array(
@@ -63,28 +61,21 @@ def _cut_out(side: int, generator: np.random.Generator) -> np.ndarray:
 
 def _warped(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     side = clip.shape[-1]
-    return np.stack(
-        [
-            cv2.warpAffine(
-                np.ascontiguousarray(frame),
-                matrix,
-                (side, side),
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=FILL,
-            )
-            for frame in clip
-        ]
-    ).astype(np.float32)
+    how = {
+        "flags": cv2.INTER_LINEAR,
+        "borderMode": cv2.BORDER_CONSTANT,
+        "borderValue": FILL,
+    }
+    frames = (np.ascontiguousarray(frame) for frame in clip)
+    warped = [cv2.warpAffine(frame, matrix, (side, side), **how) for frame in frames]
+    return np.stack(warped).astype(np.float32)
 
 
 def level(sound: np.ndarray) -> float:
     """Power in dB of samples on any scale, as the published code measures it."""
-    return (
-        float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + POWER))
-        if len(sound)
-        else -40.0
-    )
+    if not len(sound):
+        return -40.0
+    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + POWER))
 
 
 def mix(sound: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:

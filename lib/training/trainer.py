@@ -300,11 +300,10 @@ class Trainer:
         self.recipe.prepare(trials, Progress(f"prepared for epoch {self.state.epoch + 1}"))
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
-        rate = (
-            self.params.lr * PLATEAU_FACTOR**self.state.plateau
-            if self.course is None
-            else release.rate(self.course, self.params.lr, self.state)
-        )
+        if self.course is None:
+            rate = self.params.lr * PLATEAU_FACTOR**self.state.plateau
+        else:
+            rate = release.rate(self.course, self.params.lr, self.state)
         rate *= schedule(self.params.schedule, progress) * self.recipe.rate_factor(self.state.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
@@ -506,10 +505,8 @@ def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     Labels with as many columns hide one by one, others where anything of the frame is missing.
     """
     labels = np.array(labels)
-    rows = (
-        missing
-        if missing.shape == labels.shape
-        else missing.any(axis=tuple(range(1, missing.ndim)))
-    )
+    rows = missing
+    if missing.shape != labels.shape:
+        rows = missing.any(axis=tuple(range(1, missing.ndim)))
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels

@@ -102,12 +102,13 @@ class Streams(SequenceModel):
         """name -> (B, T, its channels); zeros for what is absent."""
         given = {**({} if faces is None else {"video": faces}), **sounds}
         some = next(iter(given.values()))
-        return {
-            name: norm_over(self.bn[name], self.temporal[name](given[name]), valid)
-            if name in given
-            else some.new_zeros(*some.shape[:2], size)
-            for name, size in self.last.items()
-        }
+        streams = {}
+        for name, size in self.last.items():
+            if name in given:
+                streams[name] = norm_over(self.bn[name], self.temporal[name](given[name]), valid)
+            else:
+                streams[name] = some.new_zeros(*some.shape[:2], size)
+        return streams
 
 
 class LFANv2(Streams, name="lfan_v2"):

@@ -51,11 +51,9 @@ class VisualFrontend(nn.Module):
         clips, frames, height, width = face.shape
         if valid is not None:
             face = face * valid[:, :, None, None].to(face.dtype)
-        shape = (
-            (1, 1, clips * frames, height, width)
-            if self.joined
-            else (clips, 1, frames, height, width)
-        )
+        shape = (clips, 1, frames, height, width)
+        if self.joined:
+            shape = (1, 1, clips * frames, height, width)
         x = self.frontend3D(face.reshape(shape))  # (B, c, T, S/4, S/4)
         x = x.transpose(1, 2).flatten(0, 1)  # (BT, c, S/4, S/4)
         return self.resnet(x).view(clips, frames, -1)

@@ -140,7 +140,9 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         both = strength * rotary.angles(seen_at, self.self_axes, self.self_speed)
         padded = None if valid is None else ~valid
         unseen = None if "visible" not in batch else ~batch["visible"].bool()
-        blind = padded if unseen is None else unseen if padded is None else padded | unseen
+        blind = unseen if padded is None else padded
+        if padded is not None and unseen is not None:
+            blind = padded | unseen
         rest = {"window": self.window, "scale": self._scale(visual, valid)}
         return (
             Look(padded, *cross, time, heard, **rest),
@@ -151,9 +153,8 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
     def _scale(self, visual: Tensor, valid: Tensor | None) -> Tensor | float:
         if not self.trained_frames:
             return 1.0
-        frames = (
-            valid.sum(1).clamp(min=2).float()
-            if valid is not None
-            else visual.new_full((len(visual),), max(visual.shape[1], 2))
-        )
+        if valid is None:
+            frames = visual.new_full((len(visual),), max(visual.shape[1], 2))
+        else:
+            frames = valid.sum(1).clamp(min=2).float()
         return (frames.log() / math.log(max(self.trained_frames, 2))).view(-1, 1, 1, 1)
