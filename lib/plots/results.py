@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from .. import intervals
 from ..labels import official
 from ..metrics import EMOTIONS
 from . import style
@@ -208,9 +209,8 @@ def with_interval(row) -> str:
     """``0.81 [0.72, 0.87]`` for a row of the CCC table; – for a score that is not defined."""
     if row.ccc != row.ccc:
         return "–"
-    # + 0.0: what rounds to nothing is written 0.00, not −0.00.
-    ccc, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (row.ccc, row.low, row.high))
-    return (f"{ccc} [{low}, {high}]" if row.low == row.low else ccc).replace("-", "−")
+    text = intervals.rounded(row.ccc) + intervals.in_brackets(row.low, row.high)
+    return text.replace("-", "−")
 
 
 def error_by_trial(
