@@ -507,14 +507,12 @@ def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
             expected="the parameter processed_root",
             todo="--root FOLDER",
         )
-    return [
-        row
-        for row in listing(root)
-        if all(
-            word in f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
-            for word in words
-        )
-    ]
+    rows = []
+    for row in listing(root):
+        text = f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
+        if all(word in text for word in words):
+            rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":

@@ -366,12 +366,10 @@ class _Cells:
         names = [name for name in self.own if self._differs(name, full)]
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
             above = {name for level in levels[number + 1 :] for name in level}
-            rows = [
-                f"{name} {_brief(_of(levels[number][name], full[name]))} "
-                f"(cell {_brief(self.namespace[name])})"
-                for name in names
-                if name in levels[number].keys() - above
-            ]
+            rows = []
+            for name in (name for name in names if name in levels[number].keys() - above):
+                value = _brief(_of(levels[number][name], full[name]))
+                rows.append(f"{name} {value} (cell {_brief(self.namespace[name])})")
             if rows:
                 _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
         names = [name for name in self.set_here if name in self.own and name != "params_file"]

@@ -22,7 +22,6 @@ FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
 FEW = 2  # rows that may be too many or too few (decoders differ by that)
 BEYOND = 1.0  # s that features may end before, or go on after, the picture
-ALIGN = ("auto", "mean", "linear", "nearest")
 LOUDEST = 1e-10  # of the power spectrogram: below any sound
 AT_ONCE = 64  # pictures in a batch of `frame_features`
 

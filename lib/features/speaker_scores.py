@@ -58,16 +58,8 @@ def network(params: Mapping) -> models.Model:
         "modality": params["modality"],
     }
     if name != "light_asd":
-        chosen |= {
-            key: options[key]
-            for key in (
-                "visual_width",
-                "audio_width",
-                "attention_width",
-                "visual_momentum",
-                "dropout",
-            )
-        }
+        widths = ("visual_width", "audio_width", "attention_width")
+        chosen |= {key: options[key] for key in (*widths, "visual_momentum", "dropout")}
     if name == "talknet_mrope":
         chosen |= {
             "layout": options["positions"],
@@ -194,13 +186,10 @@ def score(
     rules = [_pieces(n_frames, length) for length in counts] or [windows(n_frames, detector.window)]
     place, total = next(detector.net.parameters()).device, np.zeros((n_frames, 2), np.float32)
     for rule, weight in zip(rules, counts.values() or [1], strict=True):
-        pieces = [
-            (
-                start,
-                _logits(detector, faces(start, stop), sound, first[4 * start : 4 * stop], place),
-            )
-            for start, stop in rule
-        ]
+        pieces = []
+        for start, stop in rule:
+            heard = first[4 * start : 4 * stop]
+            pieces.append((start, _logits(detector, faces(start, stop), sound, heard, place)))
         total += weight * average(pieces, n_frames, weighted=not durations)
     return total / max(counts.total(), 1)
 

@@ -249,14 +249,14 @@ def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float)
         )
     first, last = (np.searchsorted(times, wanted + half * step - 1e-9) for half in (-0.5, 0.5))
     known = np.isfinite(one.values)
-    sums, counts = (
-        np.concatenate(
-            [np.zeros((1, one.values.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)]
-        )
-        for rows in (np.where(known, one.values, 0), known)
-    )
+    sums, counts = _running(np.where(known, one.values, 0)), _running(known)
     count = counts[last] - counts[first]
     return np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
+
+
+def _running(rows: np.ndarray) -> np.ndarray:
+    """(n + 1, k) float64: the sums of the first 0, 1, … n rows."""
+    return np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
 
 
 _SAMPLERS = {"linear": _linear, "nearest": _near, "hold": _hold, "mean": _mean}

@@ -77,10 +77,9 @@ def conversations(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> lis
         )
     train, n_frames = min(trials - 1, round(TRAIN_SHARE * trials)), round(seconds * FPS)
     splits = ["train"] * train + ["val"] * (trials - train) + ["test"] * TESTS
+    lengths = {"train": n_frames, "val": n_frames * VAL_LONGER, "test": n_frames}
     return [
-        Conversation(
-            number, split, _uid(seed, number), n_frames * (VAL_LONGER if split == "val" else 1)
-        )
+        Conversation(number, split, _uid(seed, number), lengths[split])
         for number, split in enumerate(splits)
     ]
 
@@ -227,16 +226,17 @@ def _bounds(n_frames: int, parts: tuple[str, ...]) -> dict:
 
 def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
     """A new track begins after the face has been away."""
-    return [
-        {
+    tracks = []
+    for number, (start, stop) in enumerate(frames.runs(visible)):
+        track = {
             "track_id": f"track_{face + 1}{number}",
             "suspect": False,
             "unmapped_frames_count": 0,
             "unmapped_frames": [],
             "track": [_box(frame, boxes[frame]) for frame in range(start, stop)],
         }
-        for number, (start, stop) in enumerate(frames.runs(visible))
-    ]
+        tracks.append(track)
+    return tracks
 
 
 def _box(frame: int, box: np.ndarray) -> dict:
@@ -278,17 +278,12 @@ def _write_lists(root: Path, planned: list[Conversation]) -> None:
 
 def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int, dict]) -> None:
     for split, name in (("train", "av_train"), ("val", "av_val"), ("test", "av_test_unannotated")):
-        videos = [
-            {
-                "video_uid": one.uid,
-                "split": split,
-                "clips": [
-                    clips[one.number] if split != "test" else _without_labels(clips[one.number])
-                ],
-            }
-            for one in planned
-            if one.split == split
-        ]
+        videos = []
+        for one in (one for one in planned if one.split == split):
+            clip = clips[one.number]
+            if split == "test":
+                clip = _without_labels(clip)
+            videos.append({"video_uid": one.uid, "split": split, "clips": [clip]})
         top = {
             "date": "",
             "version": f"sample {VERSION}",
