@@ -151,11 +151,10 @@ def check(files: tuple[Path, ...], data: bool) -> None:
         kind = file.resolve().parent.name
         try:
             values = parameters.load([file])
-            problems = (
-                parameters.validate(values, partial=kind == "overlays")
-                if kind != "cluster"
-                else clusters.problems_of(values)
-            )
+            if kind == "cluster":
+                problems = clusters.problems_of(values)
+            else:
+                problems = parameters.validate(values, partial=kind == "overlays")
         except InputError as error:
             problems = [str(error)]
         lacking = "" if problems or kind in ("overlays", "cluster") else _absent(values)
@@ -333,10 +332,8 @@ def export_audio(
     from .experiments import exports
 
     p, place, table = _data_set(files, overrides)
-    videos, out = (
-        table.drop_duplicates("video").to_dict("records"),
-        out or place.folder / "audio_segments",
-    )
+    videos = table.drop_duplicates("video").to_dict("records")
+    out = out or place.folder / "audio_segments"
     wanted = exports.rule(p.rules, p.audio_seconds, table["fps"])
     work = partial(arrays.make_all, requests=exports.WANTED, place=place)
     outcomes = parallel.map(work, videos, p.workers, name=trials.name, parallel=p.parallel)
@@ -352,18 +349,15 @@ def export_audio(
     exports.check_space(out, needed)
     if count and not only_tell:
         work = partial(exports.write, place=place, wanted=wanted, out=out)
-        written = parallel.map(
-            work,
-            there,
-            p.workers,
-            name=trials.name,
-            parallel=p.parallel,
-            progress=lambda done, of, one: _say(f"[{done}/{of}] {one.item['video']}: {one.value}"),
-        )
+        written = parallel.map(work, there, p.workers, _tell, name=trials.name, parallel=p.parallel)
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
     sys.exit(3 if lost else 0)
+
+
+def _tell(done: int, total: int, outcome) -> None:
+    _say(f"[{done}/{total}] {outcome.item['video']}: {outcome.value}")
 
 
 def _data_set(files: tuple[Path, ...], overrides: tuple):
@@ -513,14 +507,12 @@ def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
             expected="the parameter processed_root",
             todo="--root FOLDER",
         )
-    return [
-        row
-        for row in listing(root)
-        if all(
-            word in f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
-            for word in words
-        )
-    ]
+    rows = []
+    for row in listing(root):
+        text = f"{row['dataset']}/{row['owner']}/{row['array']} {row['parameters']}"
+        if all(word in text for word in words):
+            rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
@@ -116,6 +116,17 @@ def explain_full_disk(path: Path) -> Iterator[None]:
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
         free = shutil.disk_usage(place).free / 1e9
         raise full_disk(path, f" ({free:.1f} GB free)") from error
+
+
+def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> str:
+    """The one of the known names that a mistyped one is most like; "" where none is.
+
+    alike : from which ratio on (`difflib.SequenceMatcher`, 0…1) two names are alike.
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), list(map(str, known)), 1, alike)
+    return near[0] if near else ""
 
 
 # What a reader of somebody else's file may run into, whatever is in it: wrong types and numbers,

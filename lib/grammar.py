@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, nearest_name
 from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, write_text
 
 SHIPPED = ROOT / "notebooks"
@@ -129,10 +129,8 @@ class Declaration:
 
 
 def _nearest_of(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest_name(name, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _show(value: object) -> str:

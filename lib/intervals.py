@@ -136,6 +136,21 @@ def of_difference(
     return _ends(gain, apart, [first, second], SCALES["plain"][1])
 
 
+def rounded(value: float | None, digits: int = 2) -> str:
+    """A score for people: ``0.43``; "" where there is none. What rounds to nothing is 0.00, not
+    −0.00.
+    """
+    if value is None or value == "" or np.isnan(value):
+        return ""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def in_brackets(low: float | None, high: float | None, digits: int = 2) -> str:
+    """The interval that follows a score: `` [0.30, 0.51]``; "" where there is none."""
+    ends = rounded(low, digits), rounded(high, digits)
+    return f" [{ends[0]}, {ends[1]}]" if all(ends) else ""
+
+
 def _ends(centre: float, left_out: np.ndarray, seeds: list[np.ndarray], back: Callable) -> dict:
     """{"ci95"} around the centre, of the spread over units and the spread over each of `seeds`."""
     parts = [(spread(left_out) ** 2, len(left_out) - 1)]

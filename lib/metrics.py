@@ -36,11 +36,10 @@ def moments_of(trials: Pairs) -> np.ndarray:
     x (prediction) and y (label) are counted from the first value of all: moments do not depend on
     the origin, and so a constant gives sums that are exactly 0.
     """
-    kept = [
-        (np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known])
-        for x, y in trials
-        for known in [labelled(y)]
-    ]
+    kept = []
+    for x, y in trials:
+        known = labelled(y)
+        kept.append((np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known]))
     x0, y0 = next(((x[0], y[0]) for x, y in kept if len(x)), (0.0, 0.0))
     return np.array([_moments(x - x0, y - y0, x - y, x0 - y0) for x, y in kept])
 
@@ -101,16 +100,13 @@ def classes(trials: Pairs) -> np.ndarray:
     frames.
     """
     number = 1 + max(int(np.max(array, initial=0)) for pair in trials for array in pair)
-    kept = [(x[known], y[known]) for x, y in trials for known in [labelled(y)]]
-    return np.array(
-        [
-            np.concatenate(
-                [np.bincount(part.astype(np.int64), minlength=number) for part in (x[x == y], y, x)]
-            )
-            for x, y in kept
-        ],
-        np.float64,
-    )
+    rows = []
+    for x, y in trials:
+        known = labelled(y)
+        x, y = x[known], y[known]
+        counts = [np.bincount(p.astype(np.int64), minlength=number) for p in (x[x == y], y, x)]
+        rows.append(np.concatenate(counts))
+    return np.array(rows, np.float64)
 
 
 def units(trials: Pairs) -> np.ndarray:
@@ -322,12 +318,11 @@ def va_scores(
     prediction.
     """
     scores = (ccc, pcc, rmse, mae)
-    return {
-        emotion: _summary(
-            _pairs(labels, predictions, EMOTIONS.index(emotion)), scores, with_intervals, subjects
-        )
-        for emotion in emotions
-    }
+    found = {}
+    for emotion in emotions:
+        pairs = _pairs(labels, predictions, EMOTIONS.index(emotion))
+        found[emotion] = _summary(pairs, scores, with_intervals, subjects)
+    return found
 
 
 def mean_ccc(

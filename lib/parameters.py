@@ -14,11 +14,10 @@ import os
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 
 from . import runs
-from .errors import InputError
+from .errors import InputError, nearest_name
 from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from .grammar import (
     NOT_OF_A_TRAINING,
@@ -93,8 +92,8 @@ class Params(Mapping):
 
 
 def _nearest(name: str, known) -> str:
-    near = get_close_matches(name, list(known), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest_name(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 # ---- files
@@ -211,14 +210,13 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
         return []
     usable = known.get(recipe, {})
     if partial and "recipe" not in values:
-        usable = {
-            name: declaration for options in known.values() for name, declaration in options.items()
-        }
-    return [
-        f"options, {problem}"
-        for name, value in given.items()
-        for problem in _wrong(name, value, usable, f"the recipe {recipe} has no such option")
-    ]
+        usable = {}
+        for options in known.values():
+            usable |= options
+    problems = []
+    for name, value in given.items():
+        problems += _wrong(name, value, usable, f"the recipe {recipe} has no such option")
+    return [f"options, {problem}" for problem in problems]
 
 
 def _missing_files(values: Mapping) -> list[str]:
@@ -387,12 +385,10 @@ class _Cells:
         names = [name for name in self.own if self._differs(name, full)]
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
             above = {name for level in levels[number + 1 :] for name in level}
-            rows = [
-                f"{name} {_brief(_of(levels[number][name], full[name]))} "
-                f"(cell {_brief(self.namespace[name])})"
-                for name in names
-                if name in levels[number].keys() - above
-            ]
+            rows = []
+            for name in (name for name in names if name in levels[number].keys() - above):
+                value = _brief(_of(levels[number][name], full[name]))
+                rows.append(f"{name} {value} (cell {_brief(self.namespace[name])})")
             if rows:
                 _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
         names = [name for name in self.set_here if name in self.own and name != "params_file"]
@@ -560,12 +556,11 @@ def _assignments(source: str) -> list[tuple[str, bool]]:
 def _only_assigned(sources: Iterable[str]) -> list[str]:
     """Names that cells assign which do nothing else."""
     kinds = ast.AnnAssign | ast.Assign | ast.Expr
-    return [
-        name
-        for source in sources
-        if all(isinstance(node, kinds) for node in _body(source))
-        for name, _ in _assignments(source)
-    ]
+    names = []
+    for source in sources:
+        if all(isinstance(node, kinds) for node in _body(source)):
+            names += [name for name, _ in _assignments(source)]
+    return names
 
 
 def _constants(source: str) -> dict:

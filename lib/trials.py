@@ -87,19 +87,13 @@ def table(rows: list[dict]) -> pd.DataFrame:
     to the data root with "" = absent, ``n_frames`` (0 = unknown), ``fps`` (1/s), ``duration`` (s).
     A key that a row lacks gets "" or 0.
     """
-    trials = pd.DataFrame(
-        {
-            name: pd.Series(
-                [
-                    row.get(name, "" if kind == "str" else (-1 if name == "fold" else 0))
-                    for row in rows
-                ],
-                dtype=kind,
-            )
-            for name, kind in COLUMNS.items()
-        }
-    )
-    return check(trials)
+    columns = {}
+    for name, kind in COLUMNS.items():
+        lacking = "" if kind == "str" else 0
+        if name == "fold":
+            lacking = -1
+        columns[name] = pd.Series([row.get(name, lacking) for row in rows], dtype=kind)
+    return check(pd.DataFrame(columns))
 
 
 def check(trials: pd.DataFrame) -> pd.DataFrame:
@@ -122,31 +116,38 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
             todo="rename or remove one of the files",
         )
     for column in ("trial", "video"):
-        unsafe = [name for name in trials[column] if unusable(name)]
-        if unsafe:
-            raise InputError(
-                f"a {column} is called {unsafe[0]!r}",
-                where="the trial table",
-                expected="a name that can be a folder's",
-                todo="rename its files",
-            )
+        _refuse_unsafe_names(trials[column], column)
     for column in (name for name in TEXT if name.endswith(("_path", "_dir"))):
-        outside = [
-            path
-            for path in trials[column]
-            if any(leaves_root(part, column) for part in _parts(path, column))
-        ]
-        if outside:
-            raise InputError(
-                f"{column} leaves the data root: {outside[0]!r}",
-                where="the trial table",
-                expected="a path relative to the data root",
-                todo="run notebook 01_download_check again with the right data_root",
-            )
+        _refuse_paths_outside(trials[column], column)
     unknown = set(trials["split"]) - set(SPLITS)
     if unknown:
         raise InputError(f"unknown split {sorted(unknown)[0]!r}", expected=", ".join(SPLITS))
     return trials
+
+
+def _refuse_unsafe_names(names: Iterable[str], column: str) -> None:
+    unsafe = [name for name in names if unusable(name)]
+    if unsafe:
+        raise InputError(
+            f"a {column} is called {unsafe[0]!r}",
+            where="the trial table",
+            expected="a name that can be a folder's",
+            todo="rename its files",
+        )
+
+
+def _refuse_paths_outside(paths: Iterable[str], column: str) -> None:
+    outside = []
+    for path in paths:
+        if any(leaves_root(part, column) for part in _parts(path, column)):
+            outside.append(path)
+    if outside:
+        raise InputError(
+            f"{column} leaves the data root: {outside[0]!r}",
+            where="the trial table",
+            expected="a path relative to the data root",
+            todo="run notebook 01_download_check again with the right data_root",
+        )
 
 
 def unusable(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import urllib.request
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from .errors import InputError, explain_full_disk
 from .files import ROOT, damaged, read_mapping, write_text
+from .parallel import locks
 
 # in weights_root: check-sums of files whose authors published none, from their first use
 RECORDS = "recorded.json"
@@ -77,6 +79,7 @@ _JCA = (
 )
 _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
+_LIGHT_ASD_FILES = "https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
 _FACE_API = "github.com/vladmandic/face-api, folder model (origin: justadudewhohacks/face-api.js)"
 _FACE_API_FILES = "https://raw.githubusercontent.com/vladmandic/face-api/master/model/"
@@ -148,8 +151,8 @@ _ENTRIES = (
         "github.com/opencv/opencv_zoo, models/face_detection_yunet",
         232_589,
         "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
-        "face_detection_yunet_2023mar.onnx",
+        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+        "face_detection_yunet/face_detection_yunet_2023mar.onnx",
     ),
     Weights(
         "light_asd_ava",
@@ -159,7 +162,7 @@ _ENTRIES = (
         f"{_LIGHT_ASD}, pretrain_AVA_CVPR.model",
         4_175_289,
         "d44bc3ea7baa8e0946fa3921311714a630ed8b90a1928fab0dbe30d918909317",
-        url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/pretrain_AVA_CVPR.model",
+        url=f"{_LIGHT_ASD_FILES}/pretrain_AVA_CVPR.model",
     ),
     Weights(
         "light_asd_talkset",
@@ -169,7 +172,7 @@ _ENTRIES = (
         f"{_LIGHT_ASD}, finetuning_TalkSet.model",
         4_175_289,
         "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5",
-        url="https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight/finetuning_TalkSet.model",
+        url=f"{_LIGHT_ASD_FILES}/finetuning_TalkSet.model",
     ),
     Weights(
         "vggish",
@@ -187,7 +190,8 @@ _ENTRIES = (
         "Apache-2.0",
         _VGGISH,
         sha256="970ea276",
-        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish_pca_params-970ea276.pth",
+        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/"
+        "vggish_pca_params-970ea276.pth",
     ),
     Weights(
         "kinetics_r2plus1d_18",
@@ -433,11 +437,8 @@ def _alone(part: Path):
     """Two processes that append to one file would spoil it; where locks do not exist the check-sum
     notices.
     """
-    with part.open("ab") as stream:
-        with contextlib.suppress(ImportError):
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    with locks.held(part.with_suffix(".lock"), math.inf, remove=True):
+        part.touch()
         try:
             yield
         finally:
@@ -450,11 +451,9 @@ def _download(
 ) -> None:
     reason = _fetch(wanted, address, part, place, progress)
     if reason:
-        untried = (
-            " (an address that nobody has tried yet)"
-            if address == wanted.url and not wanted.tried
-            else ""
-        )
+        untried = ""
+        if address == wanted.url and not wanted.tried:
+            untried = " (an address that nobody has tried yet)"
         raise _absent(wanted, place, f", and {address}{untried} {reason}")
     try:
         _compare(wanted, part)

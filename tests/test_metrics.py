@@ -354,3 +354,15 @@ def test_the_mean_of_few_or_no_trials_says_why_it_has_no_interval():
     assert (few["ccc"], few["ci95"]) == (pytest.approx(1), None)
     assert "1 labelled trials" in few["why"]
     assert metrics.mean_ccc({"a": np.full((2, 2), np.nan)}, {"a": np.eye(2)})["ccc"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4311, "0.43"), (-0.001, "0.00"), (float("nan"), ""), (None, "")]
+)
+def test_a_score_is_rounded_never_minus_nothing_and_empty_where_there_is_none(value, text):
+    assert intervals.rounded(value) == text
+
+
+def test_an_interval_stands_in_brackets_only_where_both_ends_are_known():
+    assert intervals.in_brackets(0.3, 0.512, 3) == " [0.300, 0.512]"
+    assert intervals.in_brackets(None, None) == ""

@@ -113,28 +113,36 @@ def find(
         # A recording may itself be called 5_left: then that is its name and no person.
         video, person = (trial, "") if trial in found.videos else person_of(trial)
         if video not in found.videos:
-            report.warning(
-                trial,
-                "has labels, crops or a place in the test list, but no video",
-                "left out",
-                where=_places(found, trial),
-                expected=f"a video called {video}",
-                todo="add the video, or remove what is left of it",
-            )
+            _tell_without_video(trial, video, found, report)
         elif video in infos:
             rows.append(_row(trial, person, infos[video], found, report))
     for video in sorted(set(infos) - {row["video"] for row in rows}):
-        report.warning(
-            video,
-            "has neither labels nor crops and is in no test list",
-            "left out",
-            where=infos[video].path,
-            expected="a label file of that name",
-            todo="add it, or remove the video",
-        )
+        _tell_without_trial(infos[video], video, report)
     trial_table = trials.table([{**row, "dataset": dataset, **relative(row, root)} for row in rows])
     count(report, trial_table, len(found.videos), expected or EXPECTED)
     return trial_table, report
+
+
+def _tell_without_video(trial: str, video: str, found: Found, report: Report) -> None:
+    report.warning(
+        trial,
+        "has labels, crops or a place in the test list, but no video",
+        "left out",
+        where=_places(found, trial),
+        expected=f"a video called {video}",
+        todo="add the video, or remove what is left of it",
+    )
+
+
+def _tell_without_trial(info: recordings.Info, video: str, report: Report) -> None:
+    report.warning(
+        video,
+        "has neither labels nor crops and is in no test list",
+        "left out",
+        where=info.path,
+        expected="a label file of that name",
+        todo="add it, or remove the video",
+    )
 
 
 def _places(found: Found, trial: str) -> str:
@@ -171,18 +179,23 @@ def look(root: Path, report: Report) -> Found:
         _tests(root, sets, report),
         crop_folders.find(root, report),
     )
-    for trial, (splits, alignment) in tsav_database.find(root, videos, report).items():
-        if trial.endswith("_main") and trial not in found.annotations:
-            trial = next(
-                (name for name in (trial.removesuffix("_main"),) if name in found.annotations),
-                trial,
-            )
+    _add_tsav(root, found, report)
+    _add_lfan(root, found, report)
+    return found
+
+
+def _add_tsav(root: Path, found: Found, report: Report) -> None:
+    """TSAV's alignment files serve where no crops are; a trial without labels is a test trial of
+    the tasks of which its database says so.
+    """
+    for name, (splits, alignment) in tsav_database.find(root, found.videos, report).items():
+        trial, short = name, name.removesuffix("_main")
+        if name not in found.annotations and short in found.annotations:
+            trial = short
         found.crops.setdefault(trial, alignment)
         if trial not in found.annotations:
             for kind in (kind for kind, split in splits.items() if split == "test"):
                 found.tests.setdefault(trial, set()).add(kind)
-    _add_lfan(root, found, report)
-    return found
 
 
 def _add_lfan(root: Path, found: Found, report: Report) -> None:
@@ -212,21 +225,14 @@ def _sets(root: Path) -> list[tuple[Path, str]]:
     """Folders of annotations with their kind: in the root, or in ``annotations/``, ``Third ABAW
     Annotations/``, …
     """
-    inside = tree.subfolders(root)
-    parents = [
-        root,
-        *(
-            path
-            for name, some in inside.items()
-            for path in some
-            if name in ANNOTATION_PARENTS or name.endswith(" annotations")
-        ),
-    ]
-    return [
-        (path, kind)
-        for kind, names in ANNOTATION_FOLDERS.items()
-        for path in tree.named(parents, names)
-    ]
+    parents = [root]
+    for name, folders in tree.subfolders(root).items():
+        if name in ANNOTATION_PARENTS or name.endswith(" annotations"):
+            parents += folders
+    sets = []
+    for kind, names in ANNOTATION_FOLDERS.items():
+        sets += [(path, kind) for path in tree.named(parents, names)]
+    return sets
 
 
 def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict]:
@@ -234,12 +240,9 @@ def _annotations(sets: list[tuple[Path, str]], report: Report) -> dict[str, dict
     found: dict[str, dict] = {}
     for folder, kind in sets:
         for split, names in SPLIT_FOLDERS.items():
-            for path in (
-                path
-                for some in tree.named([folder], names)
-                for path in tree.files(some, (".txt",), report)
-            ):
-                _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
+            for of_split in tree.named([folder], names):
+                for path in tree.files(of_split, (".txt",), report):
+                    _annotation(found.setdefault(path.stem, {}), kind, split, path, report)
     return found
 
 
@@ -304,40 +307,33 @@ def probe(
 
     opened = mapping.map(recordings.probe, videos.values(), 1, told, catch=(InputError,))
     for (name, path), outcome in zip(videos.items(), opened, strict=True):
-        info = outcome.value
         if not outcome.ok:
             report.fault(name, outcome.error, "left out")
-        else:
-            if not info.video_codec and not info.audio_codec:
-                report.error(
-                    name,
-                    "cut off, or never finished: there is no track in it",
-                    "left out",
-                    where=str(path),
-                    expected="a recording with picture and sound",
-                    todo="copy or download it again",
-                )
-            elif not info.video_codec:
-                report.error(
-                    name,
-                    "no video track, only sound",
-                    "left out",
-                    where=str(path),
-                    expected="a recording with picture",
-                    todo="copy or download it again",
-                )
-            else:
-                infos[name] = info
-                if not info.audio_codec:
-                    report.warning(
-                        name,
-                        "no audio track",
-                        "usable with modality: video only",
-                        where=str(path),
-                        expected="a recording with sound",
-                        todo="copy or download it again",
-                    )
+        elif _has_picture(name, path, outcome.value, report):
+            infos[name] = outcome.value
     return infos
+
+
+def _has_picture(name: str, path: Path, info: recordings.Info, report: Report) -> bool:
+    """Whether a recording has a picture; the track that it lacks is reported."""
+    todo = "copy or download it again"
+    if info.video_codec and not info.audio_codec:
+        report.warning(
+            name,
+            "no audio track",
+            "usable with modality: video only",
+            where=str(path),
+            expected="a recording with sound",
+            todo=todo,
+        )
+    if info.video_codec:
+        return True
+    what, expected = "no video track, only sound", "a recording with picture"
+    if not info.audio_codec:
+        what = "cut off, or never finished: there is no track in it"
+        expected = "a recording with picture and sound"
+    report.error(name, what, "left out", where=str(path), expected=expected, todo=todo)
+    return False
 
 
 def _row(trial: str, person: str, info: recordings.Info, found: Found, report: Report) -> dict:

@@ -20,6 +20,7 @@ from ..labels import arrays as labels_arrays
 from ..labels import lfan_rows, official, tables
 from ..media import readings, recordings, separate
 from ..media.containers import STRETCH
+from ..media.frames import spacing
 from ..store import Store, request
 from ..trials import in_people_order, label_files
 from . import tree
@@ -115,17 +116,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     info = faults.attempt(recordings.probe, path, done="left out")
     times = faults.attempt(_times, trial, place, done="left out")
     if info:
-        row |= {
-            "opens": True,
-            "video": info.video_codec,
-            "audio": info.audio_codec,
-            "width": info.width,
-            "height": info.height,
-            "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
-            "turned": info.display or (f"{info.rotation}°" if info.rotation else ""),
-            "fps": round(info.fps, 3),
-            "container": info.n_frames or "",
-        }
+        row |= _container(info)
     for note in faults.attempt(readings.notes, trial, place) or ():
         faults.add("warning", note, "read so", path, todo="look and listen whether it is right so")
     if info and times is not None:
@@ -134,7 +125,8 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             **_rate(times, path, faults),
             **_sound(trial, _heard(trial, place, info, faults), times, faults),
         }
-        _frames(info, times, faults)
+        _length(info, times, faults)
+        _odd_pictures(info, faults)
     spans: list[tuple[float, float]] = []
     row |= {
         "labels": _labels(trial, place, times, faults, spans),
@@ -148,8 +140,23 @@ def check_trial(trial: Mapping, place: Store) -> dict:
     return row | {"faults": faults.rows, RANGE: span}
 
 
-def _frames(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
-    """Does the picture fit what the container says of it?"""
+def _container(info: recordings.Info) -> dict:
+    """The columns that a container alone fills."""
+    return {
+        "opens": True,
+        "video": info.video_codec,
+        "audio": info.audio_codec,
+        "width": info.width,
+        "height": info.height,
+        "pixel_aspect": f"{info.pixel_aspect:.3f}" if info.pixel_aspect != 1 else "",
+        "turned": info.display or (f"{info.rotation}°" if info.rotation else ""),
+        "fps": round(info.fps, 3),
+        "container": info.n_frames or "",
+    }
+
+
+def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
+    """Does the picture last as long as the container says?"""
     if missing := recordings.missing_bytes(info.path):
         faults.add(
             "error",
@@ -178,34 +185,37 @@ def _frames(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
             "a picture to the end",
             "play its end: if something is missing, copy or download it again",
         )
-    if info.rotation % 90 or abs(info.rotation) > 360:
-        faults.add(
-            "warning",
+
+
+def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
+    """Is the picture turned, stretched or timed as pictures seldom are?"""
+    odd = [
+        (
+            info.rotation % 90 or abs(info.rotation) > 360,
             f"the container asks to turn the picture by {info.rotation}°",
             "turned by the nearest quarter, or not at all beyond a full turn",
-            info.path,
             "0, 90, 180 or 270",
             "look at the faces in 02; ffmpeg -i OLD NEW.mp4 writes it upright",
-        )
-    if not 1 / STRETCH <= info.pixel_aspect <= STRETCH:
-        faults.add(
-            "warning",
+        ),
+        (
+            not 1 / STRETCH <= info.pixel_aspect <= STRETCH,
             f"the file says that its pixels are {info.pixel_aspect:.3g} times as wide as high",
             "taken as square",
-            info.path,
             f"{1 / STRETCH:g} to {STRETCH:g}",
             "look at the faces in 02; "
             "ffmpeg -i OLD -vf setsar=1 NEW.mp4 writes it with square pixels",
-        )
-    if info.fps and not RATES[0] <= info.fps <= RATES[1]:
-        faults.add(
-            "warning",
+        ),
+        (
+            info.fps and not RATES[0] <= info.fps <= RATES[1],
             f"an unusual frame rate, {info.fps:.3g} frames a second",
             "kept: windows count frames",
-            info.path,
             f"{RATES[0]:g} to {RATES[1]:g}",
             "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4",
-        )
+        ),
+    ]
+    for is_odd, what, done, expected, todo in odd:
+        if is_odd:
+            faults.add("warning", what, done, info.path, expected, todo)
 
 
 def _times(trial: Mapping, place: Store) -> np.ndarray:
@@ -235,12 +245,9 @@ def _rate(times: np.ndarray, path: Path, faults: Faults) -> dict:
             "times that increase",
             "re-encode it: ffmpeg -i OLD -fps_mode passthrough NEW.mp4",
         )
-    even = np.ptp(steps) <= UNEVEN * np.median(steps)
-    return {
-        "rate": "constant"
-        if even
-        else f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"
-    }
+    if np.ptp(steps) <= UNEVEN * np.median(steps):
+        return {"rate": "constant"}
+    return {"rate": f"variable, {1000 * steps.min():.0f}–{1000 * steps.max():.0f} ms"}
 
 
 def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) -> recordings.Info:
@@ -277,7 +284,7 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
             "watch the lips: if they are out of step, re-encode the file",
         )
     if info.audio_duration:
-        last_shown = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        last_shown = spacing(times)
         longer = info.audio_start + info.audio_duration - times[-1] - last_shown
         row["longer_ms"] = round(1000 * longer)
         if abs(longer) > LATE:
@@ -368,9 +375,14 @@ def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Fault
     if found is None:
         return ""
     if table := crops.csv_of(path):
-        spacing = float(np.median(np.diff(times))) if n_frames > 1 else 0.0
-        for note in openface.notes(table, n_frames, spacing):
+        for note in openface.notes(table, n_frames, spacing(times)):
             faults.add("warning", note, "read so", table, todo="nothing, if that is right")
+    _damaged_crops(path, faults)
+    return f"{len(found)} of {n_frames}"
+
+
+def _damaged_crops(path: Path, faults: Faults) -> None:
+    """Can all cropped faces of a folder be read, and are they of one size?"""
     broken, sizes = crops.damage(path)
     if broken:
         faults.add(
@@ -390,7 +402,6 @@ def _crops(trial: Mapping, place: Store, times: np.ndarray | None, faults: Fault
             "one size",
             "look at the odd ones: they may be of another program",
         )
-    return f"{len(found)} of {n_frames}"
 
 
 def usable(trial_table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
@@ -464,15 +475,14 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
 
     report : of the layout; a video that it has left out (it does not open) is a row, too.
     """
-    rows = [
-        outcome.value
-        if outcome.ok
-        else {"trial": outcome.item["trial"], "errors": outcome.error.what}
-        for outcome in outcomes
-    ]
-    known = {
-        name for outcome in outcomes for name in (outcome.item["trial"], outcome.item["video"])
-    }
+    rows = []
+    for outcome in outcomes:
+        if outcome.ok:
+            rows.append(outcome.value)
+        else:
+            rows.append({"trial": outcome.item["trial"], "errors": outcome.error.what})
+    known = {outcome.item["trial"] for outcome in outcomes}
+    known |= {outcome.item["video"] for outcome in outcomes}
     for fault in report.problems if report else []:
         is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
         if fault["severity"] == "error" and is_video and fault["item"] not in known:

@@ -78,6 +78,10 @@ class Contents:
         """Note why a file is not used, and what would be right."""
         self.reasons.setdefault(path, (why, right))
 
+    def has_settled(self, path: str) -> bool:
+        """Whether it is known already what a file is used as, or why it is not."""
+        return path in self.used or path in self.reasons
+
 
 def folded(name: str) -> str:
     """A name without what two systems write differently: capitals, decomposed signs."""

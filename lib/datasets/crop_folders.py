@@ -17,11 +17,28 @@ OPENFACE_FOLDERS = ("openface", "processed", "cropped_aligned")  # where people 
 
 def find(root: Path, report: Report) -> dict[str, Path]:
     """trial -> folder of pictures; the second crop folder adds trials, it does not replace any."""
+    found = _own(root, report)
+    for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
+        for path in _folders(folder, report, openface=True):
+            trial = path.name.removesuffix(crops.OPENFACE)
+            try:
+                openface.read(crops.csv_of(path))
+            except InputError as error:
+                report.fault(
+                    trial,
+                    error,
+                    "OpenFace's pictures are left out: nobody knows in which a face was found",
+                )
+            else:
+                found.setdefault(trial, path)
+    return found
+
+
+def _own(root: Path, report: Report) -> dict[str, Path]:
+    """trial -> folder in the data set's own folders of crops."""
     found: dict[str, Path] = {}
     for folder in tree.named([root], CROP_FOLDERS):
-        for path in (
-            path for path in tree.inside(folder, report) if path.is_dir() and not is_openface(path)
-        ):
+        for path in _folders(folder, report, openface=False):
             if found.setdefault(path.name, path) is not path:
                 report.warning(
                     path.name,
@@ -38,25 +55,15 @@ def find(root: Path, report: Report) -> dict[str, Path]:
                     where=str(path),
                     expected="00001.jpg, 00002.jpg, …",
                     todo="unpack the crops again, or remove the folder: faces are then looked for "
-                    "in the "
-                    "video",
+                    "in the video",
                 )
-    for folder in [root, *tree.named([root], OPENFACE_FOLDERS)]:
-        for path in (
-            path for path in tree.inside(folder, report) if path.is_dir() and is_openface(path)
-        ):
-            trial = path.name.removesuffix(crops.OPENFACE)
-            try:
-                openface.read(crops.csv_of(path))
-            except InputError as error:
-                report.fault(
-                    trial,
-                    error,
-                    "OpenFace's pictures are left out: nobody knows in which a face was found",
-                )
-            else:
-                found.setdefault(trial, path)
     return found
+
+
+def _folders(folder: Path, report: Report, openface: bool) -> list[Path]:
+    """The folders in a folder that are OpenFace's, or those that are not."""
+    inside = (path for path in tree.inside(folder, report) if path.is_dir())
+    return [path for path in inside if is_openface(path) is openface]
 
 
 def is_openface(folder: Path) -> bool:

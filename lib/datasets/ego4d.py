@@ -13,10 +13,11 @@ with a face in it.
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -32,9 +33,8 @@ from .report import Report
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
 EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
 RATE = 16_000  # Hz of the sound that is extracted from them
-ROUNDED = (
-    0.1  # s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
-)
+# s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
+ROUNDED = 0.1
 FOLDERS = {
     "json": ("json", "annotations"),
     "split": ("split", "splits"),
@@ -42,11 +42,8 @@ FOLDERS = {
     "videos": ("videos", "clips"),
     "sound": ("wav", "wave"),
 }
-SUFFIXES = {
-    "pictures": "",
-    "videos": ".mp4",
-    "sound": ".wav",
-}  # of what the folders hold of each clip
+# Of what the folders hold of each clip.
+SUFFIXES = {"pictures": "", "videos": ".mp4", "sound": ".wav"}
 ANNOTATIONS = {
     "train": ("av_train.json",),
     "val": ("av_val.json",),
@@ -76,12 +73,10 @@ class Layout:
         )
 
     def video(self, uid: str) -> Path | None:
-        paths = (folder / f"{uid}.mp4" for folder in self.folders["videos"])
-        return next((path for path in paths if path.is_file()), None)
+        return _first_file(self.folders["videos"], [f"{uid}.mp4"])
 
     def sound(self, uid: str) -> Path | None:
-        paths = (folder / f"{uid}.wav" for folder in self.folders["sound"])
-        return next((path for path in paths if path.is_file()), None)
+        return _first_file(self.folders["sound"], [f"{uid}.wav"])
 
     def annotation(self, uid: str) -> Clip | None:
         """What was annotated in one clip, None where there is nothing."""
@@ -90,6 +85,15 @@ class Layout:
 
     def relative(self, path: Path | None) -> str:
         return path.relative_to(self.root).as_posix() if path else ""
+
+
+def _first_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+    """The first file of the first name that any of the folders has; None where none has one."""
+    for name in names:
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    return None
 
 
 def look(root: Path, expected: dict | None = None) -> Layout:
@@ -105,35 +109,26 @@ def look(root: Path, expected: dict | None = None) -> Layout:
     layout = Layout(root, folders, {}, {})
     layout.ids = _lists(layout)
     for split, names in ANNOTATIONS.items():
-        path = next(
-            (
-                folder / name
-                for name in names
-                for folder in folders["json"]
-                if (folder / name).is_file()
-            ),
-            None,
-        )
-        if path:
+        if path := _first_file(folders["json"], names):
             layout.annotations[split] = _scanned(path, path.stat().st_mtime_ns)
-            for item, what in layout.annotations[split].faults:
-                layout.report.error(
-                    item,
-                    what,
-                    "left out",
-                    where=str(path),
-                    expected="Ego4D's annotation file, whole",
-                    todo="download it again",
-                )
-    for split, some in layout.ids.items():
-        layout.report.count(
-            f"{split} ids",
-            len(some),
-            (expected or {}).get(f"{split} ids", EXPECTED[split])
-            if expected is None or f"{split} ids" in expected
-            else (),
-        )
+            _tell_faults(layout.annotations[split], path, layout.report)
+    for split, uids in layout.ids.items():
+        item = f"{split} ids"
+        numbers = EXPECTED[split] if expected is None else expected.get(item, ())
+        layout.report.count(item, len(uids), numbers)
     return layout
+
+
+def _tell_faults(annotations: Annotations, path: Path, report: Report) -> None:
+    for item, what in annotations.faults:
+        report.error(
+            item,
+            what,
+            "left out",
+            where=str(path),
+            expected="Ego4D's annotation file, whole",
+            todo="download it again",
+        )
 
 
 @lru_cache(maxsize=8)
@@ -147,14 +142,7 @@ def _lists(layout: Layout) -> dict[str, list[str]]:
     """
     ids: dict[str, list[str]] = {}
     for split in EXPECTED:
-        path = next(
-            (
-                folder / f"{split}.list"
-                for folder in layout.folders["split"]
-                if (folder / f"{split}.list").is_file()
-            ),
-            None,
-        )
+        path = _first_file(layout.folders["split"], [f"{split}.list"])
         ids[split] = _ids(path, layout.report) if path else []
     if not ids["train"] and not ids["val"]:
         raise InputError(
@@ -226,12 +214,8 @@ def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]
     """A row for every person with a face; for a test clip, and one without a face, a row without a
     person.
     """
-    report, folder, video, sound = (
-        layout.report,
-        layout.pictures(uid),
-        layout.video(uid),
-        layout.sound(uid),
-    )
+    report, folder = layout.report, layout.pictures(uid)
+    video, sound = layout.video(uid), layout.sound(uid)
     if not folder and not video:
         if split != "test":  # a pruned test set is as it should be
             report.warning(
@@ -244,14 +228,7 @@ def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]
     clip = _annotation(layout, split, uid)
     n_frames = _n_frames(report, uid, folder, clip) if folder else clip.n_frames
     if not sound:
-        report.warning(
-            uid,
-            "no wav file",
-            "the video's sound is used" if video else "no sound: no clips can be made",
-            where=str(layout.root),
-            expected=f"wav/{uid}.wav",
-            todo="extract it again",
-        )
+        _tell_no_sound(layout, uid, has_video=bool(video))
     elif n_frames:
         _sound(report, uid, sound, n_frames)
     row = {
@@ -269,6 +246,17 @@ def _clip_rows(layout: Layout, split: str, uid: str, dataset: str) -> list[dict]
     return [row | {"trial": f"{uid}_{name}", "person": name} for name in persons] or [
         row | {"trial": uid}
     ]
+
+
+def _tell_no_sound(layout: Layout, uid: str, has_video: bool) -> None:
+    layout.report.warning(
+        uid,
+        "no wav file",
+        "the video's sound is used" if has_video else "no sound: no clips can be made",
+        where=str(layout.root),
+        expected=f"wav/{uid}.wav",
+        todo="extract it again",
+    )
 
 
 def _annotation(layout: Layout, split: str, uid: str) -> Clip:
@@ -374,10 +362,9 @@ def uneven(n_samples: int, n_frames: int, fps: Fraction) -> tuple[str, str] | No
 
 
 def _count(layout: Layout, expected: dict | None) -> None:
+    pictures = chain.from_iterable(folder.iterdir() for folder in layout.folders["pictures"])
     there = {
-        "picture folders": [
-            f for folder in layout.folders["pictures"] for f in folder.iterdir() if f.is_dir()
-        ],
+        "picture folders": [path for path in pictures if path.is_dir()],
         "videos": [f for folder in layout.folders["videos"] for f in folder.glob("*.mp4")],
         "wav files": [f for folder in layout.folders["sound"] for f in folder.glob("*.wav")],
     }
@@ -396,9 +383,8 @@ def _strangers(layout: Layout) -> None:
         for folder in layout.folders[kind]:
             for path in tree.inside(folder, layout.report):
                 uid = path.name.removesuffix(suffix)
-                if (
-                    path.is_dir() if not suffix else path.name.endswith(suffix)
-                ) and uid not in known:
+                is_one = path.name.endswith(suffix) if suffix else path.is_dir()
+                if is_one and uid not in known:
                     layout.report.warning(uid, "stands in no list", "left out", where=str(path))
     for some in layout.annotations.values():
         for uid in sorted(some.places.keys() - known):

@@ -177,7 +177,10 @@ def parse(told: dict) -> Clip:
 
 def _entries(items: object, where: str, faults: list[str]) -> list[dict]:
     """What a list in the file holds; what is no object in it (null, a number) is named."""
-    items = items if isinstance(items, list) else [] if items is None else [items]
+    if items is None:
+        items = []
+    elif not isinstance(items, list):
+        items = [items]
     good = [item for item in items if isinstance(item, dict)]
     if len(good) < len(items):
         odd = next(item for item in items if not isinstance(item, dict))

@@ -52,11 +52,8 @@ def find(
     told = splits.read(there, recordings, {*annotations, *pictures}, report)
     rows = []
     for video, info in infos.items():
-        persons = [
-            (trial, person)
-            for trial, person in names.persons(video, recordings)
-            if {trial} & {*annotations, *pictures}
-        ]
+        pairs = names.persons(video, recordings)
+        persons = [pair for pair in pairs if pair[0] in annotations or pair[0] in pictures]
         persons += [pair for pair in _asked(video, videos, told) if pair not in persons]
         for trial, person in persons or [(video, "")]:
             row = affwild2.video_row(trial, info, person)
@@ -64,12 +61,9 @@ def find(
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
     splits.refuse_unknown(rows, told, recordings, splits.place_of(there), report)
     rows = _split(rows, told, report)
-    table = trials.table(
-        [
-            {**row, "dataset": dataset, **affwild2.relative(_without_labels(row), root)}
-            for row in rows
-        ]
-    )
+    for row in rows:
+        row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
+    table = trials.table(rows)
     affwild2.count(report, table, len(videos), {"": ()})
     inventory.close(there, table, recordings, report)
     return table, report
@@ -105,17 +99,12 @@ def _split(rows: list[dict], told: Mapping[str, dict], report: Report) -> list[d
         row | {"subject": splits.of_trial(row, told).get("subject") or row["subject"]}
         for row in rows
     ]
-    free = [
-        row
-        for row in rows
-        if not splits.of_trial(row, told)
-        and not row.get("split")
-        and any(name in row for name in trials.LABELS)
-    ]
-    val = val_subjects({row["subject"] for row in free})
+    without = [row for row in rows if not splits.of_trial(row, told) and not row.get("split")]
+    val = val_subjects({row["subject"] for row in without if _is_labelled(row)})
     for row in rows:
-        labelled = any(name in row for name in trials.LABELS)
-        drawn = "test" if not labelled else "val" if row["subject"] in val else "train"
+        drawn = "val" if row["subject"] in val else "train"
+        if not _is_labelled(row):
+            drawn = "test"
         drawn = row.get("split") or drawn  # a table of utterances is of one split
         row["split"] = splits.of_trial(row, told).get("split", drawn)
     for other in ("val", "test"):
@@ -127,6 +116,10 @@ def _split(rows: list[dict], told: Mapping[str, dict], report: Report) -> list[d
                 "kept as splits.csv says: scores will flatter",
             )
     return rows
+
+
+def _is_labelled(row: dict) -> bool:
+    return any(name in row for name in trials.LABELS)
 
 
 def _subjects(rows: list[dict], split: str) -> set[str]:

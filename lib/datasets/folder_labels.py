@@ -5,6 +5,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, product
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
@@ -30,11 +31,10 @@ def find(
     A trial's own file comes first, then files of several annotators, then tables of utterances.
     """
     contents.stems = {recording.stem for recording in recordings.values()}
-    pairs = {
-        trial: (recording, person)
-        for name, recording in recordings.items()
-        for trial, person in names.persons(name, recordings)
-    }
+    pairs = {}
+    for name, recording in recordings.items():
+        for trial, person in names.persons(name, recordings):
+            pairs[trial] = recording, person
     found: dict[str, dict] = {}
     for trial, (recording, person) in pairs.items():
         _own_files(contents, trial, recording, person, found, report)
@@ -139,11 +139,8 @@ def _emotion_files(
     for folder, base in _bases(contents, trial, recording, person):
         paths = []
         for emotion in EMOTIONS:
-            files = (
-                contents.get(folder, f"{base}{mark}{emotion}{suffix}")
-                for mark in "_-."
-                for suffix in (*TABLES, ".txt")
-            )
+            ends = product("_-.", [emotion], (*TABLES, ".txt"))
+            files = (contents.get(folder, base + "".join(end)) for end in ends)
             paths += [path for path in files if path][:1]
         if paths:
             found.setdefault(trial, {})["va_path"] = label_column(paths)
@@ -194,12 +191,10 @@ def _by_annotator(
     elsewhere = label_folders(contents)
     folders = sorted(contents.folders)
     parents = {"", *elsewhere, *(folder for folder in folders if "/" not in folder)}
-    of_emotions = [
-        folder
-        for emotion in EMOTIONS
-        for folder in folders
-        if split(folder)[1].lower() == emotion and folder and split(folder)[0] in parents
-    ]
+    of_emotions: list[str] = []
+    for emotion in EMOTIONS:
+        called = [f for f in folders if f and split(f)[1].lower() == emotion]
+        of_emotions += [folder for folder in called if split(folder)[0] in parents]
     others = [f for f in folders if f and split(f)[0] in elsewhere and f not in of_emotions]
     found: dict[str, list[str]] = {}
     for group in (of_emotions, others):
@@ -303,14 +298,11 @@ def _of_tables(
 
 def _tables(contents: Contents) -> list[str]:
     """Tables in the root and in folders of labels that belong to no single trial."""
-    return [
-        path
-        for folder in ("", *label_folders(contents))
-        for path in sorted(contents.inside(folder))
-        if path.lower().endswith(TABLES)
-        and path not in contents.used
-        and path not in contents.reasons
-    ]
+    paths = []
+    for folder in ("", *label_folders(contents)):
+        inside = (path for path in contents.inside(folder) if path.lower().endswith(TABLES))
+        paths += sorted(path for path in inside if not contents.has_settled(path))
+    return paths
 
 
 def _give_rows(
@@ -325,16 +317,13 @@ def _give_rows(
     part, used = utterances.split_of(PurePosixPath(path).stem), 0
     for key, video, utterance in rows:
         stems = {f"{video}_{utterance}", utterance} if utterance else {video}
-        fitting = [
-            name
-            for stem in stems
-            for name in by_stem.get(stem, ())
-            if _fits(recordings[name].path, video, utterance, part)
-        ]
-        for trial in fitting:
-            told = label_column([path], key)
+        called = chain.from_iterable(by_stem.get(stem, ()) for stem in stems)
+        for trial in called:
+            if not _fits(recordings[trial].path, video, utterance, part):
+                continue
+            column = label_column([path], key)
             for kind in ("expression",) if form == "meld" else ("va", "expression"):
-                found.setdefault(trial, {}).setdefault(f"{kind}_path", told)
+                found.setdefault(trial, {}).setdefault(f"{kind}_path", column)
             found[trial].setdefault("split", part)
             used += 1
     return used

@@ -8,6 +8,7 @@ one mean and one deviation a feature, fold and partition, ``npy_data/<trial>/`` 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..errors import InputError
@@ -35,24 +36,14 @@ def find(root: Path, report: Report) -> dict[str, tuple[str, Path]]:
     """trial -> (split, its folder of arrays) of an LFAN database under `root`; empty where there is
     none.
     """
-    folder, info = Path(root) / FOLDER, Path(root) / INFO
+    folder = Path(root) / FOLDER
     if not folder.is_dir():
         return {}
-    try:
-        told = partitions(info)
-    except InputError as error:
-        report.fault(
-            INFO, error, "its arrays are left out: nobody knows who is in train, val and test"
-        )
+    split_of = _readable_partitions(root, report)
+    if split_of is None:
         return {}
-    try:
-        scales(Path(root) / SCALES)
-    except InputError as error:
-        report.fault(
-            SCALES, error, "left out: means and deviations are computed from the training trials"
-        )
     found = {}
-    for trial, split in told.items():
+    for trial, split in split_of.items():
         if (folder / trial).is_dir():
             found[trial] = split, folder / trial
         else:
@@ -64,17 +55,41 @@ def find(root: Path, report: Report) -> dict[str, tuple[str, Path]]:
                 expected=f"{FOLDER}/{trial}/frame.npy",
                 todo=REMAKE,
             )
-    for path in sorted(
-        path for path in folder.iterdir() if path.is_dir() and path.name not in told
-    ):
-        report.warning(
-            path.name,
-            f"has arrays of LFAN's, but does not stand in {INFO}",
-            "its arrays are left out",
-            where=str(path),
-            todo=REMAKE,
-        )
+    _tell_strangers(folder, split_of, report)
     return found
+
+
+def _readable_partitions(root: Path, report: Report) -> dict[str, str] | None:
+    """trial -> split; None, and reported, where the table cannot be read. Means and deviations
+    that cannot be read are reported, too.
+    """
+    try:
+        split_of = partitions(Path(root) / INFO)
+    except InputError as error:
+        report.fault(
+            INFO, error, "its arrays are left out: nobody knows who is in train, val and test"
+        )
+        return None
+    try:
+        scales(Path(root) / SCALES)
+    except InputError as error:
+        report.fault(
+            SCALES, error, "left out: means and deviations are computed from the training trials"
+        )
+    return split_of
+
+
+def _tell_strangers(folder: Path, known: Collection[str], report: Report) -> None:
+    """Report folders of arrays that the table does not name."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name not in known:
+            report.warning(
+                path.name,
+                f"has arrays of LFAN's, but does not stand in {INFO}",
+                "its arrays are left out",
+                where=str(path),
+                todo=REMAKE,
+            )
 
 
 def partitions(path: Path) -> dict[str, str]:
@@ -87,11 +102,10 @@ def partitions(path: Path) -> dict[str, str]:
     content = pickles.read(path)
     try:
         groups = content["partition"]
-        pairs = (
-            [(trial, name) for name, some in groups.items() for trial in some]
-            if isinstance(groups, dict)
-            else list(zip(content["trial"], groups, strict=True))
-        )
+        if isinstance(groups, dict):
+            pairs = [(trial, name) for name, group in groups.items() for trial in group]
+        else:
+            pairs = list(zip(content["trial"], groups, strict=True))
         found = {str(trial): SPLITS[str(name).lower()] for trial, name in pairs}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
@@ -121,16 +135,7 @@ def scales(path: Path) -> dict[str, dict[int, dict[str, tuple[float, float]]]]:
         return {}
     content = pickles.read(path)
     try:
-        return {
-            str(feature): {
-                int(fold): {
-                    str(name): (float(pair["mean"]), float(pair["std"]))
-                    for name, pair in parts.items()
-                }
-                for fold, parts in folds.items()
-            }
-            for feature, folds in content.items()
-        }
+        return {str(feature): _pairs_by_fold(folds) for feature, folds in content.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"not the means of an LFAN database ({type(error).__name__}: {str(error)[:80]})",
@@ -138,3 +143,12 @@ def scales(path: Path) -> dict[str, dict[int, dict[str, tuple[float, float]]]]:
             expected="mean_std_dict[feature][fold][partition]['mean' | 'std']",
             todo=REMAKE,
         ) from error
+
+
+def _pairs_by_fold(folds: Mapping) -> dict[int, dict[str, tuple[float, float]]]:
+    found: dict[int, dict[str, tuple[float, float]]] = {}
+    for fold, parts in folds.items():
+        by_part = found[int(fold)] = {}
+        for name, pair in parts.items():
+            by_part[str(name)] = float(pair["mean"]), float(pair["std"])
+    return found

@@ -9,10 +9,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from .. import trials
+from ..errors import nearest_name
 from . import affwild2
 from .contents import folded, split
 
@@ -112,5 +112,4 @@ def nearest(text: str, names: Collection[str]) -> str:
     begins = [name for name, one in pairs if low.startswith(one) or one.startswith(low)]
     if begins:
         return max(begins, key=len)
-    near = get_close_matches(text, set(names), 1, NEAR)
-    return near[0] if near else ""
+    return nearest_name(text, names, NEAR)

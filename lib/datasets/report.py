@@ -27,21 +27,12 @@ class Report:
         empty = unknown).
         """
         nearest = min(expected, key=lambda number: abs(number - found), default=float("nan"))
-        state = (
-            "not known"
-            if not expected
-            else "ok"
-            if found == nearest
-            else "missing"
-            if found < nearest
-            else "extra"
-        )
         self.counts.append(
             {
                 "item": item,
                 "found": found,
                 "expected": nearest,
-                "state": state,
+                "state": _state(found, nearest) if expected else "not known",
                 "releases": ", ".join(map(str, expected)),
             }
         )
@@ -125,3 +116,10 @@ def traceback_of(error: InputError) -> str:
     return error.traceback or (
         "".join(traceback.format_exception(error)) if error.__traceback__ else ""
     )
+
+
+def _state(found: int, expected: float) -> str:
+    """How a number that was found compares to the nearest right one."""
+    if found == expected:
+        return "ok"
+    return "missing" if found < expected else "extra"

@@ -146,13 +146,8 @@ def refuse_unknown(
     """
     known = {name for row in rows for name in (row["trial"], row["video"])}
     unknown = [name for name in told if name not in known and name not in recordings]
-    free = [
-        row["trial"]
-        for row in rows
-        if not of_trial(row, told)
-        and not row.get("split")
-        and any(name in row for name in trials.LABELS)
-    ]
+    without = [row for row in rows if not of_trial(row, told) and not row.get("split")]
+    free = [row["trial"] for row in without if any(name in row for name in trials.LABELS)]
     for name in unknown:
         near = names.nearest(name, free or known)
         if free:

@@ -33,12 +33,11 @@ def find(
     is none.
     """
     folders = [root, *tree.named([root], FOLDERS)]
-    alignments = {
-        path.name.removesuffix(ALIGNMENT): path
-        for folder in folders
-        for path in tree.files(folder, (".pkl",), report)
-        if path.name.endswith(ALIGNMENT)
-    }
+    alignments = {}
+    for folder in folders:
+        for path in tree.files(folder, (".pkl",), report):
+            if path.name.endswith(ALIGNMENT):
+                alignments[path.name.removesuffix(ALIGNMENT)] = path
     if not alignments:
         return {}
     order = _order(_info(folders, report), videos)
@@ -66,9 +65,8 @@ def find(
 def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
     """Video stem -> its positions, in the order of video_info.txt."""
     positions: dict[str, list[str]] = {}
-    for path in (
-        folder / "video_info.txt" for folder in folders if (folder / "video_info.txt").is_file()
-    ):
+    lists = [folder / "video_info.txt" for folder in folders]
+    for path in filter(Path.is_file, lists):
         try:
             lines = [line for line in read_text(path).split("\n") if line.strip()]
         except InputError as error:
@@ -94,9 +92,8 @@ def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int
     counted).
     """
     stems = [path.stem for path in sorted(videos.values(), key=str) if path.stem in positions]
-    if set(stems) != set(
-        positions
-    ):  # with one video missing every later number would mean another video
+    # With one video missing every later number would mean another video.
+    if set(stems) != set(positions):
         return {}
     entries = [stem for stem in stems for _ in positions[stem]]
     return dict(enumerate(entries, start=1))

@@ -22,6 +22,7 @@ from .. import weights
 from ..errors import InputError
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound
+from ..media.frames import spacing
 from ..store import Maker, Request, Store, read, request
 from ..trials import has_picture
 from . import alignment, crops, detection, faces, openface, persons, quality, tracking, tsav
@@ -71,7 +72,9 @@ def _shown(trial: Mapping, name: str, choice: str, place: Store) -> dict:
 
 def detector_of(choice: str) -> str:
     """Name of the detector that a choice of `faces` means, "" for none."""
-    return DETECTOR if choice == "detect" else choice if choice in detection.DETECTORS else ""
+    if choice == "detect":
+        return DETECTOR
+    return choice if choice in detection.DETECTORS else ""
 
 
 def _choice(trial: Mapping, wanted: Request, own: dict, place: Store) -> str:
@@ -418,8 +421,7 @@ def _told_by_openface(inputs: Mapping) -> str:
     if not (table := inputs.get("success")):
         return ""
     times = np.asarray(inputs["time"])
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return "; ".join(openface.notes(Path(table), len(times), spacing))
+    return "; ".join(openface.notes(Path(table), len(times), spacing(times)))
 
 
 def make_quality(inputs, parameters, create, device) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from .. import errors
 from ..errors import InputError
+from ..media.frames import nearest, spacing
 from ..store import Store
 
 FACE = 0  # whose pictures are read
@@ -69,7 +70,7 @@ def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
     """
     table = _of_face(read(path), path)
     numbers = table["frame"].to_numpy()
-    if times is not None and not by_number(table, len(times), _spacing(times)):
+    if times is not None and not by_number(table, len(times), spacing(times)):
         rows = _nearest(table["timestamp"].to_numpy(), np.asarray(times) - times[0])
     else:
         rows = numbers - 1
@@ -107,17 +108,10 @@ def by_number(table: pd.DataFrame, n_frames: int, spacing: float) -> bool:
     return counts or not spacing or abs(period - spacing) <= RATE * spacing
 
 
-def _spacing(times: np.ndarray) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-
-
 def _nearest(stamps: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Frame of the video nearest to each stamp, −1 where that is more than a frame away."""
-    right = np.clip(np.searchsorted(times, stamps), 1, max(1, len(times) - 1))
-    right = np.minimum(right, len(times) - 1)
-    left = np.maximum(right - 1, 0)
-    rows = np.where(stamps - times[left] <= times[right] - stamps, left, right)
-    return np.where(np.abs(times[rows] - stamps) <= max(_spacing(times), 1e-6), rows, -1)
+    rows = nearest(times, stamps)
+    return np.where(np.abs(times[rows] - stamps) <= max(spacing(times), 1e-6), rows, -1)
 
 
 def notes(path: Path, n_frames: int, spacing: float) -> list[str]:

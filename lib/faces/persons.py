@@ -59,15 +59,11 @@ def find(tracks: np.ndarray) -> list[Person]:
     names = {1: [""], 2: ["left", "right"]}.get(
         len(groups), [str(n + 1) for n in range(len(groups))]
     )
-    return [
-        Person(
-            names[rank],
-            tuple(sorted({int(n) for n in rows[:, 1]})),
-            len(np.unique(rows[:, 0])),
-            place,
-        )
-        for rows, place, rank in zip(groups, places, order, strict=True)
-    ]
+    persons = []
+    for rows, place, rank in zip(groups, places, order, strict=True):
+        tracks = tuple(sorted({int(number) for number in rows[:, 1]}))
+        persons.append(Person(names[rank], tracks, len(np.unique(rows[:, 0])), place))
+    return persons
 
 
 def _join(tracks: np.ndarray) -> list[np.ndarray]:

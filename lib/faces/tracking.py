@@ -19,13 +19,12 @@ from . import detection
 # One row a face and frame: what it is, where it was found (lib.faces.detection), and 1 where it was
 # followed.
 COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
-BOX, LANDMARKS, SCORE = slice(2, 6), slice(6, 16), 16
+BOX, LANDMARKS = slice(2, 6), slice(6, 16)
 EVERY = 6  # frames from one detection to the next: 0.2–0.25 s
 # score from which a face begins a track (0.7 is also what the shared recordings were counted with)
 NEW = 0.7
-SAME = (
-    0.4  # face widths between where a face was expected and found, up to which it is the same one
-)
+# face widths between where a face was expected and found, up to which it is the same one
+SAME = 0.4
 GROWTH = 1.7  # factor between the widths of the same face in two detections
 DRIFT = 0.15  # face widths that a followed landmark may be off where it is detected again
 RETURN = 0.05  # face widths that a landmark may miss its start when it is followed there and back

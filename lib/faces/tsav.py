@@ -88,16 +88,10 @@ def fill_faces(array: np.ndarray, file: Path, video: Path) -> None:
     for index, (_, picture) in enumerate(recordings.frames(video, square=False)):
         if np.isfinite(matrices[index]).all():
             face = cv2.warpAffine(picture, matrices[index], (SIZE, SIZE), flags=cv2.INTER_CUBIC)
-            shrink = array.shape[1] < SIZE
-            array[index] = (
-                face
-                if array.shape[1] == SIZE
-                else cv2.resize(
-                    face,
-                    array.shape[1:3],
-                    interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC,
-                )
-            )
+            if array.shape[1] != SIZE:
+                how = cv2.INTER_AREA if array.shape[1] < SIZE else cv2.INTER_CUBIC
+                face = cv2.resize(face, array.shape[1:3], interpolation=how)
+            array[index] = face
 
 
 def fill_masks(array: np.ndarray, file: Path) -> None:

@@ -162,11 +162,10 @@ def sound(inputs, parameters, create, name) -> None:
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
-    cut = (
-        _published_cutter(inputs)
-        if parameters["anchor"] == "published"
-        else _cutter(inputs, parameters, place)
-    )
+    if parameters["anchor"] == "published":
+        cut = _published_cutter(inputs)
+    else:
+        cut = _cutter(inputs, parameters, place)
     with create((len(times), network.audio_channels), np.float16) as out:
 
         def features(start: int, stop: int) -> np.ndarray:

@@ -12,7 +12,9 @@ from functools import cache
 import numpy as np
 
 from ..errors import InputError
-from .mfcc39 import RATE, between
+from ..media.frames import nearest
+from ..media.sound import cut
+from .mfcc39 import RATE
 
 DESCRIPTORS, FUNCTIONALS = 23, 88
 SECONDS = 1.0  # of sound behind each frame that the functionals describe
@@ -72,20 +74,9 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
         if not len(inside):
             continue
         start = first - CONTEXT
-        starts, rows = descriptors(between(samples, start, int(wanted[inside].max()) + CONTEXT))
+        starts, rows = descriptors(cut(samples, start, int(wanted[inside].max()) + CONTEXT))
         out[inside] = rows[nearest(starts, (wanted[inside] - start) / RATE)]
     return out
-
-
-def nearest(grid: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Index into a rising `grid` of the value nearest to each of `times`."""
-    after = np.clip(np.searchsorted(grid, times), 1, max(len(grid) - 1, 1))
-    before = after - 1
-    return np.where(
-        times - grid[before] <= grid[np.minimum(after, len(grid) - 1)] - times,
-        before,
-        np.minimum(after, len(grid) - 1),
-    )
 
 
 def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
@@ -93,7 +84,7 @@ def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> 
     pipeline.
     """
     wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
-    rows = [functionals(between(samples, start, start + int(SECONDS * RATE))) for start in wanted]
+    rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in wanted]
     return np.stack(rows) if rows else np.zeros((0, FUNCTIONALS), np.float32)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..media import recordings
+from ..media import sound
 
 RATE = 44_100  # Hz
 HOP = 441  # samples: 10 ms
@@ -240,13 +240,8 @@ def _power_between(waveform: np.ndarray, start: int, columns: int) -> np.ndarray
 
 def _extended(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     """Rows start…stop-1 of an array that goes on with zeros on both sides, as a float32 copy."""
-    rows = np.zeros((stop - start, *array.shape[1:]), np.float32)
-    inside = slice(min(max(start, 0), len(array)), max(min(stop, len(array)), 0))
-    if inside.start < inside.stop:
-        rows[inside.start - start : inside.stop - start] = array[inside]
-        if array.dtype == np.int16:
-            rows /= recordings.FULL_SCALE
-    return rows
+    rows = sound.cut(array, start, stop)
+    return sound.as_float(rows) if rows.dtype == np.int16 else rows.astype(np.float32)
 
 
 def _decibels(power: torch.Tensor) -> torch.Tensor:

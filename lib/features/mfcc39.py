@@ -12,6 +12,8 @@ from functools import cache
 import numpy as np
 
 from ..errors import InputError
+from ..media.sound import cut
+from . import filterbanks
 
 RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples: 25 ms, 10 ms
@@ -26,21 +28,10 @@ BLOCK = 6000  # rows transformed at a time: one minute, 25 MB of spectrum
 ROWS_A_SECOND = RATE // HOP
 
 
-def mel(hertz: np.ndarray | float) -> np.ndarray:
-    """HTK mel scale: 1127 ln(1 + f / 700)."""
-    return 1127 * np.log1p(np.asarray(hertz, np.float64) / 700)
-
-
 @cache
 def _triangles() -> np.ndarray:
-    """(257, 26) weights: triangles that are linear in mel, peak 1, 28 equally spaced points from 0
-    to 8000 Hz.
-    """
-    edges = np.linspace(0, mel(TOP), BANDS + 2)
-    bins = mel(np.arange(FFT // 2 + 1) * RATE / FFT)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(np.minimum(rising, falling), 0)
+    """(257, 26) weights of the bands, from 0 to 8000 Hz."""
+    return filterbanks.triangles(0.0, TOP, BANDS, FFT, RATE)
 
 
 @cache
@@ -115,14 +106,5 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     if not len(rows):
         return np.zeros((0, 3 * CEPSTRA), np.float32)
     first = round((times[0] - t0) * RATE)
-    heard = between(samples, first, first + int(rows.max()) * HOP + WINDOW)
+    heard = cut(samples, first, first + int(rows.max()) * HOP + WINDOW)
     return mfcc39(heard)[rows].astype(np.float32)
-
-
-def between(samples: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Samples start … stop − 1, int16; zeros where the file has none."""
-    out = np.zeros(max(stop - start, 0), np.int16)
-    inside = slice(min(max(start, 0), len(samples)), max(min(stop, len(samples)), 0))
-    if inside.start < inside.stop:
-        out[inside.start - start : inside.stop - start] = samples[inside]
-    return out

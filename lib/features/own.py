@@ -15,13 +15,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import annotators
+from ..media.frames import spacing
 from ..store import Maker, Request, mapped, request
 
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
 FEW = 2  # rows that may be too many or too few (decoders differ by that)
 BEYOND = 1.0  # s that features may end before, or go on after, the picture
-ALIGN = ("auto", "mean", "linear", "nearest")
 LOUDEST = 1e-10  # of the power spectrogram: below any sound
 AT_ONCE = 64  # pictures in a batch of `frame_features`
 
@@ -106,18 +106,17 @@ def aligned(
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
         return _row_by_row(rows, frames, where), f"one row a frame{filled}"
-    time = (
-        frames[0] + np.arange(len(rows)) / rate
-        if time is None
-        else np.asarray(time, np.float64).reshape(-1)
-    )
+    if time is None:
+        time = frames[0] + np.arange(len(rows)) / rate
+    time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
-    period = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-    spacing = float(np.median(np.diff(frames))) if len(frames) > 1 else period
-    method = align if align != "auto" else "mean" if period < 0.75 * spacing else "linear"
-    found, how = annotators.to_frames(
-        annotators.Annotation("", rows, time, where=str(where)), frames, method
-    )
+    period = spacing(time, alone=1.0)
+    method = align
+    if align == "auto":
+        denser = period < 0.75 * spacing(frames, alone=period)
+        method = "mean" if denser else "linear"
+    annotation = annotators.Annotation("", rows, time, where=str(where))
+    found, how = annotators.to_frames(annotation, frames, method)
     return _without_gaps(found, "neighbours", where)[0], how + filled
 
 

@@ -25,11 +25,9 @@ def anchored(waveform: np.ndarray, t0: float, first: float) -> np.ndarray:
         one clock.
     """
     shift = round((t0 - first) * mel.RATE)
-    return (
-        np.concatenate([np.zeros(shift, waveform.dtype), waveform])
-        if shift >= 0
-        else waveform[-shift:]
-    )
+    if shift < 0:
+        return waveform[-shift:]
+    return np.concatenate([np.zeros(shift, waveform.dtype), waveform])
 
 
 def span(times: Sequence[float], frame: int) -> tuple[float, float]:

@@ -20,17 +20,12 @@ import torch
 from .. import models
 from ..errors import InputError
 from ..faces import speaker_crops
+from ..media.frames import nearest
 from ..models import checkpoints, published
 from . import mfcc
 
-DURATIONS = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-)  # s, what the published multi-duration averaging really averages over (asd.md §3.4)
+# s, what the published multi-duration averaging really averages over (asd.md §3.4)
+DURATIONS = (1, 2, 3, 4, 5, 6)
 PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained on
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
 PUBLISHED_SIZE = 112  # px
@@ -63,16 +58,8 @@ def network(params: Mapping) -> models.Model:
         "modality": params["modality"],
     }
     if name != "light_asd":
-        chosen |= {
-            key: options[key]
-            for key in (
-                "visual_width",
-                "audio_width",
-                "attention_width",
-                "visual_momentum",
-                "dropout",
-            )
-        }
+        widths = ("visual_width", "audio_width", "attention_width")
+        chosen |= {key: options[key] for key in (*widths, "visual_momentum", "dropout")}
     if name == "talknet_mrope":
         chosen |= {
             "layout": options["positions"],
@@ -199,13 +186,10 @@ def score(
     rules = [_pieces(n_frames, length) for length in counts] or [windows(n_frames, detector.window)]
     place, total = next(detector.net.parameters()).device, np.zeros((n_frames, 2), np.float32)
     for rule, weight in zip(rules, counts.values() or [1], strict=True):
-        pieces = [
-            (
-                start,
-                _logits(detector, faces(start, stop), sound, first[4 * start : 4 * stop], place),
-            )
-            for start, stop in rule
-        ]
+        pieces = []
+        for start, stop in rule:
+            heard = first[4 * start : 4 * stop]
+            pieces.append((start, _logits(detector, faces(start, stop), sound, heard, place)))
         total += weight * average(pieces, n_frames, weighted=not durations)
     return total / max(counts.total(), 1)
 
@@ -249,9 +233,7 @@ def grid(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
         return times.copy(), np.zeros(len(times), np.int64)
     count = int(np.floor((times[-1] - times[0]) * fps + 0.5 + FIT)) + 1
     when = times[0] + np.arange(count) / fps
-    after = np.clip(np.searchsorted(times, when), 1, len(times) - 1)
-    nearer = when - times[after - 1] <= times[after] - when
-    return when, np.where(nearer, after - 1, after)
+    return when, nearest(times, when)
 
 
 def on_frames(logits: np.ndarray, when: np.ndarray, times: np.ndarray) -> np.ndarray:

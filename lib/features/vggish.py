@@ -15,18 +15,19 @@ import torch
 
 from .. import models, weights
 from ..errors import InputError
+from ..media.sound import cut
 from ..models import device as models_device
 from ..models import memory
 from ..models.blocks.vggish import BANDS, ROWS, SIZE
 from ..store import UNREADABLE
-from .mfcc39 import HOP, RATE, WINDOW, between, grid, mel
+from . import filterbanks
+from .mfcc39 import HOP, RATE, WINDOW, grid
 
 FFT = 512
 LOW, HIGH = 125.0, 7500.0  # Hz
 OFFSET = 0.01  # added before the logarithm
-FRAMES_AT_ONCE = (
-    64  # bounds memory: about 300 MB of the widest activations, whatever the recording's length
-)
+# Bounds memory: about 300 MB of the widest activations, whatever the recording's length.
+FRAMES_AT_ONCE = 64
 LARGEST_PCA = 1 << 20  # bytes of the published whitening, unpacked; it has 66 kB
 RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
 
@@ -34,11 +35,7 @@ RANDOM_NOTE = "VGGish with random weights: the values mean nothing"
 @cache
 def _filters() -> np.ndarray:
     """(257, 64) triangles, linear in mel, peak 1; the zero frequency counts nowhere."""
-    edges = np.linspace(mel(LOW), mel(HIGH), BANDS + 2)
-    bins = mel(np.arange(FFT // 2 + 1) * RATE / FFT)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    found = np.maximum(np.minimum(rising, falling), 0)
+    found = filterbanks.triangles(LOW, HIGH, BANDS, FFT, RATE)
     found[0] = 0
     return found
 
@@ -66,15 +63,12 @@ def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
 
     As many as fit; the published pipeline repeats the last one for later frames.
     """
-    rows = log_mel(
-        np.pad(np.asarray(samples), (0, RATE), mode="edge")
-        if len(samples)
-        else np.zeros(RATE, np.int16)
-    )
-    step = 100 / fps
-    return examples(
-        rows, np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step).astype(np.int64)
-    )
+    longer = np.zeros(RATE, np.int16)
+    if len(samples):
+        longer = np.pad(np.asarray(samples), (0, RATE), mode="edge")
+    rows, step = log_mel(longer), 100 / fps
+    starts = np.rint(np.arange(1 + int((len(rows) - ROWS) / step)) * step)
+    return examples(rows, starts.astype(np.int64))
 
 
 class Heard:
@@ -94,7 +88,7 @@ class Heard:
         low, high = int(starts.min()), int(starts.max()) + ROWS
         start = self.first + low * HOP
         stop = self.first + (high - 1) * HOP + WINDOW
-        heard = between(self.samples, start, stop)
+        heard = cut(self.samples, start, stop)
         end = len(self.samples)
         if end and start < end + RATE and stop > end:
             heard[max(end - start, 0) : end + RATE - start] = self.samples[-1]

@@ -12,8 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from . import prosody
-from .mfcc39 import mel
+from . import filterbanks, prosody
 
 RATE = prosody.RATE
 HOP = 320  # samples: 20 ms
@@ -76,11 +75,7 @@ def decibels(sound: np.ndarray) -> np.ndarray:
 @cache
 def _bank() -> np.ndarray:
     """(513, 64) triangles that are linear in mel, peak 1, equally spaced from 50 to 8000 Hz."""
-    edges = np.linspace(mel(LOWEST), mel(HIGHEST), BANDS + 2)
-    bins = mel(np.arange(WINDOW // 2 + 1) * RATE / WINDOW)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(np.minimum(rising, falling), 0)
+    return filterbanks.triangles(LOWEST, HIGHEST, BANDS, WINDOW, RATE)
 
 
 def prepared(rows: np.ndarray) -> np.ndarray:

@@ -12,14 +12,14 @@ import numpy as np
 
 from .. import metrics
 from ..errors import InputError
+from ..media.frames import nearest, spacing
 from ..metrics import EMOTIONS
 
 METHODS = ("linear", "nearest", "hold", "mean")
 # sampling periods: what lies further from the next value than this is unlabelled, not guessed
 GAP = 3.0
-FEW = (
-    2  # rows that a table of one row a frame may have too many or too few (decoders differ by that)
-)
+# rows that a table of one row a frame may have too many or too few (decoders differ by that)
+FEW = 2
 # s that labels may begin before, or go on after, their recording; half of its length if that is
 # more
 BEYOND = 5.0
@@ -70,6 +70,21 @@ def to_frames(
     unlabelled. Raises InputError for another number of rows, for times beyond the recording, for
     "mean" of sparse labels.
     """
+    _refuse_impossible(one, method)
+    if one.frame is not None:
+        return _by_number(one, frames, delay)
+    if one.time is None and len(one.values) == 1:
+        rows = np.repeat(one.values, len(frames), 0).astype(np.float32)
+        return rows, "one value for the whole recording"
+    if one.time is None and not rate:
+        return _row_by_row(one, frames, delay)
+    times = one.time
+    if times is None:
+        times = frames[0] + np.arange(len(one.values)) / rate
+    return _by_time(one, times, frames, method, delay)
+
+
+def _refuse_impossible(one: Annotation, method: str) -> None:
     if method not in METHODS:
         raise InputError(f"label_resample: {method}", expected=", ".join(METHODS))
     if not len(one.values):
@@ -79,27 +94,20 @@ def to_frames(
             expected="a row a value",
             todo="write it again, or remove it",
         )
-    times = one.time
-    if one.frame is not None:
-        return _by_number(one, frames, delay)
-    if times is None:
-        if len(one.values) == 1:
-            return np.repeat(one.values, len(frames), 0).astype(
-                np.float32
-            ), "one value for the whole recording"
-        if not rate:
-            return _row_by_row(one, frames, delay)
-        times = frames[0] + np.arange(len(one.values)) / rate
+
+
+def _by_time(
+    one: Annotation, times: np.ndarray, frames: np.ndarray, method: str, delay: float
+) -> tuple[np.ndarray, str]:
+    """`to_frames` of a table whose rows are at `times`."""
     _refuse_other_recording(one, times, frames, delay)
     wanted = np.asarray(frames, np.float64) + delay
     if one.until is not None:
         return _stretches(one.values, times, one.until, wanted), f"{len(times)} stretches"
-    period = (
-        float(np.median(np.diff(times))) if len(times) > 1 else float(frames[-1] - frames[0]) + 1.0
-    )
+    period = spacing(times, alone=float(frames[-1] - frames[0]) + 1.0)
     found = _SAMPLERS[method](one, times, wanted, period)
-    spacing = float(np.median(np.diff(frames))) if len(frames) > 1 else period
-    return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / spacing:.4g} frames/s, {method}"
+    step = spacing(frames, alone=period)
+    return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
 
 
 def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
@@ -108,9 +116,9 @@ def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
     """
     if not delay:
         return rows
-    place = _nearest(np.asarray(times, np.float64), np.asarray(times) + delay)
-    edge = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    beyond = (times + delay > times[-1] + edge / 2) | (times + delay < times[0] - edge / 2)
+    place = nearest(np.asarray(times, np.float64), np.asarray(times) + delay)
+    half = spacing(times) / 2
+    beyond = (times + delay > times[-1] + half) | (times + delay < times[0] - half)
     found = np.array(rows[place])
     found[beyond] = np.nan if found.dtype.kind == "f" else -1
     return found
@@ -207,11 +215,9 @@ def _stretches(
 def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
     columns = [np.interp(wanted, times, column) for column in np.asarray(one.values, np.float64).T]
     right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
-    gap = (
-        (np.diff(times)[right - 1] > GAP * period)
-        if len(times) > 1
-        else np.zeros(len(wanted), bool)
-    )
+    gap = np.zeros(len(wanted), bool)
+    if len(times) > 1:
+        gap = np.diff(times)[right - 1] > GAP * period
     exact = np.isin(wanted, times)
     return np.where(
         (_outside(times, wanted, period) | (gap & ~exact))[:, None],
@@ -221,7 +227,7 @@ def _linear(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: floa
 
 
 def _near(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    place = _nearest(times, wanted)
+    place = nearest(times, wanted)
     far = np.abs(times[place] - wanted) > GAP / 2 * period
     return np.where((far | _outside(times, wanted, period))[:, None], np.nan, one.values[place])
 
@@ -232,25 +238,25 @@ def _hold(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float)
 
 
 def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
-    spacing = float(np.median(np.diff(wanted))) if len(wanted) > 1 else period
-    if period > spacing * 1.01:
+    step = spacing(wanted, alone=period)
+    if period > step * 1.01:
         raise InputError(
-            f"label_resample: mean, with {1 / period:.3g} values a second and {1 / spacing:.3g} "
+            f"label_resample: mean, with {1 / period:.3g} values a second and {1 / step:.3g} "
             "frames",
             where=one.where,
             expected="more values than frames",
             todo="set label_resample to linear",
         )
-    first, last = (np.searchsorted(times, wanted + half * spacing - 1e-9) for half in (-0.5, 0.5))
+    first, last = (np.searchsorted(times, wanted + half * step - 1e-9) for half in (-0.5, 0.5))
     known = np.isfinite(one.values)
-    sums, counts = (
-        np.concatenate(
-            [np.zeros((1, one.values.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)]
-        )
-        for rows in (np.where(known, one.values, 0), known)
-    )
+    sums, counts = _running(np.where(known, one.values, 0)), _running(known)
     count = counts[last] - counts[first]
     return np.where(count > 0, (sums[last] - sums[first]) / np.maximum(count, 1), np.nan)
+
+
+def _running(rows: np.ndarray) -> np.ndarray:
+    """(n + 1, k) float64: the sums of the first 0, 1, … n rows."""
+    return np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
 
 
 _SAMPLERS = {"linear": _linear, "nearest": _near, "hold": _hold, "mean": _mean}
@@ -259,10 +265,3 @@ _SAMPLERS = {"linear": _linear, "nearest": _near, "hold": _hold, "mean": _mean}
 def _outside(times: np.ndarray, wanted: np.ndarray, period: float) -> np.ndarray:
     """Frames more than a period before the first or after the last value."""
     return (wanted < times[0] - period * 1.001) | (wanted > times[-1] + period * 1.001)
-
-
-def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
-    left = right - 1
-    right = np.minimum(right, len(times) - 1)
-    return np.where(wanted - times[left] <= times[right] - wanted, left, right)

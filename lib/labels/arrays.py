@@ -165,12 +165,9 @@ def _annotations(path: Path, parameters: Mapping) -> list[annotators.Annotation]
 def _told(facts: Mapping, how: Mapping, delay: float) -> str:
     several = ""
     if facts["annotators"] > 1:
-        scores = " and ".join(
-            f"{facts[emotion]:.2f} ({emotion})"
-            if facts[emotion] is not None
-            else f"not defined ({emotion})"
-            for emotion in EMOTIONS
-        )
+        values = {name: facts[name] for name in EMOTIONS}
+        words = {n: "not defined" if v is None else f"{v:.2f}" for n, v in values.items()}
+        scores = " and ".join(f"{word} ({emotion})" for emotion, word in words.items())
         several = f"mean of {facts['annotators']} annotators, mean pairwise CCC {scores}"
     return "; ".join(
         filter(None, [several, *how, f"{delay:g} s of delay taken away" if delay else ""])

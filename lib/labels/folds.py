@@ -152,13 +152,11 @@ def leaks(
     kinds : "trial", "built on" and "subject" (a person, or a recording, on both sides).
     """
     found = []
-    for kind, seen in (("trial", set(train["trial"])), ("built on", set(learnt))):
+    for kind, seen, told in (
+        ("trial", set(train["trial"]), "is trained on"),
+        ("built on", set(learnt), "was trained on by the network that it builds on"),
+    ):
         if both := sorted(seen & set(held_out["trial"])):
-            told = (
-                "is trained on"
-                if kind == "trial"
-                else "was trained on by the network that it builds on"
-            )
             found.append(
                 (kind, f"{both[0]} is validated or tested on and {told} ({len(both)} trials)")
             )
@@ -180,13 +178,14 @@ def require_apart(
     found = leaks(train, held_out, learnt)
     for kind, sentence in found:
         if kind != "subject" or subjects:
+            todo = "correct the fold file, or the data set's split"
+            if kind == "built on":
+                todo = "train the network that it builds on in the same fold"
             raise InputError(
                 f"leak: {sentence}",
                 where="the split into training and validation",
                 expected="nothing of what is judged in training",
-                todo="train the network that it builds on in the same fold"
-                if kind == "built on"
-                else "correct the fold file, or the data set's split",
+                todo=todo,
             )
     return [sentence for _, sentence in found]
 

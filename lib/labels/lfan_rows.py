@@ -147,11 +147,10 @@ def fill_faces(array: np.ndarray, path: Path, annotation: Path | None) -> None:
     found, side = faces(path, len(array), annotation), array.shape[1]
     how = cv2.INTER_AREA if side < SIDE else cv2.INTER_CUBIC
     for index in np.flatnonzero(found.any(axis=(1, 2, 3))):
-        array[index] = (
-            found[index]
-            if side == SIDE
-            else cv2.resize(found[index], (side, side), interpolation=how)
-        )
+        face = found[index]
+        if side != SIDE:
+            face = cv2.resize(face, (side, side), interpolation=how)
+        array[index] = face
 
 
 def features(name: str, path: Path, n_frames: int, annotation: Path | None) -> np.ndarray:

@@ -187,7 +187,11 @@ def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
     return found
 
 
-def test_table(trial: str, n_frames: int, index_column: bool = False) -> pd.DataFrame:  # noqa: PT028 no test
+def test_table(
+    trial: str,
+    n_frames: int,
+    index_column: bool = False,  # noqa: PT028 no test
+) -> pd.DataFrame:
     """All frames of a trial without labels, as JCA's test CSV: columns img, frame_id."""
     return _with_index(_frame_table(trial, np.arange(1, n_frames + 1)), index_column)
 
@@ -292,13 +296,14 @@ def _header(line: str, path: Path, kind: str) -> tuple[str, ...]:
         if found == tuple(name.lower() for name in known):
             return known
     numeric = all(part.lstrip("+-").replace(".", "", 1).isdigit() for part in found)
+    what, todo = "unknown header", "correct the header line, or choose the folder of this task"
+    if numeric:
+        what, todo = "the header line is missing", "put the header line in front"
     raise InputError(
-        f"{'the header line is missing' if numeric else 'unknown header'}: {line[:120]!r}",
+        f"{what}: {line[:120]!r}",
         where=f"{path}:1",
         expected=" or ".join(",".join(known) for known in HEADERS[kind]),
-        todo="put the header line in front"
-        if numeric
-        else "correct the header line, or choose the folder of this task",
+        todo=todo,
     )
 
 

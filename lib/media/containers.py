@@ -95,7 +95,9 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
     step, last = 1 / float(track.average_rate or 25), None
     for frame in decoded(container, track, path):
         # Some AVI frames carry no stamp: they follow the last one at the average rate.
-        time = frame.time if frame.time is not None else (0.0 if last is None else last + step)
+        time = frame.time
+        if time is None:
+            time = 0.0 if last is None else last + step
         last = time
         yield time, frame
 

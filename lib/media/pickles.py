@@ -101,6 +101,24 @@ class _Reader(pickle.Unpickler):
         raise RefusedError(f"the file asks for {module}.{name}")
 
 
+# What damaged pickles are known to raise.
+DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+    ImportError,
+    OverflowError,
+    SyntaxError,
+    UnicodeError,
+)
+
+
 def read(path: Path) -> object:
     """The content of a pickle: lists, tuples, dicts, numbers, texts, None and arrays, nested as
     they were.
@@ -126,21 +144,7 @@ def read(path: Path) -> object:
             expected="lists, dicts, numbers, texts and NumPy arrays only",
             todo="do not open it with Python's own pickle unless you trust who made it",
         ) from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-        MemoryError,
-        ImportError,
-        OverflowError,
-        SyntaxError,
-        UnicodeError,
-    ) as error:  # what damaged pickles are known to raise
+    except DAMAGED as error:
         raise InputError(
             f"this pickle is damaged ({type(error).__name__}: {str(error)[:80]})",
             where=path,

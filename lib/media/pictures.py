@@ -51,11 +51,9 @@ def look(folder: Path) -> Numbers:
         )
     first, last = min(numbers), max(numbers)
     base = min(first, 1)
-    missing = (
-        tuple(sorted(set(range(base, last + 1)) - numbers))
-        if len(numbers) != last - base + 1
-        else ()
-    )
+    missing: tuple[int, ...] = ()
+    if len(numbers) != last - base + 1:
+        missing = tuple(sorted(set(range(base, last + 1)) - numbers))
     return Numbers(base, last - base + 1, missing)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -119,12 +120,9 @@ def missing_bytes(path: Path) -> int:
     no index.
     """
     with containers.opened(path) as container:
-        ends = [
-            entry.pos + entry.size
-            for track in container.streams
-            if track.type in ("video", "audio")
-            for entry in track.index_entries
-        ]
+        tracks = [track for track in container.streams if track.type in ("video", "audio")]
+        entries = chain.from_iterable(track.index_entries for track in tracks)
+        ends = [entry.pos + entry.size for entry in entries]
     return max(0, max(ends, default=0) - Path(path).stat().st_size)
 
 

@@ -147,10 +147,10 @@ def look_back(fps: float) -> float:
 
 
 def cut(samples: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Samples start…stop−1 of a waveform (n,) that goes on with silence on both sides; same type,
-    its own memory.
+    """Samples start…stop−1 of a waveform (n,), or rows of (n, …), that goes on with zeros on both
+    sides; same type, its own memory.
     """
-    out = np.zeros(max(stop - start, 0), samples.dtype)
+    out = np.zeros((max(stop - start, 0), *samples.shape[1:]), samples.dtype)
     inside = slice(max(start, 0), min(max(stop, 0), len(samples)))
     if inside.start < inside.stop:
         out[inside.start - start : inside.stop - start] = samples[inside]

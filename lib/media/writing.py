@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable, Iterable
-from errno import ENOSPC
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..errors import InputError, full_disk
+from ..errors import InputError, explain_full_disk
 from ..files import temporary_name
 from ..store import give_back
 from . import containers
@@ -36,7 +35,7 @@ def write_video(
     preset: str = "veryfast",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an H.264/AAC mp4, under a temporary name first, so that a file that exists is whole.
+    """Write an H.264/AAC mp4; a file of that name is whole.
 
     Arguments
     ---------
@@ -49,8 +48,8 @@ def write_video(
     crf, preset : x264's quality (0–51, less is better) and speed.
     progress : called with (frames written, T).
 
-    One encoder thread: the same input gives the same bytes. Raises InputError for bad times or a
-    full disk.
+    One encoder thread: the same input gives the same bytes. Raises InputError for bad times or
+    where it cannot be written.
     """
     path, times = Path(path), np.asarray(times, np.float64)
     if not len(times) or times[0] < 0 or np.any(np.diff(times) <= 0):
@@ -60,16 +59,11 @@ def write_video(
             expected="one time a frame, in s",
             todo="pass the times of media.frame_times",
         )
-    told = (crf, preset, progress)
-    try:
-        with temporary_name(path) as part:
-            with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
-                _encode(container, iter(frames), times, sound, rate, sound_start, *told)
-            part.replace(path)
-    except OSError as error:
-        if error.errno != ENOSPC:
-            raise
-        raise full_disk(path) from error
+    with explain_full_disk(path), temporary_name(path) as part:
+        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
+            how = (crf, preset, progress)
+            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
+        part.replace(path)
     return path
 
 
@@ -139,11 +133,9 @@ def fitted(picture: np.ndarray, largest: int = MAX_SIDE) -> np.ndarray:
     height, width = picture.shape[:2]
     scale = min(1.0, largest / max(height, width))
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    return (
-        picture
-        if size == (width, height)
-        else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    )
+    if size == (width, height):
+        return picture
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def wav(samples: np.ndarray, rate: int) -> bytes:

@@ -11,11 +11,10 @@ A new network is one new file in this folder (`affect/`, `speakers/`) with a sub
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import walk_packages
 
-from ..errors import InputError
+from ..errors import InputError, nearest_name
 from .base import REGISTRY, Model
 from .published import LICENCES, load_published
 
@@ -56,10 +55,10 @@ def options(name: str) -> dict[str, object]:
 
 
 def _unknown(kind: str, name: str, known: dict, where: str) -> InputError:
-    near = get_close_matches(str(name), known, n=1)
+    near = nearest_name(name, known)
     return InputError(
         f"unknown {kind} {name!r}",
         where=where,
         expected="one of " + ", ".join(sorted(known)),
-        todo=f"did you mean {near[0]!r}?" if near else "",
+        todo=f"did you mean {near!r}?" if near else "",
     )

@@ -91,13 +91,11 @@ class Model(nn.Module):
         needed = {
             name: shape for name, shape in self.inputs.items() if not shape.endswith("optional")
         }
-        return {
-            name: tuple(
-                math.prod(map(size, part.split("·")))
-                for part in shape[1 : shape.index(")")].split(", ")[1:]
-            )
-            for name, shape in needed.items()
-        }
+        shapes = {}
+        for name, shape in needed.items():
+            parts = shape[1 : shape.index(")")].split(", ")[1:]
+            shapes[name] = tuple(math.prod(map(size, part.split("·"))) for part in parts)
+        return shapes
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A copy for prediction only, as fast as this network can be made; outputs are the same to

@@ -86,14 +86,13 @@ def _fitting(
 def _equally_long(pieces: list[torch.Tensor]) -> list[torch.Tensor]:
     """Pieces (N, L, …) filled up with zeros to the longest L."""
     longest = max(piece.shape[1] if piece.ndim > 1 else 0 for piece in pieces)
-    return [
-        piece
-        if piece.ndim < 2 or piece.shape[1] == longest
-        else torch.nn.functional.pad(
-            piece, [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]]
-        )
-        for piece in pieces
-    ]
+    filled = []
+    for piece in pieces:
+        if piece.ndim > 1 and piece.shape[1] < longest:
+            missing = [0, 0] * (piece.ndim - 2) + [0, longest - piece.shape[1]]
+            piece = torch.nn.functional.pad(piece, missing)
+        filled.append(piece)
+    return filled
 
 
 def ahead(batches: Iterator) -> Iterator:

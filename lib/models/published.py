@@ -238,11 +238,9 @@ def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str)
     others = [other for other in LICENCES if other != name and _keys(other) == state.keys()]
     both = (("missing", missing), ("too many", extra))
     parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in both if keys]
-    todo = (
-        f"these are the keys of {' or '.join(others)}: load it as that"
-        if others
-        else "is this the right file?"
-    )
+    todo = "is this the right file?"
+    if others:
+        todo = f"these are the keys of {' or '.join(others)}: load it as that"
     raise InputError(
         f"not the weights of {name}; {'; '.join(parts)}",
         where=path,

@@ -282,11 +282,9 @@ def _queued(kind: str, jobs: list[str]) -> set[str]:
     found = set()
     if not jobs:
         return found
-    asked = (
-        [[*QUEUED["slurm"], ",".join(jobs)]]
-        if kind == "slurm"
-        else [[*QUEUED["pbs"], job] for job in jobs]
-    )
+    asked = [[*QUEUED["pbs"], job] for job in jobs]
+    if kind == "slurm":
+        asked = [[*QUEUED["slurm"], ",".join(jobs)]]
     for command in asked:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)

@@ -78,12 +78,10 @@ def map(
     items = list(items)
     done: list[Outcome | None] = [None] * len(items)
     work = partial(_one, function, catch)
+    workers = workers or processes.available_processors()
+    each = _workers(parallel, environments, networks)
     # Closing: whatever stops this loop also ends the workers, at once.
-    with closing(
-        _workers(parallel, environments, networks)(
-            work, items, workers or processes.available_processors()
-        )
-    ) as finished:
+    with closing(each(work, items, workers)) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
             if progress:

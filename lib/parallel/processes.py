@@ -68,14 +68,19 @@ def each(
     that item's value and a new one goes on. An error of the function ends all and is raised; so
     does closing the iterator.
     """
-    if (
-        min(workers, len(items)) <= 1 or sys.platform == "win32"
-    ):  # where a pipe's end cannot be handed on
+    # On Windows a pipe's end cannot be handed on.
+    if min(workers, len(items)) <= 1 or sys.platform == "win32":
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
     must_be_importable(function)
+    yield from _in_pool(function, items, workers, deque(environments or [{}] * workers))
+
+
+def _in_pool(
+    function: Callable, items: list, workers: int, free: deque
+) -> Iterator[tuple[int, object]]:
+    """`each` with several processes. free : an environment for each of them."""
     waiting, busy, started = deque(range(len(items))), [], []
-    free = deque(environments or [{}] * workers)
     try:
         while waiting or busy:
             while waiting and len(busy) < workers:

@@ -21,11 +21,9 @@ PATIENCE = timedelta(hours=24)  # the others wait while the first one validates
 
 def count() -> int:
     """Number of processes of this training; 1 without torchrun."""
-    return (
-        int(os.environ.get("WORLD_SIZE", "1"))
-        if "RANK" in os.environ and "MASTER_ADDR" in os.environ
-        else 1
-    )
+    if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
+        return 1
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def store(name: str):

@@ -111,26 +111,14 @@ def face_strip(
     found.
     """
     valid = np.ones(len(faces), bool) if valid is None else np.asarray(valid, bool)
-    side = min(
-        1.15, 10 / max(1, len(faces))
-    )  # inches a face; the rest is room for title, times and note
+    # Inches per face; the rest is room for title, times and note.
+    side = min(1.15, 10 / max(1, len(faces)))
     ax = style.new_axes(size=(max(3, side * len(faces)), side + 1.0)) if ax is None else ax
     for place, (face, there) in enumerate(zip(faces, valid, strict=True)):
         if there:
             ax.imshow(face, extent=(place, place + 0.94, 0, 0.94), cmap="gray", vmin=0, vmax=255)
         else:
-            ax.add_patch(
-                Rectangle((place, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///")
-            )
-            ax.text(
-                place + 0.47,
-                0.47,
-                "no face",
-                ha="center",
-                va="center",
-                fontsize="small",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-            )
+            _draw_no_face(ax, place)
     ax.set(
         xlim=(-0.04, len(faces)),
         ylim=(-0.02, 0.96),
@@ -144,6 +132,19 @@ def face_strip(
     ax.spines[:].set_visible(False)
     style.finish(ax, title, note)
     return ax
+
+
+def _draw_no_face(ax: Axes, place: int) -> None:
+    ax.add_patch(Rectangle((place, 0), 0.94, 0.94, facecolor="0.92", edgecolor="0.6", hatch="///"))
+    ax.text(
+        place + 0.47,
+        0.47,
+        "no face",
+        ha="center",
+        va="center",
+        fontsize="small",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )
 
 
 def sound_view(
@@ -166,30 +167,40 @@ def sound_view(
     j·hop, HTK mel bands from 0 Hz to `f_max` (tsav_jca.md §1.4). times : (T,) s of the video
     frames. span : (start, stop) s that is shown; all of it if None. Returns both axes.
     """
-    axes = (
-        style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))
-        if axes is None
-        else axes
-    )
+    if axes is None:
+        axes = style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))
     wave, picture = axes
     span = span or (t0, t0 + len(waveform) / rate)
     _draw_waveform(wave, np.asarray(waveform), rate, t0)
     if times is not None:
-        wave.plot(
-            times,
-            np.full(len(times), 0.03),
-            "|",
-            color=style.PALETTE[3],
-            markersize=7,
-            label="video frame",
-            transform=wave.get_xaxis_transform(),
-        )
-        wave.legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=2, borderaxespad=0.2)
+        _draw_frames(wave, times)
     # Room for the grid of frames below the waveform.
     peak = max(1e-3, float(np.abs(waveform).max(initial=0)))
     wave.set(ylabel="amplitude (−1…1)", xlim=span, ylim=(-1.35 * peak, 1.1 * peak))
+    _draw_mel(picture, mel, t0, hop, f_max)
+    picture.set(xlabel="time (s)", xlim=span)
+    style.finish(axes, title, note)
+    return np.asarray(axes)
+
+
+def _draw_frames(ax: Axes, times: np.ndarray) -> None:
+    """A tick per video frame, low in the axes."""
+    ax.plot(
+        times,
+        np.full(len(times), 0.03),
+        "|",
+        color=style.PALETTE[3],
+        markersize=7,
+        label="video frame",
+        transform=ax.get_xaxis_transform(),
+    )
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=2, borderaxespad=0.2)
+
+
+def _draw_mel(ax: Axes, mel: np.ndarray, t0: float, hop: float, f_max: float) -> None:
+    """The spectrogram with its colour bar and a scale in Hz."""
     bands, columns = mel.shape
-    image = picture.imshow(
+    image = ax.imshow(
         mel,
         origin="lower",
         aspect="auto",
@@ -197,19 +208,15 @@ def sound_view(
         interpolation="nearest",
         extent=(t0 - hop / 2, t0 + (columns - 0.5) * hop, -0.5, bands - 0.5),
     )
-    picture.figure.colorbar(image, ax=picture, label="power (dB)", pad=0.01)
+    ax.figure.colorbar(image, ax=ax, label="power (dB)", pad=0.01)
     ticks = [hertz for hertz in _TICKS_HZ if hertz < f_max]
-    picture.set(
-        xlabel="time (s)",
+    ax.set(
         ylabel="mel frequency (Hz)",
-        xlim=span,
         ylim=(-0.5, bands - 0.5),
         yticks=band_of(np.array(ticks), bands, f_max),
         yticklabels=[f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz in ticks],
     )
-    picture.grid(False)
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    ax.grid(False)
 
 
 def band_of(hertz: np.ndarray, bands: int = 64, f_max: float = 22_050) -> np.ndarray:

@@ -44,24 +44,12 @@ def worst_stretches(
         squeeze=False,
         height_ratios=(1, 1.2, 1.5, 1.5),
     )
-    for column, one in zip(axes.T, shown, strict=True):
-        start, stop = one["span"]
-        _draw_faces(column[0], one)
-        column[0].set_title(f"{start:.1f} to {stop:.1f} s, RMSE {one['rmse']:.2f}")
+    for column, stretch in zip(axes.T, shown, strict=True):
+        start, stop = stretch["span"]
+        _draw_faces(column[0], stretch)
+        column[0].set_title(f"{start:.1f} to {stop:.1f} s, RMSE {stretch['rmse']:.2f}")
         _draw_sound(column[1], sound, (start - CONTEXT, stop + CONTEXT))
-        near = (time >= start - CONTEXT) & (time <= stop + CONTEXT)
-        for k, (ax, emotion) in enumerate(zip(column[2:], EMOTIONS, strict=True)):
-            ax.axvspan(start, stop, color="0.93", zorder=0)
-            ax.plot(time[near], label[near, k], color=style.LABEL, label="label")
-            ax.plot(
-                time[near], prediction[near, k], color=style.COLOURS[emotion], label="prediction"
-            )
-            ax.set(
-                ylabel=f"{emotion} (−1…1)",
-                ylim=(-1.05, 1.05),
-                xlim=(start - CONTEXT, stop + CONTEXT),
-            )
-        column[3].set_xlabel("time (s)")
+        _draw_curves(column[2:], time, prediction, label, (start, stop))
     for ax in axes[2:, -1]:
         style.legend_beside(ax)
     style.finish(axes, title, note)
@@ -84,6 +72,26 @@ def _draw_faces(ax: Axes, one: Mapping) -> None:
         ax.text(
             (number + 0.5) * side, side / 2, "no face", ha="center", va="center", fontsize="x-small"
         )
+
+
+def _draw_curves(
+    axes: Sequence[Axes],
+    time: np.ndarray,
+    prediction: np.ndarray,
+    label: np.ndarray,
+    span: tuple[float, float],
+) -> None:
+    """Valence and arousal against their labels, in a stretch (shaded) and shortly around it."""
+    start, stop = span
+    near = (time >= start - CONTEXT) & (time <= stop + CONTEXT)
+    for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
+        colour = style.COLOURS[emotion]
+        ax.axvspan(start, stop, color="0.93", zorder=0)
+        ax.plot(time[near], label[near, column], color=style.LABEL, label="label")
+        ax.plot(time[near], prediction[near, column], color=colour, label="prediction")
+        ax.set(ylabel=f"{emotion} (−1…1)", ylim=(-1.05, 1.05))
+        ax.set(xlim=(start - CONTEXT, stop + CONTEXT))
+    axes[-1].set_xlabel("time (s)")
 
 
 def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
@@ -130,10 +138,7 @@ def ccc_parts(
             yticklabels=names,
             ylim=(max(1, len(names)) - 0.5, -0.5),
         )
-    all_of_them = table["trial"].nunique()
-    axes[0].set_ylabel(
-        "trial" if len(names) == all_of_them else f"{len(names)} worst of {all_of_them} trials"
-    )
+    axes[0].set_ylabel(style.worst_of(len(names), table["trial"].nunique()))
     style.legend_beside(axes[-1])
     style.finish(axes, title, note)
     return np.asarray(axes)

@@ -24,7 +24,8 @@ STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
     "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
-    "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}img{max-width:100%}pre{white-space:pre-wrap}"
+    "tr:nth-child(even){background:#f6f6f6}h2{margin-top:2em}"
+    "img{max-width:100%}pre{white-space:pre-wrap}"
     ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}"
 )
 

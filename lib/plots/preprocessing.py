@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .. import arrays, plots
-from ..media import sound
+from ..media import frames, sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
 from ..store import Request, Store, request
@@ -135,9 +135,7 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
             arrays.read(trial, request("time"), store),
         )
         end = facts["t0"] + facts["shape"][0] / facts["rate"]
-        last_shown = (
-            float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        )  # s, the last frame's own duration
+        last_shown = frames.spacing(times)  # s, the last frame's own duration
         rows.append(
             {
                 "video": trial["video"],

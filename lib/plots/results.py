@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from .. import intervals
 from ..labels import official
 from ..metrics import EMOTIONS
 from . import style, uncertainty
@@ -45,17 +46,15 @@ def prediction_traces(
     axes = style.new_axes(2, size=(10, 4.2), sharex=True) if axes is None else axes
     border = style.edges(time)
     for column, (ax, emotion) in enumerate(zip(axes, EMOTIONS, strict=True)):
-        colour = style.COLOURS[emotion]
         if labels is not None:
             style.shade(ax, time, np.isnan(labels[:, column]), "unlabelled")
             ax.plot(time, labels[:, column], color=style.LABEL, linewidth=1.2, label="label")
+        own = {"color": style.COLOURS[emotion]}
         if raw is not None:
-            ax.plot(
-                time, raw[:, column], color=colour, linewidth=0.7, alpha=0.5, label="unsmoothed"
-            )
+            ax.plot(time, raw[:, column], linewidth=0.7, alpha=0.5, label="unsmoothed", **own)
         if sd is not None:
-            uncertainty.band(ax, time, prediction[:, column], sd[:, column], colour)
-        ax.plot(time, prediction[:, column], color=colour, linewidth=1.8, label="prediction")
+            uncertainty.band(ax, time, prediction[:, column], sd[:, column], own["color"])
+        ax.plot(time, prediction[:, column], linewidth=1.8, label="prediction", **own)
         ax.set(
             ylabel=f"{emotion} (−1…1)",
             ylim=(-1.05, 1.05),
@@ -176,20 +175,7 @@ def ccc_table_plot(
     low = min([-0.1, *(value - 0.05 for value in (*table["ccc"], *table["low"]) if value == value)])
     for ax, emotion in zip(axes, emotions, strict=True):
         for row in table[table["emotion"] == emotion].itertuples():
-            place = methods.index(row.method)
-            colour = style.BASELINE if row.baseline or note else style.COLOURS[emotion]
-            if row.low == row.low:
-                ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
-            ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
-            ax.text(
-                1.03,
-                place,
-                with_interval(row),
-                va="center",
-                transform=ax.get_yaxis_transform(),
-                color=style.BASELINE if note else style.LABEL,
-                fontsize="small" if note else None,
-            )
+            _draw_score(ax, row, methods.index(row.method), is_grey=bool(note))
         ax.axvline(0, color="0.3", linewidth=1)
         intervals = " (bar: 95 % over trials)" if table["low"].notna().any() else ""
         ax.set(
@@ -206,13 +192,29 @@ def ccc_table_plot(
     return np.asarray(axes)
 
 
+def _draw_score(ax: Axes, row, place: int, is_grey: bool) -> None:
+    """Dot, interval and number of one row of the CCC table, `place` rows from the top."""
+    colour = style.BASELINE if row.baseline or is_grey else style.COLOURS[row.emotion]
+    if row.low == row.low:
+        ax.plot([row.low, row.high], [place, place], color=colour, linewidth=2.5, alpha=0.6)
+    ax.plot([row.ccc], [place], "s" if row.baseline else "o", color=colour, markersize=7)
+    ax.text(
+        1.03,
+        place,
+        with_interval(row),
+        va="center",
+        transform=ax.get_yaxis_transform(),
+        color=style.BASELINE if is_grey else style.LABEL,
+        fontsize="small" if is_grey else None,
+    )
+
+
 def with_interval(row) -> str:
     """``0.81 [0.72, 0.87]`` for a row of the CCC table; – for a score that is not defined."""
     if row.ccc != row.ccc:
         return "–"
-    # + 0.0: what rounds to nothing is written 0.00, not −0.00.
-    ccc, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (row.ccc, row.low, row.high))
-    return (f"{ccc} [{low}, {high}]" if row.low == row.low else ccc).replace("-", "−")
+    text = intervals.rounded(row.ccc) + intervals.in_brackets(row.low, row.high)
+    return text.replace("-", "−")
 
 
 def error_by_trial(
@@ -233,24 +235,18 @@ def error_by_trial(
     order = wide.mean(axis=1).sort_values(ascending=measure in ("ccc", "pcc")).index
     shown = wide.loc[order[:most]]
     ax = style.new_axes(size=(7.5, 1.1 + 0.27 * len(shown))) if ax is None else ax
-    ax.hlines(
-        range(len(shown)), shown.min(axis=1), shown.max(axis=1), color=style.BASELINE, linewidth=1
-    )
+    rows = range(len(shown))
+    ax.hlines(rows, shown.min(axis=1), shown.max(axis=1), color=style.BASELINE, linewidth=1)
     for emotion, marker in zip(EMOTIONS, "oD", strict=True):
         if emotion in shown:
-            ax.plot(
-                shown[emotion],
-                range(len(shown)),
-                marker,
-                color=style.COLOURS[emotion],
-                label=emotion,
-            )
+            colour = style.COLOURS[emotion]
+            ax.plot(shown[emotion], rows, marker, color=colour, label=emotion)
     ax.set(
         xlabel=_MEASURES[measure],
-        yticks=range(len(shown)),
+        yticks=rows,
         yticklabels=shown.index,
         ylim=(max(1, len(shown)) - 0.5, -0.5),
-        ylabel="trial" if len(shown) == len(wide) else f"{len(shown)} worst of {len(wide)} trials",
+        ylabel=style.worst_of(len(shown), len(wide)),
     )
     if measure in ("rmse", "mae"):
         ax.set_xlim(0, 1.05 * max(1e-3, np.nan_to_num(shown.to_numpy(float)).max(initial=0)))
@@ -269,33 +265,15 @@ def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") 
         … "test arousal high".
     Rows stand from top to bottom: folds, their mean, merged. Returns both axes.
     """
-    axes = (
-        style.new_axes(1, 2, size=(9.4, 1.2 + 0.32 * len(table)), sharey=True)
-        if axes is None
-        else axes
-    )
-    places = np.arange(len(table))
+    if axes is None:
+        axes = style.new_axes(1, 2, size=(9.4, 1.2 + 0.32 * len(table)), sharey=True)
     for ax, emotion in zip(axes, EMOTIONS, strict=True):
-        for part, marker, shift in (("val", "o", -0.12), ("test", "D", 0.12)):
-            values, low, high = (
-                table[f"{part} {emotion}{end}"].astype(float).to_numpy()
-                for end in ("", " low", " high")
-            )
-            if not np.isfinite(values).any():
-                continue
-            colour = style.COLOURS[emotion] if part == "val" else style.LABEL
-            ax.hlines(places + shift, low, high, color=colour, linewidth=2, alpha=0.6)
-            ax.plot(
-                values,
-                places + shift,
-                marker,
-                color=colour,
-                label="validation" if part == "val" else "test",
-            )
+        _draw_folds(ax, table, f"val {emotion}", -0.12, "o", style.COLOURS[emotion], "validation")
+        _draw_folds(ax, table, f"test {emotion}", 0.12, "D", style.LABEL, "test")
         ax.axhline(len(table) - 2.5, color="0.7", linewidth=0.8)
         ax.set(
             xlabel=f"{emotion}: CCC, 95 % interval over trials",
-            yticks=places,
+            yticks=np.arange(len(table)),
             ylim=(len(table) - 0.5, -0.5),
         )
         ax.set_yticklabels(table["run"])
@@ -304,3 +282,17 @@ def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") 
         handle.set_color(style.LABEL)  # validation has another colour in each panel: shapes tell
     style.finish(axes, title, note)
     return np.asarray(axes)
+
+
+def _draw_folds(
+    ax: Axes, table: pd.DataFrame, score: str, shift: float, marker: str, colour, label: str
+) -> None:
+    """Dots and intervals of one column of `folds_plot`, `shift` rows below their places; nothing
+    where no run has that score.
+    """
+    ends = (score, f"{score} low", f"{score} high")
+    values, low, high = (table[name].astype(float).to_numpy() for name in ends)
+    if np.isfinite(values).any():
+        rows = np.arange(len(table)) + shift
+        ax.hlines(rows, low, high, color=colour, linewidth=2, alpha=0.6)
+        ax.plot(values, rows, marker, color=colour, label=label)

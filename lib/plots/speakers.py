@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from ..labels import csv_columns
+from ..media import frames
 from . import style
 from .results import predicted
 
@@ -112,7 +113,7 @@ def time_line(
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = list(dict.fromkeys(values.sort_values("face")["face"]))
     times = np.unique(values["time"])
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+    step = frames.spacing(times, alone=0.04)
     for row, face in enumerate(faces):
         some = values[values["face"] == face]
         for speaking, colour, height in ((0, SILENT, 0.12), (1, SPEAKS, 0.6)):
@@ -182,10 +183,7 @@ def clip_timeline(
 
 def _bars(ax: Axes, time: np.ndarray, row: int, where: np.ndarray, colour, label: str) -> None:
     border = style.edges(time)
-    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(where, np.int8), [0]])))
-    spans = [
-        (border[a], border[b] - border[a]) for a, b in zip(change[::2], change[1::2], strict=True)
-    ]
+    spans = [(border[a], border[b] - border[a]) for a, b in frames.runs(where)]
     ax.broken_barh(spans, (row - 0.35, 0.7), facecolors=colour, label=label or None)
 
 
@@ -213,21 +211,7 @@ def speaking_strip(
         )[:, 0]
     for person, ax in enumerate(axes[: len(faces)]):
         for place, (face, label) in enumerate(zip(faces[person], speaks[person], strict=True)):
-            colour = {1: LABELLED_SPEAKING, 0: LABELLED_SILENT}.get(int(label), UNKNOWN)
-            ax.imshow(
-                face, extent=(place + 0.06, place + 0.94, 0.06, 0.94), cmap="gray", vmin=0, vmax=255
-            )
-            ax.add_patch(
-                Rectangle(
-                    (place + 0.04, 0.04),
-                    0.92,
-                    0.92,
-                    fill=False,
-                    edgecolor=colour,
-                    linewidth=3,
-                    linestyle="-" if label == 1 else "--" if label == 0 else ":",
-                )
-            )
+            _draw_framed(ax, place, face, int(label))
         ax.set(
             xlim=(0, count),
             ylim=(0, 1),
@@ -243,6 +227,16 @@ def speaking_strip(
     style.finish(axes[0], title)
     style.finish(axes, note=note)
     return axes
+
+
+def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
+    """One face of `speaking_strip`, framed as its label says."""
+    frames_of = {1: (LABELLED_SPEAKING, "-"), 0: (LABELLED_SILENT, "--")}
+    colour, line = frames_of.get(label, (UNKNOWN, ":"))
+    inside = (place + 0.06, place + 0.94, 0.06, 0.94)
+    ax.imshow(face, extent=inside, cmap="gray", vmin=0, vmax=255)
+    look = {"fill": False, "edgecolor": colour, "linewidth": 3, "linestyle": line}
+    ax.add_patch(Rectangle((place + 0.04, 0.04), 0.92, 0.92, **look))
 
 
 def clip_distribution(

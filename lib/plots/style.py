@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..files import temporary_name
+from ..media import frames
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
@@ -154,8 +155,7 @@ def edges(time: np.ndarray) -> np.ndarray:
 def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
     """Shade the stretches of time where `missing` (T,) is true; one entry `label` in the legend."""
     border = edges(time)
-    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(missing, np.int8), [0]])))
-    for number, (start, stop) in enumerate(zip(change[::2], change[1::2], strict=True)):
+    for number, (start, stop) in enumerate(frames.runs(missing)):
         ax.axvspan(
             border[start],
             border[stop],
@@ -166,6 +166,11 @@ def shade(ax: Axes, time: np.ndarray, missing: np.ndarray, label: str) -> None:
             zorder=0,
             label=label if number == 0 else None,
         )
+
+
+def worst_of(shown: int, trials: int) -> str:
+    """Label of an axis with a row per trial, of which only the worst may be shown."""
+    return "trial" if shown == trials else f"{shown} worst of {trials} trials"
 
 
 def legend_beside(ax: Axes) -> None:

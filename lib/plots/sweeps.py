@@ -25,25 +25,14 @@ def grid_line(
     ax = style.new_axes(size=(6, 3.5)) if ax is None else ax
     known = table[table["score"].notna()]
     values = list(dict.fromkeys(known[name]))
-    numeric = all(
-        isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        for value in values
-    )
+    numeric = all(map(_is_number, values))
     values = sorted(values) if numeric else values
     places = {value: value if numeric else number for number, value in enumerate(values)}
     means = known.groupby(name, sort=False)["score"].mean()
-    ax.plot(
-        [places[value] for value in values],
-        [means[value] for value in values],
-        color=style.PALETTE[0],
-    )
-    ax.plot(
-        [places[value] for value in known[name]],
-        known["score"],
-        "o",
-        color=style.PALETTE[0],
-        alpha=0.6,
-    )
+    colour = style.PALETTE[0]
+    ax.plot([places[value] for value in values], [means[value] for value in values], color=colour)
+    dots = [places[value] for value in known[name]]
+    ax.plot(dots, known["score"], "o", color=colour, alpha=0.6)
     if numeric and min(values) > 0 and max(values) / min(values) >= 50:  # learning rates
         ax.set_xscale("log")
     if not numeric:
@@ -51,6 +40,10 @@ def grid_line(
     ax.set(xlabel=name, ylabel=f"{measure} on val (line: mean)")
     style.finish(ax, title, note)
     return ax
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def grid_heat(

@@ -35,14 +35,12 @@ def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.nda
         choice = generator.integers(4)
         if choice == 1:
             return clip[..., ::-1].astype(np.float32)
-        matrix = (
-            _cut_out(side, generator)
-            if choice == 2
-            else cv2.getRotationMatrix2D(
-                (side / 2 - 0.5,) * 2, generator.uniform(-ROTATION, ROTATION), 1.0
-            )
-        )
-        return _warped(clip, matrix) if choice > 1 else clip.astype(np.float32)
+        if choice == 2:
+            return _warped(clip, _cut_out(side, generator))
+        angle = generator.uniform(-ROTATION, ROTATION)  # drawn also where nothing is changed
+        if choice == 0:
+            return clip.astype(np.float32)
+        return _warped(clip, cv2.getRotationMatrix2D((side / 2 - 0.5,) * 2, angle, 1.0))
     if kind == "light":
         mirror, most = generator.random() < 0.5, SHIFT * side / 64
         matrix = np.array(
@@ -63,28 +61,21 @@ def _cut_out(side: int, generator: np.random.Generator) -> np.ndarray:
 
 def _warped(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     side = clip.shape[-1]
-    return np.stack(
-        [
-            cv2.warpAffine(
-                np.ascontiguousarray(frame),
-                matrix,
-                (side, side),
-                flags=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=FILL,
-            )
-            for frame in clip
-        ]
-    ).astype(np.float32)
+    how = {
+        "flags": cv2.INTER_LINEAR,
+        "borderMode": cv2.BORDER_CONSTANT,
+        "borderValue": FILL,
+    }
+    frames = (np.ascontiguousarray(frame) for frame in clip)
+    warped = [cv2.warpAffine(frame, matrix, (side, side), **how) for frame in frames]
+    return np.stack(warped).astype(np.float32)
 
 
 def level(sound: np.ndarray) -> float:
     """Power in dB of samples on any scale, as the published code measures it."""
-    return (
-        float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + POWER))
-        if len(sound)
-        else -40.0
-    )
+    if not len(sound):
+        return -40.0
+    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + POWER))
 
 
 def mix(sound: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
@@ -105,9 +96,8 @@ def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
     clip; either way.
     """
     most = min(LATEST * rate, n / 2)
-    return int(
-        generator.choice((-1, 1)) * round(generator.uniform(min(EARLIEST * rate, most), most))
-    )
+    sign = generator.choice((-1, 1))
+    return int(sign * round(generator.uniform(min(EARLIEST * rate, most), most)))
 
 
 Labels = dict[str, np.ndarray]
@@ -138,19 +128,16 @@ def sounds(
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):
         others = [other for other in range(len(heard)) if videos[other] != videos[row]]
         other = int(generator.choice(others)) if others else None
-        sound, label = (
-            np.asarray(sound, np.float64),
-            {name: rows.copy() for name, rows in label.items()},
-        )
+        sound = np.asarray(sound, np.float64)
+        label = {name: rows.copy() for name, rows in label.items()}
         if generator.random() < negatives:
             stranger = None if other is None else (heard[other], labels[other]["voice"])
             sound, label["voice"] = _wrong(sound, label["voice"], stranger, rates[row], generator)
             label["speaking"][label["speaking"] >= 0] = 0
         elif other is not None and generator.random() < noise:
             sound = mix(sound, heard[other], generator.uniform(-SNR, SNR))
-            label["voice"] = np.maximum(
-                label["voice"], np.resize(labels[other]["voice"], len(label["voice"]))
-            )
+            voice = label["voice"]
+            label["voice"] = np.maximum(voice, np.resize(labels[other]["voice"], len(voice)))
         out.append(sound)
         told.append(label)
     return out, told
@@ -160,9 +147,8 @@ def _wrong(sound, voice, stranger, rate, generator):
     """Sound of another recording, shifted sound, or none; and in which frames a voice is in it."""
     kind = generator.integers(3)
     if kind == 0 and stranger is not None:
-        return np.resize(np.asarray(stranger[0], np.float64), len(sound)), np.resize(
-            stranger[1], len(voice)
-        )
+        foreign = np.resize(np.asarray(stranger[0], np.float64), len(sound))
+        return foreign, np.resize(stranger[1], len(voice))
     if kind == 1:
         frames = shifted(len(voice), rate, generator)
         return np.roll(sound, round(frames * len(sound) / len(voice))), np.roll(voice, frames)

@@ -103,26 +103,15 @@ def speaking_scores(
     """
     known = {name: _as_labels(values) for name, values in labels.items()}
     names = [name for name, values in known.items() if (values >= 0).any()]
-    if missing := [name for name in names if name not in predictions]:
-        raise InputError(
-            "a trial with labels has no prediction",
-            where=f"trial {missing[0]}",
-            expected="a prediction for every labelled frame",
-        )
+    _refuse_missing(names, predictions)
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault((videos or {}).get(name, name), []).append(name)
-    pairs = [
-        (
-            np.concatenate([np.asarray(predictions[name], np.float64) for name in some]),
-            np.concatenate([known[name] for name in some]),
-        )
-        for some in groups.values()
-    ]
+    pairs = [_joined(group, predictions, known) for group in groups.values()]
     score, label = map(np.concatenate, zip((np.zeros(0), np.zeros(0, int)), *pairs, strict=True))
     ap = ava_ap(score, label)
     of_trial = dict(zip(names, intervals.units(names, videos or {}, subjects or {}), strict=True))
-    unit = [of_trial[some[0]] for some in groups.values()]
+    unit = [of_trial[group[0]] for group in groups.values()]
     return {
         "ap": None if np.isnan(ap) else ap,
         **(interval(pairs, ava_ap, unit, "share") if with_intervals else {"ci95": None}),
@@ -134,11 +123,28 @@ def speaking_scores(
     }
 
 
+def _refuse_missing(names: list[str], predictions: Mapping[str, np.ndarray]) -> None:
+    if missing := [name for name in names if name not in predictions]:
+        raise InputError(
+            "a trial with labels has no prediction",
+            where=f"trial {missing[0]}",
+            expected="a prediction for every labelled frame",
+        )
+
+
+def _joined(
+    names: list[str], predictions: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels of the faces of one recording, one after the other."""
+    scores = [np.asarray(predictions[name], np.float64) for name in names]
+    return np.concatenate(scores), np.concatenate([labels[name] for name in names])
+
+
 def _as_labels(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
-    return (
-        np.where(np.isnan(values), -1, values).astype(int) if values.dtype.kind == "f" else values
-    )
+    if values.dtype.kind != "f":
+        return values
+    return np.where(np.isnan(values), -1, values).astype(int)
 
 
 def _accuracies(score: np.ndarray, label: np.ndarray, threshold: float) -> dict:

@@ -90,12 +90,11 @@ def shuffled(groups: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.nd
     generator, names = np.random.default_rng(seed), list(groups)
     givers = np.roll(generator.permutation(len(names)), 1)
     places = {names[a]: names[b] for a, b in zip(np.roll(givers, -1), givers, strict=True)}
-    return {
-        name: np.roll(
-            np.resize(groups[places[name]], len(groups[name])), int(generator.integers(1, 1 << 16))
-        )
-        for name in names
-    }
+    shuffled = {}
+    for name in names:
+        foreign = np.resize(groups[places[name]], len(groups[name]))
+        shuffled[name] = np.roll(foreign, int(generator.integers(1, 1 << 16)))
+    return shuffled
 
 
 def va_by_group(

@@ -21,6 +21,7 @@ from ..features import speaker_arrays
 from ..files import named, write_text
 from ..labels import csv_columns
 from ..media import recordings, separate
+from ..media.frames import runs, spacing
 from ..store import Store, request
 from .arrays import device_of, durations
 
@@ -177,12 +178,11 @@ def segments(values: pd.DataFrame) -> pd.DataFrame:
     last frame.
     """
     rows, times = [], np.unique(values["time"])
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+    step = spacing(times, alone=0.04)
     for (face, _), some in values.groupby(["face", "track"], sort=False):
-        spoken, frames = some["speaking"].to_numpy() == 1, some["frame"].to_numpy()
-        edges = np.flatnonzero(np.diff(np.r_[False, spoken, False].astype(int)))
-        for first, last in edges.reshape(-1, 2):
-            cuts = np.flatnonzero(np.diff(frames[first:last]) > 1) + first + 1
+        numbers = some["frame"].to_numpy()
+        for first, last in runs(some["speaking"] == 1):
+            cuts = np.flatnonzero(np.diff(numbers[first:last]) > 1) + first + 1
             for begin, end in zip(np.r_[first, cuts], np.r_[cuts, last], strict=True):
                 rows.append([face, some["time"].iloc[begin], some["time"].iloc[end - 1] + step])
     found = pd.DataFrame(rows, columns=["face", "start", "stop"]).astype(

@@ -65,12 +65,11 @@ def gaussian_nll(
     mean, log_variance : the same shape, float: μ and log σ². target : the same shape; NaN =
         unlabelled. mask : the same shape, bool, True = counts; default all that are labelled.
     """
-    x, y = _labelled(mean, target, mask)
-    spread, _ = _labelled(log_variance, target, mask)
-    if x.numel() == 0:
-        return _zero(mean) + _zero(log_variance)
+    x, y, counts = _labelled(mean, target, mask)
+    spread = _accurate(log_variance).masked_fill(~counts, 0.0)
     squares = (y - x).square() * torch.exp(-spread)
-    return 0.5 * (math.log(2 * math.pi) + spread + squares).mean()
+    each = 0.5 * (math.log(2 * math.pi) + spread + squares)
+    return (each * counts).sum() / counts.sum().clamp_min(1)
 
 
 def va_loss(
@@ -129,21 +128,10 @@ def window_ccc_loss(
 
     Returns a scalar in 0…2.
     """
-    if prediction.shape != target.shape or prediction.ndim != 2:
-        raise InputError(
-            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
-            where="losses.window_ccc_loss",
-            expected="two tensors (B, T)",
-        )
-    if rules not in ("corrected", "published"):
-        raise InputError(
-            f"rules {rules!r}", where="losses.window_ccc_loss", expected="corrected or published"
-        )
+    _refuse_other_windows(prediction, target, rules)
     counts = ~torch.isnan(target) if mask is None else ~torch.isnan(target) & mask.bool()
-    x, y = (
-        _accurate(prediction),
-        target.to(torch.float64 if prediction.dtype == torch.float64 else torch.float32),
-    )
+    is_double = prediction.dtype == torch.float64
+    x, y = _accurate(prediction), target.to(torch.float64 if is_double else torch.float32)
     if rules == "published":
         x, y, counts = x, y.nan_to_num(0.0), torch.ones_like(counts)
     n = counts.sum(dim=1)
@@ -161,6 +149,18 @@ def window_ccc_loss(
     chosen = n >= 2
     losses = (1 - 2 * covariance / spread).masked_fill(~chosen, 0.0)
     return losses.sum() / chosen.sum().clamp_min(1)
+
+
+def _refuse_other_windows(prediction: Tensor, target: Tensor, rules: str) -> None:
+    where = "losses.window_ccc_loss"
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise InputError(
+            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
+            where=where,
+            expected="two tensors (B, T)",
+        )
+    if rules not in ("corrected", "published"):
+        raise InputError(f"rules {rules!r}", where=where, expected="corrected or published")
 
 
 def expression_loss(logits: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:

@@ -34,15 +34,10 @@ from ..trials import select
 from . import loader, release
 from .duration import Duration
 
-ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = (
-    0.25,
-    1 / 25,
-    1e-3,
-)  # shares; sample specification §5 for the rise
-PLATEAU_PATIENCE, PLATEAU_FACTOR = (
-    5,
-    0.5,
-)  # epochs without a better score; JCA's published factor (§2.8)
+# Shares; sample specification §5 for the rise.
+ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3
+# Epochs without a better score; JCA's published factor (§2.8).
+PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5
 
 
 @dataclass
@@ -61,6 +56,16 @@ class State:
     history: list = field(default_factory=list)
 
 
+def _autocast(precision: str, device_type: str) -> dict:
+    """Arguments of `torch.autocast`: half precision where it is asked for, or fits the device."""
+    # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
+    is_cuda = device_type == "cuda"
+    has_bfloat16 = is_cuda and torch.cuda.is_bf16_supported(False)
+    half = torch.bfloat16 if precision == "bfloat16" or has_bfloat16 else torch.float16
+    enabled = precision == "bfloat16" or (precision == "auto" and is_cuda)
+    return {"device_type": device_type, "dtype": half, "enabled": enabled}
+
+
 class Trainer:
     """Trains one recipe on the train trials of a table and validates on its val trials.
 
@@ -77,20 +82,33 @@ class Trainer:
     def __init__(
         self, recipe, trials: pd.DataFrame, folder: Path, on_epoch: Sequence[Callable] = ()
     ):
-        self.recipe, self.params, self.folder, self.on_epoch = (
-            recipe,
-            recipe.params,
-            Path(folder),
-            on_epoch,
-        )
+        self.recipe, self.params = recipe, recipe.params
+        self.folder, self.on_epoch = Path(folder), on_epoch
         self.on_step: Sequence[Callable] = ()
         self.ranks = ranks.Ranks()
         self.device = self.ranks.device(device.pick(self.params.device))
         if self.device.type == "cuda":
             device.repeat(self.params.get("deterministic", False))
-        trials = recipe.split(trials)
-        self.notes = _apart(recipe, trials)
-        self.grad_clip = 0.0 if recipe.published else self.params.grad_clip
+        self._take_trials(recipe.split(trials))
+        self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
+        torch.manual_seed(self.params.seed)
+        self.model = recipe.model()
+        recipe.initialise(self.model)
+        self.model = forward.channels_last(self.model.to(self.device))
+        # The same weights, compiled or not.
+        self.forward = torch.compile(self.model) if self.params.compiled else self.model
+        self.course = recipe.course()
+        self._new_optimizer()
+        self.autocast = _autocast(self.params.precision, self.device.type)
+        scaled = self.autocast["enabled"] and self.autocast["dtype"] is torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.state = State()
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+
+    def _take_trials(self, trials: pd.DataFrame) -> None:
+        """Keep the trials of both splits, and what is to be said of them and of the rules."""
+        self.notes = _apart(self.recipe, trials)
+        self.grad_clip = 0.0 if self.recipe.published else self.params.grad_clip
         if self.params.grad_clip and not self.grad_clip:
             self.notes.append(
                 f"grad_clip {self.params.grad_clip:g} is not used: under published rules gradients "
@@ -105,31 +123,7 @@ class Trainer:
                 expected="split = train",
                 todo="look at the report of 01_download_check",
             )
-        require_variety(recipe, self.train_trials)
-        self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
-        torch.manual_seed(self.params.seed)
-        self.model = recipe.model()
-        recipe.initialise(self.model)
-        self.model = forward.channels_last(self.model.to(self.device))
-        self.forward = (
-            torch.compile(self.model) if self.params.compiled else self.model
-        )  # the same weights
-        self.course = recipe.course()
-        self._new_optimizer()
-        # bfloat16 needs no scaling; older GPUs (Colab's T4) only have float16.
-        half = (
-            torch.bfloat16
-            if self.device.type == "cuda" and torch.cuda.is_bf16_supported(False)
-            else torch.float16
-        )
-        precision = self.params.precision
-        enabled = precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda")
-        half = torch.bfloat16 if precision == "bfloat16" else half
-        self.autocast = {"device_type": self.device.type, "dtype": half, "enabled": enabled}
-        scaled = enabled and half is torch.float16
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
-        self.state = State()
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        require_variety(self.recipe, self.train_trials)
 
     def _new_optimizer(self) -> None:
         groups = [
@@ -182,6 +176,17 @@ class Trainer:
         if not path.is_file():
             return
         saved = checkpoints.load(path)
+        self._refuse_another(saved)
+        self.state = State(**copy.deepcopy(saved["state"]))
+        checkpoints.fill(self.model, saved, path)
+        if self.state.released:
+            self._let_go()
+        # The optimiser keeps what it is given, and others may read the same checkpoint.
+        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
+        self.scaler.load_state_dict(saved["scaler"])
+
+    def _refuse_another(self, saved: Mapping) -> None:
+        """Raise InputError for a checkpoint of other parameters, trials or code."""
         mine = checkpoints.plain(self.params)
         names = grammar.all_declared()
         came_later = grammar.defaults(names)
@@ -209,13 +214,6 @@ class Trainer:
                 todo="give this experiment another name with `run`, or bring the fold file back",
             )
         _require_same_code(saved.get("code", {}), self.folder)
-        self.state = State(**copy.deepcopy(saved["state"]))
-        checkpoints.fill(self.model, saved, path)
-        if self.state.released:
-            self._let_go()
-        # The optimiser keeps what it is given, and others may read the same checkpoint.
-        self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
-        self.scaler.load_state_dict(saved["scaler"])
 
     def _goes_on(self) -> bool:
         """At the start of an epoch: release what is due; whether there is anything left to do."""
@@ -302,11 +300,10 @@ class Trainer:
         self.recipe.prepare(trials, Progress(f"prepared for epoch {self.state.epoch + 1}"))
 
     def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
-        rate = (
-            self.params.lr * PLATEAU_FACTOR**self.state.plateau
-            if self.course is None
-            else release.rate(self.course, self.params.lr, self.state)
-        )
+        if self.course is None:
+            rate = self.params.lr * PLATEAU_FACTOR**self.state.plateau
+        else:
+            rate = release.rate(self.course, self.params.lr, self.state)
         rate *= schedule(self.params.schedule, progress) * self.recipe.rate_factor(self.state.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
@@ -514,10 +511,8 @@ def hide(labels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     Labels with as many columns hide one by one, others where anything of the frame is missing.
     """
     labels = np.array(labels)
-    rows = (
-        missing
-        if missing.shape == labels.shape
-        else missing.any(axis=tuple(range(1, missing.ndim)))
-    )
+    rows = missing
+    if missing.shape != labels.shape:
+        rows = missing.any(axis=tuple(range(1, missing.ndim)))
     labels[rows] = np.nan if labels.dtype.kind == "f" else -1
     return labels

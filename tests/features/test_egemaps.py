@@ -28,12 +28,6 @@ def test_without_opensmile_the_message_names_the_extra_and_the_licence(monkeypat
     assert "research only" in str(told.value)
 
 
-def test_the_nearest_of_a_grid_is_taken_and_its_ends_hold_beyond_it():
-    grid = np.array([0.0, 1.0, 2.0])
-    assert egemaps.nearest(grid, np.array([-5, 0.4, 0.6, 1.9, 7])).tolist() == [0, 0, 1, 2, 2]
-    assert egemaps.nearest(np.array([0.0]), np.array([0.0, 3.0])).tolist() == [0, 0]
-
-
 @pytest.mark.usefixtures("smile")
 def test_descriptors_are_23_and_functionals_88():
     found = egemaps.on_frames(tones(2), 0.0, TIMES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.features import voice
-from lib.features.mfcc39 import mel
+from lib.features.filterbanks import mel
 from tests.features.test_prosody import SECOND, harmonics
 
 BANDS, PITCH, VOICED, OWN, BRIDGED = voice.BANDS, 64, 65, 66, 67

@@ -149,11 +149,9 @@ def _annotate(root: Path, one: Recording, name: str, person: Person, states: np.
         "AU_Set": curves.action_units_text(units),
     }
     for folder, text in texts.items():
-        place = (
-            Path(folder, SPLIT_FOLDERS[one.split])
-            if one.split in SPLIT_FOLDERS
-            else Path(HIDDEN, folder)
-        )
+        place = Path(HIDDEN, folder)
+        if one.split in SPLIT_FOLDERS:
+            place = Path(folder, SPLIT_FOLDERS[one.split])
         write_text(root / place / f"{name}.txt", text)
 
 

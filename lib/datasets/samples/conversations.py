@@ -24,7 +24,7 @@ import numpy as np
 
 from ...errors import InputError, explain_full_disk
 from ...files import write_bytes, write_text
-from ...media import recordings, writing
+from ...media import frames, recordings, writing
 from ...parallel import processes
 from . import couple as samples_couple
 from . import talk as samples_talk
@@ -77,10 +77,9 @@ def conversations(seed: int = 0, trials: int = 50, seconds: float = 15.0) -> lis
         )
     train, n_frames = min(trials - 1, round(TRAIN_SHARE * trials)), round(seconds * FPS)
     splits = ["train"] * train + ["val"] * (trials - train) + ["test"] * TESTS
+    lengths = {"train": n_frames, "val": n_frames * VAL_LONGER, "test": n_frames}
     return [
-        Conversation(
-            number, split, _uid(seed, number), n_frames * (VAL_LONGER if split == "val" else 1)
-        )
+        Conversation(number, split, _uid(seed, number), lengths[split])
         for number, split in enumerate(splits)
     ]
 
@@ -126,22 +125,33 @@ def make(
         return root
     planned = conversations(seed, trials, seconds)
     with explain_full_disk(root):
-        clips = {}
-        for count, (index, clip) in enumerate(
-            processes.each(partial(_make_one, root, seed), planned, workers), 1
-        ):
-            if isinstance(clip, processes.Death):
-                raise InputError(
-                    f"a process that made sample conversations died: {clip.cause}",
-                    todo="close other programs or set `workers: 1`, then start again",
-                )
-            clips[index] = clip
-            if progress:
-                progress(count, len(planned), planned[index].uid)
+        clips = _make_clips(root, seed, planned, workers, progress)
         _write_lists(root, planned)
         _write_annotations(root, planned, clips)
         write_text(root / DONE, json.dumps(_summary(seed, trials, seconds, planned), indent=1))
     return root
+
+
+def _make_clips(
+    root: Path,
+    seed: int,
+    planned: list[Conversation],
+    workers: int,
+    progress: Callable[[int, int, str], None] | None,
+) -> dict[int, dict]:
+    """Number -> annotation of each conversation, whose video and sound are then there."""
+    clips = {}
+    made = processes.each(partial(_make_one, root, seed), planned, workers)
+    for count, (index, clip) in enumerate(made, start=1):
+        if isinstance(clip, processes.Death):
+            raise InputError(
+                f"a process that made sample conversations died: {clip.cause}",
+                todo="close other programs or set `workers: 1`, then start again",
+            )
+        clips[index] = clip
+        if progress:
+            progress(count, len(planned), planned[index].uid)
+    return clips
 
 
 def _make_one(root: Path, seed: int, one: Conversation) -> dict:
@@ -170,42 +180,22 @@ def _make_one(root: Path, seed: int, one: Conversation) -> dict:
 # ---- annotation in Ego4D's schema (specs/asd.md §1.3)
 def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) -> dict:
     visible = plan.visible()
-    persons = [
-        {
-            "person_id": str(face + 1),
-            "camera_wearer": False,
-            "tracking_paths": _tracks(face, couple.heads[face].boxes, visible[face]),
-            "voice_segments": _voices(plan, face, str(face + 1)),
-        }
-        for face in FACES
-    ]
-    unseen = "0" if one.wearer_talks else "3"
+    persons = []
+    for face in FACES:
+        tracks = _tracks(face, couple.heads[face].boxes, visible[face])
+        persons.append(_person(plan, face, str(face + 1), tracks))
+    if not one.wearer_talks:  # whoever is heard and not seen is then somebody else
+        persons.append(_person(plan, 2, "3", []))
     wearer = {
         "person_id": "0",
         "camera_wearer": True,
         "voice_segments": _voices(plan, 2, "0") if one.wearer_talks else [],
     }
-    if not one.wearer_talks:
-        persons.append(
-            {
-                "person_id": unseen,
-                "camera_wearer": False,
-                "tracking_paths": [],
-                "voice_segments": _voices(plan, 2, unseen),
-            }
-        )
-    seconds = one.n_frames / FPS
-    bounds = {
-        f"{what}_{end}_{unit}": value
-        for what in ("video", "clip")
-        for end, sec, frame in (("start", 0, 0), ("end", seconds, one.n_frames))
-        for unit, value in (("sec", sec), ("frame", frame))
-    }
     return {
         "clip_uid": one.uid,
         "source_clip_uid": one.uid,
         "video_uid": one.uid,
-        **bounds,
+        **_bounds(one.n_frames, ("video", "clip")),
         "valid": True,
         "camera_wearer": wearer,
         "persons": persons,
@@ -216,19 +206,37 @@ def _annotation(one: Conversation, plan: Plan, couple: samples_couple.Couple) ->
     }
 
 
+def _person(plan: Plan, speaker: int, name: str, tracks: list[dict]) -> dict:
+    return {
+        "person_id": name,
+        "camera_wearer": False,
+        "tracking_paths": tracks,
+        "voice_segments": _voices(plan, speaker, name),
+    }
+
+
+def _bounds(n_frames: int, parts: tuple[str, ...]) -> dict:
+    """Start and end of a recording and of the clip in it, in seconds and frames."""
+    bounds = {}
+    for part in parts:
+        bounds |= {f"{part}_start_sec": 0, f"{part}_start_frame": 0}
+        bounds |= {f"{part}_end_sec": n_frames / FPS, f"{part}_end_frame": n_frames}
+    return bounds
+
+
 def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
     """A new track begins after the face has been away."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], visible.astype(np.int8), [0]])))
-    return [
-        {
+    tracks = []
+    for number, (start, stop) in enumerate(frames.runs(visible)):
+        track = {
             "track_id": f"track_{face + 1}{number}",
             "suspect": False,
             "unmapped_frames_count": 0,
             "unmapped_frames": [],
             "track": [_box(frame, boxes[frame]) for frame in range(start, stop)],
         }
-        for number, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True))
-    ]
+        tracks.append(track)
+    return tracks
 
 
 def _box(frame: int, box: np.ndarray) -> dict:
@@ -245,23 +253,18 @@ def _box(frame: int, box: np.ndarray) -> dict:
 
 
 def _voices(plan: Plan, speaker: int, person: str) -> list[dict]:
-    found = []
+    segments = []
     for turn in plan.turns:
-        if turn.speaker == speaker:
-            times, frames = (
-                (turn.start / FPS, turn.stop / FPS),
-                (turn.start, turn.stop - 1),
-            )  # inclusive, as Ego4D's
-            found.append(
-                {
-                    f"{prefix}{end}_{unit}": values[place]
-                    for prefix in ("", "video_")
-                    for place, end in enumerate(("start", "end"))
-                    for unit, values in (("time", times), ("frame", frames))
-                }
-                | {"person": person}
-            )
-    return found
+        if turn.speaker != speaker:
+            continue
+        segment = {}
+        for prefix in ("", "video_"):
+            segment[f"{prefix}start_time"] = turn.start / FPS
+            segment[f"{prefix}start_frame"] = turn.start
+            segment[f"{prefix}end_time"] = turn.stop / FPS
+            segment[f"{prefix}end_frame"] = turn.stop - 1  # inclusive, as Ego4D's
+        segments.append(segment | {"person": person})
+    return segments
 
 
 def _write_lists(root: Path, planned: list[Conversation]) -> None:
@@ -275,17 +278,12 @@ def _write_lists(root: Path, planned: list[Conversation]) -> None:
 
 def _write_annotations(root: Path, planned: list[Conversation], clips: dict[int, dict]) -> None:
     for split, name in (("train", "av_train"), ("val", "av_val"), ("test", "av_test_unannotated")):
-        videos = [
-            {
-                "video_uid": one.uid,
-                "split": split,
-                "clips": [
-                    clips[one.number] if split != "test" else _without_labels(clips[one.number])
-                ],
-            }
-            for one in planned
-            if one.split == split
-        ]
+        videos = []
+        for one in (one for one in planned if one.split == split):
+            clip = clips[one.number]
+            if split == "test":
+                clip = _without_labels(clip)
+            videos.append({"video_uid": one.uid, "split": split, "clips": [clip]})
         top = {
             "date": "",
             "version": f"sample {VERSION}",

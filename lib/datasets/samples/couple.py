@@ -96,15 +96,10 @@ def _paste(picture: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> None:
 def draw(generator: np.random.Generator, plan: Plan, talk: Talk) -> Couple:
     """Draw persons, places, light and noise of one conversation."""
     times = np.arange(plan.n_frames) / FPS
-    heads = tuple(
-        _head(
-            generator,
-            times,
-            place,
-            np.stack([talk.opening[face], np.clip(talk.wide[face], -1, 1)], 1),
-        )
-        for face, place in enumerate(PLACES)
-    )
+    heads = []
+    for face, place in enumerate(PLACES):
+        mouth = np.stack([talk.opening[face], np.clip(talk.wide[face], -1, 1)], 1)
+        heads.append(_head(generator, times, place, mouth))
     gains = np.exp(generator.uniform(-0.35, 0.25)) * (
         1 + 0.05 * generator.standard_normal() * _slow(generator, times)
     )
@@ -113,7 +108,13 @@ def draw(generator: np.random.Generator, plan: Plan, talk: Talk) -> Couple:
     )
     places = generator.integers(0, NOISE_SIDE + 1, size=(len(times), 2))
     return Couple(
-        _background(generator), _light(generator), gains, noise, places, heads, plan.visible()
+        _background(generator),
+        _light(generator),
+        gains,
+        noise,
+        places,
+        tuple(heads),
+        plan.visible(),
     )
 
 

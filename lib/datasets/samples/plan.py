@@ -79,11 +79,10 @@ def plan(seed: int, trials: int, seconds: float) -> list[Recording]:
             )
         )
         first += persons
-    return [
-        one
-        for split in SPLITS
-        for one in _labelled(seed, [one for one in recordings if one.split == split])
-    ]
+    labelled = []
+    for split in SPLITS:
+        labelled += _labelled(seed, [one for one in recordings if one.split == split])
+    return labelled
 
 
 def _layout(trials: int) -> list[tuple[str, int]]:
@@ -93,11 +92,11 @@ def _layout(trials: int) -> list[tuple[str, int]]:
     test, val = max(1, trials // 12), max(2, trials // 3)
     counts = {"train": trials - test - val, "val": val, "test": test}
     pairs = {"train": int(trials >= 6), "val": int(trials >= 12), "test": 0}
-    return [
-        (split, persons)
-        for split in SPLITS
-        for persons in [1] * (counts[split] - 2 * pairs[split]) + [2] * pairs[split]
-    ]
+    layout = []
+    for split in SPLITS:
+        layout += [(split, 1)] * (counts[split] - 2 * pairs[split])
+        layout += [(split, 2)] * pairs[split]
+    return layout
 
 
 def _recording(
@@ -113,9 +112,8 @@ def _recording(
     generator = np.random.default_rng([seed, number, 1])
     fps = FPS[number % len(FPS)]
     times = np.arange(round(seconds * generator.uniform(8.5, 15.5) / 12 * fps)) / fps
-    if (
-        uneven
-    ):  # a stretch where every other frame comes late by half a step, as from a phone in the dark
+    # A stretch where every other frame comes late by half a step, as from a phone in the dark.
+    if uneven:
         first = len(times) // 3 + 1
         times[first : first + round(4 * seconds) : 2] += 0.5 / fps
     pair, length = len(trials) == 2, times[-1] + 1 / fps
@@ -159,21 +157,16 @@ def _person(seed: int, trial: int, times: np.ndarray, turns: list, seconds: floa
 
 def _labelled(seed: int, recordings: list[Recording]) -> list[Recording]:
     """The recordings of one split with the label curves drawn for them together."""
-    curves = samples_curves.draw(
-        seed,
-        {
-            person.number: (one.times, person.own_turn & person.labelled)
-            for one in recordings
-            for person in one.persons.values()
-        },
-    )
-    return [
-        replace(
-            one,
-            persons={
-                name: replace(person, curves=curves[person.number])
-                for name, person in one.persons.items()
-            },
-        )
-        for one in recordings
-    ]
+    told = {}
+    for one in recordings:
+        for person in one.persons.values():
+            told[person.number] = one.times, person.own_turn & person.labelled
+    curves = samples_curves.draw(seed, told)
+    labelled = []
+    for one in recordings:
+        persons = {
+            name: replace(person, curves=curves[person.number])
+            for name, person in one.persons.items()
+        }
+        labelled.append(replace(one, persons=persons))
+    return labelled

@@ -9,6 +9,7 @@ test of synchrony: neither who is loud nor whose mouth moves tells who speaks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -21,9 +22,8 @@ SILENT_MOVEMENT = 0.27  # of a face's silent time; the last stretch overshoots
 CHEWING = 0.4  # share of the stretches of silent movement; in the others a person speaks unheard
 UNDER_A_TURN = 0.1  # share of the stretches that lie exactly under somebody else's turn
 SHORTEST = 0.5  # s, of a stretch that is left when others have taken their part
-DRAWS = (
-    4000  # plans drawn at most; of a conversation that is too short for the bounds the best is kept
-)
+# Plans drawn at most; of a conversation that is too short for the bounds the best is kept.
+DRAWS = 4000
 
 # Shares that every face of every conversation must keep (the bounds of issue and specification, a
 # little narrower).
@@ -136,11 +136,11 @@ def _best(drawn, fault, most: int):
 
 
 def _fault(faces: list[dict[str, float]]) -> float:
-    return sum(
-        max(0.0, BOUNDS[name][0] - share, share - BOUNDS[name][1])
-        for shares in faces
-        for name, share in shares.items()
-    )
+    fault = 0
+    for name, share in chain.from_iterable(shares.items() for shares in faces):
+        least, most = BOUNDS[name]
+        fault += max(0.0, least - share, share - most)
+    return fault
 
 
 def _turns(generator: np.random.Generator, n_frames: int) -> tuple[Turn, ...]:

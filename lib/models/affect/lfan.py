@@ -182,11 +182,8 @@ class LFAN(SequenceModel, name="lfan"):
         self.temporal1, self.temporal2 = (
             TemporalConvolution(size, [f] * LEVELS, dropout) for size in SOUNDS.values()
         )
-        for kind in (
-            "encoder",
-            "encoderQ",
-            "encoderV",
-        ):  # keys, queries, values of faces, VGGish, MFCC
+        # Keys, queries, values of faces, VGGish, MFCC.
+        for kind in ("encoder", "encoderQ", "encoderV"):
             for number, size in enumerate((self.leader, f, f), 1):
                 self.add_module(f"{kind}{number}", nn.Linear(size, f))
         self.gn1, self.gn2 = nn.GroupNorm(1, f), nn.GroupNorm(1, f)

@@ -102,12 +102,13 @@ class Streams(SequenceModel):
         """name -> (B, T, its channels); zeros for what is absent."""
         given = {**({} if faces is None else {"video": faces}), **sounds}
         some = next(iter(given.values()))
-        return {
-            name: norm_over(self.bn[name], self.temporal[name](given[name]), valid)
-            if name in given
-            else some.new_zeros(*some.shape[:2], size)
-            for name, size in self.last.items()
-        }
+        streams = {}
+        for name, size in self.last.items():
+            if name in given:
+                streams[name] = norm_over(self.bn[name], self.temporal[name](given[name]), valid)
+            else:
+                streams[name] = some.new_zeros(*some.shape[:2], size)
+        return streams
 
 
 class LFANv2(Streams, name="lfan_v2"):
@@ -204,11 +205,8 @@ class CAN(Streams, name="can"):
             }
         )
         self.conv_c = nn.Conv1d(total, each, 1)
-        self.bn1, self.fc1, self.fc2 = (
-            nn.BatchNorm1d(total),
-            nn.Linear(total, total),
-            nn.Linear(total, emotions),
-        )
+        self.bn1 = nn.BatchNorm1d(total)
+        self.fc1, self.fc2 = nn.Linear(total, total), nn.Linear(total, emotions)
 
     def gate(self, faces, sounds, valid) -> tuple[Tensor, Tensor]:
         """(B, T, channels) of the projected streams, one after the other, and their weights, which

@@ -59,11 +59,9 @@ class SequenceModel(Model):
             )
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        sounds = (
-            {name: self._sound(batch, name) for name in self.sounds}
-            if self.modality != "video"
-            else {}
-        )
+        sounds = {}
+        if self.modality != "video":
+            sounds = {name: self._sound(batch, name) for name in self.sounds}
         faces = self._faces(batch) if self.modality != "audio" else None
         valid = None if self.compat else batch.get("valid")
         values = self.join(faces, sounds, None if valid is None else valid.bool())
@@ -85,9 +83,8 @@ class SequenceModel(Model):
             )
         if self.compat or "valid" not in batch:
             return x
-        return x.masked_fill(
-            ~batch["valid"].bool().unsqueeze(-1), 0.0
-        )  # selected: padding may be NaN
+        # Selected, not multiplied: padding may be NaN.
+        return x.masked_fill(~batch["valid"].bool().unsqueeze(-1), 0.0)
 
     def _faces(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B, T, E) embeddings, zero where there is no face."""
@@ -108,22 +105,16 @@ class SequenceModel(Model):
         return found.unflatten(0, shape)
 
     def _check_faces(self, x: Tensor, start: str) -> None:
-        side = self.face_size
-        fits = (
-            tuple(x.shape[2:]) == ((side, side, 3) if x.dtype == torch.uint8 else (3, side, side))
-            if start == "frame"
-            else tuple(x.shape[2:]) == self.backbone.shapes[start]
-        )
-        if not fits:
-            expected = (
-                self.inputs["frame"]
-                if start == "frame"
-                else f"(B, T, {self.backbone.shapes[start]})"
-            )
+        side, name = self.face_size, "frame"
+        shape, expected = (3, side, side), self.inputs["frame"]
+        if start != "frame":
+            name, shape = "frame_map", self.backbone.shapes[start]
+            expected = f"(B, T, {shape})"
+        elif x.dtype == torch.uint8:
+            shape = (side, side, 3)
+        if tuple(x.shape[2:]) != shape:
             raise InputError(
-                f"{'frame' if start == 'frame' else 'frame_map'} {tuple(x.shape)}",
-                where=f"model {self.name}",
-                expected=expected,
+                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=expected
             )
 
     def release(self, groups: Sequence[str]) -> None:

@@ -231,11 +231,8 @@ class TSAV(Model, name="tsav"):
         )
         self.modality = modality
         self.stream_outputs = stream_outputs and modality == "audiovisual"
-        self.sizes = {
-            "expression": expressions,
-            "va": 2,
-            "action_units": action_units,
-        }  # published order
+        # In the published order.
+        self.sizes = {"expression": expressions, "va": 2, "action_units": action_units}
         planes = scaled_planes(width)
         self.n_features = 8 * planes
         self.audio_model, self.video_model = encoders(planes, channels)
@@ -251,12 +248,11 @@ class TSAV(Model, name="tsav"):
         return folded(self, dtype)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        audio = (
-            None
-            if self.modality == "video"
-            else self.audio_model["resnet"](self.take(batch, "mel"))
-        )
-        video = None if self.modality == "audio" else self._video(batch)
+        audio = video = None
+        if self.modality != "video":
+            audio = self.audio_model["resnet"](self.take(batch, "mel"))
+        if self.modality != "audio":
+            video = self._video(batch)
         audio = torch.zeros_like(video) if audio is None else audio  # (B, n_features)
         video = torch.zeros_like(audio) if video is None else video
         outputs = self._head(audio, video)

@@ -35,13 +35,12 @@ class Unit(nn.Module):
 
     def __init__(self, inside: int, outside: int, stride: int):
         super().__init__()
-        self.shortcut_layer = (
-            nn.MaxPool2d(1, stride)
-            if inside == outside
-            else nn.Sequential(
+        if inside == outside:
+            self.shortcut_layer = nn.MaxPool2d(1, stride)
+        else:
+            self.shortcut_layer = nn.Sequential(
                 nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
             )
-        )
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(inside),
             nn.Conv2d(inside, outside, 3, 1, 1, bias=False),
@@ -109,11 +108,8 @@ class IR50(nn.Module):
         ]
         if len(frozen) == len(modules) and not any(module.training for module in modules):
             with torch.no_grad():
-                x = (
-                    torch.cat([_run(modules, piece) for piece in x.split(AT_ONCE)])
-                    if len(x)
-                    else _run(modules, x)
-                )
+                pieces = x.split(AT_ONCE) if len(x) else [x]
+                x = torch.cat([_run(modules, piece) for piece in pieces])
         else:
             x = _run(modules, x)
         # A cached embedding is normalised already.

@@ -40,11 +40,10 @@ class ResidualLSTM(nn.Module):
         """
         start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
         state = start.chunk(2)  # h0, c0: (2·layers, B, hidden)
-        output = (
-            recurrent(self.rnn, x, state)
-            if valid is None
-            else over_valid(self.rnn, x, valid, state)
-        )
+        if valid is None:
+            output = recurrent(self.rnn, x, state)
+        else:
+            output = over_valid(self.rnn, x, valid, state)
         return functional.normalize(self.linear(torch.cat([x, output], dim=-1)), dim=-1)
 
 

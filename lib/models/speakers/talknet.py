@@ -51,11 +51,9 @@ class VisualFrontend(nn.Module):
         clips, frames, height, width = face.shape
         if valid is not None:
             face = face * valid[:, :, None, None].to(face.dtype)
-        shape = (
-            (1, 1, clips * frames, height, width)
-            if self.joined
-            else (clips, 1, frames, height, width)
-        )
+        shape = (clips, 1, frames, height, width)
+        if self.joined:
+            shape = (1, 1, clips * frames, height, width)
         x = self.frontend3D(face.reshape(shape))  # (B, c, T, S/4, S/4)
         x = x.transpose(1, 2).flatten(0, 1)  # (BT, c, S/4, S/4)
         return self.resnet(x).view(clips, frames, -1)
@@ -313,7 +311,15 @@ class TalkNet(Model, name="talknet"):
         )
         picture = max(1, round(PICTURE * chosen["visual_width"]))
         sound = max(1, round(SOUND * chosen["audio_width"]))
-        tokens = ATTENTION * chosen["attention_width"]
+        self.modality, self.tokens = modality, self._tokens(chosen["attention_width"])
+        self.model = _Parts(picture, sound, self.tokens, dropout, visual_momentum, joined=compat)
+        self.lossAV, self.lossA = Head(2 * self.tokens), Head(self.tokens)
+        self.lossV = Head(self.tokens)
+        self._declare(face_size)
+
+    def _tokens(self, attention_width: float) -> int:
+        """Channels of a token. Raises InputError where heads would not fill them."""
+        tokens = ATTENTION * attention_width
         if tokens % HEAD:
             raise InputError(
                 f"attention {tokens:g} channels wide",
@@ -321,26 +327,19 @@ class TalkNet(Model, name="talknet"):
                 expected=f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
                 f"{2 * HEAD / ATTENTION:g}, …",
             )
-        self.modality, self.tokens = modality, int(tokens)
-        self.model = _Parts(picture, sound, self.tokens, dropout, visual_momentum, joined=compat)
-        self.lossAV, self.lossA, self.lossV = (
-            Head(2 * self.tokens),
-            Head(self.tokens),
-            Head(self.tokens),
-        )
+        return int(tokens)
+
+    def _declare(self, face_size: int) -> None:
+        """Say what goes in and what comes out."""
         self.inputs = {
             "face": f"(B, T, {face_size}, {face_size}) grey 0–255",
             "mfcc": "(B, 4T, 13)",
             "pad": "(B, T) bool, optional",
         }
-        pairs, embedded = "(B, T, 2) logits", f"(B, T, {self.tokens})"
-        self.outputs = {
-            "speaking": pairs,
-            "speaking_audio": pairs,
-            "speaking_visual": pairs,
-            "audio_embed": embedded,
-            "visual_embed": embedded,
-        }
+        scores = ("speaking", "speaking_audio", "speaking_visual")
+        self.outputs = dict.fromkeys(scores, "(B, T, 2) logits")
+        for name in ("audio_embed", "visual_embed"):
+            self.outputs[name] = f"(B, T, {self.tokens})"
 
     def forward(self, batch):
         face, mfcc = face_and_sound(self, batch)

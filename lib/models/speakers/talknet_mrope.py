@@ -84,24 +84,24 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         )
         self.window, self.trained_frames = UNIT * window, trained_frames
         for name, pairs, size in (("cross", cross_pairs, HEAD), ("self", self_pairs, 2 * HEAD)):
-            if sum(pairs) != size // 2:
-                raise InputError(
-                    f"{name}_pairs {list(pairs)}",
-                    where=f"model {self.name}",
-                    expected=f"{size // 2} pairs in all: a head has {size} channels",
-                )
+            self._refuse_other_sizes(name, pairs, size)
+            speed = rotary.frequencies(pairs, layout, theta, theta_space)
             self.register_buffer(f"{name}_axes", rotary.axes(pairs, layout), persistent=False)
-            self.register_buffer(
-                f"{name}_speed",
-                rotary.frequencies(pairs, layout, theta, theta_space),
-                persistent=False,
-            )
+            self.register_buffer(f"{name}_speed", speed, persistent=False)
         self.inputs |= {
             "time": "(B, T) s",
             "audio_time": "(B, T) s, optional",
             "visible": "(B, T) bool, optional",
             "position": "(B, T, 2) row, column on a 16×16 grid, optional",
         }
+
+    def _refuse_other_sizes(self, name: str, pairs: tuple, size: int) -> None:
+        if sum(pairs) != size // 2:
+            raise InputError(
+                f"{name}_pairs {list(pairs)}",
+                where=f"model {self.name}",
+                expected=f"{size // 2} pairs in all: a head has {size} channels",
+            )
 
     def forward(self, batch):
         if batch.get("face", torch.empty(0)).ndim != 5:
@@ -140,7 +140,9 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         both = strength * rotary.angles(seen_at, self.self_axes, self.self_speed)
         padded = None if valid is None else ~valid
         unseen = None if "visible" not in batch else ~batch["visible"].bool()
-        blind = padded if unseen is None else unseen if padded is None else padded | unseen
+        blind = unseen if padded is None else padded
+        if padded is not None and unseen is not None:
+            blind = padded | unseen
         rest = {"window": self.window, "scale": self._scale(visual, valid)}
         return (
             Look(padded, *cross, time, heard, **rest),
@@ -151,9 +153,8 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
     def _scale(self, visual: Tensor, valid: Tensor | None) -> Tensor | float:
         if not self.trained_frames:
             return 1.0
-        frames = (
-            valid.sum(1).clamp(min=2).float()
-            if valid is not None
-            else visual.new_full((len(visual),), max(visual.shape[1], 2))
-        )
+        if valid is None:
+            frames = visual.new_full((len(visual),), max(visual.shape[1], 2))
+        else:
+            frames = valid.sum(1).clamp(min=2).float()
         return (frames.log() / math.log(max(self.trained_frames, 2))).view(-1, 1, 1, 1)

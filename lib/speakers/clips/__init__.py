@@ -103,11 +103,9 @@ def root_of(params: Mapping, processed: Path) -> Path:
     `processed`.
     """
     given = str(params["clips_root"])
-    return (
-        Path(given)
-        if given not in ("", ".")
-        else processed / f"dataset_clips_L{params['clip_length']}"
-    )
+    if given in ("", "."):
+        return processed / f"dataset_clips_L{params['clip_length']}"
+    return Path(given)
 
 
 @dataclass(frozen=True)

@@ -47,15 +47,11 @@ class Checks:
 
     def errors(self) -> list[tuple[str, InputError]]:
         """(check, error) pairs, for ``run.record(lost=…)``."""
-        return [
-            (
-                one["check"],
-                InputError(
-                    one["what"], where=one["where"], todo="python -m lib clips all, or mend it"
-                ),
-            )
-            for one in self.failures
-        ]
+        todo, pairs = "python -m lib clips all, or mend it", []
+        for failure in self.failures:
+            error = InputError(failure["what"], where=failure["where"], todo=todo)
+            pairs.append((failure["check"], error))
+        return pairs
 
 
 def same(checks: Checks, check: str, wanted: set[str], found: set[str], where: object) -> None:

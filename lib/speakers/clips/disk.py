@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from ...errors import InputError
 
 PART = ".part"  # ending of what is being written
+# A file system that knows no (more) links, or another one than the source's: a copy is made.
+IMPOSSIBLE = (errno.EXDEV, errno.EPERM, errno.EMLINK)
 
 
 def as_json(told: object) -> bytes:
@@ -70,16 +72,7 @@ class Disk:
         """
         self._step(how, target)
         try:
-            if how == "hard":
-                os.link(source, target)
-            elif how == "sym":
-                os.symlink(os.path.relpath(source, os.path.dirname(target)), target)
-            elif os.path.lexists(target):
-                return "there"
-            elif how == "move":
-                os.rename(source, target)
-            else:
-                self._copy(source, target)
+            self._bring(source, target, how)
             return how
         except FileExistsError:
             return "there"
@@ -92,17 +85,26 @@ class Disk:
             ) from error
         except OSError as error:
             refuse_full_disk(error, target)
-            if how not in ("hard", "move") or error.errno not in (
-                errno.EXDEV,
-                errno.EPERM,
-                errno.EMLINK,
-            ):
+            if how not in ("hard", "move") or error.errno not in IMPOSSIBLE:
                 raise
         with explained(target):
             self._copy(source, target)
         if how == "move":
             self.remove(source)
         return "copy"
+
+    def _bring(self, source: str, target: str, how: str) -> None:
+        """`place` without its second way. Raises FileExistsError where `target` is there."""
+        if how == "hard":
+            os.link(source, target)
+        elif how == "sym":
+            os.symlink(os.path.relpath(source, os.path.dirname(target)), target)
+        elif os.path.lexists(target):
+            raise FileExistsError(target)
+        elif how == "move":
+            os.rename(source, target)
+        else:
+            self._copy(source, target)
 
     def _copy(self, source: str, target: str) -> None:
         shutil.copyfile(source, target + PART)

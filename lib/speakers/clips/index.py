@@ -106,7 +106,7 @@ def _sound(source: Source, facts: Facts) -> tuple[str, ...]:
 def _clip(
     source: Source, facts: Facts, settings: Settings, span: Span, place: str, labels: Labels
 ) -> dict:
-    here, n_samples = slice(span.start, span.start + span.n_frames), sound_of(span, source.fps)
+    here = slice(span.start, span.start + span.n_frames)
     told = {
         "schema": SCHEMA,
         "dataset": source.dataset,
@@ -121,28 +121,12 @@ def _clip(
         "start_sec": float(span.start / source.fps),
         "image_size": list(facts.size),
         "frames": _pictures(source, facts, settings, span, place),
-        "audio": {
-            "path": span.sound_name,
-            "sr": RATE,
-            "n_samples": n_samples[1] - n_samples[0],
-            "valid_samples": min(
-                max(facts.n_samples - n_samples[0], 0), n_samples[1] - n_samples[0]
-            ),
-        },
+        "audio": _heard(source, facts, span),
     }
-    if (
-        span.stop - span.start > span.n_frames
-    ):  # filled up: which frames of the nominal length are there
+    # Filled up: which frames of the nominal length are there.
+    if span.stop - span.start > span.n_frames:
         told["valid"] = runs(np.arange(span.stop - span.start) < span.n_frames)
-    for name, values in (
-        ("face_visible", labels.face_visible),
-        ("speech", labels.speech),
-        ("speech_wearer", labels.wearer),
-        ("speech_visible", labels.speech_visible),
-        ("speech_offscreen", labels.offscreen),
-    ):
-        if values is not None:
-            told[name] = runs(values[here])
+    told |= _of_all_persons(labels, here)
     told["persons"] = [_person(person, here) for person in labels.persons]
     told["source"] = {
         **source.made_from,
@@ -152,6 +136,28 @@ def _clip(
         "max_gap": settings.max_gap,
     }
     return told
+
+
+def _heard(source: Source, facts: Facts, span: Span) -> dict:
+    first, last = sound_of(span, source.fps)
+    return {
+        "path": span.sound_name,
+        "sr": RATE,
+        "n_samples": last - first,
+        "valid_samples": min(max(facts.n_samples - first, 0), last - first),
+    }
+
+
+def _of_all_persons(labels: Labels, here: slice) -> dict:
+    """The labels of the frames of a clip that are nobody's own, as far as they are known."""
+    tracks = {
+        "face_visible": labels.face_visible,
+        "speech": labels.speech,
+        "speech_wearer": labels.wearer,
+        "speech_visible": labels.speech_visible,
+        "speech_offscreen": labels.offscreen,
+    }
+    return {name: runs(rows[here]) for name, rows in tracks.items() if rows is not None}
 
 
 def _pictures(source: Source, facts: Facts, settings: Settings, span: Span, place: str) -> dict:
@@ -179,12 +185,7 @@ def _person(person: Person, here: slice) -> dict:
     told = {
         "person_id": person.name,
         "track_ids": list(person.tracks),
-        "boxes": [
-            [i, *box, KINDS[how]]
-            for i, box, how in zip(
-                visible.tolist(), boxes[visible].tolist(), kind[visible].tolist(), strict=True
-            )
-        ],
+        "boxes": [[i, *boxes[i].tolist(), KINDS[int(kind[i])]] for i in visible.tolist()],
         "visible": runs(person.visible[here]),
     }
     if person.voice is not None:
@@ -219,16 +220,10 @@ def runs(values: np.ndarray) -> dict | list:
         return values.tolist()
     starts = np.concatenate([[0], edges])
     counts = np.diff(np.concatenate([starts, [len(values)]]))
-    return (
-        {
-            "rle": [
-                [value, count]
-                for value, count in zip(values[starts].tolist(), counts.tolist(), strict=True)
-            ]
-        }
-        if len(values)
-        else []
-    )
+    if not len(values):
+        return []
+    pairs = zip(values[starts].tolist(), counts.tolist(), strict=True)
+    return {"rle": [[value, count] for value, count in pairs]}
 
 
 def _lines(told: dict, path: str) -> list[dict]:

@@ -70,17 +70,17 @@ def opened(p: Mapping) -> Job | None:
     layout = None
     if p["dataset"] in datasets.SPEAKING:
         found, layout = sources.of_ego4d(root, name, settings, datasets.expected(p))
-        found = [
-            source
-            for source in found
-            if not p["trials"]
-            or any(f"{trial}_".startswith(f"{source.video}_") for trial in p["trials"])
-        ]
+        if p["trials"]:
+            found = [source for source in found if _is_of_trials(source.video, p["trials"])]
     else:
         found = sources.of_trials(
             trials.select(trials.read(place.trials_path), p["trials"]), place, p["label_mismatch"]
         )
     return Job(root_of(p, place.folder), name, settings, tuple(found), layout, p["clip_published"])
+
+
+def _is_of_trials(video: str, names: Iterable[str]) -> bool:
+    return any(f"{name}_".startswith(f"{video}_") for name in names)
 
 
 def frames_of(p: Mapping, seconds: float) -> int:
@@ -132,14 +132,9 @@ def run(
     else:
         _same_settings(job)
     work = partial(_one, job.root, job.settings, steps, disk)
-    outcomes = cluster.map(
-        work,
-        job.sources,
-        1 if disk else workers,
-        progress,
-        name=lambda source: source.video,
-        parallel=parallel,
-    )
+    name = lambda source: source.video  # noqa: E731
+    workers = 1 if disk else workers
+    outcomes = cluster.map(work, job.sources, workers, progress, name=name, parallel=parallel)
     if INDEX in steps:
         _finish(job, outcomes, own)
     make.tidy(job.root, own)
@@ -254,9 +249,9 @@ def make_all(
 
 def check(job: Job | None) -> checks.Checks:
     """`verify` of a job; no checks without one."""
-    return (
-        verify.verify(job.root, job.sources, job.settings, job.layout) if job else checks.Checks()
-    )
+    if job is None:
+        return checks.Checks()
+    return verify.verify(job.root, job.sources, job.settings, job.layout)
 
 
 def paths(job: Job | None) -> list[Path]:
@@ -268,10 +263,10 @@ def inputs(job: Job | None) -> list[Path]:
     """Annotation files and lists that clips depend on."""
     if job is None or job.layout is None:
         return []
-    lists = [
-        path for folder in job.layout.folders["split"] for path in sorted(folder.glob("*.list"))
-    ]
-    return [*(some.path for some in job.layout.annotations.values()), *lists]
+    paths = [annotations.path for annotations in job.layout.annotations.values()]
+    for folder in job.layout.folders["split"]:
+        paths += sorted(folder.glob("*.list"))
+    return paths
 
 
 def clip_names(job: Job | None, most: int = 200) -> list[str]:

@@ -103,11 +103,9 @@ def _sequences(
     faults: list[str],
 ) -> list[Person]:
     """One sequence with all tracks of a person, or one of each track."""
-    groups = (
-        [(person.name, tuple(person.tracks))]
-        if unit == "person"
-        else [(f"{person.name}:{track}", (track,)) for track in person.tracks]
-    )
+    groups = [(f"{person.name}:{track}", (track,)) for track in person.tracks]
+    if unit == "person":
+        groups = [(person.name, tuple(person.tracks))]
     found = []
     for name, tracks in groups:
         boxes, kind = follow(
@@ -161,16 +159,12 @@ def follow(
         ):
             twice += _put(boxes, kind, where_to, some, how)
     for count, what in (
-        (twice, "more than one box in a frame: the larger one is kept"),
+        (twice, "times more than one box in a frame: the larger one is kept"),
         (outside, "boxes outside the picture are left out"),
         (late, "boxes beyond the last picture are left out"),
     ):
         if count:
-            faults.append(
-                f"{where}: {count} times {what}"
-                if what.startswith("more")
-                else f"{where}: {count} {what}"
-            )
+            faults.append(f"{where}: {count} {what}")
     return boxes, kind
 
 

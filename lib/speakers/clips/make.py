@@ -189,12 +189,9 @@ def _decode(
 
 def tidy(root: Path, disk: Disk) -> int:
     """Remove what a break left half written below `root`; returns how many files."""
-    parts = [
-        os.path.join(place, name)
-        for place, _, names in os.walk(root)
-        for name in names
-        if name.endswith(PART)
-    ]
+    parts = []
+    for folder, _, names in os.walk(root):
+        parts += [os.path.join(folder, name) for name in names if name.endswith(PART)]
     for path in sorted(parts):
         disk.remove(path)
     return len(parts)

@@ -26,6 +26,7 @@ MARGIN = 1.05  # of what is needed, that must be free
 DESCRIPTION = 45  # bytes of clip.json a frame and person, about: a row of its box
 SAMPLE = 40  # pictures whose sizes are looked at, a video
 PROBES = 300  # files placed to measure how fast that goes
+UNLIMITED = "not limited"  # inodes of some file systems
 JPEG_SHARE = 0.35  # bytes a pixel of a picture made from a film (JPEG of quality 92; an estimate)
 
 
@@ -95,22 +96,16 @@ def _video(source: Source, root: Path, settings: Settings) -> dict:
 def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]:
     """Frames of a video, and bytes of one of its pictures (mean of some)."""
     if source.pictures:
-        kept = (
-            read_facts(os.path.join(folder_of(root, source), FACTS))
-            if settings.frames == "move"
-            else None
-        )
-        found = pictures.whole(source.pictures) if not kept else None
+        kept = None
+        if settings.frames == "move":
+            kept = read_facts(os.path.join(folder_of(root, source), FACTS))
         if kept:
             return kept.n_frames, 0
+        found = pictures.whole(source.pictures)
         step = max(1, found.count // SAMPLE)
-        names = [
-            pictures.PATTERN % number
-            for number in range(found.base, found.base + found.count, step)
-        ]
-        return found.count, sum((source.pictures / name).stat().st_size for name in names) // len(
-            names
-        )
+        numbers = range(found.base, found.base + found.count, step)
+        sizes = [(source.pictures / (pictures.PATTERN % n)).stat().st_size for n in numbers]
+        return found.count, sum(sizes) // len(sizes)
     info = recordings.probe(source.film)
     n_frames = info.n_frames or round(info.duration * source.fps)
     return n_frames, round(info.width * info.height * JPEG_SHARE)
@@ -135,9 +130,8 @@ def measure(folder: Path, how: str) -> float:
                 )
             return (time.perf_counter() - started) / PROBES
     except (OSError, InputError):
-        return float(
-            "nan"
-        )  # a folder that is full, or cannot be written to, is told by the plan and by `make`
+        # A folder that is full, or cannot be written to, is told by the plan and by `make`.
+        return float("nan")
 
 
 def needs(
@@ -155,11 +149,9 @@ def needs(
     frames, clips = int(planned["frames"].sum()), int(planned["clips"].sum())
     told = round(DESCRIPTION * persons * frames)
     n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + told
-    inodes, space = int(planned["files"].sum()), shutil.disk_usage(place)
-    stat = os.statvfs(place) if hasattr(os, "statvfs") else None
-    free_inodes = (
-        stat.f_favail if stat and stat.f_files else None
-    )  # some file systems have no fixed number
+    n_bytes, inodes = n_bytes * MARGIN, int(planned["files"].sum()) * MARGIN
+    free_inodes = _free_inodes(place)
+    free = shutil.disk_usage(place).free
     # Linking, renaming and looking at a picture take about as long each.
     seconds = 3 * seconds_each * frames
     rows = [
@@ -168,21 +160,17 @@ def needs(
         ("pictures", frames, "", True),
         ("of it pictures copied (GB)", round(planned["picture_bytes"].sum() / 1e9, 2), "", True),
         ("of it sound (GB)", round(planned["sound_bytes"].sum() / 1e9, 2), "", True),
-        (
-            "space (GB)",
-            round(n_bytes * MARGIN / 1e9, 2),
-            round(space.free / 1e9, 2),
-            n_bytes * MARGIN < space.free,
-        ),
-        (
-            "inodes",
-            round(inodes * MARGIN),
-            "not limited" if free_inodes is None else free_inodes,
-            free_inodes is None or inodes * MARGIN < free_inodes,
-        ),
+        ("space (GB)", round(n_bytes / 1e9, 2), round(free / 1e9, 2), n_bytes < free),
+        ("inodes", round(inodes), free_inodes, free_inodes == UNLIMITED or inodes < free_inodes),
         ("time (min), files only", round(seconds / 60, 1), "", True),
     ]
     return pd.DataFrame(rows, columns=["what", "needed", "free", "ok"])
+
+
+def _free_inodes(place: Path) -> int | str:
+    """Inodes that are free, or `UNLIMITED`."""
+    stat = os.statvfs(place) if hasattr(os, "statvfs") else None
+    return stat.f_favail if stat and stat.f_files else UNLIMITED
 
 
 def scaled(videos: int, frames: int, settings: Settings, fps: Fraction = ego4d.FPS) -> pd.DataFrame:

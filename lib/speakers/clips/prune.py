@@ -31,12 +31,9 @@ def plan(layout: Layout) -> Pruning:
     """Find what belongs to test clips only. `layout.ids` holds no id that stands in two lists."""
     paths = []
     for uid in layout.ids["test"]:
-        places = [
-            folder / f"{uid}{suffix}"
-            for kind, suffix in SUFFIXES.items()
-            for folder in layout.folders[kind]
-        ]
-        paths += [path for path in places if os.path.lexists(path)]
+        for kind, suffix in SUFFIXES.items():
+            places = [folder / f"{uid}{suffix}" for folder in layout.folders[kind]]
+            paths += [path for path in places if os.path.lexists(path)]
     return Pruning(tuple(paths), counts(layout))
 
 

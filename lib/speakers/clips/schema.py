@@ -11,15 +11,8 @@ from ... import errors
 from ...errors import InputError
 from . import SCHEMA, SPLITS
 
-TRACKS = (
-    "face_visible",
-    "speech",
-    "speech_wearer",
-    "speech_visible",
-    "speech_offscreen",
-)  # 0/1 a frame
-
-
+# 0 or 1 per frame.
+TRACKS = ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen")
 INDEX = "python -m lib clips index"
 MOST_FRAMES = 10_000_000  # of a clip: three days
 
@@ -29,19 +22,15 @@ def read_json(path: Path) -> dict:
     try:
         told = json.loads(Path(path).read_bytes())
     except FileNotFoundError as error:
-        raise InputError(
-            "this file is not there", where=path, todo="python -m lib clips index"
-        ) from error
+        raise InputError("this file is not there", where=path, todo=INDEX) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"this file is no JSON, or cut off: {error}",
             where=path,
-            todo="python -m lib clips index",
+            todo=INDEX,
         ) from error
     if not isinstance(told, dict):
-        raise InputError(
-            "this file holds no JSON object", where=path, todo="python -m lib clips index"
-        )
+        raise InputError("this file holds no JSON object", where=path, todo=INDEX)
     return told
 
 
@@ -52,15 +41,20 @@ def read(path: Path) -> dict:
     `valid` is as long as the clip was meant to be, and only in clips that ``tail: pad`` filled up.
     """
     told = read_json(path)
+    refuse_another(told, path)
+    with errors.foreign(path, "the description of a clip", "make the clips again"):
+        return _with_arrays(told, path)
+
+
+def refuse_another(told: dict, path: Path) -> None:
+    """Raise InputError for the description of a clip that was written in another form."""
     if told.get("schema") != SCHEMA:
         raise InputError(
             f"a clip of schema {told.get('schema')!r}",
             where=path,
             expected=SCHEMA,
-            todo="make the clips again",
+            todo="make the clips again: python -m lib clips make",
         )
-    with errors.foreign(path, "the description of a clip", "make the clips again"):
-        return _with_arrays(told, path)
 
 
 def _with_arrays(told: dict, path: Path) -> dict:
@@ -128,10 +122,8 @@ def lines(root: Path, split: str) -> list[dict]:
         raise InputError(f"no index of {split}", expected=" or ".join(SPLITS))
     path = Path(root) / f"{split}.jsonl"
     if not path.is_file():
-        raise InputError("no index of clips", where=path, todo="python -m lib clips index")
+        raise InputError("no index of clips", where=path, todo=INDEX)
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"the index cannot be read: {error}", where=path, todo="python -m lib clips index"
-        ) from error
+        raise InputError(f"the index cannot be read: {error}", where=path, todo=INDEX) from error

@@ -61,11 +61,9 @@ def of_ego4d(
     layout, found = ego4d.look(root, expected), []
     for split in SPLITS:
         annotations = layout.annotations.get(split)
-        told = (
-            {"annotation": annotations.path.name, "sha256": _digest(annotations.path)}
-            if annotations
-            else {}
-        )
+        told = {}
+        if annotations:
+            told = {"annotation": annotations.path.name, "sha256": _digest(annotations.path)}
         for uid in layout.ids[split]:
             folder, film = layout.pictures(uid), layout.video(uid)
             if folder or film:
@@ -177,7 +175,7 @@ def _visible(trial: dict, place: Store, n_frames: int, faults: list[str]) -> np.
 def _fit(rows: np.ndarray, n_frames: int) -> np.ndarray:
     """The first `n_frames` rows of an array; unlabelled (NaN, −1) or False where it has none."""
     rows = np.asarray(rows)[:n_frames]
-    fill = np.nan if rows.dtype.kind == "f" else (0 if rows.dtype == bool else -1)
-    out = np.full((n_frames, *rows.shape[1:]), fill, rows.dtype)
+    unlabelled = {"f": np.nan, "b": False}.get(rows.dtype.kind, -1)
+    out = np.full((n_frames, *rows.shape[1:]), unlabelled, rows.dtype)
     out[: len(rows)] = rows
     return out

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ...files import safe_name
-from ...media import pictures
+from ...media import frames, pictures
 from . import schema
 from .disk import Disk
 
@@ -54,16 +54,8 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
         for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
             entity = f"{name}:{track}:{number}"
             items = [
-                {
-                    "x": x1,
-                    "y": y1,
-                    "width": round(x2 - x1, 2),
-                    "height": round(y2 - y1, 2),
-                    "frame": frame,
-                    "video_frame": told["start_frame"] + frame,
-                    "clip_frame": None,
-                }
-                for frame, (x1, y1, x2, y2) in enumerate(boxes[first:last].tolist(), start=first)
+                _box(frame, boxes[frame].tolist(), told["start_frame"])
+                for frame in range(first, last)
             ]
             disk.write(os.path.join(place, BOXES, f"{entity}.json"), json.dumps(items).encode())
             labels = [int(value == 1) for value in person["asd"][first:last]]
@@ -71,14 +63,25 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
     return rows
 
 
+def _box(frame: int, box: list[float], start: int) -> dict:
+    """A box in Ego4D's form. start : frame of the video with which the clip begins."""
+    x1, y1, x2, y2 = box
+    return {
+        "x": x1,
+        "y": y1,
+        "width": round(x2 - x1, 2),
+        "height": round(y2 - y1, 2),
+        "frame": frame,
+        "video_frame": start + frame,
+        "clip_frame": None,
+    }
+
+
 def _runs(there: np.ndarray) -> list[tuple[int, int]]:
     """Runs (first, last + 1) of True from frame 1 on, of at least `SHORTEST`."""
     there = there.copy()
     there[:1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], there.astype(np.int8), [0]])))
-    return [
-        (int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SHORTEST
-    ]
+    return [(first, stop) for first, stop in frames.runs(there) if stop - first >= SHORTEST]
 
 
 def _media(told: dict, clip: Path, name: str, place: str, disk: Disk) -> None:

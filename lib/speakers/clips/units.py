@@ -25,9 +25,9 @@ from ...errors import InputError
 from ...faces import speaker_crops
 from ...files import named
 from ...media import pictures
-from .schema import numbers
+from . import SCHEMA
+from .schema import INDEX, numbers, refuse_another
 
-SCHEMA = "avclip/1"
 UNKNOWN = -1  # label of a frame that nothing is known of
 CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
@@ -55,18 +55,12 @@ class Unit:
             return self._checked(told)
 
     def _checked(self, told: dict) -> dict:
-        if told.get("schema") != SCHEMA:
-            raise InputError(
-                f"a clip of schema {told.get('schema')!r}",
-                where=self.path,
-                expected=SCHEMA,
-                todo="make the clips again: python -m lib clips make",
-            )
+        refuse_another(told, self.path)
         if int(told["n_frames"]) != self.n_frames:
             raise InputError(
                 f"a clip of {told['n_frames']} frames, {self.n_frames} in the index",
                 where=self.path,
-                todo="write the index again: python -m lib clips index",
+                todo=f"write the index again: {INDEX}",
             )
         return told
 
@@ -80,7 +74,7 @@ class Unit:
                 f"{len(found)} persons are called {self.person!r}",
                 where=self.path,
                 expected="one",
-                todo="write the index again: python -m lib clips index",
+                todo=f"write the index again: {INDEX}",
             )
         return found[0]
 
@@ -107,11 +101,9 @@ class Unit:
         n, person = self.n_frames, self._person
         visible = _bits(person["visible"], n, self.path) == 1
         speaking = np.where(visible, _bits(person["asd"], n, self.path), UNKNOWN).astype(np.int8)
-        voice = (
-            _bits(self.told["speech"], n, self.path)
-            if "speech" in self.told
-            else np.full(n, UNKNOWN, np.int8)
-        )
+        voice = np.full(n, UNKNOWN, np.int8)
+        if "speech" in self.told:
+            voice = _bits(self.told["speech"], n, self.path)
         return {
             "speaking": speaking,
             "visible": visible,
@@ -260,14 +252,14 @@ def _index_row(root: Path, file: Path, number: int, line: bytes) -> dict:
             f"line {number} of an index of clips cannot be read ({error})",
             where=file,
             expected="clip_id, person_id, n_frames, path",
-            todo="python -m lib clips index",
+            todo=INDEX,
         ) from error
     if path.is_absolute() or ".." in path.parts:
         raise InputError(
             f"line {number} leads out of the clips: {path}",
             where=file,
             expected="a path inside",
-            todo="python -m lib clips index",
+            todo=INDEX,
         )
     return {
         **row,

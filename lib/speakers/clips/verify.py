@@ -5,6 +5,7 @@ failure by name.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,10 +13,18 @@ from ...datasets import ego4d
 from ...errors import InputError
 from ...files import safe_name
 from ...media import pictures
-from . import SPLITS, Settings, index, schema, spans, verify_clip
+from . import SPLITS, Settings, Span, index, schema, spans, verify_clip
 from .checks import Checks, numbers, same
 from .sources import Source
 from .video import FACTS, Facts, folder_of, read_facts
+
+# Check -> what was expected, what was found, as `_video` counts them.
+COUNTS = (
+    ("clips", "wanted clips", "clips"),
+    ("pictures in clips", "wanted pictures", "pictures"),
+    ("wav files, 16 kHz, mono, 16 bits, exact length", "wanted clips", "wav files"),
+    ("descriptions (clip.json)", "wanted clips", "descriptions"),
+)
 
 
 def verify(
@@ -33,40 +42,17 @@ def verify(
     checks, sources = Checks(str(root)), list(sources)
     if layout:
         _lists(layout, sources, checks)
-    found = dict.fromkeys(
-        (
-            "clips",
-            "wanted clips",
-            "pictures",
-            "wanted pictures",
-            "wav files",
-            "descriptions",
-            "units",
-        ),
-        0,
-    )
+    found = Counter()
     for done, source in enumerate(sources, start=1):
         _video(root, source, settings, checks, found)
         if progress:
             progress(done, len(sources), source.video)
     for split in SPLITS:
         wanted = {safe_name(source.video) for source in sources if source.split == split}
-        same(
-            checks,
-            f"{split}: folders of videos",
-            wanted,
-            _folders(Path(root) / split),
-            Path(root) / split,
-        )
-    checks.compare("clips", found["wanted clips"], found["clips"], root)
-    checks.compare("pictures in clips", found["wanted pictures"], found["pictures"], root)
-    checks.compare(
-        "wav files, 16 kHz, mono, 16 bits, exact length",
-        found["wanted clips"],
-        found["wav files"],
-        root,
-    )
-    checks.compare("descriptions (clip.json)", found["wanted clips"], found["descriptions"], root)
+        folder = Path(root) / split
+        same(checks, f"{split}: folders of videos", wanted, _folders(folder), folder)
+    for name, wanted, there in COUNTS:
+        checks.compare(name, found[wanted], found[there], root)
     _index(root, found["units"], checks)
     return checks
 
@@ -112,7 +98,7 @@ def _folders(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
 
 
-def _video(root: Path, source: Source, settings: Settings, checks: Checks, found: dict) -> None:
+def _video(root: Path, source: Source, settings: Settings, checks: Checks, found: Counter) -> None:
     folder = folder_of(root, source)
     try:
         facts = read_facts(os.path.join(folder, FACTS))
@@ -134,22 +120,10 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
         if not os.path.isdir(place):
             checks.fail("clips", place, "this clip is missing")
             continue
-        found["clips"] += 1
-        found["wanted pictures"] += span.n_frames
-        there, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
-        found["pictures"] += number
-        covered += (
-            max(0, span.start + span.n_frames - max(seen, span.start))
-            if number == span.n_frames
-            else 0
-        )
-        seen = span.start + span.n_frames
-        found["wav files"] += verify_clip.sound(source, span, place, checks)
-        right, units = verify_clip.description(
-            source, settings, span, place, facts.size, there, checks
-        )
-        found["descriptions"] += right
-        found["units"] += units
+        end = span.start + span.n_frames
+        if _clip(source, facts, settings, span, place, checks, found):
+            covered += max(0, end - max(seen, span.start))
+        seen = end
     if settings.step <= settings.length and covered != facts.n_frames - dropped:
         checks.fail(
             "pictures in clips",
@@ -157,6 +131,24 @@ def _video(root: Path, source: Source, settings: Settings, checks: Checks, found
             f"whole clips hold {covered} of {facts.n_frames - dropped} frames "
             f"({dropped} at the end are dropped)",
         )
+
+
+def _clip(
+    source: Source,
+    facts: Facts,
+    settings: Settings,
+    span: Span,
+    place: str,
+    checks: Checks,
+    found: Counter,
+) -> bool:
+    """Check one clip and count what is right in it; whether it has all of its pictures."""
+    there, number = verify_clip.pictures_of(source, facts, settings, span, place, checks)
+    wav_files = verify_clip.sound(source, span, place, checks)
+    right, units = verify_clip.description(source, settings, span, place, facts.size, there, checks)
+    found.update({"clips": 1, "wanted pictures": span.n_frames, "pictures": number})
+    found.update({"wav files": wav_files, "descriptions": right, "units": units})
+    return number == span.n_frames
 
 
 def _source_pictures(source: Source, facts: Facts, checks: Checks) -> None:

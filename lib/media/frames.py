@@ -1,0 +1,28 @@
+"""Frames on a time line: how far apart they are, which one is nearest, where stretches of them
+begin and end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def spacing(times: np.ndarray, alone: float = 0.0) -> float:
+    """Median distance of neighbours in s, of times (T,) in s; `alone` where there are no two."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else alone
+
+
+def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(n,) int64: index into increasing times (T,) of the one nearest to each of `wanted` (n,); of
+    two that are equally near the earlier one.
+    """
+    right = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    left = right - 1
+    right = np.minimum(right, len(times) - 1)
+    return np.where(wanted - times[left] <= times[right] - wanted, left, right)
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First and one past the last frame of every run of True in flags (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(flags, bool), [False]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
