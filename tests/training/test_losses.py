@@ -1,5 +1,6 @@
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -73,12 +74,11 @@ def test_va_loss_is_the_sum_of_the_emotions_over_their_own_labels():
 def test_masked_steps_count_as_unlabelled():
     x, y = _curves()
     mask = torch.arange(100) < 60
-    assert torch.equal(losses.ccc_loss(x, y, mask), losses.ccc_loss(x[:60], y[:60]))
+    alike = partial(torch.testing.assert_close, rtol=1e-13, atol=0)  # zeros are added in between
+    alike(losses.ccc_loss(x, y, mask), losses.ccc_loss(x[:60], y[:60]))
     prediction, target = torch.stack([x, x], -1), torch.stack([y, y], -1)
-    assert torch.equal(
-        losses.va_loss(prediction, target, "mse", mask),
-        losses.va_loss(prediction[:60], target[:60], "mse"),
-    )
+    whole = losses.va_loss(prediction, target, "mse", mask)
+    alike(whole, losses.va_loss(prediction[:60], target[:60], "mse"))
 
 
 @pytest.mark.parametrize(
