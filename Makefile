@@ -29,7 +29,7 @@ run: $(INSTALLED)
 	@echo "Look at runs/comparison.html, then at the executed notebooks, for example runs/sample_tsav/06_inference.ipynb"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -86,6 +86,24 @@ def no_waiting_for_the_disk():
         yield
 
 
+# Files whose fixtures run whole notebooks, or start processes: first, so that no worker is left
+# alone with one of them at the end.
+LONGEST = (
+    *("whole/test_notebooks", "whole/test_gpu", "whole/test_clip_notebooks"),
+    *("whole/test_notebooks_speakers", "whole/test_notebooks_utterances", "parallel/test_ranks"),
+    *("parallel/test_remote", "parallel/test_dask_workers", "whole/test_gpu_ways"),
+    *("experiments/test_pipeline", "evaluation/test_prediction", "datasets/test_folder_files"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, the others in their order; with pytest's plug-in xdist only where
+    `--no-loadscope-reorder` leaves that to us.
+    """
+    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(places)))
+
+
 class NetworkError(AssertionError):
     """A test wanted to reach another machine."""
 
