@@ -487,7 +487,7 @@ def table(outcomes: list, report: Report | None = None) -> pd.DataFrame:
         is_video = Path(fault["where"]).suffix.lower() in tree.VIDEO_SUFFIXES
         if fault["severity"] == "error" and is_video and fault["item"] not in known:
             rows.append({"trial": fault["item"], "opens": False, "errors": fault["what"]})
-    found = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).fillna(""))
+    found = in_people_order(pd.DataFrame(rows, columns=list(COLUMNS)).astype(object).fillna(""))
     order = 2 * (found["errors"] != "").astype(int) + (found["warnings"] != "").astype(int)
     return found.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
 

@@ -96,7 +96,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `lib.evaluation.people.look` in which a face is seen, with the words at its box."""
     seen = table[table["valid"] == 1]
     share = [row[f"expression_{row['expression']}"] for _, row in seen.iterrows()]
-    names = seen["person"].fillna("").astype(str)  # "" of the only person of a trial
+    names = seen["person"].astype(object).fillna("").astype(str)  # "" of the only person of a trial
     words = names.where(names == "", names + ": ") + seen["expression"].astype(str)
     label = [f"{text} {value:.2f}" for text, value in zip(words, share, strict=True)]
     if "speaking" not in seen:

@@ -46,7 +46,9 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
     """
     people = [("", values)]
     if "person" in values:  # empty: the only one
-        people = list(values.groupby(values["person"].astype(object).fillna("").astype(str), sort=False))
+        people = list(
+            values.groupby(values["person"].astype(object).fillna("").astype(str), sort=False)
+        )
     notes = remarks(stretches, values["time"].to_numpy(float))
     rows = []
     for number, stretch in enumerate(stretches.to_dict("records")):
