@@ -481,12 +481,13 @@ def listing(processed_root: Path) -> list[dict]:
     can be removed.
     """
     root, rows = Path(processed_root), []
-    for path in sorted([*root.glob("*/*/*/*.npy"), *root.glob("*/*/*/.*.part")]):
+    for parts in sorted(_arrays_below(str(root), 3)):
+        path = root.joinpath(*parts)
         state, made_from = _made_from(path)
         rows.append(
             {
-                "dataset": path.parents[2].name,
-                "owner": path.parent.name,
+                "dataset": parts[0],
+                "owner": parts[2],
                 "array": path.stem,
                 "name": made_from.get("name", state),
                 "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
@@ -496,6 +497,24 @@ def listing(processed_root: Path) -> list[dict]:
             }
         )
     return rows
+
+
+def _arrays_below(folder: str, depth: int) -> Iterator[tuple[str, ...]]:
+    """Names from `folder` to each array `depth` folders below it, and to what was left of one."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, PermissionError):  # nothing there that could be listed
+        return
+    for entry in entries:
+        if depth and entry.is_dir():
+            for parts in _arrays_below(entry.path, depth - 1):
+                yield entry.name, *parts
+        elif not depth and _is_array(entry.name):
+            yield (entry.name,)
+
+
+def _is_array(name: str) -> bool:
+    return name.endswith(".npy") or (name.startswith(".") and name.endswith(".part"))
 
 
 def _made_from(path: Path) -> tuple[str, dict]:
