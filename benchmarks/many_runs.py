@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 import tempfile
 import time
@@ -165,8 +166,9 @@ def main() -> None:
             rows += of_runs(Path(place), given.runs, given.parts)
         if "store" in given.parts:
             rows.append(of_store(Path(place) / "store", given.trials))
-    head = ["what", "s", "of it processor"]
-    report.publish("many_runs", head, rows, ["numpy", "pandas", "pyyaml"])
+        head = ["what", "s", "of it processor"]
+        note = f"Load of the machine (1, 5, 15 minutes): {os.getloadavg()}."
+        report.publish("many_runs", head, rows, ["numpy", "pandas", "pyyaml"], [note])
 
 
 if __name__ == "__main__":

@@ -339,23 +339,25 @@ def mapped(path: Path, empty: bool = False) -> np.ndarray:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def facts(path: Path) -> dict:
+def facts(path: Path | str) -> dict:
     """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``,
     …).
 
     Raises InputError for one that is damaged.
     """
-    path = Path(path).with_suffix(".json")
+    path = os.path.splitext(path)[0] + ".json"  # as text: a listing reads a hundred thousand
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"its JSON has {path.stat().st_size / 1e6:.1f} MB")
-        told = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > LARGEST_JSON:
+                raise ValueError(f"its JSON has {size / 1e6:.1f} MB")
+            told = json.loads(stream.read())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(Path(path), str(error)) from error
     if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
-        raise _damaged(path, "its JSON lacks shape, dtype or made_from")
+        raise _damaged(Path(path), "its JSON lacks shape, dtype or made_from")
     if not isinstance(told["made_from"], dict) or not isinstance(told["shape"], list):
-        raise _damaged(path, "its JSON has no list as shape, or no mapping as made_from")
+        raise _damaged(Path(path), "its JSON has no list as shape, or no mapping as made_from")
     return told
 
 
@@ -482,18 +484,18 @@ def listing(processed_root: Path) -> list[dict]:
     """
     root, rows = Path(processed_root), []
     for parts in sorted(_arrays_below(str(root), 3)):
-        path = root.joinpath(*parts)
+        path = os.path.join(root, *parts)
         state, made_from = _made_from(path)
         rows.append(
             {
                 "dataset": parts[0],
                 "owner": parts[2],
-                "array": path.stem,
+                "array": os.path.splitext(parts[-1])[0],
                 "name": made_from.get("name", state),
                 "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
                 "version": made_from.get("version", 0),
-                "mb": path.stat().st_size / 1e6,
-                "path": str(path),
+                "mb": os.stat(path).st_size / 1e6,
+                "path": path,
             }
         )
     return rows
@@ -517,7 +519,7 @@ def _is_array(name: str) -> bool:
     return name.endswith(".npy") or (name.startswith(".") and name.endswith(".part"))
 
 
-def _made_from(path: Path) -> tuple[str, dict]:
+def _made_from(path: str) -> tuple[str, dict]:
     try:
         return "", facts(path)["made_from"]
     except FileNotFoundError:

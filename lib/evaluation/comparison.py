@@ -288,11 +288,14 @@ def _about_differences(table: pd.DataFrame) -> list[str]:
 
 def _about_seeds(table: pd.DataFrame) -> list[str]:
     """What is behind each row of several seeds."""
-    notes = []
-    for row in table.to_dict("records"):
+    notes, rows = [], table.to_dict("records")
+    parts: dict[str, list[str]] = {}
+    for row in rows:
+        told = f"{row['name']} {_number(row['mean'])}"
+        parts.setdefault(row.get("part_of", ""), []).append(told)
+    for row in rows:
         if pd.notna(row.get("seeds")):
-            parts = [one for one in table.to_dict("records") if one["part_of"] == row["name"]]
-            told = ", ".join(f"{one['name']} {_number(one['mean'])}" for one in parts)
+            told = ", ".join(parts[row["name"]])
             notes.append(
                 f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
                 f"and subjects or trials]; mean CCC of each: {told}"
