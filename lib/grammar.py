@@ -16,9 +16,11 @@ import json
 import math
 import re
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 
 from .errors import InputError, nearest_name
@@ -48,6 +50,35 @@ GROUPS = {
 }
 WITHOUT_EFFECT = ("place", "machine")  # groups that change no number
 NOT_OF_A_TRAINING = (*WITHOUT_EFFECT, "report")
+
+
+_UNCHANGED: ContextVar[dict | None] = ContextVar("unchanged", default=None)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Inside, files that declare parameters are taken to stay as they are: each is looked at once,
+    and not for every one of a thousand runs.
+    """
+    token = _UNCHANGED.set(_UNCHANGED.get() or {})
+    try:
+        yield
+    finally:
+        _UNCHANGED.reset(token)
+
+
+def _once_while_unchanged(function: Callable[..., dict]) -> Callable[..., dict]:
+    @wraps(function)
+    def asked(*args, **named) -> dict:
+        answers = _UNCHANGED.get()
+        if answers is None:
+            return function(*args, **named)
+        key = (function.__name__, args, tuple(named.items()))
+        if key not in answers:
+            answers[key] = function(*args, **named)
+        return dict(answers[key])
+
+    return asked
 
 
 @dataclass(frozen=True)
@@ -367,6 +398,7 @@ def _limits(comment: str, kind: str, where: str) -> dict:
     return {}
 
 
+@_once_while_unchanged
 def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters that `notebook` (a name of NOTEBOOKS) declares, in its order.
 
@@ -471,6 +503,7 @@ def _finds(path: Path, _changed: tuple[int, int]) -> bool:
     )
 
 
+@_once_while_unchanged
 def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     """Parameters of all notebooks together; of a shared name the first one's (a test keeps them
     equal).
@@ -495,6 +528,7 @@ def defaults(names: Mapping[str, Declaration]) -> dict:
     return {name: one.default for name, one in names.items()}
 
 
+@_once_while_unchanged
 def recipes(folder: Path = ROOT / "lib" / "recipes") -> dict[str, dict[str, Declaration]]:
     """Options of each recipe in `folder` (see `options`)."""
     found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}

@@ -339,23 +339,25 @@ def mapped(path: Path, empty: bool = False) -> np.ndarray:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def facts(path: Path) -> dict:
+def facts(path: Path | str) -> dict:
     """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``,
     …).
 
     Raises InputError for one that is damaged.
     """
-    path = Path(path).with_suffix(".json")
+    path = os.path.splitext(path)[0] + ".json"  # as text: a listing reads a hundred thousand
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"its JSON has {path.stat().st_size / 1e6:.1f} MB")
-        told = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > LARGEST_JSON:
+                raise ValueError(f"its JSON has {size / 1e6:.1f} MB")
+            told = json.loads(stream.read())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(Path(path), str(error)) from error
     if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
-        raise _damaged(path, "its JSON lacks shape, dtype or made_from")
+        raise _damaged(Path(path), "its JSON lacks shape, dtype or made_from")
     if not isinstance(told["made_from"], dict) or not isinstance(told["shape"], list):
-        raise _damaged(path, "its JSON has no list as shape, or no mapping as made_from")
+        raise _damaged(Path(path), "its JSON has no list as shape, or no mapping as made_from")
     return told
 
 
@@ -481,24 +483,43 @@ def listing(processed_root: Path) -> list[dict]:
     can be removed.
     """
     root, rows = Path(processed_root), []
-    for path in sorted([*root.glob("*/*/*/*.npy"), *root.glob("*/*/*/.*.part")]):
+    for parts in sorted(_arrays_below(str(root), 3)):
+        path = os.path.join(root, *parts)
         state, made_from = _made_from(path)
         rows.append(
             {
-                "dataset": path.parents[2].name,
-                "owner": path.parent.name,
-                "array": path.stem,
+                "dataset": parts[0],
+                "owner": parts[2],
+                "array": os.path.splitext(parts[-1])[0],
                 "name": made_from.get("name", state),
                 "parameters": json.dumps(made_from.get("parameters", {}), sort_keys=True),
                 "version": made_from.get("version", 0),
-                "mb": path.stat().st_size / 1e6,
-                "path": str(path),
+                "mb": os.stat(path).st_size / 1e6,
+                "path": path,
             }
         )
     return rows
 
 
-def _made_from(path: Path) -> tuple[str, dict]:
+def _arrays_below(folder: str, depth: int) -> Iterator[tuple[str, ...]]:
+    """Names from `folder` to each array `depth` folders below it, and to what was left of one."""
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, PermissionError):  # nothing there that could be listed
+        return
+    for entry in entries:
+        if depth and entry.is_dir():
+            for parts in _arrays_below(entry.path, depth - 1):
+                yield entry.name, *parts
+        elif not depth and _is_array(entry.name):
+            yield (entry.name,)
+
+
+def _is_array(name: str) -> bool:
+    return name.endswith(".npy") or (name.startswith(".") and name.endswith(".part"))
+
+
+def _made_from(path: str) -> tuple[str, dict]:
     try:
         return "", facts(path)["made_from"]
     except FileNotFoundError:

@@ -667,3 +667,21 @@ def test_a_file_that_is_no_utf_8_is_named(tmp_path):
     path.write_bytes("recipe: tsav".encode("utf-16"))
     with pytest.raises(InputError, match=r"(?s)other.yaml.*UTF-8"):
         parameters.load([path])
+
+
+# ---- many runs at once
+
+
+def test_while_files_are_unchanged_each_is_looked_at_once(monkeypatch):
+    looked, stamp = [], grammar._stamp
+    monkeypatch.setattr(grammar, "_stamp", lambda path: looked.append(path) or stamp(path))
+    with grammar.unchanged():
+        first = grammar.all_declared()
+        first["made up"] = None
+        count = len(looked)
+        again = grammar.all_declared()
+    assert count > 0
+    assert len(looked) == count
+    assert "made up" not in again
+    assert grammar.all_declared() == again
+    assert len(looked) > count, "afterwards a changed file is seen again"

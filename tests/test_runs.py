@@ -337,3 +337,35 @@ def test_a_record_names_what_was_read_below_the_places_of_its_parameters(p, note
 
 def test_no_place_and_nothing_of_the_machine_counts_among_the_parameters_of_a_step(p, notebooks):
     assert runs.counted(STEP, p, notebooks) == {"dataset": "sample", "recipe": "toy", "lr": 0.1}
+
+
+# ---- numbers of many small files
+
+
+def test_numbers_are_read_by_value_with_empty_cells_and_words_beside_them(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text('frame,person,a,b,note\n1,left,0.5,,"one, and two"\n2,,-1e-3,7,\n')
+    found = runs.read_numbers(file, ["b", "a"])
+    table = runs.read_table(file)
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(found[name], table[name].to_numpy(float))
+
+
+def test_of_a_file_without_a_column_the_others_are_read_and_a_damaged_one_is_named(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n2\n")
+    found = runs.read_numbers(file, ["a", "b"])
+    assert list(found) == ["a"]
+    assert found["a"].tolist() == [1, 2]
+    file.write_text("a,b\n1,x\n")
+    with pytest.raises(InputError, match="holds more than numbers"):
+        runs.read_numbers(file, ["a", "b"])
+
+
+def test_parameters_of_a_run_are_read_anew_when_they_changed_and_are_the_callers_own(tmp_path):
+    run = runs.Run(tmp_path)
+    run.write_text("params.yaml", "lr: 1\noptions: {tasks: [va]}\n")
+    runs.parameters(tmp_path)["options"]["tasks"].append("x")
+    assert runs.parameters(tmp_path)["options"] == {"tasks": ["va"]}
+    run.write_text("params.yaml", "lr: 2\noptions: {tasks: [va]}\n")
+    assert runs.parameters(tmp_path)["lr"] == 2

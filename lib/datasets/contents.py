@@ -59,15 +59,18 @@ class Contents:
 
     def get(self, folder: str, name: str) -> str:
         """The file of that name in a folder; another spelling (capitals, composed or decomposed
-        signs) counts where it is the only one, and no recording is called exactly so. "" where
-        there is none.
+        signs) counts where it is the only one, and no other recording is called exactly so. ""
+        where there is none.
         """
         paths = self.by_folder.get(folder, {}).get(folded(name), [])
         exact = joined(folder, name)
         if exact in paths:
             return exact
-        alone = len(paths) == 1 and PurePosixPath(paths[0]).stem not in self.stems
-        return paths[0] if alone else ""
+        if len(paths) != 1:
+            return ""
+        stem = PurePosixPath(paths[0]).stem
+        mine = stem == PurePosixPath(name).stem  # only .CSV is written in capitals
+        return paths[0] if mine or stem not in self.stems else ""
 
     def use(self, path: str, what: str) -> None:
         """Note what a file is used as; several trials may use one."""

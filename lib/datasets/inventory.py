@@ -52,6 +52,7 @@ ALIKE = {
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
+AGAIN = "which is read already"  # of a folder that another link leads to, see `lib.files.walk`
 AS_CSV = "save it as CSV with the columns time,valence,arousal"
 OTHER = {
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".rtf", ".pages", ".md", ".html"), "a text"),
@@ -76,7 +77,7 @@ def tell_others(there: Contents, report: Report) -> None:
             "left out",
             where=str(there.root / name),
             expected="a file or folder that can be read",
-            todo="mend or remove it",
+            todo="nothing: it is read there" if AGAIN in why else "mend or remove it",
         )
         _note(report, name, NOT_USED, why, "a file that can be read")
 
@@ -221,7 +222,8 @@ def _reason(
     ending, name = suffix(path), split(path)[1]
     what = there.kinds.get(path, "")
     if splits.is_alike(path):
-        return "splits are read from the folder of recordings itself", f"{splits.FILE} in it"
+        why = "splits are read from the folder of recordings itself"
+        return why, f"{splits.FILE} in the data root, with names as in the trial table"
     if what == "picture":
         return "a picture that belongs to no crops of a trial", "cropped_aligned/<trial>/00001.jpg"
     if what == "sound":

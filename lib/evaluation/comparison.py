@@ -16,12 +16,13 @@ import pandas as pd
 from .. import runs
 from ..errors import InputError
 from ..files import damaged
-from ..grammar import all_declared
+from ..grammar import all_declared, unchanged
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
 
+DRAWN = 60  # runs in the picture: more cannot be read
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
 
@@ -48,6 +49,11 @@ def compare(folders: list[Path], target: Path, split: str = "val", against: str 
 
     Raises InputError when not one of them has been evaluated, or none is called `against`.
     """
+    with unchanged():
+        return _compare(folders, target, split, against)
+
+
+def _compare(folders: list[Path], target: Path, split: str, against: str) -> Comparison:
     evaluated, left_out = _evaluated(folders, split)
     _check_reference(against, evaluated)
     groups = _groups(evaluated, split)
@@ -59,9 +65,26 @@ def compare(folders: list[Path], target: Path, split: str = "val", against: str 
         ]
         for folder, metrics in evaluated.items()
     }
-    plotted = ccc_table(named, comparison_rows.baselines(list(evaluated.values())))
+    shown, few = _drawn(named)
+    notes += few
+    plotted = ccc_table(shown, comparison_rows.baselines(list(evaluated.values())))
     text = "\n".join([_for_terminal(_blocks(table)), *notes])
     return Comparison(table, text, _write(table, plotted, notes, Path(target)))
+
+
+def _drawn(named: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
+    """The runs that the picture shows, in their order, and the sentence about the others."""
+    if len(named) <= DRAWN:
+        return named, []
+    best = sorted(named, key=lambda name: _mean_of(named[name]), reverse=True)[:DRAWN]
+    told = f"the picture shows the {DRAWN} of {len(named)} runs with the highest mean CCC"
+    return {name: named[name] for name in named if name in set(best)}, [told]
+
+
+def _mean_of(scores: dict) -> float:
+    known = [(scores.get(emotion) or {}).get("ccc") for emotion in EMOTIONS]
+    known = [value for value in known if value is not None and value == value]
+    return sum(known) / len(known) if known else -math.inf
 
 
 def _check_reference(against: str, evaluated: dict) -> None:
@@ -265,11 +288,14 @@ def _about_differences(table: pd.DataFrame) -> list[str]:
 
 def _about_seeds(table: pd.DataFrame) -> list[str]:
     """What is behind each row of several seeds."""
-    notes = []
-    for row in table.to_dict("records"):
+    notes, rows = [], table.to_dict("records")
+    parts: dict[str, list[str]] = {}
+    for row in rows:
+        told = f"{row['name']} {_number(row['mean'])}"
+        parts.setdefault(row.get("part_of", ""), []).append(told)
+    for row in rows:
         if pd.notna(row.get("seeds")):
-            parts = [one for one in table.to_dict("records") if one["part_of"] == row["name"]]
-            told = ", ".join(f"{one['name']} {_number(one['mean'])}" for one in parts)
+            told = ", ".join(parts[row["name"]])
             notes.append(
                 f"{row['name']}: mean ± standard deviation over seeds [95 % interval over seeds "
                 f"and subjects or trials]; mean CCC of each: {told}"

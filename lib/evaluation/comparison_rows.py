@@ -4,11 +4,14 @@ predictor, and how much they differ from a reference.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .. import intervals, runs
+from ..files import damaged
 from ..metrics import EMOTIONS
 from . import paired
 
@@ -21,8 +24,11 @@ def table(
     for letter in dict.fromkeys(groups.values()):
         some = [folder for folder in evaluated if groups[folder] == letter]
         rows += _rows_on_same_frames({folder: evaluated[folder] for folder in some}, letter, split)
+    for row in rows:
+        row["scored"] = paired.of_runs(row["outcomes"])
     _add_differences(rows, against)
     for row in rows:
+        del row["scored"]
         del row["outcomes"]
     trivial = baselines(list(evaluated.values()))
     return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
@@ -68,7 +74,9 @@ def _add_differences(rows: list[dict], against: str) -> None:
         for row in block:
             if row is reference or row.get("part_of") == reference["name"]:
                 continue
-            found = paired.difference(row["outcomes"], reference["outcomes"])
+            found = paired.difference(
+                row["outcomes"], reference["outcomes"], row["scored"], reference["scored"]
+            )
             for name, entry in found.items():
                 low, high = entry["ci95"] or (None, None)
                 row |= {
@@ -118,9 +126,15 @@ def seconds(folder: Path) -> float | None:
     here.
     """
     place = folder / "history.csv"
-    if not place.is_file():
-        return None
-    return float(runs.read_table(place, ["seconds"])["seconds"].median())
+    return _seconds(place, runs.stamp(place)) if place.is_file() else None
+
+
+@lru_cache(maxsize=4096)
+def _seconds(history: Path, _changed: tuple) -> float:
+    seconds = runs.read_numbers(history, ["seconds"]).get("seconds")
+    if seconds is None:
+        raise damaged(history, "there is no column seconds")
+    return float(np.nanmedian(seconds)) if np.isfinite(seconds).any() else float("nan")
 
 
 def baselines(all_metrics: list[dict]) -> dict[str, dict]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from .. import intervals, runs
 from ..files import named
@@ -19,6 +19,7 @@ from ..grammar import NOT_OF_A_TRAINING, all_declared, defaults, of_groups
 from ..metrics import EMOTIONS, ccc_of_sums, labelled, moments_of
 
 LABELS = [f"label_{name}" for name in EMOTIONS]
+COLUMNS = (*(f"{name}_raw" for name in EMOTIONS), *LABELS)
 NEAR = 2e-3  # a score from the files (six digits) may differ so much from that in metrics.json
 
 
@@ -37,9 +38,11 @@ class Outcome:
         mine, theirs = (each.sums[:, [0, 2, 4]] for each in (self, other))  # n, Σy, Σyy
         return np.allclose(mine, theirs, rtol=1e-6, atol=1e-6)
 
-    def units(self) -> np.ndarray:
-        """(units, 9): the sums of each subject."""
-        return intervals.by_unit(self.sums, intervals.units(self.trials, self.subjects))
+    @cached_property
+    def scores(self) -> tuple[float, np.ndarray]:
+        """The CCC, and (units,) that without each subject."""
+        units = intervals.by_unit(self.sums, intervals.units(self.trials, self.subjects))
+        return ccc_of_sums(units.sum(axis=0)), ccc_of_sums(intervals.without_each(units))
 
 
 def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
@@ -54,7 +57,7 @@ def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
     found = {}
     for column, emotion in enumerate(EMOTIONS):
         pairs = {
-            trial: (table[f"{emotion}_raw"].to_numpy(float), table[LABELS[column]].to_numpy(float))
+            trial: (table[f"{emotion}_raw"], table[LABELS[column]])
             for trial, table in tables.items()
         }
         pairs = {trial: pair for trial, pair in pairs.items() if labelled(pair[1]).any()}
@@ -67,20 +70,17 @@ def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
     return found
 
 
-def _tables(folder: Path, metrics: Mapping, split: str) -> dict[str, pd.DataFrame]:
+def _tables(folder: Path, metrics: Mapping, split: str) -> dict[str, dict[str, np.ndarray]]:
     """Trial -> raw values and labels, of the trials of a split, in the order of their names."""
     val = metrics.get("val_trials") or []
     paths = {trial: named(folder, trial, ".csv") for trial in sorted(map(str, val))}
     if split == "test":
         known = set(paths.values())
         paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if path not in known}
-    columns = {*LABELS, *(f"{name}_raw" for name in EMOTIONS)}
     tables = {
-        trial: runs.read_table(path, usecols=lambda name: name in columns)
-        for trial, path in paths.items()
-        if path.is_file()
+        trial: runs.read_numbers(path, COLUMNS) for trial, path in paths.items() if path.is_file()
     }
-    return {trial: table for trial, table in tables.items() if columns <= set(table)}
+    return {trial: table for trial, table in tables.items() if set(COLUMNS) <= set(table)}
 
 
 def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -91,11 +91,8 @@ def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndar
     for emotion in EMOTIONS:
         known = [member[emotion] for member in members if emotion in member]
         if len(known) == len(members) and all(known[0].on_same_labels(each) for each in known):
-            sums = [each.units() for each in known]
-            found[emotion] = (
-                np.array([ccc_of_sums(rows.sum(axis=0)) for rows in sums]),
-                np.array([ccc_of_sums(intervals.without_each(rows)) for rows in sums]),
-            )
+            scores, left_out = zip(*(each.scores for each in known), strict=True)
+            found[emotion] = np.array(scores), np.array(left_out)
     shapes = {left_out.shape for _, left_out in found.values()}
     if len(found) == len(EMOTIONS) and len(shapes) == 1:
         both = [found[emotion] for emotion in EMOTIONS]
@@ -104,12 +101,18 @@ def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndar
 
 
 def difference(
-    first: Sequence[Mapping[str, Outcome]], second: Sequence[Mapping[str, Outcome]]
+    first: Sequence[Mapping[str, Outcome]],
+    second: Sequence[Mapping[str, Outcome]],
+    mine: Mapping | None = None,
+    theirs: Mapping | None = None,
 ) -> dict[str, dict]:
     """{emotion or "mean": {"difference", "ci95", ("why")}}: the score of the first experiment minus
     that of the second, each a list of runs; empty where they were not scored on the same labels.
+
+    mine, theirs : `of_runs` of both, where it is known already.
     """
-    mine, theirs = of_runs(first), of_runs(second)
+    mine = of_runs(first) if mine is None else mine
+    theirs = of_runs(second) if theirs is None else theirs
     same = [
         emotion
         for emotion in EMOTIONS

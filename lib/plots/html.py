@@ -111,7 +111,8 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
             if any(len(word) > LONG for value in content[column] for word in str(value).split())
         ]
         style = "".join(
-            f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide
+            f"#{name} td:nth-child({place}){{overflow-wrap:anywhere;min-width:14em}}"
+            for place in wide
         )
         shown = content.map(partial(_cell_text, links=links)).rename(
             columns=partial(_cell_text, links={})

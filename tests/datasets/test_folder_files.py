@@ -124,7 +124,9 @@ def test_a_recording_called_as_a_person_of_another_one_is_itself(root):
 def test_other_spellings_of_a_name_are_read(root):
     nfd = unicodedata.normalize("NFD", "José")
     place = root(
-        f"{nfd}.mp4", "Anna.MP4", "ben.mp4", **{
+        f"{nfd}.mp4", "Anna.MP4", "ben.mp4", "day/carl.mp4", "dora.mp4", **{
+            "day/carl.CSV": TABLE,
+            "dora.Csv": TABLE,
             unicodedata.normalize("NFC", "José") + ".csv": TABLE,
             "anna.CSV": TABLE,
             "labels/BEN.txt": TABLE,
@@ -155,6 +157,8 @@ def test_linked_folders_are_followed_without_loops(root, tmp_path, clip):
     assert table["va_path"].to_dict() == {"a": "", "b": "nas/b.csv"}
     told = {row["item"]: row["what"] for row in report.problems}
     assert set(told) == {"again", "nas/up"}
+    todo = {row["item"]: row["todo"] for row in report.problems}
+    assert todo["again"] == "nothing: it is read there"
 
 
 def test_results_of_this_program_are_no_recordings(root):
@@ -228,7 +232,7 @@ def test_every_file_is_used_or_named_with_the_nearest_thing_that_would_be_right(
     assert "empty" in told["empty.csv"][1]
     assert told["cropped_aligned/anna/00001.jpg"][0] == "crops of trial anna"
     assert told["features/anna/clip.npy"][0] == "features of trial anna"
-    assert told["sub/splits.csv"][2] == "splits.csv in it"
+    assert told["sub/splits.csv"][2].startswith("splits.csv in the data root")
     labels = [name for name in told if inventory._is_label_like(name)]
     unknown = [name for name in labels if "unknown kind" in told[name][1]]
     assert len(unknown) <= len(labels) / 10

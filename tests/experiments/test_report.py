@@ -192,7 +192,7 @@ def test_only_columns_with_long_words_may_break_inside_a_word():
             "trials": pd.DataFrame({"trial": ["a"], "width": [640]}),
         },
     )
-    assert "#t0 td:nth-child(2){overflow-wrap:anywhere}" in text
+    assert "#t0 td:nth-child(2){overflow-wrap:anywhere;min-width:14em}" in text
     assert text.count("overflow-wrap") == 1
     assert check_sum in text  # whole, so that it can be copied
 

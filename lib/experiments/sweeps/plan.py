@@ -66,7 +66,13 @@ def plan(
     files, overrides, library : as of `pipeline.run`. grid : see `grid.parse` of this package.
     Raises InputError that lists what is wrong; nothing has been started then.
     """
-    overrides = dict(overrides or {})
+    with grammar.unchanged():
+        return _plan(files, grid, dict(overrides or {}), notebooks, library)
+
+
+def _plan(
+    files: list[Path], grid: list[str], overrides: dict, notebooks: Path, library: Path
+) -> Sweep:
     below = experiment.read(files, overrides, notebooks)
     known = grammar.all_declared(notebooks)
     options = grammar.recipes().get(below.values.get("recipe", ""), {})
