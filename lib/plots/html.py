@@ -78,17 +78,20 @@ def page(
     parts: Mapping[str, pd.DataFrame | str],
     reload: float = 0,
     links: Mapping[str, str] | None = None,
+    contents: bool = False,
 ) -> str:
     """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
 
+    A table without rows whose ``attrs["nothing"]`` is a sentence is that sentence.
+
     reload : s after which a browser loads it again, 0 for never. links : text of a table's cell ->
-        file that it links.
+        file that it links. contents : whether a list of the headings stands first.
     """
     again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
-    body = [f"<h1>{html.escape(title)}</h1>"]
+    body = [f"<h1>{html.escape(title)}</h1>", _contents(parts) if contents else ""]
     for number, (heading, content) in enumerate(parts.items()):
         body += [
-            f"<h2>{html.escape(heading)}</h2>" if heading else "",
+            f"<h2 id='h{number}'>{html.escape(heading)}</h2>" if heading else "",
             _part(content, f"t{number}", links or {}),
         ]
     return (
@@ -99,10 +102,22 @@ def page(
     )
 
 
+def _contents(parts: Mapping) -> str:
+    """A link to each heading of the page."""
+    rows = [
+        f"<li><a href='#h{number}'>{html.escape(heading)}</a></li>"
+        for number, heading in enumerate(parts)
+        if heading
+    ]
+    return f"<ul>{''.join(rows)}</ul>"
+
+
 def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
     """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on
     the page.
     """
+    if isinstance(content, pd.DataFrame) and content.empty and content.attrs.get("nothing"):
+        content = content.attrs["nothing"]
     if isinstance(content, pd.DataFrame):
         wide = [
             place
