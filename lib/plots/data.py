@@ -23,7 +23,7 @@ _STATES = {
 _OTHER = (style.PALETTE[7], "--")
 _ENVELOPE = 20_000  # samples; longer waveforms are drawn as their extremes in 2000 steps of time
 _TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
-_TICK_INCHES = 0.13  # from one name of a frequency to the next
+_TICK_INCHES = 0.16  # from one name of a frequency to the next
 
 
 def found_against_expected(

@@ -20,6 +20,7 @@ POLICY = (
 TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
 SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
 LONG = 40  # letters of a word that is broken
+MANY = 12  # columns from which any word of a table may be broken
 STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
@@ -113,8 +114,8 @@ def _contents(parts: Mapping) -> str:
 
 
 def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
-    """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on
-    the page.
+    """Columns with check-sums, addresses or paths may break inside a word, and all columns of a
+    table with more than `MANY`, so that it fits on the page.
     """
     if isinstance(content, pd.DataFrame) and content.empty and content.attrs.get("nothing"):
         content = content.attrs["nothing"]
@@ -127,6 +128,8 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
         style = "".join(
             f"#{name} td:nth-child({place}){{overflow-wrap:anywhere}}" for place in wide
         )
+        if content.shape[1] > MANY:
+            style = f"#{name} td,#{name} th{{overflow-wrap:anywhere}}"
         shown = content.map(partial(_cell_text, links=links)).rename(
             columns=partial(_cell_text, links={})
         )

@@ -28,6 +28,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from lib.files import ROOT
 from lib.grammar import declared
 
+ARTEFACTS = Path(__file__).parent / "artefacts"
 START_S = 90.0  # for the server, and for a notebook to appear
 WIDTH, HEIGHT, TALLEST = (
     1300,
@@ -175,10 +176,15 @@ def chromium(profile: Path):
         window.quit()
 
 
-def note_minutes(folder: Path, step: str, seconds: float, clicks: int) -> None:
+def kept(name: str) -> Path:
+    """Where a picture that a person should look at is kept."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    return ARTEFACTS / name
+
+
+def note_minutes(step: str, seconds: float, clicks: int) -> None:
     """Add a line to minutes.csv: what a person waits for a step, and how often he clicks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "minutes.csv").open("a") as file:
+    with kept("minutes.csv").open("a") as file:
         file.write(f"{step},{seconds / 60:.2f},{clicks}\n")
 
 

@@ -267,10 +267,11 @@ def test_under_a_button_no_figure_is_known_to_pyplot_which_another_thread_may_cl
 
 
 def test_a_long_note_is_broken_into_lines_that_fit_the_figure():
-    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60)
+    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60 + "\nnext")
     figure = np.ravel(axes)[0].figure
     figure.canvas.draw()
     box = figure._supxlabel.get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
+    assert figure._supxlabel.get_text().splitlines()[-1] == "next"
     plt.close(figure)
