@@ -20,7 +20,7 @@ POLICY = (
 TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
 SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
 LONG = 40  # letters of a word that is broken
-MANY = 12  # columns from which any word of a table may be broken
+MANY = 18  # columns from which any word of a table may be broken
 STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
