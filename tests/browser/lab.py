@@ -31,7 +31,7 @@ from lib.grammar import declared
 ARTEFACTS = Path(__file__).parent / "artefacts"
 START_S = 90.0  # for the server, and for a notebook to appear
 WIDTH, HEIGHT, TALLEST = (
-    1300,
+    1400,
     950,
     12_000,
 )  # pixels of the window, and of the longest picture of a notebook
@@ -330,6 +330,13 @@ class Notebook:
             for image in self.find(".jp-OutputArea-output img")
             if self.window.execute_script(drawn, image)
         ]
+
+    def cut_off(self) -> list[str]:
+        """Tables below the cells that are wider than the room for them."""
+        output = "arguments[0].closest('.jp-OutputArea-output')"
+        ask = f"return arguments[0].offsetWidth > {output}.clientWidth"
+        tables = self.find(".jp-OutputArea-output table")
+        return [each.text for each in tables if self.window.execute_script(ask, each)]
 
     def press(self, button: str, seconds: float = 60.0) -> float:
         """Press a button of the trial picker (an ipywidget); returns after how many s its picture

@@ -67,6 +67,7 @@ def test_run_all_cells_shows_every_figure_and_no_error(
     assert notebook.warnings() == []
     assert notebook.not_run() == []
     assert len(notebook.figures()) >= figures
+    assert notebook.cut_off() == []
     if name.startswith("06"):
         notebook.move_slider()
         notebook.take_picture(lab.kept("06_moment.png"))
