@@ -11,6 +11,9 @@ import pandas as pd
 
 from ..errors import InputError
 
+# What a page says in the place of a table of problems without rows.
+NOTHING = "nothing is missing or damaged"
+
 
 @dataclass
 class Report:
@@ -93,7 +96,9 @@ class Report:
         """Columns severity, item, what, done, where, expected, todo; errors first."""
         columns = ["severity", "item", "what", "done", "where", "expected", "todo"]
         problems = pd.DataFrame(self.problems, columns=columns)
-        return problems.sort_values(["severity", "item"], kind="stable").reset_index(drop=True)
+        problems = problems.sort_values(["severity", "item"], kind="stable").reset_index(drop=True)
+        problems.attrs["nothing"] = NOTHING
+        return problems
 
     def failures(self) -> list[tuple[str, InputError]]:
         """The errors as (item, error) pairs, for ``run.record(lost=…)``."""

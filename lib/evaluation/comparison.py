@@ -5,6 +5,7 @@ below it.
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 from dataclasses import dataclass
@@ -395,12 +396,6 @@ def _number(value: object) -> str:
     return "" if value == "" or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
-def _tables(table: pd.DataFrame) -> str:
-    parts = [part for _, part in table.groupby("data", sort=False)]
-    how = {"index": False, "na_rep": "", "float_format": "{:.3f}".format, "border": 0}
-    return "".join(part.dropna(axis=1, how="all").to_html(**how) for part in parts)
-
-
 def _write(
     table: pd.DataFrame, plotted: pd.DataFrame, notes: list[str], target: Path
 ) -> list[Path]:
@@ -412,9 +407,12 @@ def _write(
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
     axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    shown = f'{_tables(table)}{lines}<img src="{picture.name}" width="800" alt="CCC of the runs">'
+    inside = base64.b64encode(picture.read_bytes()).decode()
+    words = "CCC of the runs with 95 % intervals"
+    image = f"<img src='data:image/png;base64,{inside}' width='800' alt='{words}'>"
+    parts = {**_blocks(table), "What the numbers are": Html(lines), words: Html(image)}
     return [
         *files,
-        folder.write_text("comparison.html", page("Comparison of runs", {"": Html(shown)})),
+        folder.write_text("comparison.html", page("Comparison of runs", parts)),
         picture,
     ]

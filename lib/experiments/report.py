@@ -6,7 +6,6 @@ It opens without a network: pictures are inside, nothing is fetched, nothing is 
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -21,13 +20,14 @@ from ..files import NOTEBOOKS, read_mapping
 from ..plots.html import Html, page, table_of
 from ..trials import SYNTHETIC_NOTE
 from . import recordings
+from .report_pictures import Pictures, caption
 
 NAME = "report.html"
-BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 LARGEST = 1 << 30  # bytes of an executed notebook
 REPEAT = "execute this notebook again, or remove its copy from the run folder"
-# bytes that pictures may take as text; with everything else a report stays under 15 MB
-ROOM = 12_000_000
+# Beside the notebooks: what a reader of a report may want to open.
+BESIDE = ("predictions", "errors/index.html", "submission", "videos", "figures", "data_report.html")
+BESIDE = (*BESIDE, "metrics.json", "history.csv", "failures.csv", "params.yaml")
 FIRST = (
     "ccc",
     "training_curves",
@@ -49,7 +49,7 @@ def write(run: runs.Run) -> Path:
             where=run.folder,
             todo="python -m lib run params/<name>.yaml",
         )
-    found, pictures = run.read_json("metrics.json", {}), _Pictures()
+    found, pictures = run.read_json("metrics.json", {}), Pictures()
     unlabelled = bool(found) and not recordings.is_scored(found)
     told = {name: value for name, value in found.items() if name != "chosen_on" or not unlabelled}
     parts: dict[str, pd.DataFrame | str] = {"": _first(values, told)}
@@ -59,6 +59,7 @@ def write(run: runs.Run) -> Path:
     if (run.folder / "history.csv").is_file():
         parts["Training: the last epochs"] = runs.read_table(run.folder / "history.csv").tail(5)
     lost = pd.DataFrame(run.failures(), columns=runs.FAILURE_COLUMNS).drop(columns="traceback")
+    parts["Where more lies"] = _links(run.folder)
     parts["What was lost"] = lost if len(lost) else "nothing"
     parts["What the notebooks showed"] = Html("".join(_notebooks(run.folder, pictures)))
     parts["Parameters"] = _rows(values, "parameter")
@@ -69,7 +70,25 @@ def write(run: runs.Run) -> Path:
             "become too "
             f"large: they lie in {html.escape(run.folder.name)}/figures and in the notebooks.</p>"
         )
-    return run.write_text(NAME, page(f"Run {run.name}", parts))
+    return run.write_text(NAME, page(f"Run {run.name}", parts, contents=True))
+
+
+def _links(folder: Path) -> Html:
+    """Links to what the run folder holds, relative to the page."""
+    names = [*(f"{step}.ipynb" for step in NOTEBOOKS), *BESIDE]
+    rows = [
+        f"<li><a href='{name}'>{name}</a>{_counted(folder / name)}</li>"
+        for name in names
+        if (folder / name).exists()
+    ]
+    return Html(f"<ul>{''.join(rows)}</ul>" if rows else "<p>nothing yet</p>")
+
+
+def _counted(path: Path) -> str:
+    if not path.is_dir():
+        return ""
+    count = sum(each.is_file() for each in path.iterdir())
+    return f" ({count} {'file' if count == 1 else 'files'})"
 
 
 def _first(values: Mapping, found: Mapping) -> Html:
@@ -102,14 +121,13 @@ def _scores(found: Mapping) -> dict:
     }
 
 
-def _recordings(folder: Path, pictures: _Pictures) -> dict:
+def _recordings(folder: Path, pictures: Pictures) -> dict:
     """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
     tables = recordings.read(folder / "predictions")
     if not tables:
         return {"Recordings": "nothing was predicted"}
     curves = [
-        f"<figure>{pictures.tag(base64.b64encode(picture).decode(), name)}"
-        f"<figcaption>{html.escape(name)}</figcaption></figure>"
+        pictures.figure(picture, f"What was predicted over time: {name}")
         for name, picture in recordings.curves(tables)
     ]
     left = max(0, len(tables) - recordings.MOST)
@@ -120,33 +138,16 @@ def _recordings(folder: Path, pictures: _Pictures) -> dict:
     }
 
 
-class _Pictures:
-    """Pictures as text inside the page, as long as there is room."""
-
-    def __init__(self):
-        self.room, self.left_out = ROOM, 0
-
-    def tag(self, encoded: str, name: str) -> str:
-        if not BASE64.fullmatch(encoded):
-            return f"<p>(no picture: {html.escape(name)})</p>"
-        if len(encoded) > self.room:
-            self.left_out += 1
-            return f"<p>(picture left out: {html.escape(name)})</p>"
-        self.room -= len(encoded)
-        return f"<img alt='{html.escape(name, quote=True)}' src='data:image/png;base64,{encoded}'>"
-
-
-def _figures(folder: Path, pictures: _Pictures) -> Iterable[str]:
+def _figures(folder: Path, pictures: Pictures) -> Iterable[str]:
     order = {name: place for place, name in enumerate(FIRST)}
     for path in sorted(
         folder.glob("*.png"), key=lambda path: (order.get(path.stem, len(order)), path.stem)
     ):
-        tag = pictures.tag(base64.b64encode(path.read_bytes()).decode(), path.name)
-        yield f"<figure>{tag}<figcaption>{html.escape(path.stem)}</figcaption></figure>"
+        yield pictures.figure(path.read_bytes(), caption(path.stem))
 
 
 # ---- executed notebooks: their words and what stood below their cells, without the code
-def _notebooks(folder: Path, pictures: _Pictures) -> Iterable[str]:
+def _notebooks(folder: Path, pictures: Pictures) -> Iterable[str]:
     for step in NOTEBOOKS:
         if (path := folder / f"{step}.ipynb").is_file():
             cells = read_mapping(path, REPEAT, LARGEST).get("cells", [])
@@ -154,7 +155,7 @@ def _notebooks(folder: Path, pictures: _Pictures) -> Iterable[str]:
             yield f"<details><summary>{step}</summary>{shown}</details>"
 
 
-def _shown(cell: object, pictures: _Pictures) -> str:
+def _shown(cell: object, pictures: Pictures) -> str:
     """A cell of a notebook that may be anybody's; a damaged one is named in its place."""
     try:
         return _cell(cell, pictures)
@@ -162,8 +163,10 @@ def _shown(cell: object, pictures: _Pictures) -> str:
         return f"<p class='note'>(a damaged cell: {html.escape(repr(error)[:80])})</p>"
 
 
-def _cell(cell: Mapping, pictures: _Pictures) -> str:
+def _cell(cell: Mapping, pictures: Pictures) -> str:
     if cell["cell_type"] == "markdown":
+        if headings := re.findall(r"^#+ *(.+)$", "".join(cell["source"]), flags=re.M):
+            pictures.section = headings[-1]
         return _words("".join(cell["source"]))
     return "".join(_output(output, pictures) for output in cell.get("outputs", []))
 
@@ -186,7 +189,7 @@ def _words(text: str) -> str:
     return "".join(lines)
 
 
-def _output(output: Mapping, pictures: _Pictures) -> str:
+def _output(output: Mapping, pictures: Pictures) -> str:
     if output["output_type"] == "error":
         return (
             f"<pre class='note'>{html.escape(str(output['ename']))}: "
@@ -194,7 +197,7 @@ def _output(output: Mapping, pictures: _Pictures) -> str:
         )
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "image/png" in data:
-        return pictures.tag("".join(data["image/png"]).replace("\n", ""), "picture in a notebook")
+        return pictures.tag("".join(data["image/png"]).replace("\n", ""), pictures.section)
     table = "".join(data.get("text/html", ""))
     if table.startswith(("<table", "<p class='note'>")):
         return table_of(table)

@@ -43,6 +43,13 @@ def pyav():
     return av
 
 
+def _reading(av) -> dict[str, str]:
+    """How titles and names that are no UTF-8 are read: before PyAV 19 they stop a file unless they
+    are replaced; since then they stop nothing, and it knows no such word.
+    """
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
 @contextmanager
 def opened(path: Path):
     """The container of a recording. Raises InputError when the file is missing, empty or no
@@ -60,7 +67,7 @@ def opened(path: Path):
         )
     kinds.refuse_text(path)
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), **_reading(av))
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(

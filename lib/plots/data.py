@@ -23,6 +23,7 @@ _STATES = {
 _OTHER = (style.PALETTE[7], "--")
 _ENVELOPE = 20_000  # samples; longer waveforms are drawn as their extremes in 2000 steps of time
 _TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
+_TICK_INCHES = 0.16  # from one name of a frequency to the next
 
 
 def found_against_expected(
@@ -208,14 +209,28 @@ def _draw_mel(ax: Axes, mel: np.ndarray, t0: float, hop: float, f_max: float) ->
         interpolation="nearest",
         extent=(t0 - hop / 2, t0 + (columns - 0.5) * hop, -0.5, bands - 0.5),
     )
-    ax.figure.colorbar(image, ax=ax, label="power (dB)", pad=0.01)
-    ticks = [hertz for hertz in _TICKS_HZ if hertz < f_max]
-    ax.set(
-        ylabel="mel frequency (Hz)",
-        ylim=(-0.5, bands - 0.5),
-        yticks=band_of(np.array(ticks), bands, f_max),
-        yticklabels=[f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz in ticks],
-    )
+    # Inside the axes' own room: beside them, whatever legends the axes below have.
+    bar = ax.inset_axes((1.01, 0, 0.012, 1))
+    ax.figure.colorbar(image, cax=bar, label="power (dB)")
+    ax.set_ylim(-0.5, bands - 0.5)
+    mel_axis(ax, bands, f_max)
+
+
+def mel_axis(ax: Axes, bands: int = 64, f_max: float = 22_050) -> None:
+    """Name the bands of a spectrogram in Hz; of the frequencies only those whose names have room.
+
+    ax : band k is drawn from k − ½ to k + ½.
+    """
+    inches = ax.figure.get_figheight() * ax.get_position().height / bands  # of a band
+    ticks: list[tuple[int, float]] = []
+    for hertz in sorted(_TICKS_HZ, reverse=True):
+        place = float(band_of(np.array(hertz), bands, f_max))
+        if hertz < f_max and (not ticks or (ticks[-1][1] - place) * inches >= _TICK_INCHES):
+            ticks.append((hertz, place))
+    ticks.reverse()
+    names = [f"{hertz // 1000}k" if hertz >= 1000 else str(hertz) for hertz, _ in ticks]
+    ax.set_yticks([place for _, place in ticks], names)
+    ax.set_ylabel("mel (Hz)")
     ax.grid(False)
 
 

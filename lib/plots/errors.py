@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from ..metrics import EMOTIONS
 from . import style
+from .data import mel_axis
 
 CONTEXT = 0.5  # s before and after a stretch that its curves show
 _PARTS = {
@@ -101,10 +102,11 @@ def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
         ax.text(0.5, 0.5, "no sound", ha="center", va="center", transform=ax.transAxes)
         return
     end = sound["t0"] + sound["mel"].shape[1] / sound["rate"]
-    ax.imshow(
-        sound["mel"], aspect="auto", origin="lower", cmap="magma", extent=(sound["t0"], end, 0, 64)
-    )
-    ax.set(xlim=span, ylabel="mel band", xticks=[])
+    bands = len(sound["mel"])
+    extent = (sound["t0"], end, -0.5, bands - 0.5)
+    ax.imshow(sound["mel"], aspect="auto", origin="lower", cmap="magma", extent=extent)
+    ax.set(xlim=span, xticks=[])
+    mel_axis(ax, bands)
 
 
 def ccc_parts(

@@ -20,6 +20,7 @@ POLICY = (
 TABLE = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "b", "i", "br", "code")
 SILENT = ("script", "style", "iframe", "object", "template", "noscript", "svg", "math", "title")
 LONG = 40  # letters of a word that is broken
+MANY = 18  # columns from which any word of a table may be broken
 STYLE = (
     "body{font:15px "
     "sans-serif;margin:2em;max-width:110em}table{border-collapse:collapse;font-size:13px}"
@@ -79,17 +80,20 @@ def page(
     parts: Mapping[str, pd.DataFrame | str],
     reload: float = 0,
     links: Mapping[str, str] | None = None,
+    contents: bool = False,
 ) -> str:
     """One HTML page: a heading and a table, a sentence or `Html` each. Every other text is escaped.
 
+    A table without rows whose ``attrs["nothing"]`` is a sentence is that sentence.
+
     reload : s after which a browser loads it again, 0 for never. links : text of a table's cell ->
-        file that it links.
+        file that it links. contents : whether a list of the headings stands first.
     """
     again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
-    body = [f"<h1>{html.escape(title)}</h1>"]
+    body = [f"<h1>{html.escape(title)}</h1>", _contents(parts) if contents else ""]
     for number, (heading, content) in enumerate(parts.items()):
         body += [
-            f"<h2>{html.escape(heading)}</h2>" if heading else "",
+            f"<h2 id='h{number}'>{html.escape(heading)}</h2>" if heading else "",
             _part(content, f"t{number}", links or {}),
         ]
     return (
@@ -100,10 +104,22 @@ def page(
     )
 
 
+def _contents(parts: Mapping) -> str:
+    """A link to each heading of the page."""
+    rows = [
+        f"<li><a href='#h{number}'>{html.escape(heading)}</a></li>"
+        for number, heading in enumerate(parts)
+        if heading
+    ]
+    return f"<ul>{''.join(rows)}</ul>"
+
+
 def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
-    """Columns with check-sums, addresses or paths may break inside a word, so that a table fits on
-    the page.
+    """Columns with check-sums, addresses or paths may break inside a word, and all columns of a
+    table with more than `MANY`, so that it fits on the page.
     """
+    if isinstance(content, pd.DataFrame) and content.empty and content.attrs.get("nothing"):
+        content = content.attrs["nothing"]
     if isinstance(content, pd.DataFrame):
         wide = [
             place
@@ -114,6 +130,8 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
             f"#{name} td:nth-child({place}){{overflow-wrap:anywhere;min-width:14em}}"
             for place in wide
         )
+        if content.shape[1] > MANY:
+            style = f"#{name} td,#{name} th{{overflow-wrap:anywhere}}"
         shown = content.map(partial(_cell_text, links=links)).rename(
             columns=partial(_cell_text, links={})
         )

@@ -57,7 +57,7 @@ def trial_lines(trial: Trial) -> np.ndarray:
         ticks = trial.times if len(trial.times) <= TICKS else None
         sound_view(trial.sound, trial.rate, trial.t0, trial.mel, ticks, axes[:2])
         axes[0].set_ylabel("amplitude")
-        axes[1].set(xlabel="", ylabel="mel (Hz)")
+        axes[1].set_xlabel("")
     labels = trial.labels if np.isfinite(trial.labels).any() else None
     prediction_traces(trial.times, labels, trial.values, axes[-2:], sd=trial.sd)
     style.finish(axes, f"trial {trial.name}", trial.note)

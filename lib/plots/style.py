@@ -82,7 +82,8 @@ def finish(axes, title: str = "", note: str = "") -> None:
     elif title:
         figure.suptitle(title, x=0.01, ha="left", fontsize="medium")
     if note:
-        note = textwrap.fill(note, round(WORDS * figure.get_figwidth()))
+        width = round(WORDS * figure.get_figwidth())
+        note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
         figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
 
 

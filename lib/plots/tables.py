@@ -18,10 +18,11 @@ from ..trials import in_people_order
 DIGITS = 3  # of the largest number of a column: intervals of our scores are wider than that
 # Words before a table whose numbers have no meaning, and the table's colour.
 QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
-# JupyterLab sets all cells to the right and gives all columns one width; a long word may break.
-TABLE = "table-layout:auto;max-width:100%;"
-CELL = "text-align:{side};vertical-align:top;overflow-wrap:anywhere"
-LEFT, RIGHT = CELL.format(side="left"), CELL.format(side="right")
+# JupyterLab sets all cells to the right and gives all columns one width.
+TABLE, SMALL = "table-layout:auto;max-width:100%;", "font-size:85%;"
+MANY = 10  # columns from which the letters are small
+LEFT, RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top"
+LONG, BREAKS = 24, ";overflow-wrap:anywhere"  # letters of a word that may be broken
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,13 @@ def _page(words: pd.DataFrame, numeric: list[bool], colour: str) -> str:
 
 
 def _row(values, sides: list[str], tag: str) -> str:
-    cells = [
-        f"<{tag} style='{side}'>{html.escape(str(value), quote=False)}</{tag}>"
-        for value, side in zip(values, sides, strict=True)
-    ]
+    cells = [_cell(str(value), side, tag) for value, side in zip(values, sides, strict=True)]
     return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def _cell(text: str, side: str, tag: str) -> str:
+    breaks = BREAKS if any(len(word) > LONG for word in text.split()) else ""
+    return f"<{tag} style='{side}{breaks}'>{html.escape(text, quote=False)}</{tag}>"
 
 
 def scores(rows: pd.DataFrame) -> Shown:

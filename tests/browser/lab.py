@@ -28,9 +28,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 from lib.files import ROOT
 from lib.grammar import declared
 
+ARTEFACTS = Path(__file__).parent / "artefacts"
 START_S = 90.0  # for the server, and for a notebook to appear
 WIDTH, HEIGHT, TALLEST = (
-    1300,
+    1400,
     950,
     12_000,
 )  # pixels of the window, and of the longest picture of a notebook
@@ -175,10 +176,15 @@ def chromium(profile: Path):
         window.quit()
 
 
-def note_minutes(folder: Path, step: str, seconds: float, clicks: int) -> None:
+def kept(name: str) -> Path:
+    """Where a picture that a person should look at is kept."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    return ARTEFACTS / name
+
+
+def note_minutes(step: str, seconds: float, clicks: int) -> None:
     """Add a line to minutes.csv: what a person waits for a step, and how often he clicks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "minutes.csv").open("a") as file:
+    with kept("minutes.csv").open("a") as file:
         file.write(f"{step},{seconds / 60:.2f},{clicks}\n")
 
 
@@ -324,6 +330,13 @@ class Notebook:
             for image in self.find(".jp-OutputArea-output img")
             if self.window.execute_script(drawn, image)
         ]
+
+    def cut_off(self) -> list[str]:
+        """Tables below the cells that are wider than the room for them."""
+        output = "arguments[0].closest('.jp-OutputArea-output')"
+        ask = f"return arguments[0].offsetWidth > {output}.clientWidth"
+        tables = self.find(".jp-OutputArea-output table")
+        return [each.text for each in tables if self.window.execute_script(ask, each)]
 
     def press(self, button: str, seconds: float = 60.0) -> float:
         """Press a button of the trial picker (an ipywidget); returns after how many s its picture

@@ -21,7 +21,6 @@ pytest.importorskip("selenium", reason='pip install -e ".[browser]"')
 from lib import parameters
 from tests.browser import lab
 
-ARTEFACTS = Path(__file__).parent / "artefacts"
 EPOCHS = 60  # of a training that is interrupted: some ten seconds
 SMALL = ("sample_tsav.yaml", "overlays/smoke.yaml")
 # Figures that must be seen, places where a person can choose a trial (in 06: to look at, and where
@@ -62,15 +61,16 @@ def test_run_all_cells_shows_every_figure_and_no_error(
     notebook = lab.Notebook(window, jupyter, clone / "notebooks" / f"{name}.ipynb")
     began = time.monotonic()
     notebook.run_all(seconds)
-    lab.note_minutes(ARTEFACTS, name, time.monotonic() - began, notebook.clicks)
-    notebook.take_picture(ARTEFACTS / f"{name}.png")
+    lab.note_minutes(name, time.monotonic() - began, notebook.clicks)
+    notebook.take_picture(lab.kept(f"{name}.png"))
     assert notebook.errors() == []
     assert notebook.warnings() == []
     assert notebook.not_run() == []
     assert len(notebook.figures()) >= figures
+    assert notebook.cut_off() == []
     if name.startswith("06"):
         notebook.move_slider()
-        notebook.take_picture(ARTEFACTS / "06_moment.png")
+        notebook.take_picture(lab.kept("06_moment.png"))
         # By way of kernel and page; on a machine that has more to do than it can, only that it
         # comes.
         limit = 0.15 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 2.0
@@ -80,7 +80,7 @@ def test_run_all_cells_shows_every_figure_and_no_error(
             "a trial picker is shown once"
         )
         notebook.press("next")
-        notebook.take_picture(ARTEFACTS / f"{name}_next.png")
+        notebook.take_picture(lab.kept(f"{name}_next.png"))
     cells = [cell for cell in notebook.saved().cells if cell.cell_type == "code"]
     hidden = [cell.source.splitlines()[0] for cell in cells if lab.is_collapsed(cell)]
     assert notebook.collapsed() == hidden
@@ -99,7 +99,7 @@ def test_videos_with_the_values_drawn_in_play_where_a_person_asks_for_them(clone
     notebook.run_all(900)
     assert notebook.errors() == []
     assert notebook.plays() > 1
-    notebook.take_picture(ARTEFACTS / "06_videos.png")
+    notebook.take_picture(lab.kept("06_videos.png"))
 
 
 def test_an_input_error_is_the_last_red_thing_and_in_sight(clone, jupyter, window):
@@ -108,7 +108,7 @@ def test_an_input_error_is_the_last_red_thing_and_in_sight(clone, jupyter, windo
     )
     notebook = lab.Notebook(window, jupyter, path)
     notebook.run_all(120)
-    notebook.take_picture(ARTEFACTS / "01_wrong.png")
+    notebook.take_picture(lab.kept("01_wrong.png"))
     red = notebook.errors() + notebook.warnings()
     assert len(red) == 1
     assert "workers" in red[0]
@@ -159,7 +159,7 @@ def test_curves_change_while_it_trains_and_an_interrupt_leaves_a_run_that_resume
     assert notebook.pictures_change(2, 300), "another picture while the cell still runs"
     notebook.interrupt()
     notebook.wait_until_idle(120)
-    notebook.take_picture(ARTEFACTS / "05_interrupted.png")
+    notebook.take_picture(lab.kept("05_interrupted.png"))
     assert "start again to go on from there" in "".join(notebook.errors() + notebook.warnings())
     assert not finished(run)
     assert (run / "checkpoints" / "last.pt").is_file()

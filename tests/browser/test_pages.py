@@ -1,12 +1,19 @@
 """Pages with a stranger's text in Chromium: no script runs, pictures are seen."""
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("selenium", reason='pip install -e ".[browser]"')
 
-from lib import runs
+from lib import files, runs
+from lib.datasets import check
+from lib.datasets.report import Report
 from lib.evaluation import comparison
 from lib.experiments import report
+from lib.metrics import EMOTIONS
+from lib.plots.html import page
 from tests.browser import lab
 from tests.whole.test_damage import a_run
 from tests.whole.test_pages import HOSTILE, SCRIPT, hostile_notebook
@@ -28,6 +35,46 @@ def test_no_script_of_a_stranger_runs_and_the_picture_is_seen(tmp_path, chromium
     chromium.get((tmp_path / "comparison.html").as_uri())
     assert chromium.title == "Comparison of runs"
     assert chromium.execute_script("return document.images[0].naturalWidth") > 0
+
+
+@pytest.mark.parametrize("name", ["report.html", "comparison.html", "data_report.html"])
+def test_a_page_is_no_wider_than_a_window_of_1400_pixels(name, tmp_path, chromium):
+    write = {"report.html": _report, "comparison.html": _comparison, "data_report.html": _check}
+    path = write[name](tmp_path)
+    chromium.set_window_size(1400, 900)
+    chromium.get(path.as_uri())
+    ask = chromium.execute_script
+    assert ask("return innerWidth") == 1400
+    assert ask("return document.documentElement.scrollWidth") <= 1400
+    chromium.save_screenshot(str(lab.kept(name.replace("html", "png"))))
+
+
+def _report(place):
+    run = runs.Run(a_run(place / "run"))
+    noise = np.random.default_rng(0).integers(0, 256, (600, 1600, 3), np.uint8)
+    cv2.imwrite(str(run.path("figures", "circumplex.png")), noise)
+    return report.write(run)
+
+
+def _comparison(place):
+    """With intervals, differences, and a name as long as a sweep's point."""
+    values = {"n_frames": 2000, "n_trials": 9, "ci95": [0.123, 0.456]}
+    for name in ("one", "sample_tsav_lr0.003_width0.11_audio_seconds2.0_seed1", "three"):
+        run = runs.Run(a_run(place / "runs" / name))
+        found = {emotion: {**values, "ccc": 0.3} for emotion in EMOTIONS}
+        more = {"val": found, "val_smoothed": found, "n_weights": 323_687, "epoch": 11}
+        run.write_json("metrics.json", {**run.read_json("metrics.json"), **more})
+    folders = sorted((place / "runs").iterdir())
+    return next(path for path in comparison.compare(folders, place).files if path.suffix == ".html")
+
+
+def _check(place):
+    """A long path and a check-sum in every table."""
+    row = {"severity": "error", "item": "a" * 60, "what": "it is damaged", "done": "left out"}
+    row |= {"where": f"/home/me/{'x' * 90}/a.mp4", "expected": "8f2383e4" * 8, "todo": "copy it"}
+    checked = pd.DataFrame([dict.fromkeys(check.COLUMNS, "constant, 40 ms")])
+    parts = {"Errors": Report(problems=[row]).problem_table(), "Every trial": checked}
+    return files.write_text(place / "data_report.html", page("Data check: sample", parts))
 
 
 def test_the_policy_stops_even_a_script_that_stands_in_the_page(tmp_path, chromium):

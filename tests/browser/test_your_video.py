@@ -19,7 +19,6 @@ from selenium.webdriver.support.ui import Select
 from tests.browser import lab
 from tests.shared_files import shared
 
-ARTEFACTS = Path(__file__).parent / "artefacts"
 NAME = "your_video"
 ACTOR, DIALOGUE, NOBODY = (
     "pyfeat_WolfgangLanger_Pexels.mp4",
@@ -72,8 +71,8 @@ def look(notebook, name: str, seconds: float = 900) -> Path:
     notebook.click_button("look")
     target = f"{Path(name).stem}.mp4"
     notebook.wait(seconds, lambda: any(target in each.text for each in notebook.find("a")))
-    lab.note_minutes(ARTEFACTS, name, time.monotonic() - began, notebook.clicks - clicks)
-    notebook.take_picture(ARTEFACTS / f"{NAME}_{Path(name).stem}.png")
+    lab.note_minutes(name, time.monotonic() - began, notebook.clicks - clicks)
+    notebook.take_picture(lab.kept(f"{NAME}_{Path(name).stem}.png"))
     return notebook.path.parents[1] / "runs" / NAME / "videos" / Path(name).stem
 
 
@@ -135,7 +134,7 @@ def test_a_video_of_30_megabytes_is_uploaded_whole(notebook, clone, tmp_path):
     notebook.click_button("Upload (0)")
     notebook.window.find_element(By.CSS_SELECTOR, "body > input[type=file]").send_keys(str(large))
     notebook.wait(120, lambda: large.name in names(notebook))
-    lab.note_minutes(ARTEFACTS, "upload of 30 MB", time.monotonic() - began, 2)
+    lab.note_minutes("upload of 30 MB", time.monotonic() - began, 2)
     assert listed(notebook).first_selected_option.text == large.name
     written = clone / "data" / "my_videos" / large.name
     assert written.read_bytes() == large.read_bytes()

@@ -197,8 +197,9 @@ def test_the_set_up_cell_clones_and_installs_only_what_is_not_there(colab):
     assert {name: after.get(name) for name in colab.before} == colab.before, (
         "nothing that was there is replaced"
     )
-    assert {"av", "papermill"} <= set(after) - set(colab.before)
-    assert "jupyterlab" not in after
+    added = set(after) - set(colab.before)
+    assert {"av", "papermill"} <= added
+    assert "jupyterlab" not in added
 
 
 def test_notebooks_01_and_06_show_what_they_show_elsewhere(colab):

@@ -6,6 +6,7 @@ ones made. Commands for data that are not there (Aff-Wild2, Ego4D) must stop bef
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 
 from lib.files import ROOT
 from tests import documented
+from tests.shared_files import shared
 
 # Not typed here: what has tests of its own, and what waits for a person.
 ELSEWHERE = {"test", "test-slow", "test-browser", "test-colab", "test-slurm", "test-docs"}
 ELSEWHERE |= {"lab", "lint", "clean", "research"}
-ABSENT = ("affwild2", "ego4d", "params/my_")
+ABSENT = ("affwild2", "ego4d", "ravdess", "params/my_", "runs/a")
+TALK = "talk.mp4"  # the reader's recording in README
 WAIT = 3600.0  # s for one command
 
 
@@ -33,7 +36,21 @@ def clone(tmp_path_factory):
         (environment / "bin" / name).write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (environment / "bin" / name).chmod(0o755)
     (environment / ".installed").touch()
+    _bring_a_recording(place)
     return place
+
+
+def _bring_a_recording(place: Path) -> None:
+    """Two people who talk, and the published networks that look at them: no network is needed."""
+    shutil.copy(shared("media") / "grid_dialogue_2faces.mp4", place / TALK)
+    (place / "weights").mkdir()
+    weights = shared("weights")
+    for path in [
+        *weights.glob("face_api/face_*"),
+        *weights.glob("*.onnx"),
+        *weights.glob("*.model"),
+    ]:
+        shutil.copy(path, place / "weights")
 
 
 def skipped(command: documented.Command) -> str:

@@ -6,11 +6,14 @@ import base64
 import re
 from html.parser import HTMLParser
 
+import cv2
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
 from lib import runs
+from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.experiments import report
 from lib.plots import html
@@ -105,10 +108,23 @@ def test_scores_figures_training_parameters_and_environment_stand_in_one_page(ru
         "nothing",
     ):
         assert words in page.text, words
-    assert [tag["alt"] for name, tag in page.tags if name == "img"][:2] == [
-        "ccc.png",
-        "traces_7.png",
+    assert [tag["alt"] for name, tag in page.tags if name == "img"] == [
+        "CCC with 95 % intervals over trials, beside trivial predictors",
+        "Prediction against label over time, trial 7",
+        "1 · Is it complete?",
     ]
+
+
+def test_a_list_of_contents_leads_to_each_heading_and_links_to_what_lies_beside(run):
+    run.write_text("predictions/7.csv", "frame\n1\n")
+    page = written(run)
+    targets = [tag["href"] for name, tag in page.tags if name == "a"]
+    headings = [f"#{tag['id']}" for name, tag in page.tags if name == "h2"]
+    assert [each for each in targets if each.startswith("#")] == headings
+    beside = [each for each in targets if not each.startswith("#")]
+    assert all((run.folder / each).exists() for each in beside)
+    assert {"01_download_check.ipynb", "predictions", "metrics.json", "history.csv"} <= set(beside)
+    assert "predictions (1 file)" in page.text
 
 
 def test_notebooks_are_told_without_their_code_and_a_line_by_its_last_state(run):
@@ -130,7 +146,9 @@ def test_the_page_fetches_and_runs_nothing(run):
         if key in ("src", "href", "srcset")
     ]
     assert addresses
-    assert all(value.startswith("data:image/png;base64,") for value in addresses)
+    inside = ("data:image/png;base64,", "#")
+    outside = [value for value in addresses if not value.startswith(inside)]
+    assert all((run.folder / value).exists() for value in outside), "files of the run folder"
     assert not re.search(r"url\(|@import", (run.folder / "report.html").read_text())
 
 
@@ -140,15 +158,25 @@ def test_pictures_inside_are_those_of_the_folder(run):
     assert len(found) == 3
 
 
+def test_a_large_picture_is_made_smaller_and_still_a_picture(run):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 1600, 3), np.uint8)
+    cv2.imwrite(str(run.path("figures", "circumplex.png")), noise)
+    found = {tag["alt"]: tag["src"] for name, tag in written(run).tags if name == "img"}
+    words = "Predictions and labels of all frames in the valence–arousal plane"
+    content = base64.b64decode(found[words].partition(",")[2])
+    assert len(content) < (run.folder / "figures" / "circumplex.png").stat().st_size / 2
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (188, 1000, 3)
+
+
 def test_a_run_with_very_many_pictures_stays_small_and_says_what_it_left_out(run):
     for number in range(6):
         run.path("figures", f"traces_1{number}.png").write_bytes(bytes(3_000_000))
     page = written(run)
-    assert (run.folder / "report.html").stat().st_size < 15e6
+    assert (run.folder / "report.html").stat().st_size < 2e6
     assert "pictures were left out" in page.text
-    assert "ccc.png" in [tag["alt"] for name, tag in page.tags if name == "img"], (
-        "scores come first"
-    )
+    first = next(tag["alt"] for name, tag in page.tags if name == "img")
+    assert first.startswith("CCC with 95 % intervals"), "scores come first"
 
 
 def test_what_was_lost_is_named(run):
@@ -175,6 +203,13 @@ def test_text_of_a_page_is_escaped():
     page = html.page("a & <b>", {"x <y>": pd.DataFrame({"<i>": ["<u>"]}), "told": "1 < 2"})
     assert Page(page).text.count("<") == 6, "the title stands twice"
     assert not {"b", "i", "u", "y"} & {name for name, _ in Page(page).tags}
+
+
+def test_a_table_without_rows_is_told_in_words_where_it_has_some():
+    problems = Report().problem_table()
+    text = Page(html.page("Data check", {"Errors and warnings": problems})).text
+    assert "nothing is missing or damaged" in text
+    assert "severity" not in text
 
 
 def test_only_columns_with_long_words_may_break_inside_a_word():
@@ -229,7 +264,8 @@ def test_a_report_of_unlabelled_recordings_shows_curves_and_numbers_and_no_score
     assert "0.3" in page.text, "the mean of the three valid frames"
     assert "0.163" in page.text, "and their standard deviation"
     pictures = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
-    assert pictures == ["anna", "ben, left", "ben, right"]
+    words = "What was predicted over time: "
+    assert pictures == [f"{words}{name}" for name in ("anna", "ben, left", "ben, right")]
     for word in ("CCC", "chosen on", "not evaluated"):
         assert word not in page.text
 

@@ -1,5 +1,6 @@
 import errno
 
+import av
 import numpy as np
 import pytest
 
@@ -37,6 +38,20 @@ def test_probe_says_what_is_in_the_file(recording):
         0,
     )
     assert info.duration == pytest.approx(2.0)
+
+
+def test_a_title_that_is_no_utf_8_stops_no_recording(tmp_path):
+    path = tmp_path / "titled.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "QQQQ"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        black = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        container.mux([*stream.encode(black), *stream.encode()])
+    content = path.read_bytes()
+    assert content.count(b"QQQQ") == 1
+    path.write_bytes(content.replace(b"QQQQ", b"M\xfc\xff\xfe"))
+    assert recordings.probe(path).n_frames == 1
 
 
 def test_pictures_come_back_in_order_with_their_times(recording):

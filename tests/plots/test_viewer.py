@@ -211,8 +211,13 @@ def test_numbers_of_a_column_have_the_same_decimals_and_stand_to_the_right_of_te
         *("10", "-0.050", "9"),
     ]
     page = shown._repr_html_()
-    assert "<td style='text-align:left;vertical-align:top;overflow-wrap:anywhere'>a &lt; b" in page
-    assert "<td style='text-align:right;vertical-align:top;overflow-wrap:anywhere'>0.812" in page
+    assert "<td style='text-align:left;vertical-align:top'>a &lt; b" in page
+    assert "<td style='text-align:right;vertical-align:top'>0.812" in page
+
+
+def test_only_a_long_word_of_a_table_is_broken():
+    page = viewer.table(pd.DataFrame({"method": ["tsav"], "file": ["x" * 60]}))._repr_html_()
+    assert page.count("overflow-wrap:anywhere") == 1
 
 
 def test_trials_that_stand_the_worst_first_stay_so():
@@ -267,10 +272,11 @@ def test_under_a_button_no_figure_is_known_to_pyplot_which_another_thread_may_cl
 
 
 def test_a_long_note_is_broken_into_lines_that_fit_the_figure():
-    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60)
+    axes = plots.label_plane(np.zeros((3, 2)), note="word " * 60 + "\nnext")
     figure = np.ravel(axes)[0].figure
     figure.canvas.draw()
     box = figure._supxlabel.get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
+    assert figure._supxlabel.get_text().splitlines()[-1] == "next"
     plt.close(figure)

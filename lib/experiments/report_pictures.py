@@ -1,0 +1,84 @@
+"""Pictures inside a report: small enough that the page can be sent, each with words that say what
+it shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import io
+import re
+
+BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+# bytes that pictures may take as text; with everything else a report stays under 2 MB
+ROOM = 1_600_000
+WIDEST, COLOURS = 1000, 128  # pixels and colours of a picture inside the page
+SMALLEST = 30_000  # bytes of a picture that is left as it is
+
+CAPTIONS = {
+    "ccc": "CCC with 95 % intervals over trials, beside trivial predictors",
+    "ccc_parts": "What a low CCC is made of: correlation, scale and shift of each val trial",
+    "circumplex": "Predictions and labels of all frames in the valence–arousal plane",
+    "error_by_trial": "Error of each val trial, with the others for comparison",
+    "training_curves": "Loss and score on val after each epoch of training",
+    "grid": "Score of each point of a sweep",
+    "folds": "Trials and labels of each fold",
+}
+TRACES = "Prediction against label over time, trial "
+
+
+def caption(name: str) -> str:
+    """What a file of the folder figures/ shows; the name of one that a recipe of your own wrote."""
+    if name.startswith("traces_"):
+        return f"{TRACES}{name.removeprefix('traces_')}"
+    return CAPTIONS.get(name, name.replace("_", " "))
+
+
+class Pictures:
+    """Pictures as text inside the page, as long as there is room.
+
+    section : the heading that the next pictures of a notebook stand under.
+    """
+
+    def __init__(self):
+        self.room, self.left_out, self.section = ROOM, 0, ""
+
+    def figure(self, content: bytes, words: str) -> str:
+        """A picture of a file with its caption."""
+        tag = self.tag(base64.b64encode(content).decode(), words)
+        return f"<figure>{tag}<figcaption>{html.escape(words)}</figcaption></figure>"
+
+    def tag(self, encoded: str, words: str) -> str:
+        """A picture in base64, made smaller; `words` stand for it where it cannot be seen."""
+        words = html.escape(words or "picture in a notebook", quote=True)
+        if not BASE64.fullmatch(encoded):
+            return f"<p>(no picture: {words})</p>"
+        encoded = _smaller(encoded)
+        if len(encoded) > self.room:
+            self.left_out += 1
+            return f"<p>(picture left out: {words})</p>"
+        self.room -= len(encoded)
+        return f"<img alt='{words}' src='data:image/png;base64,{encoded}'>"
+
+
+def _smaller(encoded: str) -> str:
+    """The same picture, at most `WIDEST` wide and in `COLOURS` colours where that saves bytes; what
+    is no picture stays as it is.
+    """
+    from PIL import Image  # Matplotlib brings it
+
+    try:
+        content = base64.b64decode(encoded)
+        if len(content) <= SMALLEST:
+            return encoded
+        picture = Image.open(io.BytesIO(content)).convert("RGB")
+    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return encoded
+    if picture.width > WIDEST:
+        height = max(1, round(picture.height * WIDEST / picture.width))
+        picture = picture.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
+    found = base64.b64encode(stream.getvalue()).decode()
+    return min(found, encoded, key=len)
