@@ -107,8 +107,8 @@ def finish(
         )
     for trial in raw:
         _rewrite(named(folder, trial, ".csv"), recipe, smooth[trial], labels[trial])
-    if told := uncertainty.summary(recipe, table, folder):
-        found["uncertainty"] = told
+    if summary := uncertainty.summary(recipe, table, folder):
+        found["uncertainty"] = summary
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 
