@@ -108,8 +108,8 @@ def finish(
         )
     for trial in raw:
         _rewrite(folder, trial, recipe, smooth[trial], labels[trial])
-    if told := uncertainty.summary(recipe, table, folder):
-        found["uncertainty"] = told
+    if summary := uncertainty.summary(recipe, table, folder):
+        found["uncertainty"] = summary
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
 

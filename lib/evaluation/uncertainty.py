@@ -60,13 +60,13 @@ def coverage(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     table : trial table. folder : of the prediction files. Returns a row for each split, emotion and
         share: split, emotion, nominal, covered (0…1 both), n_frames; none without deviations.
     """
-    found = []
+    lines = []
     for split, emotion, errors, spread in _of_splits(table, folder):
         ratio = np.abs(errors) / spread
         for nominal in NOMINAL:
             covered = float((ratio <= half_width(nominal)).mean())
-            found.append([split, emotion, nominal, covered, len(errors)])
-    return pd.DataFrame(found, columns=["split", "emotion", "nominal", "covered", "n_frames"])
+            lines.append([split, emotion, nominal, covered, len(errors)])
+    return pd.DataFrame(lines, columns=["split", "emotion", "nominal", "covered", "n_frames"])
 
 
 def reliability(table: pd.DataFrame, folder: Path, bins: int = BINS) -> pd.DataFrame:
@@ -75,14 +75,14 @@ def reliability(table: pd.DataFrame, folder: Path, bins: int = BINS) -> pd.DataF
 
     Returns split, emotion, predicted, made (label units), n_frames. Arguments as of `coverage`.
     """
-    found = []
+    lines = []
     for split, emotion, errors, spread in _of_splits(table, folder):
         for frames in np.array_split(np.argsort(spread, kind="stable"), min(bins, len(spread))):
             predicted, made = (
                 float(np.sqrt(np.mean(np.square(values[frames])))) for values in (spread, errors)
             )
-            found.append([split, emotion, predicted, made, len(frames)])
-    return pd.DataFrame(found, columns=["split", "emotion", "predicted", "made", "n_frames"])
+            lines.append([split, emotion, predicted, made, len(frames)])
+    return pd.DataFrame(lines, columns=["split", "emotion", "predicted", "made", "n_frames"])
 
 
 def summary(recipe, table: pd.DataFrame, folder: Path) -> dict:
@@ -90,14 +90,14 @@ def summary(recipe, table: pd.DataFrame, folder: Path) -> dict:
     hold, of the network's own values (raw) and of the smoothed ones; {} for a network that does not
     tell how sure it is.
     """
-    found: dict = {}
+    shares: dict = {}
     for kind in KINDS:
         for split, emotion, errors, spread in _of_splits(table, folder, kind):
             covered = float((np.abs(errors) <= half_width(BAND) * spread).mean())
-            told = found.setdefault(split, {}).setdefault(emotion, {"n_frames": len(errors)})
-            told[f"covered_90_{kind}"] = covered
-    if not found:
+            scores = shares.setdefault(split, {}).setdefault(emotion, {"n_frames": len(errors)})
+            scores[f"covered_90_{kind}"] = covered
+    if not shares:
         return {}
     factor: Mapping = recipe.statistics.get("sd_factor", {})
     why = "val trials, in the training, at the epoch that is kept" if factor else "nothing"
-    return {"factor": dict(factor), "fitted_on": why, **found}
+    return {"factor": dict(factor), "fitted_on": why, **shares}

@@ -29,12 +29,12 @@ def sharpness(face: np.ndarray) -> float:
 
 def of_faces(faces) -> np.ndarray:
     """(T,) float32 sharpness of each face of a trial (`lib.faces.faces.Faces`), NaN without one."""
-    found = np.full(len(faces), np.nan, np.float32)
+    sharp = np.full(len(faces), np.nan, np.float32)
     frames = np.flatnonzero(faces.valid)
     for start in range(0, len(frames), BLOCK):
         block = frames[start : start + BLOCK]
-        found[block] = [sharpness(face) for face in faces.read(block)]
-    return found
+        sharp[block] = [sharpness(face) for face in faces.read(block)]
+    return sharp
 
 
 def sizes(boxes: np.ndarray) -> np.ndarray:

@@ -586,9 +586,9 @@ def on_frames(values: np.ndarray, windows: pd.DataFrame, n_frames: int) -> np.nd
     first, step = (windows[name].to_numpy()[:, None] for name in ("first_target", "target_step"))
     frames = first + step * steps
     kept = steps < windows["n_targets"].to_numpy()[:, None]
-    found = np.full((n_frames, values.shape[2]), np.nan, np.float32)
-    found[frames[kept]] = values[kept]
-    return found
+    placed = np.full((n_frames, values.shape[2]), np.nan, np.float32)
+    placed[frames[kept]] = values[kept]
+    return placed
 
 
 def parts(

@@ -62,15 +62,15 @@ class Recipe(features.Recipe):
     def __init__(self, params, store):
         super().__init__(params, store)
         self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
-        self._found: dict[str, Request] = {}
+        self._kept_streams: dict[str, Request] = {}
 
     # ---- which arrays
 
     @property
     def _streams(self) -> dict[str, Request]:
         """Streams that this modality has, by their names in `features`."""
-        if self._found:
-            return self._found
+        if self._kept_streams:
+            return self._kept_streams
         names, items = self.params.options["features"], super()._items
         self.require(
             len(set(map(_key, names))) == len(names),
@@ -89,7 +89,9 @@ class Recipe(features.Recipe):
         )
         encoders = (encoder_arrays.FACES, encoder_arrays.SOUND)
         if all(item.files or item.name not in encoders for item in items):
-            self._found = streams  # else an encoder is still to be fetched, and is looked for again
+            self._kept_streams = (
+                streams  # else an encoder is still to be fetched, and is looked for again
+            )
         return streams
 
     @property
@@ -104,14 +106,14 @@ class Recipe(features.Recipe):
             return "faces"
         if item.name in (*features.HEARD, encoder_arrays.SOUND):
             return "sound"
-        told = self.params.options["files_of"]
+        files = self.params.options["files_of"]
         self.require(
-            told.get(name) in ("faces", "sound"),
+            files.get(name) in ("faces", "sound"),
             f"whether {name} shows faces or sound is not known",
             f"files_of: {{{name}: sound}}",
             "say it in the option `files_of`",
         )
-        return told[name]
+        return files[name]
 
     @property
     def _kinds(self) -> dict[str, str]:
@@ -128,8 +130,8 @@ class Recipe(features.Recipe):
     @property
     def _reliability(self) -> dict[str, Request]:
         """Arrays that the gates look at, of the modalities that there are."""
-        there, asked = set(self._kinds.values()), self.params.options["gate_by"]
-        return {name: self._told_by(name) for name in asked if TELLS_OF[name] <= there}
+        kinds, asked = set(self._kinds.values()), self.params.options["gate_by"]
+        return {name: self._told_by(name) for name in asked if TELLS_OF[name] <= kinds}
 
     def _told_by(self, name: str) -> Request:
         if name == "face_quality":
@@ -141,15 +143,15 @@ class Recipe(features.Recipe):
         """The probability that the trial's person is heard."""
         named, root = self.params.options["speaker"], self.store and self.store.weights_root
         given = {"speaker_run": named, "weights_root": root, "runs_root": self.params.runs_root}
-        found = speaker_arrays.request_for(given, always=True)
+        speaking = speaker_arrays.request_for(given, always=True)
         self.require(
-            found is not None,
+            speaking is not None,
             "no network is there that tells who speaks",
             f"Light-ASD's weights in {root or Path('weights')}, or a run in the option `speaker`",
             "`python -m lib weights get light_asd_ava`, or `sound_while: always` and no `speaking` "
             "in `gate_by`",
         )
-        return found
+        return speaking
 
     @property
     def _hears_the_speaker(self) -> bool:
@@ -164,18 +166,18 @@ class Recipe(features.Recipe):
     def fit(self, windows):
         """Beside the streams' mean and deviation those of what the gates look at."""
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
-        found = super().fit(windows)
+        fitted = super().fit(windows)
         for item in self._reliability.values():
-            told = self.statistics_of(item, trials, statistics.of_known)
-            found[f"reliability {item}"] = told
-        return found
+            moments = self.statistics_of(item, trials, statistics.of_known)
+            fitted[f"reliability {item}"] = moments
+        return fitted
 
     def example(self, window, generator=None):
         trial, hop, steps = str(window.trial), self.params.step_hop, self.params.steps
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
-        item["reliability"] = filled(self._told(trial, frames, off), steps)
+        item["reliability"] = filled(self._trust(trial, frames, off), steps)
         for name, every in zip(self._streams, self._every, strict=True):
             rows = rows_of(window.n_targets, hop, every)
             at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
@@ -207,7 +209,7 @@ class Recipe(features.Recipe):
             seen &= ~(speaks <= SPEAKS)  # where the person is not seen, it may be her or his voice
         return self._standardised(trial, item, frames), seen
 
-    def _told(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
+    def _trust(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
         """(n, r): each number that reliability is told by, and beside it whether it is known. What
         belongs to streams that are all off is not known.
         """
@@ -238,12 +240,12 @@ class Recipe(features.Recipe):
 
     def model(self):
         widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
-        told = [self.statistics[f"reliability {item}"] for item in self._reliability.values()]
+        moments = [self.statistics[f"reliability {item}"] for item in self._reliability.values()]
         options = self.params.options
         return models.create(
             "gated_fusion",
             streams=dict(zip(map(_key, self._streams), widths, strict=True)),
-            reliability=2 * sum(len(each["mean"]) for each in told),
+            reliability=2 * sum(len(each["mean"]) for each in moments),
             every=self._every,
             step_hop=self.params.step_hop,
             width=self.params.width,
@@ -266,27 +268,27 @@ class Recipe(features.Recipe):
 
     def _loss_of_streams(self, alone: torch.Tensor, batch) -> torch.Tensor:
         """The mean over streams of what each loses alone, where it was on."""
-        found = []
+        parts = []
         for number, name in enumerate(self._streams):
             on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
             mask = batch["valid"] & on
             values = alone[:, :, number]
-            found.append(losses.va_loss(values, batch["va"], self.params.va_loss, mask=mask))
-        return torch.stack(found).mean()
+            parts.append(losses.va_loss(values, batch["va"], self.params.va_loss, mask=mask))
+        return torch.stack(parts).mean()
 
     # ---- back to frames
 
     def assemble(self, windows, outputs, n_frames):
-        found = super().assemble(windows, outputs, n_frames)
+        predicted = super().assemble(windows, outputs, n_frames)
         factor = [self.statistics.get(FACTOR, {}).get(name, 1.0) for name in EMOTIONS]
-        told = {name: np.asarray(rows, np.float32) for name, rows in outputs.items()}
-        if "log_variance" in told:
-            spread = np.exp(told["log_variance"] / 2) * np.float32(factor)
-            found[SD] = base.on_frames(spread, windows, n_frames)
-        if GATES in told:
-            gates = told[GATES].reshape(*told[GATES].shape[:2], -1)
-            found[GATES] = base.on_frames(gates, windows, n_frames)
-        return found
+        network = {name: np.asarray(rows, np.float32) for name, rows in outputs.items()}
+        if "log_variance" in network:
+            spread = np.exp(network["log_variance"] / 2) * np.float32(factor)
+            predicted[SD] = base.on_frames(spread, windows, n_frames)
+        if GATES in network:
+            gates = network[GATES].reshape(*network[GATES].shape[:2], -1)
+            predicted[GATES] = base.on_frames(gates, windows, n_frames)
+        return predicted
 
     def calibrate(self, predictions):
         """Set the factors of the predicted deviations by the labels of the val trials.

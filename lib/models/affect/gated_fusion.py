@@ -92,20 +92,24 @@ class GatedFusion(Model, name="gated_fusion"):
         self.outputs["gates"] = f"(B, L, {len(self.streams)}, 2)"
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        told = self.take(batch, "reliability").to(self.missing.dtype)
+        reliability = self.take(batch, "reliability").to(self.missing.dtype)
         valid = batch.get("valid")
-        valid = told.new_ones(told.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
-        told = told.masked_fill(~valid.unsqueeze(-1), 0.0)
+        valid = (
+            reliability.new_ones(reliability.shape[:2], dtype=torch.bool)
+            if valid is None
+            else valid.bool()
+        )
+        reliability = reliability.masked_fill(~valid.unsqueeze(-1), 0.0)
         says, logits, alone, present = [], [], [], []
         for number, name in enumerate(self.streams):
-            x, seen, there = self._rows(batch, name, number, valid)
-            x = self._embedded(number, x, seen, there)
+            x, seen, exists = self._rows(batch, name, number, valid)
+            x = self._embedded(number, x, seen, exists)
             x, observed = (
                 self._at_steps(rows, number, valid.shape[1])
                 for rows in (x, seen.to(x.dtype).unsqueeze(-1))
             )
             says.append(x)
-            logits.append(self.gates[number](torch.cat([x, told, observed], dim=-1)))
+            logits.append(self.gates[number](torch.cat([x, reliability, observed], dim=-1)))
             alone.append(self.nets[number].leave(x))
             present.append(seen.any(dim=1))
         gates = _weights(torch.stack(logits, dim=2), torch.stack(present, dim=1))
@@ -127,12 +131,12 @@ class GatedFusion(Model, name="gated_fusion"):
                 where=f"model {self.name}",
                 expected=f"(B, {needed}, {self.streams[name]}) for {valid.shape[1]} steps",
             )
-        there = self._there(valid, number, needed)
+        exists = self._existing(valid, number, needed)
         seen = batch.get(f"seen_{name}")
-        seen = there if seen is None else seen.bool() & there
-        return x.masked_fill(~seen.unsqueeze(-1), 0.0), seen, there  # selected: it may be NaN
+        seen = exists if seen is None else seen.bool() & exists
+        return x.masked_fill(~seen.unsqueeze(-1), 0.0), seen, exists  # selected: it may be NaN
 
-    def _there(self, valid: Tensor, number: int, rows: int) -> Tensor:
+    def _existing(self, valid: Tensor, number: int, rows: int) -> Tensor:
         """(B, T) bool: rows up to the one at or behind the last valid step."""
         every = self.every[number]
         if every == self.step_hop:
@@ -142,20 +146,20 @@ class GatedFusion(Model, name="gated_fusion"):
         before = (torch.arange(rows, device=valid.device) - 1) * every
         return (before < last) & valid.any(dim=1, keepdim=True)
 
-    def _embedded(self, number: int, x: Tensor, seen: Tensor, there: Tensor) -> Tensor:
+    def _embedded(self, number: int, x: Tensor, seen: Tensor, exists: Tensor) -> Tensor:
         net = self.nets[number]
         x = torch.where(seen.unsqueeze(-1), net.enter(x), self.missing[number])
-        return net.over_time(x.masked_fill(~there.unsqueeze(-1), 0.0), there)
+        return net.over_time(x.masked_fill(~exists.unsqueeze(-1), 0.0), exists)
 
     def _at_steps(self, rows: Tensor, number: int, steps: int) -> Tensor:
         """(B, T, k) rows of a stream to (B, steps, k), linearly in time."""
         every = self.every[number]
         if every == self.step_hop:
             return rows
-        place = torch.arange(steps, device=rows.device) * self.step_hop
-        before = place // every
+        frame = torch.arange(steps, device=rows.device) * self.step_hop
+        before = frame // every
         after = (before + 1).clamp(max=rows.shape[1] - 1)
-        share = ((place - before * every) / every).to(rows.dtype)[:, None]
+        share = ((frame - before * every) / every).to(rows.dtype)[:, None]
         return rows[:, before] * (1 - share) + rows[:, after] * share
 
     def _heads(self, says: Tensor, gates: Tensor) -> dict[str, Tensor]:

@@ -51,11 +51,11 @@ class RelativeLayer(nn.Module):
         query, key, value = (part.transpose(1, 2) for part in parts.unbind(2))  # (B, heads, L, d)
         step = torch.arange(x.shape[1], device=x.device)[None, :, None].expand(-1, -1, 3)
         angle = rotary.angles(step, self.axes, self.speed)
-        found = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             rotary.rotate(query, angle),
             rotary.rotate(key, angle),
             value,
             attn_mask=looked_at[:, None, None, :],
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.join(found.transpose(1, 2).flatten(2))
+        return self.join(attended.transpose(1, 2).flatten(2))
