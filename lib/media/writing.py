@@ -52,6 +52,16 @@ def write_video(
     where it cannot be written.
     """
     path, times = Path(path), np.asarray(times, np.float64)
+    _refuse_unordered(times, path)
+    with explain_full_disk(path), temporary_name(path) as part:
+        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
+            how = (crf, preset, progress)
+            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
+        part.replace(path)
+    return path
+
+
+def _refuse_unordered(times: np.ndarray, path: Path) -> None:
     if not len(times) or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise InputError(
             "frame times do not increase from 0 on",
@@ -59,12 +69,6 @@ def write_video(
             expected="one time a frame, in s",
             todo="pass the times of media.frame_times",
         )
-    with explain_full_disk(path), temporary_name(path) as part:
-        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
-            how = (crf, preset, progress)
-            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
-        part.replace(path)
-    return path
 
 
 def _encode(container, frames, times, sound, rate, sound_start, crf, preset, progress) -> None:

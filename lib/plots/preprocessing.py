@@ -18,6 +18,7 @@ from .. import arrays, plots
 from ..media import frames, sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
+from ..parallel import processes
 from ..store import Request, Store, request
 from ..trials import has_picture
 from . import viewer
@@ -43,7 +44,7 @@ def machine(folder: Path) -> pd.DataFrame:
     pages = (
         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = processes.available_processors()
     rows = [
         ("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
         ("processors", str(cores), platform.processor() or platform.machine()),

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled
 from ..blocks.recurrent import over_valid
-from .window import masked, scaled
+from .window import masked
 
 HIDDEN = 128  # channels inside at width 1
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled
 from ..blocks.residual import PLANES, R2Plus1D18, ResNet18
 from ..fast.folded import folded
 
@@ -284,7 +284,7 @@ def encoders(planes: int, channels: int) -> tuple[nn.ModuleDict, nn.ModuleDict]:
 
 def scaled_planes(width: float) -> int:
     """Channels of the first stages; all other channel counts are functions of it."""
-    return max(1, round(PLANES * width))
+    return scaled(PLANES, width)
 
 
 def as_clip(clip: Tensor) -> Tensor:
