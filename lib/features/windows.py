@@ -14,9 +14,8 @@ import numpy as np
 from ..errors import InputError
 
 PUBLISHED_STEPS = 16  # sub-sequences of a window (section 2.4)
-PUBLISHED_HOP = (
-    32  # frames of a sub-sequence: the distance of two targets of a window (section 2.4)
-)
+# frames of a sub-sequence: the distance of two targets of a window (section 2.4)
+PUBLISHED_HOP = 32
 PUBLISHED_BLOCK = PUBLISHED_STEPS * PUBLISHED_HOP  # 512 frames of context
 
 

@@ -21,9 +21,8 @@ VOWELS = (
     (300, 870, 2240),
 )  # Hz
 BANDWIDTHS = (60, 90, 150)  # Hz
-LOUDER = (
-    4  # dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
-)
+# dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
+LOUDER = 4
 FADE = 0.02  # s in which talking and a vowel set in
 
 

@@ -22,9 +22,8 @@ EMBEDDING = 512  # numbers of a face at width 1
 # stage3_end: the last three units of it.
 CUTS = {"frame": 0, "stage3_end": 19, "stage4": 22, "output_layer": 25, "embedding": 26}
 RELEASE_ORDER = ("output_layer", "stage4", "stage3_end")
-AT_ONCE = (
-    256  # frames that run together where no gradient is needed: 105 MB of the widest activation
-)
+# frames that run together where no gradient is needed: 105 MB of the widest activation
+AT_ONCE = 256
 
 
 class Unit(nn.Module):

@@ -21,9 +21,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from . import overlap
 
-MULTIPLE = (
-    16  # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
-)
+# R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
+MULTIPLE = 16
 WORTH = 32  # with fewer channels than this, filling up costs more than it gives
 # blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many
 # clips

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ENOUGH = (
-    0.85  # of a chunk's places differ: what is still shared is worth less than finding it costs
-)
+# of a chunk's places differ: what is still shared is worth less than finding it costs
+ENOUGH = 0.85
 PLACES = (
     8 * 56 * 56
 )  # of pictures that are worked on together: as one clip, so that they stay in the cache

@@ -36,9 +36,8 @@ class VisualFrontend(nn.Module):
 
     def __init__(self, channels: int, momentum: float, joined: bool):
         super().__init__()
-        self.joined = (
-            joined  # published: the batch is one long sequence, so clips see their neighbours
-        )
+        # published: the batch is one long sequence, so clips see their neighbours
+        self.joined = joined
         self.frontend3D = nn.Sequential(
             nn.Conv3d(1, channels, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
             nn.BatchNorm3d(channels, momentum=momentum, **GREY),

@@ -24,9 +24,8 @@ from .sound import Sound, sound_of
 from .sources import Source
 from .video import Facts, folder_of, look
 
-MARKER = (
-    ".numbering.json"  # in a clip's frames: how its pictures are numbered, and that all are there
-)
+# in a clip's frames: how its pictures are numbered, and that all are there
+MARKER = ".numbering.json"
 SOURCE = "source"  # pictures have the numbers of the data set
 QUALITY = 92  # of pictures made from a film, JPEG
 
