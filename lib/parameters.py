@@ -54,9 +54,8 @@ class Params(Mapping):
         object.__setattr__(self, "elsewhere", dict(elsewhere or {}))
 
     def __getattr__(self, name: str):
-        if (
-            name.startswith("__") or name == "_values"
-        ):  # asked for by copy and pickle before __init__
+        # asked for by copy and pickle before __init__
+        if name.startswith("__") or name == "_values":
             raise AttributeError(name)
         if name not in self._values:
             raise AttributeError(f"no parameter is called {name}{_nearest(name, self._values)}")

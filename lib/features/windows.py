@@ -82,9 +82,8 @@ def look_back(present: np.ndarray, span: int = 32, length: int = 8) -> np.ndarra
     if existing.size == 0:
         return np.full((present.size, length), -1, dtype=np.int32)
     after = np.cumsum(present)  # existing frames <= t
-    first = np.concatenate([np.zeros(span, int), after])[
-        : present.size
-    ]  # existing frames < t-span+1
+    # existing frames < t-span+1
+    first = np.concatenate([np.zeros(span, int), after])[: present.size]
     n = after - first
     column = np.arange(length)
     many = after[:, None] - 1 - (n // length)[:, None] * (length - 1 - column)

@@ -90,9 +90,8 @@ def _encode(container, frames, times, sound, rate, sound_start, crf, preset, pro
         frame = containers.pyav().VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = round(time / CLOCK), CLOCK
         container.mux(video.encode(frame))
-        if (
-            audio is not None
-        ):  # sound up to this frame, so that the file can be played while it loads
+        # sound up to this frame, so that the file can be played while it loads
+        if audio is not None:
             heard = _encode_sound(
                 container, audio, sound, heard, time - sound_start, rate, sound_start
             )

@@ -104,9 +104,8 @@ def fitting(text: str, room: int, size: float) -> float:
 
 
 def _wide(text: str, size: float) -> float:
-    return (
-        1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
-    )  # OpenCV 5 says a little too few
+    # OpenCV 5 says a little too few
+    return 1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
 
 
 def _size(picture: np.ndarray) -> float:

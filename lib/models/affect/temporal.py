@@ -112,9 +112,8 @@ class Transformer(TemporalModel, name="transformer"):
         return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
-        looked_at = valid | ~valid.any(
-            dim=1, keepdim=True
-        )  # a row without any: attention over nothing
+        # a row without any: attention over nothing
+        looked_at = valid | ~valid.any(dim=1, keepdim=True)
         return self.body(x + _sines(x), src_key_padding_mask=~looked_at)
 
 

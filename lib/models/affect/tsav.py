@@ -148,9 +148,8 @@ def normalise_clip(clip: Tensor) -> Tensor:
     deviation.
     """
     found = _normalise(clip).permute(0, 4, 1, 2, 3)
-    return (
-        found if found.is_cuda else found.contiguous()
-    )  # a GPU is faster with the channels last in memory
+    # a GPU is faster with the channels last in memory
+    return found if found.is_cuda else found.contiguous()
 
 
 def _normalise(pictures: Tensor) -> Tensor:

@@ -85,9 +85,8 @@ class _DoubleBlock(nn.Module):
         self.conv1a = nn.Conv2d(before, after, 3, stride, 1, bias=False)
         self.bn1a = norm()
         self.conv2a = nn.Conv2d(after, after, 3, 1, 1, bias=False)
-        self.downsample = nn.Conv2d(
-            before, after, 1, stride, bias=False
-        )  # without use where the stride is 1
+        # without use where the stride is 1
+        self.downsample = nn.Conv2d(before, after, 1, stride, bias=False)
         self.outbna = norm()
         self.conv1b = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.bn1b = norm()
@@ -255,11 +254,8 @@ class AudioEncoder(nn.Module):
         return x.mean(dim=2).transpose(1, 2)
 
 
-PICTURE, SOUND, ATTENTION = (
-    64,
-    16,
-    128,
-)  # published channels: first of the picture, first of the sound, of a token
+# published channels: first of the picture, first of the sound, of a token
+PICTURE, SOUND, ATTENTION = (64, 16, 128)
 HEAD = 16  # channels of a head in cross attention; twice as many in self attention
 
 
