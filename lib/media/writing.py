@@ -118,11 +118,9 @@ def _encode_sound(
         frame = containers.pyav().AudioFrame.from_ndarray(
             np.ascontiguousarray(piece[None]), format="fltp", layout="mono"
         )
-        frame.sample_rate, frame.pts, frame.time_base = (
-            rate,
-            heard + round(start * rate),
-            Fraction(1, rate),
-        )
+        frame.sample_rate = rate
+        frame.pts = heard + round(start * rate)
+        frame.time_base = Fraction(1, rate)
         container.mux(track.encode(frame))
         heard += len(piece)
     give_back(sound)

@@ -131,10 +131,8 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     rows = []
     for trial in table.drop_duplicates("video").to_dict("records"):
         wanted = request("audio_44k", rate=SOUND_RATE)
-        facts, times = (
-            arrays.facts(trial, wanted, store),
-            arrays.read(trial, request("time"), store),
-        )
+        facts = arrays.facts(trial, wanted, store)
+        times = arrays.read(trial, request("time"), store)
         end = facts["t0"] + facts["shape"][0] / facts["rate"]
         last_shown = frames.spacing(times)  # s, the last frame's own duration
         rows.append(

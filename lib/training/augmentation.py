@@ -126,10 +126,8 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     for _ in range(MEL_MASKS):
         wide = generator.integers(0, MEL_MASK_BANDS + 1)
         long = generator.integers(0, min(MEL_MASK_COLUMNS, columns) + 1)
-        band, column = (
-            generator.integers(0, bands - wide + 1),
-            generator.integers(0, columns - long + 1),
-        )
+        band = generator.integers(0, bands - wide + 1)
+        column = generator.integers(0, columns - long + 1)
         out[:, band : band + wide] = mean
         out[:, :, column : column + long] = mean
     return out

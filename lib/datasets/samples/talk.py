@@ -113,11 +113,9 @@ def _mouth(
     rate = generator.uniform(1.2, 2.6)
     chew = CHEWING * np.sin(np.pi * (rate * times % 1)) ** 0.9 * _gate(chewed, n)[at]
     s = speech[at] * np.array(OPENNESS)[syllables.vowel[at]] + chew
-    gain, gamma, rest = (
-        generator.uniform(0.85, 1.15),
-        generator.uniform(0.8, 1.25),
-        generator.uniform(0, 0.06),
-    )
+    gain = generator.uniform(0.85, 1.15)
+    gamma = generator.uniform(0.8, 1.25)
+    rest = generator.uniform(0, 0.06)
     opening = gain * s**gamma * (1 + 0.15 * _slow(generator, times)) + rest
     opening += 0.024 * generator.standard_normal(len(times)) + 0.04 * _slow(
         generator, times, (0.2, 0.3)

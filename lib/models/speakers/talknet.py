@@ -112,10 +112,8 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         if valid is None:
-            mean, variance = (
-                x.mean((1, 2), keepdim=True),
-                x.var((1, 2), keepdim=True, unbiased=False),
-            )
+            mean = x.mean((1, 2), keepdim=True)
+            variance = x.var((1, 2), keepdim=True, unbiased=False)
         else:
             count = valid.sum(1).clamp(min=1).view(-1, 1, 1) * x.shape[1]
             mean = masked(x, valid).sum((1, 2), keepdim=True) / count

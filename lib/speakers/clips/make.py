@@ -134,13 +134,11 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
         ) from error
     first = source if scope == SOURCE else first_number(span, scope)
     if there and min(there) != first:
-        scope, first = (
-            next(
-                (name for name in ("global", "clip") if first_number(span, name) == min(there)),
-                SOURCE,
-            ),
-            min(there),
+        scope = next(
+            (name for name in ("global", "clip") if first_number(span, name) == min(there)),
+            SOURCE,
         )
+        first = min(there)
     return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
 
 
