@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
 
 
 class WindowModel(Model):
