@@ -391,7 +391,9 @@ def _write(line: str) -> None:
 def _of(given: object, value: object) -> object:
     """`value` as it was read; of a mapping only the names that were given."""
     both = isinstance(given, Mapping) and isinstance(value, Mapping)
-    return {name: value[name] for name in given if name in value} if both else value
+    if not both:
+        return value
+    return {name: value[name] for name in given if name in value}
 
 
 def _brief(value: object) -> str:
@@ -415,7 +417,9 @@ def _of_file(file: str) -> dict:
     if not file:
         return {}
     values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
-    return values if values.get("run") else {**values, "run": of_fold(Path(file).stem, values)}
+    if values.get("run"):
+        return values
+    return {**values, "run": of_fold(Path(file).stem, values)}
 
 
 def of_fold(name: str, values: Mapping) -> str:

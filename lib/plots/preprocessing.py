@@ -203,7 +203,9 @@ def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.Da
         "annotators": "",
         **{emotion: found[emotion].mean() for emotion in EMOTIONS},
     }
-    return pd.concat([found, pd.DataFrame([mean])]) if len(found) > 1 else found
+    if len(found) < 2:
+        return found
+    return pd.concat([found, pd.DataFrame([mean])])
 
 
 def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):

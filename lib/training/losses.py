@@ -125,7 +125,9 @@ def window_ccc_loss(
         return (1 - 2 * covariance / spread).mean()
     spread = (var_x + var_y + (mx - my).square()).clamp_min(torch.finfo(x.dtype).tiny)
     chosen = n >= 2
-    return (1 - 2 * covariance / spread)[chosen].mean() if chosen.any() else _zero(prediction)
+    if not chosen.any():
+        return _zero(prediction)
+    return (1 - 2 * covariance / spread)[chosen].mean()
 
 
 def _refuse_other_windows(prediction: Tensor, target: Tensor, rules: str) -> None:
