@@ -50,7 +50,7 @@ def _origin(path: Path, _size: int, _changed: int) -> float:
 def sound(container, path: Path):
     """The stream of the sound track that a player would play; the only one where there is one."""
     streams = container.streams.audio
-    if len(streams) == 1:
+    if len(streams) < 2:
         return streams[0]
     return streams[tracks.playing(tracks.of(path)).number - 1]
 
