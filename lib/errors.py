@@ -93,6 +93,9 @@ def full_gpu(told: str = "") -> InputError:
     return error
 
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of what one person may fill of it
+
+
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
     """Turn "no space left on device", and a place that may not be written, into an InputError that
@@ -111,7 +114,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
                 "with "
                 "-p runs_root /home/me/runs",
             ) from error
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL_DISK:
             raise
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
         free = shutil.disk_usage(place).free / 1e9

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,11 @@ def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
             todo=f"{todo}; or correct the name",
         )
     return place
+
+
+def folded(name: str) -> str:
+    """A name without what two systems write differently: capitals, decomposed signs."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def safe_name(text: str) -> str:

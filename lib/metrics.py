@@ -295,7 +295,9 @@ def interval(
 
 def _joined(metric: Callable, trials: Pairs) -> float:
     """The metric of the concatenation of all trials; NaN of none."""
-    return float(metric(*map(np.concatenate, zip(*trials, strict=True)))) if trials else np.nan
+    if not trials:
+        return np.nan
+    return float(metric(*map(np.concatenate, zip(*trials, strict=True))))
 
 
 def va_scores(
@@ -441,7 +443,9 @@ def _score(name: str, prediction: np.ndarray, label: np.ndarray) -> float:
 
 def _of_all(name: str, trials: Pairs) -> float:
     sums_of, score_of, _ = SCORES[name]
-    return float(score_of(sums_of(trials).sum(axis=0))) if trials else float("nan")
+    if not trials:
+        return float("nan")
+    return float(score_of(sums_of(trials).sum(axis=0)))
 
 
 def _summary(

@@ -57,9 +57,8 @@ class Params(Mapping):
         object.__setattr__(self, "elsewhere", dict(elsewhere or {}))
 
     def __getattr__(self, name: str):
-        if (
-            name.startswith("__") or name == "_values"
-        ):  # asked for by copy and pickle before __init__
+        # asked for by copy and pickle before __init__
+        if name.startswith("__") or name == "_values":
             raise AttributeError(name)
         if name not in self._values:
             raise AttributeError(f"no parameter is called {name}{_nearest(name, self._values)}")
@@ -411,7 +410,9 @@ def _write(line: str) -> None:
 def _of(given: object, value: object) -> object:
     """`value` as it was read; of a mapping only the names that were given."""
     both = isinstance(given, Mapping) and isinstance(value, Mapping)
-    return {name: value[name] for name in given if name in value} if both else value
+    if not both:
+        return value
+    return {name: value[name] for name in given if name in value}
 
 
 def _brief(value: object) -> str:
@@ -435,7 +436,9 @@ def _of_file(file: str) -> dict:
     if not file:
         return {}
     values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
-    return values if values.get("run") else {**values, "run": of_fold(Path(file).stem, values)}
+    if values.get("run"):
+        return values
+    return {**values, "run": of_fold(Path(file).stem, values)}
 
 
 def of_fold(name: str, values: Mapping) -> str:

@@ -156,7 +156,7 @@ def unusable(name: str) -> str:
         return "it is no name of a folder"
     if signs := sorted({sign for sign in name if sign in "/\\" or sign < " " or sign == "\x7f"}):
         return f"it holds {', '.join(map(repr, signs))}"
-    return "" if _is_unicode(name) else "it is no UTF-8"
+    return "" if is_unicode(name) else "it is no UTF-8"
 
 
 def usable(name: str) -> str:
@@ -164,7 +164,8 @@ def usable(name: str) -> str:
     return safe_name(name) if unusable(name) else name
 
 
-def _is_unicode(name: str) -> bool:
+def is_unicode(name: str) -> bool:
+    """Whether a name can be written into a table."""
     try:
         name.encode()
     except UnicodeEncodeError:

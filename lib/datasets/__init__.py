@@ -105,11 +105,8 @@ def _layout(params, progress: Callable | None) -> tuple[pd.DataFrame, Report]:
     ours = [Path(params[place]) for place in ("processed_root", "runs_root") if params.get(place)]
     if params.dataset == "folder":
         return folder.find(root, name, progress, ours)
-    if params.dataset not in (
-        *SPEAKING,
-        "sample",
-        "affwild2",
-    ):  # a file that somebody added: docs/add_a_dataset.md
+    # a file that somebody added: docs/add_a_dataset.md
+    if params.dataset not in (*SPEAKING, "sample", "affwild2"):
         added = import_module(f"{__name__}.{params.dataset}")
         code_digest.use(added.__name__)
         return added.find(root, name, progress)

@@ -63,15 +63,12 @@ class Found:
     """What lies under a data root, before anything is put together."""
 
     videos: dict[str, Path] = field(default_factory=dict)
-    annotations: dict[str, dict] = field(
-        default_factory=dict
-    )  # trial -> kind -> (split, path or "")
-    tests: dict[str, set] = field(
-        default_factory=dict
-    )  # trial -> kinds that it is a test trial of, "" = any
-    crops: dict[str, Path] = field(
-        default_factory=dict
-    )  # trial -> folder of pictures, or alignment file
+    # trial -> kind -> (split, path or "")
+    annotations: dict[str, dict] = field(default_factory=dict)
+    # trial -> kinds that it is a test trial of, "" = any
+    tests: dict[str, set] = field(default_factory=dict)
+    # trial -> folder of pictures, or alignment file
+    crops: dict[str, Path] = field(default_factory=dict)
 
 
 def person_of(trial: str) -> tuple[str, str]:

@@ -8,14 +8,13 @@ reason, and with the nearest thing that would be right (`lib.datasets.inventory`
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from .. import trials
 from ..errors import InputError
-from ..files import Entry, walk
+from ..files import Entry, folded, walk
 from ..media import kinds
 
 
@@ -86,11 +85,6 @@ class Contents:
         return path in self.used or path in self.reasons
 
 
-def folded(name: str) -> str:
-    """A name without what two systems write differently: capitals, decomposed signs."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
@@ -119,7 +113,7 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
     found = Contents(root)
     for entry in walk(root, lambda path: _closed(root, path, places)):
         foreign = "\\" in entry.path or ":" in entry.path
-        legal = is_unicode(entry.path) and not (foreign and trials.leaves_root(entry.path))
+        legal = trials.is_unicode(entry.path) and not (foreign and trials.leaves_root(entry.path))
         if entry.kind == "file" and legal:
             _add(found, entry)
         else:
@@ -149,12 +143,3 @@ def _add(found: Contents, entry: Entry) -> None:
         found.kinds[entry.path] = kinds.kind(found.root / entry.path)
     except OSError as error:
         found.refuse(entry.path, f"cannot be read ({error.strerror})", "a file that may be read")
-
-
-def is_unicode(name: str) -> bool:
-    """Whether a name can be written into a table."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

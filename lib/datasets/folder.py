@@ -135,5 +135,7 @@ def val_subjects(subjects: set[str]) -> set[str]:
     """The fifth of the subjects whose names have the lowest SHA-256: the same on every machine and
     in every year.
     """
+    if len(subjects) < 2:
+        return set()
     order = sorted(subjects, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return set(order[: max(1, round(VAL_SHARE * len(order)))]) if len(order) > 1 else set()
+    return set(order[: max(1, round(VAL_SHARE * len(order)))])

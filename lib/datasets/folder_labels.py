@@ -9,11 +9,12 @@ from itertools import chain, product
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
+from ..files import folded
 from ..labels import official, tables, utterances
 from ..metrics import EMOTIONS
 from ..trials import label_column
 from . import names
-from .contents import Contents, folded, joined, split
+from .contents import Contents, joined, split
 from .names import Recording
 from .report import Report
 

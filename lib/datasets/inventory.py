@@ -10,14 +10,15 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from .. import trials
 from ..errors import InputError
 from ..faces import crops
-from ..files import OURS, Entry, walk
+from ..files import OURS, Entry, folded, walk
 from ..labels import sheets, tables
 from ..media import kinds
 from ..trials import LABELS, TEXT, label_files
 from . import folder_labels, names, splits
-from .contents import Contents, is_unicode, joined, split, suffix
+from .contents import Contents, joined, split, suffix
 from .names import Recording
 from .report import Report
 
@@ -84,7 +85,7 @@ def tell_others(there: Contents, report: Report) -> None:
 
 def _shown(entry: Entry) -> tuple[str, str]:
     """Path and reason of what is no file that can be read."""
-    if not is_unicode(entry.path):
+    if not trials.is_unicode(entry.path):
         return ascii(entry.path), "its name is no UTF-8 and cannot be written into a table"
     if entry.kind == "file":
         return entry.path, r"its name holds \ and reads as a path out of the folder on Windows"
@@ -137,7 +138,7 @@ def of_table(root: Path, table: pd.DataFrame, report: Report, ours: Collection[P
             _note(report, entry.path, named[entry.path])
         elif entry.kind != "file":
             _note(report, _shown(entry)[0], NOT_USED, entry.why)
-        elif is_unicode(entry.path):
+        elif trials.is_unicode(entry.path):
             top = "/".join(entry.path.split("/")[:-1][:2])
             groups.setdefault((top, suffix(entry.path)), []).append(entry.path)
     for (folder, ending), paths in groups.items():
@@ -241,9 +242,7 @@ def _reason(
 
 def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
     stem = PurePosixPath(path).stem
-    beside = [
-        one.path for one in recordings.values() if names.folded(one.stem) == names.folded(stem)
-    ]
+    beside = [one.path for one in recordings.values() if folded(one.stem) == folded(stem)]
     if beside:
         return f"a sound file beside {beside[0]}: recordings are heard with their own sound", ""
     return "a sound file without a picture", "a recording with picture"
@@ -258,7 +257,7 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
     if not found:
         return _without_labels(there, path)
     stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
-    same = [one for one in recordings.values() if names.folded(one.stem) == names.folded(stem)]
+    same = [one for one in recordings.values() if folded(one.stem) == folded(stem)]
     if len(same) > 1:
         trials = ", ".join(one.name for one in same[:4])
         right = " or ".join(f"{one.name}{ending}" for one in same[:2])

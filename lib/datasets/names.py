@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 
 from .. import trials
 from ..errors import nearest_name
+from ..files import folded
 from . import affwild2
-from .contents import folded, split
+from .contents import split
 
 NEAR = 0.5  # of `difflib`: alike enough to be one name that two people wrote
 

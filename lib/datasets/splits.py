@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 
 from .. import trials
 from ..errors import InputError
+from ..files import folded
 from ..labels import columns, sheets
 from . import names
-from .contents import Contents, folded, split
+from .contents import Contents, split
 from .names import Recording
 from .report import Report
 

@@ -300,10 +300,8 @@ def make_time(inputs, parameters, create, device) -> None:
         with create(times.shape, np.float64, note=NO_PICTURE) as out:
             out[...] = times
         return
-    times, claimed = (
-        recordings.frame_times(inputs["video"]),
-        recordings.probe(inputs["video"]).n_frames,
-    )
+    times = recordings.frame_times(inputs["video"])
+    claimed = recordings.probe(inputs["video"]).n_frames
     other = f"the container claims {claimed} frames, {len(times)} decode"
     remarks = [other if claimed not in (0, len(times)) else "", readings.words(parameters)]
     remark = "; ".join(filter(None, remarks))

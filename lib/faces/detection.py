@@ -114,10 +114,8 @@ class CenterFace:
         """(H, W, 3) uint8 RGB -> (N, 15) float32, best score first."""
         small, scale = reduced(picture, self.side)
         boxes, points = self._network(small, threshold=KEEP)
-        boxes, points = (
-            np.asarray(boxes, np.float32).reshape(-1, 5),
-            np.asarray(points, np.float32).reshape(-1, 10),
-        )
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 5)
+        points = np.asarray(points, np.float32).reshape(-1, 10)
         if len(boxes) != len(points):
             raise InputError(
                 f"CenterFace gives {len(boxes)} boxes and {len(points)} sets of landmarks",

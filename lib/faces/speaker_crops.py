@@ -14,11 +14,8 @@ from ..errors import InputError
 CROPS = ("box", "mouth")
 # grey outside the picture and of invisible faces: about 0 after the networks' normalisation
 FILL = 110
-HALF_WIDTH, ABOVE, BELOW = (
-    0.7,
-    0.3,
-    1.1,
-)  # of the mouth crop, in half sides of the box around its centre
+# of the mouth crop, in half sides of the box around its centre
+HALF_WIDTH, ABOVE, BELOW = (0.7, 0.3, 1.1)
 
 
 def region(box: np.ndarray, crop: str) -> np.ndarray:

@@ -240,9 +240,10 @@ def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
     """
     if not len(expected) or not len(found):
         return {}
+    # a machine that only trains need not have SciPy
     from scipy.optimize import (
         linear_sum_assignment,
-    )  # a machine that only trains need not have SciPy
+    )
 
     widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
     apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(

@@ -20,10 +20,8 @@ FRAMES_ON_CPU = 32  # at once; the draws of jittered copies are made for as many
 FRAMES_AT_MOST = 256  # at once on a GPU
 # Memory that a clip of 112 pixels and a spectrogram of 10 s keep in a network of width 1.
 CLIP_BYTES, SOUND_BYTES = 60_000_000, 20_000_000
-DILATION = {
-    "dilated": 6,
-    "look_back": 4,
-}  # frames from one picture of a clip to the next, where no face is missing
+# frames from one picture of a clip to the next, where no face is missing
+DILATION = {"dilated": 6, "look_back": 4}
 CHANNELS = 512  # of each stream at width 1
 BYTES = 2  # of a number in the cache: float16
 JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2.5)

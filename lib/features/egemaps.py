@@ -85,7 +85,9 @@ def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> 
     """
     wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
     rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in wanted]
-    return np.stack(rows) if rows else np.zeros((0, FUNCTIONALS), np.float32)
+    if not rows:
+        return np.zeros((0, FUNCTIONALS), np.float32)
+    return np.stack(rows)
 
 
 def make(inputs, parameters, create, device) -> None:

@@ -19,10 +19,8 @@ from .encoder_files import CONFIG, PREPROCESSOR, WEIGHTS, fetch, files, folder, 
 FACES, SOUND = "encoder_faces", "encoder_sound"
 OWNER, VERSION = {FACES: "trial", SOUND: "video"}, {FACES: 1, SOUND: 1}
 # What only a network for waveforms, and only one for pictures, has in its config.json.
-OF_SOUND, OF_FACES = (
-    ("conv_stride",),
-    ("image_size", "vision_config", "num_channels", "pretrained_cfg"),
-)
+OF_SOUND = ("conv_stride",)
+OF_FACES = ("image_size", "vision_config", "num_channels", "pretrained_cfg")
 
 
 # ---- requests

@@ -129,18 +129,16 @@ def tensors(
     if starts.size == 0:
         return torch.zeros(0, 1, BANDS, columns, device=device)
     first, stop = int(starts.min()), int(starts.max()) + columns
-    if (
-        stop - first > starts.size * columns
-    ):  # far apart: what lies between is not worth transforming
+    # far apart: what lies between is not worth transforming
+    if stop - first > starts.size * columns:
         return torch.cat(
             [tensors(mel, starts[i : i + 1], columns, device) for i in range(starts.size)]
         )
     power = torch.from_numpy(_extended(mel, first, stop)).to(device)
     levels = (_decibels(power.T.contiguous()) - MEAN) / SPREAD  # (64, stop - first)
     place = torch.from_numpy(starts - first).to(device)
-    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[
-        place
-    ]  # (N, 64, columns), the one large copy
+    # (N, 64, columns), the one large copy
+    chosen = levels.unfold(1, columns, 1).transpose(0, 1)[place]
     loudest = levels.amax(dim=0).unfold(0, columns, 1)[place].amax(dim=1)  # (N,)
     return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 

@@ -62,9 +62,8 @@ def segments(
     the others in it. Here it is the longest of the trial: what a batch of one trial's windows
     gives.
     """
-    out = np.zeros(
-        (len(frames), 1, mel.BANDS, columns), np.float32
-    )  # 0 is −14.8 dB, not silence: as published
+    # 0 is −14.8 dB, not silence: as published
+    out = np.zeros((len(frames), 1, mel.BANDS, columns), np.float32)
     for row, frame in zip(out, frames, strict=True):
         found = segment(waveform, *span(times, frame))
         row[0, :, columns - found.shape[1] :] = found

@@ -75,11 +75,9 @@ def _moments(arrays: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]
             continue
         shift = each[0].astype(np.float64) if shift is None else shift
         rows = each.astype(np.float64) - shift  # so that large means cost no digits
-        count, total, squares = (
-            count + len(rows),
-            total + rows.sum(axis=0),
-            squares + (rows**2).sum(axis=0),
-        )
+        count = count + len(rows)
+        total = total + rows.sum(axis=0)
+        squares = squares + (rows**2).sum(axis=0)
     if not count:
         return 0, total, squares
     return count, total / count + shift, np.maximum(squares - total**2 / count, 0)

@@ -14,9 +14,8 @@ import numpy as np
 from ..errors import InputError
 
 PUBLISHED_STEPS = 16  # sub-sequences of a window (section 2.4)
-PUBLISHED_HOP = (
-    32  # frames of a sub-sequence: the distance of two targets of a window (section 2.4)
-)
+# frames of a sub-sequence: the distance of two targets of a window (section 2.4)
+PUBLISHED_HOP = 32
 PUBLISHED_BLOCK = PUBLISHED_STEPS * PUBLISHED_HOP  # 512 frames of context
 
 
@@ -83,9 +82,8 @@ def look_back(present: np.ndarray, span: int = 32, length: int = 8) -> np.ndarra
     if existing.size == 0:
         return np.full((present.size, length), -1, dtype=np.int32)
     after = np.cumsum(present)  # existing frames <= t
-    first = np.concatenate([np.zeros(span, int), after])[
-        : present.size
-    ]  # existing frames < t-span+1
+    # existing frames < t-span+1
+    first = np.concatenate([np.zeros(span, int), after])[: present.size]
     n = after - first
     column = np.arange(length)
     many = after[:, None] - 1 - (n // length)[:, None] * (length - 1 - column)

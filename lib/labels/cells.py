@@ -95,10 +95,8 @@ def merged(
     if len(distinct) == len(time):
         return time, values, []
     known = np.isfinite(values)
-    sums, counts = (
-        np.zeros((len(distinct), values.shape[1])),
-        np.zeros((len(distinct), values.shape[1])),
-    )
+    sums = np.zeros((len(distinct), values.shape[1]))
+    counts = np.zeros((len(distinct), values.shape[1]))
     np.add.at(sums, owner, np.where(known, values, 0))
     np.add.at(counts, owner, known)
     mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

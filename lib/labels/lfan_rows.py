@@ -22,17 +22,13 @@ from . import official
 
 FOLDER, SUFFIX = "npy_data", ".npy"
 FACE = "frame.npy"
-LABELS = (
-    "label.npy",
-    "continuous_label.npy",
-)  # the code writes the first, its README says the second
+# the code writes the first, its README says the second
+LABELS = ("label.npy", "continuous_label.npy")
 SIDE = 48  # px of a face
 TOLERANCE = 2  # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
 VERSION = 1  # of the features' arrays, raised when their numbers change
-FEATURES = {
-    "mfcc39": ("mfcc.npy", 39),
-    "vggish": ("vggish.npy", 128),
-}  # array of the store -> file, columns
+# array of the store -> file, columns
+FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:

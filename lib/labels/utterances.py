@@ -21,15 +21,8 @@ from . import cells, official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
 
-OMG_CLASSES = (
-    "Anger",
-    "Disgust",
-    "Fear",
-    "Happiness",
-    "Neutral",
-    "Sadness",
-    "Surprise",
-)  # EmotionMaxVote 0 to 6
+# EmotionMaxVote 0 to 6
+OMG_CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
 WORDS = {
     "joy": "Happiness",
     "happy": "Happiness",

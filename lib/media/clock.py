@@ -50,7 +50,9 @@ def _origin(path: Path, _size: int, _changed: int) -> float:
 def sound(container, path: Path):
     """The stream of the sound track that a player would play; the only one where there is one."""
     streams = container.streams.audio
-    return streams[tracks.playing(tracks.of(path)).number - 1] if len(streams) > 1 else streams[0]
+    if len(streams) < 2:
+        return streams[0]
+    return streams[tracks.playing(tracks.of(path)).number - 1]
 
 
 def _first(path: Path, kind: str, place: int) -> float | None:

@@ -223,4 +223,6 @@ def samples(frame: av.AudioFrame) -> np.ndarray:
         stored = np.ascontiguousarray(stored.reshape(-1, count).T)
     if stored.dtype.kind == "u":  # 8 bits
         return stored.astype(np.float64) / 128 - 1
-    return stored / -float(np.iinfo(stored.dtype).min) if stored.dtype.kind == "i" else stored
+    if stored.dtype.kind != "i":
+        return stored
+    return stored / -float(np.iinfo(stored.dtype).min)

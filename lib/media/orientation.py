@@ -43,12 +43,13 @@ class Orientation:
         return np.ascontiguousarray(shown[::-1] if self.flipped else shown)
 
 
+# by 0, 1, 2, 3 quarters anticlockwise
 TURNS = (
     Orientation(),
     Orientation(transposed=True, flipped=True),
     Orientation(mirrored=True, flipped=True),
     Orientation(transposed=True, mirrored=True),
-)  # by 0, 1, 2, 3 quarters anticlockwise
+)
 
 
 def of(frame: av.VideoFrame) -> Orientation:

@@ -17,12 +17,10 @@ import numpy as np
 
 from . import clock, containers, hearing, orientation, pictures
 
-CLOCK = Fraction(
-    1, 90_000
-)  # MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
-FULL_SCALE = (
-    32767  # 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
-)
+# MPEG's clock: 24, 25, 30 and 30000/1001 fps are whole numbers of ticks
+CLOCK = Fraction(1, 90_000)
+# 16 bits a sample, as the wav files of the published pipelines (specs of TSAV, §1.4)
+FULL_SCALE = 32767
 MAX_SIDE = 1280  # px of a video that is made to be looked at: enough to judge, and small files
 
 

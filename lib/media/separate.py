@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
+
+from ..files import folded
 
 SUFFIXES = (
     ".wav",
@@ -28,17 +29,11 @@ def beside(video: Path) -> Path | None:
     """The sound file of a video's name in its folder, the first one by `SUFFIXES`; None where there
     is none. Capitals and the two spellings of Unicode do not matter.
     """
-    video, name = Path(video), _plain(Path(video).stem)
-    files = [
-        path
-        for path in (sorted(video.parent.iterdir()) if video.parent.is_dir() else [])
-        if path.suffix.lower() in SUFFIXES and _plain(path.stem) == name and path.is_file()
-    ]
+    video, name = Path(video), folded(Path(video).stem)
+    beside_it = sorted(video.parent.iterdir()) if video.parent.is_dir() else []
+    sounds = [path for path in beside_it if path.suffix.lower() in SUFFIXES]
+    files = [path for path in sounds if folded(path.stem) == name and path.is_file()]
     return min(files, key=lambda path: SUFFIXES.index(path.suffix.lower()), default=None)
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def heard(video: Path, codec: str, take: bool) -> Path | None:

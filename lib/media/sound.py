@@ -112,9 +112,8 @@ def segments(
         raise InputError(f"anchor {anchor!r}", where="audio.segments", expected=", ".join(ANCHORS))
     if anchor == "published":
         starts, stops = published_spans(times, np.arange(len(times)))
-        moved = (
-            round((t0 - times[0]) * rate) if len(times) else 0
-        )  # silence in front of the published wav
+        # silence in front of the published wav
+        moved = round((t0 - times[0]) * rate) if len(times) else 0
         bounds = (
             np.stack([np.rint(starts * rate), np.rint(stops * rate)], axis=1).astype(np.int64)
             - moved

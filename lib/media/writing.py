@@ -52,6 +52,16 @@ def write_video(
     where it cannot be written.
     """
     path, times = Path(path), np.asarray(times, np.float64)
+    _refuse_unordered(times, path)
+    with explain_full_disk(path), temporary_name(path) as part:
+        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
+            how = (crf, preset, progress)
+            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
+        part.replace(path)
+    return path
+
+
+def _refuse_unordered(times: np.ndarray, path: Path) -> None:
     if not len(times) or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise InputError(
             "frame times do not increase from 0 on",
@@ -59,12 +69,6 @@ def write_video(
             expected="one time a frame, in s",
             todo="pass the times of media.frame_times",
         )
-    with explain_full_disk(path), temporary_name(path) as part:
-        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
-            how = (crf, preset, progress)
-            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
-        part.replace(path)
-    return path
 
 
 def _encode(container, frames, times, sound, rate, sound_start, crf, preset, progress) -> None:
@@ -86,9 +90,8 @@ def _encode(container, frames, times, sound, rate, sound_start, crf, preset, pro
         frame = containers.pyav().VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = round(time / CLOCK), CLOCK
         container.mux(video.encode(frame))
-        if (
-            audio is not None
-        ):  # sound up to this frame, so that the file can be played while it loads
+        # sound up to this frame, so that the file can be played while it loads
+        if audio is not None:
             heard = _encode_sound(
                 container, audio, sound, heard, time - sound_start, rate, sound_start
             )
@@ -115,11 +118,9 @@ def _encode_sound(
         frame = containers.pyav().AudioFrame.from_ndarray(
             np.ascontiguousarray(piece[None]), format="fltp", layout="mono"
         )
-        frame.sample_rate, frame.pts, frame.time_base = (
-            rate,
-            heard + round(start * rate),
-            Fraction(1, rate),
-        )
+        frame.sample_rate = rate
+        frame.pts = heard + round(start * rate)
+        frame.time_base = Fraction(1, rate)
         container.mux(track.encode(frame))
         heard += len(piece)
     give_back(sound)

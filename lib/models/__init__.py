@@ -18,9 +18,8 @@ from ..errors import InputError, nearest_name
 from .base import REGISTRY, Model
 from .published import LICENCES, load_published
 
-for _module in walk_packages(
-    __path__, f"{__name__}."
-):  # whoever adds a file need not add its name to a list as well
+# whoever adds a file need not add its name to a list as well
+for _module in walk_packages(__path__, f"{__name__}."):
     import_module(_module.name)
 
 

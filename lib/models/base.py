@@ -21,6 +21,11 @@ MODALITIES = ("audiovisual", "audio", "video")
 SIZES = {"width", "face_size", "steps", "visual_channels", "visual_positions", "audio_channels"}
 
 
+def scaled(channels: int, width: float) -> int:
+    """Channels at a width, at least one."""
+    return max(1, round(channels * width))
+
+
 class Model(nn.Module):
     """A network from a mapping of named tensors to a mapping of named tensors.
 

@@ -65,12 +65,10 @@ LICENCES = {
         "licence; cite Tao et al. (ACM Multimedia 2021).",
     ),
 }
-SPEAKER_HEAD = (
-    "lossAV.FC.weight"  # by which a speaker network's file, which has no container, is known
-)
-CLASS_WEIGHTS = (
-    ".criterion.weight"  # buffers that the Ego4D version of TalkNet saves with its heads
-)
+# by which a speaker network's file, which has no container, is known
+SPEAKER_HEAD = "lossAV.FC.weight"
+# buffers that the Ego4D version of TalkNet saves with its heads
+CLASS_WEIGHTS = ".criterion.weight"
 # How an unreadable file shows: each was met with a file cut or altered at some place.
 _UNREADABLE = (
     RuntimeError,

@@ -54,9 +54,8 @@ COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qsta
 QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["qstat"]}
 PATIENCE = 30.0  # s for a scheduler to answer
 SETTLE = 120.0  # s for it to accept jobs
-MOST_EARLY_ENDS = (
-    3  # jobs that end before their worker stood, one after the other: then something is wrong
-)
+# jobs that end before their worker stood, one after the other: then something is wrong
+MOST_EARLY_ENDS = 3
 
 # The clock of a job: `lib.experiments.sweeps.worker` reads it to know when the walltime ends.
 CLOCK = "export SWEEP_JOB_STARTED=$(date +%s)"

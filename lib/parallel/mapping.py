@@ -4,7 +4,6 @@ workers.
 
 from __future__ import annotations
 
-import errno
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import InputError, full_disk, full_gpu
+from ..errors import FULL_DISK, InputError, full_disk, full_gpu
 from . import processes, remote
-
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)

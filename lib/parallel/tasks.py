@@ -96,13 +96,11 @@ class _Dispatcher:
     """The state of `run`."""
 
     def __init__(self, client, tasks, work, tries, tell, progress, stopping, jobs):
-        self.client, self.work, self.limit, self.tell, self.progress = (
-            client,
-            work,
-            tries,
-            tell,
-            progress,
-        )
+        self.client = client
+        self.work = work
+        self.limit = tries
+        self.tell = tell
+        self.progress = progress
         self.stopping, self.jobs = stopping, jobs
         self.tasks = {task.name: task for task in tasks}
         self.waiting = list(self.tasks)

@@ -70,7 +70,9 @@ def found_against_expected(
 def _number(value: float) -> str:
     if value != value:
         return "?"
-    return f"{value:,.0f}".replace(",", " ") if float(value).is_integer() else f"{value:.3g}"
+    if not float(value).is_integer():
+        return f"{value:.3g}"
+    return f"{value:,.0f}".replace(",", " ")
 
 
 def label_plane(

@@ -147,4 +147,6 @@ def _cell_text(value: object, links: Mapping[str, str]) -> object:
         return value
     value = str(value)  # of a list, too: what it holds may be anybody's text
     text = html.escape(value, quote=False)
-    return f"<a href='{html.escape(quote(links[value]))}'>{text}</a>" if value in links else text
+    if value not in links:
+        return text
+    return f"<a href='{html.escape(quote(links[value]))}'>{text}</a>"

@@ -18,6 +18,7 @@ from .. import arrays, plots
 from ..media import frames, sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
+from ..parallel import processes
 from ..store import Request, Store, request
 from ..trials import has_picture
 from . import viewer
@@ -43,7 +44,7 @@ def machine(folder: Path) -> pd.DataFrame:
     pages = (
         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = processes.available_processors()
     rows = [
         ("free disk space", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB", str(place)),
         ("processors", str(cores), platform.processor() or platform.machine()),
@@ -130,10 +131,8 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     rows = []
     for trial in table.drop_duplicates("video").to_dict("records"):
         wanted = request("audio_44k", rate=SOUND_RATE)
-        facts, times = (
-            arrays.facts(trial, wanted, store),
-            arrays.read(trial, request("time"), store),
-        )
+        facts = arrays.facts(trial, wanted, store)
+        times = arrays.read(trial, request("time"), store)
         end = facts["t0"] + facts["shape"][0] / facts["rate"]
         last_shown = frames.spacing(times)  # s, the last frame's own duration
         rows.append(
@@ -204,7 +203,9 @@ def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.Da
         "annotators": "",
         **{emotion: found[emotion].mean() for emotion in EMOTIONS},
     }
-    return pd.concat([found, pd.DataFrame([mean])]) if len(found) > 1 else found
+    if len(found) < 2:
+        return found
+    return pd.concat([found, pd.DataFrame([mean])])
 
 
 def label_traces(table: pd.DataFrame, store: Store, mismatch: str, note: str, name: str):

@@ -134,11 +134,8 @@ def time_line(
     return ax
 
 
-LABELLED_SPEAKING, LABELLED_SILENT, UNKNOWN = (
-    style.PALETTE[2],
-    style.PALETTE[3],
-    "0.6",
-)  # green, red, grey
+# green, red, grey
+LABELLED_SPEAKING, LABELLED_SILENT, UNKNOWN = (style.PALETTE[2], style.PALETTE[3], "0.6")
 _SEEN = "0.75"
 _BARS = {
     "frames": "length (frames)",

@@ -137,10 +137,8 @@ def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
     moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})
     play = ipywidgets.Play(min=1, interval=PLAY_MS, step=1)
     ipywidgets.jslink((play, "value"), (moment, "value"))
-    hear, sound = (
-        ipywidgets.Button(description="hear 2 s"),
-        ipywidgets.Audio(format="wav", autoplay=True, loop=False),
-    )
+    hear = ipywidgets.Button(description="hear 2 s")
+    sound = ipywidgets.Audio(format="wav", autoplay=True, loop=False)
     picture, shown = _image("jpeg"), {}
 
     def draw(_change=None):

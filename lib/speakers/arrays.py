@@ -79,4 +79,6 @@ def with_column(values: pd.DataFrame, heard: arrays.Located | None) -> pd.DataFr
     """A prediction table with the column `speaking`: probability that its person is heard, NaN
     where not seen.
     """
-    return values if heard is None else values.assign(speaking=np.asarray(read(heard.path)))
+    if heard is None:
+        return values
+    return values.assign(speaking=np.asarray(read(heard.path)))

@@ -179,10 +179,8 @@ def ego4d_map(results: Path, truth: Path, names: Iterable[str]) -> float:
                 expected=f"{name}.txt",
                 todo="write an empty file where nobody was found",
             )
-        rows, wanted = (
-            read_ego4d(Path(results) / f"{name}.txt"),
-            read_ego4d(Path(truth) / f"{name}.txt"),
-        )
+        rows = read_ego4d(Path(results) / f"{name}.txt")
+        wanted = read_ego4d(Path(truth) / f"{name}.txt")
         if len(rows) and "score" not in rows:
             raise InputError(
                 "no scores",

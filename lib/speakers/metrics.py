@@ -20,12 +20,8 @@ from ..metrics import interval
 
 IOU = 0.5  # overlap from which a face counts as found, Ego4D's own
 BINS = 10  # of probabilities, for the calibration error
-SIZES = (
-    0,
-    64,
-    128,
-    np.inf,
-)  # px, borders of small, middle and large faces, as AVA-ActiveSpeaker's authors count
+# px, borders of small, middle and large faces, as AVA-ActiveSpeaker's authors count
+SIZES = (0, 64, 128, np.inf)
 
 
 def ava_ap(scores: np.ndarray, labels: np.ndarray, uids: Sequence | None = None) -> float:

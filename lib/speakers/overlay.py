@@ -66,10 +66,8 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
     Colour is not all that tells: the box of who speaks is thick, and the number stands beside the
     name.
     """
-    scale, out = (
-        min(1.0, recordings.MAX_SIDE / max(picture.shape[:2])),
-        writing.fitted(picture).copy(),
-    )
+    scale = min(1.0, recordings.MAX_SIDE / max(picture.shape[:2]))
+    out = writing.fitted(picture).copy()
     for face in faces.itertuples():
         colour, thick = (GREEN, 3) if face.speaking == 1 else (RED, 1)
         if face.speaking != face.speaking:
@@ -104,9 +102,8 @@ def fitting(text: str, room: int, size: float) -> float:
 
 
 def _wide(text: str, size: float) -> float:
-    return (
-        1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
-    )  # OpenCV 5 says a little too few
+    # OpenCV 5 says a little too few
+    return 1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
 
 
 def _size(picture: np.ndarray) -> float:

@@ -15,11 +15,8 @@ GRADIENT = 0.12  # ± share from the middle to the edge, in a random direction
 CHANNEL_GAIN = 0.06  # ± share, each colour
 GAMMA = 0.12  # exponent of e, ±
 OFFSET = 0.04  # ± share of white
-HSV = (
-    10,
-    25,
-    20,
-)  # ± hue (of 180), saturation and value (of 255): TSAV's helper (its specification, §1.1)
+# ± hue (of 180), saturation and value (of 255): TSAV's helper (its specification, §1.1)
+HSV = (10, 25, 20)
 
 # Grey values of a mask that change places in a mirror: left and right brow, left and right eye
 # (TSAV §1.2).
@@ -129,10 +126,8 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     for _ in range(MEL_MASKS):
         wide = generator.integers(0, MEL_MASK_BANDS + 1)
         long = generator.integers(0, min(MEL_MASK_COLUMNS, columns) + 1)
-        band, column = (
-            generator.integers(0, bands - wide + 1),
-            generator.integers(0, columns - long + 1),
-        )
+        band = generator.integers(0, bands - wide + 1)
+        column = generator.integers(0, columns - long + 1)
         out[:, band : band + wide] = mean
         out[:, :, column : column + long] = mean
     return out

@@ -407,9 +407,8 @@ class Trainer:
                     self.recipe.labels(trial, task), np.isnan(values)
                 )
         self.recipe.calibrate(every)
-        scores = self.recipe.metrics(
-            labels, predictions, with_intervals=False
-        )  # an epoch is chosen without intervals
+        # an epoch is chosen without intervals
+        scores = self.recipe.metrics(labels, predictions, with_intervals=False)
         named = {f"val_ccc_{name}": entry.get("ccc") for name, entry in scores.items()}
         named["score"] = self.recipe.main_score(scores)
         # Without a labelled val frame there is no score: the loss chooses then, as without val

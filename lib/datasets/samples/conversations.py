@@ -37,9 +37,8 @@ DONE = "sample.json"
 TRAIN_SHARE = 0.8  # 40 of 50 (§1)
 VAL_LONGER = 3  # a validation conversation is three times as long as one for training
 TESTS = 2  # conversations of a test set without annotation, to be pruned
-LEAVES = (
-    0.5  # probability with which a face leaves a training conversation; it always leaves a long one
-)
+# probability with which a face leaves a training conversation; it always leaves a long one
+LEAVES = 0.5
 SHORTEST = 1.0  # s
 KIND = "sample-conversations"
 

@@ -25,12 +25,8 @@ SCALE = (0.68, 0.8)  # px of the picture for one of the 200-px face
 LOOK, SHAPE = 0.4, 0.5  # share of the sample set's variety of persons (§3)
 OPENINGS, WIDTHS = 11, 3  # pictures of a person that a mouth's state is blended from
 WIDER = 2.5  # px by which a wide vowel draws each corner of the mouth out
-BOX = (
-    98.0,
-    111.0,
-    95.0,
-    110.0,
-)  # centre x, y, width, height in the 200-px face; 1.4 · 55 = 77 px is the mouth crop
+# centre x, y, width, height in the 200-px face; 1.4 · 55 = 77 px is the mouth crop
+BOX = (98.0, 111.0, 95.0, 110.0)
 CROP_PX = 77 / 64  # px of the face for one of the mouth crop
 NOISE_SIDE = 64  # px of spare noise, from which every frame takes another piece
 

@@ -27,9 +27,8 @@ BROWS_OUTER = ((66.0, 74.0), (137.0, 75.0))
 LIP, CHIN_END = 124.5, 170.0  # rows where the mouth opens and where its movement has faded
 OPENING = 11.0  # how far the lower lip goes down at s = 1
 MOUTH_INSIDE = (48, 14, 16)  # RGB
-WIDENING = (
-    0.05  # of the eyes at arousal 1; with 0.4 a network reads arousal off the picture (CCC .46–.76)
-)
+# of the eyes at arousal 1; with 0.4 a network reads arousal off the picture (CCC .46–.76)
+WIDENING = 0.05
 BLINK = 0.4  # height of a shut eye; much less would fold the lids over each other
 N_EXPRESSIONS = 41  # valences at which movements are inverted; between them linearly
 INVERSIONS = 20  # iterations; the steepest movement leaves 0.8^20 = 1 % of 13 px

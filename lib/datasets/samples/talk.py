@@ -18,13 +18,8 @@ from .turns import FACES, FPS, Plan, Turn
 RATE = 16_000  # Hz
 ROOM_NOISE = np.float32(10 ** (-49 / 20))  # 25 dB below a voice of middle level
 EDGE = 0.05  # s in which a phrase sets in and fades
-OPENNESS = (
-    0.69,
-    0.85,
-    1.0,
-    0.92,
-    0.73,
-)  # how far each vowel of `sample_voice.VOWELS` opens the mouth
+# how far each vowel of `sample_voice.VOWELS` opens the mouth
+OPENNESS = (0.69, 0.85, 1.0, 0.92, 0.73)
 WIDENESS = (1.0, 0.5, 0.0, -0.5, -1.0)  # and how wide it makes it, −1…1
 CHEWING = 0.85  # how far chewing opens it
 SLOW = (0.3, 0.7)  # s between the knots of slow changes
@@ -118,11 +113,9 @@ def _mouth(
     rate = generator.uniform(1.2, 2.6)
     chew = CHEWING * np.sin(np.pi * (rate * times % 1)) ** 0.9 * _gate(chewed, n)[at]
     s = speech[at] * np.array(OPENNESS)[syllables.vowel[at]] + chew
-    gain, gamma, rest = (
-        generator.uniform(0.85, 1.15),
-        generator.uniform(0.8, 1.25),
-        generator.uniform(0, 0.06),
-    )
+    gain = generator.uniform(0.85, 1.15)
+    gamma = generator.uniform(0.8, 1.25)
+    rest = generator.uniform(0, 0.06)
     opening = gain * s**gamma * (1 + 0.15 * _slow(generator, times)) + rest
     opening += 0.024 * generator.standard_normal(len(times)) + 0.04 * _slow(
         generator, times, (0.2, 0.3)

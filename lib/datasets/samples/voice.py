@@ -13,17 +13,17 @@ import numpy as np
 from .curves import Curve, curve
 
 RATE = 44100
+# Hz
 VOWELS = (
     (270, 2290, 3010),
     (530, 1840, 2480),
     (730, 1090, 2440),
     (570, 840, 2410),
     (300, 870, 2240),
-)  # Hz
-BANDWIDTHS = (60, 90, 150)  # Hz
-LOUDER = (
-    4  # dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
 )
+BANDWIDTHS = (60, 90, 150)  # Hz
+# dB at arousal 1; with 5 loudness tells too much (ridge CCC above .45): trials share a mean
+LOUDER = 4
 FADE = 0.02  # s in which talking and a vowel set in
 
 
@@ -109,9 +109,8 @@ def _vowels(
         sound = source
         for frequency, bandwidth in zip(formants, BANDWIDTHS, strict=True):
             sound = _resonance(sound, frequency * tract, bandwidth, rate)
-        weight = _filtered(
-            kernel[:1], [1, kernel[0] - 1], vowels == number
-        )  # one vowel glides into the next
+        # one vowel glides into the next
+        weight = _filtered(kernel[:1], [1, kernel[0] - 1], vowels == number)
         voiced += (weight * sound / sound.std()).astype(np.float32)
     return voiced
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
-from ..blocks.ir50 import scaled
+from ..base import Model, scaled
 
 SIZE = 112  # px, side of the face that both networks see (§1.2)
 MEAN = (122.782, 117.001, 104.298)  # red, green and blue of the training pictures, published (§1.2)

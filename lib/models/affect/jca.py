@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base import scaled
 from ..blocks.attention import CoAttention, SpatialAttention
 from ..blocks.recurrent import ResidualLSTM
-from .window import WindowModel, initialise, scaled
+from .window import WindowModel, initialise
 
 HIDDEN = 256  # of an LSTM direction at width 1; two directions make the 512 channels inside
 HEAD_HIDDEN = 128  # of a regression head at width 1

@@ -7,7 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .window import WindowModel, initialise, masked, scaled
+from ..base import scaled
+from .window import WindowModel, initialise, masked
 
 ENCODED = 128  # channels of each encoder at width 1
 HIDDEN = 32  # of the attention at width 1

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import published
-from ..base import Model
-from ..blocks.ir50 import CHANNELS, EMBEDDING, IR50, as_pictures, scaled
+from ..base import Model, scaled
+from ..blocks.ir50 import CHANNELS, EMBEDDING, IR50, as_pictures
 from ..blocks.temporal_convolution import TemporalConvolution
 from .sequence import SOUNDS, SequenceModel, head
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..blocks.ir50 import IR50, scaled
+from ..base import scaled
+from ..blocks.ir50 import IR50
 from ..blocks.temporal_convolution import TemporalConvolution
 from .lfan import LFANBackbone
 from .sequence import SOUNDS, SequenceModel, head, norm_over

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled
 from ..blocks.recurrent import over_valid
 from ..blocks.relative import RelativeLayer
-from .window import masked, scaled
+from .window import masked
 
 HIDDEN = 128  # channels inside at width 1
 
@@ -113,9 +113,8 @@ class Transformer(TemporalModel, name="transformer"):
         return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
-        looked_at = valid | ~valid.any(
-            dim=1, keepdim=True
-        )  # a row without any: attention over nothing
+        # a row without any: attention over nothing
+        looked_at = valid | ~valid.any(dim=1, keepdim=True)
         return self.body(x + _sines(x), src_key_padding_mask=~looked_at)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled
 from ..blocks.residual import PLANES, R2Plus1D18, ResNet18
 from ..fast.folded import folded
 
@@ -148,9 +148,8 @@ def normalise_clip(clip: Tensor) -> Tensor:
     deviation.
     """
     found = _normalise(clip).permute(0, 4, 1, 2, 3)
-    return (
-        found if found.is_cuda else found.contiguous()
-    )  # a GPU is faster with the channels last in memory
+    # a GPU is faster with the channels last in memory
+    return found if found.is_cuda else found.contiguous()
 
 
 def _normalise(pictures: Tensor) -> Tensor:
@@ -284,7 +283,7 @@ def encoders(planes: int, channels: int) -> tuple[nn.ModuleDict, nn.ModuleDict]:
 
 def scaled_planes(width: float) -> int:
     """Channels of the first stages; all other channel counts are functions of it."""
-    return max(1, round(PLANES * width))
+    return scaled(PLANES, width)
 
 
 def as_clip(clip: Tensor) -> Tensor:

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled
 from .sequence import frames
-from .window import scaled
 
 MAP_CHANNELS = (16, 24, 32)  # of the convolutions over bands and time, at width 1
 HIDDEN = 64  # channels of the convolutions over time, at width 1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..base import Model
+from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
 
 
 class WindowModel(Model):
@@ -118,8 +118,3 @@ def initialise(net: nn.Module) -> None:
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def scaled(channels: int, width: float) -> int:
-    """Channels at a width, at least one."""
-    return max(1, round(channels * width))

@@ -84,9 +84,8 @@ class DenseCoAttention(nn.Module):
     def forward(self, first: Tensor, second: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, steps, channels[m]), zero where not valid, to two (B, steps, joint)."""
         joint = self.query_linear(torch.cat([first, second], dim=-1))  # (B, steps, joint)
-        if (
-            valid is not None
-        ):  # the bias has filled the masked steps, and keys would spread it over time
+        # the bias has filled the masked steps, and keys would spread it over time
+        if valid is not None:
             joint = joint * valid.unsqueeze(-1)
         return (
             self._attend(first, joint, self.key1_linear, self.value1_linear),

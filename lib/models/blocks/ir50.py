@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base import scaled
+
 UNITS = (3, 4, 14, 3)  # bottleneck units of the four stages
 CHANNELS = (64, 128, 256, 512)  # of each stage at width 1
 EMBEDDING = 512  # numbers of a face at width 1
@@ -20,14 +22,8 @@ EMBEDDING = 512  # numbers of a face at width 1
 # stage3_end: the last three units of it.
 CUTS = {"frame": 0, "stage3_end": 19, "stage4": 22, "output_layer": 25, "embedding": 26}
 RELEASE_ORDER = ("output_layer", "stage4", "stage3_end")
-AT_ONCE = (
-    256  # frames that run together where no gradient is needed: 105 MB of the widest activation
-)
-
-
-def scaled(channels: int, width: float) -> int:
-    """Channels at a width, at least one."""
-    return max(1, round(channels * width))
+# frames that run together where no gradient is needed: 105 MB of the widest activation
+AT_ONCE = 256
 
 
 class Unit(nn.Module):

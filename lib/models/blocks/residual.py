@@ -58,9 +58,8 @@ class R2Plus1D18(nn.Module):
         t], (B, T) long.
         """
         clip = pictures[shown].permute(0, 4, 1, 2, 3)
-        return self(
-            clip if clip.is_cuda else clip.contiguous()
-        )  # as `lib.models.affect.tsav.normalise_clip` lays it out
+        # as `lib.models.affect.tsav.normalise_clip` lays it out
+        return self(clip if clip.is_cuda else clip.contiguous())
 
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:

@@ -64,9 +64,8 @@ class Attention(nn.Module):
             q, k = rotary.rotate(q, look.q_angle), rotary.rotate(k, look.k_angle)
         mask = look.allowed()
         nobody = None
-        if (
-            mask is not None
-        ):  # a row without a single key would be 0/0: it looks at all, and counts for nothing
+        # a row without a single key would be 0/0: it looks at all, and counts for nothing
+        if mask is not None:
             nobody = ~mask.any(dim=-1, keepdim=True)
             mask = mask | nobody
         seen = functional.scaled_dot_product_attention(

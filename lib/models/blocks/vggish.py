@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from ..base import Model
-from .ir50 import scaled
+from ..base import Model, scaled
 
 ROWS, BANDS = 96, 64
 CHANNELS = (64, 128, 256, 256, 512, 512)  # convolutions; a pool after the 1st, 2nd, 4th and 6th

@@ -21,9 +21,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from . import overlap
 
-MULTIPLE = (
-    16  # R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
-)
+# R(2+1)D has 45, 230, 460 and 921 channels inside: processors work on 8, 16 or 32 at once
+MULTIPLE = 16
 WORTH = 32  # with fewer channels than this, filling up costs more than it gives
 # blocks whose maps of one clip alone fill a processor's cache; later ones are faster with many
 # clips
@@ -85,9 +84,8 @@ class FoldedR2Plus1D(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """(B, channels, T, H, W) to (B, 8·planes, T/8, H/16, W/16) float32."""
-        x = clip.to(self.stem.spatial.weight.dtype).permute(
-            0, 2, 3, 4, 1
-        )  # (B, T, H, W, C) from here on
+        # (B, T, H, W, C) from here on
+        x = clip.to(self.stem.spatial.weight.dtype).permute(0, 2, 3, 4, 1)
         return self._rest(
             (self.stem(part).relu_() for part in (x.split(1) if _alone(x) else [x])), 0
         )
@@ -129,9 +127,8 @@ class _FactoredBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x).relu_())
-        if (
-            self.shortcut is not None
-        ):  # a convolution of one place: what its stride skips is never read
+        # a convolution of one place: what its stride skips is never read
+        if self.shortcut is not None:
             x = _over_pictures(self.shortcut, x[:, :: self.stride, :: self.stride, :: self.stride])
         return y.add_(x).relu_()
 

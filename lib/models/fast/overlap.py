@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-ENOUGH = (
-    0.85  # of a chunk's places differ: what is still shared is worth less than finding it costs
-)
-PLACES = (
-    8 * 56 * 56
-)  # of pictures that are worked on together: as one clip, so that they stay in the cache
+# of a chunk's places differ: what is still shared is worth less than finding it costs
+ENOUGH = 0.85
+# of pictures that are worked on together: as one clip, so that they stay in the cache
+PLACES = 8 * 56 * 56
 
 
 def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -39,9 +37,8 @@ def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
     """
     x, shown = factored(net.stem, pictures, shown)
     for number, block in enumerate(net.blocks):
-        if (
-            block.shortcut is not None or len(x) > ENOUGH * shown.numel()
-        ):  # a shortcut thins out the time axis
+        # a shortcut thins out the time axis
+        if block.shortcut is not None or len(x) > ENOUGH * shown.numel():
             return x, shown, number
         inside, places = factored(block.conv1, x, shown)
         x, shown = factored(block.conv2, inside, places, (x, shown))
@@ -69,9 +66,8 @@ def factored(
             1
         ].flatten()  # any place with these three: they have the same one
         added = [shortcut[0][row] for row in which.tolist()]
-    for out, rows, more in zip(
-        found, triples.tolist(), added, strict=True
-    ):  # row by row: each stays in the cache
+    # row by row: each stays in the cache
+    for out, rows, more in zip(found, triples.tolist(), added, strict=True):
         terms = [
             parts[row][..., k * width : (k + 1) * width] for k, row in enumerate(rows) if row >= 0
         ]

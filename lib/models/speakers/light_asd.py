@@ -128,9 +128,8 @@ class _Visual(nn.Module):
         if self.training or face.shape[1] <= AT_ONCE + 2 * REACH:
             return self._whole(face)
         pieces = []
-        for start in range(
-            0, face.shape[1], AT_ONCE
-        ):  # the same numbers: what a piece's edge reaches is cut off
+        # the same numbers: what a piece's edge reaches is cut off
+        for start in range(0, face.shape[1], AT_ONCE):
             before = min(start, REACH)
             found = self._whole(face[:, start - before : start + AT_ONCE + REACH])
             pieces.append(found[:, before : before + AT_ONCE])

@@ -36,9 +36,8 @@ class VisualFrontend(nn.Module):
 
     def __init__(self, channels: int, momentum: float, joined: bool):
         super().__init__()
-        self.joined = (
-            joined  # published: the batch is one long sequence, so clips see their neighbours
-        )
+        # published: the batch is one long sequence, so clips see their neighbours
+        self.joined = joined
         self.frontend3D = nn.Sequential(
             nn.Conv3d(1, channels, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
             nn.BatchNorm3d(channels, momentum=momentum, **GREY),
@@ -86,9 +85,8 @@ class _DoubleBlock(nn.Module):
         self.conv1a = nn.Conv2d(before, after, 3, stride, 1, bias=False)
         self.bn1a = norm()
         self.conv2a = nn.Conv2d(after, after, 3, 1, 1, bias=False)
-        self.downsample = nn.Conv2d(
-            before, after, 1, stride, bias=False
-        )  # without use where the stride is 1
+        # without use where the stride is 1
+        self.downsample = nn.Conv2d(before, after, 1, stride, bias=False)
         self.outbna = norm()
         self.conv1b = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.bn1b = norm()
@@ -114,10 +112,8 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         if valid is None:
-            mean, variance = (
-                x.mean((1, 2), keepdim=True),
-                x.var((1, 2), keepdim=True, unbiased=False),
-            )
+            mean = x.mean((1, 2), keepdim=True)
+            variance = x.var((1, 2), keepdim=True, unbiased=False)
         else:
             count = valid.sum(1).clamp(min=1).view(-1, 1, 1) * x.shape[1]
             mean = masked(x, valid).sum((1, 2), keepdim=True) / count
@@ -256,11 +252,8 @@ class AudioEncoder(nn.Module):
         return x.mean(dim=2).transpose(1, 2)
 
 
-PICTURE, SOUND, ATTENTION = (
-    64,
-    16,
-    128,
-)  # published channels: first of the picture, first of the sound, of a token
+# published channels: first of the picture, first of the sound, of a token
+PICTURE, SOUND, ATTENTION = (64, 16, 128)
 HEAD = 16  # channels of a head in cross attention; twice as many in self attention
 
 

@@ -19,14 +19,11 @@ from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
 from .talknet import HEAD, TalkNet
 
-UNIT = (
-    25.0  # positions a second: 40 ms, as Qwen2.5-Omni's time positions; the frame number at 25 fps
-)
+# positions a second: 40 ms, as Qwen2.5-Omni's time positions; the frame number at 25 fps
+UNIT = 25.0
 GRID = 16  # rows and columns that the picture is divided into for `position`
-CROSS, SELF = (
-    (4, 2, 2),
-    (6, 5, 5),
-)  # pairs of time, row, column of a head in cross and in self attention
+# pairs of time, row, column of a head in cross and in self attention
+CROSS, SELF = ((4, 2, 2), (6, 5, 5))
 
 
 class TalkNetMrope(TalkNet, name="talknet_mrope"):

@@ -21,11 +21,9 @@ SCHEMA = "avclip/1"
 RATE = 16_000  # Hz of a clip's sound
 MIN_TAIL = 1.0  # s; a last clip that is shorter is dropped and reported
 MAX_GAP = 15  # frames between two boxes of a track that are filled by interpolation
-FRAMES, TAILS, NUMBERINGS = (
-    ("hard", "sym", "copy", "move", "none"),
-    ("keep", "drop", "pad"),
-    ("global", "clip"),
-)
+FRAMES = ("hard", "sym", "copy", "move", "none")
+TAILS = ("keep", "drop", "pad")
+NUMBERINGS = ("global", "clip")
 UNITS, VOICES = ("person", "track"), ("voice", "vad", "energy")
 SPLITS = ("train", "val")  # test is never written
 

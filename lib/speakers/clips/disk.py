@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 
-from ...errors import InputError
+from ...errors import FULL_DISK, InputError
 
 PART = ".part"  # ending of what is being written
 # A file system that knows no (more) links, or another one than the source's: a copy is made.
@@ -154,7 +154,7 @@ def explained(path: str) -> Iterator[None]:
 
 def refuse_full_disk(error: OSError, path: str) -> None:
     """Raise InputError if this is what `error` says."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL_DISK:
         raise InputError(
             "no space, or no free inode, left on the device",
             where=path,

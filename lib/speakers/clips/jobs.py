@@ -244,7 +244,9 @@ def make_all(
     parallel: object = "processes",
 ) -> list[cluster.Outcome]:
     """`run` with all steps; nothing without a job."""
-    return run(job, STEPS, workers, progress, parallel=parallel) if job else []
+    if job is None:
+        return []
+    return run(job, STEPS, workers, progress, parallel=parallel)
 
 
 def check(job: Job | None) -> checks.Checks:
@@ -256,7 +258,9 @@ def check(job: Job | None) -> checks.Checks:
 
 def paths(job: Job | None) -> list[Path]:
     """Files that say that the clips are there, for ``run.record(outputs=…)``."""
-    return [job.root / name for name in (index.DATASET, "train.jsonl", "val.jsonl")] if job else []
+    if job is None:
+        return []
+    return [job.root / name for name in (index.DATASET, "train.jsonl", "val.jsonl")]
 
 
 def inputs(job: Job | None) -> list[Path]:

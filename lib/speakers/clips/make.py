@@ -24,9 +24,8 @@ from .sound import Sound, sound_of
 from .sources import Source
 from .video import Facts, folder_of, look
 
-MARKER = (
-    ".numbering.json"  # in a clip's frames: how its pictures are numbered, and that all are there
-)
+# in a clip's frames: how its pictures are numbered, and that all are there
+MARKER = ".numbering.json"
 SOURCE = "source"  # pictures have the numbers of the data set
 QUALITY = 92  # of pictures made from a film, JPEG
 
@@ -135,13 +134,11 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
         ) from error
     first = source if scope == SOURCE else first_number(span, scope)
     if there and min(there) != first:
-        scope, first = (
-            next(
-                (name for name in ("global", "clip") if first_number(span, name) == min(there)),
-                SOURCE,
-            ),
-            min(there),
+        scope = next(
+            (name for name in ("global", "clip") if first_number(span, name) == min(there)),
+            SOURCE,
         )
+        first = min(there)
     return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)
 
 

@@ -106,4 +106,6 @@ def _moves(there: set[int], old: int, new: int, count: int) -> list[tuple[int, i
     while done < count and new + order[done] in there:
         done += 1  # a gap follows: the next old name lies on the far side of it
     explained = {new + index for index in order[:done]} | {old + index for index in order[done:]}
-    return [(old + index, new + index) for index in order[done:]] if there == explained else None
+    if there != explained:
+        return None
+    return [(old + index, new + index) for index in order[done:]]

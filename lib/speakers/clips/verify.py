@@ -95,7 +95,9 @@ def _lists(layout: ego4d.Layout, sources: list[Source], checks: Checks) -> None:
 
 
 def _folders(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if path.is_dir()}
 
 
 def _video(root: Path, source: Source, settings: Settings, checks: Checks, found: Counter) -> None:

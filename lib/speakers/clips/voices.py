@@ -18,9 +18,8 @@ from .video import Facts
 
 # dB: a frame that is less far below the video's loudest one has sound (as issue and specs count)
 BELOW_LOUDEST = 40.0
-SILENCE = (
-    1e-7  # mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
-)
+# mean square of 16-bit rounding noise: below it there is no sound however quiet the rest
+SILENCE = 1e-7
 
 
 def relabel(labels: Labels, voice: str, source: Source, facts: Facts) -> Labels:
