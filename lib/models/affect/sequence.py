@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..base import Model
 from ..blocks.ir50 import IR50, as_pictures
+from ..blocks.whole import is_whole
 
 SOUNDS = {"vggish": 128, "mfcc": 39}  # features of a frame
 
@@ -163,7 +164,7 @@ def frames(net: Model, batch: Mapping[str, Tensor], channels: int) -> tuple[Tens
 
 def norm_over(norm: nn.Module, x: Tensor, valid: Tensor | None) -> Tensor:
     """Batch norm of (B, T, C) over the valid frames only; zeros elsewhere. None: over all."""
-    if valid is None:
+    if valid is None or is_whole():
         return norm(x.transpose(1, 2)).transpose(1, 2)
     out = torch.zeros_like(x)
     rows = x[valid]

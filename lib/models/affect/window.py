@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model
+from ..blocks.whole import is_whole
 
 
 class WindowModel(Model):
@@ -46,7 +47,7 @@ class WindowModel(Model):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         audio, visual, valid = self._read(batch)
         length = audio.shape[1]
-        if length < self.steps:
+        if not is_whole() and length < self.steps:
             audio, visual, valid = self._fill_up(audio, visual, valid)
         va = self.fuse(audio, visual, valid)
         if valid is not None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .whole import is_whole
+
 UNITS = (3, 4, 14, 3)  # bottleneck units of the four stages
 CHANNELS = (64, 128, 256, 512)  # of each stage at width 1
 EMBEDDING = 512  # numbers of a face at width 1
@@ -107,7 +109,8 @@ class IR50(nn.Module):
         frozen = [
             module for module in modules if not any(p.requires_grad for p in module.parameters())
         ]
-        if len(frozen) == len(modules) and not any(module.training for module in modules):
+        quiet = len(frozen) == len(modules) and not any(module.training for module in modules)
+        if quiet and not is_whole():
             with torch.no_grad():
                 x = (
                     torch.cat([_run(modules, piece) for piece in x.split(AT_ONCE)])

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ...errors import InputError
 from ..base import Model
 from ..blocks.recurrent import recurrent
+from ..blocks.whole import is_whole
 
 GREY_MEAN, GREY_SPREAD = 0.4161, 0.1688  # of faces, published with TalkNet
 ROWS_A_FRAME = 4  # rows of sound features that belong to one video frame
@@ -125,7 +126,7 @@ class _Visual(nn.Module):
             setattr(self, f"block{number}", _Block(before, after, ("s", "t"), _over_picture))
 
     def forward(self, face):
-        if self.training or face.shape[1] <= AT_ONCE + 2 * REACH:
+        if self.training or is_whole() or face.shape[1] <= AT_ONCE + 2 * REACH:
             return self._whole(face)
         pieces = []
         for start in range(
