@@ -51,6 +51,8 @@ class SequenceModel(Model):
             self.inputs |= {name: f"(B, T, {size})" for name, size in self.sounds.items()}
         if not self.compat:
             self.inputs["valid"] = "(B, T)"
+            if modality != "audio":
+                self.inputs["face_valid"] = "(B, T) bool, optional"
         self.outputs = {"emotion": f"(B, T, {emotions})"}
         if emotions not in (1, 2):
             raise InputError(
@@ -97,12 +99,16 @@ class SequenceModel(Model):
         self._check_faces(x, start)
         shape, flat = x.shape[:2], x.flatten(0, 1)
         seen = None if self.compat else _both(batch.get("valid"), batch.get("face_valid"))
-        if seen is not None:
+        if seen is not None and not is_whole():
             flat = flat[seen.flatten()]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
         found = (
-            self.backbone(flat, start) if len(flat) else flat.new_zeros(0, self.backbone.embedding)
+            self.backbone(flat, start)
+            if flat.shape[0]
+            else flat.new_zeros(0, self.backbone.embedding)
         )
+        if seen is not None and is_whole():
+            return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
         if seen is not None:
             every = found.new_zeros(seen.numel(), found.shape[1])
             found = every.index_put((seen.flatten().nonzero()[:, 0],), found)

@@ -44,6 +44,9 @@ class WindowModel(Model):
             self.inputs["valid"] = "(B, L)"
         self.outputs = {"va": f"(B, L, {outputs})"}
 
+    def limits(self) -> dict[str, tuple[int, int]]:
+        return {"L": (self.steps if self.compat else 1, self.steps)}
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         audio, visual, valid = self._read(batch)
         length = audio.shape[1]

@@ -154,6 +154,6 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         frames = (
             valid.sum(1).clamp(min=2).float()
             if valid is not None
-            else visual.new_full((len(visual),), max(visual.shape[1], 2))
+            else visual.new_full(visual.shape[:1], max(visual.shape[1], 2))
         )
         return (frames.log() / math.log(max(self.trained_frames, 2))).view(-1, 1, 1, 1)
