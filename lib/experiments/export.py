@@ -1,7 +1,7 @@
 """Networks that leave this repository: `python -m lib export RUN --to onnx`.
 
-A folder with the network as a file, what its tensors are (`signature.json`), and a program that runs
-it (`example.py`). What a file says is compared with the network before the folder gets its files.
+A folder with the network as a file, what its tensors are (`signature.json`), and a program that
+runs it (`example.py`). What a file gives is compared with the network before the folder is written.
 """
 
 from __future__ import annotations
@@ -150,12 +150,20 @@ def _trained(path: Path) -> Source:
         "epoch": saved.get("epoch"),
         "frame_rate": saved["statistics"].get("fps"),
         "worth": checkpoint.worth(path),
-        "licence": "weights trained here; the licences of the data and of published weights that "
-        "they build on hold",
+        "licence": f"weights trained here; the licence of the data holds; {_of_features(recipe)}",
         "note": checkpoint.note(path),
         "parameters": counts,
     }
     return Source(net, about["name"], folder, about, recipe.row(), params, recipe.normalisation())
+
+
+def _of_features(recipe) -> str:
+    """What may be done with published weights that a network's features come from."""
+    try:
+        told = recipe.licence_of_features()
+    except InputError:  # a checkpoint that was carried away from its features
+        return "of the weights that gave its features: not known here, their file is not there"
+    return f"of the weights that gave its features: {told or 'none that others published'}"
 
 
 def _counting(params: Mapping) -> dict:

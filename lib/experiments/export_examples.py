@@ -4,9 +4,9 @@ without this repository. It is the same for every network, as `signature.json` s
 
 from __future__ import annotations
 
-_RUNS = '''"""Runs {file} on random numbers, without the repository it comes from: pip install numpy {package}
+_RUNS = '''"""Runs {file} on random numbers, without the repository it comes from.
 
-Put your own arrays in place of `raw`: signature.json says what they are.
+pip install numpy {package}. Your own arrays take the place of `raw`: see signature.json.
 """
 
 import json
@@ -43,9 +43,10 @@ _ONNX = """session = onnxruntime.InferenceSession(str(FOLDER / SIGNATURE["file"]
 outputs = session.run([entry["name"] for entry in SIGNATURE["outputs"]], inputs)"""
 _EXPORT = """network = torch.export.load(str(FOLDER / SIGNATURE["file"])).module()
 outputs = [values.numpy() for values in network(*map(torch.from_numpy, inputs.values()))]"""
-_WEIGHTS = '''"""Lists the weights in {file}, without the repository it comes from: pip install numpy safetensors
+_WEIGHTS = '''"""Lists the weights in {file}, without the repository it comes from.
 
-The network itself is not in it: its name, options, inputs and outputs stand in signature.json.
+pip install numpy safetensors. The network itself is not in it: signature.json has its name,
+options, inputs and outputs.
 """
 
 from pathlib import Path

@@ -12,21 +12,21 @@ from ..datasets import ravdess
 from ..features import mel
 from ..labels import official
 from ..metrics import EMOTIONS
-from ..models import Model, export
+from ..models import Model, graphs
 from ..models.affect.face_api import CLASSES
 from ..models.affect.tsav import CLIP_MEAN, CLIP_STD
 
 RGB = "RGB pictures of the face; black where none is seen"
 MFCC13 = (
-    "cepstral features of sound at 16 kHz on the scale of 16-bit integers, four rows per frame, row "
-    "k from sample round(k · 16000 / (4 · fps)): windows of 25 ms · 25 / fps, 26 mel bands, log "
-    "energy first"
+    "cepstral features of sound at 16 kHz on the scale of 16-bit integers, four rows per frame, "
+    "row k from sample round(k · 16000 / (4 · fps)): windows of 25 ms · 25 / fps, 26 mel bands, "
+    "log energy first"
 )
 MEL = (
     "decibels of the mel power spectrogram of sound at 44.1 kHz round the frame: 64 HTK bands, "
     "windows of 20 ms every 10 ms, at most 80 dB below the loudest"
 )
-# Name of an input -> what it is. A number after a blank: its last size, where a name has two meanings.
+# Name of an input -> what it is; behind a blank its last size, where a name has two meanings.
 INPUTS = {
     "frame": RGB,
     "clip": f"8 {RGB}, each 6 video frames after the one before, the last one that of the frame",
@@ -62,15 +62,18 @@ def describe(net: Model, params: Mapping, normalisation: Mapping, row: str) -> d
     params : of the training, {} for published weights. normalisation : `Recipe.normalisation`.
     row : what one row over time is.
     """
-    shapes = export.given(net)
-    outputs = {name: export.sizes(net, text) for name, text in net.outputs.items()}
-    letters = export.letters(net).items()
+    shapes = graphs.given(net)
+    outputs = {name: graphs.sizes(net, text) for name, text in net.outputs.items()}
+    letters = {
+        name: {"least": least, "most": most or None}
+        for name, (least, most) in graphs.letters(net).items()
+    }
     return {
         "row": row,
-        "letters": {name: {"least": least, "most": most or None} for name, (least, most) in letters},
+        "letters": letters,
         "inputs": [_input(net, name, shape, normalisation) for name, shape in shapes.items()],
         "outputs": [_output(net, name, shape, params) for name, shape in outputs.items()],
-        "left_out": [name for name in net.inputs if name in export.LEFT_OUT],
+        "left_out": [name for name in net.inputs if name in graphs.LEFT_OUT],
     }
 
 
@@ -111,7 +114,7 @@ def _normalised(name: str, shape: list, normalisation: Mapping) -> dict | None:
 
 def _output(net: Model, name: str, shape: list, params: Mapping) -> dict:
     return {
-        "name": f"{name}_out" if name in export.given(net) else name,
+        "name": f"{name}_out" if name in graphs.given(net) else name,
         "shape": shape,
         "dtype": "float32",
         "what": OUTPUTS.get(name, ""),

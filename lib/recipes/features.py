@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -347,7 +348,7 @@ class Recipe(base.Recipe):
         if self._fuses:
             return dict(zip(("audio", "visual"), self._told, strict=True))
         parts = {key: [told[key] for told in self._told] for key in ("mean", "std")}
-        return {"features": {key: sum(lists, []) for key, lists in parts.items()}}
+        return {"features": {key: list(chain(*lists)) for key, lists in parts.items()}}
 
     def initialise(self, model):
         if start := self.params.options["start_from"]:

@@ -463,7 +463,7 @@ class Recipe(base.Recipe):
         return model
 
     def normalisation(self):
-        """Under published rules those of the val trials: the published statistics are of a split."""
+        """Under published rules those of the val trials, as each split has its own."""
         if not self.uses_audio:
             return {}
         split = "_val" if self.published else ""

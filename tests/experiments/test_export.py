@@ -15,7 +15,7 @@ from lib.__main__ import main
 from lib.errors import InputError
 from lib.experiments import export
 from lib.files import ROOT
-from lib.models import checkpoints
+from lib.models import checkpoints, graphs
 from lib.trials import SYNTHETIC_NOTE
 from tests import shared_files, tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
@@ -68,9 +68,7 @@ def without_lib(folder, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize(
-    "recipe", ["tsav", "jca", "rjca", "dca", "jca_paper", "lfan", "features", "utterance", "talknet"]
-)
+@pytest.mark.parametrize("recipe", [*RUNS, "jca", "rjca", "dca", "jca_paper"])
 def test_a_checkpoint_alone_gives_the_network_of_its_recipe(recipe, tmp_path):
     path, net = saved(tmp_path, recipe)
     source = export._source(str(path.parents[1]), "")
@@ -79,7 +77,7 @@ def test_a_checkpoint_alone_gives_the_network_of_its_recipe(recipe, tmp_path):
     weights = source.net.state_dict()
     assert all(torch.equal(weights[name], weight) for name, weight in net.state_dict().items())
     signature = export._signature(source, "onnx", {"1 × 1": 0.0})
-    assert {each["name"] for each in signature["inputs"]} == set(export.export.given(net))
+    assert {each["name"] for each in signature["inputs"]} == set(graphs.given(net))
     assert all(each["what"] for each in signature["inputs"])
     assert signature["learnt_from"] == {"dataset": "tiny", "trials": 1}
     assert "runs_root" not in signature["parameters"]

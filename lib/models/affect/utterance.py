@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model
-from ..blocks.whole import is_whole
+from ..blocks.whole import is_whole, laid_out
 from .sequence import frames
 from .window import scaled
 
@@ -103,7 +103,7 @@ class MapLayer(nn.Module):
         self.norm = nn.BatchNorm1d(out)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        x = self.conv(x).permute(0, 2, 3, 1)  # (B, T', F, C)
+        x = self.conv(laid_out(x)).permute(0, 2, 3, 1)  # (B, T', F, C)
         return functional.relu(norm_rows(self.norm, x, valid)).permute(0, 3, 1, 2)
 
 

@@ -1,8 +1,8 @@
 """LSTM and GRU written as a loop over steps, for graphs of any number of steps.
 
-`torch.export` unrolls `torch.nn.LSTM` and `torch.nn.GRU` into as many copies of a step as its example
-has (PyTorch 2.11), so that a graph would hold for that number alone. A *scan* is one step and the
-axis that it runs over; ONNX has an operator of that name. Formulas: the documentation of
+`torch.export` unrolls `torch.nn.LSTM` and `torch.nn.GRU` into as many copies of a step as its
+example has (PyTorch 2.11), so that a graph would hold for that number alone. A *scan* is one step
+and the axis that it runs over; ONNX has an operator of that name. Formulas: the documentation of
 `torch.nn.LSTM` and `torch.nn.GRU`.
 """
 

@@ -1,4 +1,4 @@
-"""Networks over whole sequences: every step is valid, and nothing depends on what stands in a batch.
+"""Networks over whole sequences: every step is valid, nothing depends on what stands in a batch.
 
 A graph that is exported (`lib.models.export`) has one path for all numbers. So inside
 `whole_sequences` the networks take the path without sorting, packing, picking rows and filling up
@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,6 +42,13 @@ def is_whole() -> bool:
 def is_traced() -> bool:
     """Whether this is inside `whole_sequences(traced=True)`."""
     return _WHOLE.get() == "traced"
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """The tensor itself; while a graph is traced a copy in the usual order of memory. A convolution
+    asks in which order its input lies, and what it finds would hold for the example's sizes.
+    """
+    return x.clone(memory_format=torch.contiguous_format) if is_traced() else x
 
 
 def over_steps(linear: nn.Linear, x: Tensor) -> Tensor:
