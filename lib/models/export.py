@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -113,7 +114,9 @@ def _differ(net: Model, run: Callable, samples: int, steps: int) -> float:
 def _runner(path: Path) -> Callable:
     """A function from tensors to arrays that runs a file."""
     if path.suffix == ".pt2":
-        module = torch.export.load(str(path)).module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a weight it read cannot be written to
+            module = torch.export.load(str(path)).module()
         return lambda tensors: [out.numpy() for out in module(*tensors)]
     runtime = _package("onnxruntime")
     options = runtime.SessionOptions()
