@@ -1,5 +1,5 @@
 """The command line: ``python -m lib run | batch | sweep | check | report | compare | merge |
-export-… | clips | …``.
+export | export-… | clips | …``.
 
 Heavy packages are imported by what needs them.
 """
@@ -358,6 +358,42 @@ def export_audio(
 
 def _tell(done: int, total: int, outcome) -> None:
     _say(f"[{done}/{total}] {outcome.item['video']}: {outcome.value}")
+
+
+@main.command()
+@click.argument("network", metavar="RUN")
+@click.option(
+    "--to",
+    "kind",
+    default="onnx",
+    show_default=True,
+    type=click.Choice(["onnx", "export", "safetensors"]),
+    help="The file: ONNX, a program of torch.export (.pt2), or the weights alone.",
+)
+@click.option(
+    "--out",
+    default=None,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where to; by default export/KIND in the run's folder.",
+)
+@click.option(
+    "--network", "name", default="", help="Of published weights that fit several networks."
+)
+def export(network: str, kind: str, out: Path | None, name: str) -> None:
+    """Write the network of RUN as a file that runs without this repository, with what its inputs
+    and outputs are (signature.json) and an example that runs it.
+
+    RUN is a run's name or folder, a checkpoint, a file as its authors published it, or face_api,
+    light_asd. What the file gives is compared with the network first. See docs/export.md.
+    """
+    from .experiments import export
+
+    written = export.write(network, kind, out, name)
+    _say(f"{', '.join(written.files)} in {written.folder}")
+    _say(f"largest difference from the network: {written.deviation:.1e}")
+    if written.note:
+        _say(written.note)
 
 
 def _data_set(files: tuple[Path, ...], overrides: tuple):

@@ -149,7 +149,7 @@ def load(path: Path, params, store: Store) -> Predictor:
     of data than is there.
     """
     saved = open_checkpoint(path, params)
-    recipe, place = _recipe(saved, params, store), device.pick(params.device)
+    recipe, place = recipe_of(saved, params, store), device.pick(params.device)
     model = recipe.model()
     if saved["licence"]:
         published.fill(model, path)
@@ -170,8 +170,11 @@ def load(path: Path, params, store: Store) -> Predictor:
     )
 
 
-def _recipe(saved: Mapping, params, store: Store):
-    """The recipe of a checkpoint, as it was trained, for the data of `store`."""
+def recipe_of(saved: Mapping, params, store: Store | None):
+    """The recipe of a checkpoint, as it was trained, for the data of `store` (None: for no data).
+
+    params : places and device that hold here; {} for those of the training.
+    """
     free = grammar.of_groups(grammar.all_declared(), grammar.NOT_OF_A_TRAINING)
     here = {name: params[name] for name in free if name in params}
     name = saved["params"]["recipe"]

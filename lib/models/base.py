@@ -102,6 +102,13 @@ class Model(nn.Module):
             shapes[name] = tuple(math.prod(map(size, part.split("·"))) for part in parts)
         return shapes
 
+    def limits(self) -> dict[str, tuple[int, int]]:
+        """Least and most of sizes that `inputs` leave open: letter -> (1, 16), 0 for no limit.
+
+        A letter that is not named may be any size from 1 on.
+        """
+        return {}
+
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A copy for prediction only, as fast as this network can be made; outputs are the same to
         rounding.

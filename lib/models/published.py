@@ -233,7 +233,7 @@ def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str)
                 todo="give the options of that network",
             )
         return
-    others = [other for other in LICENCES if other != name and _keys(other) == state.keys()]
+    others = [other for other in networks_of(state) if other != name]
     both = (("missing", missing), ("too many", extra))
     parts = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in both if keys]
     todo = "is this the right file?"
@@ -245,6 +245,11 @@ def _require_fit(name: str, state: Mapping, expected: Mapping, path: Path | str)
         expected=f"{len(expected)} keys",
         todo=todo,
     )
+
+
+def networks_of(state: Mapping) -> list[str]:
+    """Names of the networks whose published weights have the names of a state dict."""
+    return [name for name in LICENCES if _keys(name) == state.keys()]
 
 
 def _keys(name: str) -> set[str]:

@@ -352,6 +352,22 @@ class Recipe:
         """
         return None
 
+    def trained(self, weights: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+        """The network that a checkpoint's weights belong to: its sizes are those of `statistics`,
+        parameters and weights, so that no array and no other file needs to be there.
+        """
+        return self.model()
+
+    def row(self) -> str:
+        """What one row of the network's inputs over time is, or one sample where it has no time."""
+        return "one row per video frame, at the frame rate of the video"
+
+    def normalisation(self) -> dict[str, dict[str, list[float]]]:
+        """Input of the network -> "mean" and "std" of the training trials that `example`
+        standardises it by, one of each column or one for all; {} where it does not.
+        """
+        return {}
+
     def initialise(self, model: torch.nn.Module) -> None:
         """Give a new network the weights that its training begins with; called by the trainer
         only.

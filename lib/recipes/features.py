@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -311,17 +312,17 @@ class Recipe(base.Recipe):
     def _fuses(self) -> bool:
         network = self.params.options["network"]
         models.options(network)  # raises with the nearest name
-        fuses = issubclass(models.REGISTRY[network], WindowModel)
+        fuses, count = issubclass(models.REGISTRY[network], WindowModel), len(self._names)
         self.require(
-            not fuses or len(self._items) == 2,
-            f"{len(self._items)} arrays for the fusion network {network}",
+            not fuses or count == 2,
+            f"{count} arrays for the fusion network {network}",
             "two, first sound, then picture",
             "name two, or take temporal_convolution, gru or transformer",
         )
         return fuses
 
     def model(self):
-        widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
+        widths = [len(told["mean"]) for told in self._told]
         names = ("audio_channels", "visual_channels") if self._fuses else ("channels",)
         sizes = dict(zip(names, widths if self._fuses else [sum(widths)], strict=True))
         given = {
@@ -337,9 +338,32 @@ class Recipe(base.Recipe):
             network, **{key: given[key] for key in models.options(network) if key in given}
         )
 
+    @property
+    def _names(self) -> list[str]:
+        return self.params.options["features"]
+
+    @property
+    def _told(self) -> list[dict]:
+        """Statistics of each array, in the order of `features`. They were saved in that order, so a
+        checkpoint is enough; a name that is there twice has its statistics once.
+        """
+        told = list(self.statistics.values())
+        if len(told) == len(self._names):
+            return told
+        return [self.statistics[str(item)] for item in self._items]
+
+    def normalisation(self):
+        if self._fuses:
+            return dict(zip(("audio", "visual"), self._told, strict=True))
+        parts = {key: [told[key] for told in self._told] for key in ("mean", "std")}
+        return {"features": {key: list(chain(*lists)) for key, lists in parts.items()}}
+
     def initialise(self, model):
         if start := self.params.options["start_from"]:
             published.begin(model, checkpoint(start, self.params.runs_root))
+
+    def row(self):
+        return f"one row per step; steps are {self.params.step_hop} video frames apart"
 
     def loss(self, outputs, batch):
         self.require(

@@ -402,6 +402,9 @@ class Recipe(base.Recipe):
             sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": places}
         return sizes
 
+    def trained(self, weights):
+        return self._network(_sizes_in(weights))
+
     def _fitting(self, sizes):
         if "visual_positions" not in models.options(self.network):
             places = sizes.pop("visual_positions", 1)
@@ -412,6 +415,9 @@ class Recipe(base.Recipe):
                 "set `features: pooled`",
             )
         return sizes
+
+    def row(self):
+        return f"one row per step; steps are {self.params.step_hop} video frames apart"
 
     def loss(self, outputs, batch):
         return {
@@ -426,6 +432,23 @@ class Recipe(base.Recipe):
 
     def rate_factor(self, epoch):
         return 10.0 * 0.8 ** ((epoch - JUMP + 1) // 2) if self.published and epoch >= JUMP else 1.0
+
+
+def _sizes_in(weights) -> dict[str, int]:
+    """Sizes of the features that weights of this family are for, by the first layers that see
+    them.
+    """
+    if "encoder1.weight" in weights:  # jca_paper
+        heard, seen = weights["encoder1.weight"], weights["encoder2.weight"]
+        return {"audio_channels": heard.shape[1], "visual_channels": seen.shape[1]}
+    attention = "video_attn.attn.affine"
+    own = "audio_extract.rnn.weight_ih_l0"  # of the networks with an LSTM for the sound
+    heard = weights[own if own in weights else f"{attention}_audio.weight"]
+    return {
+        "audio_channels": heard.shape[1],
+        "visual_channels": weights[f"{attention}_feat.weight"].shape[1],
+        "visual_positions": weights[f"{attention}_h.weight"].shape[1],
+    }
 
 
 def _filled(rows: np.ndarray, steps: int, value: float | np.ndarray) -> np.ndarray:

@@ -443,6 +443,13 @@ class Recipe(base.Recipe):
             net.requires_grad_(True)
         return net
 
+    def row(self):
+        told = self.statistics.get("fps")
+        return "one row per video frame" + (f"; it learnt from {told:g} per second" if told else "")
+
+    def trained(self, weights):
+        return speaker_scores.network(self.params)
+
     def sketch(self):
         net, length = speaker_scores.network(self.params), self.params.clip_length
         options = self.params.options

@@ -186,6 +186,12 @@ class Recipe(base.Recipe):
         sizes |= {"bands": voice.BANDS, "output": self.task, "width": self.params.width}
         return models.create("utterance", **sizes, classes=self._outputs)
 
+    def row(self):
+        return "one row per 20 ms of the spoken part of a recording"
+
+    def normalisation(self):
+        return {"features": self.statistics["voice"]}
+
     @property
     def _outputs(self) -> int:
         return 2 if self.task == "va" else self.params.options["classes"]

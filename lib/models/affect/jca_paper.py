@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..base import scaled
+from ..blocks.whole import from_steps, over_steps, to_steps
 from .window import WindowModel, initialise, masked
 
 ENCODED = 128  # channels of each encoder at width 1
@@ -132,8 +133,8 @@ def attend(net: nn.Module, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tenso
     """
     joint = torch.cat([audio, visual], dim=-1).transpose(1, 2)  # (B, joint, steps)
     return (
-        _attended(audio, net.affine_a(joint), net.W_ca, net.W_a, net.W_ha),
-        _attended(visual, net.affine_v(joint), net.W_cv, net.W_v, net.W_hv),
+        _attended(audio, over_steps(net.affine_a, joint), net.W_ca, net.W_a, net.W_ha),
+        _attended(visual, over_steps(net.affine_v, joint), net.W_cv, net.W_v, net.W_hv),
     )
 
 
@@ -142,8 +143,8 @@ def _attended(
 ) -> Tensor:
     turned = x.transpose(1, 2)  # (B, k, steps)
     common = (turned @ joint.transpose(1, 2) * joint.shape[1] ** -0.5).tanh()  # (B, k, joint)
-    hidden = (of_common(common) + of_x(turned)).relu()  # (B, k, hidden)
-    return back(hidden).transpose(1, 2) + x
+    hidden = (of_common(common) + from_steps(of_x, turned)).relu()  # (B, k, hidden)
+    return to_steps(back, hidden, x.shape[1]).transpose(1, 2) + x
 
 
 def linear_head(channels: int, hidden: int, dropout: float) -> nn.Sequential:

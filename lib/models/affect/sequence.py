@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ..base import Model
 from ..blocks.ir50 import IR50, as_pictures
+from ..blocks.whole import is_whole
 
 SOUNDS = {"vggish": 128, "mfcc": 39}  # features of a frame
 
@@ -50,6 +51,8 @@ class SequenceModel(Model):
             self.inputs |= {name: f"(B, T, {size})" for name, size in self.sounds.items()}
         if not self.compat:
             self.inputs["valid"] = "(B, T)"
+            if modality != "audio":
+                self.inputs["face_valid"] = "(B, T) bool, optional"
         self.outputs = {"emotion": f"(B, T, {emotions})"}
         if emotions not in (1, 2):
             raise InputError(
@@ -93,12 +96,16 @@ class SequenceModel(Model):
         self._check_faces(x, start)
         shape, flat = x.shape[:2], x.flatten(0, 1)
         seen = None if self.compat else _both(batch.get("valid"), batch.get("face_valid"))
-        if seen is not None:
+        if seen is not None and not is_whole():
             flat = flat[seen.flatten()]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
         found = (
-            self.backbone(flat, start) if len(flat) else flat.new_zeros(0, self.backbone.embedding)
+            self.backbone(flat, start)
+            if flat.shape[0]
+            else flat.new_zeros(0, self.backbone.embedding)
         )
+        if seen is not None and is_whole():
+            return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
         if seen is not None:
             every = found.new_zeros(seen.numel(), found.shape[1])
             found = every.index_put((seen.flatten().nonzero()[:, 0],), found)
@@ -154,7 +161,7 @@ def frames(net: Model, batch: Mapping[str, Tensor], channels: int) -> tuple[Tens
 
 def norm_over(norm: nn.Module, x: Tensor, valid: Tensor | None) -> Tensor:
     """Batch norm of (B, T, C) over the valid frames only; zeros elsewhere. None: over all."""
-    if valid is None:
+    if valid is None or is_whole():
         return norm(x.transpose(1, 2)).transpose(1, 2)
     out = torch.zeros_like(x)
     rows = x[valid]

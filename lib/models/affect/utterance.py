@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model, scaled
+from ..blocks.whole import is_whole, laid_out
 from .sequence import frames
 
 MAP_CHANNELS = (16, 24, 32)  # of the convolutions over bands and time, at width 1
@@ -101,7 +102,7 @@ class MapLayer(nn.Module):
         self.norm = nn.BatchNorm1d(out)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        x = self.conv(x).permute(0, 2, 3, 1)  # (B, T', F, C)
+        x = self.conv(laid_out(x)).permute(0, 2, 3, 1)  # (B, T', F, C)
         return functional.relu(norm_rows(self.norm, x, valid)).permute(0, 3, 1, 2)
 
 
@@ -151,11 +152,20 @@ def halved(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T, C) to the mean of the valid ones of each two frames, (B, ⌈T / 2⌉, C), and which of
     these have any, (B, ⌈T / 2⌉) bool. `x` holds zeros where it is not valid.
     """
+    if is_whole():
+        return _halved_whole(x), valid[:, ::2]
     if x.shape[1] % 2:
         x, valid = functional.pad(x, (0, 0, 0, 1)), functional.pad(valid, (0, 1))
     pairs = valid.unflatten(1, (-1, 2))
     count = pairs.sum(dim=2).clamp(min=1).unsqueeze(-1)
     return x.unflatten(1, (-1, 2)).sum(dim=2) / count, pairs.any(dim=2)
+
+
+def _halved_whole(x: Tensor) -> Tensor:
+    """`halved` of frames that are all valid, for any number of them in one graph."""
+    behind = functional.pad(x.new_ones(x.shape[1]), (0, 1))  # no second frame behind the last one
+    second = functional.pad(x, (0, 0, 0, 1))[:, 1::2]
+    return (x[:, ::2] + second) / (1 + behind[1::2]).unsqueeze(-1)
 
 
 def norm_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
@@ -164,6 +174,9 @@ def norm_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
     Like `sequence.norm_over`, with dimensions between; rows are picked by index, which is faster on
     a CPU than by mask.
     """
+    if is_whole():
+        moments = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        return functional.batch_norm(x.movedim(-1, 1), *moments, eps=norm.eps).movedim(1, -1)
     flat = x.flatten(0, 1)
     index = valid.flatten().nonzero()[:, 0]
     rows = flat.index_select(0, index)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
+from ..blocks.whole import is_whole
 
 
 class WindowModel(Model):
@@ -43,10 +44,13 @@ class WindowModel(Model):
             self.inputs["valid"] = "(B, L)"
         self.outputs = {"va": f"(B, L, {outputs})"}
 
+    def limits(self) -> dict[str, tuple[int, int]]:
+        return {"L": (self.steps if self.compat else 1, self.steps)}
+
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         audio, visual, valid = self._read(batch)
         length = audio.shape[1]
-        if length < self.steps:
+        if not is_whole() and length < self.steps:
             audio, visual, valid = self._fill_up(audio, visual, valid)
         va = self.fuse(audio, visual, valid)
         if valid is not None:

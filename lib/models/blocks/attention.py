@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .whole import over_steps
+
 
 class CoAttention(nn.Module):
     """A stack of co-attention layers with separate weights.
@@ -95,7 +97,7 @@ class DenseCoAttention(nn.Module):
     def _attend(
         self, x: Tensor, joint: Tensor, key_linear: nn.Linear, value_linear: nn.Linear
     ) -> Tensor:
-        key = key_linear(x.transpose(1, 2))  # (B, channels, steps)
+        key = over_steps(key_linear, x.transpose(1, 2))  # (B, channels, steps)
         common = self.dropout((key @ joint * self.scale).tanh())  # (B, channels, joint)
         return (value_linear(x) @ common).tanh().relu()  # (B, steps, joint)
 

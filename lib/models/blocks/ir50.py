@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..base import scaled
+from .whole import is_whole
 
 UNITS = (3, 4, 14, 3)  # bottleneck units of the four stages
 CHANNELS = (64, 128, 256, 512)  # of each stage at width 1
@@ -102,7 +103,8 @@ class IR50(nn.Module):
         frozen = [
             module for module in modules if not any(p.requires_grad for p in module.parameters())
         ]
-        if len(frozen) == len(modules) and not any(module.training for module in modules):
+        quiet = len(frozen) == len(modules) and not any(module.training for module in modules)
+        if quiet and not is_whole():
             with torch.no_grad():
                 pieces = x.split(AT_ONCE) if len(x) else [x]
                 x = torch.cat([_run(modules, piece) for piece in pieces])

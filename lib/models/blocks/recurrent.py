@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from .stepwise import stepwise
+from .whole import is_traced, is_whole
+
 
 class ResidualLSTM(nn.Module):
     """Two-layer BiLSTM; input and output side by side through a linear layer; L2-normalised.
@@ -56,6 +59,8 @@ def recurrent(
     does not meet bfloat16 in one operation. x (B, L, k) or packed; `state` is the initial one, None
     for zeros. Every recurrent layer of the networks here is run by this function.
     """
+    if is_traced():
+        return stepwise(rnn, x, state)
     weight = next(rnn.parameters())
     with _without_autocast(weight.device.type):
         start = None if state is None else tuple(part.to(weight.dtype) for part in state)
@@ -72,8 +77,11 @@ def over_valid(
 ) -> Tensor:
     """A recurrent network's output over the valid steps only; rows of the others hold zeros.
 
-    x (B, L, k), valid (B, L) bool; `state` is the initial one, None for zeros.
+    x (B, L, k), valid (B, L) bool; `state` is the initial one, None for zeros. Inside
+    `whole_sequences` all steps are valid, and nothing is sorted or packed.
     """
+    if is_whole():
+        return recurrent(rnn, x, state)
     order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)  # valid steps first, in order
     length = valid.sum(dim=1).clamp(min=1)  # an empty row needs one, too
     packed = pack_padded_sequence(

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ...errors import InputError
 from ..base import Model
 from ..blocks.recurrent import recurrent
+from ..blocks.whole import is_whole
 
 GREY_MEAN, GREY_SPREAD = 0.4161, 0.1688  # of faces, published with TalkNet
 ROWS_A_FRAME = 4  # rows of sound features that belong to one video frame
@@ -76,15 +77,15 @@ def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
     """
     if net.modality == "audio" and "face" not in batch:
         mfcc = net.take(batch, "mfcc")
-        return mfcc.new_zeros(len(mfcc), mfcc.shape[1] // ROWS_A_FRAME, 1, 1), mfcc.float()
+        return mfcc.new_zeros(mfcc.shape[0], mfcc.shape[1] // ROWS_A_FRAME, 1, 1), mfcc.float()
     face = net.take(batch, "face").float()
     if net.modality == "video" and "mfcc" not in batch:
-        return face, face.new_zeros(len(face), ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
+        return face, face.new_zeros(face.shape[0], ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
     mfcc = net.take(batch, "mfcc").float()
     if (
         mfcc.shape[1:] != (ROWS_A_FRAME * face.shape[-3], COEFFICIENTS)
         or face.ndim < 4
-        or len(face) != len(mfcc)
+        or face.shape[0] != mfcc.shape[0]
     ):
         raise InputError(
             f"faces of shape {tuple(face.shape)} and sound features of {tuple(mfcc.shape)}",
@@ -125,7 +126,7 @@ class _Visual(nn.Module):
             setattr(self, f"block{number}", _Block(before, after, ("s", "t"), _over_picture))
 
     def forward(self, face):
-        if self.training or face.shape[1] <= AT_ONCE + 2 * REACH:
+        if self.training or is_whole() or face.shape[1] <= AT_ONCE + 2 * REACH:
             return self._whole(face)
         pieces = []
         # the same numbers: what a piece's edge reaches is cut off

@@ -151,7 +151,7 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         if not self.trained_frames:
             return 1.0
         if valid is None:
-            frames = visual.new_full((len(visual),), max(visual.shape[1], 2))
+            frames = visual.new_full(visual.shape[:1], max(visual.shape[1], 2))
         else:
             frames = valid.sum(1).clamp(min=2).float()
         return (frames.log() / math.log(max(self.trained_frames, 2))).view(-1, 1, 1, 1)

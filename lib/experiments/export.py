@@ -1,0 +1,212 @@
+"""Networks that leave this repository: `python -m lib export RUN --to onnx`.
+
+A folder with the network as a file, what its tensors are (`signature.json`), and a program that
+runs it (`example.py`). What a file gives is compared with the network before the folder is written.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from .. import grammar, weights
+from ..errors import InputError, explain_full_disk
+from ..evaluation import checkpoint
+from ..files import ROOT, write_text
+from ..files import checkpoint as checkpoint_file
+from ..models import REGISTRY, Model, checkpoints, export, load_published, published
+from . import export_examples, export_signature
+
+RUNS, WEIGHTS = ROOT / "runs", ROOT / "weights"
+# Published weights by name -> entry of `lib.weights`, name of the network.
+PUBLISHED = {
+    "face_api": ("face_api", "face_api"),
+    "face_api_landmarks": ("face_api_landmarks", "face_api_landmarks"),
+    "light_asd": ("light_asd_ava", "light_asd"),
+    "light_asd_ava": ("light_asd_ava", "light_asd"),
+    "light_asd_talkset": ("light_asd_talkset", "light_asd"),
+}
+RAW = "one row per video frame, at the frame rate of the video"
+AT_25 = "one row per video frame; the published weights learnt from 25 frames per second"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network, and what is known of it beside its tensors.
+
+    params, normalisation : of the training, empty for published weights. about : what
+    `signature.json` says of where it comes from. row : what a row over time is.
+    """
+
+    net: Model
+    name: str
+    folder: Path
+    about: Mapping
+    row: str
+    params: Mapping = field(default_factory=dict)
+    normalisation: Mapping = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The folder that was written, its files, and how far the outputs are from the network's."""
+
+    folder: Path
+    files: list[str]
+    deviation: float
+    note: str
+
+
+def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Exported:
+    """Export a network.
+
+    Arguments
+    ---------
+    run : a run's name or folder, a checkpoint, a file as its authors published it, or a name in
+        `PUBLISHED`.
+    kind : "onnx", "export" (`torch.export`) or "safetensors" (weights alone).
+    out : folder to write to; by default ``export/<kind>`` in the run's folder, or
+        ``<name>_<kind>`` in the current one.
+    network : of a published file whose weights fit several.
+
+    Raises InputError for what is no network, for one that cannot be exported, and where the file
+    would give other numbers than the network; nothing is written then.
+    """
+    source = _source(run, network)
+    folder = Path(out) if out else source.folder / kind
+    if not out and not source.params:
+        folder = source.folder / f"{source.name}_{kind}"
+    file = export.FILES[kind]
+    with explain_full_disk(folder), _beside(folder) as place:
+        path = export.write(source.net, kind, Path(place))
+        deviations = export.deviation(source.net, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.replace(folder / file)
+    signature = _signature(source, kind, deviations)
+    text = json.dumps(signature, indent=1, ensure_ascii=False)
+    write_text(folder / "signature.json", text + "\n")
+    write_text(folder / "example.py", export_examples.example(kind, file))
+    names, worst = [file, "signature.json", "example.py"], max(deviations.values())
+    return Exported(folder, names, worst, source.about["note"])
+
+
+def _beside(folder: Path) -> tempfile.TemporaryDirectory:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent)
+
+
+def _signature(source: Source, kind: str, deviations: Mapping[str, float]) -> dict:
+    net = source.net
+    tensors = export_signature.describe(net, source.params, source.normalisation, source.row)
+    return {
+        "file": export.FILES[kind],
+        "network": net.name,
+        "options": net.options,
+        "rules": "published" if net.compat else "corrected",
+        **source.about,
+        **tensors,
+        "largest_deviation": deviations,
+        "made_with": {"torch": torch.__version__},
+    }
+
+
+def _source(run: str, network: str) -> Source:
+    name = network
+    if run in PUBLISHED and not Path(run).exists():
+        entry, name = PUBLISHED[run]
+        path = weights.find(entry, WEIGHTS)
+    else:
+        path = _file(run)
+    return _published(path, name) if checkpoint.is_published(path) else _trained(path)
+
+
+def _file(run: str) -> Path:
+    """The checkpoint or weights file that a text means; paths count from the current folder."""
+    given = Path(run).expanduser()
+    best = given / "checkpoints" / "best.pt"
+    if best.is_file():
+        return best
+    return given if given.is_file() else checkpoint_file(run, RUNS)
+
+
+def _trained(path: Path) -> Source:
+    """The network of a checkpoint of ours, from that file alone."""
+    saved = checkpoints.load(path)
+    recipe = checkpoint.recipe_of(saved, {}, None)
+    net = recipe.trained(saved["model"])
+    checkpoints.fill(net, saved, path)
+    inside = path.parent.name == "checkpoints"
+    folder = path.parents[1] / "export" if inside else Path(f"{path.stem}_export")
+    params, counts = saved["params"], _counting(saved["params"])
+    about = {
+        "name": path.parents[1].name if inside else path.name,
+        "recipe": params["recipe"],
+        "learnt_from": {"dataset": params["dataset"], "trials": len(saved.get("trained_on", []))},
+        "epoch": saved.get("epoch"),
+        "frame_rate": saved["statistics"].get("fps"),
+        "worth": checkpoint.worth(path),
+        "licence": f"weights trained here; the licence of the data holds; {_of_features(recipe)}",
+        "note": checkpoint.note(path),
+        "parameters": counts,
+    }
+    return Source(net, about["name"], folder, about, recipe.row(), params, recipe.normalisation())
+
+
+def _of_features(recipe) -> str:
+    """What may be done with published weights that a network's features come from."""
+    try:
+        told = recipe.licence_of_features()
+    except InputError:  # a checkpoint that was carried away from its features
+        return "of the weights that gave its features: not known here, their file is not there"
+    return f"of the weights that gave its features: {told or 'none that others published'}"
+
+
+def _counting(params: Mapping) -> dict:
+    """Parameters that a training depends on: no places, nothing of a machine."""
+    left_out = grammar.of_groups(grammar.all_declared(), grammar.NOT_OF_A_TRAINING)
+    return {name: value for name, value in params.items() if name not in left_out}
+
+
+def _published(path: Path, network: str) -> Source:
+    """A network with its authors' weights."""
+    name = network or _network_of(path)
+    net = load_published(name, path)
+    about = {
+        "name": name,
+        "recipe": "",
+        "learnt_from": {"dataset": "see `python -m lib weights card`", "trials": None},
+        "epoch": None,
+        "frame_rate": 25.0 if name.startswith(("light_asd", "talknet")) else None,
+        "worth": checkpoint.worth(path),
+        "licence": net.licence,
+        "note": "",
+        "parameters": {},
+    }
+    row = AT_25 if about["frame_rate"] else RAW
+    return Source(net, name, Path(), about, row)
+
+
+def _network_of(path: Path) -> str:
+    """The one network whose published weights have a file's names."""
+    if path.suffix == published.MANIFEST:
+        last = published.read(path)["manifest"].get("fc/weights")
+        names = [
+            name
+            for name in ("face_api", "face_api_landmarks")
+            if last is not None and last.shape[-1] == REGISTRY[name]().fc.out_features
+        ]
+    else:
+        names = published.networks_of(published.weights_in(published.read(path), path))
+    if len(names) == 1:
+        return names[0]
+    raise InputError(
+        f"weights of {' or '.join(names) or 'no network that is known here'}",
+        where=path,
+        expected="the weights of one network",
+        todo="say which with --network" if names else "name a run, or another file",
+    )

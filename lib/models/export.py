@@ -1,0 +1,139 @@
+"""Networks as files that run without this repository: ONNX, `torch.export`, or weights alone.
+
+The graph (`graphs`) is translated by ``torch.onnx.export(dynamo=True)``. The older exporter
+(TorchScript) was tried first: it cannot sort or pack sequences nor index by a mask, and it records
+sizes of its example. Packages are imported where they are used: nothing here needs them unasked.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from .base import Model
+from .graphs import chosen, example, given, program, refusing
+
+FILES = {"onnx": "model.onnx", "export": "model.pt2", "safetensors": "model.safetensors"}
+TOLERANCE = 1e-4  # of a file's outputs, as a part of the largest one where that is above 1
+TRIED = ((1, 1), (3, 2), (2, 7), (1, 40))  # samples and steps that a file is checked with
+WITHOUT = "pip install 'affect-notebooks[export]', or pip install onnx onnxscript onnxruntime"
+
+
+def write(net: Model, kind: str, folder: Path) -> Path:
+    """Write a network into a folder, as `FILES` of `kind` says; returns the file.
+
+    Raises InputError when the network cannot be exported or a package is missing.
+    """
+    path = Path(folder) / FILES[kind]
+    _WRITERS[kind](net, path)
+    return path
+
+
+def _write_onnx(net: Model, path: Path) -> None:
+    _package("onnx"), _package("onnxscript")
+    graph, outputs = program(net), list(net.outputs)
+    inputs = list(given(net))
+    twice = {name: f"{name}_out" for name in outputs if name in inputs}
+    names = {"input_names": inputs, "output_names": [twice.get(name, name) for name in outputs]}
+    with refusing(net, "an ONNX graph"):
+        # Not optimised here: the optimiser of onnxscript 0.7 takes the 1e-8 that `GlobalNorm` adds
+        # for 0 and drops it, 1e-4 of its result; runtimes optimise by themselves.
+        made = torch.onnx.export(graph, dynamo=True, verbose=False, optimize=False, **names)
+        made.save(str(path), external_data=False)
+
+
+def _write_program(net: Model, path: Path) -> None:
+    torch.export.save(program(net), str(path))
+
+
+def _write_weights(net: Model, path: Path) -> None:
+    """Names as in the network's state dict; what it has under two names is there twice."""
+    save = _package("safetensors.torch").save_file
+    state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    save({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
+
+
+_WRITERS: dict[str, Callable] = {
+    "onnx": _write_onnx,
+    "export": _write_program,
+    "safetensors": _write_weights,
+}
+
+
+def _package(name: str):
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"{name.partition('.')[0]} is not installed", where="models.export", todo=WITHOUT
+        ) from None
+
+
+def deviation(net: Model, path: Path, tried: tuple = TRIED) -> dict[str, float]:
+    """How far a written file's outputs are from the network's, "B × T" -> the largest difference
+    (of weights alone: "weights"), as a part of the largest output where that is above 1.
+
+    The network itself takes its usual path. Raises InputError above `TOLERANCE`.
+    """
+    net = copy.deepcopy(net).cpu().float().eval()
+    if path.suffix == ".safetensors":
+        found = {"weights": _differing_weights(net, path)}
+    else:
+        run = _runner(path)
+        pairs = {tuple(chosen(net, *pair).values()): pair for pair in tried}
+        found = {" × ".join(map(str, key)): _differ(net, run, *pair) for key, pair in pairs.items()}
+    worst = max(found.values())
+    if not worst <= TOLERANCE:
+        raise InputError(
+            f"the exported {net.name} differs from the network by {worst:.2g}",
+            where=path.name,
+            expected=f"at most {TOLERANCE:g}",
+            todo="report it, with the parameters of the run",
+        )
+    return found
+
+
+def _differ(net: Model, run: Callable, samples: int, steps: int) -> float:
+    batch = example(net, samples, steps, seed=samples + steps)
+    with torch.inference_mode():
+        expected = net(batch)
+    worst = 0.0
+    for name, values in zip(net.outputs, run(list(batch.values())), strict=True):
+        own = expected[name].float().numpy()
+        largest = max(1.0, float(np.abs(own).max(initial=0)))
+        worst = max(worst, float(np.abs(own - values).max(initial=0)) / largest)
+    return worst
+
+
+def _runner(path: Path) -> Callable:
+    """A function from tensors to arrays that runs a file."""
+    if path.suffix == ".pt2":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a weight it read cannot be written to
+            module = torch.export.load(str(path)).module()
+        return lambda tensors: [out.numpy() for out in module(*tensors)]
+    runtime = _package("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3  # errors only
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    return lambda tensors: session.run(
+        None, {name: x.numpy() for name, x in zip(names, tensors, strict=True)}
+    )
+
+
+def _differing_weights(net: Model, path: Path) -> float:
+    state, load = net.state_dict(), _package("safetensors.torch").load_file
+    saved = load(str(path))
+    if saved.keys() != state.keys():
+        return math.inf
+    differences = (float((saved[name] - state[name]).abs().max()) for name in state)
+    return max(differences)

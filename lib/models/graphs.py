@@ -1,0 +1,191 @@
+"""Graphs of networks: what `torch.export` makes of a network, for any number of samples and steps.
+
+Networks run inside `whole.whole_sequences`, where nothing depends on what stands in a batch; so
+`valid`, `pad` and `strength` are no inputs of a graph. A recurrent layer is a *scan* in it
+(`blocks.stepwise`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .base import Model
+from .blocks.whole import whole_sequences
+
+LEFT_OUT = ("valid", "pad", "strength")  # optional inputs that are no inputs of a graph
+TRACED = {"B": 2, "N": 2}  # sizes of the example that a graph is made from; no size is 1 there
+STEPS = 6  # of any other letter, or as many as the network takes
+# What `torch.export` and the translation to ONNX raise, beside errors of their own, which are
+# RuntimeErrors: for control flow that depends on numbers, operators without a translation.
+REFUSED = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+
+
+def given(net: Model) -> dict[str, list[int | str]]:
+    """The inputs of a network's graph: name -> sizes, numbers or letters as in ["B", "4T", 13]."""
+    return {name: sizes(net, text) for name, text in net.inputs.items() if name not in LEFT_OUT}
+
+
+def sizes(net: Model, text: str) -> list[int | str]:
+    """Sizes in a declaration such as "(B, 4T, 13) logits"; a letter that has one value is that."""
+    limits, found = net.limits(), []
+    for part in text[1 : text.index(")")].split(", "):
+        pairs = [re.fullmatch(r"(\d*)([A-Z]?)", each).groups() for each in part.split("·")]
+        letters = "".join(letter for _, letter in pairs)
+        least, most = limits.get(letters, (1, 0))
+        number = math.prod(int(count or 1) for count, _ in pairs)
+        open_one = letters and least != most
+        found.append(f"{number if number > 1 else ''}{letters}" if open_one else number * least)
+    return found
+
+
+def letters(net: Model) -> dict[str, tuple[int, int]]:
+    """Letters in the inputs of a network's graph -> least and most, 0 for no limit."""
+    found = {str(size)[-1] for shape in given(net).values() for size in shape}
+    limits = net.limits()
+    return {each: limits.get(each, (1, 0)) for each in sorted(found) if each.isalpha()}
+
+
+def chosen(net: Model, samples: int, steps: int) -> dict[str, int]:
+    """A size for each letter: samples for B and N, else steps, within what the network takes."""
+    found = {}
+    for letter, (least, most) in letters(net).items():
+        size = samples if letter in TRACED else steps
+        found[letter] = max(least, min(size, most) if most else size)
+    return found
+
+
+def example(net: Model, samples: int, steps: int, seed: int = 0) -> dict[str, Tensor]:
+    """Random inputs of a network's graph, in the range that its declaration names."""
+    generator, batch = torch.Generator().manual_seed(seed), {}
+    for name, shape in given(net).items():
+        size = [_size(part, chosen(net, samples, steps)) for part in shape]
+        x = torch.randn(size, generator=generator)
+        told = net.inputs[name]
+        batch[name] = x > -0.5 if "bool" in told else x
+        if "0–255" in told:
+            batch[name] = (128 + 50 * x).clamp(0, 255)
+    return batch
+
+
+def _size(part: int | str, chosen: Mapping[str, int]) -> int:
+    return part if isinstance(part, int) else int(part[:-1] or 1) * chosen[part[-1]]
+
+
+class Flat(nn.Module):
+    """A network from tensors in the order of its inputs to tensors in the order of its outputs."""
+
+    def __init__(self, net: Model):
+        super().__init__()
+        self.net, self.names = net, list(given(net))
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.net(dict(zip(self.names, tensors, strict=True)))
+        return tuple(outputs[name] for name in self.net.outputs)
+
+
+def program(net: Model) -> torch.export.ExportedProgram:
+    """The graph of a network in evaluation mode, for any number of samples and steps.
+
+    Raises InputError for a network of which there is none, with the reason.
+    """
+    net = _plain(net)
+    inputs = tuple(example(net, TRACED["B"], STEPS).values())
+    axes = {name: torch.export.Dim(name, **_range(*ends)) for name, ends in letters(net).items()}
+    dynamic = tuple(_axes(shape, axes) for shape in given(net).values())
+    with refusing(net, "a graph"), _traceable(), whole_sequences(traced=True), torch.no_grad():
+        graph = torch.export.export(
+            Flat(net).eval(),
+            inputs,
+            dynamic_shapes=(dynamic,),
+            strict=False,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+    return _without_assertions(graph)
+
+
+def _without_assertions(graph: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """A graph without what its trace noted about sizes, as that one is not 1 because it was not in
+    the example. What is right for which sizes is tried (`deviation`).
+    """
+    for module in graph.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in list(module.graph.nodes):
+                if node.target is torch.ops.aten._assert_scalar.default:
+                    module.graph.erase_node(node)
+            module.graph.eliminate_dead_code()
+            module.recompile()
+    return graph
+
+
+def _plain(net: Model) -> Model:
+    """A copy in evaluation mode on the CPU, its weights contiguous: how a convolution's weights lie
+    in memory would ask for more than one step.
+    """
+    net = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
+    for weight in net.parameters():
+        weight.data = weight.data.clone(memory_format=torch.contiguous_format)
+    return net
+
+
+def _range(least: int, most: int) -> dict[str, int]:
+    return {"min": least, **({"max": most} if most else {})}
+
+
+def _axes(shape: list[int | str], axes: Mapping[str, object]) -> dict[int, object]:
+    """Number of an axis -> its size, for those that are open."""
+    found = {}
+    for number, part in enumerate(shape):
+        if isinstance(part, str):
+            axis = axes[part[-1]]
+            found[number] = int(part[:-1]) * axis if part[:-1] else axis
+    return found
+
+
+@contextlib.contextmanager
+def _traceable() -> Iterator[None]:
+    """PyTorch without what makes a graph hold for the sizes of its example only: kernels that are
+    chosen by size, an encoder layer as one operator.
+    """
+    from torch.fx.experimental import _config
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.backends.mkldnn.flags(enabled=False), _config.patch(backed_size_oblivious=True):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextlib.contextmanager
+def refusing(net: Model, what: str) -> Iterator[None]:
+    """InputError for a network of which `what` cannot be made; no messages but ours."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except REFUSED as error:
+        told = " ".join(str(error).split())[:500] or type(error).__name__
+        raise InputError(
+            f"the network {net.name} cannot be exported: {told}",
+            where=f"model {net.name}",
+            expected=f"{what} for all sizes: no branch, index or size that depends on numbers",
+            todo="mend its forward (docs/export.md), or take --to safetensors: weights alone",
+        ) from error
+    finally:
+        logger.setLevel(level)

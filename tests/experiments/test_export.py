@@ -1,0 +1,176 @@
+"""``python -m lib export``: networks of checkpoints as files, and the example in an environment
+without this repository.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from lib import models, recipes
+from lib.__main__ import main
+from lib.errors import InputError
+from lib.experiments import export
+from lib.files import ROOT
+from lib.models import checkpoints, graphs
+from lib.trials import SYNTHETIC_NOTE
+from tests import shared_files, tiny_set
+from tests.tiny_set import one_thread  # noqa: F401
+
+MOMENTS = {"mean": [1.0, 2.0, 3.0], "std": [1.0, 2.0, 4.0]}
+PLAIN = {"features": ["a.npy"], "network": "gru", "layers": 1}
+SOUNDS = {"vggish": {"mean": [0.0] * 128, "std": [1.0] * 128}}
+SOUNDS["mfcc"] = {"mean": [0.0] * 39, "std": [1.0] * 39}
+# What a checkpoint of each recipe says: parameters and statistics beside the tiny set's.
+RUNS = {
+    "features": ({"options": PLAIN}, {"a": MOMENTS}),
+    "lfan": ({}, {"released": 1, "width": 0.0625, **SOUNDS}),
+    "lfan_backbone": ({}, {}),
+    "tsav": ({}, {}),
+    "utterance": (
+        {"modality": "audio"},
+        {"voice": {"mean": [0.0] * 75, "std": [1.0] * 75}, "counts": [1] * 8},
+    ),
+    "talknet": ({"width": 0.125, "face_size": 32}, {"fps": 25.0}),
+}
+SIZES = {"visual_channels": 6, "visual_positions": 4, "audio_channels": 5}
+LINES = 40  # of an example at most
+
+
+def saved(root, recipe, dataset="tiny"):
+    """A checkpoint as a training leaves it, in a run folder."""
+    changes, statistics = RUNS.get(recipe, ({}, {}))
+    params = tiny_set.parameters(recipe, root, **changes)
+    values = {**checkpoints.plain(params), "dataset": dataset}
+    method = recipes.create(recipe, params, None)
+    method.statistics = dict(statistics)
+    if recipe in ("jca", "rjca", "dca", "jca_paper"):
+        net = method._network(dict(SIZES) | {"visual_positions": 1 if "paper" in recipe else 4})
+    else:
+        net = method.trained({})
+    path = root / "runs" / recipe / "checkpoints" / "best.pt"
+    path.parent.mkdir(parents=True)
+    content = {"model": net.state_dict(), "params": values, "statistics": statistics, "epoch": 3}
+    torch.save({**content, "trained_on": ["1_left"], "terms": ""}, path)
+    return path, net.eval()
+
+
+def without_lib(folder, cwd):
+    """Run the example of a folder where nobody can import lib."""
+    code = (
+        "import sys, runpy\nsys.modules['lib'] = None\n"
+        f"runpy.run_path({str(folder / 'example.py')!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-I", "-W", "ignore", "-c", code]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("recipe", [*RUNS, "jca", "rjca", "dca", "jca_paper"])
+def test_a_checkpoint_alone_gives_the_network_of_its_recipe(recipe, tmp_path):
+    path, net = saved(tmp_path, recipe)
+    source = export._source(str(path.parents[1]), "")
+    assert source.name == recipe
+    assert source.net.options == net.options
+    weights = source.net.state_dict()
+    assert all(torch.equal(weights[name], weight) for name, weight in net.state_dict().items())
+    signature = export._signature(source, "onnx", {"1 × 1": 0.0})
+    assert {each["name"] for each in signature["inputs"]} == set(graphs.given(net))
+    assert all(each["what"] for each in signature["inputs"])
+    assert signature["learnt_from"] == {"dataset": "tiny", "trials": 1}
+    assert "runs_root" not in signature["parameters"]
+    json.dumps(signature, allow_nan=False)
+
+
+def test_statistics_of_the_training_stand_beside_the_input_that_they_belong_to(tmp_path):
+    path, _ = saved(tmp_path, "features")
+    source = export._source(str(path), "")
+    (features,) = export._signature(source, "onnx", {})["inputs"]
+    assert features["normalisation"] == {"scale": 1.0, **MOMENTS, "axis": 2}
+    (frame, *_, seen) = export._signature(
+        export._source(str(saved(tmp_path, "lfan")[0]), ""), "onnx", {}
+    )["inputs"]
+    assert (frame["name"], frame["normalisation"]["mean"]) == ("frame", [0.5] * 3)
+    assert (seen["name"], seen["dtype"]) == ("face_valid", "bool")
+
+
+def test_the_command_writes_a_network_that_runs_without_this_repository(tmp_path):
+    pytest.importorskip("onnxruntime")
+    path, _ = saved(tmp_path, "features", dataset="sample")
+    done = CliRunner().invoke(main, ["export", str(path.parents[1]), "--to", "onnx"])
+    assert done.exit_code == 0, done.output
+    assert SYNTHETIC_NOTE in done.output
+    folder = path.parents[1] / "export" / "onnx"
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "example.py",
+        "model.onnx",
+        "signature.json",
+    ]
+    assert [each.name for each in folder.parent.iterdir()] == ["onnx"]
+    signature = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
+    assert signature["outputs"][0]["columns"] == ["valence", "arousal"]
+    assert signature["note"] == SYNTHETIC_NOTE
+    assert max(signature["largest_deviation"].values()) < 1e-5
+    assert len((folder / "example.py").read_text(encoding="utf-8").splitlines()) <= LINES
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = without_lib(folder, elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("va (2, 2, 2) ['valence', 'arousal']")
+
+
+def test_weights_alone_are_listed_without_this_repository(tmp_path):
+    pytest.importorskip("safetensors")
+    path, net = saved(tmp_path, "features")
+    written = export.write(str(path), "safetensors", tmp_path / "out")
+    assert written.deviation == 0
+    done = without_lib(written.folder, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(net.state_dict())
+
+
+def test_what_is_no_network_is_refused_and_nothing_is_written(tmp_path):
+    with pytest.raises(InputError, match="neither a trained run nor a weights file"):
+        export.write("no_such_run", "onnx", tmp_path / "out")
+    wrong = tmp_path / "some.pt"
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, wrong)
+    with pytest.raises(InputError, match="no network that is known here"):
+        export.write(str(wrong), "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_exporting_needs_no_package_until_it_is_asked_for():
+    blocked = ("onnx", "onnxscript", "onnxruntime", "safetensors")
+    code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in blocked)
+    code += (
+        "from lib import models\nfrom lib.errors import InputError\n"
+        "from lib.experiments import export\nfrom pathlib import Path\n"
+        "for kind in ('onnx', 'safetensors'):\n"
+        "    try:\n        export.export.write(models.create('gru'), kind, Path())\n"
+        "    except InputError as error:\n        print(error)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.count("pip install onnx onnxscript onnxruntime") == 2, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "export"])
+@pytest.mark.parametrize("name", ["face_api", "light_asd"])
+def test_published_weights_are_exported_by_their_file(name, kind, tmp_path):
+    pytest.importorskip("onnxruntime")
+    files = {
+        "face_api": "weights/face_api/face_expression_model-weights_manifest.json",
+        "light_asd": "weights/light_asd_ava.model",
+    }
+    path = shared_files.shared(files[name])
+    written = export.write(str(path), kind, tmp_path / "out")
+    assert written.deviation <= export.export.TOLERANCE
+    signature = json.loads((written.folder / "signature.json").read_text(encoding="utf-8"))
+    assert signature["licence"].startswith("MIT")
+    assert signature["network"] == name
+    done = without_lib(written.folder, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert models.REGISTRY[name].name == name
