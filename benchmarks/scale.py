@@ -1,7 +1,7 @@
 """What sharing many trials costs beside the work: `mapping.map` with a function that does next to
 nothing (`len`).
 
-    python benchmarks/scale.py [--trials 10000]
+    python benchmarks/scale.py [--trials 10000] [--ways processes cluster]
 
 By two processes of this machine, and by two workers of a Dask cluster as notebooks use it under
 ``lib run --cluster``.
@@ -25,6 +25,7 @@ from lib.parallel import dask_workers, mapping, remote
 
 MOST = 20.0  # ms a trial
 WORKERS = 2
+WAYS = ("processes", "cluster")
 
 
 def row(way: str, trials: int) -> list[str]:
@@ -45,16 +46,23 @@ def row(way: str, trials: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     given = parser.parse_args()
-    rows = [row("processes", given.trials)]
+    rows = [row("processes", given.trials)] if "processes" in given.ways else []
+    if "cluster" in given.ways:
+        rows.append(by_cluster(given.trials))
+    head = ["way", "trials", "ms a trial", "of it processor of the driver", "memory more, MB"]
+    note = f"{WORKERS} workers; the cluster's scheduler is in the driver's process. "
+    note += f"Load of the machine (1, 5, 15 minutes): {os.getloadavg()}."
+    report.publish("scale", head, rows, ["distributed"], [note])
+
+
+def by_cluster(trials: int) -> list[str]:
     with dask_workers.local(WORKERS) as cluster:
         there = remote.Remote(cluster.scheduler_address, cluster.scheduler_address)
         with mock.patch.dict(os.environ, there.environment()):
             mapping.map(len, ["first"])  # workers load what they need
-            rows.append(row("a cluster's workers", given.trials))
-    head = ["way", "trials", "ms a trial", "of it processor of the driver", "memory more, MB"]
-    note = f"{WORKERS} workers; the cluster's scheduler is in the driver's process."
-    report.publish("scale", head, rows, ["distributed"], [note])
+            return row("a cluster's workers", trials)
 
 
 if __name__ == "__main__":

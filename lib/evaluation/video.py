@@ -15,7 +15,7 @@ from ..speakers import arrays as speakers_arrays
 from ..speakers.video import video_row, video_store
 from ..store import request
 from . import overlay
-from .checkpoint import _recipe, load, open_checkpoint, worth
+from .checkpoint import load, open_checkpoint, recipe_of, worth
 from .prediction import Predictor, about_faces, prediction_table, write_csv
 
 
@@ -52,7 +52,7 @@ def predict_video(
     store = video_store(path, {**params, **choice}, folder)
     table = trials.table([row])
     trials.write(table, store.trials_path)
-    recipe = _recipe(open_checkpoint(checkpoint, params), params, store)
+    recipe = recipe_of(open_checkpoint(checkpoint, params), params, store)
     if recipe.uses_audio and not heard:
         raise InputError(
             "this video has no audio track, and the network needs sound",

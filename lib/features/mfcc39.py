@@ -75,15 +75,21 @@ def mfcc39(samples: np.ndarray) -> np.ndarray:
     slopes; see `static`.
     """
     found = static(samples)
+    return _with_slopes(found, np.arange(len(found)))
+
+
+def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(N, 13) and rows (T,) of it -> (T, 39) float64: slopes of an hour take the memory of these
+    rows only.
+    """
     if not len(found):
         return np.zeros((0, 3 * CEPSTRA))
-    delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))
+    delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))[rows]
     # Behind the end the second slopes use two rows more that the first ones have there; in front
     # their first row.
     longer = slopes(np.pad(found, ((2, 4), (0, 0)), mode="edge"))
-    return np.concatenate(
-        [found, delta, slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))], axis=1
-    )
+    second = slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))[rows]
+    return np.concatenate([found[rows], delta, second], axis=1)
 
 
 def grid(times: np.ndarray) -> np.ndarray:
@@ -107,4 +113,4 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
         return np.zeros((0, 3 * CEPSTRA), np.float32)
     first = round((times[0] - t0) * RATE)
     heard = cut(samples, first, first + int(rows.max()) * HOP + WINDOW)
-    return mfcc39(heard)[rows].astype(np.float32)
+    return _with_slopes(static(heard), rows).astype(np.float32)

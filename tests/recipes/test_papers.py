@@ -12,7 +12,13 @@ from lib.files import ROOT
 from lib.recipes import papers
 from lib.recipes.papers import Difference, Paper, Setting
 
-OWN = {"utterance", "features", "lfan_backbone", "expression"}  # they follow no paper's training
+OWN = {
+    "utterance",
+    "features",
+    "lfan_backbone",
+    "expression",
+    "gated_fusion",
+}  # they follow no paper's training
 PUBLISHED = re.compile(r"(affwild2|ego4d)_\w+")
 UNTRAINED = {"affwild2_tsav_published", "affwild2_jca_published", "ego4d_clips"}
 

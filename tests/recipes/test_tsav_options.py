@@ -70,7 +70,7 @@ def test_pretrained_weights_are_fetched_once_in_training_and_never_in_prediction
     tiny, tmp_path, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr(published, "pretrained", asked.append)
+    monkeypatch.setattr(published, "pretrained", lambda *given: asked.append(given))
     trainer.Trainer(recipe(tiny), tiny_set.table(tiny), tmp_path)
     assert not asked
     method = tiny_set.create(
