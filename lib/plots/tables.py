@@ -19,7 +19,7 @@ DIGITS = 3  # of the largest number of a column: intervals of our scores are wid
 # Words before a table whose numbers have no meaning, and the table's colour.
 QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
 # JupyterLab sets all cells to the right and gives all columns one width.
-TABLE, SMALL = "table-layout:auto;max-width:100%;", "font-size:85%;"
+TABLE, SMALL = "table-layout:auto;max-width:100%;", "font-size:75%;"
 MANY = 10  # columns from which the letters are small
 LEFT, RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top"
 LONG, BREAKS = 24, ";overflow-wrap:anywhere"  # letters of a word that may be broken
