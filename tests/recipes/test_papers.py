@@ -14,12 +14,6 @@ from lib.recipes.papers import Difference, Paper, Setting
 
 # They follow no paper's training.
 OWN = {"utterance", "features", "lfan_backbone", "expression", "gated_fusion"}
-    "utterance",
-    "features",
-    "lfan_backbone",
-    "expression",
-    "gated_fusion",
-}  # they follow no paper's training
 PUBLISHED = re.compile(r"(affwild2|ego4d)_\w+")
 UNTRAINED = {"affwild2_tsav_published", "affwild2_jca_published", "ego4d_clips"}
 
