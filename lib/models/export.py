@@ -44,9 +44,9 @@ def _write_onnx(net: Model, path: Path) -> None:
     twice = {name: f"{name}_out" for name in outputs if name in inputs}
     names = {"input_names": inputs, "output_names": [twice.get(name, name) for name in outputs]}
     with refusing(net, "an ONNX graph"):
-        # Not optimised here: the optimiser of onnxscript 0.7 takes the 1e-8 that `GlobalNorm` adds
-        # for 0 and drops it, 1e-4 of its result; runtimes optimise by themselves.
-        made = torch.onnx.export(graph, dynamo=True, verbose=False, optimize=False, **names)
+        # Without its optimiser some graphs do not run: a missing bias gets a wrong size (PyTorch
+        # 2.11). With it an added 1e-8 is dropped (onnxscript 0.7): see `GlobalNorm`.
+        made = torch.onnx.export(graph, dynamo=True, verbose=False, optimize=True, **names)
         made.save(str(path), external_data=False)
 
 
