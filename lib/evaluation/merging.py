@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -320,9 +321,8 @@ def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
 
 def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
     marks = {"va": "valence_raw", "expression": "expression", "action_units": "action_unit_0"}
-    columns = [
-        set(_table(folder, trial)) for folder in folders for trial in trial_names(folders)[:1]
-    ]
+    first = trial_names(folders)[:1]
+    columns = [set(_table(*pair)) for pair in product(folders, first)]
     tasks = tuple(
         task for task, mark in marks.items() if columns and all(mark in some for some in columns)
     )

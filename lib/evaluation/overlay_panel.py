@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from ..media.frames import runs
 from ..metrics import EMOTIONS
 from ..speakers.overlay import GREEN as SPEAKS
 from ..training.uncertainty import BAND, half_width
@@ -92,7 +93,7 @@ class Panel:
     def _curves(self, speaks: np.ndarray | None) -> None:
         """One band each for valence and arousal, −1 at its lower edge and 1 at its upper one."""
         x = self._x(self.times)
-        for start, stop in _stretches(~self.seen):
+        for start, stop in runs(~self.seen):
             cv2.rectangle(
                 self.ground,
                 (int(x[start]), 0),
@@ -109,7 +110,7 @@ class Panel:
             self._text(
                 emotion[0].upper(), (self.left - self.height // 6, zero + 4), COLOURS[emotion]
             )
-        for start, stop in _stretches(speaks) if speaks is not None else ():
+        for start, stop in runs(speaks) if speaks is not None else ():
             cv2.line(
                 self.ground,
                 (int(x[start]), self.height - 3),
@@ -122,7 +123,7 @@ class Panel:
         """The 90 % interval round a curve, pale, where the network tells how sure it is."""
         half, middle = half_width(BAND) * self.sd[:, column], self.va[:, column]
         ends = [self._y(np.clip(middle + side * half, -1, 1), column) for side in (1, -1)]
-        for start, stop in _stretches(np.isfinite(half) & np.isfinite(middle)):
+        for start, stop in runs(np.isfinite(half) & np.isfinite(middle)):
             above, below = (np.c_[x, end][start:stop] for end in ends)
             outline = np.round(np.concatenate([above, below[::-1]])).astype(np.int32)
             pale = tuple(int(255 - 0.2 * (255 - part)) for part in COLOURS[EMOTIONS[column]])
@@ -152,13 +153,7 @@ class Panel:
 def _pieces(points: np.ndarray) -> list[np.ndarray]:
     """Polylines without the points that are NaN."""
     known = np.isfinite(points).all(axis=1)
-    return [np.round(points[start:stop]).astype(np.int32) for start, stop in _stretches(known)]
-
-
-def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """(start, stop) of every run of True."""
-    change = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(flags, np.int8), [0]])))
-    return list(zip(change[::2].tolist(), change[1::2].tolist(), strict=True))
+    return [np.round(points[start:stop]).astype(np.int32) for start, stop in runs(known)]
 
 
 def box(picture: np.ndarray, place: np.ndarray, speaks: bool | None) -> None:

@@ -22,6 +22,7 @@ from ..features import expression, expression_arrays, speaker_arrays
 from ..files import checkpoint as checkpoint_of
 from ..files import named, weights_file
 from ..media import recordings, separate
+from ..media.frames import spacing
 from ..models import load_published, published
 from ..models.affect.face_api import CLASSES
 from ..parameters import Params
@@ -253,7 +254,7 @@ def summary(people: People) -> str:
 
 def _sentence(name: str, rows: pd.DataFrame) -> str:
     seen = rows[rows["valid"] == 1]
-    step = float(np.median(np.diff(rows["time"]))) if len(rows) > 1 else 0.0
+    step = spacing(rows["time"].to_numpy())
     shares = seen["expression"].value_counts(normalize=True)
     words = ", ".join(f"{word} {share:.0%}" for word, share in shares.items() if share >= 0.05)
     told = f"person {name}: seen {len(seen) * step:.1f} of {len(rows) * step:.1f} s; {words}"

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..files import named
 from ..labels import csv_columns, segments
 from ..labels.segments import Segments
+from ..media.frames import spacing
 
 NAME = "segments.csv"
 # Columns of a prediction file that are numbered up; others are frames, boxes, logits, remarks.
@@ -62,7 +63,7 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
 def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
     """Per stretch what must be known of it, "" for nothing; times : (T,) s of the frames."""
     distinct = np.unique(times)
-    step = float(np.median(np.diff(distinct))) if len(distinct) > 1 else 0.0
+    step = spacing(distinct)
     first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
     begins, ends = stretches["start"].to_numpy(float), stretches["end"].to_numpy(float)
     notes = []

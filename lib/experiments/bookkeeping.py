@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -125,10 +126,15 @@ def paths(outcomes: list) -> list[Path]:
 
 def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
     """Files of these arrays of these trials that exist."""
-    found = [
-        arrays.locate(trial, item, store) for trial in table.to_dict("records") for item in wanted
-    ]
+    pairs = product(table.to_dict("records"), wanted)
+    found = [arrays.locate(trial, item, store) for trial, item in pairs]
     return sorted({located.path for located in found if located.exists})
+
+
+def _files_of_column(values: Iterable[str], is_of_labels: bool) -> set[str]:
+    """Paths that the cells of a column of the trial table name; a cell of labels may name more."""
+    cells = [label_files(value)[0] if is_of_labels else [value] for value in values]
+    return {file for cell in cells for file in cell if file}
 
 
 def sources(
@@ -137,21 +143,13 @@ def sources(
     """What the arrays are made from: files and folders that the trial table names in `columns`, and
     checkpoints.
     """
-    named = {
-        file
-        for column in columns
-        for value in table[column]
-        for file in (label_files(value)[0] if column in LABELS else [value])
-        if file
-    }
+    named: set[str] = set()
+    for column in columns:
+        named |= _files_of_column(table[column], column in LABELS)
     checkpoints = {path for item in wanted for path in item.files.values()}
     detector = faces_arrays.detector(table, store) if "crops_dir" in columns else []
-    named |= {
-        source
-        for item in wanted
-        if item.name == "feature"
-        for trial in table.to_dict("records")
-        for source in own.sources_of_file(trial, item).values()
-        if isinstance(source, str)
-    }
+    features = [item for item in wanted if item.name == "feature"]
+    for trial, item in product(table.to_dict("records"), features):
+        files = own.sources_of_file(trial, item).values()
+        named |= {file for file in files if isinstance(file, str)}
     return [*(store.data_root / value for value in sorted(named)), *sorted(checkpoints), *detector]

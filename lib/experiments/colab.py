@@ -127,11 +127,9 @@ def fetch(p: Mapping) -> Mapping:
     places = [p[name] for name in ("data_root", "weights_root") if name in p]
     places += [p["runs_root"] / name for name in named]
     pairs = [(_in_drive(folder, Path(place)), Path(place)) for place in places]
-    files = [
-        (source, here / source.relative_to(there))
-        for there, here in pairs
-        for source in _files(there)
-    ]
+    files: list[tuple[Path, Path]] = []
+    for there, here in pairs:
+        files += [(source, here / source.relative_to(there)) for source in _files(there)]
     files = [(source, target) for source, target in files if not target.exists()]
     needed, free = sum(source.stat().st_size for source, _ in files), shutil.disk_usage(ROOT).free
     if needed > free:

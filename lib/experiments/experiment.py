@@ -321,9 +321,9 @@ def _copy(source: Path, target: Path) -> None:
 def training_parameters(experiment: Experiment) -> dict:
     """What a training depends on, of all that the notebooks up to it declare; `epochs` too."""
     steps = [step for step in (*PREPARATION, TRAIN) if experiment.has(step)]
-    names = {
-        name: each for step in steps for name, each in declared(step, experiment.notebooks).items()
-    }
+    names: dict = {}
+    for step in steps:
+        names |= declared(step, experiment.notebooks)
     counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
     return {name: runs.as_text(experiment.values[name]) for name in sorted(counted)}
 

@@ -5,6 +5,7 @@ along.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from .. import files, plots, runs
@@ -29,7 +30,7 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     p : checked parameters of notebook ``your_video``. say : called with the words. Raises
         InputError for a path that holds no recording.
     """
-    segments.check(p["segments_path"])
+    segments.check(p.get("segments_path", ""))
     for line in people.fetch(p):
         say(line)
     if p["video_path"]:
@@ -88,9 +89,8 @@ def listing(folders: list[Path]) -> list[Path]:
 
 def _videos(folders: list[Path]) -> list[Path]:
     """Files that are meant as recordings (`lib.media.kinds`), damaged ones too."""
-    paths = {
-        path.resolve(): path for folder in folders if folder.is_dir() for path in folder.iterdir()
-    }
+    entries = chain.from_iterable(folder.iterdir() for folder in folders if folder.is_dir())
+    paths = {path.resolve(): path for path in entries}
     return sorted(path for path in paths.values() if path.is_file() and _is_video(path))
 
 
@@ -131,10 +131,10 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
 
 def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
     """The file of statistics per stretch, where `segments_path` names stretches of this video."""
-    if not p["segments_path"]:
+    if not p.get("segments_path", ""):
         return []
     alone = not Path(p["video_path"]).is_dir()
-    path, name = p["segments_path"], found.video.stem
+    path, name = p.get("segments_path", ""), found.video.stem
     file, said = segments.of_video(path, name, found.table, folder, alone)
     for sentence in said:
         say(sentence)

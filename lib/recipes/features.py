@@ -4,7 +4,6 @@ repository.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -14,6 +13,7 @@ from torchvision import models as networks
 from torchvision.models import list_models
 
 from .. import arrays, models
+from ..errors import nearest_name
 from ..features import encoder_arrays, expression_arrays, statistics
 from ..features import windows as features_windows
 from ..files import checkpoint, weights_file
@@ -162,15 +162,12 @@ class Recipe(base.Recipe):
         if name in (*SEEN, *HEARD):
             return request(name)
         known = list_models(module=networks)
+        near = nearest_name(name, [*SEEN, *HEARD, *known])
         self.require(
             name in known,
             f"features: nobody makes an array called {name!r}",
             f"a file (….npy), {', '.join((*SEEN, *HEARD))}, or a network of torchvision",
-            "correct the option `features`"
-            + "".join(
-                f": did you mean {near}?"
-                for near in get_close_matches(name, [*SEEN, *HEARD, *known], 1)
-            ),
+            "correct the option `features`" + (f": did you mean {near}?" if near else ""),
         )
         return request(
             "frame_features",

@@ -5,6 +5,7 @@ by frame by how far they can be trusted; valence and arousal with their uncertai
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -309,9 +310,8 @@ class Recipe(features.Recipe):
         if task == SD:
             return dict(zip([f"{name}_sd" for name in EMOTIONS], values.T, strict=True))
         if task == GATES:
-            names = [
-                f"{emotion}_gate_{_key(name)}" for name in self._streams for emotion in EMOTIONS
-            ]
+            pairs = product(self._streams, EMOTIONS)
+            names = [f"{emotion}_gate_{_key(name)}" for name, emotion in pairs]
             return dict(zip(names, values.T, strict=True))
         return super().columns(task, values, times)
 

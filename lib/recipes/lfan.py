@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import torch
@@ -322,12 +323,9 @@ class Recipe(base.Recipe):
         ready = vars(self).setdefault("ready", set())
         if not self._cached or self._cut in ready:
             return
-        missing = [
-            (self.trial(name), item)
-            for name in trials["trial"]
-            for item in map(self._map, range(self._variants))
-            if not arrays.locate(self.trial(name), item, self.store).exists
-        ]
+        items = list(map(self._map, range(self._variants)))
+        pairs = product(map(self.trial, trials["trial"]), items)
+        missing = [pair for pair in pairs if not arrays.locate(*pair, self.store).exists]
         for count, (trial, item) in enumerate(missing, 1):
             arrays.make(trial, item, self.store, str(self.params.device))
             progress(count, len(missing))

@@ -283,12 +283,11 @@ class Recipe(base.Recipe):
         (of positions).
         """
         options = self.params.options
-        clips = [
-            (trial, unit)
-            for trial in trials["trial"]
-            for unit in self.units(trial)
-            if (self.labels(trial)[unit.start : unit.start + unit.n_frames] >= 0).any()
-        ]
+        clips = []
+        for trial in trials["trial"]:
+            known = self.labels(trial) >= 0
+            units = self.units(trial)
+            clips += [(trial, unit) for unit in units if known[unit.start :][: unit.n_frames].any()]
         rows = speakers_windows.training(
             clips,
             options["windows_a_clip"],

@@ -8,11 +8,10 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import yaml
 
-from ...errors import InputError
+from ...errors import InputError, nearest_name
 from ...grammar import Declaration
 from ...media.documents import yaml_value
 
@@ -99,8 +98,8 @@ def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
     if name in NOT_IN_A_GRID:
         raise InputError("cannot differ between the points of a sweep")
     if name not in declared:
-        near = get_close_matches(name, list(declared), 1, 0.6)
-        raise InputError(f"no such parameter{f'; did you mean {near[0]}?' if near else ''}")
+        near = nearest_name(name, declared)
+        raise InputError("no such parameter" + (f"; did you mean {near}?" if near else ""))
     one = declared[name]
     if one.type.startswith(("list", "dict")):
         raise InputError(f"is a {one.type}: only single values can stand in a grid")
