@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import InputError, explain_full_disk
 
@@ -35,6 +36,8 @@ DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECA
 LONGEST = 180  # bytes of a name of 255, so that endings and the mark of an unfinished file fit
 JSON_BYTES = 1 << 28  # of a JSON file of ours: records of a hundred thousand files have 20 MB
 NAME_BYTES = 255  # of a file's name, on every file system in use
+REPLACED = 1000  # times that a file may be replaced while it is read
+T = TypeVar("T")
 
 
 def short(path: Path) -> str:
@@ -253,6 +256,35 @@ def temporary_name(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def version(path: Path) -> tuple[int, int, int]:
+    """What tells a file from another one that took its name: inode, size, time."""
+    status = Path(path).stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def while_unchanged(path: Path, read: Callable[[], T]) -> T:
+    """`read()`, again as long as another process replaces the file meanwhile: who opens a file
+    twice would mix the one before with the one after. Raises what `read` raises for a file that
+    stayed, InputError for one that is replaced again and again.
+    """
+    for _ in range(REPLACED):
+        before = version(path)
+        try:
+            value = read()
+        except Exception:
+            if version(path) == before:
+                raise
+            continue
+        if version(path) == before:
+            return value
+    raise InputError(
+        "the file is replaced by another process, again and again",
+        where=path,
+        expected="a file that stays while it is read",
+        todo="wait for the other process, then type the same command again",
+    )
 
 
 # ---- our own files, whatever became of them

@@ -14,7 +14,7 @@ import pyarrow
 from pyarrow import parquet
 
 from .errors import InputError, explain_full_disk
-from .files import safe_name, temporary_name
+from .files import safe_name, temporary_name, while_unchanged
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 MOST_TRIALS = 1_000_000  # rows that a table may have
@@ -183,6 +183,12 @@ def leaves_root(path: str, column: str = "") -> bool:
     return ".." in PureWindowsPath(path).parts or (absolute and column != "crops_dir")
 
 
+def _rows(path: Path) -> pd.DataFrame:
+    if (rows := parquet.read_metadata(path).num_rows) > MOST_TRIALS:
+        raise ValueError(f"{rows:,} rows, at most {MOST_TRIALS:,} are read")
+    return pd.read_parquet(path)
+
+
 def read(path: Path) -> pd.DataFrame:
     """Read the trial table that notebook 01 wrote. Raises InputError when it is not there or
     damaged.
@@ -195,9 +201,7 @@ def read(path: Path) -> pd.DataFrame:
         )
     todo = "remove it and run notebook 01_download_check again"
     try:
-        if (rows := parquet.read_metadata(path).num_rows) > MOST_TRIALS:
-            raise ValueError(f"{rows:,} rows, at most {MOST_TRIALS:,} are read")
-        table = pd.read_parquet(path)
+        table = while_unchanged(Path(path), lambda: _rows(path))
     except (OSError, ValueError, TypeError, KeyError, pyarrow.ArrowException, MemoryError) as error:
         raise InputError(f"the trial table is damaged: {error}", where=path, todo=todo) from error
     for name, kind in COLUMNS.items():

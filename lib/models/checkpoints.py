@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy._core.multiarray import scalar
 
+from .. import files
 from ..errors import InputError
 from ..media import bounds
 
@@ -56,13 +57,14 @@ PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the ot
 def contents(path: Path) -> object:
     """What a file of PyTorch's holds, without running anything in it.
 
-    It is read once as long as the file is the same: whoever asks again gets the same tensors, and
-    must not change them. First of all, its check-sums are compared and what it would build is
-    reckoned (`lib.media.bounds`): InputError for a bit that has changed, pickle.UnpicklingError for
-    what asks for too much. What torch.load raises is left as it is.
+    It is read once as long as the file is the same, and again where a training replaces it
+    meanwhile (PyTorch opens a mapped file twice, and would mix two epochs): whoever asks again gets
+    the same tensors, and must not change them. First of all, its check-sums are compared and what
+    it would build is reckoned (`lib.media.bounds`): InputError for a bit that has changed,
+    pickle.UnpicklingError for what asks for too much. What torch.load raises is left as it is.
     """
-    status = Path(path).stat()
-    return _contents(Path(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    path = Path(path)
+    return files.while_unchanged(path, lambda: _contents(path, *files.version(path)))
 
 
 @lru_cache(maxsize=KEPT)

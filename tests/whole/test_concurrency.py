@@ -1,0 +1,70 @@
+"""Several processes write one file and another one reads it: every reading is of a whole file."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from lib import files, store, trials
+from lib.models import checkpoints
+
+SAVES = 70  # of each of two processes and of each kind: 420 in all
+
+
+def checkpoint(path, number):
+    saved = {"model": {"weight": torch.full((300, 100), float(number))}, "epoch": number}
+    with files.temporary_name(path) as temporary:
+        torch.save(saved, temporary)
+        temporary.replace(path)
+
+
+def table(path, number):
+    names = [f"t{k}" for k in range(1 + number)]
+    row = {"dataset": "d", "split": "val", "n_frames": number}
+    trials.write(trials.table([{**row, "trial": name, "video": name} for name in names]), path)
+
+
+def record(path, number):
+    files.write_text(path, f'{{"numbers": {[number] * (1 + 100 * number)}}}\n')
+
+
+WRITERS = {"last.pt": checkpoint, "trials.parquet": table, "record.json": record}
+
+
+def write(kind, path, first):
+    store._sync = lambda place: None  # a power cut is not what is tried here
+    for number in range(first, first + SAVES):
+        WRITERS[kind](path, number % 20)
+
+
+def read(kind, path):
+    """What a reader takes from the file; equal numbers if it is whole."""
+    if kind == "last.pt":
+        saved = checkpoints.contents(path)
+        assert (saved["model"]["weight"] == saved["epoch"]).all()
+    elif kind == "trials.parquet":
+        rows = trials.read(path)
+        assert set(rows["n_frames"]) == {len(rows) - 1}
+    else:
+        numbers = files.read_json(path)["numbers"]
+        assert len(numbers) == 1 + 100 * numbers[0]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_two_processes_write_a_third_can_always_read(kind, tmp_path):
+    path = tmp_path / kind
+    WRITERS[kind](path, 1)
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write, args=(kind, path, k)) for k in (0, 7)]
+    for writer in writers:
+        writer.start()
+    readings = 0
+    while any(writer.is_alive() for writer in writers):
+        read(kind, path)
+        readings += 1
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    read(kind, path)
+    assert readings > 10
+    assert [each.name for each in tmp_path.iterdir()] == [kind], "nothing temporary is left"
