@@ -146,9 +146,9 @@ def test_exporting_needs_no_package_until_it_is_asked_for():
     code = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in blocked)
     code += (
         "from lib import models\nfrom lib.errors import InputError\n"
-        "from lib.experiments import export\nfrom pathlib import Path\n"
+        "from lib.models import export\nfrom pathlib import Path\n"
         "for kind in ('onnx', 'safetensors'):\n"
-        "    try:\n        export.export.write(models.create('gru'), kind, Path())\n"
+        "    try:\n        export.write(models.create('gru'), kind, Path())\n"
         "    except InputError as error:\n        print(error)\n"
     )
     command = [sys.executable, "-c", code]
