@@ -110,6 +110,6 @@ def test_a_trial_without_its_predictions_is_refused():
 
 def test_twelve_widths_on_real_amounts_of_data_take_seconds():
     labels, predictions = noisy(60, 1000)
-    start = time.perf_counter()
+    start = time.process_time()
     smoothing.choose(labels, predictions)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

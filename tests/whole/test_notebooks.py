@@ -22,7 +22,7 @@ from nbconvert import HTMLExporter
 
 from lib import grammar, parameters, recipes, runs, trials
 from lib.errors import InputError
-from lib.evaluation import submission
+from lib.evaluation import segments, submission
 from lib.experiments import experiment, pipeline
 from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO
 from lib.parallel import mapping
@@ -322,9 +322,11 @@ def drawing(tmp_path):
     here = runs.Run(tmp_path / "run", "06_inference", parameters.complete({}))
     known = types.SimpleNamespace
     return here, {
-        "p": known(overlays=2, workers=1, runs_root=tmp_path),
+        "p": known(overlays=2, workers=1, runs_root=tmp_path, segments_path=""),
         "table": pd.DataFrame({"trial": ["lost", "drawn"]}),
         "outcomes": [],
+        "unread": [],
+        "segment_statistics": segments,
         "here": here,
         "checkpoint": tmp_path / "best.pt",
         "checkpoints": known(worth=str),
