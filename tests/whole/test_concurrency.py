@@ -2,7 +2,6 @@
 
 import multiprocessing
 
-import pytest
 import torch
 
 from lib import files, store, trials
@@ -31,10 +30,11 @@ def record(path, number):
 WRITERS = {"last.pt": checkpoint, "trials.parquet": table, "record.json": record}
 
 
-def write(kind, path, first):
+def write(folder, first):
     store._sync = lambda place: None  # a power cut is not what is tried here
     for number in range(first, first + SAVES):
-        WRITERS[kind](path, number % 20)
+        for kind, save in WRITERS.items():
+            save(folder / kind, number % 20)
 
 
 def read(kind, path):
@@ -50,21 +50,23 @@ def read(kind, path):
         assert len(numbers) == 1 + 100 * numbers[0]
 
 
-@pytest.mark.parametrize("kind", WRITERS)
-def test_what_two_processes_write_a_third_can_always_read(kind, tmp_path):
-    path = tmp_path / kind
-    WRITERS[kind](path, 1)
+def test_what_two_processes_write_a_third_can_always_read(tmp_path):
+    for kind, save in WRITERS.items():
+        save(tmp_path / kind, 1)
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write, args=(kind, path, k)) for k in (0, 7)]
+    writers = [context.Process(target=write, args=(tmp_path, k)) for k in (0, 7)]
     for writer in writers:
         writer.start()
     readings = 0
     while any(writer.is_alive() for writer in writers):
-        read(kind, path)
+        for kind in WRITERS:
+            read(kind, tmp_path / kind)
         readings += 1
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
-    read(kind, path)
+    for kind in WRITERS:
+        read(kind, tmp_path / kind)
     assert readings > 10
-    assert [each.name for each in tmp_path.iterdir()] == [kind], "nothing temporary is left"
+    found = sorted(each.name for each in tmp_path.iterdir())
+    assert found == sorted(WRITERS), "nothing temporary is left"
