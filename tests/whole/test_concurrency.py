@@ -2,12 +2,11 @@
 
 import multiprocessing
 
+import pytest
 import torch
 
 from lib import files, store, trials
 from lib.models import checkpoints
-
-SAVES = 70  # of each of two processes and of each kind: 420 in all
 
 
 def checkpoint(path, number):
@@ -30,9 +29,9 @@ def record(path, number):
 WRITERS = {"last.pt": checkpoint, "trials.parquet": table, "record.json": record}
 
 
-def write(folder, first):
+def write(folder, first, saves):
     store._sync = lambda place: None  # a power cut is not what is tried here
-    for number in range(first, first + SAVES):
+    for number in range(first, first + saves):
         for kind, save in WRITERS.items():
             save(folder / kind, number % 20)
 
@@ -50,11 +49,12 @@ def read(kind, path):
         assert len(numbers) == 1 + 100 * numbers[0]
 
 
-def test_what_two_processes_write_a_third_can_always_read(tmp_path):
+@pytest.mark.parametrize("saves", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_what_two_processes_write_a_third_can_always_read(tmp_path, saves):
     for kind, save in WRITERS.items():
         save(tmp_path / kind, 1)
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write, args=(tmp_path, k)) for k in (0, 7)]
+    writers = [context.Process(target=write, args=(tmp_path, k, saves)) for k in (0, 7)]
     for writer in writers:
         writer.start()
     readings = 0
