@@ -263,9 +263,9 @@ def has_picture(trial: Mapping) -> bool:
     return bool(trial["video_path"] or trial["crops_dir"])
 
 
-def in_people_order(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table with a column `trial`, sorted as people count: 1, 2, 10 and not 1, 10, 2."""
-    return rows.iloc[sorted(range(len(rows)), key=lambda row: _counted(rows["trial"].iloc[row]))]
+def in_people_order(rows: pd.DataFrame, column: str = "trial") -> pd.DataFrame:
+    """A table sorted by the names in a column as people count: 1, 2, 10 and not 1, 10, 2."""
+    return rows.iloc[sorted(range(len(rows)), key=lambda row: _counted(rows[column].iloc[row]))]
 
 
 def _counted(name: object) -> list:

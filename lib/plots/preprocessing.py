@@ -20,7 +20,7 @@ from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
 from ..parallel import processes
 from ..store import Request, Store, request
-from ..trials import has_picture
+from ..trials import has_picture, in_people_order
 from . import viewer
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
@@ -126,7 +126,7 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Per video: how much later the sound starts, and how much later it ends, than the picture, in
-    ms.
+    ms; the largest offset first, equal ones as people count.
     """
     rows = []
     for trial in table.drop_duplicates("video").to_dict("records"):
@@ -142,12 +142,9 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
                 "ends_later_ms": round(1000 * (end - times[-1] - last_shown)),
             }
         )
-    order = lambda column: column.abs() if column.dtype.kind in "if" else column  # noqa: E731
-    return (
-        pd.DataFrame(rows)
-        .sort_values("starts_later_ms", key=order, ascending=False)
-        .reset_index(drop=True)
-    )
+    offsets = in_people_order(pd.DataFrame(rows), "video")
+    worst_first = np.argsort(-offsets["starts_later_ms"].abs().to_numpy(), kind="stable")
+    return offsets.iloc[worst_first].reset_index(drop=True)
 
 
 def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:

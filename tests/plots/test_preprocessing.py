@@ -166,6 +166,8 @@ def test_sound_that_starts_late_stands_first(made):
     assert len(found) == 5
     assert found.loc[0, ["video", "starts_later_ms"]].tolist() == ["3", pytest.approx(80, abs=5)]
     assert found["ends_later_ms"].abs().max() < 150
+    alike = found[found["starts_later_ms"] == 0]["video"]
+    assert alike.tolist() == sorted(alike, key=lambda name: int(name.split("-")[0]))
 
 
 def test_labels_are_summed_up_by_split(made):
