@@ -101,7 +101,8 @@ def _page(words: pd.DataFrame, numeric: list[bool], colour: str) -> str:
     sides = [RIGHT if is_number else LEFT for is_number in numeric]
     head = _row(words.columns, sides, "th")
     body = "".join(_row(row, sides, "td") for row in words.itertuples(index=False, name=None))
-    return f"<table style='{colour}{TABLE}'><thead>{head}</thead>\n<tbody>{body}</tbody></table>\n"
+    style = colour + TABLE + (SMALL if len(numeric) >= MANY else "")
+    return f"<table style='{style}'><thead>{head}</thead>\n<tbody>{body}</tbody></table>\n"
 
 
 def _row(values, sides: list[str], tag: str) -> str:
