@@ -73,6 +73,6 @@ def test_what_two_write_a_third_can_always_read(tmp_path, monkeypatch, start, sa
         assert getattr(writer, "exitcode", 0) == 0
     for kind in WRITERS:
         read(kind, tmp_path / kind)
-    assert readings > 10
+    assert readings, "both were still writing"
     found = sorted(each.name for each in tmp_path.iterdir())
     assert found == sorted(WRITERS), "nothing temporary is left"
