@@ -316,7 +316,10 @@ def _declarations(
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if docstring or isinstance(node, ast.Pass | ast.ClassDef):
             continue
-        declaration = _declaration(node, comments.get(node.end_lineno, ""), line)
+        # A formatter may break the line: then its comment stands inside of the statement.
+        lines = range(node.lineno, node.end_lineno + 1)
+        comment = " ".join(comments[number] for number in lines if number in comments)
+        declaration = _declaration(node, comment, line)
         if declaration.name in found:
             raise InputError(f"parameter {declaration.name} is declared twice", where=line)
         if match := _GROUPS.fullmatch(declaration.type):

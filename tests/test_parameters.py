@@ -203,6 +203,34 @@ def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):
     assert list(found["toy"]) == ["channels", "dropout"]
 
 
+BROKEN = """
+rates: list[
+    float
+    # rows a second of each file; from 0.0 to 10.0
+] = []
+missing: str = (
+    "refuse"  # of rows with NaN; one of refuse, neighbours
+)
+layers: int = 2  # of the network; from 1 to 12
+"""
+
+
+def test_a_comment_that_a_formatter_put_inside_a_declaration_counts():
+    rates, missing, layers = grammar.parse(BROKEN, "options").values()
+    assert (rates.help[:13], rates.high) == ("rows a second", 10.0)
+    assert missing.choices == ("refuse", "neighbours")
+    assert (layers.low, layers.high) == (1, 12)
+
+
+def test_every_option_of_every_recipe_says_what_it_is():
+    silent = []
+    for recipe, options in grammar.recipes().items():
+        inside = [each for option in options.values() for each in (option.inside or {}).values()]
+        every = [*options.values(), *inside]
+        silent += [f"{recipe}: {option.name}" for option in every if not option.help]
+    assert silent == []
+
+
 def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
     there = tmp_path / "recipes"
     (there / "small.py").write_text(
