@@ -11,11 +11,13 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import InputError
+from ..files import version
 from . import cells, columns, sheets, transcripts
 from .transcripts import FIELDS
 
@@ -41,8 +43,15 @@ class Segments:
 
 
 def read(path: Path) -> Segments:
-    """All stretches in a file. Raises InputError, with the line, for what cannot be read."""
+    """All stretches in a file, which is read once while it stays as it is: each recording asks for
+    its own. Raises InputError, with the line, for what cannot be read.
+    """
     path = Path(path)
+    return _read(path, *(version(path) if path.is_file() else ()))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, *_version: int) -> Segments:
     suffix = path.suffix.lower()
     if suffix in transcripts.READERS:
         rows, notes = transcripts.READERS[suffix](path)
@@ -135,8 +144,13 @@ def existing(path: Path | str) -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Files of stretches in a folder, by name."""
-    files = sorted(Path(folder).iterdir())
+    """Files of stretches in a folder, by name; it is listed once while it stays as it is."""
+    return _listed(Path(folder), *version(folder))
+
+
+@lru_cache(maxsize=1)
+def _listed(folder: Path, *_version: int) -> list[Path]:
+    files = sorted(folder.iterdir())
     return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
 
 

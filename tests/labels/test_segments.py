@@ -244,3 +244,17 @@ def test_a_folder_holds_a_file_per_recording_also_with_decomposed_letters(tmp_pa
     assert segments.of_recording(tmp_path, ["M\u00fcller"], alone=False) is not None
     assert segments.of_recording(tmp_path, ["talk"], alone=False) is None
     assert segments.unused(tmp_path, ["M\u00fcller"]) == ["nobody.csv"]
+
+
+def test_a_file_for_many_recordings_is_read_once_and_again_when_it_changed(tmp_path, monkeypatch):
+    (tmp_path / "turns.csv").write_text(TABLE)
+    readings, read = [], segments.sheets.read
+    monkeypatch.setattr(
+        segments.sheets, "read", lambda *given: (readings.append(1), read(*given))[1]
+    )
+    for name in ("talk", "other", "third"):
+        segments.of_recording(tmp_path / "turns.csv", [name], alone=False)
+    assert len(readings) == 1
+    (tmp_path / "turns.csv").write_text(TABLE + "third,0,1\n")
+    assert segments.of_recording(tmp_path / "turns.csv", ["third"], alone=False) is not None
+    assert len(readings) == 2
