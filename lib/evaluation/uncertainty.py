@@ -43,8 +43,19 @@ def read(folder: Path, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarra
     return np.concatenate(errors), np.concatenate(spread)
 
 
+def _tells(folder: Path, trials: pd.Series) -> bool:
+    """Whether prediction files have deviations: all of a network have the same columns."""
+    if trials.empty:
+        return False
+    return set(SPREAD) <= set(runs.read_table(named(folder, trials.iloc[0], ".csv"), nrows=1))
+
+
 def _of_splits(table: pd.DataFrame, folder: Path, kind: str = "raw"):
-    """(split, emotion, errors (n,), deviations (n,)) of what is known of both."""
+    """(split, emotion, errors (n,), deviations (n,)) of what is known of both; nothing of a network
+    that does not tell how sure it is, of which no more than one file is opened.
+    """
+    if not _tells(folder, table["trial"]):
+        return
     for split, rows in table.groupby("split", observed=True):
         errors, spread = read(folder, rows["trial"], kind)
         known = np.isfinite(errors) & np.isfinite(spread)

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import base
-from ..base import Model
+from ..base import Model, scaled
 from . import temporal
-from .window import scaled
 
 STREAMS = {"audio": 128, "visual": 512}
 HIDDEN = 64  # channels of a gate and of the heads at width 1
