@@ -276,7 +276,7 @@ def parameters(folder: Path) -> dict:
     Raises InputError for a params.yaml that is damaged.
     """
     place = Path(folder) / "params.yaml"
-    return _copied(_parameters(place, stamp(place))) if place.is_file() else {}
+    return _copied(_parameters(place, files.version(place))) if place.is_file() else {}
 
 
 @lru_cache(maxsize=4096)
@@ -297,14 +297,6 @@ def _copied(value: object) -> object:
     if isinstance(value, dict):
         return {name: _copied(each) for name, each in value.items()}
     return [_copied(each) for each in value] if isinstance(value, list) else value
-
-
-def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes with a file, for what is read from it once. Files of ours are replaced, so that
-    another content is another file.
-    """
-    status = Path(path).stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:

@@ -12,10 +12,13 @@ from .. import grammar, recipes, runs, trials
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
+from ..intervals import in_brackets, rounded
 from ..models import checkpoints, device, published
 from ..parameters import Params, complete
 from ..store import Store, fingerprint
 from .prediction import Predictor
+
+NO_ENDS = (None, None)  # of a score without an interval
 
 
 def checkpoint_path(params) -> Path:
@@ -81,7 +84,7 @@ def _scores(val: Mapping) -> str:
         ("AP", "ap", [("who speaks", val.get("speaking", {}))]),
     ):
         values = [
-            f"{name} {one[key]:.2f}{_interval(one.get('ci95'))}"
+            f"{name} {rounded(one[key])}{in_brackets(*(one.get('ci95') or NO_ENDS))}"
             for name, one in some
             if one.get(key) is not None
         ]
@@ -93,10 +96,6 @@ def _scored_by(val: Mapping, first: str) -> Mapping:
     """The scores of expressions, where `first` is the one that has the interval."""
     found = val.get("expression", {})
     return found if next(iter(found), "") == first else {}
-
-
-def _interval(ends: list | None) -> str:
-    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
 
 
 def is_published(path: Path) -> bool:

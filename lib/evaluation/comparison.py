@@ -18,6 +18,7 @@ from .. import runs
 from ..errors import InputError
 from ..files import damaged
 from ..grammar import all_declared, unchanged
+from ..intervals import in_brackets, rounded
 from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
@@ -292,7 +293,7 @@ def _about_seeds(table: pd.DataFrame) -> list[str]:
     notes, rows = [], table.to_dict("records")
     parts: dict[str, list[str]] = {}
     for row in rows:
-        told = f"{row['name']} {_number(row['mean'])}"
+        told = f"{row['name']} {rounded(row['mean'])}"
         parts.setdefault(row.get("part_of", ""), []).append(told)
     for row in rows:
         if pd.notna(row.get("seeds")):
@@ -343,7 +344,7 @@ def _block(table: pd.DataFrame) -> pd.DataFrame:
             shown[f"Δ {name}"] = [_difference(row, name) for row in table.to_dict("records")]
     for emotion in EMOTIONS:
         shown[f"{emotion} smoothed"] = [
-            _number(value) for value in _column(table, f"{emotion}_smoothed")
+            rounded(value) for value in _column(table, f"{emotion}_smoothed")
         ]
     shown["s/epoch"] = [
         "" if value == "" else f"{value:.1f}" for value in _column(table, "seconds_per_epoch")
@@ -375,8 +376,8 @@ def _column(table: pd.DataFrame, name: str) -> list:
 
 def _with_interval(row: dict, name: str) -> str:
     value, apart = row.get(name), row.get(f"{name}_over_seeds")
-    spread = "" if pd.isna(apart) else f" ± {_number(apart)}"
-    return _number("" if value is None else value) + spread + _interval(row, name)
+    spread = "" if pd.isna(apart) else f" ± {rounded(apart)}"
+    return rounded(value) + spread + _interval(row, name)
 
 
 def _difference(row: dict, name: str) -> str:
@@ -387,13 +388,7 @@ def _difference(row: dict, name: str) -> str:
 
 
 def _interval(row: dict, name: str) -> str:
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return "" if pd.isna(low) or pd.isna(high) else f" [{_number(low)}, {_number(high)}]"
-
-
-def _number(value: object) -> str:
-    # + 0.0: what rounds to nothing is written 0.00, not -0.00.
-    return "" if value == "" or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}"
+    return in_brackets(row.get(f"{name}_low"), row.get(f"{name}_high"))
 
 
 def _write(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import intervals, runs
+from .. import files, intervals, runs
 from ..files import damaged
 from ..metrics import EMOTIONS
 from . import paired
@@ -126,7 +126,7 @@ def seconds(folder: Path) -> float | None:
     here.
     """
     place = folder / "history.csv"
-    return _seconds(place, runs.stamp(place)) if place.is_file() else None
+    return _seconds(place, files.version(place)) if place.is_file() else None
 
 
 @lru_cache(maxsize=4096)

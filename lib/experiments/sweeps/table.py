@@ -16,6 +16,7 @@ import pandas as pd
 
 from ... import runs
 from ...errors import InputError
+from ...intervals import in_brackets, rounded
 from ...metrics import EMOTIONS
 from ...plots import html as plots_html
 from ...trials import SYNTHETIC_NOTE
@@ -29,6 +30,7 @@ COLOURS = {
     "blocked": "#f4c7c3",
 }
 OPEN = ("waiting", "running", "preparing")
+DIGITS = 3  # of a score: runs of a sweep lie close together
 
 # Of metrics.json, the first that is there counts: name of the entry -> what it is called, its key.
 MEASURES = {
@@ -129,7 +131,7 @@ def text(table: pd.DataFrame) -> str:
     """The table for a terminal."""
     shown = table.copy()
     shown["score"] = [interval(row) for row in table.to_dict("records")]
-    shown["best"] = [_number(value) for value in table["best"]]
+    shown["best"] = [rounded(value, DIGITS) for value in table["best"]]
     shown["seconds"] = [f"{value:.0f}" if value else "" for value in table["seconds"]]
     shown["tries"] = [str(value) if value else "" for value in table["tries"]]
     shown["why"] = [str(value)[:60] for value in table["why"]]
@@ -152,18 +154,9 @@ def _headed(shown: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _number(value: object) -> str:
-    return "" if value is None or pd.isna(value) else f"{round(value, 3) + 0.0:.3f}"
-
-
 def interval(row: Mapping) -> str:
     """``0.431 [0.300, 0.512]`` of a row with score, low and high."""
-    bounds = (
-        ""
-        if row["low"] is None or pd.isna(row["low"])
-        else f" [{_number(row['low'])}, {_number(row['high'])}]"
-    )
-    return _number(row["score"]) + bounds
+    return rounded(row["score"], DIGITS) + in_brackets(row["low"], row["high"], DIGITS)
 
 
 def write(folder: Path) -> pd.DataFrame:
@@ -197,7 +190,7 @@ def as_html(table: pd.DataFrame) -> str:
     shown = _headed(
         table.assign(
             score=[interval(row) for row in table.to_dict("records")],
-            best=[_number(value) for value in table["best"]],
+            best=[rounded(value, DIGITS) for value in table["best"]],
         )
     )
     head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
