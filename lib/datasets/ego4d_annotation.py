@@ -228,6 +228,22 @@ def _boxes(items: list, where: str, faults: list[str]) -> np.ndarray:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
+def written_box(frame: int, corners: list[float], start: int = 0) -> dict:
+    """A box as Ego4D's files have it. corners : x1, y1, x2, y2 in px. start : frame of the video
+    with which the clip begins.
+    """
+    x1, y1, x2, y2 = corners
+    return {
+        "x": x1,
+        "y": y1,
+        "width": round(x2 - x1, 2),
+        "height": round(y2 - y1, 2),
+        "frame": frame,
+        "video_frame": start + frame,
+        "clip_frame": None,
+    }
+
+
 def _number(value: object) -> float:
     try:
         return float(value)

@@ -90,9 +90,8 @@ class Recipe(features.Recipe):
         )
         encoders = (encoder_arrays.FACES, encoder_arrays.SOUND)
         if all(item.files or item.name not in encoders for item in items):
-            self._kept_streams = (
-                streams  # else an encoder is still to be fetched, and is looked for again
-            )
+            # Else an encoder is still to be fetched, and is looked for again.
+            self._kept_streams = streams
         return streams
 
     @property

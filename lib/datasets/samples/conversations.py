@@ -26,6 +26,7 @@ from ...errors import InputError, explain_full_disk
 from ...files import write_bytes, write_text
 from ...media import frames, recordings, writing
 from ...parallel import processes
+from ..ego4d_annotation import written_box
 from . import couple as samples_couple
 from . import talk as samples_talk
 from . import turns
@@ -232,23 +233,10 @@ def _tracks(face: int, boxes: np.ndarray, visible: np.ndarray) -> list[dict]:
             "suspect": False,
             "unmapped_frames_count": 0,
             "unmapped_frames": [],
-            "track": [_box(frame, boxes[frame]) for frame in range(start, stop)],
+            "track": [written_box(k, boxes[k].round(2).tolist()) for k in range(start, stop)],
         }
         tracks.append(track)
     return tracks
-
-
-def _box(frame: int, box: np.ndarray) -> dict:
-    x1, y1, x2, y2 = box.round(2).tolist()
-    return {
-        "x": x1,
-        "y": y1,
-        "width": round(x2 - x1, 2),
-        "height": round(y2 - y1, 2),
-        "frame": frame,
-        "video_frame": frame,
-        "clip_frame": None,
-    }
 
 
 def _voices(plan: Plan, speaker: int, person: str) -> list[dict]:

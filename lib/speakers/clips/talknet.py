@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...datasets.ego4d_annotation import written_box
 from ...files import safe_name
 from ...media import frames, pictures
 from . import schema
@@ -54,27 +55,13 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
         for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
             entity = f"{name}:{track}:{number}"
             items = [
-                _box(frame, boxes[frame].tolist(), told["start_frame"])
+                written_box(frame, boxes[frame].tolist(), told["start_frame"])
                 for frame in range(first, last)
             ]
             disk.write(os.path.join(place, BOXES, f"{entity}.json"), json.dumps(items).encode())
             labels = [int(value == 1) for value in person["asd"][first:last]]
             rows.append((entity, str(last - first), str(rate), str(labels), str(first)))
     return rows
-
-
-def _box(frame: int, box: list[float], start: int) -> dict:
-    """A box in Ego4D's form. start : frame of the video with which the clip begins."""
-    x1, y1, x2, y2 = box
-    return {
-        "x": x1,
-        "y": y1,
-        "width": round(x2 - x1, 2),
-        "height": round(y2 - y1, 2),
-        "frame": frame,
-        "video_frame": start + frame,
-        "clip_frame": None,
-    }
 
 
 def _runs(there: np.ndarray) -> list[tuple[int, int]]:
