@@ -24,6 +24,7 @@ from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
 
+LARGEST = 2**53  # no score and no count is larger; whole numbers beyond it are no float64 either
 DRAWN = 60  # runs in the picture: more cannot be read
 EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_inference"
 
@@ -180,7 +181,7 @@ def _require_scores(path: Path, metrics: dict, split: str) -> None:
     rules = metrics.get("rules", "")
     numbers += [] if isinstance(rules, str) else [rules]
     for number in numbers:
-        if not isinstance(number, int | float | None) or number in (math.inf, -math.inf):
+        if not isinstance(number, int | float | None) or abs(number or 0) > LARGEST:
             raise damaged(path, f"{str(number)[:40]!r} where a number belongs", EVALUATE)
 
 
