@@ -1,5 +1,5 @@
-"""Light-ASD's published weights on the shared recordings, and how fast faces are followed and
-scored.
+"""Published weights of Light-ASD and LR-ASD on the shared recordings, and how fast faces are
+followed and scored.
 
 `python benchmarks/speakers.py` (minutes), `--short` for two recordings and 20 s of video, `--only
 ap | speed`. AP is AVA-style. Real against muted: negatives are all frames of the same recordings
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import wave
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,20 @@ from faces import CLIP, SHARED, film
 from report import Watch, memory, publish
 
 from lib import arrays, weights
-from lib.features import mfcc, speaker_scores
+from lib.faces import speaker_crops
+from lib.features import mfcc, speaker_arrays, speaker_scores
 from lib.media import recordings as media_recordings
 from lib.speakers import video as speakers_video
 from lib.speakers.metrics import ava_ap
 from lib.store import Store, request
 
-WEIGHTS = ("light_asd_ava", "light_asd_talkset")
+# published files, and where they lie among the shared ones
+WEIGHTS = {
+    "light_asd_ava": "light_asd_ava.model",
+    "light_asd_talkset": "light_asd_talkset.model",
+    "lr_asd_ava": "lr_asd/pretrain_AVA.model",
+    "lr_asd_talkset": "lr_asd/finetuning_TalkSet.model",
+}
 LOUD = 40.0  # dB
 ALIGNED, TICK = (
     "grid_swwp2s",
@@ -53,6 +61,7 @@ READINGS = {
     "frame's largest sample by the clip's": ("peak", "peak"),
     "frame's level by the clip's largest sample": ("level", "peak"),
 }
+DIALOGUE = ("AP", "accuracy at 0", "mean score, speaking", "silent", "muted mouth")
 RADII = (2, 12)  # frames to either side: what `speakers.table` does by default, and a second in all
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
@@ -61,7 +70,7 @@ def prepared(name: str, detector, place: Path) -> dict:
     """Crops, times and sound of the face that is seen longest in a shared recording."""
     store = Store(place, "media", SHARED / "media", "detect", SHARED / "weights")
     row = speakers_video.video_row(
-        SHARED / "media" / name, media_recordings.probe(SHARED / "media" / name)
+        SHARED / "media" / name, media_recordings.probe(SHARED / "media" / name), name
     )
     crops = request("track_crops", crop=detector.crop, size=detector.size)
     sound = request("audio_16k", rate=mfcc.RATE)
@@ -177,18 +186,31 @@ def by_words(one: dict, real: np.ndarray, muted: np.ndarray) -> float:
     return ap([real[inside]], [muted])
 
 
-def dialogue(network: Path, place: Path) -> float:
+def dialogue(network: Path, crop: str, place: Path) -> list[str]:
+    """Columns of `DIALOGUE` for the dialogue of two faces, whole: scores are the difference of the
+    logits.
+    """
     video = SHARED / "media" / "grid_dialogue_2faces.mp4"
-    found = speakers_video.find(
-        video, network, {"weights_root": SHARED / "weights", "device": "cpu"}, place
-    )
-    values = speakers_video.table(found)
+    row = speakers_video.video_row(video, media_recordings.probe(video), video.name)
+    store = Store(place, "dialogue", video.parent, "detect", SHARED / "weights")
+    logits = speaker_arrays.wanted(network, crop, 112, name="track_speaking")
+    arrays.make_all(row, [request("time"), request("tracks"), logits], store)
+    tracks = np.asarray(arrays.read(row, request("tracks"), store))
+    values = np.asarray(arrays.read(row, logits, store))
+    scores = values[:, 1] - values[:, 0]
     truth = pd.read_csv(video.with_name(f"{video.stem}_frames.csv"))
-    heard = [
-        truth[f"{face}_audible"].iloc[frame - 1]
-        for face, frame in zip(values["face"], values["frame"], strict=True)
+    frames = tracks[:, 0].astype(int)
+    left = (tracks[:, 2] + tracks[:, 4] / 2) < 360  # of 720 px
+    heard, moves = (
+        np.where(left, truth[f"left_{what}"].iloc[frames], truth[f"right_{what}"].iloc[frames]) > 0
+        for what in ("audible", "mouth_speaking")
+    )
+    groups = (heard, ~heard & ~moves, ~heard & moves)
+    return [
+        f"{ava_ap(scores, heard):.3f}",
+        f"{np.mean((scores > 0) == heard):.3f}",
+        *(f"{scores[group].mean():.1f} ({group.sum()})" for group in groups),
     ]
-    return ava_ap(values["logit"], np.array(heard))
 
 
 def sounding(place: Path, seconds: float) -> Path:
@@ -216,7 +238,7 @@ def work(video: Path, folder: Path) -> dict:
     }
     wanted = request(
         "track_speaking",
-        {"network": weights.path(WEIGHTS[0], SHARED / "weights")},
+        {"network": SHARED / "weights" / WEIGHTS["light_asd_ava"]},
         crop="box",
         size=112,
     )
@@ -261,35 +283,41 @@ def speed(name: str, video: Path, place: Path) -> list:
 
 
 def table_of_ap(names: list[str], place: Path) -> None:
+    """Every published file with either crop, on the muted recordings and on the dialogue."""
     rows, dialogues = [], []
-    for name in WEIGHTS:
-        network = weights.find(name, SHARED / "weights")
-        detector = speaker_scores.load(network)
-        rows += [[name, detector.crop, *row] for row in recordings(names, detector, place / name)]
-        dialogues.append([name, detector.crop, f"{dialogue(network, place / name):.3f}"])
+    for name, crop in product(WEIGHTS, speaker_crops.CROPS):
+        # the file under the name that it has here: its crop and its network follow from it
+        network = place / weights.entry(name).file
+        if not network.is_symlink():
+            network.symlink_to(SHARED / "weights" / WEIGHTS[name])
+        weights.check(name, place)
+        detector = speaker_scores.load(network, crop=crop)
+        own = speaker_scores.load(network).crop == crop
+        head = [name, f"{crop} (its default)" if own else crop]
+        rows += [[*head, *row] for row in recordings(names, detector, place / f"{name}_{crop}")]
+        dialogues.append([*head, *dialogue(network, crop, place / f"{name}_{crop}")])
     readings = [f"AP, real against muted: {reading}" for reading in READINGS]
+    columns = ("the same, frames of words", "AP, real against mismatched sound")
     publish(
         "speakers_muted",
-        (
-            "weights",
-            "crop",
-            "recording",
-            *readings,
-            "the same, frames of words",
-            "AP, real against mismatched sound",
-        ),
+        ("weights", "crop", "recording", *readings, *columns),
         rows,
         PACKAGES,
         [
-            "Wanted of light_asd_ava, all together, first reading: at least 0.95. The rest is "
+            "Wanted of light_asd_ava, box, all together, first reading: at least 0.95. The rest is "
             "reported."
         ],
     )
     publish(
         "speakers_dialogue",
-        ("weights", "crop", "AP, grid_dialogue_2faces (AVA: at least 0.95)"),
+        ("weights", "crop", *DIALOGUE),
         dialogues,
         PACKAGES,
+        [
+            "grid_dialogue_2faces: 12 s, two faces in our own tracks and crops. Scores are the "
+            "difference of the logits, with the number of face frames. Muted mouth: it moves and "
+            "there is no sound."
+        ],
     )
 
 

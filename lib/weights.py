@@ -81,6 +81,10 @@ _UNLICENSED = "none at its source: all rights reserved"
 _VGGISH = "github.com/harritaylor/torchvggish, release v0.1"
 _LIGHT_ASD_FILES = "https://raw.githubusercontent.com/Junhua-Liao/Light-ASD/main/weight"
 _LIGHT_ASD = "github.com/Junhua-Liao/Light-ASD, folder weight"
+_LR_ASD_FILES = "https://raw.githubusercontent.com/Junhua-Liao/LR-ASD/main/weight"
+# benchmarks/results, speakers_dialogue: its mean score of a muted mouth is that of a speaking one
+_MUTED = "takes a mouth that moves without sound for speech"
+_LR_ASD = "github.com/Junhua-Liao/LR-ASD, folder weight"
 _FACE_API = "github.com/vladmandic/face-api, folder model (origin: justadudewhohacks/face-api.js)"
 _FACE_API_FILES = "https://raw.githubusercontent.com/vladmandic/face-api/master/model/"
 _TORCHVISION = "PyTorch's model zoo, as torchvision names it"
@@ -167,12 +171,32 @@ _ENTRIES = (
     Weights(
         "light_asd_talkset",
         "light_asd_talkset.model",
-        "Light-ASD tuned on TalkSet, mouth-region crop",
+        f"Light-ASD tuned on TalkSet, mouth-region crop; {_MUTED}",
         "MIT",
         f"{_LIGHT_ASD}, finetuning_TalkSet.model",
         4_175_289,
         "efc375833887eefa9d209dc92810e18519b04c3c73ea35a549f2a7f40b7d94d5",
         url=f"{_LIGHT_ASD_FILES}/finetuning_TalkSet.model",
+    ),
+    Weights(
+        "lr_asd_ava",
+        "lr_asd_ava.model",
+        "LR-ASD trained on AVA-ActiveSpeaker, whole-face crop",
+        "MIT",
+        f"{_LR_ASD}, pretrain_AVA.model",
+        3_426_337,
+        "85e6c77fc981595234790d1e128ebb60352d37726b2445e0ef8891e2512fe9e3",
+        url=f"{_LR_ASD_FILES}/pretrain_AVA.model",
+    ),
+    Weights(
+        "lr_asd_talkset",
+        "lr_asd_talkset.model",
+        f"LR-ASD tuned on TalkSet, mouth-region crop; {_MUTED}",
+        "MIT",
+        f"{_LR_ASD}, finetuning_TalkSet.model",
+        3_426_337,
+        "6b4ef53694e874e96cf630198dc479c78aebb3993bbf166aee3d926dfe7d9342",
+        url=f"{_LR_ASD_FILES}/finetuning_TalkSet.model",
     ),
     Weights(
         "vggish",

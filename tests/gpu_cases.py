@@ -49,6 +49,7 @@ def cases(root: Path) -> dict:
         "talknet": partial(speakers, "talknet"),
         "talknet_mrope": partial(speakers, "talknet_mrope", **TALKNET_LIGHT),
         "light_asd": partial(speakers, "light_asd"),
+        "lr_asd": partial(speakers, "lr_asd"),
     }
 
 

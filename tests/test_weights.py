@@ -265,6 +265,24 @@ def test_the_registry_knows_the_shared_files(name):
     assert place.stat().st_size == weights.REGISTRY[name].size
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("lr_asd_ava", "pretrain_AVA.model"), ("lr_asd_talkset", "finetuning_TalkSet.model")],
+)
+def test_lr_asds_files_are_known_by_their_own_check_sums(name, file, tmp_path):
+    (tmp_path / weights.REGISTRY[name].file).symlink_to(shared(f"weights/lr_asd/{file}"))
+    assert weights.find(name, tmp_path).stat().st_size == weights.REGISTRY[name].size
+    assert weights.REGISTRY[name].url.endswith(f"/LR-ASD/main/weight/{file}")
+
+
+@pytest.mark.parametrize("name", ["light_asd_talkset", "lr_asd_talkset"])
+def test_files_that_take_a_muted_mouth_for_speech_say_so(name):
+    printed = CliRunner().invoke(main, ["weights", "ls"])
+    about = printed.output.split(f"\n{name} ")[1].splitlines()[1]
+    assert "takes a mouth that moves without sound for speech" in about
+    assert "a mouth that moves without sound for speech" in weights.card(name)
+
+
 def test_the_command_line_lists_and_fetches(server, tmp_path):
     call = CliRunner().invoke
     got = call(main, ["weights", "get", "known", "--root", str(tmp_path), "--url", server.url])

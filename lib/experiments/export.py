@@ -30,6 +30,8 @@ PUBLISHED = {
     "light_asd": ("light_asd_ava", "light_asd"),
     "light_asd_ava": ("light_asd_ava", "light_asd"),
     "light_asd_talkset": ("light_asd_talkset", "light_asd"),
+    "lr_asd_ava": ("lr_asd_ava", "lr_asd"),
+    "lr_asd_talkset": ("lr_asd_talkset", "lr_asd"),
 }
 RAW = "one row per video frame, at the frame rate of the video"
 AT_25 = "one row per video frame; the published weights learnt from 25 frames per second"
@@ -181,7 +183,7 @@ def _published(path: Path, network: str) -> Source:
         "recipe": "",
         "learnt_from": {"dataset": "see `python -m lib weights card`", "trials": None},
         "epoch": None,
-        "frame_rate": 25.0 if name.startswith(("light_asd", "talknet")) else None,
+        "frame_rate": 25.0 if name.startswith(("light_asd", "lr_asd", "talknet")) else None,
         "worth": checkpoint.worth(path),
         "licence": net.licence,
         "note": "",

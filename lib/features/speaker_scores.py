@@ -30,6 +30,7 @@ PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
 PUBLISHED_SIZE = 112  # px
 FIT = 1e-6
+NETWORK_OF = {"GRU": "light_asd", "detector": "lr_asd"}  # part of a network's keys -> its name
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def network(params: Mapping) -> models.Model:
         "face_size": params["face_size"],
         "modality": params["modality"],
     }
-    if name != "light_asd":
+    if name.startswith("talknet"):
         widths = ("visual_width", "audio_width", "attention_width")
         chosen |= {key: options[key] for key in (*widths, "visual_momentum", "dropout")}
     if name == "talknet_mrope":
@@ -85,7 +86,8 @@ def load(path: Path, device: str = "cpu", crop: str = "") -> Detector:
         return _of_run(found, path, device)
     crop = crop or ("mouth" if "talkset" in Path(path).name.lower() else "box")
     state = published.weights_in(found, path)
-    name = "light_asd" if any(".GRU." in key for key in state) else "talknet"
+    parts = {part for key in state for part in key.split(".")}
+    name = next((network for part, network in NETWORK_OF.items() if part in parts), "talknet")
     net = models.load_published(name, path)
     return Detector(net.to(device), name, crop, PUBLISHED_SIZE, PUBLISHED_FPS, PUBLISHED_WINDOW)
 

@@ -59,6 +59,7 @@ LICENCES = {
     "vggish": _APACHE,
     **dict.fromkeys(("face_api", "face_api_landmarks"), _FACE_API),
     "light_asd": "MIT (github.com/Junhua-Liao/Light-ASD); cite Liao et al. (CVPR 2023).",
+    "lr_asd": "MIT (github.com/Junhua-Liao/LR-ASD); cite Liao et al. (IJCV 2025).",
     **dict.fromkeys(
         ("talknet", "talknet_mrope"),
         "The code of TalkNet (github.com/TaoRuijie/TalkNet-ASD) is MIT, its Ego4D version has no "
@@ -97,7 +98,8 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
     ---------
     name : "tsav" or "tsav_backbone" (TSAV416k.pth.tar, TSAV_Sub4_544k.pth.tar), "jca", "rjca",
         "dca", "jca_paper" or "jca_512" (cam_model.pt, jointcam_model.pt), "light_asd"
-        (light_asd_ava.model, light_asd_talkset.model), "talknet" or "talknet_mrope"
+        (light_asd_ava.model, light_asd_talkset.model), "lr_asd" (lr_asd_ava.model,
+        lr_asd_talkset.model), "talknet" or "talknet_mrope"
         (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone" (res50_ir_0.887.pth), "lfan",
         "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth),
         "face_api" or "face_api_landmarks" (their ….json, the numbers beside it).

@@ -100,7 +100,9 @@ class Recipe(base.Recipe):
     )
 
     class Options:
-        network: str = "talknet_mrope"  # which network; one of talknet, talknet_mrope, light_asd
+        network: str = (
+            "talknet_mrope"  # which network; one of talknet, talknet_mrope, light_asd, lr_asd
+        )
         visual_width: float = (
             0.0  # factor on the channels of the picture, 0 for that of width; from 0.0 to 4.0
         )

@@ -158,12 +158,13 @@ def test_exporting_needs_no_package_until_it_is_asked_for():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "export"])
-@pytest.mark.parametrize("name", ["face_api", "light_asd"])
+@pytest.mark.parametrize("name", ["face_api", "light_asd", "lr_asd"])
 def test_published_weights_are_exported_by_their_file(name, kind, tmp_path):
     pytest.importorskip("onnxruntime")
     files = {
         "face_api": "weights/face_api/face_expression_model-weights_manifest.json",
         "light_asd": "weights/light_asd_ava.model",
+        "lr_asd": "weights/lr_asd/pretrain_AVA.model",
     }
     path = shared_files.shared(files[name])
     written = export.write(str(path), kind, tmp_path / "out")

@@ -123,10 +123,11 @@ def test_probability_needs_both_logits():
 
 
 def test_a_published_file_is_known_by_its_keys_and_its_crop_by_its_name(tmp_path):
-    for name, crop in (("light_asd_talkset.model", "mouth"), ("any.model", "box")):
-        torch.save(models.create("light_asd").state_dict(), tmp_path / name)
-        found = speaker_scores.load(tmp_path / name)
-        assert (found.name, found.crop, found.fps, found.size) == ("light_asd", crop, 25.0, 112)
+    for network in ("light_asd", "lr_asd"):
+        for name, crop in ((f"{network}_talkset.model", "mouth"), (f"any_{network}.model", "box")):
+            torch.save(models.create(network).state_dict(), tmp_path / name)
+            found = speaker_scores.load(tmp_path / name)
+            assert (found.name, found.crop, found.fps, found.size) == (network, crop, 25.0, 112)
 
 
 def test_a_run_of_another_recipe_is_refused(tmp_path):

@@ -24,7 +24,7 @@ NETWORKS = {
     **dict.fromkeys(("gru", "transformer", "temporal_convolution"), TEMPORAL),
     "utterance": {"width": 1 / 4},
     "res_lstm_sa": {"channels": 9, "hidden": 8},
-    **dict.fromkeys(("talknet", "talknet_mrope", "light_asd"), SPEAKER),
+    **dict.fromkeys(("talknet", "talknet_mrope", "light_asd", "lr_asd"), SPEAKER),
     "face_api": {"width": 1 / 8},
     "face_api_landmarks": {"width": 1 / 8},
 }

@@ -10,7 +10,8 @@ import torch
 from lib import models
 
 NARROW = {"visual_width": 1 / 16, "audio_width": 1 / 4, "attention_width": 1 / 4, "face_size": 16}
-ALL = {"light_asd": {"width": 1 / 8, "face_size": 16}, "talknet": NARROW, "talknet_mrope": NARROW}
+SMALL = {"width": 1 / 8, "face_size": 16}
+ALL = {"light_asd": SMALL, "lr_asd": SMALL, "talknet": NARROW, "talknet_mrope": NARROW}
 every_network = pytest.mark.parametrize("name", sorted(ALL))
 CLIPS, FRAMES = 2, 6
 

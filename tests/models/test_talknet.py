@@ -13,7 +13,7 @@ from lib import models
 from lib.errors import InputError
 from lib.models.blocks import rotary
 from lib.models.blocks.synchrony_attention import AttentionLayer, Look
-from lib.models.speakers.light_asd import grey
+from lib.models.speakers.light_asd import grey, normed
 from tests.models import golden_fill
 from tests.shared_files import shared
 
@@ -60,9 +60,9 @@ def run(net, items):
 # ---- published networks
 
 
-@pytest.mark.parametrize("name", [*NETS, "light_asd"])
+@pytest.mark.parametrize("name", [*NETS, "light_asd", "lr_asd"])
 def test_keys_and_shapes_are_the_published_ones(name):
-    expected = specified(f"state_dicts/{'light_asd' if name == 'light_asd' else 'talknet'}.json")
+    expected = specified(f"state_dicts/{'talknet' if name in NETS else name}.json")
     with torch.device("meta"):
         for compat in (False, True):
             state = models.create(name, compat=compat).state_dict()
@@ -132,10 +132,54 @@ def test_light_asd_with_its_authors_weights_gives_the_published_numbers(weights)
         close(net.model.audioEncoder(golden_inputs()["mfcc"]), expected["audio_embed"])
 
 
-def test_light_asd_gives_the_same_in_evaluation_whether_a_clip_is_taken_whole_or_in_pieces(
-    monkeypatch,
+def patterned_inputs():
+    """Face and sound of the formulas in goldens_open_nets.json, 12 frames."""
+    t, i, j = torch.meshgrid(torch.arange(12), torch.arange(112), torch.arange(112), indexing="ij")
+    face = (3 * i + 5 * j + 17 * t + i * j // 16 + t * j // 2) % 256
+    n, c = torch.meshgrid(torch.arange(48), torch.arange(13), indexing="ij")
+    mfcc = ((37 * n + 53 * c + n * c) % 201 - 100) / 5
+    return {"face": face[None].float(), "mfcc": mfcc[None]}
+
+
+def ends(found, expected):
+    """The numbers of frames 0 and 11; ``t0_128_131`` begins at channel 128."""
+    for place, values in expected.items():
+        frame, first = (*place.removeprefix("t").split("_"), "0")[:2]
+        seen = found[0, int(frame), int(first) :][: len(values)]
+        torch.testing.assert_close(seen, torch.tensor(values), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("weights", ["ava", "talkset"])
+def test_lr_asd_with_its_authors_weights_gives_the_published_numbers(weights):
+    expected = specified("goldens_open_nets.json")["lr_asd"][weights]
+    file = {"ava": "pretrain_AVA", "talkset": "finetuning_TalkSet"}[weights]
+    net = models.load_published("lr_asd", shared(f"weights/lr_asd/{file}.model"))
+    assert "MIT" in net.licence
+    assert sum(weight.numel() for weight in net.model.parameters()) == 836_640
+    items = patterned_inputs()
+    with torch.no_grad():
+        found = net(items)
+        for key, name in (("logits_av", "speaking"), ("logits_v", "speaking_visual")):
+            torch.testing.assert_close(
+                found[name][0], torch.tensor(expected[key]), atol=2e-4, rtol=0
+            )
+        heard = net.model.audioEncoder(items["mfcc"])
+        seen = net.model.visualEncoder(grey(items["face"]))
+        joint = net.model.fusion(torch.cat([heard, seen], dim=-1))
+        ends(heard, expected["audio_embed"])
+        ends(seen, expected["visual_embed"])
+        ends(joint, expected["fusion"])
+        ends(net.model.detector(joint), expected["detector"])
+        again = net(golden_inputs())["speaking"][0, :, 1]
+        scores = torch.tensor(expected["scores_on_the_inputs_of_goldens_asd_T25"])
+        torch.testing.assert_close(again, scores, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["light_asd", "lr_asd"])
+def test_a_clip_gives_the_same_in_evaluation_whether_it_is_taken_whole_or_in_pieces(
+    monkeypatch, name
 ):
-    net = models.create("light_asd", width=1 / 8, face_size=16).eval()
+    net = models.create(name, width=1 / 8, face_size=16).eval()
     items = batch(90)
     whole = run(net, items)
     monkeypatch.setattr("lib.models.speakers.light_asd.AT_ONCE", 16)
@@ -155,9 +199,7 @@ def test_light_asd_folds_its_norms_without_changing_a_number():
     by_hand = torch.relu(
         norm.eval()(torch.nn.functional.conv2d(x, convolution.weight, padding=(1, 0)))
     )
-    from lib.models.speakers.light_asd import _step
-
-    found = _step(block.eval(), "m_3", x, lambda weight: weight, (1, 0))
+    found = normed(convolution, norm, x)
     torch.testing.assert_close(found, by_hand, atol=1e-5, rtol=1e-4)
 
 

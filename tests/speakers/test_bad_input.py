@@ -20,6 +20,7 @@ SIZE = 16
 NARROW = {"visual_width": 1 / 16, "audio_width": 1 / 4, "attention_width": 1 / 4, "face_size": SIZE}
 NETS = {
     "light_asd": {"width": 1 / 8, "face_size": SIZE},
+    "lr_asd": {"width": 1 / 8, "face_size": SIZE},
     "talknet": NARROW,
     "talknet_mrope": NARROW,
 }

@@ -7,6 +7,8 @@ Specification: asd.md §3.2.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,8 +25,7 @@ CHANNELS = (32, 64, 128)
 KERNELS = (3, 5)
 # frames that the picture stream takes at a time in prediction: memory does not grow with a clip
 AT_ONCE = 64
-REACH = 3 * (KERNELS[-1] // 2)  # frames that its three blocks see to either side
-_BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
+BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
 class LightAsd(Model, name="light_asd"):
@@ -112,28 +113,32 @@ class Head(nn.Module):
 class _Streams(nn.Module):
     def __init__(self, channels: list[int]):
         super().__init__()
-        self.visualEncoder = _Visual(channels)
-        self.audioEncoder = _Audio(channels)
+        self.visualEncoder = VisualEncoder(channels, _Block)
+        self.audioEncoder = AudioEncoder(channels, _Block)
         self.GRU = _Fusion(channels[-1])
 
 
-class _Visual(nn.Module):
-    """(B, T, S, S) -> (B, T, C); three blocks, then the maximum over the picture."""
+class VisualEncoder(nn.Module):
+    """(B, T, S, S) -> (B, T, C); three blocks, then the maximum over the picture.
 
-    def __init__(self, channels):
+    block : the class of the blocks; its `REACH` is how many frames one of them sees to either side.
+    """
+
+    def __init__(self, channels: Sequence[int], block: type[nn.Module]):
         super().__init__()
+        self.reach = len(channels) * block.REACH
         for number, (before, after) in enumerate(zip([1, *channels], channels, strict=False), 1):
-            setattr(self, f"block{number}", _Block(before, after, ("s", "t"), _over_picture))
+            setattr(self, f"block{number}", block(before, after, ("s", "t"), over_picture))
 
     def forward(self, face):
-        if self.training or is_whole() or face.shape[1] <= AT_ONCE + 2 * REACH:
+        if self.training or is_whole() or face.shape[1] <= AT_ONCE + 2 * self.reach:
             return self._whole(face)
         pieces = []
         # the same numbers: what a piece's edge reaches is cut off
         for start in range(0, face.shape[1], AT_ONCE):
-            before = min(start, REACH)
-            found = self._whole(face[:, start - before : start + AT_ONCE + REACH])
-            pieces.append(found[:, before : before + AT_ONCE])
+            before = min(start, self.reach)
+            values = self._whole(face[:, start - before : start + AT_ONCE + self.reach])
+            pieces.append(values[:, before : before + AT_ONCE])
         return torch.cat(pieces, dim=1)
 
     def _whole(self, face):
@@ -145,13 +150,13 @@ class _Visual(nn.Module):
         return x.amax(dim=(2, 3)).view(clips, frames, -1)
 
 
-class _Audio(nn.Module):
+class AudioEncoder(nn.Module):
     """(B, 4T, 13) -> (B, T, C); pooled over time only, then the mean of the 13 rows."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: Sequence[int], block: type[nn.Module]):
         super().__init__()
         for number, (before, after) in enumerate(zip([1, *channels], channels, strict=False), 1):
-            setattr(self, f"block{number}", _Block(before, after, ("m", "t"), _over_sound))
+            setattr(self, f"block{number}", block(before, after, ("m", "t"), over_sound))
 
     def forward(self, mfcc):
         x = mfcc.transpose(1, 2)[:, None]  # (B, 1, 13, 4T)
@@ -161,12 +166,19 @@ class _Audio(nn.Module):
         return x.mean(dim=2).transpose(1, 2)
 
 
-def _over_picture(kernel):
+def over_picture(kernel: int) -> tuple[tuple, tuple, tuple]:
+    """Shapes of a kernel over the picture, over time, and of one value."""
     return (1, kernel, kernel), (kernel, 1, 1), (1, 1, 1)
 
 
-def _over_sound(kernel):
+def over_sound(kernel: int) -> tuple[tuple, tuple, tuple]:
+    """Shapes of a kernel over the 13 coefficients, over time, and of one value."""
     return (kernel, 1), (1, kernel), (1, 1)
+
+
+def layers(shapes: Callable) -> tuple[type[nn.Module], type[nn.Module]]:
+    """Convolution and batch norm for kernels of these shapes."""
+    return (nn.Conv3d, nn.BatchNorm3d) if shapes is over_picture else (nn.Conv2d, nn.BatchNorm2d)
 
 
 class _Block(nn.Module):
@@ -178,62 +190,80 @@ class _Block(nn.Module):
     times faster.
     """
 
+    REACH = KERNELS[-1] // 2  # frames that it sees to either side
+
     def __init__(self, before: int, after: int, names: tuple[str, str], shapes):
         super().__init__()
         space, time = names
-        convolution, norm = (
-            (nn.Conv3d, nn.BatchNorm3d) if shapes is _over_picture else (nn.Conv2d, nn.BatchNorm2d)
-        )
+        convolution, norm = layers(shapes)
         for kernel in KERNELS:
             over_space, over_time, one = shapes(kernel)
             setattr(self, f"{space}_{kernel}", convolution(before, after, over_space, bias=False))
-            setattr(self, f"bn_{space}_{kernel}", norm(after, **_BATCH_NORM))
+            setattr(self, f"bn_{space}_{kernel}", norm(after, **BATCH_NORM))
             setattr(self, f"{time}_{kernel}", convolution(after, after, over_time, bias=False))
-            setattr(self, f"bn_{time}_{kernel}", norm(after, **_BATCH_NORM))
+            setattr(self, f"bn_{time}_{kernel}", norm(after, **BATCH_NORM))
         self.last = convolution(after, after, one, bias=False)
-        self.bn_last = norm(after, **_BATCH_NORM)
+        self.bn_last = norm(after, **BATCH_NORM)
 
     def picture(self, x: Tensor, frames: int, stride: int) -> Tensor:
         """(BT, C, H, W) -> (BT, C', H', W')."""
         x = x.contiguous(memory_format=torch.channels_last)
         total = None
         for kernel in KERNELS:
-            y = _step(
-                self,
-                f"s_{kernel}",
-                x,
-                lambda weight: weight[:, :, 0],
-                (kernel // 2, kernel // 2),
-                stride,
-            )
+            y = over_space(*self._layer(f"s_{kernel}"), x, stride)
             height, width = y.shape[2:]
-            y = (
-                y.permute(0, 2, 3, 1)
-                .reshape(-1, frames, height * width, y.shape[1])
-                .permute(0, 3, 1, 2)
-            )
-            y = _step(self, f"t_{kernel}", y, lambda weight: weight[..., 0], (kernel // 2, 0))
+            y = over_time(*self._layer(f"t_{kernel}"), as_time(y, frames))
             total = y if total is None else total + y
-        y = _step(self, "last", total, lambda weight: weight[..., 0], (0, 0))
-        return y.permute(0, 2, 3, 1).reshape(-1, height, width, y.shape[1]).permute(0, 3, 1, 2)
+        return as_pictures(over_time(*self._layer("last"), total), height, width)
 
     def sound(self, x: Tensor) -> Tensor:
         """(B, C, 13, n) -> (B, C', 13, n)."""
         branches = []
         for kernel in KERNELS:
-            y = _step(self, f"m_{kernel}", x, lambda weight: weight, (kernel // 2, 0))
-            branches.append(_step(self, f"t_{kernel}", y, lambda weight: weight, (0, kernel // 2)))
-        return _step(self, "last", branches[0] + branches[1], lambda weight: weight, (0, 0))
+            y = normed(*self._layer(f"m_{kernel}"), x)
+            branches.append(normed(*self._layer(f"t_{kernel}"), y))
+        return normed(*self._layer("last"), branches[0] + branches[1])
+
+    def _layer(self, name: str) -> tuple[nn.Module, nn.Module]:
+        return getattr(self, name), getattr(self, f"bn_{name}")
 
 
-def _step(
-    block: nn.Module, name: str, x: Tensor, two_axes, padding: tuple[int, int], stride: int = 1
+def over_space(convolution: nn.Conv3d, norm: nn.BatchNorm3d, x: Tensor, stride: int = 1) -> Tensor:
+    """(BT, C, H, W) -> (BT, C', H', W'): frames are samples."""
+    return normed(convolution, norm, x, convolution.weight[:, :, 0], stride)
+
+
+def over_time(convolution: nn.Conv3d, norm: nn.BatchNorm3d, x: Tensor) -> Tensor:
+    """(B, C, T, HW) -> (B, C', T, HW): pixels are one axis."""
+    return normed(convolution, norm, x, convolution.weight[..., 0])
+
+
+def as_time(x: Tensor, frames: int) -> Tensor:
+    """(BT, C, H, W) -> (B, C, T, HW)."""
+    pixels = x.shape[2] * x.shape[3]
+    return x.permute(0, 2, 3, 1).reshape(-1, frames, pixels, x.shape[1]).permute(0, 3, 1, 2)
+
+
+def as_pictures(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, T, HW) -> (BT, C, H, W)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, height, width, x.shape[1]).permute(0, 3, 1, 2)
+
+
+def normed(
+    convolution: nn.Module,
+    norm: nn.Module,
+    x: Tensor,
+    weight: Tensor | None = None,
+    stride: int = 1,
 ) -> Tensor:
-    """Convolution, batch norm, ReLU. In evaluation the norm is part of the convolution: one pass
-    over the data less.
+    """Convolution, batch norm, ReLU; edges are padded by half a kernel. In evaluation the norm is
+    part of the convolution: one pass over the data less.
+
+    weight : (C', C, h, w) in place of the convolution's, which may have a third axis.
     """
-    weight, norm = two_axes(getattr(block, name).weight), getattr(block, f"bn_{name}")
-    if block.training:
+    weight = convolution.weight if weight is None else weight
+    padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+    if norm.training:
         return functional.relu_(
             functional.batch_norm(
                 functional.conv2d(x, weight, None, stride, padding),
