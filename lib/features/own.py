@@ -247,6 +247,15 @@ def make_of_network(
         out[...] = found
 
 
+def torchvision_networks() -> list[str]:
+    """Names of torchvision's networks for pictures; torchvision is imported when they are asked for
+    (it takes seconds).
+    """
+    from torchvision import models
+
+    return models.list_models(module=models)
+
+
 def _network(name: str, weights: str, seed: int):
     """A network of torchvision without its last layer; random weights from a seed, or torchvision's
     published ones.
@@ -256,7 +265,7 @@ def _network(name: str, weights: str, seed: int):
 
     from ..models import published
 
-    if name not in models.list_models(module=models):
+    if name not in torchvision_networks():
         raise InputError(
             f"torchvision has no network {name!r}",
             where="option features",

@@ -9,12 +9,10 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from torchvision import models as networks
-from torchvision.models import list_models
 
 from .. import arrays, models
 from ..errors import nearest_name
-from ..features import encoder_arrays, expression_arrays, statistics
+from ..features import encoder_arrays, expression_arrays, own, statistics
 from ..features import windows as features_windows
 from ..files import checkpoint, weights_file
 from ..models import published
@@ -161,7 +159,7 @@ class Recipe(base.Recipe):
             return expression_arrays.wanted(expression_arrays.CROPS[0], self.store.weights_root)
         if name in (*SEEN, *HEARD):
             return request(name)
-        known = list_models(module=networks)
+        known = own.torchvision_networks()
         near = nearest_name(name, [*SEEN, *HEARD, *known])
         self.require(
             name in known,

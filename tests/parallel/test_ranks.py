@@ -14,6 +14,7 @@ import torch
 
 from lib.files import NOTEBOOKS, ROOT
 from lib.parallel import ranks
+from lib.training.trainer import Trainer
 from tests import tiny_set
 from tests.experiments.test_pipeline import CHECK, COMMAND, OWN, SHARED, World
 from tests.tiny_set import one_thread  # noqa: F401
@@ -85,10 +86,10 @@ def train(tiny, folder, size, epochs=3, stop=0):
 
 @pytest.fixture(scope="module")
 def alone(tiny, tmp_path_factory):
+    """Folder and history of the same training in this process."""
     folder = tmp_path_factory.mktemp("alone")
-    history, statuses = train(tiny, folder, 1)
-    assert statuses == [0]
-    return folder, history
+    recipe = tiny_set.create(root=tiny, **NETWORK, epochs=3)
+    return folder, Trainer(recipe, tiny_set.table(tiny), folder).fit()
 
 
 def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, tmp_path):

@@ -130,46 +130,49 @@ def whole(tiny, tmp_path_factory):
 # ---- resuming
 
 
+class Stop(Exception):
+    """Raised by a test at the end of an epoch."""
+
+
+def stop(history):
+    raise Stop
+
+
 @every_recipe
-def test_a_training_stopped_at_the_end_of_an_epoch_goes_on_to_the_same_numbers(
+def test_a_training_stopped_inside_an_epoch_and_at_its_end_goes_on_to_the_same_numbers(
     tiny, tmp_path, whole, name
 ):
-    class Stop(Exception):
-        pass
-
-    def stop(history):
-        raise Stop
-
+    """In four pieces: to the second batch, to the end of the epoch, to the last batch of the next
+    one, and from there.
+    """
+    per_epoch = [row["batches"] for row in weights(whole(name))["state"]["history"]]
+    assert min(per_epoch) >= 3, "or the second batch would not be the middle"
+    interrupted(trainer(tiny, tmp_path, name, **COURSE[name]), 2)
+    stopped = weights(tmp_path)["state"]
+    assert (stopped["epoch"], stopped["batch"]) == (0, 2)
+    second = trainer(tiny, tmp_path, name, [stop], **COURSE[name])
+    done = interrupt_after(second.recipe, 0, None)
     with pytest.raises(Stop):
-        trainer(tiny, tmp_path, name, [stop], **COURSE[name]).fit()
+        second.fit()
+    assert len(done) == per_epoch[0] - 2, "nothing was done twice"
     assert weights(tmp_path)["epoch"] == 1
-    trainer(tiny, tmp_path, name, **COURSE[name]).fit()
+    interrupted(trainer(tiny, tmp_path, name, **COURSE[name]), per_epoch[1])
+    stopped = weights(tmp_path)["state"]
+    assert (stopped["epoch"], stopped["batch"]) in {(1, per_epoch[1]), (2, 0)}
+    last = trainer(tiny, tmp_path, name, **COURSE[name])
+    done = interrupt_after(last.recipe, 0, None)
+    last.fit()
+    assert len(done) == sum(per_epoch[2:]), "nothing was done twice"
     same_end(tmp_path, whole(name))
 
 
-@every_recipe
-@pytest.mark.parametrize("batches", [2, -1])
-def test_a_training_interrupted_inside_an_epoch_goes_on_to_the_same_numbers(
-    tiny, tmp_path, whole, name, batches
-):
-    first = trainer(tiny, tmp_path, name, **COURSE[name])
-    per_epoch = [row["batches"] for row in weights(whole(name))["state"]["history"]]
-    assert min(per_epoch) >= 3, "or it would not be the middle"
-    batches = (
-        batches if batches > 0 else per_epoch[0] + per_epoch[1]
-    )  # -1: in the last batch of the second epoch
-    interrupt_after(first.recipe, batches, ctrl_c)
+def interrupted(one, batches):
+    """Train until Ctrl-C is pressed in this batch."""
+    interrupt_after(one.recipe, batches, ctrl_c)
     with pytest.raises(
         KeyboardInterrupt, match=r"stopped in epoch \d after batch \d+ of \d+; start again"
     ):
-        first.fit()
-    stopped = weights(tmp_path)["state"]
-    assert sum(per_epoch[: stopped["epoch"]]) + stopped["batch"] == batches
-    second = trainer(tiny, tmp_path, name, **COURSE[name])
-    done = interrupt_after(second.recipe, 0, None)
-    second.fit()
-    assert len(done) == sum(per_epoch) - batches, "nothing was done twice"
-    same_end(tmp_path, whole(name))
+        one.fit()
 
 
 def test_many_interrupts_change_nothing_either(tiny, tmp_path, whole):

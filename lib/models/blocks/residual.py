@@ -1,10 +1,12 @@
-"""R(2+1)D-18 on a short clip, at any width. Tran et al. 2018; blocks from torchvision."""
+"""R(2+1)D-18 on a short clip, at any width. Tran et al. 2018; blocks from torchvision.
+
+torchvision is imported where a network is built: it brings torch's compiler with it, 2 s that every
+kernel and worker would wait for.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models import resnet
-from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
 
 from .recompute import recomputed
 
@@ -63,6 +65,8 @@ class R2Plus1D18(nn.Module):
 
 
 def _stage(before: int, after: int, stride: int) -> nn.Sequential:
+    from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
+
     shortcut = None
     if stride > 1:
         shortcut = nn.Sequential(
@@ -107,12 +111,12 @@ class ResNet18(nn.Module):
 
 
 def _resnet_stage(before: int, after: int, stride: int) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock
+
     shortcut = None
     if stride > 1:
         shortcut = nn.Sequential(
             nn.Conv2d(before, after, kernel_size=1, stride=stride, bias=False),
             nn.BatchNorm2d(after),
         )
-    return nn.Sequential(
-        resnet.BasicBlock(before, after, stride, shortcut), resnet.BasicBlock(after, after)
-    )
+    return nn.Sequential(BasicBlock(before, after, stride, shortcut), BasicBlock(after, after))
