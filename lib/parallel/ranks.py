@@ -12,9 +12,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from operator import itemgetter
 
 import torch
 from torch import distributed
+
+from . import masks
 
 PATIENCE = timedelta(hours=24)  # the others wait while the first one validates
 
@@ -93,9 +96,11 @@ class Ranks:
             return dict(batch)
         first, last = self._bounds(number)
         first = min(first, number - 1)
-        rows = slice(first, max(last, first + 1))
+        cut = itemgetter(slice(first, max(last, first + 1)))
         return {
-            name: tensor[rows] if tensor.ndim and tensor.shape[0] == number else tensor
+            name: masks.derived(cut, tensor)
+            if tensor.ndim and tensor.shape[0] == number
+            else tensor
             for name, tensor in batch.items()
         }
 

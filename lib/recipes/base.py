@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..files import weights_file
 from ..labels import folds
 from ..models import published
 from ..models.base import MODALITIES
+from ..parallel import masks
 from ..store import Request, Store, request
 from ..training.release import Course
 from .papers import Paper
@@ -614,6 +616,7 @@ def parts(
     size = len(next(iter(batch.values())))
     found = []
     for rows in torch.arange(size).chunk(count):
-        part = {name: tensor[rows[0] : rows[-1] + 1] for name, tensor in batch.items()}
+        cut = itemgetter(slice(int(rows[0]), int(rows[-1]) + 1))
+        part = {name: masks.derived(cut, tensor) for name, tensor in batch.items()}
         found.append((len(rows) / size, part))
     return found

@@ -26,7 +26,7 @@ from ..files import temporary_name
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
-from ..parallel import ranks
+from ..parallel import masks, ranks
 from ..parallel.interrupts import Interrupts
 from ..parallel.locks import held
 from ..parallel.progress import Progress
@@ -315,40 +315,43 @@ class Trainer:
             *([self.ranks.rank] * (self.ranks.rank > 0)),
         ]
         torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
-        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        batch = {name: masks.to_device(tensor, self.device) for name, tensor in batch.items()}
         self.optimizer.zero_grad(set_to_none=True)
-        parts: dict[str, float] = {}
+        parts: dict[str, torch.Tensor] = {}
         for share, piece in self.recipe.pieces(batch):
             for name, value in self._backward(share, piece).items():
                 parts[name] = parts.get(name, 0.0) + share * value
+        # All parts of all pieces at once, behind the gradients: the processor waits for the GPU
+        # once.
+        losses = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
+        self._require_finite(losses["total"])
         self.ranks.add_gradients(self.model)
         self.scaler.unscale_(self.optimizer)
         if self.grad_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        for name, value in parts.items():
+        for name, value in losses.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 
-    def _backward(self, share: float, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
-        """Add the gradient of `share` of a batch's loss; returns its parts."""
+    def _backward(self, share: float, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Add the gradient of `share` of a batch's loss; returns its parts, float64 scalars."""
         number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
         with torch.autocast(**self.autocast):
             outputs = self.forward(self.ranks.part(batch, number))
         outputs = self.ranks.whole(outputs, number)
         parts = self.recipe.loss(outputs, batch)
         self.scaler.scale(parts["total"] * share).backward()
-        # All parts in one piece, behind the gradients: the processor waits for the GPU once.
-        numbers = torch.stack([value.detach().double() for value in parts.values()]).tolist()
-        values = dict(zip(parts, numbers, strict=True))
-        if not math.isfinite(values["total"]):
+        return {name: value.detach().double() for name, value in parts.items()}
+
+    def _require_finite(self, loss: float) -> None:
+        """Raise InputError before weights are changed by a loss that is no number."""
+        if not math.isfinite(loss):
             raise InputError(
-                f"the loss is {values['total']} in epoch {self.state.epoch + 1}, batch "
-                f"{self.state.batch + 1}",
+                f"the loss is {loss} in epoch {self.state.epoch + 1}, batch {self.state.batch + 1}",
                 where=self.folder,
                 todo="lower lr; the last checkpoint is whole",
             )
-        return values
 
     def _close_epoch(self) -> None:
         state = self.state

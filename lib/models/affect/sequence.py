@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...parallel import masks
 from ..base import Model
 from ..blocks.ir50 import IR50, as_pictures
 from ..blocks.whole import is_whole
@@ -96,8 +97,9 @@ class SequenceModel(Model):
         self._check_faces(x, start)
         shape, flat = x.shape[:2], x.flatten(0, 1)
         seen = None if self.compat else _both(batch.get("valid"), batch.get("face_valid"))
-        if seen is not None and not is_whole():
-            flat = flat[seen.flatten()]
+        index = None if seen is None or is_whole() else masks.rows(seen)
+        if index is not None:
+            flat = flat[index]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
         found = (
             self.backbone(flat, start)
@@ -106,9 +108,9 @@ class SequenceModel(Model):
         )
         if seen is not None and is_whole():
             return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
-        if seen is not None:
+        if index is not None:
             every = found.new_zeros(seen.numel(), found.shape[1])
-            found = every.index_put((seen.flatten().nonzero()[:, 0],), found)
+            found = every.index_put((index,), found)
         return found.unflatten(0, shape)
 
     def _check_faces(self, x: Tensor, start: str) -> None:
@@ -141,9 +143,9 @@ class SequenceModel(Model):
         return self
 
 
-def _both(*masks: Tensor | None) -> Tensor | None:
-    given = [mask.bool() for mask in masks if mask is not None]
-    return torch.stack(given).all(dim=0) if given else None
+def _both(*valid: Tensor | None) -> Tensor | None:
+    given = [mask.bool() for mask in valid if mask is not None]
+    return masks.derived(lambda *each: torch.stack(each).all(dim=0), *given) if given else None
 
 
 def frames(net: Model, batch: Mapping[str, Tensor], channels: int) -> tuple[Tensor, Tensor]:
@@ -163,11 +165,11 @@ def norm_over(norm: nn.Module, x: Tensor, valid: Tensor | None) -> Tensor:
     """Batch norm of (B, T, C) over the valid frames only; zeros elsewhere. None: over all."""
     if valid is None or is_whole():
         return norm(x.transpose(1, 2)).transpose(1, 2)
-    out = torch.zeros_like(x)
-    rows = x[valid]
-    if len(rows) > 1 or not norm.training:  # one row has no variance
-        out[valid] = norm(rows).to(out.dtype)
-    return out
+    flat, index = x.flatten(0, 1), masks.rows(valid)
+    out = torch.zeros_like(flat)
+    if len(index) > 1 or not norm.training:  # one row has no variance
+        out = out.index_put((index,), norm(flat[index]).to(out.dtype))
+    return out.view(x.shape)
 
 
 def head(values: Tensor, bounded: bool) -> Tensor:

@@ -5,12 +5,14 @@ recording.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
+from ...parallel import masks
 from ..base import Model, scaled
 from ..blocks.whole import is_whole, laid_out
 from .sequence import frames
@@ -155,10 +157,11 @@ def halved(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     if is_whole():
         return _halved_whole(x), valid[:, ::2]
     if x.shape[1] % 2:
-        x, valid = functional.pad(x, (0, 0, 0, 1)), functional.pad(valid, (0, 1))
-    pairs = valid.unflatten(1, (-1, 2))
-    count = pairs.sum(dim=2).clamp(min=1).unsqueeze(-1)
-    return x.unflatten(1, (-1, 2)).sum(dim=2) / count, pairs.any(dim=2)
+        x = functional.pad(x, (0, 0, 0, 1))
+        valid = masks.derived(partial(functional.pad, pad=(0, 1)), valid)
+    count = valid.unflatten(1, (-1, 2)).sum(dim=2).clamp(min=1).unsqueeze(-1)
+    any_of_two = masks.derived(lambda mask: mask.unflatten(1, (-1, 2)).any(dim=2), valid)
+    return x.unflatten(1, (-1, 2)).sum(dim=2) / count, any_of_two
 
 
 def _halved_whole(x: Tensor) -> Tensor:
@@ -178,7 +181,7 @@ def norm_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
         moments = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
         return functional.batch_norm(x.movedim(-1, 1), *moments, eps=norm.eps).movedim(1, -1)
     flat = x.flatten(0, 1)
-    index = valid.flatten().nonzero()[:, 0]
+    index = masks.rows(valid)
     rows = flat.index_select(0, index)
     if rows.numel() > rows.shape[-1] or not norm.training:  # one row has no variance
         rows = norm(rows.flatten(0, -2)).view(rows.shape)

@@ -5,12 +5,14 @@ masked.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
+from ...parallel import masks
 from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
 from ..blocks.whole import is_whole
 
@@ -105,7 +107,7 @@ class WindowModel(Model):
         if valid is None:
             valid = torch.ones(audio.shape[:2], dtype=torch.bool, device=audio.device)
         audio, visual = (functional.pad(x, (0, 0, 0, missing)) for x in (audio, visual))
-        return audio, visual, functional.pad(valid, (0, missing))
+        return audio, visual, masks.derived(partial(functional.pad, pad=(0, missing)), valid)
 
 
 def masked(x: Tensor, valid: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from ...parallel import masks
 from .stepwise import stepwise
 from .whole import is_traced, is_whole
 
@@ -83,10 +84,16 @@ def over_valid(
     if is_whole():
         return recurrent(rnn, x, state)
     order = (~valid).byte().argsort(dim=1, stable=True).unsqueeze(-1)  # valid steps first, in order
-    length = valid.sum(dim=1).clamp(min=1)  # an empty row needs one, too
-    packed = pack_padded_sequence(
-        x.gather(1, order.expand_as(x)), length.cpu(), batch_first=True, enforce_sorted=False
-    )
-    found = recurrent(rnn, packed, state)
-    output, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
+    # Sorted here: sorted by PyTorch, unpacking asks a GPU for the order again, and waits for it.
+    # An empty row needs one step, too.
+    length, longest_first = masks.lengths(valid).clamp(min=1).sort(descending=True)
+    back = longest_first.argsort().to(x.device, non_blocking=True)
+    longest_first = longest_first.to(x.device, non_blocking=True)
+    steps = x.gather(1, order.expand_as(x)).index_select(0, longest_first)
+    packed = pack_padded_sequence(steps, length, batch_first=True)
+    if state is not None:
+        state = tuple(part.index_select(1, longest_first) for part in state)
+    packed = recurrent(rnn, packed, state)
+    output, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+    output = output.index_select(0, back)
     return torch.zeros_like(output).scatter(1, order.expand_as(output), output)
