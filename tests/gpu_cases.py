@@ -12,7 +12,7 @@ from lib import arrays, trials
 from lib.evaluation import checkpoint
 from lib.training.trainer import Trainer
 from tests import tiny_clips, tiny_set
-from tests.recipes import test_features, test_talknet
+from tests.recipes import test_features, test_talknet, test_utterance
 
 LFAN_COURSE = {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}
 TALKNET_LIGHT = {"synchrony_loss": 0.3, "negatives": 0.3, "augment": "light"}
@@ -26,6 +26,7 @@ def make(root: Path) -> Path:
     speakers = root / "speakers"
     tiny_clips.make(speakers / "clips", test_talknet.VIDEOS)
     trials.write(test_talknet.table_of(25), test_talknet.store(speakers).trials_path)
+    test_utterance.prepared(root / "voices")
     return root
 
 
@@ -50,6 +51,8 @@ def cases(root: Path) -> dict:
         "talknet_mrope": partial(speakers, "talknet_mrope", **TALKNET_LIGHT),
         "light_asd": partial(speakers, "light_asd"),
         "lr_asd": partial(speakers, "lr_asd"),
+        "utterance": partial(_utterance, root / "voices"),
+        "res_lstm_sa": partial(_utterance, root / "voices", options={"network": "res_lstm_sa"}),
     }
 
 
@@ -70,6 +73,11 @@ def _speakers(root, network, options=(), **changes):
     fixed = {name: changes.pop(name) for name in TALKNET_LIGHT if name in changes}
     method = test_talknet.create(root, {"network": network, **fixed, **dict(options)}, **changes)
     return method, test_talknet.table(root), method.store
+
+
+def _utterance(root, **changes):
+    method = test_utterance.recipe(root, **changes)
+    return method, test_utterance.table(method), method.store
 
 
 def lfan_cached(root: Path, **changes):

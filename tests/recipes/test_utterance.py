@@ -36,8 +36,11 @@ OPTIONS = {"classes": 5, "speeds": [1.0, 1.1], "dropout": 0.0}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Places of a tiny set whose arrays are there."""
-    root = tmp_path_factory.mktemp("ravdess")
+    return prepared(tmp_path_factory.mktemp("ravdess"))
+
+
+def prepared(root):
+    """Write a tiny set with its arrays; returns its root."""
     tiny_ravdess.make(root / "data")
     method = recipe(root)
     table, _ = datasets.find(method.params)

@@ -96,7 +96,7 @@ MAIN = (
     *("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "lfan_accumulate", "lfan_v2"),
     *("can", "features_gru", "features_transformer", "features_convolution"),
     *("gated_fusion", "gated_fusion_relative"),
-    *("talknet", "talknet_mrope", "light_asd", "lr_asd"),
+    *("talknet", "talknet_mrope", "light_asd", "lr_asd", "utterance", "res_lstm_sa"),
 )
 
 
