@@ -422,7 +422,7 @@ class _Cells:
         """Write what holds of earlier notebooks, other than the parameter file says; or that they
         recorded nothing yet.
         """
-        if not left or self.injected is not None:
+        if not left or (self.injected is not None and not file):
             return
         source = file or "the shipped values"
         if not is_recorded:

@@ -648,6 +648,7 @@ def test_where_nothing_is_recorded_the_file_counts_and_the_first_notebook_is_nam
     assert (p.label_delay, p.data_root) == (4, filed[0])
     told = capsys.readouterr().out
     assert "notebooks 01 to 04 have recorded nothing yet" in told
+    assert f"until then {filed[0] / 'mine.yaml'} says" in told
     [notebook] = [word for word in told.split() if word.endswith(".ipynb")]
     assert (files.ROOT / notebook).is_file()
 
