@@ -334,16 +334,16 @@ def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
     before = _recorded(by_hand, names, left)
-    if notebook == AFTER_TRAINING:
-        trained = _trained(by_hand, names)
+    trained = _trained(by_hand, names) if notebook == AFTER_TRAINING else {}
+    if trained:
         levels.append({name: v for name, v in trained.items() if from_file.get(name) != v})
-    values = merged([from_file, before, *levels[1:], cells.given], names)
+    values = merged([from_file, before, trained, cells.given], names)
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in namespace]
     refuse(validate(values, names) + unset, place)
     full = complete(values, names)
     full["run"] = full["run"] if notebook == YOUR_VIDEO else run_name(full)
     cells.tell(levels, file, full, left)
-    cells.tell_recorded(bool(before), from_file, file, full, left)
+    cells.tell_recorded(bool(before or trained), from_file, file, full, left)
     shown = {**full, **({"params_file": file} if "params_file" in own else {})}
     read = {**own, **left}
     return Params(
@@ -425,6 +425,8 @@ class _Cells:
         if not left or (self.injected is not None and not file):
             return
         source = file or "the shipped values"
+        if not is_recorded and full.get("drive"):
+            return  # the run folder may still have to be fetched from there
         if not is_recorded:
             first = f"notebooks/{NOTEBOOKS[0]}.ipynb"
             _write(

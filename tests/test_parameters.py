@@ -666,13 +666,14 @@ def test_the_record_of_another_experiment_does_not_count(filed, after_04):
     assert checked(filed, None).label_delay == 4
 
 
-def test_what_a_training_decided_wins_over_what_was_recorded(filed, after_04):
+@pytest.mark.parametrize("delay", [4, 5])  # as the file says, and another one
+def test_what_a_training_decided_wins_over_what_was_recorded(filed, after_04, delay):
     record(after_04, "04_preprocess_labels", "2026", filed[0], label_delay=2)
     (after_04 / "checkpoints").mkdir()
     (after_04 / "checkpoints" / "best.pt").touch()
     with (after_04 / "params.yaml").open("a") as stream:
-        stream.write("label_delay: 5\n")
-    assert checked(filed, None, step="06_inference").label_delay == 5
+        stream.write(f"label_delay: {delay}\n")
+    assert checked(filed, None, step="06_inference").label_delay == delay
     assert checked(filed, None).label_delay == 2
 
 
