@@ -71,7 +71,9 @@ def checkpoint(text: str, runs_root: Path, file: str = "") -> Path:
     if not place.is_file():
         file = file or f"params/{text}.yaml"
         named = f"python -m lib run {file}" if (ROOT / file).is_file() else ""
-        todo = "run notebook 05_train" + (f" first, or `{named}`" if named else " first")
+        todo = f"run notebooks/{NOTEBOOKS[4]}.ipynb" + (
+            f" first, or `{named}`" if named else " first"
+        )
         raise InputError(
             f"there is neither a trained run nor a weights file called {text}",
             where=place,

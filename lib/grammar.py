@@ -52,6 +52,9 @@ WITHOUT_EFFECT = ("place", "machine")  # groups that change no number
 NOT_OF_A_TRAINING = (*WITHOUT_EFFECT, "report")
 
 
+# A line of the parameters cells of 05 and 06: names that earlier notebooks declare and recorded.
+_RECORDED = re.compile(r"# recorded: (.+)")
+
 _UNCHANGED: ContextVar[dict | None] = ContextVar("unchanged", default=None)
 
 
@@ -421,6 +424,48 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     return _with_added(_in_notebook(path, _stamp(path)))
 
 
+@_once_while_unchanged
+def recorded(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
+    """Parameters that `notebook` reads without declaring them, as earlier notebooks recorded them
+    in the run folder: those that lines ``# recorded: dataset, trials`` of its parameters cell name.
+
+    Raises InputError for a name that no notebook declares.
+    """
+    names = _recorded_names(notebook, folder)
+    known = all_declared(folder) if names else {}
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(
+            f"no notebook declares {unknown[0]}{_nearest_of(unknown[0], known)}",
+            where=f"notebooks/{notebook}.ipynb, line `# recorded: …`",
+            expected="a parameter that an earlier notebook declares",
+        )
+    return {name: known[name] for name in names}
+
+
+def read_by(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
+    """All parameters that `notebook` reads: what it declares, then what is recorded for it."""
+    return {**declared(notebook, folder), **recorded(notebook, folder)}
+
+
+def _recorded_names(notebook: str, folder: Path) -> tuple[str, ...]:
+    kept = _kept_lines(_stamp(DECLARED)) if Path(folder) == SHIPPED else {}
+    if notebook in kept:
+        return _names_in("\n".join(kept[notebook]))
+    path = Path(folder) / f"{notebook}.ipynb"
+    return _recorded_in_notebook(path, _stamp(path))
+
+
+@lru_cache(maxsize=1024)
+def _recorded_in_notebook(path: Path, _changed: tuple[int, int]) -> tuple[str, ...]:
+    return _names_in(_parameters_cell(path))
+
+
+def _names_in(source: str) -> tuple[str, ...]:
+    """The names that the lines ``# recorded: …`` of a parameters cell hold."""
+    lines = [match[1] for line in source.splitlines() if (match := _RECORDED.fullmatch(line))]
+    return tuple(name.strip() for line in lines for name in line.split(","))
+
+
 def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
     """Write the parameters cells of the notebooks in `folder` to `target`, line by line: what they
     say now is what is shipped. Raises InputError for a cell that is out of the grammar.
@@ -433,8 +478,13 @@ def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
 
 
 @lru_cache(maxsize=4)
+def _kept_lines(_changed: tuple[int, int]) -> dict[str, list[str]]:
+    return json.loads(DECLARED.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=4)
 def _kept(_changed: tuple[int, int]) -> dict[str, dict[str, Declaration]]:
-    kept = json.loads(DECLARED.read_text(encoding="utf-8"))
+    kept = _kept_lines(_changed)
     return {name: _grouped("\n".join(lines), DECLARED) for name, lines in kept.items()}
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
+from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -28,6 +28,7 @@ from .grammar import (
     defaults,
     of_groups,
     recipes,
+    recorded,
 )
 from .media import documents
 
@@ -310,37 +311,43 @@ def run_name(values: Mapping) -> str:
 def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
     """What a notebook's check cell calls: ``p = parameters.check("05_train", globals())``.
 
-    Later wins: the shipped default, the file that `params_file` names, what the run's training was
-    made with (only in `AFTER_TRAINING`), what a person set in a cell, what papermill injected;
-    mappings are merged name by name. What was set is read from the cells that ran since the
+    Later wins: the shipped default, the file that `params_file` names, what earlier notebooks
+    recorded (of names that this one reads and does not declare), what the run's training was made
+    with (only in `AFTER_TRAINING`), what a person set in a cell, what papermill injected; mappings
+    are merged name by name. What was set is read from the cells that ran since the
     parameters cell ran last (IPython's ``In``): there an annotated line counts where its value is
     not the shipped default, a line without a type always. After papermill injected values, a file
     is read only if they name one. What the file changed and what was set is written as a line each.
 
-    Returns Params: what this notebook declares, with `run` filled in (see `run_name`); parameters
+    Returns Params: what this notebook reads, with `run` filled in (see `run_name`); parameters
     of the group `place` are absolute paths, "" stays "". `Params.elsewhere` has what the file sets
     for all notebooks. Raises InputError that lists everything that is wrong.
     """
     own = declared(notebook, folder)
     names = {**all_declared(folder), **own}
+    left = recorded(notebook, folder)
     cells = _Cells(namespace, names, own)
     place = f"notebooks/{notebook}.ipynb"
     file = cells.file()
     from_file = _of_file(file)
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
-    if notebook == AFTER_TRAINING:
-        trained = _trained(merged([from_file, cells.given], names), names)
+    by_hand = merged([from_file, cells.given], names)
+    before = _recorded(by_hand, names, left)
+    trained = _trained(by_hand, names) if notebook == AFTER_TRAINING else {}
+    if trained:
         levels.append({name: v for name, v in trained.items() if from_file.get(name) != v})
-    values = merged([*levels, cells.given], names)
+    values = merged([from_file, before, trained, cells.given], names)
     unset = [f"{name}: not set; run the parameters cell" for name in own if name not in namespace]
     refuse(validate(values, names) + unset, place)
     full = complete(values, names)
     full["run"] = full["run"] if notebook == YOUR_VIDEO else run_name(full)
-    cells.tell(levels, file, full)
+    cells.tell(levels, file, full, left)
+    cells.tell_recorded(bool(before or trained), from_file, file, full, left)
     shown = {**full, **({"params_file": file} if "params_file" in own else {})}
+    read = {**own, **left}
     return Params(
-        _absolute({name: shown[name] for name in own}, own), elsewhere=full if file else {}
+        _absolute({name: shown[name] for name in read}, read), elsewhere=full if file else {}
     )
 
 
@@ -379,8 +386,13 @@ class _Cells:
         shipped = os.environ.get(PARAMS_FILE) or self.own["params_file"].default
         return str(self.given.get("params_file", shipped))
 
-    def tell(self, levels: list[Mapping], file: str, full: Mapping) -> None:
-        """Write what holds other than the cell shows, and what was set here, a line each."""
+    def tell(
+        self, levels: list[Mapping], file: str, full: Mapping, left: Mapping[str, Declaration]
+    ) -> None:
+        """Write what holds other than the cell shows, and what was set here, a line each.
+
+        left : what this notebook reads and does not declare.
+        """
         names = [name for name in self.own if self._differs(name, full)]
         for number, source in enumerate((file, f"the training of {full['run']}")[: len(levels)]):
             above = {name for level in levels[number + 1 :] for name in level}
@@ -390,13 +402,46 @@ class _Cells:
                 rows.append(f"{name} {value} (cell {_brief(self.namespace[name])})")
             if rows:
                 _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
-        names = [name for name in self.set_here if name in self.own and name != "params_file"]
+        read = {*self.own, *left} - {"params_file"}
+        names = [name for name in self.set_here if name in read]
         rows = [f"{name} {_brief(_of(self.given[name], full[name]))}" for name in names]
         if rows:
             _write(
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
                 "without its type"
             )
+
+    def tell_recorded(
+        self,
+        is_recorded: bool,
+        from_file: Mapping,
+        file: str,
+        full: Mapping,
+        left: Mapping[str, Declaration],
+    ) -> None:
+        """Write what holds of earlier notebooks, other than the parameter file says; or that they
+        recorded nothing yet.
+        """
+        if not left or (self.injected is not None and not file):
+            return
+        source = file or "the shipped values"
+        if not is_recorded and full.get("drive"):
+            return  # the run folder may still have to be fetched from there
+        if not is_recorded:
+            first = f"notebooks/{NOTEBOOKS[0]}.ipynb"
+            _write(
+                f"notebooks 01 to 04 have recorded nothing yet in {short(_run_folder(full))}: run "
+                f"{first} first; until then {source} says what they would"
+            )
+            return
+        usual = {name: from_file.get(name, each.default) for name, each in left.items()}
+        rows = [
+            f"{name} {_brief(full[name])} ({_brief(usual[name])} there)"
+            for name in left
+            if name not in self.given and full[name] != usual[name]
+        ]
+        if rows:
+            _write(f"as notebooks 01 to 04 recorded it, other than {source}: {', '.join(rows)}")
 
     def _differs(self, name: str, full: Mapping) -> bool:
         """Whether a value that nobody set is another one than the cell shows."""
@@ -478,28 +523,44 @@ def _files_of(wanted: Mapping, folder: Path = ROOT / "params") -> list[str]:
     return fits
 
 
+def _recorded(values: Mapping, names: Mapping, left: Mapping[str, Declaration]) -> dict:
+    """What earlier notebooks recorded of `left` in the run folder (`runs.recorded`)."""
+    plain = {**defaults(names), **values}
+    if not left or not _is_of_run_folder(values, plain):
+        return {}
+    return runs.recorded(_run_folder(plain), left)
+
+
 def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
     """What the training in the run folder was made with: data, model and training parameters; empty
     where nothing is trained, where another run predicts, and where the folder holds another
     experiment (`runs.start` refuses that).
     """
-
     plain = {**defaults(names), **values}
-    if plain.get("predict_run") or not all(
-        isinstance(plain.get(name), str) for name in ("runs_root", "run")
-    ):
+    if plain.get("predict_run") or not _is_of_run_folder(values, plain):
         return {}
-    folder = resolve(plain["runs_root"]) / run_name(plain)
-    before = runs.parameters(folder)
-    other = [
-        name
-        for name in ("recipe", "dataset")
-        if values.get(name, before.get(name)) != before.get(name)
-    ]
-    if other or not (folder / "checkpoints" / "best.pt").is_file():
+    folder = _run_folder(plain)
+    if not (folder / "checkpoints" / "best.pt").is_file():
         return {}
     counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
-    return {name: value for name, value in before.items() if name in counted}
+    return {name: value for name, value in runs.parameters(folder).items() if name in counted}
+
+
+def _run_folder(plain: Mapping) -> Path:
+    return resolve(plain["runs_root"]) / run_name(plain)
+
+
+def _is_of_run_folder(values: Mapping, plain: Mapping) -> bool:
+    """Whether the run folder that complete values `plain` mean is of the experiment that `values`
+    name: of the same recipe and data set, where both say one.
+    """
+    words = [plain.get("runs_root"), plain.get("run")]
+    words += [plain.get(name, "") for name in ("dataset", "recipe")]
+    if not all(isinstance(word, str) for word in words):
+        return False
+    before = runs.parameters(_run_folder(plain))
+    names = [name for name in ("recipe", "dataset") if name in values]
+    return all(values[name] == before.get(name) for name in names)
 
 
 def placed(values: Mapping) -> Params:

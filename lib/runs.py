@@ -217,12 +217,12 @@ def unquoted(value: object) -> object:
 
 
 def counted(step: str, values: Mapping, notebooks: Path = NOTEBOOKS) -> dict:
-    """Those of `values` that a notebook declares and that change what it makes."""
-    declared = grammar.declared(step, notebooks)
-    given = [name for name in OPTIONAL_PLACES if name in declared and values.get(name)]
+    """Those of `values` that a notebook reads and that change what it makes."""
+    read = grammar.read_by(step, notebooks)
+    given = [name for name in OPTIONAL_PLACES if name in read and values.get(name)]
     return {
         name: as_text(values[name])
-        for name, declaration in declared.items()
+        for name, declaration in read.items()
         if declaration.group not in grammar.WITHOUT_EFFECT
     } | dict.fromkeys(given, "given")
 
@@ -277,6 +277,34 @@ def parameters(folder: Path) -> dict:
     """
     place = Path(folder) / "params.yaml"
     return _copied(_parameters(place, files.version(place))) if place.is_file() else {}
+
+
+def recorded(folder: Path, names: Mapping[str, grammar.Declaration]) -> dict:
+    """What notebooks 01 to 04 recorded of `names` in a run folder; empty where none has ended.
+
+    Of a name that several of them read, the value of the one that ended last. A folder or file
+    counts as ``params.yaml`` has it, and only if it is (still) there: a run folder may have come
+    from another machine.
+    """
+    run = Run(folder)
+    steps = [f"steps/{step}.json" for step in files.NOTEBOOKS[:4]]
+    records = {step: record for step in steps if (record := run.read_json(step, {}))}
+    if not records:
+        return {}
+    kept = parameters(folder)
+    places = grammar.of_groups(names, ["place"]) & kept.keys()
+    values = {name: kept[name] for name in places if _is_place(kept[name])}
+    by_end = sorted(records, key=lambda step: str(records[step].get("finished", "")))
+    for step in by_end:
+        given = records[step].get("parameters")
+        if not isinstance(given, dict):
+            raise files.damaged(run.folder / step, "it has no parameters")
+        values |= given
+    return {name: values[name] for name in names if name in values}
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, str) and (not value or files.resolve(value).exists())
 
 
 @lru_cache(maxsize=4096)

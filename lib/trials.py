@@ -197,7 +197,7 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(
             "the trial table is not there",
             where=path,
-            todo="run notebook 01_download_check with the same parameters first",
+            todo="run notebooks/01_download_check.ipynb with the same parameters first",
         )
     todo = "remove it and run notebook 01_download_check again"
     try:

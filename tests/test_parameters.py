@@ -598,6 +598,100 @@ def test_what_training_decided_comes_from_the_run(filed, capsys):
     assert checked(filed, None).lr == 0.003
 
 
+# ---- what notebooks 01 to 04 recorded
+
+
+@pytest.fixture
+def after_04(filed):
+    """05 and 06 read `label_delay` and `data_root` that 04 declares; the run folder of `filed`."""
+    folder, cell = filed
+    own = folder / "mine.yaml"
+    own.write_text(f"recipe: toy\nlabel_delay: 4\ndata_root: {folder}\n")
+    for step in ("05_train", "06_inference"):
+        write_notebook(folder / f"{step}.ipynb", cell + "# recorded: label_delay, data_root\n")
+    write_notebook(
+        folder / "04_preprocess_labels.ipynb",
+        "label_delay: int = 0  # data: s; from 0 to 9\n"
+        'data_root: str = "data"  # place: the data\n',
+    )
+    return folder / "runs" / "mine"
+
+
+def record(run, step, finished, root, **values):
+    (run / "steps").mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"finished": finished, "parameters": values})
+    (run / "steps" / f"{step}.json").write_text(text)
+    (run / "params.yaml").write_text(f"recipe: toy\ndataset: sample\ndata_root: {root}\n")
+
+
+@pytest.mark.parametrize("step", ["05_train", "06_inference"])
+def test_what_earlier_notebooks_recorded_wins_over_the_file_and_is_told(
+    filed, after_04, step, capsys
+):
+    data = after_04.parent
+    record(after_04, "04_preprocess_labels", "2026-02-01T00:00:00", data, label_delay=2)
+    record(after_04, "02_preprocess_visual", "2026-01-01T00:00:00", data, label_delay=9)
+    p = checked(filed, None, step=step)
+    assert (p.label_delay, p.data_root) == (2, data)
+    told = capsys.readouterr().out
+    assert f"as notebooks 01 to 04 recorded it, other than {filed[0] / 'mine.yaml'}: " in told
+    assert "label_delay 2 (4 there)" in told
+    assert checked(filed, None, "label_delay = 3", step=step).label_delay == 3
+    assert "set here: label_delay 3" in capsys.readouterr().out
+    assert checked(filed, None, "# Parameters\nlabel_delay = 7\n", step=step).label_delay == 7
+
+
+def test_where_nothing_is_recorded_the_file_counts_and_the_first_notebook_is_named(
+    filed, after_04, capsys
+):
+    p = checked(filed, None)
+    assert (p.label_delay, p.data_root) == (4, filed[0])
+    told = capsys.readouterr().out
+    assert "notebooks 01 to 04 have recorded nothing yet" in told
+    assert f"until then {filed[0] / 'mine.yaml'} says" in told
+    [notebook] = [word for word in told.split() if word.endswith(".ipynb")]
+    assert (files.ROOT / notebook).is_file()
+
+
+def test_a_recorded_folder_that_is_gone_gives_way_to_the_files(filed, after_04):
+    """A run folder that was copied from another machine."""
+    record(after_04, "04_preprocess_labels", "2026", "/gone/data", label_delay=2)
+    p = checked(filed, None)
+    assert (p.label_delay, p.data_root) == (2, filed[0])
+
+
+def test_the_record_of_another_experiment_does_not_count(filed, after_04):
+    record(after_04, "04_preprocess_labels", "2026", filed[0], label_delay=2)
+    (after_04 / "params.yaml").write_text("recipe: other\ndataset: sample\n")
+    assert checked(filed, None).label_delay == 4
+
+
+@pytest.mark.parametrize("delay", [4, 5])  # as the file says, and another one
+def test_what_a_training_decided_wins_over_what_was_recorded(filed, after_04, delay):
+    record(after_04, "04_preprocess_labels", "2026", filed[0], label_delay=2)
+    (after_04 / "checkpoints").mkdir()
+    (after_04 / "checkpoints" / "best.pt").touch()
+    with (after_04 / "params.yaml").open("a") as stream:
+        stream.write(f"label_delay: {delay}\n")
+    assert checked(filed, None, step="06_inference").label_delay == delay
+    assert checked(filed, None).label_delay == 2
+
+
+@pytest.mark.parametrize("text", ["{", '{"finished": "2026"}'])
+def test_a_damaged_record_is_named(filed, after_04, text):
+    record(after_04, "04_preprocess_labels", "2026", filed[0], label_delay=2)
+    (after_04 / "steps" / "04_preprocess_labels.json").write_text(text)
+    with pytest.raises(InputError, match=r"04_preprocess_labels\.json"):
+        checked(filed, None)
+
+
+def test_a_recorded_name_that_nobody_declares_is_refused_with_the_nearest(filed, after_04):
+    folder, cell = filed
+    write_notebook(folder / "05_train.ipynb", cell + "# recorded: label_dely\n")
+    with pytest.raises(InputError, match="did you mean label_delay"):
+        checked(filed, None)
+
+
 @pytest.mark.parametrize("injected", [{}, {"lr": 0.5}, {"params_file": "FILE", "epochs": 8}])
 def test_a_kernel_and_papermill_read_the_same_rule(filed, injected, tmp_path):
     """The cells as a kernel runs them: `In` holds them, the injected one comes with papermill."""
@@ -668,7 +762,7 @@ def test_no_cell_gives_a_parameter_another_value_in(notebook):
     import ast
 
     cells = json.loads((files.ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    names = set(grammar.declared(notebook))
+    names = set(grammar.read_by(notebook))
     for cell in cells:
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []):
             stored = {

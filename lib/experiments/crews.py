@@ -88,7 +88,7 @@ def _beside(experiment: Experiment, place: Path, run: Callable) -> None:
         if other.name != own.name:
             (root / other.name).symlink_to(other.absolute())
     (own / "checkpoints").symlink_to((experiment.run.folder / "checkpoints").absolute())
-    values = {**experiment.declared(TRAIN), "runs_root": str(root)}
+    values = {**experiment.read_by(TRAIN), "runs_root": str(root)}
     run(
         experiment.notebooks / f"{TRAIN}.ipynb", place / f"{TRAIN}.ipynb", values, lambda line: None
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from .. import code_digest, files, parameters, runs, weights
 from ..errors import InputError
 from ..files import NOTEBOOKS, YOUR_VIDEO
-from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups
+from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups, read_by
 from ..parallel.locks import LOCK
 from ..runs import Run
 
@@ -39,9 +39,9 @@ class Experiment:
     def has(self, step: str) -> bool:
         return (self.notebooks / f"{step}.ipynb").is_file()
 
-    def declared(self, step: str) -> dict:
-        """The parameters of one notebook, as YAML and papermill take them."""
-        return {name: runs.as_text(self.values[name]) for name in declared(step, self.notebooks)}
+    def read_by(self, step: str) -> dict:
+        """All that one notebook reads, declared there or before, as YAML and papermill take it."""
+        return {name: runs.as_text(self.values[name]) for name in read_by(step, self.notebooks)}
 
     @property
     def video(self) -> str:

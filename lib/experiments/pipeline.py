@@ -312,7 +312,7 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     execute(
         experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
         target,
-        experiment.declared(YOUR_VIDEO),
+        experiment.read_by(YOUR_VIDEO),
         lambda line: say(f"      {line}"),
     )
     say(f"{label}: done in {clock(time.monotonic() - began)}: {short(target.parent)}")
@@ -332,7 +332,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
     execute(
         experiment.notebooks / f"{step}.ipynb",
         run.folder / f"{step}.ipynb",
-        experiment.declared(step),
+        experiment.read_by(step),
         lambda line: say(f"      {line}"),
     )
     unfinished = run.read_json(record, {}).get("unfinished")

@@ -574,8 +574,8 @@ def test_06_before_05_names_what_trains_and_only_a_file_that_exists(tmp_path):
     known = {"predict_run": "", "runs_root": tmp_path, "run": "mine"}
     for file, words in (
         ("params/sample_tsav.yaml", "`python -m lib run params/sample_tsav.yaml`"),
-        ("", "run notebook 05_train first; or correct the name"),
-        ("params/gone.yaml", "run notebook 05_train first; or correct the name"),
+        ("", "run notebooks/05_train.ipynb first; or correct the name"),
+        ("params/gone.yaml", "run notebooks/05_train.ipynb first; or correct the name"),
     ):
         with pytest.raises(InputError, match="called mine") as caught:
             checkpoint.checkpoint_path(Params({**known, "params_file": file}))

@@ -184,7 +184,7 @@ def test_nothing_is_made_without_a_path_and_a_wrong_one_is_told_before_anything(
 
 
 def test_that_stretches_are_named_counts_and_where_they_lie_does_not():
-    values = dict.fromkeys(runs.grammar.declared("06_inference"), "")
+    values = dict.fromkeys(runs.grammar.read_by("06_inference"), "")
     without = runs.counted("06_inference", values)
     assert "segments_path" not in without
     given = [runs.counted("06_inference", {**values, "segments_path": place}) for place in "ab"]

@@ -41,12 +41,12 @@ OWN = {
     NOTEBOOKS[3]: "label_delay: int = 0  # data: frames; from 0 to 50\n",
     NOTEBOOKS[4]: 'recipe: str = "tsav"  # model: method\nepochs: int = 3  # training: passes\n'
     'lr: float = 0.1  # training: rate\nbackbone_run: str = ""  # model: run to build on\n'
-    'predict_run: str = ""  # model: run to predict with\n',
+    'predict_run: str = ""  # model: run to predict with\n# recorded: label_delay\n',
     NOTEBOOKS[
         5
     ]: 'recipe: str = "tsav"  # model: method\npredict_run: str = ""  # model: run to predict '
     "with\n"
-    "bootstrap: int = 10  # report: draws\n",
+    "bootstrap: int = 10  # report: draws\n# recorded: label_delay\n",
     YOUR_VIDEO: 'video_path: str = ""  # place: a video\n'
     'predict_run: str = ""  # model: run to predict with\n',
 }
@@ -172,6 +172,37 @@ def test_only_the_notebooks_that_declare_a_changed_parameter_are_executed_again(
     world.run("sample_tsav", bootstrap=20)
     assert world.executed == ["sample_tsav 06"]
     assert "parameters changed: bootstrap" in world.text
+
+
+def test_a_changed_parameter_of_labels_is_injected_where_it_is_recorded_and_makes_it_run_again(
+    world, monkeypatch
+):
+    seen = {}
+
+    def work(notebook, target, values, say):
+        seen[notebook.stem[:2]] = values.get("label_delay")
+        world.work(notebook, target, values, say)
+
+    monkeypatch.setattr(pipeline, "execute", work)
+    world.run("sample_tsav")
+    assert seen == {"01": None, "04": 0, "05": 0, "06": 0}
+    world.run("sample_tsav", label_delay=3)
+    assert world.executed == ALL[1:]
+    assert seen == {"01": None, "04": 3, "05": 3, "06": 3}
+    assert "trained with other parameters: label_delay" in world.text
+    world.run("sample_tsav", label_delay=3)
+    assert world.executed == []
+
+
+@pytest.mark.parametrize("step", NOTEBOOKS[4:])
+def test_a_recorded_parameter_counts_for_the_notebook_that_reads_it(world, step):
+    """Also where no array is another one: the record of a notebook holds what it read."""
+    world.run("sample_tsav")
+    [planned] = experiment.plan(
+        [world.library / "sample_tsav.yaml"], {"label_delay": "3"}, world.notebooks, world.library
+    )
+    reason = experiment.outdated(planned, step, planned.run)
+    assert str(reason) == "parameters changed: label_delay"
 
 
 def test_changed_code_of_a_notebook_is_executed_again(world):

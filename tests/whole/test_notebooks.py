@@ -188,7 +188,54 @@ def test_all_parameters_stand_together_in_the_same_order():
         order[name] = places
     places_first = ["data_root", "processed_root", "runs_root"]
     for places in order.values():
-        assert sorted(places_first, key=places.get) == places_first
+        there = [place for place in places_first if place in places]
+        assert sorted(there, key=places.get) == there
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS, YOUR_VIDEO])
+def test_the_parameters_stand_in_three_blocks_under_their_heads(name):
+    lines = tagged(name)[0].source.splitlines()
+    assert [line for line in lines if line.startswith("# ----")] == [
+        "# ---- what you set",
+        "# ---- where things lie",
+        "# ---- rarely",
+    ]
+    assert lines[0] == "# ---- what you set"
+    where = lines[lines.index("# ---- where things lie") : lines.index("# ---- rarely")]
+    roots = [line for line in lines if line.partition(":")[0].endswith("_root")]
+    assert set(roots) <= set(where)
+
+
+def test_a_name_stands_in_the_same_block_wherever_it_is_declared():
+    blocks = {}
+    for name in [*NOTEBOOKS, YOUR_VIDEO]:
+        head = ""
+        for line in tagged(name)[0].source.splitlines():
+            head = line if line.startswith("# ----") else head
+            if not line.startswith("#"):
+                blocks.setdefault(line.partition(":")[0], set()).add(head)
+    assert {name: heads for name, heads in blocks.items() if len(heads) > 1} == {}
+
+
+def test_what_is_only_for_clips_stands_last_in_the_only_notebook_that_cuts_them():
+    names = list(grammar.declared("04_preprocess_labels"))
+    clips = {name for name in names if name.startswith("clip_")} | {"cut_clips", "audio_label"}
+    assert set(names[-len(clips) :]) == clips
+    others = [name for name in NOTEBOOKS if name != "04_preprocess_labels"]
+    assert not [name for name in others if "clip_hop" in grammar.declared(name)]
+
+
+def test_what_05_and_06_need_of_data_and_labels_is_recorded_by_earlier_notebooks():
+    earlier = {}
+    for name in NOTEBOOKS[:4]:
+        earlier |= grammar.declared(name)
+        assert grammar.recorded(name) == {}
+    for name, most in (("05_train", 30), ("06_inference", 22)):
+        own, left = grammar.declared(name), grammar.recorded(name)
+        assert len(own) <= most
+        assert not own.keys() & left.keys()
+        assert {word: earlier[word] for word in left} == left
+        assert {"dataset", "data_root", "label_delay", "sample_trials"} <= left.keys()
 
 
 @every_notebook
@@ -291,10 +338,11 @@ def test_the_runner_injects_complete_values_and_no_parameter_file(tmp_path):
     file.write_text("recipe: jca\nparams_file: params/sample_tsav.yaml\n")
     found = experiment.read([file], {}, FOLDER)
     for name in NOTEBOOKS:
-        injected = found.declared(name)
+        injected = found.read_by(name)
         assert injected["params_file"] == ""
-        assert injected.keys() == grammar.declared(name).keys()
-    assert found.declared("05_train")["lr"] == 1e-4
+        assert injected.keys() == grammar.read_by(name).keys()
+    assert found.read_by("05_train")["lr"] == 1e-4
+    assert found.read_by("05_train")["label_delay"] == 0.0
 
 
 def executed(name, words, names):
