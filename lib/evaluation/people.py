@@ -66,7 +66,8 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     ---------
     params : weights_root, device, faces, `expression_crop` (`expression_arrays.CROPS`),
         `speaker_run` and `speaker_smoothing` (`lib.speakers.video`), `predict_run` and `run`: a
-        network whose valence and arousal are wanted, too; runs_root.
+        network whose valence and arousal are wanted, too; `voice_run`: one that reads the voice
+        (`lib.evaluation.voices`); runs_root.
 
     The table has for each person all frames, persons from the left, sorted by time: frame (from 1),
     time (s), person, valid (1 where the face is seen), x, y, width, height (px), expression (name),
@@ -90,7 +91,9 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     logits = _logits(np.asarray(arrays.read(row, faces, store)), params, store)
     tables = [_of_person(one, tracks, times, logits, spoken) for one in found]
     tables, about = _with_affect(tables, found, video, params, folder)
-    notes = tuple(filter(None, [*notes, remark, about]))
+    tables, said, written = _with_voice(tables, row, params, folder, store, bool(heard))
+    files += written
+    notes = tuple(filter(None, [*notes, remark, about, *said]))
     table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
     table = table.assign(note="; ".join(notes).replace("\n", "; "))
     file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
@@ -238,6 +241,23 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
 def _own(name: str) -> str:
     """Column of a trained network beside those of the expression network."""
     return "expression_decided" if name == "expression" else name
+
+
+# ---- what the voice says
+def _with_voice(tables, row, params: Params, folder: Path, store: Store, has_sound: bool):
+    """The tables with what the network of `voice_run` says of each person's voice, what must be
+    said, and the file of the stretches of speech.
+    """
+    if not params.get("voice_run", ""):
+        return tables, (), ()
+    if not has_sound:
+        return tables, ("voice_run: the video has no sound",), ()
+    from . import voices  # torch and the recipes are needed for this only
+
+    heard = voices.look(row, store, params, tables)
+    tables = [voices.beside_faces(table, heard.table) for table in tables]
+    file = write_csv(named(folder, f"{row['video']}_voice", ".csv"), heard.table)
+    return tables, heard.notes, (file,)
 
 
 # ---- in words

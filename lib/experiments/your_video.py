@@ -20,6 +20,10 @@ from . import colab
 # Of the table, what a person sees in the notebook: the rest is in the file.
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
 SHOWN = (*SHOWN, "speaking", "valence", "arousal")
+VOICE = (
+    "voice: no network is named that reads it; to have one: python -m lib run params/ravdess.yaml, "
+    "then set voice_run to ravdess"
+)
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
 
@@ -33,6 +37,8 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     segments.check(p.get("segments_path", ""))
     for line in people.fetch(p):
         say(line)
+    if not p.get("voice_run", ""):
+        say(VOICE)
     if p["video_path"]:
         _show_all(recordings_in(p["video_path"]), p, say)
     elif colab.is_here():

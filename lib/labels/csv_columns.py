@@ -112,6 +112,37 @@ COLUMNS = {
         "probability of each expression; they add up to 1",
         NO_FACE,
     ),
+    r"person_speaking": (
+        "person_speaking",
+        "",
+        "0.5 to 1",
+        "mean probability over a stretch of speech that it is this person who is heard",
+        "nobody who is seen speaks in the stretch",
+    ),
+    r"voice": ("voice", "", "a name", "the most probable class of the voice in the stretch", NEVER),
+    r"voice_.+": (
+        "voice_happy …",
+        "",
+        "0 to 1",
+        "probability of each class by the voice, in *_voice.csv per stretch of speech; not "
+        "validated on anybody who does not act",
+        "this person does not speak in this frame",
+    ),
+    r"joint_from": (
+        "joint_from",
+        "",
+        "face, voice, face and voice",
+        "what the joint probabilities are from",
+        "neither face nor voice is there",
+    ),
+    r"joint_.+": (
+        "joint_happy …",
+        "",
+        "0 to 1",
+        "probability of each expression by face and voice, weighed by the side of the face (up to "
+        "112 px) and by who speaks; not validated",
+        "neither face nor voice is there",
+    ),
     r"action_unit_\d+": ("action_unit_0 …", "", "0, 1", "the action unit is there", ONLY_SEES),
     r"action_unit_\d+_raw": ("action_unit_0_raw …", "", "any", "logit of the action unit", NEVER),
     r"speaking": (

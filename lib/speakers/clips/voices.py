@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ...errors import InputError
+from .. import speech
 from . import RATE, sample_of
 from .labels import Labels
 from .sound import Sound
@@ -49,17 +49,10 @@ def detected(sound: np.ndarray, n_frames: int, fps: Fraction) -> np.ndarray:
 
     Raises InputError when the package is not installed.
     """
-    try:
-        import torch
-        from silero_vad import get_speech_timestamps, load_silero_vad
-    except ImportError as error:
-        raise InputError(
-            "audio_label: vad needs the package silero-vad",
-            expected="it is installed",
-            todo="pip install silero-vad, or set audio_label to voice or energy",
-        ) from error
-    waveform = torch.from_numpy(np.asarray(sound, np.float32) / 32768)
+    spoken = speech.stretches(
+        sound, "audio_label: vad", "set audio_label to voice or energy"
+    ).tolist()
     found = np.zeros(n_frames, bool)
-    for some in get_speech_timestamps(waveform, load_silero_vad(), sampling_rate=RATE):
-        found[int(some["start"] * fps / RATE) : -int(-some["end"] * fps // RATE)] = True
+    for start, end in spoken:
+        found[int(start * fps / RATE) : -int(-end * fps // RATE)] = True
     return found
