@@ -1,0 +1,51 @@
+"""benchmarks/expression_faces.py: pictures in a folder per class, scored."""
+
+import numpy as np
+import pytest
+
+from benchmarks import expression_faces as faces
+from lib.errors import InputError
+from lib.models.affect.face_api import CLASSES
+
+
+def logits_of(names):
+    rows = np.full((len(names), len(CLASSES)), -5.0)
+    for row, name in zip(rows, names, strict=True):
+        row[CLASSES.index(name) if name else slice(None)] = 5.0 if name else np.nan
+    return rows
+
+
+def test_folders_are_classes_by_several_words_and_what_is_none_is_named(tmp_path):
+    for name in ("Happiness", "anger", "sad", "contempt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    items, left = faces.labelled(tmp_path)
+    assert sorted(name for _, name in items) == ["angry", "happy", "sad"]
+    assert left[0].startswith("contempt: 1 files of no class of neutral, happy")
+
+
+def test_a_folder_without_classes_is_an_error_with_what_is_there(tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match="no folder of a class") as told:
+        faces.labelled(tmp_path)
+    assert "cats" in told.value.todo
+
+
+def test_a_face_that_is_not_found_counts_as_wrong():
+    truth = np.array([CLASSES.index(name) for name in ("happy", "happy", "sad", "sad")])
+    row = faces.row_of("square", logits_of(["happy", "", "sad", "angry"]), truth)
+    assert row[:5] == ["square", 4, 1, "0.500", "0.500"]
+    read = logits_of(["happy", "", "sad", "angry"])
+    table = {shown: counts for shown, *counts in faces.confusion(read, truth)}
+    assert table["happy"][CLASSES.index("happy")] == 1
+    assert table["happy"][-1] == 1  # no face
+    assert table["sad"][CLASSES.index("angry")] == 1
+    assert set(table) == {"happy", "sad"}
+
+
+def test_the_calibration_error_is_how_far_certainty_is_from_the_share_that_is_right():
+    sure = np.full((10, 7), 0.1 / 6)
+    sure[:, 0] = 0.9
+    right = np.arange(10) < 6
+    assert faces.calibration_error(sure, right) == pytest.approx(0.3)
+    assert faces.calibration_error(sure, np.arange(10) < 9) == pytest.approx(0, abs=1e-12)
