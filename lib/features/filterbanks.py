@@ -1,8 +1,9 @@
 """Triangular bands on the mel scale 1127 · ln(1 + f / 700), as MFCC, VGGish and the voice features
 share them.
 
-Two others differ on purpose: `mel` computes in float32 so that it equals torchaudio to the last
-bit, and `mfcc` moves the corners to FFT bins, as python_speech_features does.
+Two others differ on purpose: `mel` has torchaudio's, whose triangles are linear in Hz and float32,
+and `mfcc` moves the corners to FFT bins, as python_speech_features does. torchaudio has no
+triangles that are linear in mel, as VGGish and Kaldi draw them.
 """
 
 from __future__ import annotations

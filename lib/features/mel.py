@@ -11,7 +11,6 @@ slice of the file's columns, filled up with zeros, however far it reaches outsid
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cache
 
@@ -204,10 +203,7 @@ def published_input(waveform: torch.Tensor) -> np.ndarray:
 
 def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
     """(n,) samples -> (64, columns) power, to the last bit what torchaudio's MelSpectrogram gives
-    (a test).
-
-    In PyTorch alone: a torchaudio that does not fit the installed PyTorch cannot be imported at
-    all.
+    (a test); written out, so that columns in the middle of a recording can be computed alone.
     """
     spectrum = torch.stft(
         sound, FFT, HOP, WINDOW, torch.hann_window(WINDOW), center=center, return_complex=True
@@ -220,13 +216,9 @@ def _bands() -> torch.Tensor:
     """(513, 64) weights of the triangular HTK mel bands: mel(f) = 2595 · log10(1 + f / 700), from 0
     to 22.05 kHz.
     """
-    hertz = torch.linspace(0, RATE // 2, FFT // 2 + 1)[:, None]
-    corners = 700 * (
-        10 ** (torch.linspace(0, 2595 * math.log10(1 + RATE / 2 / 700), BANDS + 2) / 2595) - 1
-    )
-    steps = corners.diff()
-    rising, falling = (hertz - corners[:-2]) / steps[:-1], (corners[2:] - hertz) / steps[1:]
-    return torch.minimum(rising, falling).clamp_min(0)
+    from torchaudio.functional import melscale_fbanks  # half a second, which few need
+
+    return melscale_fbanks(FFT // 2 + 1, 0.0, RATE / 2, BANDS, RATE)
 
 
 def _power_between(waveform: np.ndarray, start: int, columns: int) -> np.ndarray:
