@@ -2,12 +2,12 @@
 published folds, with several seeds, and prints what came out.
 
     python benchmarks/ravdess.py data/ravdess [--work runs/ravdess_folds] [--seeds 0 1 2 3 4]
-        [--networks utterance res_lstm_sa] [--shuffled] [--only-table]
+        [--networks utterance res_lstm_sa] [--shuffled | --equal-levels] [--only-table]
 
 The setting is params/ravdess.yaml. A network learns from all actors outside the fold, for the
 number of epochs that stands there; its last epoch predicts the fold's recordings, once. Statistics
 of the features are those of the training actors. With --shuffled labels change places within each
-actor.
+actor; with --equal-levels every recording is as loud as any other.
 
 Each fold of each seed is a training of its own below --work; what is finished is not done again,
 and an interrupted training goes on with the next batch. The table is of what is finished.
@@ -32,12 +32,15 @@ import ravdess_table
 from lib import arrays, datasets, recipes, trials
 from lib import parameters as params
 from lib.datasets import ravdess
+from lib.features import voice
 from lib.files import write_text
 from lib.models import forward
 from lib.parallel import mapping
 from lib.parallel.progress import Progress
 from lib.parameters import Params
 from lib.training.trainer import Trainer
+
+LEVEL = voice.BANDS + 6  # column of `voice.prepared` with the level in dB of full scale
 
 
 def parameters(places: argparse.Namespace, **changes) -> Params:
@@ -79,10 +82,31 @@ def shuffled(method, seed: int):
     return method
 
 
-def train_fold(p: Params, folder: Path, shuffle: bool, rows: dict) -> Path:
+def equalled(method):
+    """The recipe with recordings that are all equally loud: as if each file were scaled to one RMS.
+
+    Of the features only one column knows how loud a file is; the bands lose its mean anyway.
+    """
+    own = method.rows
+
+    def rows(trial: str, speed: float = 1.0) -> np.ndarray:
+        values = own(trial, speed).copy()
+        level = values[:, LEVEL]
+        values[:, LEVEL] = level - 10 * np.log10(np.mean(10 ** (level / 10)))
+        return values
+
+    method.rows = rows
+    return method
+
+
+CHANGED = {"shuffled": shuffled, "equal_levels": lambda method, seed: equalled(method)}
+
+
+def train_fold(p: Params, folder: Path, change: str, rows: dict) -> Path:
     """Train on all actors outside the fold of `p`; write the fold's probabilities as CSV.
 
-    rows : arrays that recordings have in memory, shared by all trainings.
+    change : of `CHANGED`, or "". rows : arrays that recordings have in memory, shared by all
+    trainings.
     """
     target = folder / "probabilities.csv"
     if target.is_file():
@@ -90,7 +114,7 @@ def train_fold(p: Params, folder: Path, shuffle: bool, rows: dict) -> Path:
     store = datasets.store(p)
     method = recipes.create(p.recipe, p, store)
     method._rows = rows
-    method = shuffled(method, p.seed) if shuffle else method
+    method = CHANGED[change](method, p.seed) if change else method
     table = method.split(trials.read(store.trials_path))
     trainer = Trainer(method, table, folder)
     trainer.fit()
@@ -111,9 +135,9 @@ def train(places: argparse.Namespace) -> None:
         for network in places.networks:
             for fold in range(len(ravdess.FOLDS)):
                 p = parameters(places, seed=seed, fold=fold, options={"network": network})
-                kind = f"{network}_shuffled" if places.shuffled else network
+                kind = f"{network}_{places.change}" if places.change else network
                 folder = places.work / kind / f"seed{seed}_fold{fold}"
-                train_fold(p, folder, places.shuffled, rows)
+                train_fold(p, folder, places.change, rows)
                 print(f"{kind}, seed {seed}, fold {fold}: done", flush=True)
 
 
@@ -124,7 +148,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--networks", nargs="+", default=["utterance"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--shuffled", action="store_true")
+    for name in CHANGED:
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, dest="change", action="store_const", const=name, default="")
     parser.add_argument("--only-table", action="store_true")
     places = parser.parse_args()
     places.data, places.work = places.data.resolve(), places.work.resolve()

@@ -194,9 +194,10 @@ def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> l
 def publish(data: Path, work: Path) -> str:
     """Print the tables, keep them with today's date under benchmarks/results, and return them."""
     seeds, other = runs(work, "utterance"), runs(work, "res_lstm_sa")
-    mixed = runs(work, "utterance_shuffled")
+    mixed, equal = runs(work, "utterance_shuffled"), runs(work, "utterance_equal_levels")
     rows = of_seeds("utterance network", seeds) if seeds else []
     rows += of_seeds("ResLSTM-SA-h64 on the same features", other) if other else []
+    rows += of_seeds("utterance network, every recording equally loud", equal) if equal else []
     rows += of_seeds("utterance network, labels shuffled within each actor", mixed) if mixed else []
     columns = ["method", "UAR", "95 % over actors", "accuracy"]
     lines = ["# ravdess", "", FIRST, "", report.machine(PACKAGES), ""]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import ravdess
 from lib.features import voice
 from lib.features.filterbanks import mel
 from tests.features.test_prosody import SECOND, harmonics
@@ -70,3 +71,14 @@ def test_silence_and_nothing_give_rows_without_infinity(samples):
 def test_a_slope_is_that_of_a_line():
     np.testing.assert_allclose(voice.slope(0.5 * np.arange(9))[2:-2], 0.5)
     assert voice.slope(np.full(3, 7.0)).tolist() == [0, 0, 0]
+
+
+def test_of_a_sound_that_is_four_times_as_loud_one_column_alone_is_another():
+    """What benchmarks/ravdess.py --equal-levels takes away is all that level says."""
+    time = np.arange(16_000) / 16_000
+    noise = np.random.default_rng(0).normal(size=16_000)
+    sound = 0.1 * np.sin(2 * np.pi * 200 * time) * np.hanning(16_000) + 1e-3 * noise
+    quiet, loud = (voice.prepared(voice.measure(gain * sound)) for gain in (1, 4))
+    moved = np.nanmax(np.abs(loud - quiet), axis=0)
+    assert np.flatnonzero(moved > 1e-3).tolist() == [ravdess.LEVEL]
+    assert moved[ravdess.LEVEL] == pytest.approx(20 * np.log10(4), abs=1e-3)
