@@ -19,7 +19,7 @@ from ..parallel.locks import held
 from ..runs import Run
 from ..store import Store
 from ..trials import SYNTHETIC_NOTE
-from . import affwild2, ego4d, folder, inventory, recorder, study
+from . import affwild2, ego4d, folder, inventory, recorder, splits, study
 from .report import Report
 from .samples import affect, conversations
 
@@ -97,6 +97,8 @@ def write(table: pd.DataFrame, place: Store) -> Path:
 def find(params, progress: Callable | None = None) -> tuple[pd.DataFrame, Report]:
     """Trial table and check report of the data set that the parameters mean."""
     table, report = _layout(params, progress)
+    own = params.dataset == "folder" and not params.get("shared_subjects", False)
+    splits.tell_shared(table, report, locate(params)[1] if own else None)
     return recorder.take(table, locate(params)[1], report, params.get(recorder.PARAMETER, False))
 
 

@@ -60,7 +60,7 @@ def find(
             row |= {"video": video, "subject": recordings[video].subject}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
     splits.refuse_unknown(rows, told, recordings, splits.place_of(there), report)
-    rows = _split(rows, told, report)
+    rows = _split(rows, told)
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
     table = trials.table(rows)
@@ -91,7 +91,7 @@ def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple
     ]
 
 
-def _split(rows: list[dict], told: Mapping[str, dict], report: Report) -> list[dict]:
+def _split(rows: list[dict], told: Mapping[str, dict]) -> list[dict]:
     """Give every row its split: from the file, else test without labels, else train or val by
     subject.
     """
@@ -107,23 +107,11 @@ def _split(rows: list[dict], told: Mapping[str, dict], report: Report) -> list[d
             drawn = "test"
         drawn = row.get("split") or drawn  # a table of utterances is of one split
         row["split"] = splits.of_trial(row, told).get("split", drawn)
-    for other in ("val", "test"):
-        shared = _subjects(rows, "train") & _subjects(rows, other) if told else set()
-        for subject in sorted(shared):
-            report.warning(
-                subject,
-                f"this subject is in train and in {other}",
-                "kept as splits.csv says: scores will flatter",
-            )
     return rows
 
 
 def _is_labelled(row: dict) -> bool:
     return any(name in row for name in trials.LABELS)
-
-
-def _subjects(rows: list[dict], split: str) -> set[str]:
-    return {row["subject"] for row in rows if row["split"] == split}
 
 
 def _without_labels(row: dict) -> dict:

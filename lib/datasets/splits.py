@@ -8,11 +8,14 @@ must never be drawn into train.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pandas as pd
 
 from .. import trials
 from ..errors import InputError
 from ..files import folded
-from ..labels import columns, sheets
+from ..labels import columns, folds, sheets
 from . import names
 from .contents import Contents, split
 from .names import Recording
@@ -66,6 +69,31 @@ def read(
         trial = resolve(name, recordings, trial_names)
         _add(told, trial, {"split": known, "subject": subject}, table.where(number), report)
     return told
+
+
+def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:
+    """Name in the report who, or which recording, is learnt from and judged on: labelled trials of
+    val or test whose subject or video is in train, too.
+
+    refuse_in : the folder of a data set whose splits are a person's own; there it is an InputError.
+        A data set's official split is as its authors made it: metrics.json and comparisons have the
+        scores without these trials beside.
+    """
+    labelled = table[(table[list(trials.LABELS)] != "").any(axis=1)]
+    train = labelled[labelled["split"] == "train"]
+    for part in ("val", "test"):
+        for column, both in folds.shared(train, labelled[labelled["split"] == part]).items():
+            if refuse_in is not None and both:
+                raise InputError(
+                    f"{column} {', '.join(both[:5])} is in train and in {part}"
+                    + f" ({len(both)} of them)" * (len(both) > 1),
+                    where=refuse_in,
+                    expected="each person and each recording in one of train, val and test",
+                    todo="correct splits.csv, or set shared_subjects: true; scores will flatter",
+                )
+            for name in both:
+                done = "kept: metrics.json has the scores without these trials beside"
+                report.warning(name, f"this {column} is in train and in {part}", done)
 
 
 _WANTED = {"trial": TRIAL, "split": SPLIT, "subject": SUBJECT}

@@ -166,6 +166,7 @@ def load(path: Path, params, store: Store) -> Predictor:
         params.get("compiled", False),
         saved.get("terms", ""),
         partial(load, path, params, store),
+        tuple(map(str, saved.get("trained_on", ()))),
     )
 
 

@@ -258,6 +258,11 @@ def _notes(
             "compared"
         )
     notes += _about_differences(table) + _about_seeds(table)
+    notes += [
+        _about_shared(folder.name, metrics)
+        for folder, metrics in evaluated.items()
+        if metrics.get("shared") and split == "val"
+    ]
     if len({metrics.get("rules") for metrics in evaluated.values()}) > 1:
         notes.append(
             "runs by different rules are in this table: corrected scores count labelled frames "
@@ -272,6 +277,24 @@ def _notes(
     if any(metrics.get("synthetic") for metrics in evaluated.values()):
         notes.append(SYNTHETIC_NOTE)
     return notes
+
+
+def _about_shared(name: str, metrics: dict) -> str:
+    """Which val trials are of people or recordings that a run learnt from, and its scores without
+    them.
+    """
+    shared, rest = metrics["shared"], metrics.get("val_without_shared", {})
+    told = ", ".join(f"{trial} ({why})" for trial, why in list(shared.items())[:5])
+    told += ", …" if len(shared) > 5 else ""
+    scores = ", ".join(
+        f"{emotion} {rounded(rest[emotion]['ccc'])}"
+        for emotion in (*EMOTIONS, "mean")
+        if rest.get(emotion, {}).get("ccc") is not None
+    )
+    return (
+        f"{name}: {len(shared)} of its val trials are of people or recordings that it learnt from, "
+        f"too: {told}; " + (f"CCC without them: {scores}" if scores else "no other is labelled")
+    )
 
 
 def _about_differences(table: pd.DataFrame) -> list[str]:

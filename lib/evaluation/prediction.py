@@ -54,6 +54,7 @@ class Predictor:
     compiled: bool = False
     terms: str = ""
     opened_by: partial | None = None
+    trained_on: tuple[str, ...] = ()  # trials that it learnt from
 
     def __reduce_ex__(self, protocol):
         if self.opened_by is None:

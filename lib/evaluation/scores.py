@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, runs
+from .. import arrays, metrics, runs, trials
 from ..errors import InputError
 from ..files import named
-from ..labels import official
+from ..labels import folds, official
 from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
@@ -100,6 +100,14 @@ def finish(
                     found[key]["mean"] = metrics.mean_ccc(
                         of["va"], predicted["va"], with_intervals, owners
                     )
+    if learnt := _shared_with_training(predictor, table[table["split"] == "val"]):
+        found["shared"] = learnt
+        if rest := [trial for trial in val if trial not in learnt]:
+            of, predicted = (by_task({t: rows[t] for t in rest}) for rows in (labels, raw))
+            scored = recipe.metrics(of, predicted, with_intervals, owners)
+            if "va" in recipe.tasks:
+                scored["mean"] = metrics.mean_ccc(of["va"], predicted["va"], with_intervals, owners)
+            found["val_without_shared"] = scored
     if recipe.published and "va" in recipe.tasks and val:
         found["val_zero_filled"] = zero_filled(
             {trial: labels[trial]["va"] for trial in val},
@@ -111,6 +119,24 @@ def finish(
     if summary := uncertainty.summary(recipe, table, folder):
         found["uncertainty"] = summary
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, str]:
+    """Val trial -> the subject or recording of it that the network learnt from, too; {} where the
+    splits keep them apart, and for a network that learnt from other data.
+    """
+    learnt, store = set(predictor.trained_on), predictor.recipe.store
+    if not learnt or store is None or not store.trials_path.is_file():
+        return {}
+    everyone = trials.read(store.trials_path)
+    if not learnt <= set(everyone["trial"]):
+        return {}  # it learnt from other data
+    shared = folds.shared(everyone[everyone["trial"].isin(learnt)], val)
+    return {
+        str(row["trial"]): f"{column} {row[column]}"
+        for column, names in shared.items()
+        for row in val[val[column].astype(str).isin(names)].to_dict("records")
+    }
 
 
 def _owners(table: pd.DataFrame) -> dict[str, str]:

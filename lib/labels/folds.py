@@ -160,10 +160,18 @@ def leaks(
             found.append(
                 (kind, f"{both[0]} is validated or tested on and {told} ({len(both)} trials)")
             )
-    for column in ("subject", "video"):
-        if both := sorted(set(train[column]) & set(held_out[column]) - {""}):
+    for column, both in shared(train, held_out).items():
+        if both:
             found.append(("subject", f"{column} {both[0]} is on both sides ({len(both)} of them)"))
     return found
+
+
+def shared(train: pd.DataFrame, held_out: pd.DataFrame) -> dict[str, list[str]]:
+    """Subjects and recordings that have trials on both sides, sorted; rows of a trial table."""
+    return {
+        column: sorted(set(train[column].astype(str)) & set(held_out[column].astype(str)) - {""})
+        for column in ("subject", "video")
+    }
 
 
 def require_apart(

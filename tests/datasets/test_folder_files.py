@@ -7,8 +7,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from lib import arrays, files, trials
-from lib.datasets import affwild2, check, folder, inventory
+from lib import arrays, datasets, files, parameters, trials
+from lib.datasets import affwild2, check, folder, inventory, splits
+from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.faces import crops, openface
 from lib.media import writing
@@ -466,3 +467,40 @@ def test_of_two_names_that_differ_in_capitals_each_has_its_own_file_only(root):
         "anna": "anna.csv",
         "ben": "labels/r/Ben.csv",
     }
+
+
+SHARED = {"splits.csv": "trial,split,subject\nanna,train,A\nben,val,A\ncarl,test,B\n"}
+
+
+def test_a_person_on_both_sides_of_a_split_of_ones_own_stops_01_unless_it_is_allowed(root):
+    place = root(
+        *(f"{name}.mp4" for name in THREE), **{**SHARED, **{f"{n}.csv": TABLE for n in THREE}}
+    )
+    given = parameters.complete(
+        {"dataset": "folder", "data_root": str(place), "processed_root": str(place / "processed")}
+    )
+    p = parameters.placed(given)
+    with pytest.raises(InputError, match="subject A is in train and in val") as told:
+        datasets.find(p)
+    assert told.value.where == str(place)
+    assert "shared_subjects: true" in told.value.todo
+    table, report = datasets.find(parameters.placed({**given, "shared_subjects": True}))
+    assert len(table) == 3
+    [row] = report.problems
+    assert (row["item"], row["what"]) == ("A", "this subject is in train and in val")
+
+
+def test_in_an_official_split_people_on_both_sides_are_named_and_kept():
+    """As in Aff-Wild2, where two people of one video are on different sides."""
+    rows = [
+        {"trial": "5_left", "split": "train", "subject": "5", "video": "5", "va_path": "a.txt"},
+        {"trial": "5_right", "split": "val", "subject": "5", "video": "5", "va_path": "b.txt"},
+        {"trial": "6", "split": "val", "subject": "6", "video": "6", "va_path": "c.txt"},
+        {"trial": "6_left", "split": "train", "subject": "6", "video": "6"},
+    ]
+    report = Report()
+    splits.tell_shared(trials.table([{**row, "dataset": "affwild2"} for row in rows]), report)
+    assert [(row["severity"], row["item"], row["what"]) for row in report.problems] == [
+        ("warning", "5", "this subject is in train and in val"),
+        ("warning", "5", "this video is in train and in val"),
+    ], "6_left has no label: nothing is learnt from it"

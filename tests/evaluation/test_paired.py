@@ -42,6 +42,17 @@ def a_run(folder, noise, draw=0, shared=0.4, trials=TRIALS, subjects=None, **par
     return folder
 
 
+def test_the_foot_names_trials_of_people_that_a_run_learnt_from_and_the_scores_without(tmp_path):
+    folder = a_run(tmp_path / "one", 0.3)
+    scores = runs.Run(folder).read_json("metrics.json")
+    scores |= {"shared": {TRIALS[0]: "video 5"}, "val_without_shared": scores["val"]}
+    runs.Run(folder).write_json("metrics.json", scores)
+    found = comparison.compare([folder, a_run(tmp_path / "two", 0.3, 1)], tmp_path / "out")
+    [line] = [line for line in found.text.splitlines() if "learnt from, too" in line]
+    assert line.startswith("one: 1 of its val trials are of people or recordings")
+    assert f"{TRIALS[0]} (video 5); CCC without them: valence 0." in line
+
+
 def rows_of(folders, tmp_path, **how):
     found = comparison.compare(folders, tmp_path / "out", **how)
     return found, found.table.set_index("name")

@@ -3,6 +3,7 @@ files ready to send.
 """
 
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -136,6 +137,26 @@ def test_trials_of_one_subject_count_as_one_and_the_result_says_whose_they_are(t
     assert result["val"]["valence"]["ccc"] == alone["val"]["valence"]["ccc"]
     without = evaluation_scores.finish(found, together, tmp_path, [1], with_intervals=False)
     assert "why" not in without["val"]["mean"]
+
+
+def test_scores_without_trials_of_people_that_it_learnt_from_stand_beside(tiny, tmp_path):
+    found, table = predicted(tiny, tmp_path)
+    learnt = replace(found, trained_on=("1_left", "171"))
+    assert "shared" not in evaluation_scores.finish(learnt, table, tmp_path, [1], False)
+    video = table["video"].where(table["trial"] != "seen", "171")
+    result = evaluation_scores.finish(learnt, table.assign(video=video), tmp_path, [1], False)
+    assert result["shared"] == {"seen": "video 171"}
+    rest = {"short": np.asarray(found.recipe.labels("short", "va"))}
+    alone = evaluation_scores.metrics.va_scores(
+        rest, {"short": restless(found, "short")}, with_intervals=False
+    )
+    for emotion in ("valence", "arousal"):
+        without = result["val_without_shared"][emotion]
+        assert without["n_frames"] < result["val"][emotion]["n_frames"]
+        assert without["n_frames"] == alone[emotion]["n_frames"]
+    elsewhere = replace(found, trained_on=("171", "of another data set"))
+    again = evaluation_scores.finish(elsewhere, table.assign(video=video), tmp_path, [1], False)
+    assert "shared" not in again
 
 
 def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):
