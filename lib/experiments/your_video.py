@@ -179,10 +179,12 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     below = ipywidgets.Output()
 
     def refresh(_=None, first: Path | None = None):
-        found = listing(folders)
-        names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
-        if first is not None:
-            names.value = first
+        found, wanted = listing(folders), first or names.value
+        # In one message: between two of them the page would undo what a person chooses.
+        with names.hold_sync():
+            names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
+            if wanted in found:
+                names.value = wanted
 
     def take(change):
         written = uploaded(contents_of(change["new"]), folders[0])

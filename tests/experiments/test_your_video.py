@@ -119,8 +119,13 @@ def test_the_list_has_what_was_uploaded_and_look_is_called_with_it(film, tmp_pat
     look.click()
     assert seen == [tmp_path / "mine" / "new.mp4"]
     (tmp_path / "dragged.mp4").write_bytes(film.read_bytes())
+    sent = []
+    monkeypatch.setattr(names, "send_state", lambda key: sent.append(set(key)))
     again.click()
     assert [name for name, _ in names.options] == ["dragged.mp4", "new.mp4"]
+    assert names.label == "new.mp4", "what was chosen stays chosen"
+    assert len(sent) == 1, "a page that gets list and choice one by one undoes what is chosen then"
+    assert {"_options_labels", "index"} <= sent[0]
 
 
 def test_without_a_video_and_without_a_front_end_the_way_is_told(capsys, monkeypatch):

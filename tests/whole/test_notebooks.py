@@ -212,7 +212,7 @@ def test_a_name_stands_in_the_same_block_wherever_it_is_declared():
         head = ""
         for line in tagged(name)[0].source.splitlines():
             head = line if line.startswith("# ----") else head
-            if not line.startswith("#"):
+            if line and not line.startswith("#"):
                 blocks.setdefault(line.partition(":")[0], set()).add(head)
     assert {name: heads for name, heads in blocks.items() if len(heads) > 1} == {}
 
