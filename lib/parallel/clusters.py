@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -52,6 +54,8 @@ logs: str = "runs/cluster_logs"  # folder of the jobs' output
 # scheduler.
 COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
 QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["qstat"]}
+UNITS = "KMGT"
+SIZE = rf"(\d+(?:\.\d+)?)\s*([{UNITS}])i?B"  # of memory
 PATIENCE = 30.0  # s for a scheduler to answer
 SETTLE = 120.0  # s for it to accept jobs
 # jobs that end before their worker stood, one after the other: then something is wrong
@@ -93,7 +97,7 @@ def problems_of(values: dict) -> list[str]:
         ]
     if values.get("kind", "local") != "local" and not wall:
         return ['walltime: a job needs one, for example "04:00:00"']
-    if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", values.get("memory", "16GB")):
+    if not re.fullmatch(SIZE, values.get("memory", "16GB")):
         return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
     return []
 
@@ -171,9 +175,10 @@ def opened(
         with dask_workers.local(workers or spec.workers or one_each) as found:
             yield found, None
         return
-    dashboard = "127.0.0.1:0" if items and has_dashboard() else None
+    # Dask serves pages about itself in any case; without an address it would do so to everybody.
+    pages = {"dashboard": items and has_dashboard(), "dashboard_address": "127.0.0.1:0"}
     with _class(spec)(
-        scheduler_options={"allowed_failures": 0, "dashboard_address": dashboard},
+        scheduler_options={"allowed_failures": 0, **pages},
         silence_logs="critical",
         **_options(spec, items),
     ) as found:
@@ -321,10 +326,11 @@ def _options(spec: Params, items: bool = False) -> dict:
     """What dask-jobqueue's job classes take; nothing is left to a person's own Dask
     configuration.
     """
-    python = spec.python or sys.executable
+    root = shlex.quote(str(files.ROOT))
+    python = shlex.quote(spec.python or sys.executable)
     if spec.container:
-        prefix = spec.container_command.replace("{root}", str(files.ROOT))
-        python = f"{prefix} {spec.container} {spec.python or 'python'}"
+        prefix = spec.container_command.replace("{root}", root)
+        python = f"{prefix} {shlex.quote(spec.container)} {shlex.quote(spec.python or 'python')}"
     logs = str(files.resolve(spec.logs))
     common = {
         "cores": spec.cores,
@@ -338,21 +344,39 @@ def _options(spec: Params, items: bool = False) -> dict:
         "job_name": "sweep",
         "interface": spec.interface or None,
         "local_directory": spec.scratch or None,
-        "job_script_prologue": [f"cd {files.ROOT}", CLOCK, *spec.setup],
+        "job_script_prologue": [f"cd {root}", CLOCK, *spec.setup],
         "nanny": True,
         "death_timeout": 120,
         "shebang": "#!/usr/bin/env bash",
     }
     if items:
         common |= _for_items(spec, common["job_script_prologue"])
+    size = whole_size(spec.memory)
     if spec.kind == "slurm":
         common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
-        size = re.sub(r"\s*i?B$", "", spec.memory)
         return common | {"job_mem": size, "job_extra_directives": [*gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
-    select = f"select=1:ncpus={spec.cores}{gpu}:mem={spec.memory.lower().replace(' ', '')}"
+    select = f"select=1:ncpus={spec.cores}{gpu}:mem={size.lower()}b"
+    common["walltime"] = _without_days(spec.walltime)
     return common | {"resource_spec": select, "job_extra_directives": list(spec.directives)}
+
+
+def whole_size(memory: str) -> str:
+    """``32GB``, ``32 GiB`` → ``32G``; ``1.5TB`` → ``1536G``: schedulers take whole numbers only,
+    and their units are powers of 1024. What is no whole number of KB is rounded up.
+    """
+    number, letter = re.fullmatch(SIZE, memory).groups()
+    if "." not in number:
+        return f"{number}{letter}"
+    smaller = UNITS[max(0, UNITS.index(letter) - 1)]
+    return f"{math.ceil(float(number) * (1 if letter == smaller else 1024))}{smaller}"
+
+
+def _without_days(walltime: str) -> str:
+    """``1-12:00:00`` → ``36:00:00``: PBS knows no days."""
+    minutes, rest = divmod(seconds(walltime), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _for_items(spec: Params, prologue: list[str]) -> dict:
