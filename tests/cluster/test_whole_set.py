@@ -90,7 +90,7 @@ def test_sixty_recordings_by_jobs_two_of_which_are_killed_are_equal_to_the_byte(
     place, slurm, queued
 ):
     assert run(place, "alone").wait() == 0, (place / "alone.log").read_text()[-3000:]
-    files = [cluster_file(place, "cpu", gpus=0, workers=2), cluster_file(place, "gpu", gpus=1)]
+    files = [cluster_file(place, "cpu", gpus=0, workers=2), cluster_file(place, "gpu", gpus=1, workers=1)]
     words = [word for file in files for word in ("--cluster", file)]
     running = run(place, "jobs", *words, env=slurm)
     killer = Killer(place, slurm, queued)
