@@ -2,6 +2,7 @@
 what PBS takes; jobs are ended, killed, replaced, and never more than the file allows.
 """
 
+import json
 import os
 import re
 import signal
@@ -16,8 +17,10 @@ from click.testing import CliRunner
 from lib import parallel
 from lib.__main__ import main
 from lib.errors import InputError
-from lib.experiments.sweeps import worker
+from lib.experiments.sweeps import plan, run, worker
 from lib.parallel import clusters, tasks
+from tests.experiments.sweeps import world
+from tests.experiments.test_pipeline import World
 from tests.parallel import pbs
 from tests.parallel.test_clusters import half, spec
 from tests.waiting import alive, until
@@ -250,3 +253,30 @@ def test_a_task_longer_than_the_walltime_goes_on_in_another_job(tmp_path, schedu
     assert until(lambda: len(list(scheduler.glob("jobs/*.end"))) == 2)
     ended = int((scheduler / "jobs/1.end").read_text())
     assert ended in (0, -signal.SIGTERM, 128 + signal.SIGTERM), "not killed: it had time to end"
+
+
+@pytest.mark.slow  # ten seconds: three jobs
+def test_a_sweep_is_finished_by_jobs_of_which_one_is_killed(tmp_path, scheduler):
+    """Its first point takes its job with it once, its second one comes back to be continued."""
+    there, names = World(tmp_path), ["sample_tsav_lr0.1", "sample_tsav_lr0.2"]
+    places = (there.notebooks, there.library)
+    file, given = there.library / "sample_tsav.yaml", {"sample_trials": "6"}
+    planned = plan.plan([file], ["lr=0.1,0.2"], given, *places)
+    there.runs.mkdir(exist_ok=True)
+    (there.runs / "behave.json").write_text(json.dumps({names[1]: ["step forward", "finish"]}))
+    told = []
+    asked = of_pbs(tmp_path, workers=2)
+    assert run.run(planned, asked, tell=told.append, work=quick_or_killed) == 0, told
+    assert [world.calls(there.runs, name) for name in names] == [1, 2]
+    assert submitted(scheduler) >= 2
+    assert (there.runs / "killed").read_text() in {"1.here", "2.here"}
+    assert until(lambda: len(list(scheduler.glob("jobs/*.end"))) == submitted(scheduler))
+
+
+def quick_or_killed(task):
+    """`world.quick`, before which the first point once kills the whole job that it is in."""
+    mark = task["experiment"].run.folder.parent / "killed"
+    if task["name"].endswith("lr0.1") and not task["stop"] and not mark.exists():
+        mark.write_text(os.environ["PBS_JOBID"])
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    return world.quick(task)
