@@ -59,7 +59,6 @@ def scheduler(place: Path) -> Iterator[None]:
             yield
         finally:
             subprocess.run(["scancel", "--user=root"])
-            time.sleep(3)
             subprocess.run(["bash", NODE, "stop", place], check=True)
 
 
@@ -156,8 +155,8 @@ def main() -> None:
     notes = [
         f"{version}, one node, jobs of one worker each, started and fed as by `lib run --cluster`. "
         "Waited: items that sleep; nothing is computed. Computed: `time`, `face` and `mel` of "
-        f"trials that are {SET['trials']} recordings of {SET['seconds']:g} s under many names; "
-        f"one of the two processors' shares goes to the driver. {note}",
+        f"trials that are {SET['trials']} recordings of {SET['seconds']:g} s under many names, by "
+        f"two workers on processors that driver and scheduler need as well. {note}",
         f"Load of the machine at the end (1, 5, 15 minutes): {os.getloadavg()}.",
     ]
     report.publish("cluster_scale", HEAD, rows, ["distributed", "dask-jobqueue"], notes)

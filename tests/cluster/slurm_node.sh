@@ -58,6 +58,11 @@ stop() {
   for file in slurmd.pid slurmctld.pid munge/pid; do
     [ -e "$folder/$file" ] && kill "$(cat "$folder/$file")" 2> /dev/null || true
   done
+  # They take these files away as the last thing they do.
+  for _ in $(seq 40); do
+    [ -e "$folder/slurmd.pid" ] || [ -e "$folder/slurmctld.pid" ] || [ -e "$folder/munge/pid" ] || return 0
+    sleep 0.25
+  done
 }
 
 $command
