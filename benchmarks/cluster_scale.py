@@ -162,8 +162,8 @@ def main() -> None:
             rows, note = [computed(Path(folder), given.trials, given.minutes)], ABOUT_COMPUTED
         asked = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, check=True)
     notes = [
-        f"{asked.stdout.strip()}, one node, jobs of one worker each, started and fed as by `lib run --cluster`. "
-        f"{note}",
+        f"{asked.stdout.strip()}, one node, jobs of one worker each, started and fed as by "
+        f"`lib run --cluster`. {note}",
         f"Niceness: {os.getpriority(os.PRIO_PROCESS, 0)}. Load of the machine at the end (1, 5, 15 "
         f"minutes), others' work included: {os.getloadavg()}.",
     ]
