@@ -1,4 +1,4 @@
-# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research,
+# make run — set up, check, four sample experiments, one table.   make test, lab, lint, clean, research, uv,
 # test-slow, test-browser, test-colab, test-slurm, test-docs.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export GOMP_SPINCOUNT ?= 1000
 SAMPLES := sample_tsav sample_jca sample_jca_audio sample_jca_video
 
-.PHONY: run test test-slow lint lab clean test-browser test-colab test-slurm test-docs research
+.PHONY: run uv test test-slow lint lab clean test-browser test-colab test-slurm test-docs research
 .DEFAULT_GOAL := run
 
 # Any command that follows an installed environment sees it as up to date until the requirements change.
@@ -19,6 +19,12 @@ $(INSTALLED): requirements.txt pyproject.toml
 	  echo "no virtual environment could be made: on Debian or Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
+
+# The same environment by uv, faster: uv.lock has the versions of requirements.txt. --seed: with pip, for the other targets.
+uv:
+	uv venv --seed --allow-existing --python $(PYTHON) $(VENV)
+	uv sync --frozen --inexact --extra cluster --extra encoders --extra export --extra test
+	@touch $(INSTALLED)
 
 run: $(INSTALLED)
 	@$(BIN)/python -m lib check $(SAMPLES:%=params/%.yaml)

@@ -81,7 +81,8 @@ def stretches(
     time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was
         not learnt) is left
     out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do
-    not overlap, and half of the frames of each count at least.
+    not overlap, and half of the frames of each count at least; where labels are sparser than that
+    everywhere, half as many as in the stretch with most.
     """
     squared = np.square(np.asarray(prediction, np.float64) - label)
     told = np.isfinite(squared).any(axis=0)
@@ -101,6 +102,8 @@ def stretches(
     start = np.flatnonzero(whole)
     count = counts[stop[start]] - counts[start]
     enough = (count > 0) & (2 * count >= stop[start] - start)
+    if not enough.any():
+        enough = (count > 0) & (2 * count >= count.max(initial=0))
     mean = np.where(enough, (sums[stop[start]] - sums[start]) / np.maximum(count, 1), -1)
     found: list[tuple[int, int, float]] = []
     while len(found) < most and len(mean) and mean.max() >= 0:

@@ -246,6 +246,7 @@ def _payload(spec: Params, experiment: Experiment, folder: runs.Run) -> Mapping:
         "threads": clusters.threads(1) if local else spec.cores,
         "walltime": clusters.seconds(spec.walltime) or 0,
         "stop_before": spec.stop_before,
+        "lent": True,  # `lib run` holds the lock of the run folder while the job works there
     }
 
 

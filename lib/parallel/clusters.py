@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from ..errors import InputError
 from ..parameters import Params
 from . import processes
 from . import threads as parallel_threads
+from .jobs import PATIENCE, Jobs
 
 FOLDER = files.ROOT / "params" / "cluster"
 
@@ -51,11 +54,8 @@ logs: str = "runs/cluster_logs"  # folder of the jobs' output
 # Started by the command that asks the scheduler about itself; where that is missing there is no
 # scheduler.
 COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
-QUEUED = {"slurm": ["squeue", "--noheader", "--format=%i", "--jobs"], "pbs": ["qstat"]}
-PATIENCE = 30.0  # s for a scheduler to answer
-SETTLE = 120.0  # s for it to accept jobs
-# jobs that end before their worker stood, one after the other: then something is wrong
-MOST_EARLY_ENDS = 3
+UNITS = "KMGT"
+SIZE = rf"(\d+(?:\.\d+)?)\s*([{UNITS}])i?B"  # of memory
 
 # The clock of a job: `lib.experiments.sweeps.worker` reads it to know when the walltime ends.
 CLOCK = "export SWEEP_JOB_STARTED=$(date +%s)"
@@ -93,7 +93,7 @@ def problems_of(values: dict) -> list[str]:
         ]
     if values.get("kind", "local") != "local" and not wall:
         return ['walltime: a job needs one, for example "04:00:00"']
-    if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", values.get("memory", "16GB")):
+    if not re.fullmatch(SIZE, values.get("memory", "16GB")):
         return [f"memory: {values['memory']!r} is no size: write for example 16GB"]
     return []
 
@@ -171,9 +171,10 @@ def opened(
         with dask_workers.local(workers or spec.workers or one_each) as found:
             yield found, None
         return
-    dashboard = "127.0.0.1:0" if items and has_dashboard() else None
+    # Dask serves pages about itself in any case; without an address it would do so to everybody.
+    pages = {"dashboard": items and has_dashboard(), "dashboard_address": "127.0.0.1:0"}
     with _class(spec)(
-        scheduler_options={"allowed_failures": 0, "dashboard_address": dashboard},
+        scheduler_options={"allowed_failures": 0, **pages},
         silence_logs="critical",
         **_options(spec, items),
     ) as found:
@@ -205,97 +206,6 @@ def gpus() -> list[str]:
     ]
 
 
-class Jobs:
-    """The jobs behind a cluster's workers: as many as are wanted, new ones for those that ended."""
-
-    def __init__(self, cluster, spec: Params, most: int):
-        self.cluster, self.spec, self.most, self.early_ends = cluster, spec, most, 0
-
-    def keep(self, wanted: int, standing: set[str]) -> None:
-        """See to it that `wanted` workers (at most `most`) stand or are queued; `standing`: names
-        of those that stand.
-
-        Raises InputError when the scheduler does not take the jobs, or they end before their
-        workers stand.
-        """
-        if standing:
-            self.early_ends = 0
-        self._forget_ended(standing)
-        # Not `cluster.scale`: it reports a refused job to a log and nowhere else.
-        while len(self.cluster.worker_spec) < min(self.most, wanted):
-            self.cluster.worker_spec.update(self.cluster.new_worker_spec())
-        try:
-            self.cluster.sync(self._settle, callback_timeout=SETTLE)
-        except (RuntimeError, OSError, TimeoutError, ValueError) as error:
-            self._forget({name for name, job in self.cluster.workers.items() if job.job_id is None})
-            lines = [line for line in str(error).splitlines() if line.strip()] or [
-                type(error).__name__
-            ]
-            raise InputError(
-                f"the scheduler does not take the job: {' '.join(lines[-3:])}",
-                where=self.spec.kind,
-                todo="look at queue, account and directives; --print-jobs shows the script",
-            ) from error
-
-    def release(self, names: list[str]) -> None:
-        """End the jobs of these workers."""
-        if names:
-            self.cluster.sync(self.cluster.scale_down, names)
-
-    async def _settle(self) -> None:
-        await self.cluster
-
-    def _forget_ended(self, standing: set[str]) -> None:
-        """A job that ended before its worker stood (a wrong environment) is unknown to Dask; ask
-        the scheduler.
-        """
-        waiting = {
-            job.job_id: name
-            for name, job in self.cluster.workers.items()
-            if job.job_id and str(name) not in standing
-        }
-        ended = set(waiting) - _queued(self.spec.kind, list(waiting))
-        if not ended:
-            return
-        self._forget({waiting[job] for job in ended})
-        self.early_ends += 0 if standing else 1
-        if self.early_ends >= MOST_EARLY_ENDS:
-            raise InputError(
-                f"{self.early_ends} jobs ended before their worker stood, the last one: "
-                f"{max(ended)}",
-                where=self.spec.logs,
-                expected="an environment in which `python -m lib` works",
-                todo="read the newest file there; then correct `setup` or `python` in the "
-                "cluster's file",
-            )
-
-    def _forget(self, names: set) -> None:
-        import distributed
-
-        for name in names:
-            self.cluster.workers.pop(name).status = distributed.core.Status.closed
-
-
-def _queued(kind: str, jobs: list[str]) -> set[str]:
-    """Those of `jobs` that wait or run; all of them when the scheduler does not say."""
-    found = set()
-    if not jobs:
-        return found
-    asked = [[*QUEUED["pbs"], job] for job in jobs]
-    if kind == "slurm":
-        asked = [[*QUEUED["slurm"], ",".join(jobs)]]
-    for command in asked:
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        except (OSError, subprocess.TimeoutExpired):
-            return set(jobs)
-        told = done.stdout + done.stderr
-        if done.returncode and not re.search(r"(?i)invalid job id|unknown job|finished", told):
-            return set(jobs)
-        found |= {job for job in jobs if re.search(rf"^{job}\b", done.stdout, re.MULTILINE)}
-    return found
-
-
 def _class(spec: Params):
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -321,10 +231,11 @@ def _options(spec: Params, items: bool = False) -> dict:
     """What dask-jobqueue's job classes take; nothing is left to a person's own Dask
     configuration.
     """
-    python = spec.python or sys.executable
+    root = shlex.quote(str(files.ROOT))
+    python = shlex.quote(spec.python or sys.executable)
     if spec.container:
-        prefix = spec.container_command.replace("{root}", str(files.ROOT))
-        python = f"{prefix} {spec.container} {spec.python or 'python'}"
+        prefix = spec.container_command.replace("{root}", root)
+        python = f"{prefix} {shlex.quote(spec.container)} {shlex.quote(spec.python or 'python')}"
     logs = str(files.resolve(spec.logs))
     common = {
         "cores": spec.cores,
@@ -338,21 +249,39 @@ def _options(spec: Params, items: bool = False) -> dict:
         "job_name": "sweep",
         "interface": spec.interface or None,
         "local_directory": spec.scratch or None,
-        "job_script_prologue": [f"cd {files.ROOT}", CLOCK, *spec.setup],
+        "job_script_prologue": [f"cd {root}", CLOCK, *spec.setup],
         "nanny": True,
         "death_timeout": 120,
         "shebang": "#!/usr/bin/env bash",
     }
     if items:
         common |= _for_items(spec, common["job_script_prologue"])
+    size = whole_size(spec.memory)
     if spec.kind == "slurm":
         common["job_cpu"] = spec.cores
         gpu = [f"--gres=gpu:{spec.gpus}"] if spec.gpus else []
-        size = re.sub(r"\s*i?B$", "", spec.memory)
         return common | {"job_mem": size, "job_extra_directives": [*gpu, *spec.directives]}
     gpu = f":ngpus={spec.gpus}" if spec.gpus else ""
-    select = f"select=1:ncpus={spec.cores}{gpu}:mem={spec.memory.lower().replace(' ', '')}"
+    select = f"select=1:ncpus={spec.cores}{gpu}:mem={size.lower()}b"
+    common["walltime"] = _without_days(spec.walltime)
     return common | {"resource_spec": select, "job_extra_directives": list(spec.directives)}
+
+
+def whole_size(memory: str) -> str:
+    """``32GB``, ``32 GiB`` → ``32G``; ``1.5TB`` → ``1536G``: schedulers take whole numbers only,
+    and their units are powers of 1024. What is no whole number of KB is rounded up.
+    """
+    number, letter = re.fullmatch(SIZE, memory).groups()
+    if "." not in number:
+        return f"{number}{letter}"
+    smaller = UNITS[max(0, UNITS.index(letter) - 1)]
+    return f"{math.ceil(float(number) * (1 if letter == smaller else 1024))}{smaller}"
+
+
+def _without_days(walltime: str) -> str:
+    """``1-12:00:00`` → ``36:00:00``: PBS knows no days."""
+    minutes, rest = divmod(seconds(walltime), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _for_items(spec: Params, prologue: list[str]) -> dict:

@@ -15,6 +15,7 @@ import pickle
 import signal
 import tempfile
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
@@ -26,6 +27,7 @@ from . import processes, remote, threads
 
 PATIENCE = 60.0  # s for the first worker of this machine to stand
 LOOK = 0.25  # s between two looks at how many workers there are
+TELL = 1.0  # s between two times that a scheduler is told how many items are still to do
 
 
 def each(
@@ -103,26 +105,32 @@ def _hand_out(
     client: Client, function: Callable, items: list, tries: int = 1, tell: bool = False
 ) -> Iterator[tuple[int, object]]:
     """Never more items than living workers: a second one that waits on a worker would die
-    with it.
+    with it. Workers get their next item before what they answered is fetched.
     """
     waiting, busy, lost = deque(range(len(items))), {}, Counter()
-    while waiting or busy:
-        if tell:  # those who start jobs
+    answered: list[tuple[int, object]] = []  # (index, future)
+    told = -TELL
+    while waiting or busy or answered:
+        if tell and time.monotonic() - told > TELL:  # those who start jobs
+            told = time.monotonic()
             client.set_metadata(remote.WANTED, len(waiting) + len(busy))
         for address in _idle(client, busy) or ([] if busy else [None]):  # None: whoever comes first
             if waiting:
                 index = waiting.popleft()
                 busy[_submit(client, (function, items[index]), address)] = index, address
-        with client.as_current(), contextlib.suppress(TimeoutError):
-            wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
-        for future in [future for future in busy if future.done()]:
-            index, _ = busy.pop(future)
+        for index, future in answered:
             value = _receive(future)
             lost[index] += isinstance(value, processes.Death)
             if isinstance(value, processes.Death) and lost[index] < tries:
                 waiting.append(index)  # the others first: it may be what kills workers
             else:
                 yield index, value
+        if busy:
+            with client.as_current(), contextlib.suppress(TimeoutError):
+                wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
+        answered = [(busy[future][0], future) for future in busy if future.done()]
+        for _, future in answered:
+            del busy[future]
 
 
 def _idle(client: Client, busy: dict) -> list[str]:

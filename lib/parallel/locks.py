@@ -81,6 +81,19 @@ def held(
             stream.close()
 
 
+@contextmanager
+def lent(path: Path) -> Iterator[None]:
+    """While the block lasts, this lock file counts as held in this thread: the process that this
+    one works for, perhaps on another machine, holds it.
+    """
+    mine = str(path.absolute()), threading.get_ident()
+    _HELD.add(mine)
+    try:
+        yield
+    finally:
+        _HELD.discard(mine)
+
+
 def _opened(path: Path) -> TextIO | None:
     """The lock file, or None where there are no locks."""
     try:

@@ -13,7 +13,9 @@ start() {
   ( umask 077; head -c 1024 /dev/urandom > "$folder/munge/key" )
   munged --force --key-file="$folder/munge/key" --socket="$folder/munge/socket" --pid-file="$folder/munge/pid" \
     --log-file="$folder/munge/log" --seed-file="$folder/munge/seed"
-  # config_overrides: more processors than there are, so that four small jobs run side by side.
+  # config_overrides: more processors than there are, so that eight small jobs run side by side; and a GPU
+  # that is none, so that jobs which ask for one are taken and run without.
+  echo "NodeName=$node Name=gpu File=/dev/null" > "$folder/gres.conf"
   cat > "$folder/slurm.conf" << END
 ClusterName=one
 SlurmctldHost=$node(127.0.0.1)
@@ -28,6 +30,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
@@ -38,7 +41,7 @@ SlurmdPidFile=$folder/slurmd.pid
 SlurmctldLogFile=$folder/slurmctld.log
 SlurmdLogFile=$folder/slurmd.log
 MailProg=/bin/true
-NodeName=$node NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 State=UNKNOWN
+NodeName=$node NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:1 State=UNKNOWN
 PartitionName=small Nodes=$node Default=YES MaxTime=INFINITE State=UP
 END
   export SLURM_CONF=$folder/slurm.conf
@@ -54,6 +57,11 @@ END
 stop() {
   for file in slurmd.pid slurmctld.pid munge/pid; do
     [ -e "$folder/$file" ] && kill "$(cat "$folder/$file")" 2> /dev/null || true
+  done
+  # They take these files away as the last thing they do.
+  for _ in $(seq 40); do
+    [ -e "$folder/slurmd.pid" ] || [ -e "$folder/slurmctld.pid" ] || [ -e "$folder/munge/pid" ] || return 0
+    sleep 0.25
   done
 }
 

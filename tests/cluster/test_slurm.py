@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,34 +21,12 @@ from lib.files import ROOT
 from tests.waiting import until
 
 in_the_end = partial(until, seconds=1800.0, pause=0.2)  # jobs wait for the scheduler
-NODE = Path(__file__).with_name("slurm_node.sh")
 GRID = ["--grid", "seed=0..1", "modality=audio,video"]
 FILES = [str(ROOT / "params" / "sample_jca.yaml"), str(ROOT / "params" / "overlays" / "smoke.yaml")]
 # Of the second test; for a machine that is slow: more time, fewer epochs.
 EPOCHS = int(os.environ.get("SLURM_TEST_EPOCHS", "400"))
 WALLTIME = os.environ.get("SLURM_TEST_WALLTIME", "00:02:00")
 SPEC = {"kind": "slurm", "cores": 1, "memory": "3GB", "gpus": 0, "interface": "lo", "tries": 3}
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """SLURM_TEST_PLACE keeps data and runs of an earlier start."""
-    kept = os.environ.get("SLURM_TEST_PLACE")
-    return Path(kept) if kept else tmp_path_factory.mktemp("slurm")
-
-
-@pytest.fixture(scope="module")
-def slurm(place):
-    done = subprocess.run(["bash", NODE, "start", place / "node"], capture_output=True, text=True)
-    if done.returncode == 77:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    yield {**os.environ, "SLURM_CONF": str(place / "node" / "slurm.conf")}
-    subprocess.run(
-        ["scancel", "--user=root"],
-        env={**os.environ, "SLURM_CONF": str(place / "node" / "slurm.conf")},
-    )
-    subprocess.run(["bash", NODE, "stop", place / "node"], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +76,6 @@ def table(place, name):
     return found[found["run"].str.startswith("sample_jca")].set_index("run").sort_index()
 
 
-def queued(slurm):
-    """What the scheduler still has."""
-    listed = subprocess.run(
-        ["squeue", "--noheader"], env=slurm, capture_output=True, text=True, check=True
-    )
-    return listed.stdout.strip()
-
-
 def spec(place, name, **changes):
     file = place / f"{name}.yaml"
     logs = str(place / f"logs_{name}")
@@ -126,7 +95,7 @@ def state(place, name):
 
 
 def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_machine(
-    place, local, slurm
+    place, local, slurm, queued
 ):
     running = sweep(place, "slurm", "--cluster", spec(place, "slurm"), "--workers", "2", env=slurm)
     victim = "sample_jca_seed0_video"
@@ -154,7 +123,7 @@ def test_four_points_of_which_one_worker_is_killed_end_with_the_numbers_of_this_
     assert found.loc[victim, "tries"] == 1
     assert found["score"].to_list() == pytest.approx(local["score"].to_list(), abs=1e-9)
     # Its scheduler has nothing left.
-    assert in_the_end(lambda: not queued(slurm), seconds=60)
+    assert in_the_end(lambda: not queued(), seconds=60)
 
 
 def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, local, slurm):
@@ -185,7 +154,7 @@ def test_a_walltime_that_ends_inside_a_run_costs_a_job_and_nothing_else(place, l
 
 
 def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_again(
-    place, local, slurm
+    place, local, slurm, queued
 ):
     running = sweep(
         place, "stopped", "--cluster", spec(place, "stopped"), "--workers", "2", env=slurm
@@ -193,7 +162,7 @@ def test_stopped_in_the_middle_it_leaves_no_job_and_goes_on_when_it_is_typed_aga
     assert in_the_end(lambda: list(state(place, "stopped").values()).count("finished") >= 2)
     running.send_signal(signal.SIGINT)
     assert running.wait() == 130
-    assert in_the_end(lambda: not queued(slurm), seconds=60)
+    assert in_the_end(lambda: not queued(), seconds=60)
     assert sweep(place, "stopped", "--cluster", spec(place, "stopped"), env=slurm).wait() == 0
     assert table(place, "stopped")["score"].to_list() == pytest.approx(
         local["score"].to_list(), abs=1e-9

@@ -73,6 +73,14 @@ def test_unlabelled_stretches_are_not_the_worst_and_a_short_trial_is_one_stretch
     assert errors.stretches(TIME, prediction, np.full((200, 2), np.nan)) == []
 
 
+def test_a_trial_with_a_label_a_second_has_stretches_too():
+    prediction, label = np.zeros((200, 2)), np.full((200, 2), np.nan)
+    label[::25] = 0.1
+    label[100] = 0.9
+    worst = errors.stretches(TIME, prediction, label, most=1)
+    assert [first <= 100 < last for first, last, _ in worst] == [True]
+
+
 def test_a_network_of_one_emotion_is_judged_by_that_one():
     label, prediction = np.zeros((200, 2)), np.full((200, 2), np.nan)
     prediction[:, 0] = np.where(np.arange(200) < 100, 0.1, 0.9)

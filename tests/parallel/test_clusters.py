@@ -1,5 +1,5 @@
 """Clusters from files: what they may say, job scripts, and jobs of a scheduler that shell scripts
-stand in for.
+stand in for (SLURM; jobs of PBS are in test_pbs.py).
 """
 
 import os
@@ -22,7 +22,7 @@ number=$(( $(ls {place}/jobs | wc -l) + 1 ))
 for word; do last=$word; done; cp "$last" {place}/jobs/$number
 setsid nohup bash {place}/jobs/$number > {place}/$number.out 2>&1 < /dev/null 9>&- &
 echo $! > {place}/pids.$number
-echo "{told} $number"
+echo "Submitted batch job $number"
 """
 LIST = """#!/usr/bin/env bash
 for file in {place}/pids.*; do
@@ -38,17 +38,12 @@ for number; do kill -TERM -- -$(cat {place}/pids.$number); done
 
 @pytest.fixture
 def stood_in(tmp_path, monkeypatch):
-    """Shell scripts called sbatch, squeue, … (and qsub, qstat, …) first on PATH."""
+    """Shell scripts called sbatch, squeue, … first on PATH."""
     place = tmp_path / "scheduler"
     (place / "jobs").mkdir(parents=True)
-    told = {"sbatch": "Submitted batch job", "qsub": ""}
-    texts = {
-        **dict.fromkeys(("sbatch", "qsub"), SUBMIT),
-        **dict.fromkeys(("squeue", "qstat", "sinfo"), LIST),
-        **dict.fromkeys(("scancel", "qdel"), CANCEL),
-    }
+    texts = {"sbatch": SUBMIT, "squeue": LIST, "sinfo": LIST, "scancel": CANCEL}
     for name, text in texts.items():
-        (place / name).write_text(text.format(place=place, told=told.get(name, "")))
+        (place / name).write_text(text.format(place=place))
         (place / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     yield place
@@ -181,6 +176,23 @@ def test_scripts_name_queue_account_time_memory_gpus_and_set_up(tmp_path):
         assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("memory", "whole"),
+    [("32GB", "32G"), ("32 GiB", "32G"), ("1.5TB", "1536G"), ("0.3MB", "308K"), ("1.2KB", "2K")],
+)
+def test_memory_is_a_whole_number_for_schedulers(memory, whole):
+    assert clusters.whole_size(memory) == whole
+
+
+def test_a_folder_with_a_space_in_its_name_is_one_word_of_the_script(tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters.files, "ROOT", tmp_path / "my lab")
+    text = clusters.script(spec(tmp_path, python='"/my env/python"'))
+    assert f"cd '{tmp_path}/my lab'\n" in text
+    assert "\n'/my env/python' -m" in text
+    text = clusters.script(spec(tmp_path, container="my lab.sif"))
+    assert f"--bind '{tmp_path}/my lab' 'my lab.sif' python -m" in text
+
+
 def test_ctrl_c_means_the_same_as_before_the_package_was_imported():
     """It is imported in a process of its own: dask-jobqueue 0.9 takes the signal at its import."""
     code = (
@@ -235,14 +247,11 @@ def half(x):
     return x / 2
 
 
-@pytest.mark.parametrize("kind", ["slurm", "pbs"])
-def test_jobs_are_started_serve_any_mapping_are_replaced_and_end_with_the_block(
-    tmp_path, stood_in, kind
-):
+def test_jobs_are_started_serve_any_mapping_are_replaced_and_end_with_the_block(tmp_path, stood_in):
     """The same open cluster that runs a sweep computes what preprocessing hands to
     `cluster.map`.
     """
-    with clusters.opened(spec(tmp_path, kind), 2) as (found, jobs):
+    with clusters.opened(spec(tmp_path), 2) as (found, jobs):
         jobs.keep(5, set())
         found.wait_for_workers(1, timeout=120)
         assert [one.value for one in parallel.map(half, range(6), parallel=found)] == [

@@ -34,7 +34,11 @@ from .. import options
     help="At most so many at a time; 0: as the file says.",
 )
 @click.option(
-    "--print-jobs", is_flag=True, help="Show the job script and the points, and start nothing."
+    "--print-jobs",
+    "--dry-run",
+    "print_jobs",
+    is_flag=True,
+    help="Show the job script and the points, and start nothing.",
 )
 def sweep(
     words: tuple[str, ...],
@@ -61,7 +65,7 @@ def sweep(
     spec = clusters.read(cluster)
     planned = plan.plan(files, [*grid, *(word for word in words if "=" in word)], dict(overrides))
     if print_jobs:
-        click.echo("\n".join(job_lines(planned, spec)))
+        click.echo("\n".join(job_lines(planned, spec, workers)))
         return
     screen = table.Screen()
     status = run.run(planned, spec, workers, screen.tell, screen)
@@ -81,17 +85,18 @@ def _results(folder: Path) -> None:
         click.echo(results.finish(folder).text)
 
 
-def job_lines(planned, spec) -> list[str]:
-    """What --print-jobs shows: the script of one job, and the points that such jobs would run, one
-    after the other.
+def job_lines(planned, spec, workers: int = 0) -> list[str]:
+    """What --print-jobs shows: how many jobs at a time, the script of each, and the points that
+    such jobs would run, one after the other.
     """
     from ...parallel import clusters
 
-    lines = (
-        []
-        if spec.kind == "local"
-        else [clusters.script(spec), "# ADDRESS: of the sweep, known when it runs"]
-    )
+    lines = []
+    if spec.kind != "local":
+        points = len(planned.experiments)
+        most = min(workers or spec.workers or points, points)
+        lines.append(f"# jobs of {spec.kind.upper()}; at a time: {most}; workers in each: 1")
+        lines += [clusters.script(spec), "# ADDRESS: of the sweep, known when it runs"]
     lines += [f"# {name}: made first" for name in planned.bases]
     for point in planned.points:
         both = {**planned.overrides, **point.overrides(), "run": point.name}

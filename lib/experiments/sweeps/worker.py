@@ -25,7 +25,7 @@ from ... import runs
 from ...errors import InputError
 from ...files import ROOT
 from ...parallel import threads
-from ...parallel.locks import locked
+from ...parallel.locks import LOCK, lent, locked
 
 LOOK = 0.2  # s between two looks at the process
 GRACE = 120.0  # s that a run has to write its checkpoint after SIGTERM
@@ -42,7 +42,8 @@ def work(task: Mapping) -> dict:
     task : `name`, `folder` (of the sweep), `experiment` (`lib.experiments.experiment.Experiment`),
         `start` and `stop` (first and last notebook, "" or absent for all), `code` (digest of the
         sweep's own code), `slot` (number of this worker on its machine), `threads`, `walltime` and
-        `stop_before` in s (0: none).
+        `stop_before` in s (0: none), `lent` (true where whoever gave the task holds the lock of the
+        run folder).
     """
     began, host = time.monotonic(), socket.gethostname()
     if task["code"] != code_digest():
@@ -218,7 +219,7 @@ def serve() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     experiment = task["experiment"]
     try:
-        with locked(experiment.run.folder, LOCK_WAIT):
+        with _alone(task):
             status, cause = pipeline.carry_out(
                 [experiment], task.get("start", ""), task["stop"], _say
             )
@@ -230,6 +231,20 @@ def serve() -> None:
     )
     sys.stdout.flush()
     os._exit(status)  # at once: papermill's threads may wait for a kernel that was killed
+
+
+@contextlib.contextmanager
+def _alone(task: Mapping) -> Iterator[None]:
+    """No other process of a point works in its run folder: one that was taken for lost may be
+    there yet. Raises BusyError after `LOCK_WAIT`.
+    """
+    run_folder = task["experiment"].run.folder
+    if not task.get("lent"):
+        with locked(run_folder, LOCK_WAIT):
+            yield
+        return
+    with locked(Path(task["folder"]), LOCK_WAIT), lent(run_folder / LOCK):
+        yield
 
 
 def _say(line: str) -> None:

@@ -228,6 +228,31 @@ def test_a_lock_is_held_by_one_names_its_holder_and_ends_with_a_killed_process(t
         assert str(os.getpid()) in (tmp_path / ".lock").read_text()
 
 
+def test_who_lends_a_run_folder_to_a_point_may_hold_its_lock_and_a_second_point_waits(
+    tmp_path, monkeypatch
+):
+    """`lib run --cluster` holds the lock while 05 runs in a job."""
+    monkeypatch.setattr(worker, "LOCK_WAIT", 0.0)
+    given = task(World(tmp_path), folder=str(tmp_path / "cluster"), lent=True)
+    folder = given["experiment"].run.folder
+    again = subprocess.Popen([sys.executable, "-c", LOCK, folder], cwd=ROOT, stdout=subprocess.PIPE)
+    assert again.stdout.readline()
+    with worker._alone(given), locks.locked(folder, 0):
+        pass
+    with pytest.raises(locks.BusyError), worker._alone({**given, "lent": False}):
+        pass
+    again.kill()
+    again.wait()
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOCK, given["folder"]], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert other.stdout.readline()
+    with pytest.raises(locks.BusyError), worker._alone(given):
+        pass
+    other.kill()
+    other.wait()
+
+
 def test_the_digest_of_the_code_is_of_lib_and_notebooks():
     assert worker.code_digest() == worker.code_digest.__wrapped__()
     assert len(worker.code_digest()) == 16
