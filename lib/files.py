@@ -258,6 +258,36 @@ def temporary_name(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+LEFTOVER = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part")  # what `temporary_name` gives
+
+
+def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -> None:
+    """Remove the unfinished files (`temporary_name`) that killed processes left in a folder.
+
+    Those of a process that runs on this machine stay. pattern : of the names. deep : whether the
+    folders below are looked through, too.
+    """
+    paths = Path(folder).rglob(pattern) if deep else Path(folder).glob(pattern)
+    for path in list(paths):
+        match = LEFTOVER.fullmatch(path.name)
+        if match and not _runs(int(match[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this number runs on this machine; True where that cannot be asked."""
+    if os.name != "posix":  # elsewhere os.kill ends it, whatever the signal
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 def version(path: Path) -> tuple[int, int, int]:
     """What tells a file from another one that took its name: inode, size, time."""
     status = Path(path).stat()

@@ -13,17 +13,19 @@ import yaml
 
 from .. import runs, weights
 from ..errors import InputError
-from ..files import ROOT, YOUR_VIDEO, resolve, short
+from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
-from .experiment import PREPARATION, TRAIN, Experiment
+from .experiment import PREPARATION, TRAIN, Experiment, begun
 from .notebook import NotebookFailed, Terminated, execute
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
 # interrupted.
 DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
+REPORT = "report"  # the step after the notebooks: report.html
 
 
 class Unfinished(Exception):
@@ -224,6 +226,7 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     if experiment.video:  # a folder of its own in the run folder, nothing else is touched
         return _steps(experiment, start, stop, say)
     with held(experiment.run.folder / LOCK, math.inf, wait, remove=True):
+        clear_leftovers(experiment.run.folder)  # of a process that was killed
         return _steps(experiment, start, stop, say)
 
 
@@ -239,8 +242,9 @@ def _steps(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
         _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
         for number, step in enumerate(steps, 1)
     ]
-    if any(done):
+    if any(done) or begun(run, REPORT).is_file():
         say(f"  report: {short(report.write(run))}")
+        begun(run, REPORT).unlink(missing_ok=True)
     say(f"  all in {clock(time.monotonic() - began)}: {short(run.folder)}")
     return _lost(run, say)
 
@@ -308,6 +312,7 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
     folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
+    clear_leftovers(folder)  # of a process that was killed
     target = folder / f"{YOUR_VIDEO}.ipynb"
     execute(
         experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
@@ -329,12 +334,14 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
             "steps/training.json", experiments_experiment.training_parameters(experiment)
         )
         crews.current().trains(experiment)
+    run.write_text(f"steps/{begun(run, step).name}", "")
     execute(
         experiment.notebooks / f"{step}.ipynb",
         run.folder / f"{step}.ipynb",
         experiment.declared(step),
         lambda line: say(f"      {line}"),
     )
+    begun(run, step).unlink(missing_ok=True)
     unfinished = run.read_json(record, {}).get("unfinished")
     if unfinished:
         raise Unfinished(
@@ -349,7 +356,10 @@ def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
 
 
 def _write_start(experiment: Experiment) -> None:
-    """The complete parameters and the environment, before anything is executed."""
+    """The complete parameters and the environment, before anything is executed, and the mark that
+    the report does not show it yet.
+    """
+    experiment.run.write_text(f"steps/{begun(experiment.run, REPORT).name}", "")
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}
     values |= {"video_path": ""} if experiment.video else {}
     if "params_file" in values and experiment.files:

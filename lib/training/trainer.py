@@ -22,7 +22,7 @@ import torch
 
 from .. import code_digest, grammar
 from ..errors import InputError, explain_full_disk, full_gpu
-from ..files import temporary_name
+from ..files import temporary_name, write_text
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
@@ -149,6 +149,8 @@ class Trainer:
         for leftover in (self.folder / "checkpoints").glob(".*.part"):  # of a killed training
             leftover.unlink(missing_ok=True)
         self.resume()
+        if self.state.history:
+            self._write_history()  # it may have been killed after the checkpoint, before this file
         self.duration = Duration(self.params)
         self.loader = self._new_loader()
         with Interrupts() as interrupts, self.ranks.joined(self.device), closing(self.loader):
@@ -381,12 +383,17 @@ class Trainer:
         elif self.course is not None and self.course.reload_best:
             self._reload_best()
         self.save("last")
-        history = pd.DataFrame(state.history)
-        if self.ranks.is_first:
-            history.to_csv(self.folder / "history.csv", index=False)
+        history = self._write_history()
         self.ranks.wait()  # a checkpoint that was just written can be read by all
         for report in self.on_epoch:
             report(history)
+
+    def _write_history(self) -> pd.DataFrame:
+        """Write history.csv, a row an epoch, and return it."""
+        history = pd.DataFrame(self.state.history)
+        if self.ranks.is_first:
+            write_text(self.folder / "history.csv", history.to_csv(index=False))
+        return history
 
     def _validate(self) -> dict:
         """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores
