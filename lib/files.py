@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -258,11 +259,26 @@ def temporary_name(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder in `parent`, which is made, that is gone afterwards; one of the same name that a
+    killed process left there is removed first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(parent, f".{name}.*.part", deep=False)
+    with temporary_name(parent / name) as folder:
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
 LEFTOVER = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part")  # what `temporary_name` gives
 
 
 def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -> None:
-    """Remove the unfinished files (`temporary_name`) that killed processes left in a folder.
+    """Remove the unfinished files and folders (`temporary_name`) that killed processes left.
 
     Those of a process that runs on this machine stay. pattern : of the names. deep : whether the
     folders below are looked through, too.
@@ -271,8 +287,8 @@ def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -
     for path in list(paths):
         match = LEFTOVER.fullmatch(path.name)
         if match and not _runs(int(match[1])):
-            with contextlib.suppress(OSError):
-                path.unlink()
+            with contextlib.suppress(OSError):  # somebody else removes it, or it may not be
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _runs(pid: int) -> bool:

@@ -292,6 +292,7 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
             experiments_experiment.take_over(experiment, earlier)
     _write_start(experiment)
     if step in PREPARATION and (other := experiments_experiment.take_over(experiment, step)):
+        begun(run, step).unlink(missing_ok=True)
         say(f"{label}: taken over from {other}")
         return True
     say(f"{label}: {reason}")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -798,3 +799,68 @@ def test_a_kind_of_input_error_is_told_as_one(tmp_path):
         "    where: a.npy",
         "    what to do: remove it",
     ]
+
+
+# ---- killed: SIGKILL leaves no chance to clean up
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nobody catches it."""
+
+
+def test_a_notebook_killed_after_its_record_is_executed_again_and_not_taken_over(
+    world, monkeypatch
+):
+    """Papermill writes the executed copy once more when the last cell, which records, has ended."""
+
+    def killed(*words):
+        world.work(*words)
+        raise Killed
+
+    monkeypatch.setattr(pipeline, "execute", killed)
+    with pytest.raises(Killed):
+        world.run("sample_tsav")
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    world.run("sample_tsav", run="other", stop="01")
+    assert world.executed == ["other 01"], "another run does not take over an unfinished one"
+    mark = experiment.begun(runs.Run(world.runs / "sample_tsav"), NOTEBOOKS[0])
+    assert mark.is_file()
+    world.run("sample_tsav", stop="01")
+    assert "taken over from other" in world.text
+    assert not mark.exists()
+    mark.touch()
+    shutil.rmtree(world.runs / "other")
+    world.run("sample_tsav", stop="01")
+    assert world.executed == ["sample_tsav 01"]
+    assert "goes on where it stopped" in world.text
+    world.run("sample_tsav", stop="01")
+    assert world.executed == []
+
+
+def test_a_run_killed_before_its_report_writes_it_the_next_time(world, monkeypatch):
+    def killed(run):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.report, "write", killed)
+        with pytest.raises(Killed):
+            world.run("sample_tsav")
+    page = world.runs / "sample_tsav" / "report.html"
+    assert not page.exists()
+    world.run("sample_tsav")
+    assert world.executed == []
+    assert page.is_file()
+    assert sorted(path.suffix for path in (page.parent / "steps").iterdir()) == [".json"] * 5
+    page.unlink()
+    world.run("sample_tsav")
+    assert not page.exists(), "a report that a person removed is not made again"
+
+
+def test_unfinished_files_of_a_killed_run_are_removed_by_the_next_one(world):
+    world.run("sample_tsav")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = world.runs / "sample_tsav" / "steps" / f".06.json.{ended.pid}-01234567.part"
+    left.write_text("{")
+    world.run("sample_tsav")
+    assert not left.exists()

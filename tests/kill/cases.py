@@ -102,19 +102,10 @@ def merge(world: World) -> Case:
 
 
 def overlay(world: World) -> Case:
-    """The video with curves and boxes of a recording, by the notebook `your_video`."""
-    film = str(next((world.place / "data").glob("sample-*/batch1/1.mp4")))
-    words = (
-        *LIB,
-        "run",
-        "params/sample_tsav.yaml",
-        SMOKE,
-        *places(world),
-        "-p",
-        "video_path",
-        film,
-    )
-    stages = {"start": "$^", "notebook": "your_video", "drawing": "frames drawn"}
+    """Notebook 06 again, which now draws two recordings with their curves."""
+    more = ("-p", "overlays", "2", "--from", "06")
+    words = (*LIB, "run", "params/sample_tsav.yaml", SMOKE, *places(world), *more)
+    stages = {"start": "$^", "notebook": "1/1 06_inference", "report": "1/1 06_inference: done"}
     return Case("overlay", words, world.place, stages)
 
 

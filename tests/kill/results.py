@@ -2,9 +2,9 @@
 
 Bytes, but for what is another one each time: `VOLATILE` says which. Of a checkpoint the tensors and
 numbers count (its file holds seconds, so its check-sum, where other files name it, does not), of an
-executed notebook its cells and that all of them ended, of report.html (which shows the executed
-notebooks and their seconds) its headings, of data_report.html all but the numbers of its tables
-(free space of the disk).
+executed notebook its cells and that all of them ended, of report.html and data_report.html (which
+show seconds, what was measured in them, and the free space of the disk) their headings, of a log
+and a lock that they are there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def content(path: Path) -> object:
     """What counts of a file."""
     readers = {".pt": _checkpoint, ".json": _json, ".ipynb": _notebook, ".log": _present}
     names = {"history.csv": _history, "report.html": _report}
-    names |= {"data_report.html": _data_report, "made_from.txt": _made_from}
+    names |= {"data_report.html": _report, "made_from.txt": _made_from, ".lock": _present}
     reader = names.get(path.name) or readers.get(path.suffix) or _digest
     return reader(path)
 
@@ -132,10 +132,6 @@ def _notebook(path: Path) -> list:
 
 def _report(path: Path) -> list[str]:
     return re.findall(r"<h[12][^>]*>.*?</h[12]>", path.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def _data_report(path: Path) -> str:
-    return re.sub(r"<td>[\d. ]+( s| of \d+ GB)?</td>", "", path.read_text(encoding="utf-8"))
 
 
 def _made_from(path: Path) -> str:
