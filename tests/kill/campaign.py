@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ from .killing import Case, Course, Moment, start
 from .results import differences, snapshot
 
 DELAYS = (0.0, 0.0, 1.0, 5.0, 20.0)  # ms from a change on the disk to the kill
-AT_ONCE = 3  # kills in a round of a command with fewer stages
 VAIN = 5  # rounds without a kill after which the command is given up: it ends before each of them
 
 
@@ -22,8 +20,9 @@ VAIN = 5  # rounds without a kill after which the command is given up: it ends b
 class Result:
     """What came of a command's kills.
 
-    hits : stage -> kills in it. writing : kills at a change on the disk. found : differences and
-    refusals, a line each.
+    hits : stage -> kills in it. writing : kills at a change on the disk. alone : kills of the
+    command without what it started. found : differences and refusals, a line each. log : where
+    each kill hit.
     """
 
     name: str
@@ -32,7 +31,8 @@ class Result:
     kills: int = 0
     rounds: int = 0
     writing: int = 0
-    hits: Counter = field(default_factory=Counter)
+    alone: int = 0
+    hits: dict[str, int] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -42,11 +42,12 @@ def run(
     fill: Callable[[], object],
     scratch: Path,
     kills: int,
+    at_once: int,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Kill a command at `kills` moments in all, in rounds of one kill for each of its stages; after
-    each round it is run to its end and what it left is compared.
+    """Kill a command `kills` times in all, in rounds of `at_once`; after each round it is run to
+    its end and what it left is compared.
 
     fill : brings its folder to the state before the command. The folder is left as the run that
         was never killed left it, or as the last round did.
@@ -62,7 +63,7 @@ def run(
     while result.kills < kills and vain < VAIN:
         fill()
         before = result.kills
-        for moment in moments(right, kills - before, generator):
+        for moment in moments(right, min(kills - before, at_once), generator):
             _kill(case, scratch, moment, result, say)
         _finish(case, scratch, expected, result, say)
         vain = vain + 1 if result.kills == before else 0
@@ -78,8 +79,9 @@ def _kill(case: Case, scratch: Path, moment: Moment, result: Result, say: Callab
     if course.orphans and moment.alone:
         result.found.append(f"{moment}: a process that it started was still there")
     result.kills += 1
-    result.hits[course.stage] += 1
+    result.hits[course.stage] = result.hits.get(course.stage, 0) + 1
     result.writing += bool(course.hit)
+    result.alone += moment.alone
     told = course.hit.replace(str(case.place), "") or f"after {course.seconds:.1f} s"
     result.log.append(f"{course.stage}: {told}")
     say(f"  kill {result.kills} in {course.stage}: {told}")
@@ -113,16 +115,15 @@ def changes(course: Course) -> dict[str, int]:
     return {name: end - begin for name, (begin, end) in zip(course.began, pairs, strict=True)}
 
 
-def moments(course: Course, most: int, generator: np.random.Generator) -> list[Moment]:
-    """At most `most` moments of a round: one in each stage, in their order, and where there are few
-    stages several; half of them (by chance) at a change on the disk. Stages that change nothing on
-    it are left out.
+def moments(course: Course, number: int, generator: np.random.Generator) -> list[Moment]:
+    """`number` moments of a round: as many in each stage, in their order, half of them (by chance)
+    at a change on the disk. Stages that change nothing on it are left out.
     """
-    stages = [name for name, number in changes(course).items() if number]
-    places = [*generator.permutation(len(stages))]
-    while len(places) < min(most, AT_ONCE):
-        places.append(generator.integers(len(stages)))
-    return [_moment(course, stages[place], generator) for place in sorted(places[:most])]
+    stages = [name for name, count in changes(course).items() if count]
+    places: list[int] = []
+    while len(places) < number:
+        places += generator.permutation(len(stages)).tolist()
+    return [_moment(course, stages[place], generator) for place in sorted(places[:number])]
 
 
 def _moment(course: Course, stage: str, generator: np.random.Generator) -> Moment:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lib.files import NOTEBOOKS
 
-from .killing import Case
+from .killing import Case, start
 
 LIB = (sys.executable, "-m", "lib")
 SMOKE = "params/overlays/smoke.yaml"
@@ -37,6 +39,7 @@ class World:
         shutil.copytree(self.place, self.copies / name, symlinks=True)
 
     def has(self, name: str) -> bool:
+        """Whether there is a copy of that name."""
         return (self.copies / name).is_dir()
 
     def fill(self, name: str) -> None:
@@ -62,9 +65,9 @@ def of_notebooks() -> dict[str, str]:
     return stages | {"report": rf"^  6/6 {NOTEBOOKS[-1]}: (done|skipped)"}
 
 
-def experiment(world: World, name: str, *more: str) -> Case:
+def experiment(world: World, name: str) -> Case:
     """`lib run` of a sample experiment with the smoke overlay."""
-    words = (*LIB, "run", f"params/{name}.yaml", SMOKE, *places(world), *more)
+    words = (*LIB, "run", f"params/{name}.yaml", SMOKE, *places(world))
     return Case(name, words, world.place, of_notebooks())
 
 
@@ -146,17 +149,66 @@ class Slow(http.server.BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
-def fetching(world: World) -> tuple[Case, Callable[[], None]]:
-    """`weights get` from a server on this machine, and a function that ends the server."""
+@contextlib.contextmanager
+def served() -> Iterator[str]:
+    """The address of a server on this machine that gives FILE slowly."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/file"
-    told = ("made_up", hashlib.sha256(FILE).hexdigest(), str(len(FILE)), url)
-    words = (sys.executable, "-c", FETCH, *told, str(world.place / "weights"))
-    case = Case("weights get", words, world.place, {"start": "$^", "fetching": "^fetching"})
-
-    def end() -> None:
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/file"
+    finally:
         server.shutdown()
         server.server_close()
 
-    return case, end
+
+def fetching(world: World, url: str) -> Case:
+    """`weights get` from that server."""
+    told = ("made_up", hashlib.sha256(FILE).hexdigest(), str(len(FILE)), url)
+    words = (sys.executable, "-c", FETCH, *told, str(world.place / "weights"))
+    return Case("weights get", words, world.place, {"start": "$^", "fetching": "^fetching"})
+
+
+# ---- what a command needs
+Prepared = tuple[Case, Callable[[], None]]
+
+
+@contextlib.contextmanager
+def prepared(world: World, name: str) -> Iterator[Prepared]:
+    """The command of a name, and a function that brings its folder to the state before it; what it
+    builds on is made and kept first.
+    """
+    below = BELOW[name]
+    made = made_before(world, below)
+    world.fill(made)
+    with served() as url:
+        case = fetching(world, url) if name == "weights get" else COMMANDS[name](world)
+        yield case, partial(world.fill, made)
+
+
+def made_before(world: World, name: str) -> str:
+    """See that there is a copy of what a command leaves; returns its name."""
+    if name and not world.has(name):
+        world.fill(made_before(world, BELOW[name]))
+        done = start(COMMANDS[name](world), world.copies.parent / "scratch")
+        if done.status:
+            raise AssertionError(f"{name} ended with {done.status}:\n{done.text}")
+        world.keep(name)
+    return name
+
+
+COMMANDS = {
+    "sample_tsav": partial(experiment, name="sample_tsav"),
+    "sample_jca": partial(experiment, name="sample_jca"),
+    "conversations": made_conversations,
+    "clips": clips,
+    "merge": merge,
+    "overlay": overlay,
+    "sweep": sweep,
+}
+# The command whose results a command begins with.
+BELOW = {
+    **dict.fromkeys(("sample_tsav", "conversations", "weights get"), ""),
+    **dict.fromkeys(("sample_jca", "overlay", "sweep"), "sample_tsav"),
+    "clips": "conversations",
+    "merge": "sample_jca",
+}
