@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk, too_many_open
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = (
@@ -359,7 +359,11 @@ def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
 
 
 def damaged(path: Path, reason: object, todo: str = AGAIN) -> InputError:
-    """The error of a file of ours that is not as it was written."""
+    """The error of a file of ours that is not as it was written; where `reason` is that no further
+    file may be opened, that is told.
+    """
+    if told := too_many_open(reason, path):
+        return told
     text = " ".join(str(reason).split()) or type(reason).__name__
     return InputError(
         f"{Path(path).name} is damaged: {text[:200]}",

@@ -14,6 +14,7 @@ import yaml
 from .. import runs, weights
 from ..errors import InputError
 from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
+from ..media import open_files
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
 from . import crews, report
@@ -66,6 +67,7 @@ def _run(
 ) -> tuple[int, str]:
     """`run` with the cause of `carry_out`."""
     try:
+        open_files.require()
         planned = experiments_experiment.plan(files, overrides or {}, notebooks, library)
     except InputError as error:
         say(f"nothing was started: {error}")

@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 
 from .. import code_digest, grammar
-from ..errors import InputError, explain_full_disk, full_gpu
-from ..files import temporary_name, write_text
+from ..errors import InputError, full_gpu
+from ..files import write_text
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
@@ -430,7 +430,6 @@ class Trainer:
         path = self.folder / "checkpoints" / f"{name}.pt"
         if not self.ranks.is_first:
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -443,13 +442,7 @@ class Trainer:
             "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
-        with explain_full_disk(path), temporary_name(path) as temporary:
-            # Into an open file: given a path, PyTorch does not say that it was the disk that was
-            # full.
-            with temporary.open("wb") as stream:
-                torch.save(content, stream)
-            temporary.replace(path)
-        return path
+        return checkpoints.write(content, path)
 
 
 def _require_same_code(before: Mapping[str, str], folder: Path) -> None:
