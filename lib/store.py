@@ -352,6 +352,8 @@ def facts(path: Path | str) -> dict:
             if size > LARGEST_JSON:
                 raise ValueError(f"its JSON has {size / 1e6:.1f} MB")
             told = json.loads(stream.read())
+    except OSError as error:
+        raise too_many_open(error, path) or error from None
     except (ValueError, RecursionError) as error:
         raise _damaged(Path(path), str(error)) from error
     if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
