@@ -28,10 +28,10 @@ PLAN = {
     "weights get": (20, 3),
     "clips": (20, 4),
     "sample_tsav": (32, 16),
-    "sample_jca": (32, 16),
+    "sample_jca": (16, 16),
     "merge": (12, 4),
     "overlay": (8, 4),
-    "sweep": (12, 12),
+    "sweep": (8, 8),
 }
 
 

@@ -790,6 +790,36 @@ def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
     assert not list(world.runs.rglob(".lock"))
 
 
+def test_two_runs_that_build_on_one_absent_run_make_it_once(world):
+    """Both plan to make it; who comes second waits for the first, and then skips what is done."""
+    world.file("other", "recipe: jca\nbackbone_run: sample_tsav\n")
+    lines, works = {"sample_jca": [], "other": []}, world.work
+
+    def slowly(*words):  # the first notebook ends when the other run has said that it waits
+        works(*words)
+        if len(world.executed) == 1:
+            assert until(lambda: "another process works on this run" in str(lines))
+
+    def run(name):
+        files = [world.library / f"{name}.yaml"]
+        places = (world.notebooks, world.library)
+        statuses.append(pipeline.run(files, {}, "", "", lines[name].append, *places))
+
+    statuses = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "execute", slowly)
+        both = [threading.Thread(target=run, args=[name]) for name in lines]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+    assert statuses == [0, 0]
+    made = sorted(line for line in world.executed if line.startswith("sample_tsav"))
+    assert made == ALL
+    assert {"sample_jca 06", "other 06"} <= set(world.executed)
+    assert not list(world.runs.rglob(".lock"))
+
+
 def test_a_kind_of_input_error_is_told_as_one(tmp_path):
     damaged = store.DamagedError("it is damaged", where="a.npy", todo="remove it")
     told = types.SimpleNamespace(ename="DamagedError", evalue=str(damaged), exec_count=5)
