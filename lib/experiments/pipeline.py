@@ -225,10 +225,11 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     def wait(holder: str, path: Path) -> None:
         say(f"{experiment.run.name}: another process works on this run, {holder}: waiting for it")
 
+    folder = experiment.run.folder
     if experiment.video:  # a folder of its own in the run folder, nothing else is touched
-        return _steps(experiment, start, stop, say)
-    with held(experiment.run.folder / LOCK, math.inf, wait, remove=True):
-        clear_leftovers(experiment.run.folder)  # of a process that was killed
+        folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
+    with held(folder / LOCK, math.inf, wait, remove=True):
+        clear_leftovers(folder)  # of a process that was killed
         return _steps(experiment, start, stop, say)
 
 
@@ -315,7 +316,6 @@ def _predict_video(experiment: Experiment, label: str, say: Callable) -> None:
     began = time.monotonic()
     say(f"{label}: {experiment.video}")
     folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
-    clear_leftovers(folder)  # of a process that was killed
     target = folder / f"{YOUR_VIDEO}.ipynb"
     execute(
         experiment.notebooks / f"{YOUR_VIDEO}.ipynb",
