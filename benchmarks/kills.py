@@ -28,10 +28,10 @@ PLAN = {
     "weights get": (20, 3),
     "clips": (20, 4),
     "sample_tsav": (32, 16),
-    "sample_jca": (16, 16),
-    "merge": (12, 4),
-    "overlay": (8, 4),
-    "sweep": (8, 8),
+    "sample_jca": (12, 12),
+    "merge": (8, 8),
+    "overlay": (6, 6),
+    "sweep": (6, 6),
 }
 
 
@@ -47,6 +47,8 @@ def main() -> None:
             kills, at_once = PLAN[name]
             scratch = asked.work.resolve() / "scratch"
             told = campaign.run(case, fill, scratch, kills, at_once, asked.seed, _say)
+        if not told.found:
+            world.keep(name)  # for commands that build on it
         place = asked.work / f"{name.replace(' ', '_')}.json"
         place.write_text(json.dumps({**dataclasses.asdict(told), "seed": asked.seed}, indent=1))
     print_table(asked.work)

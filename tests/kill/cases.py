@@ -35,8 +35,9 @@ class World:
     copies: Path
 
     def keep(self, name: str) -> None:
-        """Keep a copy of what is there now."""
-        shutil.copytree(self.place, self.copies / name, symlinks=True)
+        """Keep a copy of what is there now, unless there is one of that name."""
+        if not self.has(name):
+            shutil.copytree(self.place, self.copies / name, symlinks=True)
 
     def has(self, name: str) -> bool:
         """Whether there is a copy of that name."""
@@ -72,9 +73,9 @@ def experiment(world: World, name: str) -> Case:
 
 
 def sweep(world: World) -> Case:
-    """Two learning rates of `sample_jca`, on what `sample_tsav` left."""
+    """Two learning rates of `sample_tsav`, on the arrays that it left."""
     grid = ("--grid", "lr=0.001,0.003", "--workers", "1")
-    words = (*LIB, "sweep", "params/sample_jca.yaml", SMOKE, *grid, *places(world))
+    words = (*LIB, "sweep", "params/sample_tsav.yaml", SMOKE, *grid, *places(world))
     stages = {
         "start": "$^",
         "arrays": r"\(arrays\): running",
