@@ -73,8 +73,8 @@ def experiment(world: World, name: str) -> Case:
 
 
 def sweep(world: World) -> Case:
-    """Two learning rates of `sample_tsav`, on the arrays that it left."""
-    grid = ("--grid", "lr=0.001,0.003", "--workers", "1")
+    """Two trainings, with two learning rates, of `sample_tsav`, on the arrays that it left."""
+    grid = ("--grid", "lr=0.001,0.003", "--workers", "1", "-p", "notebooks", '["05"]')
     words = (*LIB, "sweep", "params/sample_tsav.yaml", SMOKE, *grid, *places(world))
     stages = {
         "start": "$^",
