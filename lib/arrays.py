@@ -27,6 +27,7 @@ from .features import (
     sound_arrays,
     speaker_arrays,
 )
+from .files import clear_leftovers
 from .labels import arrays as labels_arrays
 from .media import readings
 from .parallel.locks import held
@@ -177,6 +178,9 @@ def make(
             state = _once(trial, located, place, device)
             row["state"] = "made anew" if reason and state == "made" else state
             remarks.append(reason)
+    else:
+        with contextlib.suppress(OSError):  # of a process that was killed when it was whole
+            _lock(located).unlink()
     if row["state"] == "there" and place.verify == "always":
         _check(trial, located)
     if located.exists:
@@ -210,11 +214,16 @@ def _files_of(made_from: Mapping) -> dict:
     return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
 
 
+def _lock(located: Located) -> Path:
+    return located.path.with_name(f".{located.path.stem}.lock")
+
+
 def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
     """Compute an array unless another process does so at this moment: then it is waited for."""
-    with held(located.path.with_name(f".{located.path.stem}.lock"), math.inf, remove=True):
+    with held(_lock(located), math.inf, remove=True):
         if located.exists:
             return "there"
+        clear_leftovers(located.path.parent, f".{located.path.stem}.*.part", deep=False)
         _compute(trial, located, place, device)
     return "made"
 

@@ -94,31 +94,70 @@ def full_gpu(told: str = "") -> InputError:
 
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of what one person may fill of it
+TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)  # of this process, or of the whole system
+
+
+def too_many_open(error: object, where: object = "") -> InputError | None:
+    """What to say of an error that only says that no further file may be opened, of whichever file
+    it was; None for any other one.
+    """
+    if not isinstance(error, OSError) or error.errno not in TOO_MANY_OPEN:
+        return None
+    return InputError(
+        f"too many files are open at once ({error.strerror}); nothing is wrong with this one",
+        where=where,
+        expected="a limit of 1024 or more, as `ulimit -n` tells it",
+        todo="type `ulimit -n 4096` (or fewer `workers`), then the same command again: what was "
+        "finished is kept",
+    )
 
 
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left on device", and a place that may not be written, into an InputError that
-    says what to do.
+    """Turn "no space left on device", a place that may not be written, a file that may not be so
+    large and a limit of open files into an InputError that says what to do.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise InputError(
-                f"this place cannot be written ({error.strerror})",
-                where=path,
-                expected="a folder of yours",
-                todo="set runs_root, processed_root "
-                "and, for the sample set, data_root to folders that you may write, for example "
-                "with "
-                "-p runs_root /home/me/runs",
-            ) from error
-        if error.errno not in FULL_DISK:
+    except (OSError, RuntimeError) as error:
+        told = _told(_of_the_disk(error), path)
+        if told is None:
             raise
+        raise told from error
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The error itself, or the one of the disk that it came from: where a disk fills in the middle
+    of a checkpoint, PyTorch's own last act fails too, and is a RuntimeError of another text.
+    """
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
+
+
+def _told(error: OSError | None, path: Path) -> InputError | None:
+    """What to say of an error of the disk; None for one that is not known here."""
+    number = error.errno if error else None
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return InputError(
+            f"this place cannot be written ({error.strerror})",
+            where=path,
+            expected="a folder of yours",
+            todo="set runs_root, processed_root and, for the sample set, data_root to folders that "
+            "you may write, for example with -p runs_root /home/me/runs",
+        )
+    if number == errno.EFBIG:
+        return InputError(
+            f"a file may not be as large as this one ({error.strerror})",
+            where=path,
+            expected="a file system for large files (FAT ends at 4 GB), no limit (`ulimit -f`)",
+            todo="set the folder to one on another disk, or raise the limit; then type the same "
+            "command again: what was finished is kept",
+        )
+    if number in FULL_DISK:
         place = next(folder for folder in Path(path).absolute().parents if folder.exists())
-        free = shutil.disk_usage(place).free / 1e9
-        raise full_disk(path, f" ({free:.1f} GB free)") from error
+        return full_disk(path, f" ({shutil.disk_usage(place).free / 1e9:.1f} GB free)")
+    return too_many_open(error, path)
 
 
 def nearest_name(name: object, known: Iterable[object], alike: float = 0.6) -> str:
@@ -159,6 +198,8 @@ def foreign(
     except InputError:
         raise
     except (*FOREIGN, *also) as error:
+        if told := too_many_open(error, path):
+            raise told from error
         raise InputError(
             f"cannot be read as {what} ({_reason(error)})",
             where=path,

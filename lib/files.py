@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk, too_many_open
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = (
@@ -260,6 +261,51 @@ def temporary_name(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder in `parent`, which is made, that is gone afterwards; one of the same name that a
+    killed process left there is removed first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(parent, f".{name}.*.part", deep=False)
+    with temporary_name(parent / name) as folder:
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+LEFTOVER = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part")  # what `temporary_name` gives
+
+
+def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -> None:
+    """Remove the unfinished files and folders (`temporary_name`) that killed processes left.
+
+    Those of a process that runs on this machine stay. pattern : of the names. deep : whether the
+    folders below are looked through, too.
+    """
+    paths = Path(folder).rglob(pattern) if deep else Path(folder).glob(pattern)
+    for path in list(paths):
+        match = LEFTOVER.fullmatch(path.name)
+        if match and not _runs(int(match[1])):
+            with contextlib.suppress(OSError):  # somebody else removes it, or it may not be
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this number runs on this machine; True where that cannot be asked."""
+    if os.name != "posix":  # elsewhere os.kill ends it, whatever the signal
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 def version(path: Path) -> tuple[int, int, int]:
     """What tells a file from another one that took its name: inode, size, time."""
     status = Path(path).stat()
@@ -315,7 +361,11 @@ def read_mapping(path: Path, todo: str = AGAIN, most: int = JSON_BYTES) -> dict:
 
 
 def damaged(path: Path, reason: object, todo: str = AGAIN) -> InputError:
-    """The error of a file of ours that is not as it was written."""
+    """The error of a file of ours that is not as it was written; where `reason` is that no further
+    file may be opened, that is told.
+    """
+    if told := too_many_open(reason, path):
+        return told
     text = " ".join(str(reason).split()) or type(reason).__name__
     return InputError(
         f"{Path(path).name} is damaged: {text[:200]}",

@@ -30,7 +30,7 @@ import yaml
 
 from . import code_digest, files, grammar, store
 from .errors import InputError, keep_frames
-from .media import documents
+from .media import documents, open_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -235,6 +235,7 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
     so. A folder that was made with another parameter file is named in a line of text. Raises
     InputError when the folder holds a run of another recipe or data set.
     """
+    open_files.require()  # also in JupyterLab; raises the soft limit
     run = Run(Path(p["runs_root"]) / p["run"], step, p, notebooks)
     values = {name: as_text(value) for name, value in p.items()}
     if not values.get("params_file"):

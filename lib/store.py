@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk, too_many_open
 from .files import named, short, temporary_name, walk
 
 MEBIBYTE = 1 << 20
@@ -174,7 +174,7 @@ def fingerprint(path: Path) -> dict:
             "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns),
         }
     except OSError as error:
-        raise InputError(
+        raise too_many_open(error, path) or InputError(
             f"an input cannot be read ({error.strerror})",
             where=path,
             todo="look at the file's permissions and at the disk",
@@ -316,7 +316,7 @@ def read(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        raise too_many_open(error, path) or _damaged(path, str(error)) from error
     if (list(array.shape), str(array.dtype)) != (told["shape"], told["dtype"]):
         raise _damaged(
             path,
@@ -352,6 +352,8 @@ def facts(path: Path | str) -> dict:
             if size > LARGEST_JSON:
                 raise ValueError(f"its JSON has {size / 1e6:.1f} MB")
             told = json.loads(stream.read())
+    except OSError as error:
+        raise too_many_open(error, path) or error from None
     except (ValueError, RecursionError) as error:
         raise _damaged(Path(path), str(error)) from error
     if not isinstance(told, dict) or not {"shape", "dtype", "made_from"} <= told.keys():
@@ -391,7 +393,8 @@ def verify(path: Path) -> bool:
     try:
         now = checksum(path, told)
     except OSError as error:
-        raise _damaged(path, f"it cannot be read ({error.strerror})") from error
+        told = too_many_open(error, path)
+        raise told or _damaged(path, f"it cannot be read ({error.strerror})") from error
     if now != told["crc32"]:
         raise _damaged(path, f"its check-sum is {now}, and was {told['crc32']} when it was written")
     return True

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from .errors import InputError, explain_full_disk
+from .errors import InputError, explain_full_disk, too_many_open
 from .files import safe_name, temporary_name, while_unchanged
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
@@ -203,7 +203,8 @@ def read(path: Path) -> pd.DataFrame:
     try:
         table = while_unchanged(Path(path), lambda: _rows(path))
     except (OSError, ValueError, TypeError, KeyError, pyarrow.ArrowException, MemoryError) as error:
-        raise InputError(f"the trial table is damaged: {error}", where=path, todo=todo) from error
+        damaged = InputError(f"the trial table is damaged: {error}", where=path, todo=todo)
+        raise too_many_open(error, path) or damaged from error
     for name, kind in COLUMNS.items():
         if name in table and not _is(table, name, kind):
             what = f"the trial table is damaged: {name} holds something else than {kind}"

@@ -19,7 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import ROOT, damaged, read_mapping, write_text
+from .files import ROOT, clear_leftovers, damaged, read_mapping, write_text
 from .parallel import locks
 
 # in weights_root: check-sums of files whose authors published none, from their first use
@@ -436,7 +436,10 @@ def get(
         get(part, weights_root, url, progress)
     if wanted.notice:
         _write(Path(weights_root) / f"LICENSE.{name}", wanted.notice)
+    part = place.with_name(f".{place.name}.part")
+    clear_leftovers(Path(weights_root), deep=False)
     if place.is_file():
+        _lock(part).unlink(missing_ok=True)  # of a process that was killed when it had the file
         return find(name, weights_root)
     address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
     if not address:
@@ -449,11 +452,14 @@ def get(
             todo="write it whole, as https://example.org/weights/",
         )
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")
     with explain_full_disk(place), _alone(part):
         if not place.is_file():  # another process may have finished it while this one waited
             _download(wanted, address, part, place, progress)
     return find(name, weights_root)
+
+
+def _lock(part: Path) -> Path:
+    return part.with_suffix(".lock")
 
 
 @contextlib.contextmanager
@@ -461,7 +467,7 @@ def _alone(part: Path):
     """Two processes that append to one file would spoil it; where locks do not exist the check-sum
     notices.
     """
-    with locks.held(part.with_suffix(".lock"), math.inf, remove=True):
+    with locks.held(_lock(part), math.inf, remove=True):
         part.touch()
         try:
             yield

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import subprocess
 import threading
 from dataclasses import replace
 
@@ -416,3 +417,21 @@ def test_two_that_want_the_same_array_make_it_once(copied):
         each.join()
     assert sorted(states) == ["made", "there"]
     assert not list(path.parent.glob(".*"))
+
+
+def test_what_a_killed_process_left_of_an_array_is_removed(opened):
+    trial = opened.trial("3")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    path = arrays.locate(trial, TIME, opened.store).path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = [path.with_name(f".{path.name}.{ended.pid}-01234567.part")]
+    left.append(path.with_name(f".{path.stem}.json.{ended.pid}-01234567.part"))
+    lock = path.with_name(f".{path.stem}.lock")
+    for each in (*left, lock):
+        each.write_text("")
+    arrays.make(trial, TIME, opened.store)
+    assert not any(each.exists() for each in (*left, lock))
+    lock.write_text("")  # killed when the array was whole
+    assert arrays.make(trial, TIME, opened.store)["state"] == "there"
+    assert not lock.exists()

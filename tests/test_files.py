@@ -1,6 +1,7 @@
 """Names of files made of strangers' texts, and what lies below a folder."""
 
 import os
+import subprocess
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
@@ -121,3 +122,41 @@ def test_folders_that_are_closed_are_named_with_their_reason(tmp_path):
     (tmp_path / ".git/x").write_text("x")
     found = entries(tmp_path, closed=lambda path: "hidden" if path.startswith(".") else "")
     assert [(entry.path, entry.why) for entry in found.values()] == [(".git", "hidden")]
+
+
+# ---- what killed processes leave
+
+
+def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "below").mkdir()
+    dead = tmp_path / "below" / f".metrics.json.{ended.pid}-01234567.part"
+    folder = tmp_path / f".costs.{ended.pid}-01234567.part"
+    kept = [
+        tmp_path / f".metrics.json.{os.getpid()}-01234567.part",  # a process that runs
+        tmp_path / ".known.bin.part",  # a download, which is taken up
+        tmp_path / "metrics.json",
+    ]
+    for path in (dead, *kept):
+        path.write_text("x")
+    folder.mkdir()
+    (folder / "inside").write_text("x")
+    files.clear_leftovers(tmp_path, deep=False)
+    assert dead.exists()
+    assert not folder.exists()
+    files.clear_leftovers(tmp_path)
+    assert not dead.exists()
+    assert all(path.exists() for path in kept)
+    files.clear_leftovers(tmp_path / "absent")
+
+
+def test_a_temporary_folder_is_gone_afterwards_and_so_is_one_of_a_killed_process(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = tmp_path / f".costs.{ended.pid}-01234567.part"
+    left.mkdir()
+    with files.temporary_folder(tmp_path, "costs") as folder:
+        (folder / "inside").mkdir()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())

@@ -120,6 +120,13 @@ def test_an_address_without_its_beginning_is_one_sentence(tmp_path, url):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lock_of_a_process_that_was_killed_with_the_file_in_place_is_removed(server, tmp_path):
+    weights.get("known", tmp_path, server.url)
+    (tmp_path / ".known.bin.lock").write_text("{}")
+    weights.get("known", tmp_path, server.url)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["known.bin"]
+
+
 def test_a_second_attempt_continues_what_the_first_fetched(server, tmp_path):
     server.breaks = 40_000
     with pytest.raises(InputError, match="broke off 5 times"):

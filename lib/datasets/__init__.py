@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import code_digest, trials
+from .. import code_digest, files, trials
 from ..errors import InputError
 from ..parallel.locks import held
 from ..runs import Run
@@ -75,8 +75,7 @@ def prepare(params, progress: Callable | None = None) -> Path:
     if made := _SAMPLES.get(params.dataset):
         # Who wants the same set at the same time waits for the first one to make it.
         with held(root.with_name(f".{name}.lock"), math.inf, remove=True):
-            for leftover in root.rglob(".*.mp4.*.part"):  # of a process that was killed
-                leftover.unlink(missing_ok=True)
+            files.clear_leftovers(root)  # of a process that was killed
             return made.make(
                 Path(params.data_root),
                 seed=params.sample_seed,
@@ -90,6 +89,7 @@ def prepare(params, progress: Callable | None = None) -> Path:
 
 def write(table: pd.DataFrame, place: Store) -> Path:
     """Write the trial table into the processed folder, and which recordings it is of."""
+    files.clear_leftovers(place.folder, deep=False)  # of a process that was killed
     study.write(place, table)
     return trials.write(table, place.trials_path)
 

@@ -122,6 +122,7 @@ def merge(
     given = {folder: runs.parameters(folder) for folder in folders}
     _check(given)
     target = target or folders[0].parent / f"{_without_fold(folders[0].name)}_merged"
+    files.clear_leftovers(target)  # of a process that was killed
     tables = {folder: _predictions(folder) for folder in folders}
     held_out = {folder: _held_out(folder) for folder in folders}
     test = sorted(set.intersection(*(set(tables[f]) - held_out[f] for f in folders)))

@@ -90,6 +90,7 @@ def join(
             where=", ".join(map(str, folders)),
             expected="mean and late: these runs are not the folds of one cross-validation",
         )
+    files.clear_leftovers(target)  # of a process that was killed
     p = _parameters(folders[0])
     table = trials.read(datasets.store(p).trials_path)
     problems = merge(folders, target, table, widths or p.smoothing_widths, with_intervals)

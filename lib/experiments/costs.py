@@ -5,7 +5,6 @@ to all frames.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -73,9 +72,9 @@ def measure(
     """
     rows, end = [], time.monotonic() + seconds
     absent = [file for file in arrays.detector(table, place) if not file.is_file()]
-    with tempfile.TemporaryDirectory(prefix="costs-", dir=files.existing(place.folder)) as folder:
+    with files.temporary_folder(files.existing(place.folder), "costs") as folder:
         there = replace(
-            place, processed_root=Path(folder), weights_root=None if absent else place.weights_root
+            place, processed_root=folder, weights_root=None if absent else place.weights_root
         )
         for trial in table[table["n_frames"] > 0].sort_values("n_frames").to_dict("records"):
             for item in wanted:

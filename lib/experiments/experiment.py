@@ -246,9 +246,17 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
         return Reason(f"parameters changed: {_first(changed)}")
     if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
         return Reason(f"no longer there: {missing[0]}")
-    if record["unfinished"] or record.get("started_again"):
+    if record["unfinished"] or record.get("started_again") or begun(run, step).is_file():
         return Reason("goes on where it stopped")
     return Reason(f"{record['lost']} that failed are tried again" if record["lost"] else "")
+
+
+def begun(run: Run, step: str) -> Path:
+    """The mark that the runner works on a step (a notebook, or "report"): it is taken away when the
+    step ended, so it is there beside a record where the runner was killed after the notebook had
+    recorded its end, before the executed copy was written.
+    """
+    return run.folder / "steps" / f"{step}.begun"
 
 
 RECORDED = {"inputs": dict, "code": dict, "parameters": dict, "outputs": list, "unfinished": str}
@@ -314,8 +322,10 @@ def _copy_step(other: Run, run: Run, step: str) -> None:
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copy2(source, target)
+        return
+    with files.temporary_name(target) as temporary:
+        shutil.copy2(source, temporary)
+        temporary.replace(target)
 
 
 def training_parameters(experiment: Experiment) -> dict:

@@ -7,7 +7,6 @@ runs it (`example.py`). What a file gives is compared with the network before th
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from .. import grammar, weights
 from ..errors import InputError, explain_full_disk
 from ..evaluation import checkpoint
-from ..files import ROOT, write_text
+from ..files import ROOT, temporary_folder, write_text
 from ..files import checkpoint as checkpoint_file
 from ..models import REGISTRY, Model, checkpoints, export, load_published, published
 from . import export_examples, export_signature
@@ -84,8 +83,8 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
     if not out and not source.params:
         folder = source.folder / f"{source.name}_{kind}"
     file = export.FILES[kind]
-    with explain_full_disk(folder), _beside(folder) as place:
-        path = export.write(source.net, kind, Path(place))
+    with explain_full_disk(folder), temporary_folder(folder.parent, "export") as place:
+        path = export.write(source.net, kind, place)
         deviations = export.deviation(source.net, path)
         folder.mkdir(parents=True, exist_ok=True)
         path.replace(folder / file)
@@ -95,11 +94,6 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
     write_text(folder / "example.py", export_examples.example(kind, file))
     names, worst = [file, "signature.json", "example.py"], max(deviations.values())
     return Exported(folder, names, worst, source.about["note"])
-
-
-def _beside(folder: Path) -> tempfile.TemporaryDirectory:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent)
 
 
 def _signature(source: Source, kind: str, deviations: Mapping[str, float]) -> dict:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from .. import arrays, files
 from ..errors import InputError, explain_full_disk
+from ..files import clear_leftovers, write_text
 from ..labels import official
 from ..media import sound, writing
 from ..media.sound import SOUND_RATE
@@ -138,7 +139,7 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     left = _missing(trial, place, wanted, out, len(found))
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _beside(folder).write_text(json.dumps(_label(trial, place, wanted)), encoding="utf-8")
+        write_text(_beside(folder), json.dumps(_label(trial, place, wanted)))
         for leftover in folder.glob(".*.part"):  # of a run that was killed
             leftover.unlink()
         part = folder / f".{os.getpid()}.part"
@@ -176,6 +177,7 @@ def export_labels(
     such labels.
     """
     folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
+    clear_leftovers(folder)  # of a process that was killed
     for trial in table.to_dict("records"):
         name, annotated = trial["trial"], trial[f"{kind}_path"]
         if kind != "va" and not annotated:

@@ -13,17 +13,20 @@ import yaml
 
 from .. import runs, weights
 from ..errors import InputError
-from ..files import ROOT, YOUR_VIDEO, resolve, short
+from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
+from ..media import open_files
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
 from . import crews, report
 from . import experiment as experiments_experiment
-from .experiment import PREPARATION, TRAIN, Experiment
+from .experiment import PREPARATION, TRAIN, Experiment, begun
 from .notebook import NotebookFailed, Terminated, execute
 
 # Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
 # interrupted.
 DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
+REPORT = "report"  # the step after the notebooks: report.html
 
 
 class Unfinished(Exception):
@@ -64,6 +67,7 @@ def _run(
 ) -> tuple[int, str]:
     """`run` with the cause of `carry_out`."""
     try:
+        open_files.require()
         planned = experiments_experiment.plan(files, overrides or {}, notebooks, library)
     except InputError as error:
         say(f"nothing was started: {error}")
@@ -221,9 +225,11 @@ def _all(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
     def wait(holder: str, path: Path) -> None:
         say(f"{experiment.run.name}: another process works on this run, {holder}: waiting for it")
 
+    folder = experiment.run.folder
     if experiment.video:  # a folder of its own in the run folder, nothing else is touched
-        return _steps(experiment, start, stop, say)
-    with held(experiment.run.folder / LOCK, math.inf, wait, remove=True):
+        folder = runs.folder_of_video(experiment.run, resolve(experiment.video))
+    with held(folder / LOCK, math.inf, wait, remove=True):
+        clear_leftovers(folder)  # of a process that was killed
         return _steps(experiment, start, stop, say)
 
 
@@ -239,8 +245,9 @@ def _steps(experiment: Experiment, start: str, stop: str, say: Callable) -> int:
         _one(experiment, step, f"  {number}/{len(steps)} {step}", say)
         for number, step in enumerate(steps, 1)
     ]
-    if any(done):
+    if any(done) or begun(run, REPORT).is_file():
         say(f"  report: {short(report.write(run))}")
+        begun(run, REPORT).unlink(missing_ok=True)
     say(f"  all in {clock(time.monotonic() - began)}: {short(run.folder)}")
     return _lost(run, say)
 
@@ -288,6 +295,7 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
             experiments_experiment.take_over(experiment, earlier)
     _write_start(experiment)
     if step in PREPARATION and (other := experiments_experiment.take_over(experiment, step)):
+        begun(run, step).unlink(missing_ok=True)
         say(f"{label}: taken over from {other}")
         return True
     say(f"{label}: {reason}")
@@ -329,12 +337,14 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
             "steps/training.json", experiments_experiment.training_parameters(experiment)
         )
         crews.current().trains(experiment)
+    run.write_text(f"steps/{begun(run, step).name}", "")
     execute(
         experiment.notebooks / f"{step}.ipynb",
         run.folder / f"{step}.ipynb",
         experiment.read_by(step),
         lambda line: say(f"      {line}"),
     )
+    begun(run, step).unlink(missing_ok=True)
     unfinished = run.read_json(record, {}).get("unfinished")
     if unfinished:
         raise Unfinished(
@@ -349,7 +359,10 @@ def _set_aside(experiment: Experiment, reason: str, say: Callable) -> None:
 
 
 def _write_start(experiment: Experiment) -> None:
-    """The complete parameters and the environment, before anything is executed."""
+    """The complete parameters and the environment, before anything is executed, and the mark that
+    the report does not show it yet.
+    """
+    experiment.run.write_text(f"steps/{begun(experiment.run, REPORT).name}", "")
     values = {name: runs.as_text(value) for name, value in experiment.values.items()}
     values |= {"video_path": ""} if experiment.video else {}
     if "params_file" in values and experiment.files:

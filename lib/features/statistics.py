@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import store
 from ..errors import InputError
+from ..files import clear_leftovers
 from ..parallel.locks import locked
 from ..store import Shelf
 
@@ -97,6 +98,7 @@ def kept(
         if not _writable(shelf.folder):
             return dict(compute())
         with locked(shelf.folder, wait=math.inf):
+            clear_leftovers(shelf.folder, deep=False)  # of a process that was killed
             if not path.with_suffix(".json").is_file():  # nor made by somebody else meanwhile
                 found = compute()
                 rows = np.array([found["mean"], found["std"]])

@@ -16,8 +16,8 @@ import torch
 from .. import models, weights
 from ..errors import InputError
 from ..media.sound import cut
+from ..models import checkpoints, memory
 from ..models import device as models_device
-from ..models import memory
 from ..models.blocks.vggish import BANDS, ROWS, SIZE
 from ..store import UNREADABLE
 from . import filterbanks
@@ -195,8 +195,7 @@ def read(checkpoint: Path | str) -> dict[str, np.ndarray]:
 
 def convert(checkpoint: Path | str, target: Path | str) -> Path:
     """Write the weights of `vggish_model.ckpt` as a PyTorch file; returns its path."""
-    torch.save(state_dict(read(checkpoint)), target)
-    return Path(target)
+    return checkpoints.write(state_dict(read(checkpoint)), Path(target))
 
 
 def _pca(path: Path) -> dict[str, np.ndarray]:
@@ -230,5 +229,4 @@ def convert_pca(parameters: Path | str, target: Path | str) -> Path:
     found = _pca(Path(parameters))
     arrays = {name: torch.from_numpy(np.asarray(rows, np.float32)) for name, rows in found.items()}
     arrays["pca_means"] = arrays["pca_means"].flatten()
-    torch.save(arrays, target)
-    return Path(target)
+    return checkpoints.write(arrays, Path(target))

@@ -127,6 +127,7 @@ def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
         return {}  # the maker of the array says why
     with contextlib.suppress(OSError, InputError):  # a store that cannot be written is read as well
         text = json.dumps({**kept, column: told}, indent=1, sort_keys=True)
+        files.clear_leftovers(folder, f".{KEPT}.*.part", deep=False)  # of a killed process
         files.write_text(folder / KEPT, text + "\n")
     return told
 

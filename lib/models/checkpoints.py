@@ -17,7 +17,7 @@ import torch
 from numpy._core.multiarray import scalar
 
 from .. import files
-from ..errors import InputError
+from ..errors import InputError, explain_full_disk
 from ..media import bounds
 
 KEPT = 2  # files whose contents are remembered: a prediction uses a network and one that hears
@@ -52,6 +52,21 @@ CALLED = {
 # What PyTorch raises for a program that is damaged.
 DAMAGED = (ValueError, LookupError, AttributeError, TypeError, AssertionError)
 PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the other
+
+
+def write(content: object, path: Path) -> Path:
+    """Write a file of PyTorch's whole or not at all; its folder is made. Raises InputError where
+    the disk is full.
+    """
+    with explain_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.temporary_name(path) as temporary:
+            # Into an open file: given a path, PyTorch does not say that it was the disk that was
+            # full.
+            with temporary.open("wb") as stream:
+                torch.save(content, stream)
+            temporary.replace(path)
+    return path
 
 
 def contents(path: Path) -> object:

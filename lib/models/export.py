@@ -51,14 +51,16 @@ def _write_onnx(net: Model, path: Path) -> None:
 
 
 def _write_program(net: Model, path: Path) -> None:
-    torch.export.save(program(net), str(path))
+    made = program(net)
+    with path.open("wb") as stream:  # given a path, PyTorch does not say that the disk was full
+        torch.export.save(made, stream)
 
 
 def _write_weights(net: Model, path: Path) -> None:
     """Names as in the network's state dict; what it has under two names is there twice."""
-    save = _package("safetensors.torch").save_file
+    save = _package("safetensors.torch").save
     state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
-    save({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
+    path.write_bytes(save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 _WRITERS: dict[str, Callable] = {

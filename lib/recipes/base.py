@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..features import statistics
 from ..files import weights_file
 from ..labels import folds
+from ..media import open_files
 from ..models import published
 from ..models.base import MODALITIES
 from ..parallel import masks
@@ -182,7 +183,7 @@ class Recipe:
         return self._trials[str(name)]
 
     def read(self, trial: str, wanted: Request) -> np.ndarray:
-        """An array of a trial, opened once."""
+        """An array of a trial, opened once as long as no more are used than may be open at once."""
         return self._once(trial, wanted, arrays.read)
 
     def facts(self, trial: str, wanted: Request) -> dict:
@@ -195,9 +196,13 @@ class Recipe:
 
     def _once(self, trial: str, wanted, opener):
         key = (opener.__name__, trial, wanted)
-        if key not in self._opened:
-            self._opened[key] = opener(self.trial(trial), wanted, self.store)
-        return self._opened[key]
+        value = self._opened.pop(key, None)
+        if value is None:
+            value = opener(self.trial(trial), wanted, self.store)
+            if len(self._opened) >= open_files.arrays_at_once():
+                del self._opened[next(iter(self._opened))]  # that was used the longest ago
+        self._opened[key] = value
+        return value
 
     def digits(self, trial: str) -> dict[str, str]:
         """What identifies the arrays, labels aside, that a prediction of this trial is made

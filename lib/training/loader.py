@@ -7,8 +7,13 @@ of a batch all that it depends on.
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import re
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -17,8 +22,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..errors import InputError
 from ..parallel import processes
 
+SHARED_MEMORY = "/dev/shm"  # of Linux
+IN_FLIGHT = 4  # batches of a process that may be there: two ahead, one in use, one being made
 GRACE = 20  # s that a process goes on after SIGTERM, which a batch system sends to all at once
 
 
@@ -91,30 +99,48 @@ class Loader:
     """
 
     def __init__(self, recipe, count: int, pinned: bool = False):
-        self.pinned, self._order, self._loader = pinned, [], None
-        if count:
-            self._loader = torch.utils.data.DataLoader(
-                _Prepared(recipe),
-                batch_size=None,
-                sampler=self._order,
-                num_workers=count,
-                pin_memory=pinned,
-                persistent_workers=True,
-                multiprocessing_context="spawn",
-                worker_init_fn=_begin,
-            )
+        self.recipe, self.count, self.pinned = recipe, count, pinned
+        self._order: list[Task] = []
+        self._loader: torch.utils.data.DataLoader | None = None
 
     def batches(self, batches: Batches, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-        """The batches from number `start` on, in their order."""
+        """The batches from number `start` on, in their order.
+
+        Where memory for fewer processes can be shared than were asked for (a container without, or
+        with a small, /dev/shm), this is told, and fewer or none are started. Raises InputError
+        where that memory is filled by others later on.
+        """
         numbers = range(start, len(batches))
+        if self.count and self._loader is None and numbers:
+            self._start(batches[start])
         if self._loader is not None:
             self._order[:] = [batches.task(number) for number in numbers]
-            yield from self._loader
+            with _shared_memory_explained():
+                yield from self._loader
             return
         for number in numbers:
             batch = batches[number]
             pins = self.pinned
             yield {n: tensor.pin_memory() if pins else tensor for n, tensor in batch.items()}
+
+    def _start(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Make the loader with as many processes as there is shared memory for such batches."""
+        room, why = shared_room(sum(tensor.nbytes for tensor in batch.values()))
+        if room < self.count:
+            self.count = room if room > 1 else 0
+            which = f"{self.count} processes" if self.count else "this process"
+            sys.stdout.write(f"batches are prepared by {which}, which takes longer: {why}\n")
+        if self.count:
+            self._loader = torch.utils.data.DataLoader(
+                _Prepared(self.recipe),
+                batch_size=None,
+                sampler=self._order,
+                num_workers=self.count,
+                pin_memory=self.pinned,
+                persistent_workers=True,
+                multiprocessing_context="spawn",
+                worker_init_fn=_begin,
+            )
 
     def close(self) -> None:
         """End the processes, whoever still holds the iterator."""
@@ -122,6 +148,39 @@ class Loader:
         if iterator is not None:
             iterator._shutdown_workers()
         self._loader = None
+
+
+def shared_room(size: int) -> tuple[int, str]:
+    """For how many processes there is memory to share batches of `size` bytes through, and why not
+    for more. Where it is too small, PyTorch's processes end with "Bus error", or wait for ever.
+    """
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except OSError as error:
+        return 0, f"no memory can be shared with others here (/dev/shm: {error.strerror})"
+    if not os.path.isdir(SHARED_MEMORY):  # macOS, Windows: as large as the memory
+        return sys.maxsize, ""
+    status = os.statvfs(SHARED_MEMORY)
+    free = status.f_bavail * status.f_frsize
+    told = f"{SHARED_MEMORY} has {free / 1e6:.0f} MB free (docker run --shm-size=8g gives more)"
+    return free // max(1, size * IN_FLIGHT), told
+
+
+@contextlib.contextmanager
+def _shared_memory_explained() -> Iterator[None]:
+    """Turn PyTorch's errors of a full /dev/shm into an InputError that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search("shared memory|Bus error|shm", str(error)):
+            raise
+        raise InputError(
+            "processes that prepare batches found no room in the memory that they share",
+            where=SHARED_MEMORY,
+            expected="a few batches for each of them (docker run gives 64 MB)",
+            todo="set `workers: 1`, a smaller batch_size, or `docker run --shm-size=8g`; the last "
+            "checkpoint is whole",
+        ) from error
 
 
 class _Prepared(torch.utils.data.Dataset):

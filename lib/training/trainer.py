@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 
 from .. import code_digest, grammar
-from ..errors import InputError, explain_full_disk, full_gpu
-from ..files import temporary_name
+from ..errors import InputError, full_gpu
+from ..files import write_text
 from ..labels import folds
 from ..metrics import EMOTIONS
 from ..models import checkpoints, device, forward
@@ -149,6 +149,8 @@ class Trainer:
         for leftover in (self.folder / "checkpoints").glob(".*.part"):  # of a killed training
             leftover.unlink(missing_ok=True)
         self.resume()
+        if self.state.history:
+            self._write_history()  # it may have been killed after the checkpoint, before this file
         self.duration = Duration(self.params)
         self.loader = self._new_loader()
         with Interrupts() as interrupts, self.ranks.joined(self.device), closing(self.loader):
@@ -384,12 +386,17 @@ class Trainer:
         elif self.course is not None and self.course.reload_best:
             self._reload_best()
         self.save("last")
-        history = pd.DataFrame(state.history)
-        if self.ranks.is_first:
-            history.to_csv(self.folder / "history.csv", index=False)
+        history = self._write_history()
         self.ranks.wait()  # a checkpoint that was just written can be read by all
         for report in self.on_epoch:
             report(history)
+
+    def _write_history(self) -> pd.DataFrame:
+        """Write history.csv, a row an epoch, and return it."""
+        history = pd.DataFrame(self.state.history)
+        if self.ranks.is_first:
+            write_text(self.folder / "history.csv", history.to_csv(index=False))
+        return history
 
     def _validate(self) -> dict:
         """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores
@@ -426,7 +433,6 @@ class Trainer:
         path = self.folder / "checkpoints" / f"{name}.pt"
         if not self.ranks.is_first:
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -439,13 +445,7 @@ class Trainer:
             "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
-        with explain_full_disk(path), temporary_name(path) as temporary:
-            # Into an open file: given a path, PyTorch does not say that it was the disk that was
-            # full.
-            with temporary.open("wb") as stream:
-                torch.save(content, stream)
-            temporary.replace(path)
-        return path
+        return checkpoints.write(content, path)
 
 
 def _require_same_code(before: Mapping[str, str], folder: Path) -> None:

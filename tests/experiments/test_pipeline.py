@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -820,6 +821,36 @@ def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
     assert not list(world.runs.rglob(".lock"))
 
 
+def test_two_runs_that_build_on_one_absent_run_make_it_once(world):
+    """Both plan to make it; who comes second waits for the first, and then skips what is done."""
+    world.file("other", "recipe: jca\nbackbone_run: sample_tsav\n")
+    lines, works = {"sample_jca": [], "other": []}, world.work
+
+    def slowly(*words):  # the first notebook ends when the other run has said that it waits
+        works(*words)
+        if len(world.executed) == 1:
+            assert until(lambda: "another process works on this run" in str(lines))
+
+    def run(name):
+        files = [world.library / f"{name}.yaml"]
+        places = (world.notebooks, world.library)
+        statuses.append(pipeline.run(files, {}, "", "", lines[name].append, *places))
+
+    statuses = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "execute", slowly)
+        both = [threading.Thread(target=run, args=[name]) for name in lines]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+    assert statuses == [0, 0]
+    made = sorted(line for line in world.executed if line.startswith("sample_tsav"))
+    assert made == ALL
+    assert {"sample_jca 06", "other 06"} <= set(world.executed)
+    assert not list(world.runs.rglob(".lock"))
+
+
 def test_a_kind_of_input_error_is_told_as_one(tmp_path):
     damaged = store.DamagedError("it is damaged", where="a.npy", todo="remove it")
     told = types.SimpleNamespace(ename="DamagedError", evalue=str(damaged), exec_count=5)
@@ -829,3 +860,68 @@ def test_a_kind_of_input_error_is_told_as_one(tmp_path):
         "    where: a.npy",
         "    what to do: remove it",
     ]
+
+
+# ---- killed: SIGKILL leaves no chance to clean up
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nobody catches it."""
+
+
+def test_a_notebook_killed_after_its_record_is_executed_again_and_not_taken_over(
+    world, monkeypatch
+):
+    """Papermill writes the executed copy once more when the last cell, which records, has ended."""
+
+    def killed(*words):
+        world.work(*words)
+        raise Killed
+
+    monkeypatch.setattr(pipeline, "execute", killed)
+    with pytest.raises(Killed):
+        world.run("sample_tsav")
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    world.run("sample_tsav", run="other", stop="01")
+    assert world.executed == ["other 01"], "another run does not take over an unfinished one"
+    mark = experiment.begun(runs.Run(world.runs / "sample_tsav"), NOTEBOOKS[0])
+    assert mark.is_file()
+    world.run("sample_tsav", stop="01")
+    assert "taken over from other" in world.text
+    assert not mark.exists()
+    mark.touch()
+    shutil.rmtree(world.runs / "other")
+    world.run("sample_tsav", stop="01")
+    assert world.executed == ["sample_tsav 01"]
+    assert "goes on where it stopped" in world.text
+    world.run("sample_tsav", stop="01")
+    assert world.executed == []
+
+
+def test_a_run_killed_before_its_report_writes_it_the_next_time(world, monkeypatch):
+    def killed(run):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.report, "write", killed)
+        with pytest.raises(Killed):
+            world.run("sample_tsav")
+    page = world.runs / "sample_tsav" / "report.html"
+    assert not page.exists()
+    world.run("sample_tsav")
+    assert world.executed == []
+    assert page.is_file()
+    assert sorted(path.suffix for path in (page.parent / "steps").iterdir()) == [".json"] * 5
+    page.unlink()
+    world.run("sample_tsav")
+    assert not page.exists(), "a report that a person removed is not made again"
+
+
+def test_unfinished_files_of_a_killed_run_are_removed_by_the_next_one(world):
+    world.run("sample_tsav")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = world.runs / "sample_tsav" / "steps" / f".06.json.{ended.pid}-01234567.part"
+    left.write_text("{")
+    world.run("sample_tsav")
+    assert not left.exists()

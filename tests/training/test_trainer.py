@@ -7,6 +7,7 @@ import math
 import os
 import pickletools
 import signal
+import sys
 import zipfile
 from pathlib import Path
 
@@ -714,6 +715,18 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_numbers(
         assert (folder / "checkpoints" / "last.pt").exists() == (epoch > 0)
         trainer(tiny, folder, "jca", **COURSE["jca"]).fit()
         same_end(folder, whole("jca"))
+
+
+def test_a_training_killed_between_its_last_checkpoint_and_its_history_has_all_its_rows(
+    tiny, tmp_path, monkeypatch
+):
+    killed = trainer(tiny, tmp_path, "jca", epochs=1)
+    monkeypatch.setattr(killed, "_write_history", lambda: sys.exit())
+    with pytest.raises(SystemExit):
+        killed.fit()
+    assert not (tmp_path / "history.csv").exists()
+    expected = trainer(tiny, tmp_path, "jca", epochs=1).fit()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "history.csv"), expected)
 
 
 def test_half_precision_on_a_cpu_is_asked_for_by_name_and_learns_other_numbers(tiny, tmp_path):

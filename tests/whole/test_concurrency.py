@@ -6,15 +6,15 @@ from threading import Thread
 import pytest
 import torch
 
-from lib import files, store, trials
+from lib import arrays, files, store, trials
+from lib.datasets import affwild2
 from lib.models import checkpoints
+from lib.store import Store, request
 
 
 def checkpoint(path, number):
     saved = {"model": {"weight": torch.full((300, 100), float(number))}, "epoch": number}
-    with files.temporary_name(path) as temporary:
-        torch.save(saved, temporary)
-        temporary.replace(path)
+    checkpoints.write(saved, path)
 
 
 def table(path, number):
@@ -50,11 +50,12 @@ def read(kind, path):
         assert len(numbers) == 1 + 100 * numbers[0]
 
 
-PROCESS = multiprocessing.get_context("spawn").Process
+CONTEXT = multiprocessing.get_context("spawn")
+PROCESS = CONTEXT.Process
 
 
 @pytest.mark.parametrize(
-    ("start", "saves"), [(Thread, 40), pytest.param(PROCESS, 100, marks=pytest.mark.slow)]
+    ("start", "saves"), [(Thread, 40), pytest.param(PROCESS, 200, marks=pytest.mark.slow)]
 )
 def test_what_two_write_a_third_can_always_read(tmp_path, monkeypatch, start, saves):
     monkeypatch.setattr(store, "_sync", lambda place: None)
@@ -76,3 +77,34 @@ def test_what_two_write_a_third_can_always_read(tmp_path, monkeypatch, start, sa
     assert readings, "both were still writing"
     found = sorted(each.name for each in tmp_path.iterdir())
     assert found == sorted(WRITERS), "nothing temporary is left"
+
+
+# ---- arrays that two runs want at once
+
+WANTED = (request("time"), request("va", mismatch="fit"), request("loudness"), request("mel"))
+
+
+def make_arrays(root, processed, begin):
+    """What notebooks 03 and 04 of a run do, from the moment that both have begun."""
+    table = affwild2.find(root, "sample")[0]
+    place = Store(processed, "sample", root)
+    begin.wait()
+    for trial in table.to_dict("records"):
+        arrays.make_all(trial, WANTED, place)
+
+
+@pytest.mark.slow
+def test_two_processes_that_make_the_same_arrays_leave_each_once_and_whole(sample_root, tmp_path):
+    begin = CONTEXT.Barrier(2)
+    own = (sample_root, tmp_path, begin)
+    both = [PROCESS(target=make_arrays, args=own) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+        assert each.exitcode == 0
+    files_of = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert files_of == {".npy", ".json"}, "no lock and nothing unfinished is left"
+    found = list(tmp_path.rglob("*.npy"))
+    assert len(found) > 4 * 5
+    assert all(store.verify(path) for path in found)

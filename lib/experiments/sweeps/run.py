@@ -46,6 +46,7 @@ def run(
     """
     clusters.check_there(spec)
     with _alone(sweep.folder):
+        files.clear_leftovers(sweep.folder)  # of a process that was killed
         (sweep.folder / worker.STOP).unlink(missing_ok=True)
         facts = {
             "grid": sweep.grid,

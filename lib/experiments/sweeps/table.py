@@ -64,7 +64,7 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     place, ended = Path(one["folder"]), one["state"] not in OPEN
     beat = runs.Run(folder).read_json(f"points/{name}.json", {})
     running = one["state"] in ("running", "preparing")
-    since = time.time() - beat["started"] if running and "started" in beat else 0.0
+    since = max(0.0, time.time() - beat["started"]) if running and "started" in beat else 0.0
     epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
     row = {
         "run": name,

@@ -4,6 +4,8 @@ several processors.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +20,7 @@ from ... import datasets, trials
 from ... import parallel as cluster
 from ...datasets import ego4d
 from ...errors import InputError
+from ...parallel.locks import held
 from . import (
     Settings,
     checks,
@@ -122,9 +125,19 @@ def run(
 
     A video that cannot be done is named in its outcome, and the others are finished. Raises
     InputError when the root holds clips of other settings, when there is no room, or when the disk
-    is full.
+    is full. Another command that works on the same clips is waited for.
     """
-    steps, own = tuple(steps), disk or Disk()
+    with _alone(job):
+        return _run(job, tuple(steps), workers, progress, force, disk, parallel)
+
+
+def _alone(job: Job) -> contextlib.AbstractContextManager:
+    """Two commands would take each other's half written files away."""
+    return held(job.root.with_name(f".{job.root.name}.lock"), math.inf, remove=True)
+
+
+def _run(job, steps, workers, progress, force, disk, parallel) -> list[cluster.Outcome]:
+    own = disk or Disk()
     if MAKE in steps:
         if not force:
             plan.refuse(needs(job), job.root)
@@ -199,10 +212,11 @@ def undo(job: Job, progress: Callable | None = None) -> int:
     again afterwards.
     """
     renamed = 0
-    for done, source in enumerate(job.sources, start=1):
-        renamed += sum(numbering.undo(frames) for frames in _frames_of(job.root, source))
-        if progress:
-            progress(done, len(job.sources), source.video)
+    with _alone(job):
+        for done, source in enumerate(job.sources, start=1):
+            renamed += sum(numbering.undo(frames) for frames in _frames_of(job.root, source))
+            if progress:
+                progress(done, len(job.sources), source.video)
     return renamed
 
 

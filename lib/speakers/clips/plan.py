@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,6 +15,7 @@ import pandas as pd
 
 from ...datasets import ego4d
 from ...errors import InputError
+from ...files import temporary_folder
 from ...media import pictures, recordings
 from . import Settings, sample_of, spans
 from .disk import Disk
@@ -117,7 +117,7 @@ def measure(folder: Path, how: str) -> float:
     """
     place = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryDirectory(dir=place, prefix=".clips-probe-") as probe:
+        with temporary_folder(place, "clips-probe") as probe:
             disk = Disk()
             source = os.path.join(probe, "source")
             disk.write(source, b"x")

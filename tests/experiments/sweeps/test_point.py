@@ -2,17 +2,24 @@
 code it runs.
 """
 
+import io
 import json
 import os
+import pickle
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import types
+from concurrent import futures
 from pathlib import Path
 
 import pytest
 
 from lib.errors import InputError
+from lib.experiments import pipeline
 from lib.experiments.experiment import read
 from lib.experiments.sweeps import worker
 from lib.files import NOTEBOOKS, ROOT
@@ -75,8 +82,6 @@ def test_a_real_point_that_is_asked_to_stop_ends_its_notebook_in_order_and_is_to
         "import pickle, sys\nfrom lib.experiments.sweeps import worker\n"
         "print(worker.work(pickle.load(open(sys.argv[1], 'rb'))))"
     )
-    import pickle
-
     (tmp_path / "task").write_bytes(pickle.dumps(given))
     parent = subprocess.Popen(
         [sys.executable, script, tmp_path / "task"],
@@ -103,8 +108,6 @@ def test_the_process_of_a_point_ends_when_its_worker_is_killed(tmp_path):
         CHECK.format(folder=world.notebooks, step=one),
         SLEEPER.format(mark=mark),
     )
-    import pickle
-
     (tmp_path / "task").write_bytes(pickle.dumps(task(world)))
     script = tmp_path / "point.py"
     script.write_text(
@@ -251,6 +254,50 @@ def test_who_lends_a_run_folder_to_a_point_may_hold_its_lock_and_a_second_point_
         pass
     other.kill()
     other.wait()
+
+
+def serve(given, monkeypatch):
+    """What the process of a point does with a task; returns its exit status."""
+    text, statuses = pickle.dumps(given), []
+    pipe = types.SimpleNamespace(buffer=io.BytesIO(len(text).to_bytes(8, "big") + text))
+    monkeypatch.setattr(sys, "stdin", pipe)
+    monkeypatch.setattr(worker, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    worker.serve()
+    return statuses[0]
+
+
+def test_a_point_waits_for_a_run_of_the_same_folder_and_says_for_whom(
+    tmp_path, monkeypatch, capsys
+):
+    world = World(tmp_path)
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    monkeypatch.setattr(worker, "LOCK_WAIT", 0.3)
+    lock, given = world.runs / "sample_tsav" / locks.LOCK, task(world)
+    with futures.ThreadPoolExecutor(1) as pool:  # a `lib run` at work in that folder
+        with locks.held(lock, 0, remove=True):
+            assert pool.submit(serve, given, monkeypatch).result() == worker.TO_BE_CONTINUED
+        told = capsys.readouterr().out
+        assert "waiting for another process" in told
+        assert f'another process works here: {{"host": "{socket.gethostname()}"' in told
+        assert world.executed == []
+        assert pool.submit(serve, given, monkeypatch).result() == 0
+    assert world.executed == ["sample_tsav 01"]
+
+
+def test_a_run_waits_for_the_point_of_a_sweep_in_its_folder_and_says_for_whom(
+    tmp_path, monkeypatch
+):
+    world = World(tmp_path)
+    monkeypatch.setattr(pipeline, "execute", world.work)
+    with locks.locked(world.runs / "sample_tsav", 0):  # as the process of a point holds it
+        run = threading.Thread(target=world.run, args=["sample_tsav"])
+        run.start()
+        assert until(lambda: "another process works on this run" in world.text)
+        assert f'"pid": {os.getpid()}' in world.text
+        assert world.executed == []
+    run.join()
+    assert world.executed[-1] == "sample_tsav 06"
 
 
 def test_the_digest_of_the_code_is_of_lib_and_notebooks():

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from lib.errors import InputError
 from lib.media import pictures, writing
+from lib.parallel import locks
 from lib.speakers.clips import (
     VERSION,
     Settings,
@@ -34,6 +36,7 @@ from lib.speakers.clips import (
 from lib.speakers.clips import voices as clips_voices
 from lib.speakers.clips.disk import Disk
 from tests import tiny_conversations as tiny
+from tests.waiting import until
 
 THIRTY = Fraction(30)
 
@@ -965,3 +968,15 @@ def test_clips_for_the_public_code_have_a_box_for_every_label_and_its_picture_nu
     assert os.path.samefile(
         place / "video_imgs/a_f000010/img_00003.jpg", data / "video_imgs/a/img_00014.jpg"
     )
+
+
+def test_two_commands_on_the_same_clips_work_one_after_the_other(job, capsys):
+    """They would take each other's half written files away."""
+    other = threading.Thread(target=done, args=[job])
+    with locks.held(job.root.with_name(f".{job.root.name}.lock"), 0, remove=True):
+        other.start()
+        assert until(lambda: "waiting for another process" in capsys.readouterr().out)
+        assert not job.root.exists()
+    other.join()
+    assert jobs.check(job).failures == []
+    assert not list(job.root.parent.glob(".*"))
