@@ -30,7 +30,9 @@ from ..speakers import arrays as speakers_arrays
 from ..speakers import video as speakers_video
 from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE
-from .checkpoint import note, worth
+from . import annotations
+from .checkpoint import note as note_of
+from .checkpoint import worth
 from .prediction import write_csv
 from .video import predict_video
 
@@ -74,7 +76,8 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     expression_<name> (probability), valence_derived, arousal_derived, speaking (probability, where
     there is sound), valence and arousal (−1…1, where a network is named), note. Values that come
     from a face are empty where valid is 0. It is also ``<video>_people.csv``; who speaks is
-    ``<video>_speakers.csv``, ``.json`` and ``.rttm``.
+    ``<video>_speakers.csv``, ``.json`` and ``.rttm``; for annotators there are ``<video>.eaf`` and
+    ``<video>.TextGrid`` (`lib.evaluation.annotations`).
     Raises InputError for a file without pictures, and where the face detector cannot be had.
     """
     video, info = Path(video), recordings.probe(Path(video))
@@ -95,8 +98,11 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     files += written
     notes = tuple(filter(None, [*notes, remark, about, *said]))
     table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
-    table = table.assign(note="; ".join(notes).replace("\n", "; "))
+    note = "; ".join(notes).replace("\n", "; ")
+    table = table.assign(note=note)
     file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
+    if not table.empty:
+        files = (*files, *annotations.write(table, video, folder, note))
     return People(video, table, notes, (file, *files))
 
 
@@ -227,7 +233,7 @@ def _with_affect(tables, found, video: Path, params: Params, folder: Path):
     checkpoint = checkpoint_of(named, params["runs_root"])
     if checkpoint.suffix == published.MANIFEST or speakers_video.learnt(checkpoint):
         return tables, ""  # the networks that are asked anyway
-    if note(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
+    if note_of(checkpoint) == SYNTHETIC_NOTE and not params.get("predict_run", ""):
         return tables, f"run {named} has learnt from sample data: its values are left out"
     done = []
     for person, table in zip(found, tables, strict=True):

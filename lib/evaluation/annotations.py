@@ -1,0 +1,115 @@
+"""What was found in a recording, as the files that annotators work with: ELAN's ``.eaf`` and
+Praat's ``.TextGrid``, with a tier per person and kind of value.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..files import named, temporary_name
+from ..media.frames import spacing
+
+SPEAKS = 0.5  # probability from which a person counts as speaking
+THIRD = 1 / 3  # of −1…1: the middle of three bins reaches from minus this to this
+BINS = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
+Stretches = list[tuple[float, float, str]]  # start and end in s, what holds in between
+
+
+def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
+    """Tier -> its stretches, in order and without overlap, of a table of people
+    (`lib.evaluation.people`).
+
+    For each person: ``<person> speaking``, ``<person> expression``, and valence and arousal in
+    three bins, derived ones called so. Frames without a value belong to no stretch.
+    """
+    out: dict[str, Stretches] = {}
+    for person, rows in table.groupby("person", sort=False):
+        ends = _ends(rows["time"].to_numpy(float))
+        for name, values in _values(rows).items():
+            out[f"{person} {name}"] = _stretches(values, *ends)
+    return out
+
+
+def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Name of a tier -> what holds in each frame, "" for nothing."""
+    found = {}
+    if "speaking" in rows:
+        speaks = rows["speaking"].to_numpy(float) > SPEAKS  # NaN is not above
+        found["speaking"] = np.where(speaks, "speaking", "")
+    found["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
+    for name in ("valence", "arousal"):
+        for column in (name, f"{name}_derived"):
+            if column in rows:
+                found[column.replace("_", " ")] = _binned(rows[column].to_numpy(float), BINS[name])
+    return found
+
+
+def _binned(values: np.ndarray, words: tuple[str, str, str]) -> np.ndarray:
+    names = np.array([*words, ""], object)
+    place = np.digitize(values, [-THIRD, THIRD])
+    return names[np.where(np.isnan(values), 3, place)]
+
+
+def _ends(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end of each frame in s: a frame lasts until the next one is shown."""
+    return times, np.append(times[1:], times[-1:] + spacing(times))
+
+
+def _stretches(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Stretches:
+    changes = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    return [
+        (float(starts[first]), float(ends[last - 1]), str(values[first]))
+        for first, last in pairwise(changes)
+        if last > first and values[first] and ends[last - 1] > starts[first]
+    ]
+
+
+def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tuple[Path, Path]:
+    """``<video>.eaf``, which names the recording, and ``<video>.TextGrid``; returns both paths.
+
+    note : what must be known before a value is used; a property of the one, a tier of the other.
+    """
+    found = tiers(table)
+    eaf, grid = (named(folder, video.stem, ending) for ending in (".eaf", ".TextGrid"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, made in ((eaf, _elan(found, video, note)), (grid, _praat(found, table, note))):
+        with temporary_name(target) as part:
+            made.to_file(str(part))
+            part.replace(target)
+    return eaf, grid
+
+
+def _elan(found: dict[str, Stretches], video: Path, note: str):
+    from pympi.Elan import Eaf
+
+    eaf = Eaf(author="affect-notebooks")
+    eaf.remove_tier("default")
+    address = Path(video).absolute().as_uri()
+    kind = "video/mp4" if video.suffix.lower() == ".mp4" else "unknown"
+    eaf.add_linked_file(address, relpath=f"./{video.name}", mimetype=kind)
+    eaf.add_property("note", note)
+    for tier, stretches in found.items():
+        eaf.add_tier(tier)
+        for start, end, word in stretches:
+            first, last = round(1000 * start), round(1000 * end)
+            eaf.add_annotation(tier, first, max(last, first + 1), word)
+    return eaf
+
+
+def _praat(found: dict[str, Stretches], table: pd.DataFrame, note: str):
+    from pympi.Praat import TextGrid
+
+    times = table["time"].to_numpy(float)
+    last = float(times.max() + spacing(np.unique(times))) if len(times) else 1.0
+    grid = TextGrid(xmax=last)
+    for name, stretches in found.items():
+        tier = grid.add_tier(name)
+        for start, end, word in stretches:
+            tier.add_interval(start, end, word, check=False)  # they do not overlap; it is quadratic
+    if note:
+        grid.add_tier("note").add_interval(0.0, last, note.replace('"', "'").replace("\n", "; "))
+    return grid
