@@ -12,6 +12,7 @@ import codecs
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Container, Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -41,6 +42,9 @@ NETWORKS = ("predict_run", "backbone_run", "speaker_run")
 
 # The notebook in which all that a training decided comes from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
+
+WIDTH = 96  # characters of a line of output that JupyterLab shows whole
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
 PARAMS_FILE = "NOTEBOOKS_PARAMS_FILE"
@@ -401,7 +405,7 @@ class _Cells:
                 value = _brief(_of(levels[number][name], full[name]))
                 rows.append(f"{name} {value} (cell {_brief(self.namespace[name])})")
             if rows:
-                _write(f"from {source}, other than the cell shows: {', '.join(rows)}")
+                _write_rows(f"from {source}, other than the cell shows", rows)
         read = {*self.own, *left} - {"params_file"}
         names = [name for name in self.set_here if name in read]
         rows = [f"{name} {_brief(_of(self.given[name], full[name]))}" for name in names]
@@ -441,7 +445,7 @@ class _Cells:
             if name not in self.given and full[name] != usual[name]
         ]
         if rows:
-            _write(f"as notebooks 01 to 04 recorded it, other than {source}: {', '.join(rows)}")
+            _write_rows(f"as notebooks 01 to 04 recorded it, other than {source}", rows)
 
     def _differs(self, name: str, full: Mapping) -> bool:
         """Whether a value that nobody set is another one than the cell shows."""
@@ -450,6 +454,26 @@ class _Cells:
 
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
+
+
+def _write_rows(head: str, rows: list[str]) -> None:
+    """Write ``head: a 1, b 2``; where that is too long for a page, in lines that end between rows,
+    as JupyterLab would break them inside of a number.
+    """
+    text = ", ".join(rows)
+    if len(head) + len(text) + 2 <= WIDTH:
+        _write(f"{head}: {text}")
+        return
+    kept = ", ".join(row.replace(" ", NO_BREAK) for row in rows)
+    lines = textwrap.wrap(
+        kept,
+        WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    _write("\n".join([f"{head}:", *lines]).replace(NO_BREAK, " "))
 
 
 def _of(given: object, value: object) -> object:

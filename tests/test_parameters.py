@@ -506,10 +506,22 @@ def test_the_file_wins_over_the_shipped_default_and_is_told(filed, capsys):
     assert p.options == {"a": 5, "b": 2}
     assert p.elsewhere["label_delay"] == 4
     told = capsys.readouterr().out
-    assert told.count("\n") == 1
-    assert f"from {filed[0] / 'mine.yaml'}, other than the cell shows: run mine" in told
+    assert told.startswith(
+        f"from {filed[0] / 'mine.yaml'}, other than the cell shows:\n    run mine"
+    )
     assert "lr 0.003 (cell 0.0001)" in told
     assert "options {a: 5} (cell {})" in told
+
+
+def test_what_is_told_of_many_parameters_is_broken_between_them_only(capsys):
+    rows = [f"name_{number} {number / 7:.4f} (cell 0.0)" for number in range(9)]
+    parameters._write_rows("from a.yaml, other than the cell shows", rows)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "from a.yaml, other than the cell shows:"
+    assert ", ".join(line.strip().rstrip(",") for line in lines) == ", ".join(rows)
+    assert max(map(len, lines)) <= parameters.WIDTH
+    parameters._write_rows("head", rows[:1])
+    assert capsys.readouterr().out == f"head: {rows[0]}\n"
 
 
 @pytest.mark.parametrize(
@@ -634,7 +646,7 @@ def test_what_earlier_notebooks_recorded_wins_over_the_file_and_is_told(
     p = checked(filed, None, step=step)
     assert (p.label_delay, p.data_root) == (2, data)
     told = capsys.readouterr().out
-    assert f"as notebooks 01 to 04 recorded it, other than {filed[0] / 'mine.yaml'}: " in told
+    assert f"as notebooks 01 to 04 recorded it, other than {filed[0] / 'mine.yaml'}:" in told
     assert "label_delay 2 (4 there)" in told
     assert checked(filed, None, "label_delay = 3", step=step).label_delay == 3
     assert "set here: label_delay 3" in capsys.readouterr().out
