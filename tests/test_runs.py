@@ -312,6 +312,20 @@ def test_networks_recipes_and_added_data_sets_note_that_they_are_used(monkeypatc
     assert "lib/recipes/jca.py" in code_digest.used()["lib.recipes.dca"]  # what it inherits from
 
 
+@pytest.mark.parametrize(("step", "kept"), [(files.NOTEBOOKS[1], False), (STEP, True)])
+def test_a_record_of_arrays_does_not_depend_on_whether_a_network_still_had_to_compute_any(
+    run, monkeypatch, step, kept
+):
+    """A notebook that goes on after a kill finds its arrays there, and opens no network."""
+    reached = {"lib.recipes.jca": {}, "lib.models.affect.tsav": {}}
+    monkeypatch.setattr(code_digest, "_used", reached)
+    run.step = step
+    monkeypatch.setattr(code_digest, "digests", lambda *_: {})
+    modules = run._code()["modules"]
+    assert "lib.recipes.jca" in modules
+    assert ("lib.models.affect.tsav" in modules) == kept
+
+
 def test_a_record_keeps_the_modules_that_were_found_by_name(run, monkeypatch):
     monkeypatch.setattr(code_digest, "_used", {})
     code_digest.use("lib.features.mel")

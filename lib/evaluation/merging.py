@@ -278,12 +278,15 @@ def merge(
     Returns what is wrong with the submission files, an empty list when they are ready to send.
     """
     ensemble, run = load(folders), runs.Run(target)
-    if run.folder.exists() and not runs.parameters(run.folder).get("merge_runs"):
+    is_there = run.folder.is_dir() and any(run.folder.iterdir())
+    if is_there and not runs.parameters(run.folder).get("merge_runs"):
         raise InputError(
             "a folder that is there and holds no merged runs",
             where=run.folder,
             todo="name another one",
         )
+    # First of all: by this file a merge that was killed is known as one, and done again.
+    _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     written = trial_names(ensemble.recipe.folders)
     called = {files.safe_name(trial): trial for trial in table["trial"]}
     names = [called.get(name, name) for name in written]
@@ -302,7 +305,6 @@ def merge(
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     run.write_json("metrics.json", found)
-    _remember(run, ensemble.recipe.folders, ensemble.recipe.params.rules)
     return submission.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
 
 

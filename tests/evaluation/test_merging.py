@@ -91,3 +91,21 @@ def test_what_the_command_cannot_do_is_told(folds, seeds, folder):
     (folds[1] / "checkpoints").mkdir()
     with pytest.raises(InputError, match="holds a training of its own"):
         merging.join(folds, folds[1])
+
+
+def test_a_merge_that_was_killed_is_taken_up_by_the_same_command(seeds, folder, monkeypatch):
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging.prediction, "predict_trial", killed)
+        with pytest.raises(SystemExit):
+            merging.join(seeds, folder / "both", with_intervals=False)
+    assert not (folder / "both" / "metrics.json").exists()
+    merging.join(seeds, folder / "both", with_intervals=False)
+    assert (folder / "both" / "metrics.json").is_file()
+    other = folder / "other"
+    other.mkdir()
+    (other / "mine.txt").touch()
+    with pytest.raises(InputError, match="holds no merged runs"):
+        merging.join(seeds, other, with_intervals=False)

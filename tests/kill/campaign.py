@@ -46,7 +46,7 @@ def run(
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
-    """Kill a command `kills` times in all, in rounds of `at_once`; after each round it is run to
+    """Kill a command `kills` times at least, in rounds of `at_once`; after each round it is run to
     its end and what it left is compared.
 
     fill : brings its folder to the state before the command. The folder is left as the run that
@@ -63,7 +63,7 @@ def run(
     while result.kills < kills and vain < VAIN:
         fill()
         before = result.kills
-        for moment in moments(right, min(kills - before, at_once), generator):
+        for moment in moments(right, at_once, generator):
             _kill(case, scratch, moment, result, say)
         _finish(case, scratch, expected, result, say)
         vain = vain + 1 if result.kills == before else 0

@@ -28,9 +28,9 @@ def world(tmp_path_factory):
 def test_a_command_that_was_killed_and_started_again_leaves_the_same_bytes(world, name):
     with cases.prepared(world, name) as (case, fill):
         seed = NAMES.index(name)
-        told = campaign.run(case, fill, world.place.parent / "scratch", KILLS, 8, seed)
+        told = campaign.run(case, fill, world.place.parent / "scratch", KILLS, KILLS, seed)
     assert not told.found, "\n".join([*told.found, *told.log])
-    assert told.kills == KILLS
+    assert told.kills >= KILLS
     world.fill("")
 
 
