@@ -163,12 +163,8 @@ def make(
     maker = maker_of(wanted)
     maker.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
-    row = {
-        "trial": trial["trial"],
-        "array": str(wanted),
-        "state": "there",
-        "path": str(located.path),
-    }
+    row = {"trial": trial["trial"], "array": str(wanted)}
+    row |= {"state": "there", "path": str(located.path)}
     remarks = [located.note]
     if not located.exists:
         if not pack and maker.in_place(trial, located.request):

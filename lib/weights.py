@@ -415,6 +415,21 @@ def _write(place: Path, text: str) -> None:
         write_text(place, text)
 
 
+def _address(wanted: Weights, place: Path, url: str) -> str:
+    """Where the file is fetched: from `url`, a file or a folder of files, else as registered."""
+    address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
+    if not address:
+        raise _absent(wanted, place, ", and no address is known that gives it without a person")
+    if url and not re.match(r"https?://[^/\s]+", url, re.IGNORECASE):
+        raise InputError(
+            f"the address {url[:200]!r}",
+            where=f"weights get {wanted.name}",
+            expected="http:// or https://, and a machine",
+            todo="write it whole, as https://example.org/weights/",
+        )
+    return address
+
+
 def get(
     name: str, weights_root: Path, url: str = "", progress: Callable[[int, int], None] | None = None
 ) -> Path:
@@ -441,16 +456,7 @@ def get(
     if place.is_file():
         _lock(part).unlink(missing_ok=True)  # of a process that was killed when it had the file
         return find(name, weights_root)
-    address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
-    if not address:
-        raise _absent(wanted, place, ", and no address is known that gives it without a person")
-    if url and not re.match(r"https?://[^/\s]+", url, re.IGNORECASE):
-        raise InputError(
-            f"the address {url[:200]!r}",
-            where=f"weights get {name}",
-            expected="http:// or https://, and a machine",
-            todo="write it whole, as https://example.org/weights/",
-        )
+    address = _address(wanted, place, url)
     place.parent.mkdir(parents=True, exist_ok=True)
     with explain_full_disk(place), _alone(part):
         if not place.is_file():  # another process may have finished it while this one waited

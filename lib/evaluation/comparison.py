@@ -269,13 +269,19 @@ def _notes(
             "only, as the "
             "others here do; val_zero_filled in metrics.json is what the authors' code would report"
         )
-    if absent := [folder.name for folder, why in left_out.items() if why is None]:
-        notes.append(f"not evaluated: {', '.join(absent)}")
+    notes += _about_left_out(left_out)
+    if any(metrics.get("synthetic") for metrics in evaluated.values()):
+        notes.append(SYNTHETIC_NOTE)
+    return notes
+
+
+def _about_left_out(left_out: dict[Path, object]) -> list[str]:
+    """Runs without scores, and those whose files are damaged, each with its reason."""
+    absent = [folder.name for folder, why in left_out.items() if why is None]
+    notes = [f"not evaluated: {', '.join(absent)}"] if absent else []
     for folder, why in left_out.items():
         if why is not None:
             notes.append(f"left out: {folder.name}: {why.what} ({why.where}): {why.todo}")
-    if any(metrics.get("synthetic") for metrics in evaluated.values()):
-        notes.append(SYNTHETIC_NOTE)
     return notes
 
 

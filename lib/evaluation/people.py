@@ -100,10 +100,15 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
     note = "; ".join(notes).replace("\n", "; ")
     table = table.assign(note=note)
+    return People(video, table, notes, (*_written(table, video, row, folder, note), *files))
+
+
+def _written(
+    table: pd.DataFrame, video: Path, row: Mapping, folder: Path, note: str
+) -> tuple[Path, ...]:
+    """The table as a file, and for annotators where there is anybody."""
     file = write_csv(named(folder, f"{row['video']}_people", ".csv"), table)
-    if not table.empty:
-        files = (*files, *annotations.write(table, video, folder, note))
-    return People(video, table, notes, (file, *files))
+    return (file, *(() if table.empty else annotations.write(table, video, folder, note)))
 
 
 def fetch(params: Mapping) -> list[str]:

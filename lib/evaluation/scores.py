@@ -132,11 +132,11 @@ def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, 
     if not learnt <= set(everyone["trial"]):
         return {}  # it learnt from other data
     shared = folds.shared(everyone[everyone["trial"].isin(learnt)], val)
-    return {
-        str(row["trial"]): f"{column} {row[column]}"
-        for column, names in shared.items()
-        for row in val[val[column].astype(str).isin(names)].to_dict("records")
-    }
+    found = {}
+    for column, names in shared.items():
+        for row in val[val[column].astype(str).isin(names)].to_dict("records"):
+            found[str(row["trial"])] = f"{column} {row[column]}"
+    return found
 
 
 def _owners(table: pd.DataFrame) -> dict[str, str]:
