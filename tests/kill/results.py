@@ -2,9 +2,9 @@
 
 Bytes, but for what is another one each time: `VOLATILE` says which. Of a checkpoint the tensors and
 numbers count (its file holds seconds, so its check-sum, where other files name it, does not), of an
-executed notebook its cells and that all of them ended, of report.html and data_report.html (which
-show seconds, what was measured in them, and the free space of the disk) their headings, of a log
-and a lock that they are there.
+executed notebook its cells and that all of them ended, of report.html, sweep.html and
+data_report.html (which show seconds, what was measured in them, and the free space of the disk)
+their headings, of a log and a lock that they are there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 # Names of numbers and texts that are another one each time.
 VOLATILE = {
-    "seconds": "how long something took (history.csv, checkpoints, steps, sweep.json)",
+    "seconds": "how long something took (history.csv, sweep.csv, checkpoints, steps, sweep.json)",
     "finished": "when a notebook ended (steps)",
     "started": "when a sweep or point began",
     "ended": "when a sweep ended",
@@ -51,7 +51,13 @@ def content(path: Path) -> object:
     """What counts of a file."""
     readers = {".pt": _checkpoint, ".json": _json, ".ipynb": _notebook, ".log": _present}
     names = {"history.csv": _history, "report.html": _report}
-    names |= {"data_report.html": _report, "made_from.txt": _made_from, ".lock": _present}
+    names |= {
+        "sweep.csv": _history,
+        "sweep.html": _report,
+        "data_report.html": _report,
+        "made_from.txt": _made_from,
+        ".lock": _present,
+    }
     reader = names.get(path.name) or readers.get(path.suffix) or _digest
     return reader(path)
 
