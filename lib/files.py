@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -247,12 +248,16 @@ def write_text(path: Path, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
+# Four digits of this machine's name: a process number means something on one machine only.
+MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+
+
 @contextlib.contextmanager
 def temporary_name(path: Path) -> Iterator[Path]:
     """A name beside `path` for a file that is not whole yet; nothing of that name is left
     afterwards. No other process, thread or machine has the same one.
     """
-    ending = f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    ending = f".{os.getpid()}-{MACHINE}{secrets.token_hex(4)}.part"
     kept = path.name.encode()[: NAME_BYTES - len(ending) - 1].decode(errors="ignore")
     temporary = path.with_name(f".{kept}{ending}")
     try:
@@ -276,19 +281,20 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-LEFTOVER = re.compile(r"\..*\.(\d+)-[0-9a-f]{8}\.part")  # what `temporary_name` gives
+LEFTOVER = re.compile(r"\..*\.(\d+)-([0-9a-f]{4})[0-9a-f]{8}\.part")  # what `temporary_name` gives
 
 
 def clear_leftovers(folder: Path, pattern: str = ".*.part", deep: bool = True) -> None:
     """Remove the unfinished files and folders (`temporary_name`) that killed processes left.
 
-    Those of a process that runs on this machine stay. pattern : of the names. deep : whether the
+    Those of a process that runs stay, and those of other machines that share the folder: whether
+    their processes run cannot be asked from here. pattern : of the names. deep : whether the
     folders below are looked through, too.
     """
     paths = Path(folder).rglob(pattern) if deep else Path(folder).glob(pattern)
     for path in list(paths):
         match = LEFTOVER.fullmatch(path.name)
-        if match and not _runs(int(match[1])):
+        if match and match[2] == MACHINE and not _runs(int(match[1])):
             with contextlib.suppress(OSError):  # somebody else removes it, or it may not be
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -15,6 +15,7 @@ from lib.datasets.samples.plan import plan
 from lib.errors import InputError
 from lib.experiments import bookkeeping
 from lib.faces import faces
+from lib.files import MACHINE
 from lib.media import recordings as media_recordings
 from lib.media import writing
 from lib.media.sound import SOUND_RATE
@@ -425,8 +426,8 @@ def test_what_a_killed_process_left_of_an_array_is_removed(opened):
     ended.wait()
     path = arrays.locate(trial, TIME, opened.store).path
     path.parent.mkdir(parents=True, exist_ok=True)
-    left = [path.with_name(f".{path.name}.{ended.pid}-01234567.part")]
-    left.append(path.with_name(f".{path.stem}.json.{ended.pid}-01234567.part"))
+    left = [path.with_name(f".{path.name}.{ended.pid}-{MACHINE}01234567.part")]
+    left.append(path.with_name(f".{path.stem}.json.{ended.pid}-{MACHINE}01234567.part"))
     lock = path.with_name(f".{path.stem}.lock")
     for each in (*left, lock):
         each.write_text("")

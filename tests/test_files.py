@@ -131,10 +131,13 @@ def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_on
     ended = subprocess.Popen(["true"])
     ended.wait()
     (tmp_path / "below").mkdir()
-    dead = tmp_path / "below" / f".metrics.json.{ended.pid}-01234567.part"
-    folder = tmp_path / f".costs.{ended.pid}-01234567.part"
+    dead = tmp_path / "below" / f".metrics.json.{ended.pid}-{files.MACHINE}01234567.part"
+    folder = tmp_path / f".costs.{ended.pid}-{files.MACHINE}01234567.part"
+    other = "0000" if files.MACHINE != "0000" else "1111"
     kept = [
-        tmp_path / f".metrics.json.{os.getpid()}-01234567.part",  # a process that runs
+        # of a process that runs, and of one on another machine
+        tmp_path / f".metrics.json.{os.getpid()}-{files.MACHINE}01234567.part",
+        tmp_path / f".metrics.json.{ended.pid}-{other}01234567.part",
         tmp_path / ".known.bin.part",  # a download, which is taken up
         tmp_path / "metrics.json",
     ]
@@ -154,7 +157,7 @@ def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_on
 def test_a_temporary_folder_is_gone_afterwards_and_so_is_one_of_a_killed_process(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left = tmp_path / f".costs.{ended.pid}-01234567.part"
+    left = tmp_path / f".costs.{ended.pid}-{files.MACHINE}01234567.part"
     left.mkdir()
     with files.temporary_folder(tmp_path, "costs") as folder:
         (folder / "inside").mkdir()

@@ -25,7 +25,7 @@ from lib.datasets import study
 from lib.errors import InputError, full_disk
 from lib.experiments import experiment, pipeline
 from lib.experiments import notebook as experiments_notebook
-from lib.files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
+from lib.files import MACHINE, NOTEBOOKS, ROOT, YOUR_VIDEO, resolve
 from lib.parallel import locks
 from lib.parameters import Params
 from lib.store import Store
@@ -921,7 +921,7 @@ def test_unfinished_files_of_a_killed_run_are_removed_by_the_next_one(world):
     world.run("sample_tsav")
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left = world.runs / "sample_tsav" / "steps" / f".06.json.{ended.pid}-01234567.part"
+    left = world.runs / "sample_tsav" / "steps" / f".06.json.{ended.pid}-{MACHINE}01234567.part"
     left.write_text("{")
     world.run("sample_tsav")
     assert not left.exists()
