@@ -49,7 +49,7 @@ def test_a_recording_that_cannot_be_looked_at_stops_no_other_and_is_named_at_the
     monkeypatch.setattr(your_video, "show", show)
     monkeypatch.setattr(your_video.people, "fetch", lambda p: [])
     with pytest.raises(InputError, match="1 of 2 recordings") as told:
-        your_video.start({"video_path": film.parent}, said.append)
+        your_video.start({"video_path": film.parent, "voice_run": "none of these"}, said.append)
     assert str(cut) in str(told.value)
     assert seen == [film]
     assert "cut short" in said[0]

@@ -92,6 +92,8 @@ def alone(tiny, tmp_path_factory):
     return folder, Trainer(recipe, tiny_set.table(tiny), folder).fit()
 
 
+# On every change two processes with a pretended GPU each do the same: whole/test_gpu_ways.
+@pytest.mark.slow
 def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, tmp_path):
     folder, history = alone
     found, statuses = train(tiny, tmp_path / "two", 2)
