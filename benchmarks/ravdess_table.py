@@ -213,7 +213,7 @@ def publish(data: Path, work: Path) -> str:
     lines += [
         "UAR: mean of the recall of the eight classes over all 1440 recordings together, each "
         "predicted by the fold that did not learn from its actor. ± is the deviation over seeds "
-        "(n − 1). Intervals: 1000 draws of 24 actors.",
+        "(n − 1). Intervals: each of the 24 actors is left out in turn (docs/intervals.md).",
     ]
     text = "\n".join(lines) + "\n"
     print(text)
