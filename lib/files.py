@@ -7,10 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
-import socket
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -249,7 +249,7 @@ def write_text(path: Path, text: str) -> Path:
 
 
 # Four digits of this machine's name: a process number means something on one machine only.
-MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
 
 
 @contextlib.contextmanager

@@ -110,6 +110,8 @@ def test_outcomes_are_those_of_the_processes_backend(two_workers):
     assert sorted(item for *_, item in told) == list(range(7))
 
 
+# On every change test_remote compares arrays of a cluster's workers with this machine's.
+@pytest.mark.slow
 def test_arrays_of_two_trials_are_byte_equal_to_those_of_the_processes_backend(
     two_workers, sample_root, open_set
 ):
