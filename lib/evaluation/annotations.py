@@ -12,8 +12,8 @@ import pandas as pd
 
 from ..files import named, temporary_name
 from ..media.frames import spacing
+from ..speakers.video import THRESHOLD
 
-SPEAKS = 0.5  # probability from which a person counts as speaking
 THIRD = 1 / 3  # of −1…1: the middle of three bins reaches from minus this to this
 BINS = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
 Stretches = list[tuple[float, float, str]]  # start and end in s, what holds in between
@@ -38,7 +38,7 @@ def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of a tier -> what holds in each frame, "" for nothing."""
     found = {}
     if "speaking" in rows:
-        speaks = rows["speaking"].to_numpy(float) > SPEAKS  # NaN is not above
+        speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # NaN is not above
         found["speaking"] = np.where(speaks, "speaking", "")
     found["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
     for name in ("valence", "arousal"):

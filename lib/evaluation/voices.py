@@ -22,11 +22,11 @@ from ..models import checkpoints
 from ..models.affect.face_api import CLASSES as OF_FACE
 from ..parameters import Params
 from ..speakers import speech
+from ..speakers.video import THRESHOLD
 from ..store import Store, request
 from . import checkpoint
 
 LONGEST = 6.0  # s: RAVDESS's recordings, which the network learnt from, are 2.9 to 5.3 s long
-SURE = 0.5  # probability of speaking, mean over a stretch, from which it is a person's voice
 SIDE = 112.0  # px, what the expression network sees: a smaller face counts for less
 NOT_VALIDATED = (
     "voice, joint: acted speech was learnt from; not validated on anybody who does not act"
@@ -127,7 +127,7 @@ def _probabilities(predictor, sound: np.ndarray) -> np.ndarray:
 
 def _whose(start: float, end: float, people: Sequence[pd.DataFrame]) -> tuple[str, float]:
     """The person who speaks most in a stretch, and the mean probability; "" and NaN where that is
-    less than `SURE`, or not known.
+    less than `THRESHOLD`, or not known.
     """
     best = ("", np.nan)
     for table in people:
@@ -135,7 +135,7 @@ def _whose(start: float, end: float, people: Sequence[pd.DataFrame]) -> tuple[st
             continue
         inside = table[table["time"].between(start, end)]["speaking"]
         mean = inside.mean() if inside.notna().any() else 0.0
-        if mean >= SURE and not mean <= best[1]:
+        if mean >= THRESHOLD and not mean <= best[1]:
             best = (str(table["person"].iloc[0]), float(mean))
     return best
 

@@ -28,12 +28,13 @@ AT_ONCE = 64
 BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
-class LightAsd(Model, name="light_asd"):
-    """Scores of one face in every frame, from its crops and the sound.
+class OneFace(Model):
+    """Scores of one face in every frame, from its crops and the sound: what Light-ASD and LR-ASD
+    share.
 
     Inputs ``face`` (B,T,S,S) grey 0–255 and ``mfcc`` (B,4T,13); outputs ``speaking`` and
     ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: of
-    the published network no defect is known. `modality` sets the other stream's embedding to zero;
+    the published networks no defect is known. `modality` sets the other stream's embedding to zero;
     `face_size` is 112 with the published weights.
     """
 
@@ -46,16 +47,20 @@ class LightAsd(Model, name="light_asd"):
         modality: str = "audiovisual",
     ):
         super().__init__(compat, width=width, face_size=face_size, modality=modality)
-        channels = [max(1, round(width * each)) for each in CHANNELS]
         self.modality = modality
-        self.model = _Streams(channels)
-        self.lossAV = Head(channels[-1])
-        self.lossV = Head(channels[-1])
+        self.model = self._streams(width)
+        channels = self.model.channels
+        self.lossAV = Head(channels)
+        self.lossV = Head(channels)
         self.inputs = {
             "face": f"(B, T, {face_size}, {face_size}) grey 0–255",
-            "mfcc": "(B, 4T, 13)",
+            "mfcc": f"(B, 4T, {COEFFICIENTS})",
         }
         self.outputs = {"speaking": "(B, T, 2) logits", "speaking_visual": "(B, T, 2)"}
+
+    def _streams(self, width: float) -> nn.Module:
+        """Encoders of both streams and what joins them; `channels` of each embedding."""
+        raise NotImplementedError
 
     def forward(self, batch):
         face, mfcc = face_and_sound(self, batch)
@@ -65,9 +70,16 @@ class LightAsd(Model, name="light_asd"):
         if self.modality != "video":
             heard = self.model.audioEncoder(mfcc)
         return {
-            "speaking": self.lossAV.FC(self.model.GRU(seen + heard)),
+            "speaking": self.lossAV.FC(self.model(seen, heard)),
             "speaking_visual": self.lossV.FC(seen),
         }
+
+
+class LightAsd(OneFace, name="light_asd"):
+    """Light-ASD, see `OneFace`."""
+
+    def _streams(self, width):
+        return _Streams([max(1, round(width * each)) for each in CHANNELS])
 
 
 def face_and_sound(net: Model, batch) -> tuple[Tensor, Tensor]:
@@ -113,9 +125,14 @@ class Head(nn.Module):
 class _Streams(nn.Module):
     def __init__(self, channels: list[int]):
         super().__init__()
+        self.channels = channels[-1]
         self.visualEncoder = VisualEncoder(channels, _Block)
         self.audioEncoder = AudioEncoder(channels, _Block)
         self.GRU = _Fusion(channels[-1])
+
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """(B, T, C) of each to (B, T, C)."""
+        return self.GRU(seen + heard)
 
 
 class VisualEncoder(nn.Module):

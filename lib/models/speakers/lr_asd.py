@@ -11,65 +11,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..base import Model
 from ..blocks.recurrent import recurrent
 from . import light_asd
-from .light_asd import BATCH_NORM, CHANNELS, COEFFICIENTS
+from .light_asd import BATCH_NORM, CHANNELS
 
 KERNELS = (5, 3)  # of a block, one after the other
 DROPOUT = 0.5  # before each of the two GRUs
 
 
-class LrAsd(Model, name="lr_asd"):
-    """Scores of one face in every frame, from its crops and the sound.
+class LrAsd(light_asd.OneFace, name="lr_asd"):
+    """LR-ASD, see `light_asd.OneFace`."""
 
-    Inputs ``face`` (B,T,S,S) grey 0–255 and ``mfcc`` (B,4T,13); outputs ``speaking`` and
-    ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: of
-    the published network no defect is known. `modality` sets the other stream's embedding to zero;
-    `face_size` is 112 with the published weights.
-    """
-
-    def __init__(
-        self,
-        compat: bool = False,
-        *,
-        width: float = 1.0,
-        face_size: int = 112,
-        modality: str = "audiovisual",
-    ):
-        super().__init__(compat, width=width, face_size=face_size, modality=modality)
-        channels = [2 * max(1, round(width * each / 2)) for each in CHANNELS]
-        self.modality = modality
-        self.model = _Streams(channels)
-        self.lossAV = light_asd.Head(channels[-1])
-        self.lossV = light_asd.Head(channels[-1])
-        self.inputs = {
-            "face": f"(B, T, {face_size}, {face_size}) grey 0–255",
-            "mfcc": f"(B, 4T, {COEFFICIENTS})",
-        }
-        self.outputs = {"speaking": "(B, T, 2) logits", "speaking_visual": "(B, T, 2)"}
-
-    def forward(self, batch):
-        face, mfcc = light_asd.face_and_sound(self, batch)
-        seen = heard = mfcc.new_zeros(*face.shape[:2], self.lossV.FC.in_features)
-        if self.modality != "audio":
-            seen = self.model.visualEncoder(light_asd.grey(face))
-        if self.modality != "video":
-            heard = self.model.audioEncoder(mfcc)
-        joint = self.model.fusion(torch.cat([heard, seen], dim=-1))
-        return {
-            "speaking": self.lossAV.FC(self.model.detector(joint)),
-            "speaking_visual": self.lossV.FC(seen),
-        }
+    def _streams(self, width):
+        return _Streams([2 * max(1, round(width * each / 2)) for each in CHANNELS])
 
 
 class _Streams(nn.Module):
     def __init__(self, channels: list[int]):
         super().__init__()
+        self.channels = channels[-1]
         self.visualEncoder = light_asd.VisualEncoder(channels, _Block)
         self.audioEncoder = light_asd.AudioEncoder(channels, _Block)
         self.fusion = _Gate(2 * channels[-1])
         self.detector = _Detector(2 * channels[-1])
+
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """(B, T, C) of each to (B, T, C)."""
+        return self.detector(self.fusion(torch.cat([heard, seen], dim=-1)))
 
 
 class _Block(nn.Module):
