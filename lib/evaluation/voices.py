@@ -28,6 +28,7 @@ from . import checkpoint
 
 LONGEST = 6.0  # s: RAVDESS's recordings, which the network learnt from, are 2.9 to 5.3 s long
 SIDE = 112.0  # px, what the expression network sees: a smaller face counts for less
+ASKED = ("voice_run", "leave voice_run empty")  # what needs the package, what to do without
 NOT_VALIDATED = (
     "voice, joint: acted speech was learnt from; not validated on anybody who does not act"
 )
@@ -49,6 +50,15 @@ class Heard:
     notes: tuple[str, ...]
 
 
+def check(params: Mapping) -> None:
+    """Raise InputError, before anything is computed, where `voice_run` is set and no network that
+    reads voices, or where the package that finds speech is not installed.
+    """
+    if params.get("voice_run", ""):
+        _reader(params)
+        speech.require(*ASKED)
+
+
 def look(row: Mapping, store: Store, params: Params, people: Sequence[pd.DataFrame]) -> Heard:
     """What the network of `voice_run` says of each stretch of speech in a video.
 
@@ -64,7 +74,7 @@ def look(row: Mapping, store: Store, params: Params, people: Sequence[pd.DataFra
     arrays.make_all(row, [asked], store)
     sound = np.asarray(arrays.read(row, asked, store))
     begins = arrays.facts(row, asked, store)["t0"]
-    spoken = speech.stretches(sound, "voice_run", "leave voice_run empty", LONGEST)
+    spoken = speech.stretches(sound, *ASKED, LONGEST)
     probabilities = [_probabilities(predictor, sound[first:end]) for first, end in spoken]
     ends = begins + spoken / mfcc.RATE
     table = pd.DataFrame({"start": ends[:, 0], "end": ends[:, 1]})
@@ -82,7 +92,8 @@ def _file(params: Mapping) -> Path:
     return checkpoint_of(params["voice_run"], params["runs_root"])
 
 
-def _load(params: Params, store: Store):
+def _reader(params: Mapping) -> Path:
+    """The checkpoint of `voice_run`, which reads voices."""
     path = _file(params)
     saved = {} if checkpoint.is_published(path) else checkpoints.load(path)["params"]
     task = saved.get("options", {}).get("task", "")
@@ -93,7 +104,11 @@ def _load(params: Params, store: Store):
             expected="a run of the recipe utterance that learnt classes",
             todo="python -m lib run params/ravdess.yaml, then voice_run: ravdess",
         )
-    return checkpoint.load(path, Params({**params, "speaker_run": "none"}), store)
+    return path
+
+
+def _load(params: Params, store: Store):
+    return checkpoint.load(_reader(params), Params({**params, "speaker_run": "none"}), store)
 
 
 def _told(saved: Mapping) -> str:

@@ -35,6 +35,10 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
         InputError for a path that holds no recording.
     """
     segments.check(p.get("segments_path", ""))
+    if p.get("voice_run", ""):
+        from ..evaluation import voices  # torch and the recipes are needed for this only
+
+        voices.check(p)
     for line in people.fetch(p):
         say(line)
     if not p.get("voice_run", ""):

@@ -8,6 +8,18 @@ from ..errors import InputError
 from ..features.mfcc import RATE
 
 
+def require(why: str, otherwise: str) -> None:
+    """Raise InputError where the package is not installed; see `stretches`."""
+    try:
+        import silero_vad  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{why} needs the package silero-vad",
+            expected="it is installed",
+            todo=f"pip install silero-vad, or {otherwise}",
+        ) from error
+
+
 def stretches(
     sound: np.ndarray, why: str, otherwise: str, longest: float = float("inf")
 ) -> np.ndarray:
@@ -21,15 +33,10 @@ def stretches(
     The weights come inside the package; nothing is fetched. Raises InputError when it is not
     installed.
     """
-    try:
-        import torch
-        from silero_vad import get_speech_timestamps, load_silero_vad
-    except ImportError as error:
-        raise InputError(
-            f"{why} needs the package silero-vad",
-            expected="it is installed",
-            todo=f"pip install silero-vad, or {otherwise}",
-        ) from error
+    require(why, otherwise)
+    import torch
+    from silero_vad import get_speech_timestamps, load_silero_vad
+
     waveform = torch.from_numpy(np.asarray(sound, np.float32) / 32768)
     cut = {} if longest == float("inf") else {"max_speech_duration_s": longest}
     spoken = get_speech_timestamps(waveform, load_silero_vad(), sampling_rate=RATE, **cut)

@@ -202,3 +202,19 @@ def test_without_a_run_one_line_says_how_to_get_one(tmp_path, monkeypatch):
     monkeypatch.setattr(your_video, "has_front_end", lambda: False)
     your_video.start(values, said.append)
     assert "python -m lib run params/ravdess.yaml" in said[0]
+
+
+def test_a_run_that_reads_no_voices_stops_before_anything_is_fetched_or_computed(tmp_path):
+    torch.save({"model": {}, "params": {"recipe": "tsav"}}, tmp_path / "best.pt")
+    values = {"voice_run": str(tmp_path / "best.pt"), "runs_root": tmp_path, "segments_path": ""}
+    with pytest.raises(InputError, match="voice_run: a run of the recipe tsav"):
+        your_video.start({**values, "video_path": tmp_path / "absent.mp4"}, print)
+
+
+def test_without_the_package_nothing_is_begun(trained, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    _, folder, _, _ = trained
+    values = {"voice_run": str(folder / "checkpoints" / "best.pt"), "runs_root": tmp_path}
+    with pytest.raises(InputError, match="voice_run needs the package silero-vad"):
+        voices.check(values)
+    voices.check({"voice_run": ""})

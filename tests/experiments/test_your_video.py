@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lib.errors import InputError
-from lib.evaluation import people
+from lib.evaluation import people, voices
 from lib.experiments import your_video
 from lib.media import writing
 
@@ -48,6 +48,7 @@ def test_a_recording_that_cannot_be_looked_at_stops_no_other_and_is_named_at_the
 
     monkeypatch.setattr(your_video, "show", show)
     monkeypatch.setattr(your_video.people, "fetch", lambda p: [])
+    monkeypatch.setattr(voices, "check", lambda p: None)
     with pytest.raises(InputError, match="1 of 2 recordings") as told:
         your_video.start({"video_path": film.parent, "voice_run": "none of these"}, said.append)
     assert str(cut) in str(told.value)
