@@ -54,7 +54,7 @@ ABOUT_COMPUTED = (
     "processors."
 )
 PROBE = 40  # trials that tell how many the minutes allow
-HEAD = ["", "workers", "trials", "s of each", "all s", "busy, %", "of the driver, ms a trial"]
+HEAD = ["", "workers", "trials", "s of each", "all s", "busy, %", "of the driver, ms per trial"]
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """How fast notebook 02 takes over cropped faces that a data set brings: `python
 benchmarks/crops.py`.
 
-Trials of 112×112 JPEG pictures, one a frame, as Aff-Wild2 ships them; what 02 does with
+Trials of 112×112 JPEG pictures, one per frame, as Aff-Wild2 ships them; what 02 does with
 `pack_faces: false` and two workers, time stamps being there from notebook 01. About a minute, most
 of it to make the pictures.
 """
@@ -28,7 +28,7 @@ from lib.arrays import MAKERS
 from lib.store import Store, request
 
 TRIALS, FRAMES, SIDE, WORKERS = 24, 2500, 112, 2
-WANTED = 6000  # frames a second
+WANTED = 6000  # frames per second
 REQUESTS = (request("face_valid"), request("face", size=SIDE))
 
 
@@ -115,10 +115,10 @@ def main() -> None:
         "crops",
         (
             "trials × frames",
-            "frames a second",
+            "frames per second",
             "s",
             "face",
-            "bytes a picture",
+            "bytes per picture",
             "bytes written a frame",
         ),
         rows,

@@ -111,7 +111,7 @@ def row(label: str, facts: dict, card: str) -> dict:
         "recipe": label,
         "card": f"{card}, {memory} GB",
         "GB of the weights": f"{facts['fixed'] / 1e9:.2f}",
-        "MB a sample": f"{facts['each'] / 1e6:.1f}",
+        "MB per sample": f"{facts['each'] / 1e6:.1f}",
         "batch asked for": facts["batch"],
         "fits at once": fits,
         "parts": parts,

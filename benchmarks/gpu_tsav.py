@@ -1,4 +1,4 @@
-"""TSAV on a GPU: frames a second of the network alone and with its pictures and sound, and of the
+"""TSAV on a GPU: frames per second of the network alone and with its pictures and sound, and of the
 feature cache.
 
     python benchmarks/gpu_tsav.py [--batch 256] [--frames 20000] [--compiled]

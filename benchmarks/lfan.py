@@ -99,7 +99,7 @@ def vggish_alone(args, part: int) -> dict[str, list]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             took, most = pool.submit(embedded, args.width, args.minutes * 60, length).result()
         name = (
-            f"VGGish, width {args.width:g}, a row a frame at {FPS} fps; memory of its process "
+            f"VGGish, width {args.width:g}, a row per frame at {FPS} fps; memory of its process "
             f"at most {most:.0f} MB"
         )
         found[name] = [
@@ -183,7 +183,7 @@ def loader_rows(args) -> list[list]:
         [
             name,
             f"{each:.0f} windows/s",
-            f"{1 / each * 1000:.1f} ms a window",
+            f"{1 / each * 1000:.1f} ms per window",
             f"{each / published:.1f} x",
             "5 x" if name == "this recipe, two workers" else "",
             "",

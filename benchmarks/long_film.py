@@ -3,8 +3,8 @@ grow with the length.
 
     python benchmarks/long_film.py [--minutes 1 60] [--makers time face audio_44k mel mfcc39]
 
-The films are made here: 64×36 px, 25 frames a second, grey pictures, noise as sound. Faces are the
-middle of the picture (`faces: centre`), so that no detector is measured; each maker runs in a
+The films are made here: 64×36 px, 25 frames per second, grey pictures, noise as sound. Faces are
+the middle of the picture (`faces: centre`), so that no detector is measured; each maker runs in a
 process of its own, after what it is made from. Told is the most memory that is the process's own
 (RssAnon), libraries aside.
 """
@@ -102,7 +102,7 @@ def publish(found: dict, minutes: list[int], makers: list[str]) -> None:
             [name, *memory, f"{growth:.0f} (at most {GROWTH})", f"{each[-1]['seconds']:.0f}"]
         )
     head = ["maker", *(f"most memory, {length} min: MB" for length in minutes)]
-    notes = [f"mfcc39: {mfcc39.ROWS_A_SECOND} rows a second of sound."]
+    notes = [f"mfcc39: {mfcc39.ROWS_A_SECOND} rows per second of sound."]
     if importlib.util.find_spec("opensmile") is None:
         notes.append("eGeMAPS: not measured, opensmile is not installed here.")
     head += ["growth, MB", f"s for {minutes[-1]} min"]

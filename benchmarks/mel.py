@@ -1,7 +1,7 @@
 """TSAV's spectrogram for every frame of a video, streamed: `python benchmarks/mel.py [--device
 cuda]`. Ten seconds.
 
-Five minutes of sound (noise: what is in it makes no difference) and 30 frames a second: 9 000
+Five minutes of sound (noise: what is in it makes no difference) and 30 frames per second: 9 000
 segments of 1 s, each normalised as the network takes it, in one process. What counts of its memory
 is its own: the mapped files of PyTorch's libraries (226 MB after `import torch` of version 2.11)
 are the system's, shared by all processes, and can be dropped.

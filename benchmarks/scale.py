@@ -23,7 +23,7 @@ import report
 
 from lib.parallel import dask_workers, mapping, remote
 
-MOST = 20.0  # ms a trial
+MOST = 20.0  # ms per trial
 WORKERS = 2
 WAYS = ("processes", "cluster")
 
@@ -51,7 +51,7 @@ def main() -> None:
     rows = [row("processes", given.trials)] if "processes" in given.ways else []
     if "cluster" in given.ways:
         rows.append(by_cluster(given.trials))
-    head = ["way", "trials", "ms a trial", "of it processor of the driver", "memory more, MB"]
+    head = ["way", "trials", "ms per trial", "of it processor of the driver", "memory more, MB"]
     note = f"{WORKERS} workers; the cluster's scheduler is in the driver's process. "
     note += f"Load of the machine (1, 5, 15 minutes): {os.getloadavg()}."
     report.publish("scale", head, rows, ["distributed"], [note])

@@ -1,12 +1,12 @@
-"""Sound for training, one array a video, against one process and one wav a frame: `python
+"""Sound for training, one array a video, against one process and one wav per frame: `python
 benchmarks/sound.py`.
 
-One hour of video with 30 frames a second. Measured: decoding and storing its sound, and the indices
-of all frames' segments. The other way: FFmpeg started for each frame as the published preprocessing
-does (tsav_jca.md §2.2: `-ss` and `-to` after `-i`, of a wav that is there already), for frames
-spread over the whole hour, times the number of frames. FFmpeg is taken from the PATH or from the
-package imageio-ffmpeg; without both, a Python process that reads the wav is in its place, and the
-table says so. Most of the time goes into writing the video.
+One hour of video with 30 frames per second. Measured: decoding and storing its sound, and the
+indices of all frames' segments. The other way: FFmpeg started for each frame as the published
+preprocessing does (tsav_jca.md §2.2: `-ss` and `-to` after `-i`, of a wav that is there already),
+for frames spread over the whole hour, times the number of frames. FFmpeg is taken from the PATH or
+from the package imageio-ffmpeg; without both, a Python process that reads the wav is in its place,
+and the table says so. Most of the time goes into writing the video.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def main() -> None:
             "video",
             "decode, store, index: s",
             "stored, MB",
-            "files a frame",
-            "one process and wav a frame: s",
+            "files per frame",
+            "one process and wav per frame: s",
             "its wavs, GB",
             "times less time",
             "most memory (with writing the video), MB",

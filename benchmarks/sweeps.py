@@ -217,7 +217,7 @@ def paper_rows(asked) -> list[list]:
         many = ", ".join(f"{gpus}: {math.ceil(RUNS / gpus) * hours:,.1f} h" for gpus in (1, 4, 24))
         rows.append(
             [
-                f"{name}: {each:.3f} s a step, {steps} steps an epoch, {epochs} epochs",
+                f"{name}: {each:.3f} s a step, {steps} steps per epoch, {epochs} epochs",
                 f"{hours:,.1f} h a training; {RUNS} trainings on 1, 4, 24 of this device — {many}",
                 "",
             ]
@@ -226,7 +226,7 @@ def paper_rows(asked) -> list[list]:
 
 
 def networks(asked):
-    """Name, seconds of a step, steps an epoch and epochs of the published recipes that are here."""
+    """Name, seconds of a step, steps per epoch and epochs of the published recipes."""
     import argparse as options
 
     import gpu_jca

@@ -198,7 +198,7 @@ def declare() -> None:
 )
 def compare(folders: tuple[Path, ...], target: Path | None, split: str, against: str) -> None:
     """Table of several runs: method, rules, parameters, CCC with intervals, differences from the
-    first run on the same trials, seconds an epoch; trivial predictors.
+    first run on the same trials, seconds per epoch; trivial predictors.
 
     Runs that differ in nothing but the seed are one row.
     """
@@ -321,7 +321,7 @@ def export_labels(
 def export_audio(
     files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool
 ) -> None:
-    """Write FOLDER/<video>/<frame from 1>.wav, one a frame, of the data set that parameter FILES
+    """Write FOLDER/<video>/<frame from 1>.wav, one per frame, of the data set that parameter FILES
     mean.
 
     Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds

@@ -398,7 +398,7 @@ def action_units_scores(
 def per_trial(
     labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS
 ) -> pd.DataFrame:
-    """One row a trial and emotion that has labels: trial, emotion, n_frames, ccc, pcc, rmse,
+    """One row per trial and emotion that has labels: trial, emotion, n_frames, ccc, pcc, rmse,
     mae.
     """
     rows = []

@@ -112,7 +112,7 @@ def check(trials: pd.DataFrame) -> pd.DataFrame:
     if len(twice):
         raise InputError(
             f"trial name used twice: {', '.join(map(str, twice[:5]))}",
-            expected="one row a person in a video",
+            expected="one row per person in a video",
             todo="rename or remove one of the files",
         )
     for column in ("trial", "video"):

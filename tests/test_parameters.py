@@ -206,7 +206,7 @@ def test_options_of_a_recipe_are_read_without_importing_it(tmp_path):
 BROKEN = """
 rates: list[
     float
-    # rows a second of each file; from 0.0 to 10.0
+    # rows per second of each file; from 0.0 to 10.0
 ] = []
 missing: str = (
     "refuse"  # of rows with NaN; one of refuse, neighbours
@@ -217,7 +217,7 @@ layers: int = 2  # of the network; from 1 to 12
 
 def test_a_comment_that_a_formatter_put_inside_a_declaration_counts():
     rates, missing, layers = grammar.parse(BROKEN, "options").values()
-    assert (rates.help[:13], rates.high) == ("rows a second", 10.0)
+    assert (rates.help[:15], rates.high) == ("rows per second", 10.0)
     assert missing.choices == ("refuse", "neighbours")
     assert (layers.low, layers.high) == (1, 12)
 

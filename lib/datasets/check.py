@@ -1,7 +1,7 @@
 """Look at every trial of a data set before anything is computed: does it open, and do its parts fit
 together?
 
-One row a trial; an error contradicts itself or cannot be read, a warning lacks a counterpart. The
+One row per trial; an error contradicts itself or cannot be read, a warning lacks a counterpart. The
 decoded time stamps stay in the store, where notebook 02 finds them.
 """
 
@@ -207,7 +207,7 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
         ),
         (
             info.fps and not RATES[0] <= info.fps <= RATES[1],
-            f"an unusual frame rate, {info.fps:.3g} frames a second",
+            f"an unusual frame rate, {info.fps:.3g} frames per second",
             "kept: windows count frames",
             f"{RATES[0]:g} to {RATES[1]:g}",
             "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4",
@@ -326,7 +326,7 @@ def _labels(
                     f"{kind}: {len(rows)} label rows, {n_frames} frames",
                     "trimmed or filled up as unlabelled",
                     path,
-                    "one row a frame",
+                    "one row per frame",
                     "check that label file and video are of one release",
                 )
     return ", ".join(counts)

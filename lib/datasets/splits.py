@@ -133,7 +133,7 @@ def _add(told: dict[str, dict], trial: str, row: dict, where: str, report: Repor
             f"{trial} is named twice: {before['split']} ({before['subject'] or 'no subject'}), and "
             f"{row['split']} ({row['subject'] or 'no subject'})",
             where=where,
-            expected="a line a trial",
+            expected="a line per trial",
             todo="remove one of both",
         )
     report.error(
@@ -141,7 +141,7 @@ def _add(told: dict[str, dict], trial: str, row: dict, where: str, report: Repor
         "is named twice in splits.csv",
         "both say the same",
         where=where,
-        expected="a line a trial",
+        expected="a line per trial",
         todo="remove one of both",
     )
 

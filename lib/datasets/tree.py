@@ -113,7 +113,7 @@ def name_in_list(line: str) -> str:
 
 
 def names_of_list(path: Path, report: Report) -> set[str]:
-    """Trials that a text list names, one a line; a line or file that cannot be used is reported."""
+    """Trials that a text list names, one per line; a line or file of no use is reported."""
     found = set()
     try:
         lines = read_text(path).split("\n")

@@ -47,7 +47,7 @@ class Ridge:
 
     Arguments
     ---------
-    batches : pairs of X (n, d) and y (n, k) without NaN, most simply one a trial; read twice, one
+    batches : pairs of X (n, d) and y (n, k) without NaN, most simply one per trial; read twice, one
         at a time, so that millions of frames need no more memory than their largest trial.
     penalties : (P,) at least 0.
     """

@@ -51,7 +51,7 @@ def write(
     Arguments
     ---------
     video : any file that `media.frames` reads.
-    predictions : one row a frame, the columns of a prediction file: valence and arousal in −1…1
+    predictions : one row per frame, the columns of a prediction file: valence and arousal in −1…1
         become bars, the expressions and action units that were decided for a line of words. Where
         `valid` is 0 there stands that no face was found. `BOX` is the face; with `speaking`
         (probability that this person is heard) the box is green and thick, and says so, while she
@@ -76,7 +76,7 @@ def write(
         raise InputError(
             f"{len(predictions)} predictions for a video of {len(times)} frames",
             where=video,
-            expected="one row a frame",
+            expected="one row per frame",
             todo="predict this video again",
         )
     with media_sound.on_disk(sound or video, SOUND_RATE, track, out.parent) as (samples, start):

@@ -19,11 +19,12 @@ WIDTHS = (1, 3, 5, 10, 15, 20, 30, 40, 50, 75, 100, 150)  # frames; 1 = no smoot
 def box(x: np.ndarray, width: int) -> np.ndarray:
     """Mean over a window of `width` frames, normalised at the edges.
 
-    x : (T,) or (T, k) numbers, a row a frame. The window of frame i reaches from i − width//2 to i
-        +
-    (width−1)//2: symmetric for an odd width, one frame more before than after for an even one (as
-    scipy's). Frames outside the trial and NaN frames do not count; a NaN frame stays NaN. Returns
-    float64 of the same shape.
+    x : (T,) or (T, k) numbers, a row per frame. The window of frame i reaches from i − width//2 to
+        i + (width−1)//2: symmetric for an odd width, one frame more before than after for an even
+        one (as scipy's). Frames outside the trial and NaN frames do not count; a NaN frame stays
+        NaN.
+
+    Returns float64 of the same shape.
     """
     x = np.asarray(x, np.float64)
     return _box(x, width, np.zeros(len(x), np.int64), np.full(len(x), len(x)))

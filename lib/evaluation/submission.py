@@ -1,8 +1,8 @@
 """Prediction files in the challenge's formats, and a check of a folder of them before it is sent.
 
-Up to ABAW4 a task has one text file a trial, named by the trial's stem, with the annotation's
-header and one line a frame (tsav_jca.md §1.7, §2.9); from ABAW5 on valence and arousal are one file
-``image_location,valence,arousal``.
+Up to ABAW4 a task has one text file per trial, named by the trial's stem, with the annotation's
+header and one line per frame (tsav_jca.md §1.7, §2.9); from ABAW5 on valence and arousal are one
+file ``image_location,valence,arousal``.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
 
     expected : {trial: number of frames}. Looked at: files missing and too many, header, columns,
         numbers,
-    ranges, one line a frame, no unlabelled marks (−5, −1).
+    ranges, one line per frame, no unlabelled marks (−5, −1).
     """
     folder = Path(folder) / FOLDERS[task]
     if not folder.is_dir():

@@ -1,5 +1,5 @@
-"""One wav a frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files; nothing
-here needs them.
+"""One wav per frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files;
+nothing here needs them.
 
 Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the
 corrected rule (§7.2).
@@ -49,7 +49,7 @@ def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
 
     rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32
         frames, whose one
-    length comes from the lowest of `rates` (frames a second of the videos).
+    length comes from the lowest of `rates` (frames per second of the videos).
     """
     if rules == "published":
         return Rule("published")
@@ -99,7 +99,7 @@ def check_space(out: Path, needed: int) -> None:
     """Raises InputError when there is less space than `needed` (bytes)."""
     if needed > free(out):
         raise InputError(
-            f"one wav a frame needs {needed / 1e9:.1f} GB, {free(out) / 1e9:.1f} GB are free",
+            f"one wav per frame needs {needed / 1e9:.1f} GB, {free(out) / 1e9:.1f} GB are free",
             where=out,
             expected="room for all files",
             todo="choose another disk with --out, or fewer `trials`: "

@@ -1,7 +1,7 @@
 """Pictures of cropped faces that somebody has made already: Aff-Wild2's own, or those of OpenFace.
 
 Aff-Wild2: ``<trial>/%05d.jpg``, numbered by video frame from 1; a missing one means that no face
-was found. OpenFace: ``<video>_aligned/frame_det_00_%06d.bmp``, one a frame, and beside the folder
+was found. OpenFace: ``<video>_aligned/frame_det_00_%06d.bmp``, one per frame, and beside the folder
 ``<video>.csv`` (`lib.faces.openface`).
 """
 
@@ -44,7 +44,7 @@ def numbered(folder: Path) -> dict[int, Path]:
             raise InputError(
                 f"two cropped faces of one number: {found[int(match[1])].name} and {path.name}",
                 where=folder,
-                expected="one picture a frame",
+                expected="one picture per frame",
                 todo="remove the wrong one",
             )
         if match:

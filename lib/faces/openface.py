@@ -1,7 +1,7 @@
 """OpenFace's table beside its pictures: which face is where, in which frame, and whether it was
 found.
 
-Its program for several faces writes a row a face and frame (column `face_id`); pictures of face 0
+Its program for several faces writes a row per face and frame (column `face_id`); pictures of face 0
 are ``frame_det_00_000001.bmp``. A picture of a frame in which that face was lost is black, or shows
 what was there before: `success` is 0 then. Its time stamps are those of its own clock; where they
 do not run evenly with the frame numbers (dropped frames), or the table has another rate than the
@@ -79,7 +79,7 @@ def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
 
 
 def _of_face(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Rows of the face whose pictures are read, in the order of its frames; one a frame."""
+    """Rows of the face whose pictures are read, in the order of its frames; one per frame."""
     rows = table[table["face_id"] == FACE].sort_values("frame", kind="stable")
     if not len(rows):
         raise InputError(

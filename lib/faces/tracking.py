@@ -16,8 +16,8 @@ import numpy as np
 
 from . import detection
 
-# One row a face and frame: what it is, where it was found (lib.faces.detection), and 1 where it was
-# followed.
+# One row per face and frame: what it is, where it was found (lib.faces.detection), and 1 where it
+# was followed.
 COLUMNS = ("frame", "track", *detection.COLUMNS, "followed")
 BOX, LANDMARKS = slice(2, 6), slice(6, 16)
 EVERY = 6  # frames from one detection to the next: 0.2–0.25 s

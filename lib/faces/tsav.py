@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"not an alignment file of the TSAV database ({type(error).__name__}: "
             f"{str(error)[:80]})",
             where=path,
-            expected="'frame' with 2×3 matrices and 'mask' with 68×2 points, one a frame",
+            expected="'frame' with 2×3 matrices and 'mask' with 68×2 points, one per frame",
             todo="fetch aff2alignmentdata again",
         ) from error
     if len(matrices) != len(points):

@@ -2,7 +2,7 @@
 frame.
 
 While a part of the network is frozen its output is a function of the picture alone: it is computed
-once and read in training (512·5·5 numbers a frame behind stage 4, 25.6 kB in half precision).
+once and read in training (512·5·5 numbers per frame behind stage 4, 25.6 kB in half precision).
 """
 
 from __future__ import annotations

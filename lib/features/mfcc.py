@@ -1,5 +1,5 @@
 """Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four
-rows a frame.
+rows per frame.
 
 The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97,
 rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT,

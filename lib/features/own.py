@@ -1,9 +1,9 @@
 """Features a frame from anywhere: files that a person computed, statistics of the sound, a network
 of torchvision.
 
-A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row a video frame, or at
-a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one row
-a frame, with nothing missing.
+A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row per video frame, or
+at a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one
+row per frame, with nothing missing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def load(path: Path) -> np.ndarray:
         raise InputError(
             f"an array of shape {rows.shape}, type {rows.dtype}",
             where=path,
-            expected="numbers, a row a frame or a moment",
+            expected="numbers, a row per frame or a moment",
             todo="write it again with numpy.save",
         )
     return rows
@@ -93,8 +93,8 @@ def aligned(
 
     Arguments
     ---------
-    rows : (n, …), flattened to (n, k). time : (n,) s, rising; None: one row a frame, or `rate` rows
-        a second from the first frame on. frames : (T,) s.
+    rows : (n, …), flattened to (n, k). time : (n,) s, rising; None: one row per frame, or `rate`
+        rows per second from the first frame on. frames : (T,) s.
     align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": mean where
         rows are denser.
     missing : what NaN means: "refuse" the trial, or "neighbours" that have a value are taken.
@@ -105,7 +105,7 @@ def aligned(
     rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
-        return _row_by_row(rows, frames, where), f"one row a frame{filled}"
+        return _row_by_row(rows, frames, where), f"one row per frame{filled}"
     if time is None:
         time = frames[0] + np.arange(len(rows)) / rate
     time = np.asarray(time, np.float64).reshape(-1)
@@ -148,7 +148,7 @@ def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarr
             "rate of "
             "their own",
             where=where,
-            expected="one row a frame, or a time array",
+            expected="one row per frame, or a time array",
             todo="name a time array in the option `times`, or the rate in `rates`",
         )
     return rows[np.minimum(np.arange(wanted), n - 1)]

@@ -18,7 +18,7 @@ from ..metrics import EMOTIONS
 METHODS = ("linear", "nearest", "hold", "mean")
 # sampling periods: what lies further from the next value than this is unlabelled, not guessed
 GAP = 3.0
-# rows that a table of one row a frame may have too many or too few (decoders differ by that)
+# rows that a table of one row per frame may have too many or too few (decoders differ by that)
 FEW = 2
 # s that labels may begin before, or go on after, their recording; half of its length if that is
 # more
@@ -30,7 +30,7 @@ class Annotation:
     """What one annotator said of one recording.
 
     values : (n, k), NaN = unlabelled. time : (n,) s from the start of the recording, rising; None:
-        one row a frame, or
+        one row per frame, or
     rows at a steady rate. until : (n,) s where values are those of stretches that begin at `time`;
     None: of moments.
     frame : (n,) int, frames counted from 0, where the table tells these instead of times.
@@ -63,8 +63,8 @@ def to_frames(
         around a frame (for labels that are denser than frames).
     delay : s; the annotator reacts so much later than it happens: frame t gets what was said at t +
         delay.
-    rate : Hz of a table without times; 0: it has one row a frame (up to `FEW`), or a single row for
-        all of them.
+    rate : Hz of a table without times; 0: it has one row per frame (up to `FEW`), or a single row
+        for all of them.
 
     Before the first and after the last value, and in gaps of more than `GAP` periods, frames are
     unlabelled. Raises InputError for another number of rows, for times beyond the recording, for
@@ -165,13 +165,13 @@ def _row_by_row(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.n
         raise InputError(
             f"a label table without times: {n} rows, and the video has {wanted} frames",
             where=one.where,
-            expected="a column time (s), or one row a frame",
-            todo="add the column time, or set label_rate to the number of rows a second",
+            expected="a column time (s), or one row per frame",
+            todo="add the column time, or set label_rate to the number of rows per second",
         )
     rows = np.full((wanted, one.values.shape[1]), np.nan, np.float32)
     rows[: min(n, wanted)] = one.values[:wanted]
     note = "" if n == wanted else f"{n} rows for {wanted} frames: trimmed or filled up at the end; "
-    return shift(rows, np.asarray(frames), delay), f"{note}one row a frame"
+    return shift(rows, np.asarray(frames), delay), f"{note}one row per frame"
 
 
 def _by_number(one: Annotation, frames: np.ndarray, delay: float) -> tuple[np.ndarray, str]:

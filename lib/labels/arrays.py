@@ -41,7 +41,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 def _newly_timed(files: Sequence[str], place: Store) -> str:
     """A word that tells labels placed by their times from those of an earlier version, which took
-    the same table as one row a frame; "" for all others.
+    the same table as one row per frame; "" for all others.
     """
     newly = any(tables.was_untimed(place.data_root / file) for file in files)
     return "by their column" if newly else ""
@@ -100,7 +100,7 @@ def read(
             "action units in another form than the official one",
             where=paths[0],
             expected=",".join(official.ACTION_UNITS),
-            todo="write them so, one row a frame",
+            todo="write them so, one row per frame",
         )
     return (_classes if kind == "expression" else _affect)(paths, times, parameters)
 
@@ -155,7 +155,7 @@ def _affect(
 
 
 def _annotations(path: Path, parameters: Mapping) -> list[annotators.Annotation]:
-    if tables.form(path) == "official":  # one row a frame, as any table without times
+    if tables.form(path) == "official":  # one row per frame, as any table without times
         return [
             annotators.Annotation("", official.read(path, "va").astype(np.float64), where=str(path))
         ]

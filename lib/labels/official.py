@@ -1,6 +1,6 @@
 """Annotations: official text files ↔ arrays ↔ the CSV files that TSAV- and JCA-like code reads.
 
-An official file has a header line and one row a video frame, in order (tsav_jca.md §1.7). In
+An official file has a header line and one row per video frame, in order (tsav_jca.md §1.7). In
 arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the files),
 classes and units without one are −1.
 """
@@ -119,7 +119,7 @@ def fit_rows(
         raise InputError(
             found,
             where=where,
-            expected="one row a frame",
+            expected="one row per frame",
             todo="mend the file, or set the parameter that trims and pads annotations",
         )
     if rows > n_frames:
@@ -285,7 +285,7 @@ def _lines(path: Path, kind: str) -> list[str]:
             "the label file is empty",
             where=path,
             todo="fetch or write the file again",
-            expected=f"a header line ({','.join(HEADERS[kind][0])}) and one row a frame",
+            expected=f"a header line ({','.join(HEADERS[kind][0])}) and one row per frame",
         )
     return text.split("\n")
 

@@ -37,7 +37,7 @@ class Sheet:
     """Rows under a header.
 
     names : of the columns, as they are written. kinds : what each is. rows : texts. lines : of the
-    file, one a row, from 1. mark : what stands between columns, "" in Excel's files. settings :
+    file, one per row, from 1. mark : what stands between columns, "" in Excel's files. settings :
     what lines before the header say. notes : what was passed over or mended, for people.
     """
 

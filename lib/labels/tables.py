@@ -80,7 +80,7 @@ def _is_official(path: Path) -> bool:
 
 
 # The names of times and frames that earlier versions of this program knew; a table with other ones
-# was taken as one row a frame.
+# was taken as one row per frame.
 EARLIER = {
     *("time", "timestamp", "time_s", "time (s)", "times", "seconds", "sec", "t", "frametime"),
     *("time_ms", "timestamp_ms", "time (ms)", "ms", "frame", "frame_id", "frame_number"),

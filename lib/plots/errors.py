@@ -116,7 +116,7 @@ def ccc_parts(
     title: str = "",
     note: str = "",
 ) -> np.ndarray:
-    """One row a trial, the worst on top: correlation, scale, shift and bias of both emotions; a
+    """One row per trial, the worst on top: correlation, scale, shift and bias of both emotions; a
     line where it is right.
 
     table : of `errors_of_trials.parts`. Returns the axes.

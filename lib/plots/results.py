@@ -225,7 +225,7 @@ def error_by_trial(
     title: str = "",
     note: str = "",
 ) -> Axes:
-    """One row a trial, worst on top: error (or score) of valence and arousal.
+    """One row per trial, worst on top: error (or score) of valence and arousal.
 
     table : from `metrics.per_trial`: trial, emotion, and the column `measure` (ccc, pcc, rmse or
         mae). Only

@@ -109,7 +109,7 @@ def speaking_traces(
 def time_line(
     values: pd.DataFrame, ax: Axes | None = None, title: str = "", note: str = ""
 ) -> Axes:
-    """One row a face: a thin red line where it is seen, a thick green one where it speaks."""
+    """One row per face: a thin red line where it is seen, a thick green one where it speaks."""
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = list(dict.fromkeys(values.sort_values("face")["face"]))
     times = np.unique(values["time"])
@@ -153,7 +153,7 @@ def clip_timeline(
     title: str = "",
     note: str = "",
 ) -> Axes:
-    """One line a person and one a kind of voice, over time.
+    """One line per person and one a kind of voice, over time.
 
     time : (n,) s. persons : name -> (visible, speaks), (n,) bool each. voices : name -> (n,) bool.
     """
@@ -194,7 +194,7 @@ def speaking_strip(
     note: str = "",
 ) -> Sequence[Axes]:
     """Faces side by side, framed green (1, speaks), red (0, does not) or grey (−1, not defined); a
-    line a person.
+    line per person.
 
     faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.   speaks : of each person
         (N,).   times : (N,) s.

@@ -20,7 +20,7 @@ def training_curves(
 ) -> np.ndarray:
     """Loss, validation scores and learning rate by epoch.
 
-    history : a row an epoch (``history.csv``): epoch; loss and any other ``loss…``, ``val_loss``;
+    history : a row per epoch (``history.csv``): epoch; loss and any other ``loss…``, ``val_loss``;
         ``val_…``
     scores such as val_ccc_valence; lr (1). Columns that are absent or empty are left out. The epoch
     with the highest mean of the scores is marked. Returns three axes.

@@ -39,7 +39,7 @@ class Sketch:
     net : the network, with random weights. shapes : input -> shape of one sample.
     frames : of a trial, that a sample answers for; learnt : of a trial, for each sample that an
         epoch learns from.
-    kept : bytes a frame that its outputs take on disk.
+    kept : bytes per frame that its outputs take on disk.
     """
 
     net: torch.nn.Module
@@ -272,8 +272,8 @@ class Recipe:
     # ---- windows and batches
 
     def windows(self, trials: pd.DataFrame, epoch: int | None = None) -> pd.DataFrame:
-        """Numbers only, one row a window: trial (categorical) and `WINDOW_COLUMNS`; frames counted
-        from 0.
+        """Numbers only, one row per window: trial (categorical) and `WINDOW_COLUMNS`; frames
+        counted from 0.
 
         ``epoch=None`` is evaluation: every frame is a target exactly once. Otherwise the training
         windows of that epoch, which depend on (seed, epoch) alone.

@@ -57,7 +57,7 @@ class Recipe(base.Recipe):
         times: list[str] = []  # of each file its time array in s (wavlm_time.npy), "" for none
         rates: list[
             float
-            # of each file without times its rows a second, 0 for one a frame; from 0.0 to 100000.0
+            # of each file without times its rows per second, 0: one per frame; from 0.0 to 100000.0
         ] = []
         align: str = "auto"  # rows of another rate to frames; one of auto, mean, linear, nearest
         missing: str = (

@@ -17,7 +17,7 @@ from ..training import losses
 from . import base
 from .papers import Difference, Paper, Setting
 
-USUAL_RATE = 30  # frames a second, as long as no recording is known
+USUAL_RATE = 30  # frames per second, as long as no recording is known
 LOOK_BACK = 32  # frames that a step looks back (specification §7.1)
 
 # Videos that the published training leaves out without a reason (specification §2.4); published

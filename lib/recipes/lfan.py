@@ -262,7 +262,7 @@ class Recipe(base.Recipe):
         return shutil.disk_usage(existing(self.store.folder)).free > needed
 
     def _map_bytes(self):
-        """Array -> bytes a frame: the maps of the first epoch, and at most of later releases.
+        """Array -> bytes per frame: the maps of the first epoch, and at most of later releases.
 
         A stage that training made is removed when the next one is whole, so two of them lie side
         by side for a while. The first one stays: 02 made it, and other runs begin with it.
@@ -351,7 +351,7 @@ class Recipe(base.Recipe):
         return found.reshape(len(found), *self.facts(trial, wanted)["map"])
 
     def bytes_a_frame(self):
-        """Array -> bytes a frame on disk; for Aff-Wild2 18 GB of faces, and of one cached crop 68
+        """Array -> bytes per frame on disk; for Aff-Wild2 18 GB of faces, and of one cached crop 68
         GB from 02 and up to 272 GB while a training releases layers.
         """
         if not self.uses_video:

@@ -55,7 +55,7 @@ class Recipe(base.Recipe):
             Setting("options.network", "talknet", "rotary positions are what this file tries"),
             Setting("options.audio_target", "asd", "the sound alone can know who speaks at all"),
             Setting("options.synchrony_loss", 0.0, "the loss of TalkNCE, another paper's"),
-            Setting("clip_length", 300, "clips of 15 s at 30 frames a second", _EGO4D),
+            Setting("clip_length", 300, "clips of 15 s at 30 frames per second", _EGO4D),
             Setting(
                 "options.start_from",
                 "weights/pretrain_AVA.model",
@@ -80,7 +80,7 @@ class Recipe(base.Recipe):
             ),
             Difference(
                 "hop of the sound features",
-                "rounded to whole samples: 37.5 ms early after 15 s at 30 frames a second",
+                "rounded to whole samples: 37.5 ms early after 15 s at 30 frames per second",
                 "exact times",
                 "synchrony is what is learnt",
             ),
@@ -206,7 +206,7 @@ class Recipe(base.Recipe):
         rates = {float(unit.fps) for trial in self._trials for unit in self.units(trial)[:1]}
         self.require(
             len(rates) <= 1,
-            f"clips of {sorted(rates)} frames a second",
+            f"clips of {sorted(rates)} frames per second",
             "one rate",
             "make clips of one rate, or choose `trials` of one",
         )

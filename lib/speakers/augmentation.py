@@ -119,7 +119,7 @@ def sounds(
     heard : sound of each clip, (n,) on the scale of int16. labels : of each clip, (T,) 1, 0 or −1:
         ``speaking``, this
     face is heard; ``voice``, anybody is. videos : the recording of each clip: another one's sound
-    is taken, never that of the other face of the same recording. rates : frames a second of each
+    is taken, never that of the other face of the same recording. rates : frames per second of each
     clip. negatives : share of clips that get sound of another clip, shifted sound or none, a third
     each; whoever wears a wrong sound does not speak, whatever is seen. noise : share of the others
     into which another clip's sound is mixed; their label stays (asd.md §3.1).

@@ -46,7 +46,7 @@ def read_ava(path: Path, scores: bool = False) -> pd.DataFrame:
         raise InputError(
             f"face {_uids(twice).iloc[0]} stands there twice",
             where=path,
-            expected="one row a face",
+            expected="one row per face",
             todo="remove one of them",
         )
     return table

@@ -123,7 +123,7 @@ def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
 
 
 def table(found: Found, smooth: int = SMOOTH, threshold: float = THRESHOLD) -> pd.DataFrame:
-    """One row a face and frame, sorted: what `COLUMNS` of the CSV file say.
+    """One row per face and frame, sorted: what `COLUMNS` of the CSV file say.
 
     frame (1-based), time (s), face (its name: left, right, a number), track, x, y, width, height
     (px), logit (of speaking, less that of not speaking), probability, smoothed (probability of the

@@ -73,7 +73,7 @@ class Trainer:
         patience, val_every, seed, device, workers.
     trials : trial table.
     folder : run folder; ``checkpoints/`` and ``history.csv`` are written into it.
-    on_epoch : functions that are called with the history (DataFrame, one row an epoch) after every
+    on_epoch : functions that are called with the history (DataFrame, one row per epoch) after every
         epoch.
     on_step : functions that are called with the epoch (from 1), the batches that are done in it and
         how many it has, after every batch.
@@ -392,7 +392,7 @@ class Trainer:
             report(history)
 
     def _write_history(self) -> pd.DataFrame:
-        """Write history.csv, a row an epoch, and return it."""
+        """Write history.csv, a row per epoch, and return it."""
         history = pd.DataFrame(self.state.history)
         if self.ranks.is_first:
             write_text(self.folder / "history.csv", history.to_csv(index=False))

@@ -486,7 +486,7 @@ def test_crops_may_be_named_relative_to_where_one_stands(tiny, videos, tmp_path,
 def test_a_network_that_looks_back_listens_to_a_video_as_long_as_it_did_in_training(
     tiny, videos, tmp_path
 ):
-    """32 frames at 25/s in the tiny set; this film has 10 frames a second."""
+    """32 frames at 25/s in the tiny set; this film has 10 frames per second."""
     predict_video(tiny, videos / "film.mp4", "listening", tmp_path)
     made = [
         json.loads(path.read_text())["made_from"]["parameters"]

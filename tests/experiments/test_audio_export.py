@@ -1,4 +1,4 @@
-"""One wav a frame: right pieces, told before, taken up again, never mixed."""
+"""One wav per frame: right pieces, told before, taken up again, never mixed."""
 
 import io
 import wave

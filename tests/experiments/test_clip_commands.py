@@ -191,7 +191,7 @@ def test_a_data_set_without_voices_is_cut_only_when_that_is_wanted(parameters, o
 
 @pytest.fixture
 def recordings(tmp_path):
-    """Parameters of a folder with two videos of 25 frames a second: `anna` with valence and
+    """Parameters of a folder with two videos of 25 frames per second: `anna` with valence and
     arousal, `ben` with expressions; without sound, without crops.
     """
     root = tmp_path / "own"
@@ -256,5 +256,5 @@ def test_seconds_are_frames_at_the_rate_of_the_data_set_if_it_has_one(recordings
     assert jobs.frames_of(recordings, 0.4) == 10
     path = datasets.store(recordings).trials_path
     trials.write(trials.read(path).assign(fps=[25.0, 30.0]), path)
-    with pytest.raises(InputError, match="videos of 25, 30 frames a second"):
+    with pytest.raises(InputError, match="videos of 25, 30 frames per second"):
         jobs.frames_of(recordings, 0.4)

@@ -17,7 +17,7 @@ def rows(time):
 def test_rows_a_frame_stay_as_they_are():
     found, how = aligned(rows(FRAMES), None, FRAMES)
     assert np.array_equal(found, rows(FRAMES))
-    assert how == "one row a frame"
+    assert how == "one row per frame"
 
 
 @pytest.mark.parametrize(("rate", "method"), [(100.0, "mean"), (10.0, "linear")])

@@ -1,5 +1,5 @@
 """Label files as spreadsheets, rating programs and data sets leave them: what was done is told,
-with its line; what is not understood is refused by name, never taken as one row a frame.
+with its line; what is not understood is refused by name, never taken as one row per frame.
 """
 
 import datetime

@@ -235,7 +235,7 @@ def test_features_of_another_trial_are_refused_by_length_and_by_content(tiny):
 
 
 class WrongShape(Model):
-    """Returns one number a step."""
+    """Returns one number per step."""
 
     def __init__(self, compat=False):
         super().__init__(compat)

@@ -445,7 +445,7 @@ def test_clips_of_two_frame_rates_are_not_trained_on_together(root, tmp_path):
     index = tmp_path / "clips" / "train.jsonl"
     index.write_text(index.read_text() + (tmp_path / "other" / "train.jsonl").read_text())
     trials.write(trials.read(store(root).trials_path), store(tmp_path).trials_path)
-    with pytest.raises(InputError, match=r"clips of \[25.0, 30.0\] frames a second") as told:
+    with pytest.raises(InputError, match=r"clips of \[25.0, 30.0\] frames per second") as told:
         create(tmp_path).fit(None)
     assert "one rate" in told.value.expected
 

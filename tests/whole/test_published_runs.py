@@ -105,7 +105,7 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
     assert submission.submit(found, table, tmp_path / "predictions", tmp_path / "submission") == []
     for (
         task
-    ) in found.recipe.tasks:  # all three tracks of TSAV; one line a frame, named by the trial
+    ) in found.recipe.tasks:  # all three tracks of TSAV; one line per frame, named by the trial
         for place, frames in (
             ("submission", {"hidden": 30}),
             ("submission/val", {"seen": 50, "short": 7}),

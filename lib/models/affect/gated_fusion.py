@@ -36,7 +36,7 @@ class GatedFusion(Model, name="gated_fusion"):
 
     Arguments
     ---------
-    streams : name -> numbers a row. reliability : numbers a step that tell how far to trust inputs.
+    streams : name -> numbers per row. reliability : numbers per step: how far to trust them.
     network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
     step_hop : frames from one target step to the next. every : frames from one row to the next, of
         each stream in order; empty or 0 for `step_hop`.

@@ -71,7 +71,7 @@ def load(path: Path | str, face_size: int = 40) -> tuple[IR50, dict]:
         raise InputError(
             f"weights that do not fit faces of {face_size} pixels",
             where=path,
-            expected=f"{EMBEDDING}·width numbers a face; {wrong}",
+            expected=f"{EMBEDDING}·width numbers per face; {wrong}",
         ) from wrong
     said = {name: found.get(name, {}) for name in ("params", "statistics")} if ours else {}
     return net.backbone.eval().requires_grad_(False), said

@@ -23,7 +23,7 @@ class TemporalModel(Model):
 
     Arguments
     ---------
-    channels : numbers a step, all feature arrays side by side.
+    channels : numbers per step, all feature arrays side by side.
     width : factor on the channels inside (128).
     layers : how often the temporal part is repeated.
     dropout : of the features and before the last layer.

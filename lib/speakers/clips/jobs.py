@@ -98,7 +98,7 @@ def frames_of(p: Mapping, seconds: float) -> int:
         rates = set(table["fps"].round(3))
     if len(rates) > 1:
         raise InputError(
-            f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames a second",
+            f"videos of {', '.join(f'{rate:g}' for rate in sorted(rates))} frames per second",
             expected="one rate",
             todo="set clip_length in frames, or choose `trials` of one rate",
         )
@@ -299,8 +299,8 @@ def clip_names(job: Job | None, most: int = 200) -> list[str]:
 
 
 def distribution(job: Job) -> pd.DataFrame:
-    """One row a clip: split, frames, faces (mean a frame), speaking (share of visible faces), voice
-    (share).
+    """One row per clip: split, frames, faces (mean per frame), speaking (share of visible faces),
+    voice (share).
     """
     from . import schema
 

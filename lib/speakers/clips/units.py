@@ -84,7 +84,7 @@ class Unit:
         told = self.told
         with _described(self.path):
             if (fps := Fraction(*told["fps"])) <= 0:
-                raise ValueError(f"{fps} frames a second")
+                raise ValueError(f"{fps} frames per second")
             return fps
 
     def labels(self) -> dict[str, np.ndarray]:

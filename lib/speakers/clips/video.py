@@ -93,7 +93,7 @@ def _look(source: Source, settings: Settings) -> Facts:
             raise InputError(
                 f"frame {int(off.argmax())} stands {off.max():.1f} frames off an even grid",
                 where=source.film,
-                expected=f"{float(source.fps):g} frames a second throughout",
+                expected=f"{float(source.fps):g} frames per second throughout",
                 todo="encode it at a constant rate: ffmpeg -i OLD -vf fps=30 NEW.mp4",
             )
         _, picture = next(iter(recordings.frames(source.film)))
