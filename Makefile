@@ -34,8 +34,9 @@ run: $(INSTALLED)
 	@$(BIN)/python -m lib compare $(SAMPLES:%=runs/%)
 	@echo "Look at runs/comparison.html, then at the executed notebooks, for example runs/sample_tsav/06_inference.ipynb"
 
+# Compiled files and code digests are kept for the many processes of the tests, whatever the shell says of the first.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

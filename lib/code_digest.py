@@ -9,19 +9,36 @@ notebook 06 draw again, and no other one run again.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from .files import ROOT
+from .files import ROOT, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
 
 # A training depends on the code of these packages; all else only carries its numbers about.
 METHOD = ("models", "recipes", "training")
 _used: dict[str, dict[str, str]] = {}
+
+# Beside Python's own compiled files, and by the same rule: a source whose inode, size and time are
+# those of before was not changed. To read all of them takes a second of every notebook's start.
+CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
+
+
+class Source(NamedTuple):
+    """What a file of `lib` is here: names below `lib` that it imports, and the digest of its
+    code.
+    """
+
+    version: list[int]
+    imports: list[str]
+    digest: str
 
 
 def use(module: str) -> None:
@@ -30,6 +47,7 @@ def use(module: str) -> None:
     """
     if module not in _used:
         _used[module] = _of_files(reachable({module}))
+        _sources(ROOT).keep()
 
 
 def used() -> dict[str, dict[str, str]]:
@@ -66,14 +84,14 @@ def digests(
     ]
     names = {name for text in texts for name in _imports(text)} | set(modules)
     files = reachable(names, without=() if notebook == PREDICT else (ROOT / "lib" / "plots",))
-    return {path.name: _digest("\n".join(map(_normal, texts))), **_of_files(files)}
+    code = "\n".join(_normal(_tree(text)) for text in texts)
+    found = {path.name: _digest(code), **_of_files(files)}
+    _sources(ROOT).keep()
+    return found
 
 
 def _of_files(files: Iterable[Path]) -> dict[str, str]:
-    return {
-        str(file.relative_to(ROOT)): _of_file(file, file.stat().st_mtime_ns)
-        for file in sorted(files)
-    }
+    return {str(file.relative_to(ROOT)): _source(file).digest for file in sorted(files)}
 
 
 def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
@@ -86,15 +104,53 @@ def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
         file = waiting.pop()
         if file not in reached and not any(file.is_relative_to(folder) for folder in left_out):
             reached.add(file)
-            package = ".".join(file.parent.relative_to(ROOT).parts)
-            for name in _imports_of(file, file.stat().st_mtime_ns, package):
+            for name in _source(file).imports:
                 waiting += _files(name)
     return reached
 
 
-@lru_cache(maxsize=1024)
-def _imports_of(file: Path, _changed: int, package: str) -> set[str]:
-    return _imports(file.read_text(encoding="utf-8"), package)
+def _source(file: Path) -> Source:
+    """What a file of `lib` is, read again only when it was changed."""
+    return _sources(ROOT).of(file)
+
+
+@cache
+def _sources(root: Path) -> Sources:
+    return Sources(root)
+
+
+class Sources:
+    """What was found in the files of `root`/lib, by this process or by one before it."""
+
+    def __init__(self, root: Path):
+        self.root, self.changed = root, False
+        self.path = root / "lib" / "__pycache__" / CACHE
+        self.known: dict[str, Source] = {}
+        # Where there is none yet, or a damaged one, every file is read.
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            self.known = {
+                name: Source(list(when), list(map(str, imports)), str(digest))
+                for name, (when, imports, digest) in kept.items()
+            }
+
+    def of(self, file: Path) -> Source:
+        """A file's imports and digest in the state that it has now."""
+        name, now = str(file.relative_to(self.root)), list(version(file))
+        if name not in self.known or self.known[name].version != now:
+            tree = _tree(file.read_text(encoding="utf-8"))
+            package = ".".join(file.parent.relative_to(self.root).parts)
+            imports = sorted(_imported(tree, package))
+            self.known[name] = Source(now, imports, _digest(_normal(tree)))
+            self.changed = True
+        return self.known[name]
+
+    def keep(self) -> None:
+        """Write what is known for the next process, where Python keeps compiled files, too."""
+        if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
+            with contextlib.suppress(OSError):  # a folder that may not be written
+                write_text(self.path, json.dumps(self.known))
+            self.changed = False
 
 
 def _files(name: str) -> list[Path]:
@@ -112,8 +168,12 @@ def _imports(text: str, package: str = "") -> set[str]:
     """Dotted names below `lib` that a source imports anywhere in it; relative ones count from
     `package`.
     """
+    return _imported(_tree(text), package)
+
+
+def _imported(tree: ast.Module, package: str) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(_tree(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -136,8 +196,8 @@ def _tree(text: str) -> ast.Module:
             return ast.Module([ast.Expr(ast.Constant(text))], [])
 
 
-def _normal(text: str) -> str:
-    tree = _tree(text)
+def _normal(tree: ast.Module) -> str:
+    """The tree as text, its docstrings taken out of it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
             node
@@ -148,8 +208,3 @@ def _normal(text: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@lru_cache(maxsize=1024)
-def _of_file(path: Path, _changed: int) -> str:
-    return _digest(_normal(path.read_text(encoding="utf-8")))

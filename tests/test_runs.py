@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -282,6 +283,39 @@ def changed(step: str, modules: list[str], edit) -> set[str]:
     edit()
     after = code_digest.digests(step, modules, folder)
     return {file for file in {*before, *after} if before.get(file) != after.get(file)}
+
+
+def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path, monkeypatch):
+    folder = tmp_path / "copy" / "lib" / "__pycache__"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = code_digest.digests("05_train", ["lib.recipes.jca"])
+    read, tree = [], code_digest._tree
+    monkeypatch.setattr(code_digest, "_tree", lambda text: read.append(text) or tree(text))
+    code_digest._sources.cache_clear()  # as a process that has just begun
+    assert code_digest.digests("05_train", ["lib.recipes.jca"]) == before
+    cells = len(read)
+    edited(
+        "lib/metrics.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\nX = 1",
+    )
+    code_digest._sources.cache_clear()
+    after = code_digest.digests("05_train", ["lib.recipes.jca"])
+    assert {file for file in after if after[file] != before[file]} == {"lib/metrics.py"}
+    assert len(read) == 2 * cells + 1  # the cells of the notebook, and one file of lib
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"lib/metrics.py": 3}', "{\x00"])
+def test_digests_that_were_kept_and_are_damaged_are_made_anew(
+    edited, tmp_path, monkeypatch, content
+):
+    folder = tmp_path / "copy" / "lib" / "__pycache__"
+    folder.mkdir()
+    right = code_digest.digests("05_train")
+    (folder / code_digest.CACHE).write_text(content)
+    code_digest._sources.cache_clear()
+    assert code_digest.digests("05_train") == right
 
 
 def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):
