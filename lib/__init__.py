@@ -5,6 +5,7 @@ is cheap.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 # Rounds that a thread of GNU OpenMP waits at a barrier before it sleeps. Its default spins for
 # milliseconds: on a busy machine a step took ten times as long, with this value it takes what it
@@ -15,3 +16,12 @@ SPIN = {"GOMP_SPINCOUNT": "1000"}
 
 for _name, _value in SPIN.items():
     os.environ.setdefault(_name, _value)
+
+
+def __getattr__(name: str) -> Any:
+    """`predict`, which needs all of it, is imported when somebody asks for it."""
+    if name == "predict":
+        from .evaluation.python import predict
+
+        return predict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

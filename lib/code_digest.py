@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import ROOT, version, write_text
+from .files import PACKAGE, ROOT, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
 
@@ -63,7 +63,7 @@ def method() -> dict[str, str]:
 
 def is_method(file: str) -> bool:
     """Whether a file (relative to the repository) belongs to a package of `METHOD`."""
-    return file.startswith(tuple(f"lib/{package}/" for package in METHOD))
+    return file.startswith(tuple(f"{PACKAGE.name}/{package}/" for package in METHOD))
 
 
 def digests(
@@ -83,7 +83,9 @@ def digests(
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
     ]
     names = {name for text in texts for name in _imports(text)} | set(modules)
-    files = reachable(names, without=() if notebook == PREDICT else (ROOT / "lib" / "plots",))
+    files = reachable(
+        names, without=() if notebook == PREDICT else (ROOT / PACKAGE.name / "plots",)
+    )
     code = "\n".join(_normal(_tree(text)) for text in texts)
     found = {path.name: _digest(code), **_of_files(files)}
     _sources(ROOT).keep()
@@ -124,7 +126,7 @@ class Sources:
 
     def __init__(self, root: Path):
         self.root, self.changed = root, False
-        self.path = root / "lib" / "__pycache__" / CACHE
+        self.path = root / PACKAGE.name / "__pycache__" / CACHE
         self.known: dict[str, Source] = {}
         # Where there is none yet, or a damaged one, every file is read.
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
@@ -182,7 +184,7 @@ def _imported(tree: ast.Module, package: str) -> set[str]:
             )
             base = ".".join([*above, *([node.module] if node.module else [])])
             found |= {f"{base}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] == "lib"}
+    return {name for name in found if name.split(".")[0] == PACKAGE.name}
 
 
 def _tree(text: str) -> ast.Module:

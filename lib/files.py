@@ -20,7 +20,8 @@ from typing import TypeVar
 
 from .errors import InputError, explain_full_disk, too_many_open
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent  # this package, called lib in a checkout
+ROOT = PACKAGE.parent
 NOTEBOOKS = (
     "01_download_check",
     "02_preprocess_visual",

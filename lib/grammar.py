@@ -24,10 +24,10 @@ from functools import lru_cache, wraps
 from pathlib import Path
 
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, write_text
+from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, write_text
 
 SHIPPED = ROOT / "notebooks"
-DECLARED = ROOT / "lib" / "declared.json"  # the lines of their parameters cells, as shipped
+DECLARED = PACKAGE / "declared.json"  # the lines of their parameters cells, as shipped
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 _LIST, _DICT = (
     re.compile(r"list\[(str|int|float|bool)\]"),
@@ -520,7 +520,7 @@ def _grouped(source: str, where: Path) -> dict[str, Declaration]:
     return names
 
 
-def _with_added(found: dict[str, Declaration], lib: Path = ROOT / "lib") -> dict[str, Declaration]:
+def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str, Declaration]:
     """A data set or recipe that somebody added as a file is a choice, too, without a change in six
     notebooks.
     """
@@ -582,7 +582,7 @@ def defaults(names: Mapping[str, Declaration]) -> dict:
 
 
 @_once_while_unchanged
-def recipes(folder: Path = ROOT / "lib" / "recipes") -> dict[str, dict[str, Declaration]]:
+def recipes(folder: Path = PACKAGE / "recipes") -> dict[str, dict[str, Declaration]]:
     """Options of each recipe in `folder` (see `options`)."""
     found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
     return {name: known for name, known in found.items() if known is not None}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, ROOT, YOUR_VIDEO, resolve, short
+from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -161,7 +161,7 @@ def validate(
     values: Mapping,
     names: Mapping[str, Declaration] | None = None,
     partial: bool = False,
-    folder: Path = ROOT / "lib" / "recipes",
+    folder: Path = PACKAGE / "recipes",
 ) -> list[str]:
     """Everything that is wrong with `values`, one sentence each; an empty list when they fit.
 
@@ -258,7 +258,7 @@ def _first_line(file: Path) -> str:
 def complete(
     values: Mapping,
     names: Mapping[str, Declaration] | None = None,
-    folder: Path = ROOT / "lib" / "recipes",
+    folder: Path = PACKAGE / "recipes",
 ) -> dict:
     """All declared parameters in their types, with defaults, the recipe's options too.
 
@@ -587,12 +587,13 @@ def _is_of_run_folder(values: Mapping, plain: Mapping) -> bool:
     return all(values[name] == before.get(name) for name in names)
 
 
-def placed(values: Mapping) -> Params:
-    """All parameters of an experiment for programs outside notebooks: what is missing has its
-    default, its folders and files are absolute paths. Raises InputError for unknown names and wrong
-    types.
+def placed(values: Mapping, names: Mapping[str, Declaration] | None = None) -> Params:
+    """All parameters of an experiment, or these `names`, for programs outside notebooks: what is
+    missing has its default, folders and files are absolute paths. Raises InputError for unknown
+    names and wrong types.
     """
-    return Params(_absolute(complete(values), all_declared()))
+    names = all_declared() if names is None else names
+    return Params(_absolute(complete(values, names), names))
 
 
 def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:

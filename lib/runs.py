@@ -44,7 +44,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 # Columns of our tables that hold words: who it is, what was decided by name, what must be said.
 WORDS = ("person", "face", "expression", "note")
-NETWORKS = "lib.models."  # how the modules of networks are called
+NETWORKS = f"{__package__}.models."  # how the modules of networks are called
 FAILURE_COLUMNS = ("step", "item", "what", "where", "expected", "todo", "traceback")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
-from ..files import ROOT, short
+from ..files import PACKAGE, ROOT, short
 from ..parallel.threads import spin
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
@@ -173,7 +173,7 @@ def _last_place(traceback: str) -> list[str]:
     ours = [
         (path, line)
         for path, line in places
-        if Path(path).is_relative_to(ROOT / "lib")
+        if Path(path).is_relative_to(PACKAGE)
         and Path(path).name not in ("processes.py", "mapping.py")
     ]
     return [f"in {short(ours[-1][0])}:{ours[-1][1]}"] if ours else []

@@ -1,0 +1,70 @@
+"""What a program of one's own calls: everybody in a recording, as a table.
+
+from affect_notebooks import predict  # in a checkout: from lib import predict
+table = predict("video.mp4")
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from .. import files, grammar, parameters
+from . import people
+
+CACHE = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
+
+
+def predict(
+    video: Path | str,
+    folder: Path | str | None = None,
+    say: Callable[[str], object] | None = None,
+    **values: object,
+) -> pd.DataFrame:
+    """Everybody in a recording, per person and frame: face, seven expressions, valence and arousal
+    derived from them, who speaks.
+
+    Arguments
+    ---------
+    video : a recording with pictures. folder : for what is computed and for the files (CSV, RTTM,
+        ELAN, Praat), kept and used again; None: a temporary one. say : called with each sentence
+        about weights that are fetched; None: they go to the standard error stream.
+    values : parameters of the notebook ``your_video`` by name, as device="cuda",
+        weights_root="weights" or predict_run="run.pt"; relative paths count from the working
+        directory.
+
+    Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
+    far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, an
+    unknown parameter, or weights that cannot be had.
+    """
+    declared = grammar.declared(files.YOUR_VIDEO)
+    places = grammar.of_groups(declared, ["place"])
+    given = {
+        name: str(Path(str(value)).expanduser().absolute()) if name in places and value else value
+        for name, value in {"weights_root": _weights(), **values}.items()
+    }
+    params = parameters.placed({**given, "video_path": str(Path(video).absolute())}, declared)
+    for line in people.fetch(params):
+        (say or _write)(line)
+    if folder is not None:
+        return people.look(video, params, Path(folder)).table
+    with tempfile.TemporaryDirectory(prefix="affect-") as place:
+        return people.look(video, params, Path(place)).table
+
+
+def _weights() -> Path:
+    """Where published weights lie: in a checkout its folder ``weights``, else in the user's
+    cache.
+    """
+    if (files.ROOT / "notebooks").is_dir() and (files.ROOT / "pyproject.toml").is_file():
+        return files.ROOT / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE / "weights"
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

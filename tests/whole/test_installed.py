@@ -1,0 +1,107 @@
+"""The package under the name that it has when it is installed, beside another package called
+lib.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib import predict
+from lib.errors import InputError
+from lib.files import ROOT
+from tests.shared_files import shared
+
+NAME = "affect_notebooks"
+IMPORTS = f"""
+import importlib, pkgutil, sys
+import lib
+assert lib.MINE == 1
+import {NAME}
+names = [module.name for module in pkgutil.walk_packages({NAME}.__path__, "{NAME}.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(len(names), [name for name in sys.modules if name.startswith("lib.")])
+"""
+PREDICTS = f"""
+import sys
+from {NAME} import predict
+predict(sys.argv[1], weights_root=sys.argv[2], speaker_run="none").to_pickle(sys.argv[3])
+"""
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A folder with somebody's own package lib, from which a program is run: ``beside(code, *words,
+    env=...)`` returns what it wrote.
+    """
+    place = tmp_path / "a project"
+    (place / "lib").mkdir(parents=True)
+    (place / "lib" / "__init__.py").write_text("MINE = 1\n")
+
+    def run(code: str, *words: object, python: Path | str = sys.executable, path: str = "") -> str:
+        (place / "program.py").write_text(code)
+        done = subprocess.run(
+            [str(python), "program.py", *map(str, words)],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_the_wheel_carries_every_package_of_lib():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert told["package-dir"] == {NAME: "lib"}
+    there = {path.parent.relative_to(ROOT) for path in (ROOT / "lib").rglob("__init__.py")}
+    assert set(told["packages"]) == {
+        ".".join((NAME, *folder.parts[1:])) for folder in there if "__pycache__" not in folder.parts
+    }
+
+
+def test_every_module_can_be_imported_under_the_installed_name(beside, tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "lib", tmp_path / "site" / NAME, ignore=ignored)
+    count, own = beside(IMPORTS, path=str(tmp_path / "site")).split(maxsplit=1)
+    assert int(count) > 250
+    assert json.loads(own) == []
+
+
+def test_a_parameter_that_is_none_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(InputError, match="devise"):
+        predict(tmp_path / "talk.mp4", devise="cpu")
+
+
+@pytest.mark.slow  # builds the package, for which pip fetches setuptools
+def test_an_installed_wheel_gives_the_numbers_of_the_checkout(beside, tmp_path):
+    video, weights = shared("media") / "grid_dialogue_2faces.mp4", tmp_path / "weights"
+    weights.mkdir()
+    for path in (*shared("weights").glob("face_api/face_*"), *shared("weights").glob("*.onnx")):
+        shutil.copy(path, weights)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT], check=True)
+    environment = tmp_path / "environment"
+    words = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+    subprocess.run(words, check=True)
+    site = next(environment.glob("lib/python*/site-packages"))
+    # What it depends on comes from this environment; a path in a .pth brings no package of ours.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    wheel = next(tmp_path.glob("*.whl"))
+    command = [*pip, "install", "-q", "--no-deps", "--no-index", "--target", site, wheel]
+    subprocess.run(command, check=True)
+    beside(PREDICTS, video, weights, tmp_path / "table", python=environment / "bin" / "python")
+    here = predict(video, weights_root=weights, speaker_run="none")
+    assert len(here) == 600
+    pd.testing.assert_frame_equal(pd.read_pickle(tmp_path / "table"), here, check_exact=True)
