@@ -5,6 +5,7 @@ is cheap.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 # Rounds that a thread of GNU OpenMP waits at a barrier before it sleeps. Its default spins for
@@ -21,7 +22,6 @@ for _name, _value in SPIN.items():
 def __getattr__(name: str) -> Any:
     """`predict`, which needs all of it, is imported when somebody asks for it."""
     if name == "predict":
-        from .evaluation.python import predict
-
-        return predict
+        # By name: a notebook that imports `lib` does not depend on the code of all of it.
+        return import_module(f"{__name__}.evaluation.python").predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
