@@ -13,8 +13,9 @@ import contextlib
 import os
 import sys
 import textwrap
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 from . import runs
@@ -38,7 +39,7 @@ from .media import documents
 MUST_EXIST = ("video_path",)
 
 # A run, or a file of weights.
-NETWORKS = ("predict_run", "backbone_run", "speaker_run")
+NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 
 # The notebook in which all that a training decided comes from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
@@ -275,23 +276,24 @@ def complete(
             if name in usable
         }
         full["options"] = {**{name: d.default for name, d in usable.items()}, **given}
-    return {**full, **_in_weights_root(full, names)}
+    moved = partial(
+        _in_weights_root, root=full.get("weights_root"), usual=names.get("weights_root")
+    )
+    if isinstance(full.get("options", {}).get("start_from"), str):
+        full["options"]["start_from"] = moved(full["options"]["start_from"])
+    return {**full, **{name: moved(full[name]) for name in NETWORKS if full.get(name)}}
 
 
-def _in_weights_root(full: Mapping, names: Mapping[str, Declaration]) -> dict:
-    """Those of `NETWORKS` that are written ``weights/<file>``, as the shipped parameter files write
-    them, where `weights_root` is another folder: there, unless the file lies where it is written.
+def _in_weights_root(text: str, root: str | None, usual: Declaration | None) -> str:
+    """A network that is written ``weights/<file>``, as the shipped parameter files write it: where
+    `weights_root` is another folder, in that one, unless the file lies where it is written.
     """
-    root = full.get("weights_root")
-    if not root or resolve(root) == resolve(names["weights_root"].default):
-        return {}
-    usual = Path(names["weights_root"].default)
-    paths = {name: Path(full[name]) for name in NETWORKS if full.get(name)}
-    return {
-        name: str(Path(root) / path.relative_to(usual))
-        for name, path in paths.items()
-        if path.is_relative_to(usual) and not resolve(str(path)).is_file()
-    }
+    if not root or not usual or resolve(root) == resolve(usual.default):
+        return text
+    path = Path(text)
+    if not path.is_relative_to(usual.default) or resolve(text).is_file():
+        return text
+    return str(Path(root) / path.relative_to(usual.default))
 
 
 def refuse(problems: list[str], where: object) -> None:
@@ -312,8 +314,16 @@ def run_name(values: Mapping) -> str:
     return "_".join(part for part in parts if part)
 
 
-def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
+def check(
+    notebook: str,
+    namespace: Mapping,
+    folder: Path = SHIPPED,
+    fetch: Callable[[Mapping], object] | None = None,
+) -> Params:
     """What a notebook's check cell calls: ``p = parameters.check("05_train", globals())``.
+
+    fetch : called with where things lie before anything is looked for there: on Colab what a
+        person keeps in Google Drive is copied first (`lib.experiments.colab.fetch`).
 
     Later wins: the shipped default, the file that `params_file` names, what earlier notebooks
     recorded (of names that this one reads and does not declare), what the run's training was made
@@ -337,6 +347,8 @@ def check(notebook: str, namespace: Mapping, folder: Path = SHIPPED) -> Params:
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
+    if fetch and (lies := _where_things_lie(by_hand, names)):
+        fetch(lies)
     before = _recorded(by_hand, names, left)
     trained = _trained(by_hand, names) if notebook == AFTER_TRAINING else {}
     if trained:
@@ -568,6 +580,22 @@ def _trained(values: Mapping, names: Mapping[str, Declaration]) -> dict:
         return {}
     counted = names.keys() - of_groups(names, NOT_OF_A_TRAINING)
     return {name: value for name, value in runs.parameters(folder).items() if name in counted}
+
+
+def _where_things_lie(values: Mapping, names: Mapping[str, Declaration]) -> dict:
+    """All parameters, unchecked, with absolute paths and the run's name; empty where one of those
+    that name a place or a run is no text, which is refused later.
+    """
+    plain = {**defaults(names), **values}
+    places = of_groups(names, ["place"])
+    words = {*places, *NETWORKS, "run", "drive", "dataset", "recipe", "modality"} & plain.keys()
+    if not all(isinstance(plain[name], str) for name in words):
+        return {}
+    return {
+        **plain,
+        **_absolute({name: plain[name] for name in places}, names),
+        "run": run_name(plain),
+    }
 
 
 def _run_folder(plain: Mapping) -> Path:

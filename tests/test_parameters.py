@@ -653,6 +653,30 @@ def test_what_earlier_notebooks_recorded_wins_over_the_file_and_is_told(
     assert checked(filed, None, "# Parameters\nlabel_delay = 7\n", step=step).label_delay == 7
 
 
+def test_what_a_person_keeps_elsewhere_is_fetched_before_what_was_recorded_is_read(filed, after_04):
+    """On Colab a machine is empty: the run folder of 01 to 04 comes from Google Drive."""
+
+    def fetch(lies):
+        assert (lies["run"], lies["runs_root"]) == ("mine", after_04.parent)
+        record(
+            after_04,
+            "04_preprocess_labels",
+            "2026-02-01T00:00:00",
+            lies["data_root"],
+            label_delay=2,
+        )
+
+    folder, cell = filed
+    p = parameters.check("05_train", namespace(cell), folder, fetch)
+    assert p.label_delay == 2
+
+
+def test_a_place_that_is_no_text_is_refused_and_nothing_is_fetched_for_it(filed, after_04):
+    folder, cell = filed
+    with pytest.raises(InputError, match="runs_root"):
+        parameters.check("05_train", namespace(cell, "runs_root = [3]"), folder, pytest.fail)
+
+
 def test_where_nothing_is_recorded_the_file_counts_and_the_first_notebook_is_named(
     filed, after_04, capsys
 ):

@@ -19,6 +19,9 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import ROOT, temporary_name
 
+# Parameters that name a run, and those that name what a person brings.
+RUNS = ("run", "backbone_run", "predict_run", "speaker_run", "voice_run")
+PLACES = ("data_root", "weights_root", "videos_path", "video_path", "segments_path")
 MOUNT = ROOT.parent / "drive"  # beside the clone: /content/drive, where Colab's users look for it
 
 # Colab is itself what JupyterLab is elsewhere.
@@ -116,16 +119,18 @@ def fetch(p: Mapping) -> Mapping:
     """Mount Google Drive if the parameter `drive` names a folder in it; copy data, weights and runs
     to this machine.
 
-    Of the Drive folder's `data`, `weights` and ``runs/<run>`` what is not here yet is copied: small
-    files are read slowly from Drive itself. Without Drive it goes on and says so. Returns `p`, the
-    checked parameters. Raises InputError when the disk has too little room.
+    Of the Drive folder's `data`, `weights`, recordings that are named, and ``runs/<run>`` of every
+    run that is named, what is not here yet is copied: small files are read slowly from Drive
+    itself. Without Drive it goes on and says so. Returns `p`. Raises InputError when the disk has
+    too little room.
     """
     folder = _folder(p)
     if folder is None:
         return p
-    named = [p[name] for name in ("run", "backbone_run", "predict_run") if p.get(name)]
-    places = [p[name] for name in ("data_root", "weights_root") if name in p]
-    places += [p["runs_root"] / name for name in named]
+    named = {p[name] for name in RUNS if p.get(name)}
+    named |= {p["options"]["start_from"]} if p.get("options", {}).get("start_from") else set()
+    places = [p[name] for name in PLACES if p.get(name)]
+    places += [Path(p["runs_root"]) / name for name in sorted(named)]
     pairs = [(_in_drive(folder, Path(place)), Path(place)) for place in places]
     files: list[tuple[Path, Path]] = []
     for there, here in pairs:
@@ -219,6 +224,9 @@ def _without(why: str) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
+    """All files below a folder; a file by itself."""
+    if folder.is_file():
+        return [folder]
     return sorted(
         path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
     )

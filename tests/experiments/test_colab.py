@@ -156,6 +156,17 @@ def test_data_and_the_runs_that_are_named_come_from_drive(drive):
     assert found == ["data/videos/a.mp4", "data/videos/b.mp4", "runs/old/checkpoints/best.pt"]
 
 
+def test_a_recording_and_every_run_that_is_named_come_from_drive(drive):
+    root, mine, _, p = drive
+    put(mine / "talk.mp4", "picture")
+    put(mine / "runs" / "voices" / "best.pt", "weights")
+    put(mine / "runs" / "before" / "best.pt", "weights")
+    named = {"voice_run": "voices", "options": {"start_from": "before"}}
+    colab.fetch({**p, **named, "video_path": root / "talk.mp4"})
+    assert (root / "talk.mp4").read_text() == "picture"
+    assert all((root / "runs" / name / "best.pt").is_file() for name in ("voices", "before"))
+
+
 def test_what_is_here_already_is_not_overwritten_from_drive(drive):
     root, _, _, p = drive
     put(root / "runs" / "old" / "checkpoints" / "best.pt", "newer")

@@ -125,3 +125,19 @@ def test_lfan_as_published_is_the_parameter_file_with_two_values(name):
     paper = papers.declared()["lfan"]
     rows = list(papers.of_file(paper, name, values))
     assert [row for row in rows if row.what.startswith("`")] == []
+
+
+# ---- weights in another folder
+def test_shipped_names_of_weights_follow_weights_root(tmp_path):
+    options = {"start_from": "weights/not_there.pth"}
+    values = {"recipe": "tsav", "weights_root": str(tmp_path), "options": options}
+    full = parameters.complete({**values, "predict_run": "weights/not_there.model"})
+    assert full["predict_run"] == str(tmp_path / "not_there.model")
+    assert full["options"]["start_from"] == str(tmp_path / "not_there.pth")
+
+
+@pytest.mark.parametrize("named", ["a_run", "elsewhere/net.pt", ""])
+def test_runs_and_other_files_do_not_follow_weights_root(tmp_path, named):
+    values = {"recipe": "tsav", "weights_root": str(tmp_path), "options": {"start_from": named}}
+    full = parameters.complete({**values, "predict_run": named})
+    assert (full["predict_run"], full["options"]["start_from"]) == (named, named)

@@ -297,7 +297,7 @@ def test_no_cell_decides_by_the_name_of_a_method(name):
 @every_notebook
 def test_the_parameters_are_checked_right_after_their_cell(name):
     cell = code(name)[3].source
-    assert f'parameters.check("{name}", globals())' in cell
+    assert f'parameters.check("{name}", globals(), fetch=colab.fetch)' in cell
 
 
 @every_notebook
