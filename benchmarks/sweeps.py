@@ -217,8 +217,8 @@ def paper_rows(asked) -> list[list]:
         many = ", ".join(f"{gpus}: {math.ceil(RUNS / gpus) * hours:,.1f} h" for gpus in (1, 4, 24))
         rows.append(
             [
-                f"{name}: {each:.3f} s a step, {steps} steps per epoch, {epochs} epochs",
-                f"{hours:,.1f} h a training; {RUNS} trainings on 1, 4, 24 of this device — {many}",
+                f"{name}: {each:.3f} s per step, {steps} steps per epoch, {epochs} epochs",
+                f"{hours:,.1f} h per training; {RUNS} of them on 1, 4, 24 of this device — {many}",
                 "",
             ]
         )

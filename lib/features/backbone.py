@@ -1,4 +1,4 @@
-"""Features of a trained two-stream network, once a frame: what joint cross-attention is
+"""Features of a trained two-stream network, once per frame: what joint cross-attention is
 trained on.
 """
 

@@ -62,7 +62,7 @@ DIFFERENCES = (
     Difference(
         "windows of JCA and its kin",
         "closed form of 512 frames; trials under 481 frames, and ten videos, give none",
-        "every frame a target once an epoch, any length, masked",
+        "every frame a target once per epoch, any length, masked",
         "short recordings are learnt from, too",
     ),
     Difference(
