@@ -21,8 +21,8 @@ from . import colab
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
 SHOWN = (*SHOWN, "speaking", "valence", "arousal")
 VOICE = (
-    "voice: no network is named that reads it; to have one: python -m lib run params/ravdess.yaml, "
-    "then set voice_run to ravdess"
+    "voice: no network is named that reads it; to have one:\n"
+    "python -m lib run params/ravdess.yaml, then set voice_run to ravdess"
 )
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
