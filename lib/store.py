@@ -339,6 +339,21 @@ def mapped(path: Path, empty: bool = False) -> np.ndarray:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
+def brought(path: Path, expected: str, todo: str) -> np.ndarray:
+    """`mapped` for a file of a person's or another program's; nothing in it is executed. Raises
+    InputError, which says what was `expected` and what is to be done.
+    """
+    try:
+        return mapped(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"this array cannot be read ({str(error)[:80]})",
+            where=path,
+            expected=expected,
+            todo=todo,
+        ) from error
+
+
 def facts(path: Path | str) -> dict:
     """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``,
     …).

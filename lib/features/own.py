@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..labels import annotators
 from ..media.frames import spacing
-from ..store import Maker, Request, mapped, request
+from ..store import Maker, Request, brought, request
 
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
@@ -61,15 +61,7 @@ def load(path: Path) -> np.ndarray:
     """Numbers of a .npy file, memory-mapped. Raises InputError for anything else; nothing in it is
     executed.
     """
-    try:
-        rows = mapped(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"this array cannot be read ({str(error)[:80]})",
-            where=path,
-            expected="a whole .npy file of numbers",
-            todo="write it again with numpy.save",
-        ) from error
+    rows = brought(path, "a whole .npy file of numbers", "write it again with numpy.save")
     if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not len(rows):
         raise InputError(
             f"an array of shape {rows.shape}, type {rows.dtype}",

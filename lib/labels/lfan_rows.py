@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from ..store import Request, Store, mapped, request
+from ..store import Request, Store, brought, request
 from . import official
 
 FOLDER, SUFFIX = "npy_data", ".npy"
@@ -60,21 +60,14 @@ def read(path: Path, columns: tuple[int, ...]) -> np.ndarray:
     and objects too.
     """
     path = Path(path)
-    try:
-        rows = mapped(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"this array cannot be read ({str(error)[:80]})",
-            where=path,
-            expected="a whole .npy file",
-            todo="make the LFAN database of this trial again, or remove its folder",
-        ) from error
+    todo = "make the LFAN database of this trial again, or remove its folder"
+    rows = brought(path, "a whole .npy file", todo)
     if rows.shape[1:] != columns or rows.dtype.kind not in "iuf":
         raise InputError(
             f"an array of shape {rows.shape}, type {rows.dtype}",
             where=path,
             expected=f"numbers (frames, {', '.join(map(str, columns))})",
-            todo="make the LFAN database of this trial again, or remove its folder",
+            todo=todo,
         )
     return rows
 
