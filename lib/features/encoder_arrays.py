@@ -1,5 +1,8 @@
-"""What the store holds of pretrained encoders: one row per video frame, of faces (`encoder_faces`)
-or of sound (`encoder_sound`).
+"""What the store holds of pretrained encoders: rows of faces (`encoder_faces`), of short clips of
+faces (`encoder_clips`) or of sound (`encoder_sound`).
+
+There is one row per video frame, or with a `rate` as many per second: row k stands for the k-th
+span of 1/rate s from the first frame on (`moments`, `rows_at`).
 
 A network is named as the Hugging Face hub names it, or by a folder as transformers writes it, or by
 a file of weights for a network of timm. `encoder_files` finds its files; `encoders` computes.
@@ -9,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from ..errors import InputError
 from ..files import resolve as path_of
 from ..media.sound import SPEECH_RATE
@@ -16,11 +21,19 @@ from ..store import Maker, Request, Store, request
 from . import encoder_files
 from .encoder_files import CONFIG, PREPROCESSOR, WEIGHTS, fetch, files, folder, is_local, read
 
-FACES, SOUND = "encoder_faces", "encoder_sound"
-OWNER, VERSION = {FACES: "trial", SOUND: "video"}, {FACES: 1, SOUND: 1}
-# What only a network for waveforms, and only one for pictures, has in its config.json.
+FACES, CLIPS, SOUND = NAMES = "encoder_faces", "encoder_clips", "encoder_sound"
+OF_A_FACE = (FACES, CLIPS)
+OWNER, VERSION = {FACES: "trial", CLIPS: "trial", SOUND: "video"}, dict.fromkeys(NAMES, 1)
+# What only a network for waveforms, only one for clips, and only one for pictures, has in its
+# config.json.
 OF_SOUND = ("conv_stride",)
+OF_CLIPS = ("num_frames",)
 OF_FACES = ("image_size", "vision_config", "num_channels", "pretrained_cfg")
+# Rows per second of a network of clips where none are set: one per frame would show each picture to
+# it a hundred times over.
+CLIP_RATE = 4.0
+USUAL_FPS = 30.0  # of a video, as long as none was looked at
+SLACK = 1e-6  # spans: a frame on the edge of one belongs to the later, however it was rounded
 
 
 # ---- requests
@@ -34,20 +47,27 @@ def wanted(settings: Mapping, face_size: int, may_fetch: bool = True) -> Request
     model, name = settings["model"], kind(settings, may_fetch)
     usual = {"layers": [], "pooling": "auto", "architecture": "", "kept": "float16"}
     own = {key: settings[key] for key, value in usual.items() if settings[key] != value}
-    if name == FACES:
-        own["size"] = face_size
-    else:
+    rate = settings["rate"] or (CLIP_RATE if name == CLIPS else 0)
+    own |= {"rate": rate} if rate else {}
+    if name == SOUND:
         own["seconds"] = settings["seconds"]
         own.pop("pooling", None)
+    else:
+        own["size"] = face_size
+        own |= {"span": settings["span"]} if name == CLIPS else {}
     local = is_local(model)
     present = files(model) if local or encoder_files.complete(files(model)) else {}
     return request(name, present, model=path_of(model).name if local else model, **own)
 
 
 def kind(settings: Mapping, may_fetch: bool = True) -> str:
-    """`FACES` or `SOUND`. Raises InputError where neither `of` nor config.json tells."""
-    if settings["of"] != "auto" or settings["architecture"]:
-        return SOUND if settings["of"] == "sound" else FACES
+    """`FACES`, `CLIPS` or `SOUND`. Raises InputError where neither `of` nor config.json tells."""
+    if settings["of"] == "sound":
+        return SOUND
+    if settings["of"] == "clips":
+        return CLIPS
+    if settings["of"] == "faces" or settings["architecture"]:
+        return FACES
     model = settings["model"]
     file = folder(model) / CONFIG
     if not file.is_file() and not is_local(model):
@@ -56,13 +76,15 @@ def kind(settings: Mapping, may_fetch: bool = True) -> str:
     config = read(file)
     if any(key in config for key in OF_SOUND):
         return SOUND
+    if any(key in config for key in OF_CLIPS):
+        return CLIPS
     if any(key in config for key in OF_FACES):
         return FACES
     raise InputError(
         f"what {model} hears or sees is not known",
         where=file,
-        expected="an encoder of waveforms (wavlm, …) or of pictures (dinov2, …)",
-        todo="say it: `of: faces` or `of: sound`",
+        expected="an encoder of waveforms (wavlm, …), of pictures (dinov2, …) or clips (videomae)",
+        todo="say it: `of: faces`, `of: clips` or `of: sound`",
     )
 
 
@@ -107,19 +129,44 @@ def prepare(trial: Mapping, asked: Request, place: Store) -> None:
 
 
 def bytes_a_frame(asked: Request) -> int:
-    """Bytes on disk that a frame's row will take, 0 where the network's files do not tell yet."""
+    """Bytes on disk per video frame, 0 where the network's files do not tell yet; of rows at a rate
+    their share of a frame at 30 per second.
+    """
     file = asked.files.get("config")
     config = read(file) if file is not None and file.is_file() else {}
     config = config.get("vision_config", config)
     width = config.get("hidden_size") or (config.get("hidden_sizes") or [0])[-1]
     layers = len(asked.parameters.get("layers", ())) or 1
-    return width * layers * (4 if asked.parameters.get("kept") == "float32" else 2)
+    each = width * layers * (4 if asked.parameters.get("kept") == "float32" else 2)
+    rate = asked.parameters.get("rate") or USUAL_FPS
+    return round(each * min(1.0, rate / USUAL_FPS))
+
+
+# ---- rows at a rate of their own
+def moments(times: np.ndarray, rate: float) -> np.ndarray:
+    """(M,) s: the middle of each span of 1/rate s, from the first of the frames' `times` (T,) s
+    until the last frame lies in one.
+    """
+    return times[0] + (np.arange(rows_at(times, rate)[-1] + 1) + 0.5) / rate
+
+
+def rows_at(times: np.ndarray, rate: float) -> np.ndarray:
+    """(T,) which row each frame belongs to: that of the span in which its time lies."""
+    times = np.maximum.accumulate(np.asarray(times, np.float64))
+    return np.floor((times - times[0]) * rate + SLACK).astype(int)
+
+
+def rows_of(asked: Request, times: np.ndarray, frames) -> np.ndarray | slice:
+    """Which rows of an encoder's array are those of some video frames. times : (T,) s, of all."""
+    rate = asked.parameters.get("rate")
+    return rows_at(times, rate)[frames] if rate else frames
 
 
 # ---- what they are made from
 def sources_of_faces(trial: Mapping, asked: Request) -> dict:
     face = request("face", size=asked.parameters["size"])  # opened with `face_valid`: made after
-    return {"face_valid": request("face_valid"), "face": face, **asked.files}
+    timed = {"time": request("time")} if "rate" in asked.parameters else {}
+    return {"face_valid": request("face_valid"), "face": face, **timed, **asked.files}
 
 
 def sources_of_sound(trial: Mapping, asked: Request) -> dict:
@@ -128,14 +175,25 @@ def sources_of_sound(trial: Mapping, asked: Request) -> dict:
 
 
 def make_faces(inputs, parameters, create, device) -> None:
-    """(T, k), a row per face, zeros where there is none."""
+    """(T, k), a row per face, zeros where there is none; at a rate (M, k), of the face nearest to
+    the middle of each span.
+    """
     from . import encoder_faces  # torch is needed for this array only
 
     encoder_faces.make(inputs, parameters, create, device)
 
 
+def make_clips(inputs, parameters, create, device) -> None:
+    """(M, k), a row per clip of faces, zeros where there is none in it."""
+    from . import encoder_faces  # torch is needed for this array only
+
+    encoder_faces.make_clips(inputs, parameters, create, device)
+
+
 def make_sound(inputs, parameters, create, device) -> None:
-    """(T, k), the mean of the network's rows within each frame's span."""
+    """(T, k), the mean of the network's rows within each frame's span, or (M, k), within each span
+    of the rate.
+    """
     from . import encoder_sound  # torch is needed for this array only
 
     encoder_sound.make(inputs, parameters, create, device)
@@ -148,5 +206,6 @@ def _maker(name: str, step: str, sources: Callable, make: Callable) -> Maker:
 
 MAKERS = [
     _maker(FACES, "visual", sources_of_faces, make_faces),
+    _maker(CLIPS, "visual", sources_of_faces, make_clips),
     _maker(SOUND, "audio", sources_of_sound, make_sound),
 ]

@@ -1,4 +1,6 @@
-"""Faces through an encoder of pictures: a row for each face, zeros in frames without one."""
+"""Faces through an encoder of pictures or of short clips of them: a row for each face or clip,
+zeros where there is no face.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
 from . import encoders
-from .encoder_arrays import refuse_layers
+from .encoder_arrays import moments, refuse_layers, rows_at
 
-AT_MOST, ON_CPU = 256, 16  # faces at once on a GPU and on a CPU
+AT_MOST, ON_CPU = 256, 16  # faces at once on a GPU and on a CPU; of clips as many pictures
 
 
 def pixels(faces: np.ndarray, encoder: encoders.Encoder, place: torch.device) -> torch.Tensor:
@@ -30,7 +32,8 @@ def pixels(faces: np.ndarray, encoder: encoders.Encoder, place: torch.device) ->
 
 
 def of_pictures(encoder: encoders.Encoder, shown: torch.Tensor, layers=(), pooling: str = "auto"):
-    """(N, 3, S, S) → (N, k): the last layer pooled, or several hidden layers side by side.
+    """(N, 3, S, S), or clips (N, n, 3, S, S) → (N, k): the last layer pooled, or several hidden
+    layers side by side.
 
     pooling : of a layer's tokens: "first", "mean", or "auto": what the network was trained to give,
     else its class token, else the mean.
@@ -55,26 +58,99 @@ def _pooled(encoder: encoders.Encoder, layer: torch.Tensor, pooling: str) -> tor
     return layer[:, 0] if first else layer.mean(1)
 
 
-@torch.inference_mode()
 def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): a row for each face, zeros where there is none. See `lib.store.Maker`."""
+    """Fill (T, k): a row for each face, zeros where there is none; at a rate (M, k). See
+    `lib.store.Maker`.
+    """
+    seen, rate = np.flatnonzero(inputs["face_valid"]), parameters.get("rate")
+    if not rate:
+        chosen, count = seen, len(inputs["face_valid"])
+        _fill(inputs, parameters, create, device, count, chosen, chosen[:, None])
+        return
+    times = np.asarray(inputs["time"])
+    chosen, frames = _nearest_to_the_middle(times, seen, rate)
+    count = len(moments(times, rate))
+    told = f"{rate:g} rows per second, each of the face nearest to the middle of its span"
+    facts = {"rate": rate, "t0": float(times[0])}
+    _fill(inputs, parameters, create, device, count, chosen, frames[:, None], told, **facts)
+
+
+def _nearest_to_the_middle(
+    times: np.ndarray, seen: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in whose span a face is seen, and the frame of each that lies nearest to its middle."""
+    rows, middles = rows_at(times, rate)[seen], moments(times, rate)
+    away = np.abs(times[seen] - middles[rows])
+    order = np.lexsort((away, rows))
+    chosen, first = np.unique(rows[order], return_index=True)
+    return chosen, seen[order][first]
+
+
+def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
+    """Fill (M, k): a row for each clip of `span` s, around the middle of each span of the rate;
+    zeros where no face is seen in it. See `lib.store.Maker`.
+
+    The clip's pictures are spread evenly over it; one without a face is the nearest one with a
+    face.
+    """
+    times, rate, span = np.asarray(inputs["time"]), parameters["rate"], parameters["span"]
+    seen, middles = np.flatnonzero(inputs["face_valid"]), moments(times, rate)
+    pictures = encoders.pictures_of_a_clip(inputs["config"])
+    apart = span / pictures
+    places = middles[:, None] + (np.arange(pictures) - (pictures - 1) / 2) * apart
+    frames = seen[_nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
+    inside = np.abs(times[frames] - middles[:, None]) <= span / 2
+    chosen = np.flatnonzero(inside.any(axis=1) & (len(seen) > 0))
+    told = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
+    facts = {"rate": rate, "span": span, "t0": float(times[0])}
+    args = (inputs, parameters, create, device, len(middles), chosen, frames[chosen], told)
+    _fill(*args, clips=True, **facts)
+
+
+def _nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index of the value (rising) that lies nearest to each of `wanted`."""
+    after = np.searchsorted(values, wanted).clip(1, max(1, len(values) - 1))
+    after = np.minimum(after, len(values) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.where(wanted - values[before] <= values[after] - wanted, before, after)
+
+
+@torch.inference_mode()
+def _fill(
+    inputs: Mapping,
+    parameters: Mapping,
+    create: Callable,
+    device: str,
+    count: int,
+    chosen: np.ndarray,
+    frames: np.ndarray,
+    told: str = "",
+    clips: bool = False,
+    **facts: float,
+) -> None:
+    """Create (count, k) and fill the rows `chosen` by the network's view of their `frames` (n, 1),
+    or (n, pictures) of clips.
+    """
     place = models_device.pick(device)
     encoder = encoders.load(inputs, parameters, place)
     layers, pooling = parameters.get("layers", ()), parameters.get("pooling", "auto")
-    valid, faces = np.asarray(inputs["face_valid"]), inputs["face"]
-    seen, size, dtype = np.flatnonzero(valid), parameters["size"], encoders.kept(parameters)
+    faces, size, dtype = inputs["face"], parameters["size"], encoders.kept(parameters)
+    together = frames.shape[1]
 
     def rows_of(pictures: np.ndarray) -> np.ndarray:
         shown = pixels(pictures, encoder, place)
+        shown = shown.unflatten(0, (-1, together)) if clips else shown
         return of_pictures(encoder, shown, layers, pooling).cpu().numpy()
 
     def some(start: int, stop: int) -> np.ndarray:
-        return rows_of(faces.read(seen[start:stop]))
+        return rows_of(faces.read(frames[start:stop].ravel()))
 
-    width = rows_of(np.zeros((1, size, size, 3), np.uint8)).shape[1]
-    with create((len(valid), width), dtype, note=encoders.told(inputs, parameters, encoder)) as out:
+    width = rows_of(np.zeros((together, size, size, 3), np.uint8)).shape[1]
+    note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), told]))
+    with create((count, width), dtype, note=note, **facts) as out:
         out[...] = 0
-        at_once = memory.at_once(place, AT_MOST, on_cpu=ON_CPU)
-        for part, values in memory.pieces(some, len(seen), at_once):
-            out[seen[part]] = encoders.fitting(values, dtype)
+        most, on_cpu = (max(1, number // together) for number in (AT_MOST, ON_CPU))
+        at_once = memory.at_once(place, most, on_cpu=on_cpu)
+        for part, values in memory.pieces(some, len(frames), at_once):
+            out[chosen[part]] = encoders.fitting(values, dtype)
             give_back(out)

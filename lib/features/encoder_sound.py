@@ -22,7 +22,7 @@ from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
 from . import encoders
-from .encoder_arrays import refuse_layers
+from .encoder_arrays import moments, refuse_layers
 from .encoder_files import PREPROCESSOR, read
 
 AT_MOST, ON_CPU = 16, 1  # windows at once on a GPU and on a CPU
@@ -119,11 +119,14 @@ class Heard:
         self.windows = windows(rows, length, min(margin, length // 4))
         self.length = self.grid.samples(min(length, rows))
         times = np.asarray(inputs["time"])
+        if rate := parameters.get("rate"):
+            times = moments(times, rate)
         self.first, self.last = self.grid.spans(times, t0, rows)
         self.mean, self.sd, self.notes = _level(Path(inputs["config"]).parent, self.sound)
         beyond = int(((times < t0) | (times - t0 > len(self.sound) / SPEECH_RATE)).sum())
         if beyond:
-            self.notes.append(f"{beyond} frames before or after the sound have its nearest row")
+            which = "spans" if rate else "frames"
+            self.notes.append(f"{beyond} {which} before or after the sound have its nearest row")
         if encoder.config.get("feat_extract_norm") == "group" and len(self.windows) > 1:
             self.notes.append("its first layer normalises each window by itself")
         self.width = self._rows(0, 1).shape[-1]
@@ -217,15 +220,17 @@ def on_frames(
 
 @torch.inference_mode()
 def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one.
-    See `lib.store.Maker`.
+    """Fill (T, k): the mean of the network's rows within each frame's span, or the nearest one; at
+    a rate (M, k), within each span of it. See `lib.store.Maker`.
     """
     place = models_device.pick(device)
     encoder = encoders.load(inputs, parameters, place)
     heard = Heard(inputs, encoder, parameters, place)
     dtype = encoders.kept(parameters)
     note = "; ".join(filter(None, [encoders.told(inputs, parameters, encoder), *heard.notes]))
-    with create((len(heard.first), heard.width), dtype, note=note) as out:
+    rate = parameters.get("rate")
+    facts = {"rate": rate, "t0": float(np.asarray(inputs["time"])[0])} if rate else {}
+    with create((len(heard.first), heard.width), dtype, note=note, **facts) as out:
         for frames, values in on_frames(heard.pieces(), heard.first, heard.last):
             out[frames] = encoders.fitting(values, dtype)
             give_back(out)

@@ -20,6 +20,7 @@ from ..errors import InputError, foreign
 from .encoder_files import CONFIG, PREPROCESSOR, library, read
 from .own import MEAN, SD
 
+LONGEST_CLIP = 512  # pictures
 SIDE = 224  # px: what a network sees whose files name no size
 # Parameters that may be absent: the pooler is not used then, masks are for pretraining.
 NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
@@ -160,6 +161,21 @@ def _state(file: Path) -> dict[str, torch.Tensor]:
     with foreign(file, "weights of PyTorch", todo, "", (UnpicklingError, RuntimeError)):
         state = torch.load(file, map_location="cpu", weights_only=True)
     return next((state[key] for key in ("state_dict", "model") if key in state), state)
+
+
+def pictures_of_a_clip(config: Path) -> int:
+    """How many pictures a network of clips sees at once, by its config.json. Raises InputError for
+    a network that sees none.
+    """
+    count = read(Path(config)).get("num_frames", 0)
+    if not isinstance(count, int) or not 0 < count <= LONGEST_CLIP:
+        raise InputError(
+            f"an encoder of clips with num_frames {count!r:.40}",
+            where=config,
+            expected=f"a network of clips (videomae, timesformer, vivit), up to {LONGEST_CLIP}",
+            todo="take one of these, or `of: faces`",
+        )
+    return count
 
 
 # ---- rows

@@ -44,7 +44,9 @@ class Recipe(base.Recipe):
 
             model: str = ""  # name on the Hugging Face hub, folder, or file of a network of timm
             layers: list[int] = []  # hidden layers side by side, empty for the last; from 0 to 200
-            of: str = "auto"  # what it looks at, auto by its config.json; one of auto, faces, sound
+            of: str = "auto"  # auto by its config.json; one of auto, faces, clips, sound
+            rate: float = 0.0  # rows per second, 0: one per frame, of clips 4; from 0.0 to 30.0
+            span: float = 2.0  # s of pictures in which it sees a clip; from 0.1 to 60.0
             pooling: str = "auto"  # of a picture's tokens; one of auto, first, mean
             seconds: float = 20.0  # of sound that it hears at once; from 1.0 to 600.0
             kept: str = "float16"  # type of the numbers in the store; one of float16, float32
@@ -84,7 +86,8 @@ class Recipe(base.Recipe):
     @property
     def uses_video(self):
         return any(
-            item.name in (*SEEN, "frame_features", encoder_arrays.FACES) for item in self._items
+            item.name in (*SEEN, "frame_features", *encoder_arrays.OF_A_FACE)
+            for item in self._items
         )
 
     @property
@@ -103,8 +106,7 @@ class Recipe(base.Recipe):
         return None  # how wide the arrays are is known when they are there
 
     def bytes_a_frame(self):
-        makers = (encoder_arrays.FACES, encoder_arrays.SOUND)
-        items = [item for item in self._items if item.name in makers]
+        items = [item for item in self._items if item.name in encoder_arrays.NAMES]
         sizes = {str(item): encoder_arrays.bytes_a_frame(item) for item in items}
         return {name: size for name, size in sizes.items() if size}
 
@@ -208,7 +210,10 @@ class Recipe(base.Recipe):
         )
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) of some frames."""
+        """(n, k) of some frames: of rows at a rate of their own, that in whose span each lies."""
+        if item.name in encoder_arrays.NAMES:
+            times = np.asarray(self.read(trial, request("time")))
+            frames = encoder_arrays.rows_of(item, times, frames)
         rows = np.asarray(self.read(trial, item)[frames])
         return rows.reshape(len(rows), -1)
 

@@ -88,7 +88,7 @@ class Recipe(features.Recipe):
             "a stream of this modality in `features`",
             "correct the option `features`",
         )
-        encoders = (encoder_arrays.FACES, encoder_arrays.SOUND)
+        encoders = encoder_arrays.NAMES
         if all(item.files or item.name not in encoders for item in items):
             # Else an encoder is still to be fetched, and is looked for again.
             self._kept_streams = streams
@@ -102,7 +102,7 @@ class Recipe(features.Recipe):
         """ "faces" or "sound": what a stream shows. Raises InputError for a file of which nobody
         said it.
         """
-        if item.name in (*features.SEEN, "frame_features", encoder_arrays.FACES):
+        if item.name in (*features.SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
             return "faces"
         if item.name in (*features.HEARD, encoder_arrays.SOUND):
             return "sound"

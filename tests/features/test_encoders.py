@@ -52,7 +52,7 @@ def saved(folder, net, **preprocessor):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Folders of a WavLM, a DINOv2 and a CLIP as `save_pretrained` writes them."""
+    """Folders of a WavLM, a DINOv2, a CLIP and a VideoMAE as `save_pretrained` writes them."""
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     wavlm = transformers.WavLMModel(transformers.WavLMConfig(**SMALL, **KERNELS))
@@ -67,6 +67,8 @@ def models(tmp_path_factory):
     saved(root / "wavlm", wavlm, do_normalize=True, sampling_rate=16000)
     saved(root / "dino", dino, **grey)
     saved(root / "clip", clip, **grey)
+    clips = transformers.VideoMAEConfig(**SMALL, **PICTURES, num_frames=4, tubelet_size=2)
+    saved(root / "videomae", transformers.VideoMAEModel(clips), **grey)
     return root
 
 
@@ -175,6 +177,105 @@ def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models
     config.write_text(json.dumps({"image_size": 96}))
     told = "not in its files, assumed: mean and sd of ImageNet"
     assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
+
+
+# ---- rows at a rate of their own, and clips
+RATE = 3.0
+TIMES = np.arange(41) / 25  # of the recording that `place` has
+
+
+def test_each_frame_belongs_to_the_span_in_which_its_time_lies():
+    times = 7.0 + np.array([0.0, 0.1, 0.24, 0.25, 0.26, 0.5, 0.74, 1.3])
+    assert encoder_arrays.rows_at(times, 4.0).tolist() == [0, 0, 0, 1, 1, 2, 2, 5]
+    assert encoder_arrays.moments(times, 4.0) - 7.0 == pytest.approx(np.arange(6) / 4 + 0.125)
+    back = np.array([0.0, 0.3, 0.2, 0.6])  # a stamp that goes back stands still
+    assert encoder_arrays.rows_at(back, 4.0).tolist() == [0, 1, 1, 2]
+    for fps in (24000 / 1001, 25.0, 30000 / 1001):
+        rows = encoder_arrays.rows_at(np.arange(100_000) / fps, 1.0)
+        assert np.bincount(rows).max() <= np.ceil(fps)
+    asked = request("encoder_faces", model="x")
+    assert encoder_arrays.rows_of(asked, times, slice(2, 4)) == slice(2, 4)
+
+
+def test_at_a_rate_each_span_has_the_face_nearest_to_its_middle(models, place):
+    asked = settings(models / "dino", kept="float32", rate=RATE)
+    item = encoder_arrays.wanted(asked, tiny_set.FACE)
+    row = arrays.make(trial(place), item, place)
+    rows = np.asarray(arrays.read(trial(place), item, place))
+    faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
+    every = library_faces(models / "dino", faces.read(np.arange(41))).pooler_output.numpy()
+    seen = np.asarray(arrays.read(trial(place), request("face_valid"), place))
+    assert len(rows) == 5
+    for number, found in enumerate(rows):
+        inside = [k for k in range(41) if seen[k] and int(TIMES[k] * RATE + 1e-6) == number]
+        nearest = min(inside, key=lambda k: abs(TIMES[k] - (number + 0.5) / RATE))
+        assert np.abs(found - every[nearest]).max() < 1e-5
+    assert "3 rows per second, each of the face nearest to the middle of its span" in row["note"]
+    facts = arrays.facts(trial(place), item, place)
+    assert (facts["rate"], facts["t0"]) == (RATE, 0.0)
+
+
+def test_at_a_rate_each_span_has_the_mean_of_what_is_heard_in_it(models, place):
+    asked = settings(models / "wavlm", kept="float32", seconds=30.0, rate=RATE)
+    item = encoder_arrays.wanted(asked, 0)
+    arrays.make(trial(place), item, place)
+    rows, whole = arrays.read(trial(place), item, place), one_pass(models / "wavlm", place)
+    middle = (np.arange(len(whole)) * 320 + 200) / 16000 - 0.1
+    for number, row in enumerate(rows):
+        inside = (middle >= number / RATE - 1e-9) & (middle < (number + 1) / RATE - 1e-9)
+        assert inside.sum() >= 16
+        assert np.abs(row - whole[inside].mean(0)).max() < 1e-5
+
+
+@pytest.mark.parametrize("blind", [(), tuple(range(25, 41)), tuple(range(41))])
+def test_a_network_of_clips_sees_pictures_around_the_frame_that_its_row_stands_for(
+    models, place, blind
+):
+    """Its rows are those of the library's own class of these pictures, 4 per second unless said."""
+    valid = np.asarray(arrays.read(trial(place), request("face_valid"), place)).copy()
+    valid[list(blind)] = 0
+    tiny_set.write(place, "171", request("face_valid"), valid)
+    asked = settings(models / "videomae", kept="float32", span=0.4)
+    item = encoder_arrays.wanted(asked, tiny_set.FACE)
+    assert (item.name, item.parameters["rate"]) == ("encoder_clips", encoder_arrays.CLIP_RATE)
+    row = arrays.make(trial(place), item, place)
+    rows = np.asarray(arrays.read(trial(place), item, place))
+    faces = arrays.opened(trial(place), request("face", size=tiny_set.FACE), place)
+    net = transformers.VideoMAEModel.from_pretrained(models / "videomae")
+    assert len(rows) == 7
+    for number, found in enumerate(rows):
+        middle, seen = (number + 0.5) / 4, np.flatnonzero(valid)
+        picked = (
+            [
+                min(seen, key=lambda k: abs(TIMES[k] - at))
+                for at in middle + np.array([-0.15, -0.05, 0.05, 0.15])
+            ]
+            if len(seen)
+            else []
+        )
+        if not any(abs(TIMES[k] - middle) <= 0.2 for k in picked):
+            assert not found.any()
+            continue
+        shown = encoder_faces.pixels(
+            faces.read(np.array(picked)), encoders.Encoder(net, 28, (0.5,) * 3, (0.25,) * 3), CPU
+        )
+        with torch.inference_mode():
+            expected = net(pixel_values=shown[None]).last_hidden_state.mean(1)[0].numpy()
+        assert np.abs(found - expected).max() < 1e-5
+    assert "4 rows per second, each of 4 pictures over 0.4 s around its span" in row["note"]
+
+
+def test_what_is_no_network_of_clips_is_refused_as_one(models, place):
+    item = encoder_arrays.wanted(settings(models / "dino", of="clips"), tiny_set.FACE)
+    with pytest.raises(InputError, match="encoder of clips with num_frames 0"):
+        arrays.make(trial(place), item, place)
+
+
+def test_rows_at_a_rate_take_their_share_of_the_disk(models):
+    every = encoder_arrays.wanted(settings(models / "dino"), tiny_set.FACE)
+    some = encoder_arrays.wanted(settings(models / "dino", rate=3.0), tiny_set.FACE)
+    sizes = [encoder_arrays.bytes_a_frame(item) for item in (every, some)]
+    assert sizes == [32, 3]
 
 
 # ---- sound
@@ -395,18 +496,21 @@ def test_two_encoders_go_from_their_names_to_predictions_of_every_frame(models, 
         sound = (rng.normal(size=frames * 640) * 3000).astype(np.int16)
         wanted = request("audio_16k", rate=16000)
         tiny_set.write(place, video, wanted, sound, t0=0.0, rate=16000)
-    encoders = {name: {"model": str(models / name)} for name in ("wavlm", "dino")}
+    encoders = {
+        "wavlm": {"model": str(models / "wavlm"), "rate": 8.0},
+        "dino": {"model": str(models / "dino")},
+    }
     options = {"features": ["wavlm", "dino"], "encoders": encoders, "network": "jca", "layers": 1}
     given = {"steps": 8, "step_hop": 2, "audio_seconds": 0.5, "epochs": 1, "options": options}
     method = tiny_set.create("features", root, **given)
-    assert list(method.bytes_a_frame().values()) == [2 * 16, 2 * 16]
+    assert list(method.bytes_a_frame().values()) == [9, 2 * 16]
     assert (method.uses_audio, method.uses_video) == (True, True)
     table, lost = prepared(root, method)
     assert not lost
     trainer.Trainer(method, table, tmp_path / "run").fit()
     predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, place)
     assert set(predictor.recipe.statistics) == {
-        "encoder_sound(model=wavlm, seconds=20.0)",
+        "encoder_sound(model=wavlm, rate=8.0, seconds=20.0)",
         "encoder_faces(model=dino, size=32)",
     }
     values = predictor.predict("seen")["va"]
