@@ -18,7 +18,6 @@ from ..files import checkpoint, weights_file
 from ..models import published
 from ..models.affect.window import WindowModel
 from ..store import Request, request
-from ..training import losses
 from . import base
 
 SEEN, HEARD = (
@@ -367,11 +366,7 @@ class Recipe(base.Recipe):
             "va (B, L, 2)",
             "mend the network's forward (docs/add_a_model.md)",
         )
-        return {
-            "total": losses.va_loss(
-                outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"]
-            )
-        }
+        return {"total": self.va_loss(outputs["va"], batch["va"], batch["valid"])}
 
 
 def _at(values: list, number: int, usual):

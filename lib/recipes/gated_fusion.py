@@ -253,8 +253,8 @@ class Recipe(features.Recipe):
         )
 
     def loss(self, outputs, batch):
-        kind, target, valid = self.params.va_loss, batch["va"], batch["valid"]
-        parts = {"va": losses.va_loss(outputs["va"], target, kind, mask=valid)}
+        target, valid = batch["va"], batch["valid"]
+        parts = {"va": self.va_loss(outputs["va"], target, valid)}
         mean, spread = outputs["va"], outputs["log_variance"]
         parts["nll"] = sum(
             losses.gaussian_nll(mean[..., k], spread[..., k], target[..., k], valid)
@@ -273,7 +273,7 @@ class Recipe(features.Recipe):
             on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
             mask = batch["valid"] & on
             values = alone[:, :, number]
-            parts.append(losses.va_loss(values, batch["va"], self.params.va_loss, mask=mask))
+            parts.append(self.va_loss(values, batch["va"], mask))
         return torch.stack(parts).mean()
 
     # ---- back to frames

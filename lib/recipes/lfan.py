@@ -588,9 +588,8 @@ class Recipe(base.Recipe):
                     if self.params.options["loss_over"] == "window"
                     else losses.ccc_loss
                 )
-                parts[name] = parts[name] + (1.0 if kind == "ccc" else 0.5) * rule(
-                    x, y, mask, self.params.rules
-                )
+                weight = 1.0 if kind == "ccc" else self.params.options["ccc_weight"]
+                parts[name] = parts[name] + weight * rule(x, y, mask, self.params.rules)
         return {**parts, "total": sum(parts.values())}
 
     # ---- back to frames

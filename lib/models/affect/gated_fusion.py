@@ -80,6 +80,15 @@ class GatedFusion(Model, name="gated_fusion"):
             nn.Sequential(nn.LayerNorm(hidden), _perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
         )
+        numbers = range(len(streams))
+        ends = [
+            f"{name}.{k}" for name in ("heads", "gates") for k in range(len(getattr(self, name)))
+        ]
+        self.layer_order = (
+            ("missing", *(f"nets.{number}.enter" for number in numbers)),
+            tuple(f"nets.{number}.body" for number in numbers),
+            (*ends, *(f"nets.{number}.leave" for number in numbers)),
+        )
 
     def _declare(self) -> None:
         for name, size in self.streams.items():
