@@ -45,6 +45,7 @@ def cases(root: Path) -> dict:
         "can": partial(tiny, "lfan", options={"network": "can"}),
         "features_gru": partial(own, "gru", ["mel_statistics", "pixels"]),
         "features_transformer": partial(own, "transformer", ["pixels"]),
+        "features_recurrence": partial(own, "linear_recurrence", ["loudness", "pixels"]),
         "features_convolution": partial(own, "temporal_convolution", ["loudness"]),
         "features_jca": partial(own, "jca", ["mel_statistics", "pixels"]),
         "gated_fusion_relative": partial(

@@ -46,7 +46,7 @@ class Recipe(features.Recipe):
     """
 
     class Options:
-        network: str = "temporal_convolution"  # of each stream over time, or relative_transformer
+        network: str = "temporal_convolution"  # of each stream over time, or linear_recurrence, …
         every: list[int] = []  # frames between a stream's rows, 0 or none: step_hop; from 0 to 512
         files_of: dict[str, str] = {}  # what each file (.npy) shows; one of faces, sound
         gate_by: list[str] = [
@@ -173,7 +173,8 @@ class Recipe(features.Recipe):
         return fitted
 
     def example(self, window, generator=None):
-        trial, hop, steps = str(window.trial), self.params.step_hop, self.params.steps
+        trial, hop = str(window.trial), self.params.step_hop
+        steps = max(self.params.steps, window.n_targets)
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
