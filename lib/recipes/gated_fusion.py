@@ -54,6 +54,9 @@ class Recipe(features.Recipe):
             "face_quality",
             "loudness",
         ]  # what gates look at; one of face_valid, face_quality, loudness, speaking
+        join: str = (
+            "features"  # what gates weigh, read by heads or said by them; one of features, values
+        )
         sound_while: str = "always"  # when sound counts; one of always, speaking
         speaker: str = ""  # run or weights that tell who speaks, empty for Light-ASD's
         modality_dropout: float = 0.3  # chance that a stream is off in a window; from 0.0 to 0.9
@@ -250,7 +253,7 @@ class Recipe(features.Recipe):
             every=self._every,
             step_hop=self.params.step_hop,
             width=self.params.width,
-            **{name: options[name] for name in ("network", "layers", "dropout")},
+            **{name: options[name] for name in ("network", "layers", "dropout", "join")},
         )
 
     def loss(self, outputs, batch):
