@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import code_digest, grammar
+from .. import code_digest
 from ..errors import InputError, full_gpu
 from ..files import write_text
 from ..labels import folds
@@ -31,7 +31,7 @@ from ..parallel.interrupts import Interrupts
 from ..parallel.locks import held
 from ..parallel.progress import Progress
 from ..trials import select
-from . import loader, release, schedules
+from . import loader, release, resuming, schedules
 from .averaging import Average
 from .duration import Duration
 
@@ -200,7 +200,7 @@ class Trainer:
         if not path.is_file():
             return
         saved = checkpoints.load(path)
-        self._refuse_another(saved)
+        resuming.refuse_another(saved, self.params, self._trained_on, self.folder)
         self.state = State(**copy.deepcopy(saved["state"]))
         self._fill(saved, path)
         if self.average is not None:
@@ -211,6 +211,10 @@ class Trainer:
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.scaler.load_state_dict(saved["scaler"])
 
+    @property
+    def _trained_on(self) -> list[str]:
+        return [str(trial) for trial in self.train_trials["trial"]]
+
     def _fill(self, saved: Mapping, path: Path) -> None:
         """The weights of a checkpoint; with `ema` also their average."""
         if self.average is None:
@@ -218,37 +222,6 @@ class Trainer:
             return
         checkpoints.fill(self.average.model, saved, path)
         checkpoints.fill(self.model, {"model": saved["raw"]}, path)
-
-    def _refuse_another(self, saved: Mapping) -> None:
-        """Raise InputError for a checkpoint of other parameters, trials or code."""
-        mine = checkpoints.plain(self.params)
-        names = grammar.all_declared()
-        came_later = grammar.defaults(names)
-        may_differ = grammar.of_groups(names, grammar.NOT_OF_A_TRAINING) | {"epochs"}
-        its = {name: value for name, value in came_later.items() if name in mine}
-        its |= grammar.with_options(saved["params"])
-        differing = sorted(
-            name for name in {*mine, *its} - may_differ if mine.get(name) != its.get(name)
-        )
-        if differing:
-            changes = ", ".join(
-                f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing
-            )
-            raise InputError(
-                f"the run folder holds a training with other parameters: {changes}",
-                where=self.folder,
-                todo="give this experiment another name with `run`, or rename the old folder",
-            )
-        mine = [str(trial) for trial in self.train_trials["trial"]]
-        if other := sorted(set(mine) ^ set(saved.get("trained_on", mine))):
-            raise InputError(
-                "the run folder holds weights and statistics of other training trials, as of "
-                "another "
-                f"fold ({len(other)} differ, first: {other[0]})",
-                where=self.folder,
-                todo="give this experiment another name with `run`, or bring the fold file back",
-            )
-        _require_same_code(saved.get("code", {}), self.folder)
 
     def _goes_on(self) -> bool:
         """At the start of an epoch: release what is due; whether there is anything left to do."""
@@ -485,7 +458,7 @@ class Trainer:
             "params": checkpoints.plain(self.params),
             "statistics": self.recipe.statistics,
             "code": code_digest.method(),
-            "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+            "trained_on": self._trained_on,
             "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
@@ -498,20 +471,6 @@ class Trainer:
         averaged = {"model": self.average.model.state_dict(), "updates": self.average.updates}
         goes_on = name == "last" or self.course is not None  # which may go on from the best one
         return averaged | ({"raw": self.model.state_dict()} if goes_on else {})
-
-
-def _require_same_code(before: Mapping[str, str], folder: Path) -> None:
-    """Raise InputError where a network, recipe or loss was edited after the training in `folder`
-    began.
-    """
-    now = code_digest.method()
-    if changed := sorted(file for file in now if before.get(file, now[file]) != now[file]):
-        raise InputError(
-            f"the run folder holds a training by other code: {', '.join(changed)} changed since",
-            where=folder,
-            expected="the code that the training began with",
-            todo="give this experiment another name with `run`, or rename the old folder",
-        )
 
 
 def require_variety(recipe, trials: pd.DataFrame) -> None:
