@@ -313,6 +313,23 @@ def test_network_and_loss_fit_the_batch_and_every_weight_in_use_learns(tiny, nam
 
 
 @every_recipe
+def test_the_weight_of_the_ccc_weighs_it_in_every_recipes_loss(tiny, name):
+    """Squared error + weight · (1 − CCC): in a line with the weight, and not without a slope."""
+    totals = []
+    for weight in (0.0, 0.5, 1.0):
+        method = tiny_set.create(name, tiny, va_loss="mse_ccc", options={"ccc_weight": weight})
+        windows = method.windows(train_trials(tiny), 0)[:6]
+        method.statistics = method.fit(windows)
+        batch = batch_of(method, windows)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            totals.append(method.loss(method.model().eval()(batch), batch)["total"].item())
+    rounding = 1e-6 * abs(totals[0])  # a random network of the paper's equations is far off
+    assert totals[1] - totals[0] == pytest.approx(totals[2] - totals[1], rel=1e-4, abs=rounding)
+    assert totals[2] - totals[0] > 0.1
+
+
+@every_recipe
 def test_statistics_are_numbers_and_text_that_a_checkpoint_may_hold(tiny, tmp_path, name):
     method = tiny_set.create(name, tiny)
     found = method.fit(method.windows(train_trials(tiny), 0))
