@@ -18,7 +18,7 @@ from tests.tiny_set import one_thread  # noqa: F401
 ALL_ON = {"ema": 0.9, "layer_decay": 0.8, "warmup": 0.5, "ccc_weight": 2.0}
 RUNS = {
     "jca": {"schedule": "cosine", "batch_size": 4, "va_loss": "mse_ccc", "options": ALL_ON},
-    "tsav": {"schedule": "plateau", "options": {**ALL_ON, "accumulate": 2}},
+    "tsav": {"epochs": 1, "schedule": "plateau", "options": {**ALL_ON, "accumulate": 2}},
     "lfan": {
         "schedule": "plateau",
         "batch_size": 2,
