@@ -256,15 +256,20 @@ def options(path: Path) -> dict[str, Declaration] | None:
     """Read the ``class Options:`` in a recipe's file without importing it.
 
     A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class
-    Recipe(jca.Recipe)`` has the options of ``jca.py`` beside it too.
+    Recipe(jca.Recipe)`` has the options of ``jca.py`` beside it too, and all have those of
+    ``base.py``.
     """
     path = Path(path)
-    if (read := _recipe(path, _stamp(path))) is None:
-        return None
-    own, bases = read
+    read = _recipe(path, _stamp(path))
+    return None if read is None or not read[1] else _with_inherited(path)
+
+
+def _with_inherited(path: Path) -> dict[str, Declaration]:
+    """The options of a recipe's file below its own."""
+    own, bases = _recipe(path, _stamp(path)) or ({}, ())
     found: dict[str, Declaration] = {}
-    for file in map(path.with_name, bases):
-        found |= (options(file) or {}) if file.is_file() else {}
+    for file in (path.with_name(base) for base in bases if base):
+        found |= _with_inherited(file) if file.is_file() else {}
     return found | own
 
 
@@ -280,21 +285,23 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _recipe(
     path: Path, _changed: tuple[int, int]
 ) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
-    """A recipe's own options, and the files of the recipes that it inherits from; None where there
-    is no recipe.
+    """A recipe's own options, and what it inherits from: files of other recipes, "" for what is
+    none (nothing: it is no recipe, but what all have in common). None where there is no such class.
     """
     source = path.read_text(encoding="utf-8")
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
-    recipe = next((node for node in classes if node.name == "Recipe" and node.bases), None)
+    recipe = next((node for node in classes if node.name == "Recipe"), None)
     if recipe is None:
         return None
     inside = [
         node for node in recipe.body if isinstance(node, ast.ClassDef) and node.name == "Options"
     ]
     own = _declarations(inside[0].body, _comments(source), path) if inside else {}
-    return own, tuple(
-        f"{ast.unparse(base.value)}.py" for base in recipe.bases if isinstance(base, ast.Attribute)
-    )
+    return own, tuple(_file_of(base) for base in recipe.bases)
+
+
+def _file_of(base: ast.expr) -> str:
+    return f"{ast.unparse(base.value)}.py" if isinstance(base, ast.Attribute) else ""
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -586,3 +593,12 @@ def recipes(folder: Path = PACKAGE / "recipes") -> dict[str, dict[str, Declarati
     """Options of each recipe in `folder` (see `options`)."""
     found = {path.stem: options(path) for path in sorted(Path(folder).glob("*.py"))}
     return {name: known for name, known in found.items() if known is not None}
+
+
+def with_options(values: Mapping) -> dict:
+    """Parameters of an earlier training, with the options that its recipe has got since: each had,
+    in that training, what is its default now.
+    """
+    own = defaults(recipes().get(values.get("recipe", ""), {}))
+    given = values.get("options")
+    return {**values, "options": {**own, **given}} if isinstance(given, Mapping) else dict(values)

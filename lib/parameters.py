@@ -1,7 +1,7 @@
 """Parameters: what the notebooks declare, what a YAML file sets, and whether the two fit.
 
 One experiment is one flat YAML. The cells tagged ``parameters`` of the six notebooks are the
-declaration (`lib.grammar` has their grammar); what only one recipe has goes into ``options``,
+declaration (`lib.grammar` has their grammar); what only recipes read goes into ``options``,
 declared in its file.
 """
 

@@ -14,6 +14,7 @@ from lib.training.trainer import Trainer
 from tests import tiny_clips, tiny_set
 from tests.recipes import test_features, test_talknet, test_utterance
 
+AVERAGED = {"warmup": 1, "layer_decay": 0.9, "ema": 0.9}  # what every recipe can have
 LFAN_COURSE = {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}
 TALKNET_LIGHT = {"synchrony_loss": 0.3, "negatives": 0.3, "augment": "light"}
 # The first steps of Adam turn a rounding of a gradient near zero into a step: it must be small.
@@ -37,11 +38,14 @@ def cases(root: Path) -> dict:
     names = ("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "gated_fusion")
     return {name: partial(tiny, name) for name in names} | {
         "lfan": partial(tiny, "lfan", schedule="plateau", batch_size=2, options=LFAN_COURSE),
+        "lfan_averaged": partial(tiny, "lfan", batch_size=2, options={**LFAN_COURSE, **AVERAGED}),
+        "jca_averaged": partial(tiny, "jca", schedule="cosine", options=AVERAGED),
         "lfan_accumulate": partial(tiny, "lfan", batch_size=4, options={"accumulate": 2}),
         "lfan_v2": partial(tiny, "lfan", options={"network": "lfan_v2"}),
         "can": partial(tiny, "lfan", options={"network": "can"}),
         "features_gru": partial(own, "gru", ["mel_statistics", "pixels"]),
         "features_transformer": partial(own, "transformer", ["pixels"]),
+        "features_recurrence": partial(own, "linear_recurrence", ["loudness", "pixels"]),
         "features_convolution": partial(own, "temporal_convolution", ["loudness"]),
         "features_jca": partial(own, "jca", ["mel_statistics", "pixels"]),
         "gated_fusion_relative": partial(

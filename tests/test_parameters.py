@@ -244,6 +244,32 @@ def test_a_recipe_that_inherits_from_another_has_its_options_too(tmp_path):
     assert list(found["more"]) == ["channels", "dropout", "layers"]
 
 
+def test_what_all_recipes_have_stands_in_their_base_and_a_recipe_may_say_it_otherwise(tmp_path):
+    there = tmp_path / "recipes"
+    (there / "base.py").write_text(
+        "class Recipe:\n    class Options:\n"
+        "        ema: float = 0.0  # average\n        warmup: float = 0.0  # epochs\n"
+    )
+    (there / "own.py").write_text(
+        "class Recipe(base.Recipe):\n    class Options:\n        warmup: int = 3  # epochs\n"
+    )
+    (there / "child.py").write_text("class Recipe(own.Recipe):\n    pass\n")
+    found = grammar.recipes(there)
+    assert sorted(found) == ["child", "own", "toy"], "the base is no recipe"
+    assert [(name, each.default) for name, each in found["child"].items()] == [
+        ("ema", 0.0),
+        ("warmup", 3),
+    ]
+
+
+def test_an_earlier_training_had_the_defaults_of_options_that_came_later(monkeypatch):
+    known = {"toy": {"ema": grammar.Declaration("ema", "float", 0.0)}}
+    monkeypatch.setattr(grammar, "recipes", lambda: known)
+    before = {"recipe": "toy", "options": {"channels": 4}, "lr": 0.1}
+    assert grammar.with_options(before) == {**before, "options": {"ema": 0.0, "channels": 4}}
+    assert grammar.with_options({"lr": 0.1}) == {"lr": 0.1}
+
+
 # ---- mistakes in values
 
 

@@ -14,7 +14,15 @@ from pathlib import Path
 from .. import code_digest, files, parameters, runs, weights
 from ..errors import InputError
 from ..files import NOTEBOOKS, YOUR_VIDEO
-from ..grammar import NOT_OF_A_TRAINING, all_declared, declared, defaults, of_groups, read_by
+from ..grammar import (
+    NOT_OF_A_TRAINING,
+    all_declared,
+    declared,
+    defaults,
+    of_groups,
+    read_by,
+    with_options,
+)
 from ..parallel.locks import LOCK
 from ..runs import Run
 
@@ -242,7 +250,7 @@ def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
         )
         return Reason(f"code changed: {_first(method or changed)}", anew=bool(method))
     now = runs.counted(step, experiment.values, experiment.notebooks)
-    if changed := _differing(record["parameters"], now):
+    if changed := _differing(with_options(record["parameters"]), now):
         return Reason(f"parameters changed: {_first(changed)}")
     if missing := [place for place in record["outputs"] if not run.found(place).exists()]:
         return Reason(f"no longer there: {missing[0]}")
@@ -347,6 +355,7 @@ def other_training(experiment: Experiment) -> str:
         return ""
     now, came_later = training_parameters(experiment), defaults(all_declared(experiment.notebooks))
     before = {name: runs.as_text(came_later[name]) for name in now if name in came_later} | before
+    before = with_options(before)
     changed = [name for name in now if before.get(name) != now[name] and name != "epochs"]
     changed += ["epochs (fewer)"] if now.get("epochs", 0) < before.get("epochs", 0) else []
     return f"trained with other parameters: {', '.join(changed)}" if changed else ""

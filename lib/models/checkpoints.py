@@ -179,7 +179,7 @@ def load(path: Path) -> dict:
             where=path,
             expected="model, params, state, … as 05_train writes them",
         )
-    tensors = ("model", "optimizer")  # large, and nobody changes them
+    tensors = ("model", "raw", "optimizer")  # large, and nobody changes them
     return {name: each if name in tensors else deepcopy(each) for name, each in saved.items()}
 
 

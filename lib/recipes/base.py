@@ -27,6 +27,7 @@ from ..models import published
 from ..models.base import MODALITIES
 from ..parallel import masks
 from ..store import Request, Store, request
+from ..training import losses
 from ..training.release import Course
 from .papers import Paper
 
@@ -62,9 +63,16 @@ class Recipe:
     """
 
     class Options:
-        """Parameters that only this recipe has, in the notebooks' grammar; read from the source by
-        `lib.parameters`.
+        """Parameters in the notebooks' grammar, read from the source by `lib.parameters`: here
+        those of all recipes, in a recipe's file those that only this one has.
         """
+
+        warmup: float = 0.0  # epochs over which the learning rate rises, 0: none; from 0.0 to 1.0e3
+        layer_decay: float = (
+            1.0  # factor on the rate, layer by layer down from the head; from 0.01 to 1.0
+        )
+        ema: float = 0.0  # decay of a moving average of the weights, 0: none; from 0.0 to 0.99999
+        ccc_weight: float = 0.5  # of 1 - CCC beside the squared error in mse_ccc; from 0.0 to 1.0e3
 
     paper: Paper | None = None  # what it differs in from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
@@ -442,6 +450,17 @@ class Recipe:
     ) -> dict[str, torch.Tensor]:
         """Named scalars; "total" is minimised."""
         raise NotImplementedError
+
+    def va_loss(
+        self,
+        prediction: torch.Tensor,
+        target: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        rules: str = "corrected",
+    ) -> torch.Tensor:
+        """`losses.va_loss` as the parameters `va_loss` and `ccc_weight` have it."""
+        weight = self.params.options.get("ccc_weight", losses.CCC_WEIGHT)
+        return losses.va_loss(prediction, target, self.params.va_loss, mask, rules, weight)
 
     def output(self, task: str) -> str:
         """Name of the network's output that holds a task's values."""

@@ -18,7 +18,6 @@ from ..files import checkpoint, weights_file
 from ..models import published
 from ..models.affect.window import WindowModel
 from ..store import Request, request
-from ..training import losses
 from . import base
 
 SEEN, HEARD = (
@@ -68,7 +67,8 @@ class Recipe(base.Recipe):
         weights: str = (
             "random"  # of torchvision's networks, published: fetched; one of random, published
         )
-        network: str = "gru"  # or temporal_convolution, transformer, jca, rjca, dca, jca_paper
+        network: str = "gru"  # or temporal_convolution, transformer, linear_recurrence, jca, …
+        predict_steps: int = 0  # steps predicted at once, 0: those of a window; from 0 to 100000
         layers: int = 2  # of a temporal network; from 1 to 12
         phases: int = (
             1  # phases (first frames) of a trial in an epoch, drawn anew each epoch; from 1 to 512
@@ -241,6 +241,8 @@ class Recipe(base.Recipe):
 
     def _targets(self, trial, index, epoch):
         steps, hop, phases = self.params.steps, self.params.step_hop, None
+        if epoch is None:
+            steps = self._predicted_at_once
         if epoch is not None:
             generator = np.random.default_rng([self.params.seed, epoch, 2, index])
             phases = np.sort(generator.permutation(hop)[: self.params.options["phases"]])
@@ -249,6 +251,17 @@ class Recipe(base.Recipe):
             known = np.isfinite(self.labels(trial, "va")).all(axis=1)
             targets = targets[(known[targets] & (targets >= 0)).any(axis=1)]
         return targets
+
+    @property
+    def _predicted_at_once(self) -> int:
+        more = self.params.options.get("predict_steps", 0)
+        self.require(
+            not (more and self._fuses),
+            f"predict_steps: {more} with the network {self.params.options['network']}",
+            "0: this network takes windows of `steps` only",
+            "leave predict_steps out, or set network: linear_recurrence",
+        )
+        return more or self.params.steps
 
     def fit(self, windows):
         """Mean and standard deviation of every number over the training trials: {array: {"mean":
@@ -275,7 +288,7 @@ class Recipe(base.Recipe):
 
     def example(self, window, generator=None):
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
-        steps = self.params.steps
+        steps = max(self.params.steps, window.n_targets)
         # What is missing (no face) is the mean of the training trials: 0.
         parts = [self._standardised(window.trial, item, frames) for item in self._items]
         named = (
@@ -288,9 +301,18 @@ class Recipe(base.Recipe):
 
     def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Which steps of a window there are, and their labels; frames : those of its targets."""
-        steps = self.params.steps
+        steps = max(self.params.steps, window.n_targets)
         labels = np.asarray(self.labels(window.trial, "va")[frames])
         return {"valid": np.arange(steps) < window.n_targets, "va": filled(labels, steps, np.nan)}
+
+    def collate(self, examples, generator=None):
+        """Stack; windows of different length are filled up at the end."""
+        for name in examples[0] if len({len(each["valid"]) for each in examples}) > 1 else ():
+            rows = max(len(each[name]) for each in examples)
+            lacking = np.nan if name == "va" else 0
+            for each in examples:
+                each[name] = filled_up(each[name], rows, lacking)
+        return super().collate(examples, generator)
 
     def _standardised(self, trial: str, item: Request, frames) -> np.ndarray:
         """(n, k) of some frames by the training trials' mean and deviation; what is NaN becomes 0.
@@ -372,11 +394,7 @@ class Recipe(base.Recipe):
             "va (B, L, 2)",
             "mend the network's forward (docs/add_a_model.md)",
         )
-        return {
-            "total": losses.va_loss(
-                outputs["va"], batch["va"], self.params.va_loss, mask=batch["valid"]
-            )
-        }
+        return {"total": self.va_loss(outputs["va"], batch["va"], batch["valid"])}
 
 
 def _at(values: list, number: int, usual):
@@ -388,3 +406,9 @@ def filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
     out = np.full((steps, rows.shape[1]), value, np.float32)
     out[: len(rows)] = rows
     return out
+
+
+def filled_up(rows: np.ndarray, count: int, value: float) -> np.ndarray:
+    """(n, …) -> (count, …) of the same type, filled up with `value` at the end."""
+    more = np.full((count - len(rows), *rows.shape[1:]), value, rows.dtype)
+    return np.concatenate([rows, more])

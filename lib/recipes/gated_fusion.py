@@ -46,7 +46,7 @@ class Recipe(features.Recipe):
     """
 
     class Options:
-        network: str = "temporal_convolution"  # of each stream over time, or relative_transformer
+        network: str = "temporal_convolution"  # of each stream over time, or linear_recurrence, …
         every: list[int] = []  # frames between a stream's rows, 0 or none: step_hop; from 0 to 512
         files_of: dict[str, str] = {}  # what each file (.npy) shows; one of faces, sound
         gate_by: list[str] = [
@@ -54,6 +54,9 @@ class Recipe(features.Recipe):
             "face_quality",
             "loudness",
         ]  # what gates look at; one of face_valid, face_quality, loudness, speaking
+        join: str = (
+            "features"  # what gates weigh, read by heads or said by them; one of features, values
+        )
         sound_while: str = "always"  # when sound counts; one of always, speaking
         speaker: str = ""  # run or weights that tell who speaks, empty for Light-ASD's
         modality_dropout: float = 0.3  # chance that a stream is off in a window; from 0.0 to 0.9
@@ -173,7 +176,8 @@ class Recipe(features.Recipe):
         return fitted
 
     def example(self, window, generator=None):
-        trial, hop, steps = str(window.trial), self.params.step_hop, self.params.steps
+        trial, hop = str(window.trial), self.params.step_hop
+        steps = max(self.params.steps, window.n_targets)
         frames = window.first_target + window.target_step * np.arange(window.n_targets)
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
@@ -249,12 +253,12 @@ class Recipe(features.Recipe):
             every=self._every,
             step_hop=self.params.step_hop,
             width=self.params.width,
-            **{name: options[name] for name in ("network", "layers", "dropout")},
+            **{name: options[name] for name in ("network", "layers", "dropout", "join")},
         )
 
     def loss(self, outputs, batch):
-        kind, target, valid = self.params.va_loss, batch["va"], batch["valid"]
-        parts = {"va": losses.va_loss(outputs["va"], target, kind, mask=valid)}
+        target, valid = batch["va"], batch["valid"]
+        parts = {"va": self.va_loss(outputs["va"], target, valid)}
         mean, spread = outputs["va"], outputs["log_variance"]
         parts["nll"] = sum(
             losses.gaussian_nll(mean[..., k], spread[..., k], target[..., k], valid)
@@ -273,7 +277,7 @@ class Recipe(features.Recipe):
             on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
             mask = batch["valid"] & on
             values = alone[:, :, number]
-            parts.append(losses.va_loss(values, batch["va"], self.params.va_loss, mask=mask))
+            parts.append(self.va_loss(values, batch["va"], mask))
         return torch.stack(parts).mean()
 
     # ---- back to frames

@@ -13,7 +13,6 @@ from ..features import windows as features_windows
 from ..files import weights_file
 from ..models.affect.tsav import positions, scaled_planes
 from ..store import request
-from ..training import losses
 from . import base
 from .papers import Difference, Paper, Setting
 
@@ -421,13 +420,7 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         return {
-            "total": losses.va_loss(
-                outputs["va"],
-                batch["va"],
-                self.params.va_loss,
-                mask=batch["valid"],
-                rules=self.params.rules,
-            )
+            "total": self.va_loss(outputs["va"], batch["va"], batch["valid"], self.params.rules)
         }
 
     def rate_factor(self, epoch):

@@ -176,7 +176,7 @@ class Recipe(base.Recipe):
     # ---- what it is made of
 
     @property
-    def columns(self):
+    def learnt(self):
         """Columns of the labels that are learnt."""
         return EMOTIONS[self.params.get("emotion", "both")]
 
@@ -400,7 +400,7 @@ class Recipe(base.Recipe):
 
     def labels(self, trial, task):
         rows = np.array(super().labels(trial, task))
-        rows[:, [column for column in (0, 1) if column not in self.columns]] = np.nan
+        rows[:, [column for column in (0, 1) if column not in self.learnt]] = np.nan
         return rows
 
     @cached_property
@@ -524,7 +524,7 @@ class Recipe(base.Recipe):
         return models.create(
             self.network,
             self.published,
-            emotions=len(self.columns),
+            emotions=len(self.learnt),
             face_size=self._crop,
             width=width,
             head_width=options["head_width"] or p.width,
@@ -576,7 +576,7 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         parts, kind = {}, self.params.va_loss
-        for number, column in enumerate(self.columns):
+        for number, column in enumerate(self.learnt):
             x, y, mask = outputs["emotion"][..., number], batch["va"][..., column], batch["valid"]
             name = ("valence", "arousal")[column]
             parts[name] = x.new_zeros(())
@@ -588,9 +588,8 @@ class Recipe(base.Recipe):
                     if self.params.options["loss_over"] == "window"
                     else losses.ccc_loss
                 )
-                parts[name] = parts[name] + (1.0 if kind == "ccc" else 0.5) * rule(
-                    x, y, mask, self.params.rules
-                )
+                weight = 1.0 if kind == "ccc" else self.params.options["ccc_weight"]
+                parts[name] = parts[name] + weight * rule(x, y, mask, self.params.rules)
         return {**parts, "total": sum(parts.values())}
 
     # ---- back to frames
@@ -619,7 +618,7 @@ class Recipe(base.Recipe):
             if self.published and len(windows)
             else seen
         )
-        out[np.ix_(places, self.columns)] = sums[seen] / counts[seen, None]
+        out[np.ix_(places, self.learnt)] = sums[seen] / counts[seen, None]
         return {"va": out}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import models
 from ..features import face_maps
 from ..store import request
-from ..training import augmentation, losses
+from ..training import augmentation
 from . import base
 
 
@@ -99,11 +99,7 @@ class Recipe(base.Recipe):
         )
 
     def loss(self, outputs, batch):
-        return {
-            "total": losses.va_loss(
-                outputs["logits"], batch["va"], self.params.va_loss, rules=self.params.rules
-            )
-        }
+        return {"total": self.va_loss(outputs["logits"], batch["va"], rules=self.params.rules)}
 
     def output(self, task):
         return "logits"

@@ -341,12 +341,11 @@ class Recipe(base.Recipe):
     def loss(self, outputs, batch):
         parts = {}
         if "va" in self.tasks:
-            kind, rules = self.params.va_loss, self.params.rules
-            parts["va"] = losses.va_loss(outputs["va"], batch["va"], kind, rules=rules)
+            target, rules = batch["va"], self.params.rules
+            parts["va"] = self.va_loss(outputs["va"], target, rules=rules)
             if "va_video" in outputs:
-                parts["va_video"] = self.params.stream_loss * losses.va_loss(
-                    outputs["va_video"], batch["va"], kind, rules=rules
-                )
+                alone = self.va_loss(outputs["va_video"], target, rules=rules)
+                parts["va_video"] = self.params.stream_loss * alone
         if "expression" in self.tasks:
             parts["expression"] = losses.expression_loss(
                 outputs["expression"], batch["expression"], batch.get("shares")

@@ -11,7 +11,7 @@ import torch
 from .. import arrays, metrics, models
 from ..features import statistics, voice
 from ..store import request
-from ..training import augmentation, losses
+from ..training import augmentation
 from . import base
 
 SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part and frames of a recording of 3.7 s
@@ -207,8 +207,7 @@ class Recipe(base.Recipe):
     def loss(self, outputs, batch):
         target = batch["target"]
         if self.task == "va":
-            kind = self.params.va_loss
-            return {"total": losses.va_loss(outputs["va"], target, kind)}
+            return {"total": self.va_loss(outputs["va"], target)}
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
         target = target * (1 - smoothing) + smoothing / target.shape[1]
         share = torch.tensor(counts, device=target.device).clamp(min=1) / sum(counts)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from ..errors import InputError
 
 VA_LOSSES = ("ccc", "mse", "mse_ccc")
+CCC_WEIGHT = 0.5  # of 1 − CCC beside the squared error (sample specification, section 6)
 
 
 def ccc_loss(
@@ -78,6 +79,7 @@ def va_loss(
     kind: str = "ccc",
     mask: Tensor | None = None,
     rules: str = "corrected",
+    ccc_weight: float = CCC_WEIGHT,
 ) -> Tensor:
     """Loss of valence plus loss of arousal, each over its own labelled entries of the whole batch.
 
@@ -86,7 +88,7 @@ def va_loss(
     prediction : (…, 2) float: valence, arousal.
     target : (…, 2) float, NaN = unlabelled.
     kind : "ccc": 1 - CCC (specification 2.8); "mse": squared error, for batches too small for a
-        CCC; "mse_ccc": squared error plus half of 1 - CCC (sample specification, section 6).
+        CCC; "mse_ccc": squared error plus `ccc_weight` times 1 - CCC.
     mask : (…) bool, True = counts, e.g. the steps of a window that are not filled up; default all.
     rules : see `ccc_loss`.
 
@@ -109,7 +111,8 @@ def va_loss(
         if kind != "ccc":
             total = total + mse_loss(x, y, mask)
         if kind != "mse":
-            total = total + (1.0 if kind == "ccc" else 0.5) * ccc_loss(x, y, mask, rules)
+            weight = 1.0 if kind == "ccc" else ccc_weight
+            total = total + weight * ccc_loss(x, y, mask, rules)
     return total
 
 

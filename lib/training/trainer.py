@@ -20,22 +20,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import code_digest, grammar
+from .. import code_digest
 from ..errors import InputError, full_gpu
 from ..files import write_text
 from ..labels import folds
 from ..metrics import EMOTIONS
-from ..models import checkpoints, device, forward
+from ..models import checkpoints, device, forward, layer_order
 from ..parallel import masks, ranks
 from ..parallel.interrupts import Interrupts
 from ..parallel.locks import held
 from ..parallel.progress import Progress
 from ..trials import select
-from . import loader, release
+from . import loader, release, resuming, schedules
+from .averaging import Average
 from .duration import Duration
 
-# Shares; sample specification §5 for the rise.
-ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.25, 1 / 25, 1e-3
 # Epochs without a better score; JCA's published factor (§2.8).
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5
 
@@ -98,6 +97,7 @@ class Trainer:
         # The same weights, compiled or not.
         self.forward = torch.compile(self.model) if self.params.compiled else self.model
         self.course = recipe.course()
+        self._take_shared_options()
         self._new_optimizer()
         self.autocast = _autocast(self.params.precision, self.device.type)
         scaled = self.autocast["enabled"] and self.autocast["dtype"] is torch.float16
@@ -125,10 +125,32 @@ class Trainer:
             )
         require_variety(self.recipe, self.train_trials)
 
+    def _take_shared_options(self) -> None:
+        """Those of all recipes (`lib.recipes.base`), and what is to be said of them."""
+        options, epochs = self.params.options, self.params.epochs
+        # A course of releases warms up by itself, anew after each.
+        self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
+        self.layer_decay = options.get("layer_decay", 1.0)
+        schedules.refuse_second_rise(self.params.schedule, self.warmup, epochs)
+        decay = options.get("ema", 0.0)
+        self.average = Average(self.model, decay) if decay else None
+        if self.average is not None:
+            self.notes.append(
+                f"ema {decay:g}: scores, checkpoints and predictions are of a moving average of "
+                "the weights"
+            )
+        if self.layer_decay != 1:
+            count = len(layer_order.layers(self.model))
+            lowest = self.params.lr * self.layer_decay ** (count - 1)
+            self.notes.append(
+                f"layer_decay {self.layer_decay:g}: learning rates from {self.params.lr:g} at the "
+                f"head down to {lowest:.3g} in the first of {count} layers"
+            )
+
     def _new_optimizer(self) -> None:
+        divided = schedules.by_layer(self.recipe.groups(self.model), self.model, self.layer_decay)
         groups = [
-            {**group, "lr": self.params.lr * group.get("lr_factor", 1.0)}
-            for group in self.recipe.groups(self.model)
+            {**group, "lr": self.params.lr * group.get("lr_factor", 1.0)} for group in divided
         ]
         self.optimizer = self.recipe.optimizer(groups)
 
@@ -178,44 +200,28 @@ class Trainer:
         if not path.is_file():
             return
         saved = checkpoints.load(path)
-        self._refuse_another(saved)
+        resuming.refuse_another(saved, self.params, self._trained_on, self.folder)
         self.state = State(**copy.deepcopy(saved["state"]))
-        checkpoints.fill(self.model, saved, path)
+        self._fill(saved, path)
+        if self.average is not None:
+            self.average.updates = saved["updates"]
         if self.state.released:
             self._let_go()
         # The optimiser keeps what it is given, and others may read the same checkpoint.
         self.optimizer.load_state_dict(copy.deepcopy(saved["optimizer"]))
         self.scaler.load_state_dict(saved["scaler"])
 
-    def _refuse_another(self, saved: Mapping) -> None:
-        """Raise InputError for a checkpoint of other parameters, trials or code."""
-        mine = checkpoints.plain(self.params)
-        names = grammar.all_declared()
-        came_later = grammar.defaults(names)
-        may_differ = grammar.of_groups(names, grammar.NOT_OF_A_TRAINING) | {"epochs"}
-        its = {name: value for name, value in came_later.items() if name in mine} | saved["params"]
-        differing = sorted(
-            name for name in {*mine, *its} - may_differ if mine.get(name) != its.get(name)
-        )
-        if differing:
-            changes = ", ".join(
-                f"{name} ({its.get(name)!r} there, {mine.get(name)!r} now)" for name in differing
-            )
-            raise InputError(
-                f"the run folder holds a training with other parameters: {changes}",
-                where=self.folder,
-                todo="give this experiment another name with `run`, or rename the old folder",
-            )
-        mine = [str(trial) for trial in self.train_trials["trial"]]
-        if other := sorted(set(mine) ^ set(saved.get("trained_on", mine))):
-            raise InputError(
-                "the run folder holds weights and statistics of other training trials, as of "
-                "another "
-                f"fold ({len(other)} differ, first: {other[0]})",
-                where=self.folder,
-                todo="give this experiment another name with `run`, or bring the fold file back",
-            )
-        _require_same_code(saved.get("code", {}), self.folder)
+    @property
+    def _trained_on(self) -> list[str]:
+        return [str(trial) for trial in self.train_trials["trial"]]
+
+    def _fill(self, saved: Mapping, path: Path) -> None:
+        """The weights of a checkpoint; with `ema` also their average."""
+        if self.average is None:
+            checkpoints.fill(self.model, saved, path)
+            return
+        checkpoints.fill(self.average.model, saved, path)
+        checkpoints.fill(self.model, {"model": saved["raw"]}, path)
 
     def _goes_on(self) -> bool:
         """At the start of an epoch: release what is due; whether there is anything left to do."""
@@ -230,12 +236,14 @@ class Trainer:
 
     def _let_go(self) -> None:
         self.recipe.release(self.model, self.state.released)
+        if self.average is not None:
+            self.recipe.release(self.average.model, self.state.released)
         self._new_optimizer()
 
     def _reload_best(self) -> None:
         path = self.folder / "checkpoints" / "best.pt"
         if self.state.best_epoch >= 0 and path.is_file():
-            checkpoints.fill(self.model, checkpoints.load(path), path)
+            self._fill(checkpoints.load(path), path)
 
     def _is_stale(self) -> bool:
         waited = self.state.epoch - 1 - self.state.best_epoch
@@ -260,9 +268,8 @@ class Trainer:
         started = time.perf_counter()
         self.model.train()
         for batch in self.loader.batches(batches, state.batch):
-            progress = (epoch + state.batch / len(batches)) / self.params.epochs
             try:
-                self._step(batch, progress)
+                self._step(batch, self._rate_factor(len(batches)))
             except torch.OutOfMemoryError as error:
                 raise self._too_large(error) from error
             state.batch += 1
@@ -301,12 +308,19 @@ class Trainer:
         trials = pd.concat([self.train_trials, self.val_trials], ignore_index=True)
         self.recipe.prepare(trials, Progress(f"prepared for epoch {self.state.epoch + 1}"))
 
-    def _step(self, batch: Mapping[str, torch.Tensor], progress: float) -> None:
+    def _rate_factor(self, n_batches: int) -> float:
+        """Factor on the learning rate of the batch in hand, one of `n_batches` of an epoch."""
+        epochs, (epoch, batch) = self.params.epochs, (self.state.epoch, self.state.batch)
+        progress = (epoch + batch / n_batches) / epochs
+        factor = schedules.schedule(self.params.schedule, progress, self.warmup / epochs)
+        return factor * schedules.warm(epoch + (batch + 1) / n_batches, self.warmup)
+
+    def _step(self, batch: Mapping[str, torch.Tensor], factor: float) -> None:
         if self.course is None:
             rate = self.params.lr * PLATEAU_FACTOR**self.state.plateau
         else:
             rate = release.rate(self.course, self.params.lr, self.state)
-        rate *= schedule(self.params.schedule, progress) * self.recipe.rate_factor(self.state.epoch)
+        rate *= factor * self.recipe.rate_factor(self.state.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         # Dropout must not depend on how the training came to this batch.
@@ -333,6 +347,8 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model)
         for name, value in losses.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 
@@ -403,11 +419,12 @@ class Trainer:
         every frame.
         """
         labels, predictions, every = {}, {}, {}
+        model = self.model if self.average is None else self.average.model
         for trial in self.val_trials["trial"]:
             windows = self.recipe.windows(select(self.val_trials, [trial]))[
                 :: self.params.val_every
             ]
-            outputs = forward.predict(self.model, self.recipe, windows, self.device)
+            outputs = forward.predict(model, self.recipe, windows, self.device)
             rows = self.recipe.assemble(windows, outputs, self.recipe.n_frames(trial))
             every[trial] = rows
             for task in self.recipe.tasks:
@@ -434,32 +451,26 @@ class Trainer:
         if not self.ranks.is_first:
             return path
         content = {
-            "model": self.model.state_dict(),
+            **self._weights(name),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "state": vars(self.state) | {"sums": dict(self.state.sums)},
             "params": checkpoints.plain(self.params),
             "statistics": self.recipe.statistics,
             "code": code_digest.method(),
-            "trained_on": [str(trial) for trial in self.train_trials["trial"]],
+            "trained_on": self._trained_on,
             "terms": self.recipe.terms,
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
         return checkpoints.write(content, path)
 
-
-def _require_same_code(before: Mapping[str, str], folder: Path) -> None:
-    """Raise InputError where a network, recipe or loss was edited after the training in `folder`
-    began.
-    """
-    now = code_digest.method()
-    if changed := sorted(file for file in now if before.get(file, now[file]) != now[file]):
-        raise InputError(
-            f"the run folder holds a training by other code: {', '.join(changed)} changed since",
-            where=folder,
-            expected="the code that the training began with",
-            todo="give this experiment another name with `run`, or rename the old folder",
-        )
+    def _weights(self, name: str) -> dict:
+        """What predicts ("model"), and with `ema` what the training goes on with."""
+        if self.average is None:
+            return {"model": self.model.state_dict()}
+        averaged = {"model": self.average.model.state_dict(), "updates": self.average.updates}
+        goes_on = name == "last" or self.course is not None  # which may go on from the best one
+        return averaged | ({"raw": self.model.state_dict()} if goes_on else {})
 
 
 def require_variety(recipe, trials: pd.DataFrame) -> None:
@@ -478,19 +489,6 @@ def require_variety(recipe, trials: pd.DataFrame) -> None:
                 expected="labels that differ",
                 todo="look at 04_preprocess_labels, or train on other trials",
             )
-
-
-def schedule(kind: str, progress: float) -> float:
-    """Factor on the learning rate at `progress` (0…1 of all epochs); constant and plateau: 1."""
-    if kind != "onecycle":
-        return 1.0
-    if progress < ONECYCLE_RISE:
-        return (
-            ONECYCLE_START
-            + (1 - ONECYCLE_START) * (1 - math.cos(math.pi * progress / ONECYCLE_RISE)) / 2
-        )
-    fall = min((progress - ONECYCLE_RISE) / (1 - ONECYCLE_RISE), 1.0)
-    return ONECYCLE_END + (1 - ONECYCLE_END) * (1 + math.cos(math.pi * fall)) / 2
 
 
 def _apart(recipe, trials: pd.DataFrame) -> list[str]:

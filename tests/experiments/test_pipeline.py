@@ -206,6 +206,22 @@ def test_a_recorded_parameter_counts_for_the_notebook_that_reads_it(world, step)
     assert str(reason) == "parameters changed: label_delay"
 
 
+def test_an_option_that_a_recipe_has_got_since_makes_no_run_other(world):
+    step, shared = NOTEBOOKS[4], SHARED.replace('"runs"', json.dumps(str(world.runs)))
+    cell = f"{shared}{OWN[step]}options: dict = {{}}  # model: of the recipe\n"
+    world.notebook(step, cell, CHECK.format(folder=world.notebooks, step=step))
+    world.run("sample_tsav")
+    (world.runs / "sample_tsav" / "checkpoints").mkdir(exist_ok=True)
+    for name in (step, "training"):
+        path = world.runs / "sample_tsav" / "steps" / f"{name}.json"
+        record = json.loads(path.read_text())
+        options = record.get("parameters", record)["options"]
+        assert options.pop("ema") == 0.0
+        path.write_text(json.dumps(record))
+    world.run("sample_tsav")
+    assert world.executed == []
+
+
 def test_changed_code_of_a_notebook_is_executed_again(world):
     world.run("sample_tsav")
     step = NOTEBOOKS[3]

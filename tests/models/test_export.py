@@ -21,14 +21,21 @@ NETWORKS = {
     "jca_paper": FUSION,
     **dict.fromkeys(("lfan", "lfan_v2", "can", "lfan_visual"), LEADER),
     "lfan_backbone": {"width": 1 / 16, "face_size": 16},
-    **dict.fromkeys(("gru", "transformer", "temporal_convolution"), TEMPORAL),
+    **dict.fromkeys(("gru", "transformer", "temporal_convolution", "linear_recurrence"), TEMPORAL),
     "utterance": {"width": 1 / 4},
     "res_lstm_sa": {"channels": 9, "hidden": 8},
     **dict.fromkeys(("talknet", "talknet_mrope", "light_asd", "lr_asd"), SPEAKER),
     "face_api": {"width": 1 / 8},
     "face_api_landmarks": {"width": 1 / 8},
 }
-CHEAP = ("gru", "transformer", "temporal_convolution", "utterance", "res_lstm_sa")
+CHEAP = (
+    "gru",
+    "linear_recurrence",
+    "transformer",
+    "temporal_convolution",
+    "utterance",
+    "res_lstm_sa",
+)
 
 
 def network(name):

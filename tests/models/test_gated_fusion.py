@@ -47,6 +47,26 @@ def test_a_stream_that_is_off_has_no_part_in_the_output(name):
     assert not torch.allclose(net(changed)["va"], on["va"], atol=1e-4), "on, it has a part"
 
 
+@torch.inference_mode()
+def test_joined_by_their_values_streams_say_together_what_each_says_when_it_is_left_alone():
+    net, given = network(join="values"), batch()
+    both, alone = net(given), {}
+    for name, other in (("heard", "seen"), ("seen", "heard")):
+        off = {f"seen_{other}": torch.zeros_like(given[f"seen_{other}"])}
+        alone[name] = net({**given, **off})
+    for key in ("va", "log_variance"):
+        says = torch.stack([alone[name][key] for name in STREAMS], dim=2)
+        assert torch.allclose(both[key], (both["gates"] * says).sum(dim=2), atol=1e-6)
+    read = network()
+    assert read.state_dict().keys() == net.state_dict().keys(), "one checkpoint fits both"
+    assert not torch.allclose(read(given)["va"], both["va"], atol=1e-4)
+
+
+def test_a_join_that_is_none_is_named():
+    with pytest.raises(InputError, match="join 'sum'"):
+        network(join="sum")
+
+
 @every_network
 @torch.inference_mode()
 def test_a_row_that_was_not_observed_is_not_looked_at_and_its_neighbours_speak_for_it(name):

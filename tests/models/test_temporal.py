@@ -8,7 +8,9 @@ import torch
 from lib import models
 from lib.errors import InputError
 
-NETWORKS = ["temporal_convolution", "gru", "transformer", "relative_transformer"]
+NETWORKS = [
+    *("temporal_convolution", "gru", "transformer", "relative_transformer", "linear_recurrence")
+]
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 

@@ -20,7 +20,12 @@ from tests.experiments.test_pipeline import CHECK, COMMAND, OWN, SHARED, World
 from tests.tiny_set import one_thread  # noqa: F401
 
 # Without batch norm, which sees a part of the batch only, and without dropout, whose masks differ.
-NETWORK = {"recipe": "jca", "va_loss": "ccc", "options": {"phases": 2, "dropout": 0.0}}
+SHARED_OPTIONS = {"warmup": 1.0, "layer_decay": 0.8, "ema": 0.9}
+NETWORK = {
+    "recipe": "jca",
+    "va_loss": "ccc",
+    "options": {"phases": 2, "dropout": 0.0, **SHARED_OPTIONS},
+}
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -103,6 +103,30 @@ def test_arrays_of_the_repository_are_learnt_from_and_every_frame_is_predicted(
         assert np.isfinite(values).all()
 
 
+def test_a_recording_is_predicted_at_once_as_its_windows_are_one_by_one(tiny, tmp_path):
+    """Learnt from windows of 8 steps; 50 frames, every fourth: windows of 13 and of 12 steps."""
+    options = {"network": "linear_recurrence", "predict_steps": 1000}
+    method = recipe(tiny, ["loudness", "pixels"], options=options, epochs=1, step_hop=4)
+    table, _ = prepared(tiny, method)
+    training_trainer.Trainer(method, table, tmp_path / "run").fit()
+    windows = method.windows(table[table["trial"] == "seen"])
+    assert windows["n_targets"].tolist() == [13, 13, 12, 12]
+    assert method.windows(table[table["split"] == "train"], 0)["n_targets"].max() == 8
+    predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
+    values = predictor.predict("seen")["va"]
+    for window in windows.itertuples(index=False):
+        batch = predictor.recipe.collate([predictor.recipe.example(window)])
+        with torch.inference_mode():
+            alone = predictor.model(batch)["va"][0].numpy()
+        assert values[window.first_target :: 4] == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_network_of_fixed_windows_predicts_no_more_at_once(tiny):
+    method = recipe(tiny, options={"network": "jca", "predict_steps": 100})
+    with pytest.raises(InputError, match="predict_steps: 100 with the network jca"):
+        method.windows(tiny_set.table(tiny))
+
+
 def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
     own_files(tiny, rate=50.0)
     method = recipe(tiny, ["mine.npy", "pixels"], options={"times": ["mine_time.npy"]})

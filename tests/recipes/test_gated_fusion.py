@@ -92,6 +92,21 @@ def test_faces_count_where_one_was_found(tiny):
     assert not valid[frames].all()
 
 
+def test_a_recording_is_predicted_at_once_with_each_stream_at_its_own_spacing(tiny):
+    options = {"network": "linear_recurrence", "predict_steps": 500}
+    method = recipe(tiny, options=options)
+    windows = list(method.windows(pd.DataFrame({"trial": ["seen"]})).itertuples(index=False))
+    assert [each.n_targets for each in windows] == [13, 13, 12, 12]
+    batch = method.collate([method.example(each) for each in windows])
+    assert batch["stream_loudness"].shape == (4, 49, 1)
+    assert batch["stream_pixels"].shape == (4, 17, 768)
+    torch.manual_seed(0)
+    net = method.model().eval()
+    with torch.inference_mode():
+        together, alone = net(batch)["va"], net(method.collate([method.example(windows[2])]))["va"]
+    assert together[2, :12].numpy() == pytest.approx(alone[0].numpy(), abs=1e-5)
+
+
 def test_a_stream_has_rows_at_its_own_spacing(tiny):
     method = recipe(tiny)
     item = method.example(window(method))

@@ -2,6 +2,9 @@
 there.
 """
 
+from importlib import import_module
+from types import FunctionType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from lib.errors import InputError
 from lib.faces import faces
 from lib.features import mel
 from lib.models import forward
+from lib.recipes import base
 from lib.recipes.base import WINDOW_COLUMNS
 from lib.store import Request, request
 from tests import tiny_set
@@ -309,6 +313,23 @@ def test_network_and_loss_fit_the_batch_and_every_weight_in_use_learns(tiny, nam
 
 
 @every_recipe
+def test_the_weight_of_the_ccc_weighs_it_in_every_recipes_loss(tiny, name):
+    """Squared error + weight · (1 − CCC): in a line with the weight, and not without a slope."""
+    totals = []
+    for weight in (0.0, 0.5, 1.0):
+        method = tiny_set.create(name, tiny, va_loss="mse_ccc", options={"ccc_weight": weight})
+        windows = method.windows(train_trials(tiny), 0)[:6]
+        method.statistics = method.fit(windows)
+        batch = batch_of(method, windows)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            totals.append(method.loss(method.model().eval()(batch), batch)["total"].item())
+    rounding = 1e-6 * abs(totals[0])  # a random network of the paper's equations is far off
+    assert totals[1] - totals[0] == pytest.approx(totals[2] - totals[1], rel=1e-4, abs=rounding)
+    assert totals[2] - totals[0] > 0.1
+
+
+@every_recipe
 def test_statistics_are_numbers_and_text_that_a_checkpoint_may_hold(tiny, tmp_path, name):
     method = tiny_set.create(name, tiny)
     found = method.fit(method.windows(train_trials(tiny), 0))
@@ -339,6 +360,24 @@ def test_assembling_puts_every_output_at_its_frame(tiny, name):
         for task in method.tasks:
             assert np.array_equal(assembled[task][:, 0], np.arange(method.n_frames(trial)))
             assert assembled[task].dtype == np.float32
+
+
+@every_recipe
+def test_a_prediction_file_has_the_columns_of_each_task_a_row_per_frame(tiny, name):
+    method = tiny_set.create(name, tiny)
+    for task in method.tasks:
+        values = np.zeros((3, {"va": 2, "expression": 7, "action_units": 8}[task]), np.float32)
+        found = method.columns(task, values, np.arange(3) / 25)
+        assert {len(rows) for rows in found.values()} == {3}
+        assert next(iter(found)) in ("valence", "expression", "action_unit_0")
+
+
+def test_no_recipe_hides_a_method_of_the_contract_behind_something_else():
+    for name in recipes.NAMES:
+        own = import_module(f"lib.recipes.{name}").Recipe
+        for word, method in vars(base.Recipe).items():
+            if isinstance(method, FunctionType):
+                assert callable(getattr(own, word)), f"{name}.{word}"
 
 
 @every_recipe

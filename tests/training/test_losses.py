@@ -2,6 +2,7 @@ import json
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +70,18 @@ def test_va_loss_is_the_sum_of_the_emotions_over_their_own_labels():
     assert torch.allclose(losses.va_loss(prediction, target), ccc)
     assert torch.allclose(losses.va_loss(prediction, target, "mse"), mse)
     assert torch.allclose(losses.va_loss(prediction, target, "mse_ccc"), mse + ccc / 2)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
+def test_the_mixed_loss_is_the_squared_error_plus_the_weighted_rest_of_the_ccc(weight):
+    x, y = torch.randn(2, 9, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = 0.0
+    for a, b in zip(x.T.numpy(), y.T.numpy(), strict=True):
+        ccc = 2 * np.cov(a, b, bias=True)[0, 1] / (a.var() + b.var() + (a.mean() - b.mean()) ** 2)
+        expected += ((a - b) ** 2).mean() + weight * (1 - ccc)
+    found = losses.va_loss(x, y, "mse_ccc", ccc_weight=weight)
+    assert found.item() == pytest.approx(expected, abs=1e-12)
+    assert losses.va_loss(x, y, "ccc", ccc_weight=weight) == losses.va_loss(x, y, "ccc")
 
 
 def test_masked_steps_count_as_unlabelled():

@@ -21,7 +21,8 @@ from lib.errors import InputError
 from lib.models import checkpoints, device, forward
 from lib.training import duration
 from lib.training import trainer as training_trainer
-from lib.training.trainer import Trainer, schedule
+from lib.training.schedules import schedule
+from lib.training.trainer import Trainer
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
 

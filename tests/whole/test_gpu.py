@@ -94,8 +94,8 @@ def check(root, cpu, tmp_path, name, precision, workers):
 # Each network and each recipe once; what remains of the table is slow. All of them run alone.
 MAIN = (
     *("tsav", "lfan_backbone", "jca", "rjca", "dca", "jca_paper", "lfan_accumulate", "lfan_v2"),
-    *("can", "features_gru", "features_transformer", "features_convolution"),
-    *("gated_fusion", "gated_fusion_relative"),
+    *("can", "features_gru", "features_transformer", "features_convolution", "features_recurrence"),
+    *("gated_fusion", "gated_fusion_relative", "jca_averaged", "lfan_averaged"),
     *("talknet", "talknet_mrope", "light_asd", "lr_asd", "utterance", "res_lstm_sa"),
 )
 
@@ -105,7 +105,7 @@ def test_every_recipe_learns_stops_resumes_and_predicts_in_bfloat16(root, cpu, t
     check(root, cpu, tmp_path, name, "bfloat16", 1)
 
 
-@pytest.mark.parametrize("name", ["rjca", "dca", "features_gru"])
+@pytest.mark.parametrize("name", ["rjca", "dca", "features_gru", "jca_averaged"])
 def test_recurrent_networks_learn_in_float16(root, cpu, tmp_path, name):
     check(root, cpu, tmp_path, name, "float16", 1)
 

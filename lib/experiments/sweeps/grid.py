@@ -23,7 +23,7 @@ NOT_IN_A_GRID = frozenset(
     ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
 )
 EXAMPLE = "fold=0..5 emotion=valence,arousal"
-OPTION = "options."  # options.dropout=0.1,0.3: what only this recipe has
+OPTION = "options."  # options.dropout=0.1,0.3: what the recipe declares
 
 
 @dataclass(frozen=True)

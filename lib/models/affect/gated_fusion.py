@@ -18,6 +18,7 @@ from . import temporal
 STREAMS = {"audio": 128, "visual": 512}
 HIDDEN = 64  # channels of a gate and of the heads at width 1
 TARGETS = 2  # valence, arousal
+JOINS = ("features", "values")
 # Bounds of the logarithm of the variance: deviations from 0.03 to 4.5 in label units, so that one
 # well-known frame cannot outweigh all others, and none becomes infinite in half precision.
 LOG_VARIANCE = (-7.0, 3.0)
@@ -38,6 +39,9 @@ class GatedFusion(Model, name="gated_fusion"):
     ---------
     streams : name -> numbers per row. reliability : numbers per step: how far to trust them.
     network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
+    join : what the gates weigh: "features", what the streams say, which a head then reads; or
+        "values", what a head makes of each stream: it never reads a mixture, so that what is said
+        where one stream is left is what that stream says beside others. The weights are the same.
     step_hop : frames from one target step to the next. every : frames from one row to the next, of
         each stream in order; empty or 0 for `step_hop`.
 
@@ -58,12 +62,18 @@ class GatedFusion(Model, name="gated_fusion"):
         layers: int = 2,
         dropout: float = 0.2,
         width: float = 1.0,
+        join: str = "features",
         step_hop: int = 1,
         every: Sequence[int] = (),
     ):
         given = {"streams": dict(streams), "reliability": reliability, "network": network}
         sizes = {"layers": layers, "dropout": dropout, "width": width}
-        super().__init__(compat, **given, **sizes, step_hop=step_hop, every=list(every))
+        super().__init__(compat, **given, **sizes, join=join, step_hop=step_hop, every=list(every))
+        if join not in JOINS:
+            raise InputError(
+                f"join {join!r}", where=f"model {self.name}", expected=" or ".join(JOINS)
+            )
+        self.join = join
         self.streams, self.reliability, self.step_hop = dict(streams), reliability, step_hop
         spacing = [*every, *[0] * len(streams)][: len(streams)]
         self.every = [number or step_hop for number in spacing]
@@ -79,6 +89,15 @@ class GatedFusion(Model, name="gated_fusion"):
         self.heads = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(hidden), _perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
+        )
+        numbers = range(len(streams))
+        ends = [
+            f"{name}.{k}" for name in ("heads", "gates") for k in range(len(getattr(self, name)))
+        ]
+        self.layer_order = (
+            ("missing", *(f"nets.{number}.enter" for number in numbers)),
+            tuple(f"nets.{number}.body" for number in numbers),
+            (*ends, *(f"nets.{number}.leave" for number in numbers)),
         )
 
     def _declare(self) -> None:
@@ -165,8 +184,12 @@ class GatedFusion(Model, name="gated_fusion"):
         """(B, L, S, hidden) and gates (B, L, S, 2) to mean and log-variance."""
         values = []
         for target, head in enumerate(self.heads):
-            fused = (gates[..., target].unsqueeze(-1) * says).sum(dim=2)
-            values.append(head(fused))  # (B, L, 2): mean, log-variance
+            weights = gates[..., target].unsqueeze(-1)
+            if self.join == "values":
+                joined = (weights * head(says)).sum(dim=2)
+            else:
+                joined = head((weights * says).sum(dim=2))
+            values.append(joined)  # (B, L, 2): mean, log-variance
         mean, spread = torch.stack(values, dim=-1).unbind(dim=2)
         return {"va": mean, "log_variance": spread.clamp(*LOG_VARIANCE)}
 

@@ -51,6 +51,8 @@ class JCA(WindowModel, name="jca"):
     left out. Output `va` is raw: no tanh. Under `compat` a mask is ignored.
     """
 
+    layer_order = ("video_attn", "coattn", "Joint", ("vregressor", "aregressor"))
+
     def __init__(
         self,
         compat: bool = False,
@@ -143,6 +145,8 @@ class RJCA(JCA, name="rjca"):
     Arguments as of `JCA`; sound has the channels inside (512 at width 1) from its LSTM on.
     """
 
+    layer_order = ("audio_extract", "video_attn", "video_extract", *JCA.layer_order[1:])
+
     blocks = 1  # of co-attention, each with weights of its own
 
     def _build(self, inside: int, head: int, dropout: float) -> None:
@@ -176,6 +180,12 @@ class DCA(RJCA, name="dca"):
 
     Arguments as of `JCA`.
     """
+
+    layer_order = (
+        *RJCA.layer_order[:4],
+        ("audio_gating_fc_layer", "video_gating_fc_layer"),
+        *RJCA.layer_order[4:],
+    )
 
     blocks = 2
 

@@ -14,6 +14,10 @@ from .window import WindowModel, initialise, masked
 ENCODED = 128  # channels of each encoder at width 1
 HIDDEN = 32  # of the attention at width 1
 HEAD_HIDDEN = 128  # of a regression head at width 1
+ATTENTION = (
+    *(f"affine_{of}" for of in "av"),
+    *(f"W_{k}{of}" for k in ("", "c", "h") for of in "av"),
+)
 
 
 class JCAPaper(WindowModel, name="jca_paper"):
@@ -40,6 +44,8 @@ class JCAPaper(WindowModel, name="jca_paper"):
     modality : "audio" or "video": zeros take the place of the other modality's features.
     dropout : in the heads (0.6 published).
     """
+
+    layer_order = (("encoder1", "encoder2"), ATTENTION, ("vregressor", "aregressor"))
 
     def __init__(
         self,
@@ -87,6 +93,8 @@ class JCA512(WindowModel, name="jca_512"):
 
     Arguments as of `JCAPaper`; visual_channels and audio_channels are those of the attention.
     """
+
+    layer_order = (ATTENTION, "regressor")
 
     def __init__(
         self,

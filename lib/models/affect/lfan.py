@@ -28,6 +28,8 @@ class LFANBackbone(Model, name="lfan_backbone"):
     The published network and the corrected one are the same.
     """
 
+    layer_order = ("backbone", "logits")
+
     def __init__(
         self, compat: bool = False, *, classes: int = 8, width: float = 1.0, face_size: int = 40
     ):
@@ -150,6 +152,13 @@ class LFAN(SequenceModel, name="lfan"):
     Corrections: see `lib.models.affect.sequence.SequenceModel`. `gn1` and `gn2` are published
     parameters that nothing uses.
     """
+
+    layer_order = (
+        (["spatial", "temporal"], "temporal1", "temporal2"),
+        ("encoder1", "encoder2", "encoder3"),
+        (*(f"encoder{kind}{number}" for kind in "QV" for number in (1, 2, 3)), "gn1", "gn2", "ln"),
+        "regressor",
+    )
 
     def __init__(
         self,

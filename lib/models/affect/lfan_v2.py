@@ -120,6 +120,8 @@ class LFANv2(Streams, name="lfan_v2"):
     `SequenceModel`.
     """
 
+    layer_order = ("spatial", "temporal", "bn", "fusion", "regressor")
+
     def __init__(
         self,
         compat: bool = False,
@@ -168,6 +170,17 @@ class CAN(Streams, name="can"):
     Arguments as of `lfan_v2`. `conv_c` is a published parameter that nothing uses. Corrections: see
     `SequenceModel`.
     """
+
+    layer_order = (
+        "spatial",
+        "temporal",
+        "bn",
+        tuple(f"fuse.attn.{number}" for number in range(3)),
+        "fuse.weights",
+        ("conv_c", "fc1"),
+        "bn1",
+        "fc2",
+    )
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""Networks over time on features of any kind: dilated convolutions, a GRU, two transformers."""
+"""Networks over time on features of any kind: dilated convolutions, a GRU, two transformers, a
+linear recurrence.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model, scaled
+from ..blocks.linear_recurrence import RecurrentLayer
 from ..blocks.recurrent import over_valid
 from ..blocks.relative import RelativeLayer
 from .window import masked
@@ -132,6 +135,22 @@ class RelativeTransformer(TemporalModel, name="relative_transformer"):
         looked_at = valid | ~valid.any(dim=1, keepdim=True)
         for layer in self.body:
             x = layer(x, looked_at)
+        return x
+
+
+class LinearRecurrence(TemporalModel, name="linear_recurrence"):
+    """A gated linear recurrence in both directions (`lib.models.blocks.linear_recurrence`).
+
+    Its memory grows with the number of steps, not with its square, in training, too; a step knows
+    the whole recording. So minutes can be one sequence.
+    """
+
+    def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
+        return nn.ModuleList(RecurrentLayer(hidden, dropout) for _ in range(layers))
+
+    def over_time(self, x: Tensor, valid: Tensor) -> Tensor:
+        for layer in self.body:
+            x = layer(x, valid)
         return x
 
 

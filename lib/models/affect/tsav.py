@@ -36,6 +36,8 @@ class TSAVBackbone(Model, name="tsav_backbone"):
     Outputs: `visual` (B, C·P) in (C, T, H, W) order, `audio` (B, A).
     """
 
+    layer_order = (("audio_model", "video_model"), "fc")
+
     def __init__(
         self,
         compat: bool = False,
@@ -201,6 +203,8 @@ class TSAV(Model, name="tsav"):
     given as `pictures` and `shown` instead (`video_maps`). Outputs are raw: no softmax, tanh or
     sigmoid.
     """
+
+    layer_order = (("audio_model", "video_model"), "fc")
 
     def __init__(
         self,

@@ -56,6 +56,8 @@ class IR50(nn.Module):
     width : factor on all channel counts. face_size : S, 40 published.
     """
 
+    layer_order = ("input_layer", "body", "output_layer")
+
     def __init__(self, width: float = 1.0, face_size: int = 40):
         super().__init__()
         channels = [scaled(each, width) for each in CHANNELS]

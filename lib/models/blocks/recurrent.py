@@ -63,12 +63,13 @@ def recurrent(
     if is_traced():
         return stepwise(rnn, x, state)
     weight = next(rnn.parameters())
-    with _without_autocast(weight.device.type):
+    with without_autocast(weight.device.type):
         start = None if state is None else tuple(part.to(weight.dtype) for part in state)
         return rnn(x.to(weight.dtype), start)[0]
 
 
-def _without_autocast(place: str) -> contextlib.AbstractContextManager:
+def without_autocast(place: str) -> contextlib.AbstractContextManager:
+    """A block in the precision of its tensors, on a device of this type."""
     known = torch.amp.is_autocast_available(place)  # of "meta" there is none
     return torch.autocast(place, enabled=False) if known else contextlib.nullcontext()
 

@@ -25,6 +25,8 @@ class R2Plus1D18(nn.Module):
         formula.
     """
 
+    layer_order = ("stem", "layer1", "layer2", "layer3", "layer4")
+
     def __init__(self, channels: int = 3, planes: int = PLANES):
         super().__init__()
         self.recompute = False  # in training, keep only what goes into each block
@@ -88,6 +90,8 @@ class ResNet18(nn.Module):
     ---------
     planes : channels of the first stage (64 published); the features have 8 times as many.
     """
+
+    layer_order = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 
     def __init__(self, planes: int = PLANES):
         super().__init__()

@@ -40,6 +40,18 @@ def stepwise(rnn: nn.Module, x: Tensor, state: tuple[Tensor, Tensor] | None = No
 _WEIGHTS = ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
 
 
+def linear_steps(factor: Tensor, term: Tensor, reverse: bool = False) -> Tensor:
+    """(B, T, k) states h = factor · h + term of a linear recurrence (`lib.models.blocks`)."""
+
+    def step(before: tuple[Tensor], given: tuple[Tensor, Tensor]):
+        state = given[0] * before[0] + given[1]
+        return (state,), state.clone()
+
+    rows = (factor.transpose(0, 1), term.transpose(0, 1))
+    first = (torch.zeros_like(factor[:, 0]),)
+    return _scan()(step, first, rows, dim=0, reverse=reverse)[1].transpose(0, 1)
+
+
 def _scan() -> Callable:
     try:
         from torch._higher_order_ops.scan import scan

@@ -38,6 +38,8 @@ class OneFace(Model):
     `face_size` is 112 with the published weights.
     """
 
+    layer_order = ("model", ("lossAV", "lossV"))
+
     def __init__(
         self,
         compat: bool = False,
@@ -123,6 +125,8 @@ class Head(nn.Module):
 
 
 class _Streams(nn.Module):
+    layer_order = (("visualEncoder", "audioEncoder"), "GRU")
+
     def __init__(self, channels: list[int]):
         super().__init__()
         self.channels = channels[-1]
@@ -140,6 +144,8 @@ class VisualEncoder(nn.Module):
 
     block : the class of the blocks; its `REACH` is how many frames one of them sees to either side.
     """
+
+    layer_order = ("block1", "block2", "block3")
 
     def __init__(self, channels: Sequence[int], block: type[nn.Module]):
         super().__init__()
@@ -169,6 +175,8 @@ class VisualEncoder(nn.Module):
 
 class AudioEncoder(nn.Module):
     """(B, 4T, 13) -> (B, T, C); pooled over time only, then the mean of the 13 rows."""
+
+    layer_order = ("block1", "block2", "block3")
 
     def __init__(self, channels: Sequence[int], block: type[nn.Module]):
         super().__init__()

@@ -27,6 +27,8 @@ class LrAsd(light_asd.OneFace, name="lr_asd"):
 
 
 class _Streams(nn.Module):
+    layer_order = (("visualEncoder", "audioEncoder"), "fusion", "detector")
+
     def __init__(self, channels: list[int]):
         super().__init__()
         self.channels = channels[-1]

@@ -35,6 +35,8 @@ class VisualFrontend(nn.Module):
     network a frame.
     """
 
+    layer_order = ("frontend3D", "resnet")
+
     def __init__(self, channels: int, momentum: float, joined: bool):
         super().__init__()
         # published: the batch is one long sequence, so clips see their neighbours
@@ -60,6 +62,8 @@ class VisualFrontend(nn.Module):
 
 
 class _ResNet(nn.Module):
+    layer_order = ("layer1", "layer2", "layer3", "layer4")
+
     def __init__(self, channels, momentum):
         super().__init__()
         for number, (before, after) in enumerate([(1, 1), (1, 2), (2, 4), (4, 8)], 1):
@@ -228,6 +232,8 @@ class AudioEncoder(nn.Module):
     rows that remain.
     """
 
+    layer_order = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
+
     def __init__(self, channels: int, out: int):
         super().__init__()
         widths = (channels, 2 * channels, 4 * channels, out)  # 16, 32, 64, 128
@@ -276,6 +282,8 @@ class TalkNet(Model, name="talknet"):
     convolution (published: the batch is one sequence, and clips see their neighbours); `pad` is
     respected by convolutions, squeeze, global norm and attention (published: unknown).
     """
+
+    layer_order = ("model", ("lossAV", "lossA", "lossV"))
 
     def __init__(
         self,
@@ -383,6 +391,12 @@ class TalkNet(Model, name="talknet"):
 
 
 class _Parts(nn.Module):
+    layer_order = (
+        (["visualFrontend", "visualTCN", "visualConv1D"], "audioEncoder"),
+        ("crossA2V", "crossV2A"),
+        "selfAV",
+    )
+
     def __init__(
         self, picture: int, sound: int, tokens: int, dropout: float, momentum: float, joined: bool
     ):
