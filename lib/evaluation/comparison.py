@@ -23,6 +23,7 @@ from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
+from .predictions import Predictions
 
 LARGEST = 2**53  # no score and no count is larger; whole numbers beyond it are no float64 either
 DRAWN = 60  # runs in the picture: more cannot be read
@@ -101,17 +102,22 @@ def _check_reference(against: str, evaluated: dict) -> None:
 
 
 def tables(
-    folders: list[Path], split: str = "val", against: str = ""
+    folders: list[Path],
+    split: str = "val",
+    against: str = "",
+    carried: Predictions | None = None,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The same for a notebook, without files: heading -> table of what can be compared, and the
     sentences below.
+
+    carried : the predictions of one of the runs, if they are at hand.
     """
     try:
         evaluated, left_out = _evaluated(folders, split)
     except InputError:
         return {}, [f"no run has been evaluated on {split}"]
     groups = _groups(evaluated, split)
-    table = comparison_rows.table(evaluated, groups, split, against)
+    table = comparison_rows.table(evaluated, groups, split, against, carried)
     blocks = _blocks(table)
     synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
     for block in blocks.values():

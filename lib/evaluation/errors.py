@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, plots, runs, trials
+from .. import arrays, metrics, plots, trials
 from ..errors import InputError
 from ..files import named, write_text
 from ..metrics import EMOTIONS
 from ..plots.html import Html, page
 from ..store import Store, request
-from . import pages, scores
+from . import pages
+from .predictions import Predictions
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
 FACES = 5  # pictures of a stretch
@@ -43,15 +44,15 @@ WORDS = {
 }
 
 
-def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+def parts(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
     `metrics.ccc_parts`.
 
-    table : trial table. folder : of the prediction files.
+    table : trial table.
     """
     rows = []
     for trial in table["trial"][table["split"] == "val"]:
-        values, known = scores.read_pairs(folder, trial)
+        values, known = predictions.pairs(trial)
         for k, emotion in enumerate(EMOTIONS):
             if np.isfinite(known[:, k]).any() and np.isfinite(values[:, k]).any():
                 frames = int(np.isfinite(known[:, k]).sum())
@@ -60,7 +61,7 @@ def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     shown = pd.DataFrame(rows, columns=list(COLUMNS))
     order = shown.groupby("trial")["ccc"].transform("mean")
     shown = shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
-    return trials.noted(shown, scores.of_sample(table, folder))
+    return trials.noted(shown, predictions.of_sample(table["trial"]))
 
 
 def worst(rows: pd.DataFrame, most: int) -> list[str]:
@@ -114,15 +115,15 @@ def stretches(
     return found
 
 
-def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = ""):
+def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, note: str = ""):
     """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the
     figure.
 
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
         16×16, or nothing.
     """
-    time = np.asarray(runs.read_table(named(folder, trial["trial"], ".csv"), ["time"])["time"])
-    values, known = scores.read_pairs(folder, trial["trial"])
+    time = predictions.table(trial["trial"], ["time"])["time"].to_numpy()
+    values, known = predictions.pairs(trial["trial"])
     found = stretches(time, values, known)
     if not found:
         raise InputError(
@@ -150,15 +151,17 @@ def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = "
     )
 
 
-def show(table: pd.DataFrame, place: Store, folder: Path, size: int, note: str, name: str):
+def show(
+    table: pd.DataFrame, place: Store, predictions: Predictions, size: int, note: str, name: str
+):
     """`picture` of the trial called `name`, to browse."""
-    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, folder, size, note)
+    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, predictions, size, note)
 
 
 def write(
     trial: Mapping,
     place: Store,
-    folder: Path,
+    predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
     size: int,
@@ -167,12 +170,12 @@ def write(
     """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One
     file, no network.
 
-    rows : of `parts`. folder : of the prediction files.
+    rows : of `parts`.
     """
     name = trial["trial"]
     drawn = [
-        plots.png(picture(trial, place, folder, size, note)),
-        plots.png(pages.traces(folder, note, name)),
+        plots.png(picture(trial, place, predictions, size, note)),
+        plots.png(pages.traces(predictions, note, name)),
     ]
     own = rows[rows["trial"] == name].drop(columns="trial").round(3)
     told = {
@@ -193,7 +196,7 @@ def write_all(
     names: Sequence[str],
     table: pd.DataFrame,
     place: Store,
-    folder: Path,
+    predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
     size: int,
@@ -202,7 +205,7 @@ def write_all(
     """A page of each of these trials, and ``index.html`` with all rows, which links them."""
     written = (
         [
-            write(trial, place, folder, out, rows, size, note)
+            write(trial, place, predictions, out, rows, size, note)
             for trial in trials.select(table, list(names)).to_dict("records")
         ]
         if names

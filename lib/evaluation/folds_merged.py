@@ -21,6 +21,7 @@ from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 from . import submission
 from .prediction import without_a_face_empty
+from .predictions import Predictions
 
 RULES, CLIPS = ("mean", "centred"), ("late", "early")
 RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
@@ -176,9 +177,8 @@ def _check(given: Mapping[Path, Mapping]) -> None:
 
 
 def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
-    found = {
-        path.stem: runs.read_table(path) for path in sorted((folder / "predictions").glob("*.csv"))
-    }
+    predictions = Predictions(folder / "predictions")
+    found = {trial: predictions.table(trial) for trial in predictions.names()}
     if not found or not (folder / "metrics.json").is_file():
         raise InputError(
             "a run without predictions",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .. import arrays, runs
+from .. import arrays
 from ..errors import InputError
 from ..faces import persons
 from ..files import named
@@ -21,6 +21,7 @@ from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE
 from . import overlay_panel
 from .overlay_panel import COLOURS
+from .predictions import Predictions
 
 BOX = (
     "x",
@@ -109,17 +110,17 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     return seen.assign(label=told, speaking=speaks)
 
 
-def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
-    """`write` for a trial of a data set from its prediction file: ``<out>/<trial>.mp4``. One that
-    is newer is kept.
+def write_trial(
+    trial: dict, store: Store, predictions: Predictions, out: Path, note: str = ""
+) -> Path:
+    """`write` for a trial of a data set from its predictions: ``<out>/<trial>.mp4``. One that is
+    newer than they are is kept.
     """
-    table, target = named(predictions, trial["trial"], ".csv"), named(out, trial["trial"], ".mp4")
-    if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
+    written, target = predictions.path(trial["trial"]), named(out, trial["trial"], ".mp4")
+    if not target.is_file() or target.stat().st_mtime < written.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        values, words = (
-            runs.read_table(table, comment="#"),
-            [f"person: {trial['person']}"] if trial["person"] else [],
-        )
+        values = predictions.table(trial["trial"])
+        words = [f"person: {trial['person']}"] if trial["person"] else []
         if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video
             values, words = overlay.of_trials(trial, store, predictions), []
         else:

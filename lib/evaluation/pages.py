@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 import pandas as pd
 
-from .. import arrays, plots, runs
+from .. import arrays, plots
 from ..errors import InputError
-from ..files import named
 from ..media import sound
 from ..metrics import EMOTIONS
 from ..plots import preprocessing
 from ..store import Store, request
-from .scores import read_pairs
+from .predictions import Predictions
 
 
 def best_and_worst(scores: pd.DataFrame) -> list[str]:
@@ -23,10 +21,10 @@ def best_and_worst(scores: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([means.index[-1], means.index[0]])) if len(means) else []
 
 
-def traces(folder: Path, note: str, name: str):
+def traces(predictions: Predictions, note: str, name: str):
     """Prediction and, where known, label of the trial `name` over time."""
-    rows = runs.read_table(named(folder, name, ".csv"), ["time"])
-    values, known = read_pairs(folder, name)
+    rows = predictions.table(name, ["time"])
+    values, known = predictions.pairs(name)
     raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
     sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
     title = f"trial {name}"
@@ -36,14 +34,14 @@ def traces(folder: Path, note: str, name: str):
 
 
 def whole_trial(
-    table: pd.DataFrame, store: Store, size: int, predictions: Path, note: str, name: str
+    table: pd.DataFrame, store: Store, size: int, predictions: Predictions, note: str, name: str
 ) -> plots.Trial:
     """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is
     absent is left out.
 
-    size : of the faces in px. predictions : folder of the prediction files.
+    size : of the faces in px.
     """
-    trial, rows = preprocessing.row(table, name), runs.read_table(named(predictions, name, ".csv"))
+    trial, rows = preprocessing.row(table, name), predictions.table(name)
     values, known = (
         rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
         for kind in ("", "label_")

@@ -7,22 +7,20 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, runs, trials
+from .. import arrays, metrics, trials
 from ..errors import InputError
-from ..files import named
 from ..labels import folds, official
 from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
-from ..trials import SYNTHETIC_NOTE, noted, subjects
-from . import baselines, smoothing, uncertainty
-from . import prediction as predictions
-from .prediction import Predictor, read_values, write_csv
+from ..trials import noted, subjects
+from . import baselines, prediction, smoothing, uncertainty
+from .prediction import Predictor
+from .predictions import Predictions
 
 
 def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
@@ -37,18 +35,18 @@ def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict
 def finish(
     predictor: Predictor,
     table: pd.DataFrame,
-    folder: Path,
+    predictions: Predictions,
     widths: list[int],
     with_intervals: bool = True,
     hidden: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
-    """Choose the smoothing on val, rewrite the prediction files with smoothed values and labels,
-    score them.
+    """Choose the smoothing on val, complete the predictions with smoothed values and labels, score
+    them.
 
     Arguments
     ---------
     table : trial table with the val and test trials that were predicted (`predict_trial`).
-    folder : of the prediction files.
+    predictions : of these trials.
     widths : smoothing widths in frames to choose from (1 = none).
     with_intervals : whether scores get 95 % intervals over the table's subjects (`lib.intervals`).
     hidden : labels (T, 2) of test trials that are known but were held back; their scores stand
@@ -57,7 +55,7 @@ def finish(
     Returns the content of metrics.json without baselines.
     """
     recipe = predictor.recipe
-    raw = {trial: read_values(folder, trial, recipe) for trial in table["trial"]}
+    raw = {trial: predictions.raw(trial, recipe.tasks) for trial in table["trial"]}
     labels = {
         trial: {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
         for trial in raw
@@ -115,8 +113,8 @@ def finish(
             chosen,
         )
     for trial in raw:
-        _rewrite(folder, trial, recipe, smooth[trial], labels[trial])
-    if summary := uncertainty.summary(recipe, table, folder):
+        _rewrite(predictions, trial, recipe, smooth[trial], labels[trial])
+    if summary := uncertainty.summary(recipe, table, predictions):
         found["uncertainty"] = summary
     return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
 
@@ -194,14 +192,13 @@ def zero_filled(
 
 
 def _rewrite(
-    folder: Path,
+    predictions: Predictions,
     trial: str,
     recipe,
     smooth: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
 ) -> None:
-    path = named(folder, trial, ".csv")
-    table = runs.read_table(path)
+    table = predictions.table(trial)
     note = table[[name for name in table if name == "note"]]
     table = table[
         [name for name in table if name != "note" and not name.startswith("label_")]
@@ -216,29 +213,27 @@ def _rewrite(
             "speaking": ["label_speaking"],
         }[task]
         table[names] = rows.reshape(len(table), -1)
-    write_csv(path, _without_a_face_empty(table, folder, trial, recipe, smooth).join(note))
+    shown = _without_a_face_empty(table, predictions, trial, recipe, smooth)
+    predictions.write(trial, shown.join(note))
 
 
 def _without_a_face_empty(
-    table: pd.DataFrame, folder: Path, trial: str, recipe, smooth: Mapping[str, np.ndarray]
+    table: pd.DataFrame,
+    predictions: Predictions,
+    trial: str,
+    recipe,
+    smooth: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
     """The table of a network that only sees with no value where no face was found; the values of
     all frames are kept beside it, as the challenges ask for every frame.
     """
     if not (recipe.from_face_alone and smooth and (table["valid"] == 0).any()):
-        predictions.keep_complete(folder, trial, None)
+        predictions.write_complete(trial, None)
         return table
-    found = predictions.columns(recipe, smooth, table["time"].to_numpy())
-    values = pd.DataFrame({name: found[name] for name in predictions.decided(found)})
-    predictions.keep_complete(folder, trial, values)
-    return predictions.without_a_face_empty(table.assign(**values), values)
-
-
-def of_sample(table: pd.DataFrame, folder: Path) -> bool:
-    """Whether the predictions in `folder` say that their network learnt from sample data."""
-    files = (Path(folder) / f"{trial}.csv" for trial in table["trial"])
-    first = next((file for file in files if file.is_file()), None)
-    return first is not None and SYNTHETIC_NOTE in first.read_text(encoding="utf-8")
+    found = prediction.columns(recipe, smooth, table["time"].to_numpy())
+    values = pd.DataFrame({name: found[name] for name in prediction.decided(found)})
+    predictions.write_complete(trial, values)
+    return prediction.without_a_face_empty(table.assign(**values), values)
 
 
 def score_table(found: Mapping) -> pd.DataFrame:
@@ -365,30 +360,26 @@ def f1_table(found: Mapping) -> pd.DataFrame:
 
 
 def by_speaker(
-    table: pd.DataFrame, folder: Path, found: dict, with_intervals: bool = True
+    table: pd.DataFrame, predictions: Predictions, found: dict, with_intervals: bool = True
 ) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else,
     or neither.
 
-    Needs the column `speaking` of the prediction files (parameter `speaker_run`); somebody else is
+    Needs the column `speaking` of the predictions (parameter `speaker_run`); somebody else is
     another person of the same video, labelled or not. The same with the groups of another trial is
     the control: what differs between groups must differ less there. The result is added to `found`
     as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
     """
-    read = {trial: runs.read_table(named(folder, trial, ".csv")) for trial in table["trial"]}
-    heard = {
-        trial: roles.smoothed(rows["speaking"].to_numpy(float))
-        for trial, rows in read.items()
-        if "speaking" in rows
-    }
-    videos = dict(zip(table["trial"], table["video"], strict=True))
-    labelled = [
-        trial
-        for trial in table["trial"][table["split"] == "val"]
-        if trial in heard and "label_valence" in read[trial]
-    ]
+    heard, labelled = {}, []
+    for trial, split in zip(table["trial"], table["split"], strict=True):
+        rows = predictions.table(trial)
+        if "speaking" in rows:
+            heard[trial] = roles.smoothed(rows["speaking"].to_numpy(float))
+            if split == "val" and "label_valence" in rows:
+                labelled.append(trial)
     if not labelled:
         return roles.table({})
+    videos = dict(zip(table["trial"], table["video"], strict=True))
     groups = {
         trial: roles.group(
             heard[trial],
@@ -400,7 +391,7 @@ def by_speaker(
         )
         for trial in labelled
     }
-    pairs = {trial: read_pairs(folder, trial) for trial in labelled}
+    pairs = {trial: predictions.pairs(trial) for trial in labelled}
     found["val_by_speaker"] = roles.va_by_group(
         {trial: known for trial, (_, known) in pairs.items()},
         {trial: values for trial, (values, _) in pairs.items()},
@@ -436,20 +427,9 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
     return noted(rows, found.get("synthetic", False))
 
 
-def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
-    """Submitted values and labels of all frames of a trial, (T, 2) each; labels NaN where unknown,
-    values also where no face was found.
-    """
-    rows = predictions.complete(folder, trial)
-    known = [f"label_{name}" for name in EMOTIONS]
-    return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
-        columns=known
-    ).to_numpy(float)
-
-
-def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def pairs(table: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
-    found = [read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]]
+    found = [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
     values, known = (
         np.concatenate([np.zeros((0, 2)), *(pair[part] for pair in found)]) for part in (0, 1)
     )
@@ -457,12 +437,12 @@ def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return values[labelled], known[labelled]
 
 
-def by_trial(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+def by_trial(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Scores of each labelled val trial, see `metrics.per_trial`."""
-    found = {trial: read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]}
+    found = {trial: predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]}
     labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
     rows = metrics.per_trial(
         {trial: known for trial, (_, known) in labelled.items()},
         {trial: values for trial, (values, _) in labelled.items()},
     )
-    return noted(rows, of_sample(table, folder))
+    return noted(rows, predictions.of_sample(table["trial"]))

@@ -18,10 +18,13 @@ from .. import files
 from ..errors import InputError
 from ..labels import official
 from ..metrics import EMOTIONS
-from .prediction import Predictor, complete
+from .prediction import Predictor
+from .predictions import Predictions
 
 
-def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -> list[str]:
+def submit(
+    predictor: Predictor, table: pd.DataFrame, predictions: Predictions, out: Path
+) -> list[str]:
     """Write the submission files of all predicted test trials, those of val into ``val/`` beside
     them, and check them.
 
@@ -32,16 +35,18 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
         return ["no submission: the challenges ask for frames, and this is of whole recordings"]
     test, val = (table[table["split"] == split] for split in ("test", "val"))
     if test.empty:
-        return _submit(predictor, val, folder, out)
-    return _submit(predictor, test, folder, out) + (
-        _submit(predictor, val, folder, out / "val") if len(val) else []
+        return _submit(predictor, val, predictions, out)
+    return _submit(predictor, test, predictions, out) + (
+        _submit(predictor, val, predictions, out / "val") if len(val) else []
     )
 
 
-def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
+def _submit(
+    predictor: Predictor, chosen: pd.DataFrame, predictions: Predictions, out: Path
+) -> list[str]:
     values, frames = {}, {}
     for trial in chosen.to_dict("records"):
-        rows = complete(folder, trial["trial"])
+        rows = predictions.complete(trial["trial"])
         values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
     problems = []
     columns = {"va": list(EMOTIONS), "expression": ["expression"]}
