@@ -27,7 +27,7 @@ from .features import (
     sound_arrays,
     speaker_arrays,
 )
-from .files import clear_leftovers
+from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
 from .media import readings
 from .parallel.locks import held
@@ -429,9 +429,8 @@ def _check_kept(trial: Mapping, located: Located, place: Store) -> None:
 
 
 def _check(trial: Mapping, located: Located) -> None:
-    status = located.path.stat()
     try:
-        _verified(located.path, status.st_ino, status.st_size, status.st_mtime_ns)
+        _verified(located.path, version(located.path))
     except store.DamagedError as error:
         notebook = NOTEBOOKS[maker_of(located.request).step]
         raise store.DamagedError(
@@ -443,7 +442,7 @@ def _check(trial: Mapping, located: Located) -> None:
 
 
 @lru_cache(maxsize=100_000)
-def _verified(path: Path, *version: int) -> bool:
+def _verified(path: Path, _version: tuple) -> bool:
     return store.verify(path)
 
 

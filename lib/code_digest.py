@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from .files import ROOT
+from .files import ROOT, version
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
 
@@ -70,10 +70,7 @@ def digests(
 
 
 def _of_files(files: Iterable[Path]) -> dict[str, str]:
-    return {
-        str(file.relative_to(ROOT)): _of_file(file, file.stat().st_mtime_ns)
-        for file in sorted(files)
-    }
+    return {str(file.relative_to(ROOT)): _of_file(file, version(file)) for file in sorted(files)}
 
 
 def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
@@ -87,13 +84,13 @@ def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
         if file not in reached and not any(file.is_relative_to(folder) for folder in left_out):
             reached.add(file)
             package = ".".join(file.parent.relative_to(ROOT).parts)
-            for name in _imports_of(file, file.stat().st_mtime_ns, package):
+            for name in _imports_of(file, version(file), package):
                 waiting += _files(name)
     return reached
 
 
 @lru_cache(maxsize=1024)
-def _imports_of(file: Path, _changed: int, package: str) -> set[str]:
+def _imports_of(file: Path, _version: tuple, package: str) -> set[str]:
     return _imports(file.read_text(encoding="utf-8"), package)
 
 
@@ -151,5 +148,5 @@ def _digest(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _of_file(path: Path, _changed: int) -> str:
+def _of_file(path: Path, _version: tuple) -> str:
     return _digest(_normal(path.read_text(encoding="utf-8")))
