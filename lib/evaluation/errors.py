@@ -94,13 +94,11 @@ def stretches(
         for values in (np.where(known, squared, 0), known)
     )
     stop = np.searchsorted(time, np.asarray(time) + seconds - 1e-9)
-    whole = (
-        np.asarray(time) + seconds <= time[-1] + np.median(np.diff(time)) + 1e-9
-        if len(time) > 1
-        else [True]
-    )
-    whole = np.asarray(whole) if np.any(whole) else np.arange(len(time)) == 0
-    start = np.flatnonzero(whole)
+    start = np.zeros(1, int)  # a shorter trial is one stretch
+    if len(time) > 1:
+        end = time[-1] + np.median(np.diff(time)) + 1e-9
+        whole = np.flatnonzero(np.asarray(time) + seconds <= end)
+        start = whole if len(whole) else start
     count = counts[stop[start]] - counts[start]
     enough = (count > 0) & (2 * count >= stop[start] - start)
     if not enough.any():
@@ -132,14 +130,10 @@ def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, n
             expected="a labelled trial",
             todo="look at its labels in notebook 04",
         )
-    shown = [
-        {
-            "span": (time[first], time[last - 1]),
-            "rmse": error,
-            **_faces(trial, place, size, first, last),
-        }
-        for first, last, error in found
-    ]
+    shown = []
+    for first, last, error in found:
+        faces = _faces(trial, place, size, first, last)
+        shown.append({"span": (time[first], time[last - 1]), "rmse": error, **faces})
     return plots.worst_stretches(
         shown,
         time,
@@ -183,13 +177,14 @@ def write(
         **{f"{word}": meaning for word, meaning in WORDS.items()},
         "Note": note or "labels and predictions as in the prediction file",
     }
-    images = [
-        "<p><img style='max-width:100%' "
-        f"src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
-        for one in drawn
-    ]
-    text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
+    images = Html("".join(map(_image, drawn)))
+    text = page(f"Errors of trial {name}", {**told, "Pictures": images})
     return write_text(named(out, name, ".html"), text)
+
+
+def _image(png: bytes) -> str:
+    inside = base64.b64encode(png).decode()
+    return f"<p><img style='max-width:100%' src='data:image/png;base64,{inside}'></p>"
 
 
 def write_all(
@@ -203,14 +198,9 @@ def write_all(
     note: str = "",
 ) -> list[Path]:
     """A page of each of these trials, and ``index.html`` with all rows, which links them."""
-    written = (
-        [
-            write(trial, place, predictions, out, rows, size, note)
-            for trial in trials.select(table, list(names)).to_dict("records")
-        ]
-        if names
-        else []
-    )
+    written = []
+    for trial in trials.select(table, list(names)).to_dict("records") if names else ():
+        written.append(write(trial, place, predictions, out, rows, size, note))
     links = {trial: path.name for trial, path in zip(names, written, strict=True)}
     text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]

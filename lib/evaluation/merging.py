@@ -175,9 +175,8 @@ class Ensemble(prediction.Predictor):
                 expected="runs on the same recordings",
                 todo="predict them again with the same data",
             )
-        return {
-            task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks
-        }
+        tasks = self.recipe.tasks
+        return {task: _mean(np.stack([values[task] for values in found])) for task in tasks}
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -239,13 +238,10 @@ def trial_names(folders: list[Path]) -> list[str]:
     InputError where one lacks what another has.
     """
     names = [set(_predictions(folder).names()) for folder in map(Path, folders)]
-    lacking = {
-        folder.name: sorted(set.union(*names) - mine)
-        for folder, mine in zip(folders, names, strict=True)
-    }
-    told = [
-        f"{run} lacks {len(some)}: {', '.join(some[:4])}" for run, some in lacking.items() if some
-    ]
+    told = []
+    for folder, mine in zip(folders, names, strict=True):
+        if lacking := sorted(set.union(*names) - mine):
+            told.append(f"{folder.name} lacks {len(lacking)}: {', '.join(lacking[:4])}")
     if told:
         raise InputError(
             f"the runs predicted different trials; {'; '.join(told)}",
@@ -291,17 +287,24 @@ def merge(
     predictions = _predictions(run.folder)
     for trial in names:
         prediction.predict_trial(ensemble, predictions, trial)
-    of_test = {
-        trial: ensemble.recipe.labels(trial, "va")
-        for trial in table["trial"][table["split"] == "test"]
-        if "va" in ensemble.recipe.tasks
-    }
-    hidden = {trial: rows for trial, rows in of_test.items() if np.isfinite(rows).any()}
+    hidden = _labels_of_test(ensemble.recipe, table)
     found = scores.finish(ensemble, table, predictions, widths, with_intervals, hidden)
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     run.write_json("metrics.json", found)
     return submission.submit(ensemble, table, predictions, run.folder / "submission")
+
+
+def _labels_of_test(recipe: Recipe, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Valence and arousal of those test trials whose labels stand in the files."""
+    if "va" not in recipe.tasks:
+        return {}
+    hidden = {}
+    for trial in table["trial"][table["split"] == "test"]:
+        rows = recipe.labels(trial, "va")
+        if np.isfinite(rows).any():
+            hidden[trial] = rows
+    return hidden
 
 
 def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
@@ -322,9 +325,8 @@ def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
     marks = {"va": "valence_raw", "expression": "expression", "action_units": "action_unit_0"}
     first = trial_names(folders)[:1]
     columns = [set(_predictions(folder).table(*first)) for folder in folders if first]
-    tasks = tuple(
-        task for task, mark in marks.items() if columns and all(mark in some for some in columns)
-    )
+    shared = set.intersection(*columns) if columns else set()
+    tasks = tuple(task for task, mark in marks.items() if mark in shared)
     if not tasks:
         raise InputError(
             "the runs have no predicted label in common",

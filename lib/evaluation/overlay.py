@@ -104,10 +104,8 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
         return seen.assign(label=label, speaking=np.nan)
     speaks = (seen["speaking"] > overlay.SPEAKS).astype(float)
     speaks[seen["speaking"].isna()] = np.nan
-    told = [
-        f"{text}, speaks" if value == 1 else text for text, value in zip(label, speaks, strict=True)
-    ]
-    return seen.assign(label=told, speaking=speaks)
+    labels = pd.Series(label, seen.index, dtype=object)
+    return seen.assign(label=labels.where(speaks != 1, labels + ", speaks"), speaking=speaks)
 
 
 def write_trial(
@@ -173,11 +171,9 @@ def _drawn(
     speaks = predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
     panel = None
     classes = official.decided(predictions)
-    seen = (
-        predictions["valid"].to_numpy() > 0
-        if "valid" in predictions
-        else np.ones(len(predictions), bool)
-    )
+    seen = np.ones(len(predictions), bool)
+    if "valid" in predictions:
+        seen = predictions["valid"].to_numpy() > 0
     for index, (_, picture) in enumerate(recordings.frames(video)):
         values = {name: rows[index] if seen[index] else NO_FACE for name, rows in bars.items()}
         if classes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import pandas as pd
 
 from .. import arrays, plots
@@ -25,12 +26,17 @@ def traces(predictions: Predictions, note: str, name: str):
     """Prediction and, where known, label of the trial `name` over time."""
     rows = predictions.table(name, ["time"])
     values, known = predictions.pairs(name)
-    raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
-    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
-    title = f"trial {name}"
-    return plots.prediction_traces(
-        rows["time"].to_numpy(), known, values, raw=raw, title=title, note=note, sd=sd
-    )
+    times, title = rows["time"].to_numpy(), f"trial {name}"
+    raw, sd = _columns(rows, "{}_raw"), _columns(rows, "{}_sd")
+    return plots.prediction_traces(times, known, values, raw=raw, title=title, note=note, sd=sd)
+
+
+def _columns(rows: pd.DataFrame, name: str) -> np.ndarray:
+    """(T, 2): the columns of both emotions, NaN where there is none; "{}" in `name` is the
+    emotion's.
+    """
+    names = [name.format(emotion) for emotion in EMOTIONS]
+    return rows.reindex(columns=names).to_numpy(float)
 
 
 def whole_trial(
@@ -42,12 +48,9 @@ def whole_trial(
     size : of the faces in px.
     """
     trial, rows = preprocessing.row(table, name), predictions.table(name)
-    values, known = (
-        rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
-        for kind in ("", "label_")
-    )
-    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
-    found: dict = {"sd": sd}
+    values = _columns(rows, "{}")
+    known = _columns(rows, "label_{}")
+    found: dict = {"sd": _columns(rows, "{}_sd")}
     with contextlib.suppress(InputError):  # a network that only listens needs no faces
         found["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that only looks no sound

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -54,16 +55,59 @@ def finish(
 
     Returns the content of metrics.json without baselines.
     """
-    recipe = predictor.recipe
+    recipe, owners = predictor.recipe, _owners(table)
     raw = {trial: predictions.raw(trial, recipe.tasks) for trial in table["trial"]}
-    labels = {
-        trial: {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
-        for trial in raw
-    }
-    for trial, rows in (hidden or {}).items():
+    labels = _labels(recipe, list(raw), hidden or {})
+    val = table[table["split"] == "val"]
+    of_split = {"val": list(val["trial"]), "test": [name for name in hidden or {} if name in raw]}
+    chosen = _widths(recipe, labels, raw, of_split["val"], widths)
+    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
+    found = _about(predictor, of_split["val"], owners)
+    score = partial(_scores, recipe, labels, with_intervals, owners)
+    for name, members in of_split.items():
+        if members:
+            found[name] = score(raw, members, explained=True)
+            found[f"{name}_smoothed"] = score(smooth, members, explained=True)
+    if learnt := _shared_with_training(predictor, val):
+        found["shared"] = learnt
+        if rest := [trial for trial in of_split["val"] if trial not in learnt]:
+            found["val_without_shared"] = score(raw, rest)
+    if recipe.published and "va" in recipe.tasks and len(val):
+        of_va = (_of_task(rows, "va", of_split["val"]) for rows in (labels, raw))
+        found["val_zero_filled"] = zero_filled(*of_va, chosen)
+    for trial in raw:
+        _rewrite(predictions, trial, recipe, smooth[trial], labels[trial])
+    if summary := uncertainty.summary(recipe, table, predictions):
+        found["uncertainty"] = summary
+    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _labels(
+    recipe, names: list[str], hidden: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """trial -> task -> labels, also of those that were held back."""
+    labels: dict[str, dict[str, np.ndarray]] = {}
+    for trial in names:
+        labels[trial] = {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
+    for trial, rows in hidden.items():
         labels[trial]["va"] = rows
-    val = list(table["trial"][table["split"] == "val"])
-    test = [trial for trial in (hidden or {}) if trial in raw]
+    return labels
+
+
+def _widths(
+    recipe, labels: Mapping, raw: Mapping, val: list[str], widths: list[int]
+) -> dict[str, int]:
+    """The smoothing width of each emotion: the published one, or the best on val."""
+    if recipe.published:
+        return dict(recipe.published_widths)
+    if "va" not in recipe.tasks or not val:
+        return dict.fromkeys(EMOTIONS, 1)
+    return smoothing.choose(_of_task(labels, "va", val), _of_task(raw, "va", val), widths)
+
+
+def _about(predictor: Predictor, val: list[str], owners: Mapping[str, str]) -> dict:
+    """What metrics.json says before the scores."""
+    recipe = predictor.recipe
     found = {
         "rules": recipe.params.rules,
         "epoch": predictor.epoch,
@@ -74,49 +118,37 @@ def finish(
     if predictor.terms:
         found["terms"] = predictor.terms
     if predictor.licence:
-        found |= {
-            "licence": predictor.licence,
-            "chosen_on": "nothing: weights and rules are the authors'",
-        }
-    chosen = dict(recipe.published_widths) if recipe.published else dict.fromkeys(EMOTIONS, 1)
-    if "va" in recipe.tasks and val and not recipe.published:
-        chosen = smoothing.choose(
-            {t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths
-        )
-    owners = _owners(table)
+        found["licence"] = predictor.licence
+        found["chosen_on"] = "nothing: weights and rules are the authors'"
     if owners:
         found["subjects"] = owners
-    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
-    for name, some in (("val", val), ("test", test)):
-        if some:
-            of = by_task({trial: labels[trial] for trial in some})
-            for key, rows in ((name, raw), (f"{name}_smoothed", smooth)):
-                predicted = by_task({trial: rows[trial] for trial in some})
-                found[key] = recipe.metrics(of, predicted, with_intervals, owners)
-                if "va" in recipe.tasks:
-                    _explain_constants(found[key], of["va"])
-                    found[key]["mean"] = metrics.mean_ccc(
-                        of["va"], predicted["va"], with_intervals, owners
-                    )
-    if learnt := _shared_with_training(predictor, table[table["split"] == "val"]):
-        found["shared"] = learnt
-        if rest := [trial for trial in val if trial not in learnt]:
-            of, predicted = (by_task({t: rows[t] for t in rest}) for rows in (labels, raw))
-            scored = recipe.metrics(of, predicted, with_intervals, owners)
-            if "va" in recipe.tasks:
-                scored["mean"] = metrics.mean_ccc(of["va"], predicted["va"], with_intervals, owners)
-            found["val_without_shared"] = scored
-    if recipe.published and "va" in recipe.tasks and val:
-        found["val_zero_filled"] = zero_filled(
-            {trial: labels[trial]["va"] for trial in val},
-            {trial: raw[trial]["va"] for trial in val},
-            chosen,
-        )
-    for trial in raw:
-        _rewrite(predictions, trial, recipe, smooth[trial], labels[trial])
-    if summary := uncertainty.summary(recipe, table, predictions):
-        found["uncertainty"] = summary
-    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+    return found
+
+
+def _of_task(rows: Mapping, task: str, names: list[str]) -> dict[str, np.ndarray]:
+    """trial -> rows of one task, of some trials."""
+    return {trial: rows[trial][task] for trial in names}
+
+
+def _scores(
+    recipe,
+    labels: Mapping,
+    with_intervals: bool,
+    owners: Mapping[str, str],
+    values: Mapping,
+    names: list[str],
+    explained: bool = False,
+) -> dict:
+    """The recipe's scores of some trials, and the mean CCC of both emotions where they are learnt;
+    `explained`: with why a CCC is 0 that is not the network's fault.
+    """
+    known, predicted = (by_task({name: rows[name] for name in names}) for rows in (labels, values))
+    scores = recipe.metrics(known, predicted, with_intervals, owners)
+    if "va" in recipe.tasks:
+        if explained:
+            _explain_constants(scores, known["va"])
+        scores["mean"] = metrics.mean_ccc(known["va"], predicted["va"], with_intervals, owners)
+    return scores
 
 
 def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, str]:
@@ -160,10 +192,8 @@ def _smoothed(
 ) -> dict[str, np.ndarray]:
     if "va" not in rows:
         return dict(rows)
-    return {
-        **rows,
-        "va": (smoothing.published_box if published else smoothing.smooth)(rows["va"], widths),
-    }
+    smooth = smoothing.published_box if published else smoothing.smooth
+    return {**rows, "va": smooth(rows["va"], widths)}
 
 
 def zero_filled(
@@ -183,11 +213,12 @@ def zero_filled(
     ]
     found = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
     for column, emotion in enumerate(EMOTIONS):
+        if not pairs:
+            found[emotion] = {"ccc": None}
+            continue
         known = [label[:, column] for label, _ in pairs]
         values = [smoothing.published_box(prediction, widths)[:, column] for _, prediction in pairs]
-        found[emotion] = {
-            "ccc": metrics.ccc(np.concatenate(values), np.concatenate(known)) if pairs else None
-        }
+        found[emotion] = {"ccc": metrics.ccc(np.concatenate(values), np.concatenate(known))}
     return found
 
 
@@ -300,36 +331,32 @@ def majority(table: pd.DataFrame, recipe) -> dict:
     recipe's tasks that have classes; empty without such a task, or without labels on one of the two
     sides.
     """
+    rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
     found = {}
-    for task, score in (
-        ("expression", recipe.expression_scores),
-        ("action_units", metrics.action_units_scores),
-    ):
-        if task not in recipe.tasks:
-            continue
-        rows = {
-            split: {trial: np.asarray(recipe.labels(trial, task)) for trial in some["trial"]}
-            for split, some in table.groupby("split", observed=True)
-            if split in ("train", "val")
-        }
-        rows = {"train": {}, "val": {}, **rows}
-        known = np.concatenate(
-            [part.reshape(len(part), -1) for part in rows["train"].values()] or [np.zeros((0, 1))]
-        )
-        if (known >= 0).any() and any((part >= 0).any() for part in rows["val"].values()):
-            most = [
-                np.bincount(column[column >= 0].astype(int), minlength=1).argmax()
-                for column in known.T
-            ]
-            chosen = {
-                trial: np.full_like(part, most if task == "action_units" else most[0])
-                for trial, part in rows["val"].items()
-            }
-            scores = score(
-                rows["val"], chosen, with_intervals=False
-            )  # no interval: it is a bound to be above
-            found[task] = {name: value for name, value in scores.items() if name != "ci95"}
+    for task, score in rules.items():
+        if task in recipe.tasks and (scores := _of_majority(table, recipe, task, score)):
+            found[task] = scores
     return {"majority class": found} if found else {}
+
+
+def _of_majority(table: pd.DataFrame, recipe, task: str, score: Callable) -> dict:
+    """`majority` of one task; {} without labels on one of the two sides."""
+    train, val = (_labels_of_split(table, recipe, task, split) for split in ("train", "val"))
+    columns = [part.reshape(len(part), -1) for part in train.values()]
+    known = np.concatenate(columns or [np.zeros((0, 1))])
+    if not (known >= 0).any() or not any((part >= 0).any() for part in val.values()):
+        return {}
+    counts = [np.bincount(column[column >= 0].astype(int), minlength=1) for column in known.T]
+    most = [count.argmax() for count in counts]
+    always = most if task == "action_units" else most[0]
+    chosen = {trial: np.full_like(part, always) for trial, part in val.items()}
+    scores = score(val, chosen, with_intervals=False)  # no interval: it is a bound to be above
+    return {name: value for name, value in scores.items() if name != "ci95"}
+
+
+def _labels_of_split(table: pd.DataFrame, recipe, task: str, split: str) -> dict[str, np.ndarray]:
+    names = table["trial"][table["split"] == split]
+    return {trial: np.asarray(recipe.labels(trial, task)) for trial in names}
 
 
 def f1_table(found: Mapping) -> pd.DataFrame:
@@ -343,18 +370,9 @@ def f1_table(found: Mapping) -> pd.DataFrame:
             metric = next(iter(scores))
             low, high = scores.get("ci95") or (np.nan, np.nan)
             trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
-            rows.append(
-                [
-                    task,
-                    metric,
-                    scores[metric],
-                    low,
-                    high,
-                    trivial,
-                    scores["n_frames"],
-                    scores["n_trials"],
-                ]
-            )
+            row = {"task": task, "score": metric, "network": scores[metric]}
+            row |= {"low": low, "high": high, "majority class": trivial}
+            rows.append({**row, "frames": scores["n_frames"], "trials": scores["n_trials"]})
     columns = ["task", "score", "network", "low", "high", "majority class", "frames", "trials"]
     return noted(pd.DataFrame(rows, columns=columns), found.get("synthetic", False))
 
@@ -380,17 +398,10 @@ def by_speaker(
     if not labelled:
         return roles.table({})
     videos = dict(zip(table["trial"], table["video"], strict=True))
-    groups = {
-        trial: roles.group(
-            heard[trial],
-            [
-                own
-                for other, own in heard.items()
-                if other != trial and videos[other] == videos[trial]
-            ],
-        )
-        for trial in labelled
-    }
+    groups = {}
+    for trial in labelled:
+        others = [name for name in heard if name != trial and videos[name] == videos[trial]]
+        groups[trial] = roles.group(heard[trial], [heard[name] for name in others])
     pairs = {trial: predictions.pairs(trial) for trial in labelled}
     found["val_by_speaker"] = roles.va_by_group(
         {trial: known for trial, (_, known) in pairs.items()},
@@ -429,10 +440,9 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
 
 def pairs(table: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
-    found = [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
-    values, known = (
-        np.concatenate([np.zeros((0, 2)), *(pair[part] for pair in found)]) for part in (0, 1)
-    )
+    found = [(np.zeros((0, 2)), np.zeros((0, 2)))]
+    found += [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
+    values, known = map(np.concatenate, zip(*found, strict=True))
     labelled = np.isfinite(known).all(axis=1)
     return values[labelled], known[labelled]
 

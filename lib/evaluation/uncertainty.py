@@ -28,16 +28,10 @@ def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarra
     errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
     for trial in trials:
         rows = predictions.table(trial)
-        values, known, sd = (
-            rows.reindex(columns=columns).to_numpy(float)
-            for columns in (
-                [f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS],
-                [f"label_{emotion}" for emotion in EMOTIONS],
-                SPREAD,
-            )
-        )
-        errors.append(known - values)
-        spread.append(sd)
+        values = rows.reindex(columns=[f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS])
+        known = rows.reindex(columns=[f"label_{emotion}" for emotion in EMOTIONS])
+        errors.append(known.to_numpy(float) - values.to_numpy(float))
+        spread.append(rows.reindex(columns=SPREAD).to_numpy(float))
     return np.concatenate(errors), np.concatenate(spread)
 
 

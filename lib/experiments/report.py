@@ -176,20 +176,19 @@ def _cell(cell: Mapping, pictures: Pictures) -> str:
 
 def _words(text: str) -> str:
     """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
-    lines = []
-    for line in html.escape(
-        re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text), quote=False
-    ).splitlines():
-        line = re.sub(
-            r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
-        )
-        level = len(line) - len(line.lstrip("#"))
-        lines.append(
-            f"<h{min(level + 2, 6)}>{line[level:].strip()}</h{min(level + 2, 6)}>"
-            if level
-            else f"{line}<br>"
-        )
-    return "".join(lines)
+    text = re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text)
+    return "".join(map(_line, html.escape(text, quote=False).splitlines()))
+
+
+def _line(line: str) -> str:
+    """A line of Markdown, escaped, as HTML."""
+    line = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
+    line = re.sub(r"`([^`]+)`", r"<code>\1</code>", line)
+    level = len(line) - len(line.lstrip("#"))
+    if not level:
+        return f"{line}<br>"
+    tag = f"h{min(level + 2, 6)}"
+    return f"<{tag}>{line[level:].strip()}</{tag}>"
 
 
 def _output(output: Mapping, pictures: Pictures) -> str:
