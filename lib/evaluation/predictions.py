@@ -28,7 +28,7 @@ class Predictions:
     does not open the files again and gets the numbers that stand in them, to the digit. Kept are at
     most `bound` bytes, the tables used last; others are opened from their files when they are asked
     for, as is one that another process wrote meanwhile. Another process gets the object without
-    its tables.
+    its tables and keeps none: it works on each trial once.
 
     folder : of the files ``<trial>.csv``; of a finished run its ``predictions``.
     """
@@ -39,7 +39,7 @@ class Predictions:
         self._size = 0
 
     def __reduce__(self):
-        return Predictions, (self.folder, self.bound)
+        return Predictions, (self.folder, 0)
 
     # ---- as they stand in the files
     def path(self, trial: str) -> Path:
@@ -124,7 +124,9 @@ class Predictions:
     def _write(self, path: Path, table: pd.DataFrame) -> Path:
         text = _as_text(table)
         _write_text(path, table, text)
-        self._keep(path, files.version(path), runs.read_table(io.StringIO(text)))
+        self._let_go(path)
+        if _bytes(table) <= self.bound:
+            self._keep(path, files.version(path), runs.read_table(io.StringIO(text)))
         return path
 
     # ---- what is kept
@@ -150,6 +152,8 @@ class Predictions:
 
     def _keep(self, path: Path, version: tuple, table: pd.DataFrame) -> None:
         self._let_go(path)
+        if _bytes(table) > self.bound:
+            return
         self._kept[path] = (version, table)
         self._size += _bytes(table)
         while self._size > self.bound:

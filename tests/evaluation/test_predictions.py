@@ -111,6 +111,8 @@ def test_no_more_tables_are_kept_than_the_bound_allows(tmp_path, counted):
     assert counted["read", "predictions", "a"] == 1
     few.table("c")  # let go for a
     assert counted["read", "predictions", "c"] == 1
+    few.write("large", rows(frames=200))
+    assert few._size == 2 * size, "one that is too large does not drive the others out"
     none = Predictions(folder, bound=0)
     equal(none.table("a"), few.table("a"))
     assert none._size == 0
@@ -129,8 +131,11 @@ def test_another_process_gets_the_folder_and_no_tables(tmp_path):
     carried = Predictions(tmp_path, bound=10**6)
     carried.write("a", rows())
     there = pickle.loads(pickle.dumps(carried))
-    assert (there.folder, there.bound, there._size) == (tmp_path, 10**6, 0)
     equal(there.table("a"), carried.table("a"))
+    assert (there.folder, there._size) == (tmp_path, 0)
+    there.write("a", rows(seed=1))
+    assert there._size == 0
+    equal(carried.table("a"), there.table("a"))
 
 
 def test_a_table_without_a_column_that_is_needed_is_damaged_however_it_came(tmp_path):
