@@ -35,6 +35,7 @@ import report as tables
 from lib import metrics, plots, runs
 from lib.evaluation import overlay, pages
 from lib.evaluation import scores as evaluation_scores
+from lib.evaluation.predictions import Predictions
 from lib.experiments import report
 from lib.files import NOTEBOOKS
 from lib.media import recordings, writing
@@ -210,9 +211,9 @@ def of_figures(options) -> list[tuple]:
 
 def figures(run: runs.Run, table: pd.DataFrame) -> None:
     """What notebook 06 draws after the predictions have been made, and every trial's curves."""
-    folder = run.folder / "predictions"
-    values, known = evaluation_scores.pairs(table, folder)
-    pairs = {name: evaluation_scores.read_pairs(folder, name) for name in table["trial"]}
+    predictions = Predictions(run.folder / "predictions")
+    values, known = evaluation_scores.pairs(table, predictions)
+    pairs = {name: predictions.pairs(name) for name in table["trial"]}
     scores = metrics.va_scores(
         {name: label for name, (_, label) in pairs.items()},
         {name: value for name, (value, _) in pairs.items()},
@@ -221,7 +222,7 @@ def figures(run: runs.Run, table: pd.DataFrame) -> None:
     run.write_json("metrics.json", {"val": scores, "synthetic": True, "baselines": {}})
     rows = evaluation_scores.score_table({"val": scores})
     plots.save(plots.ccc_table_plot(rows, note=NOTE), run.path("figures", "ccc.png"), close=True)
-    by_trial = evaluation_scores.by_trial(table, folder)
+    by_trial = evaluation_scores.by_trial(table, predictions)
     plots.save(
         plots.error_by_trial(by_trial, note=NOTE),
         run.path("figures", "error_by_trial.png"),
@@ -229,14 +230,16 @@ def figures(run: runs.Run, table: pd.DataFrame) -> None:
     )
     for name in table["trial"]:
         plots.save(
-            pages.traces(folder, NOTE, name), run.path("figures", f"traces_{name}.png"), close=True
+            pages.traces(predictions, NOTE, name),
+            run.path("figures", f"traces_{name}.png"),
+            close=True,
         )
     plots.save(
         plots.circumplex(values, known, note=NOTE),
         run.path("figures", "circumplex.png"),
         close=True,
     )
-    report.write(run)
+    report.write(run, predictions)
 
 
 def of_overlay(options) -> list[tuple]:

@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from .features import (
     sound_arrays,
     speaker_arrays,
 )
-from .files import clear_leftovers
+from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
 from .media import readings
 from .parallel.locks import held
@@ -54,13 +54,15 @@ NOTEBOOKS = {
 @dataclass(frozen=True)
 class Located:
     """Where an array of a trial lies. `made_from` is None when its inputs are absent and it was
-    found by name.
+    found by name; `sources` are those of its inputs that are there: files, and arrays located in
+    the same way, so that nobody looks for them again.
     """
 
     request: Request
     path: Path
     made_from: dict | None
     note: str = ""
+    sources: Mapping[str, Path | Located] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -81,7 +83,8 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
     wanted = maker.resolve(trial, wanted, place)
     remark = maker.note(wanted, place)
     shelf = place.shelf(maker.owner, trial[maker.owner])
-    inputs, absent = _fingerprints(trial, wanted, maker, place)
+    sources, absent = _sources(trial, wanted, maker, place)
+    inputs = {name: _fingerprint(source) for name, source in sources.items()}
     if not absent:
         made_from = {
             "name": wanted.name,
@@ -89,10 +92,11 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
             "version": maker.version,
             "inputs": inputs,
         }
-        return Located(wanted, shelf.path(made_from), made_from, remark)
+        return Located(wanted, shelf.path(made_from), made_from, remark, sources)
     found = _of_these(shelf.find(wanted.name, wanted.parameters, maker.version), inputs)
     if len(found) == 1:
-        return Located(wanted, found[0], None, f"used without its inputs ({absent[0].what})")
+        remark = f"used without its inputs ({absent[0].what})"
+        return Located(wanted, found[0], None, remark, sources)
     if found:
         raise AbsentError(
             f"{len(found)} arrays fit and their inputs are absent: "
@@ -123,29 +127,38 @@ class AbsentError(InputError):
     """An input is absent, so that an array can neither be made nor be told from its variants."""
 
 
-def _fingerprints(
+def _sources(
     trial: Mapping, wanted: Request, maker: Maker, place: Store
-) -> tuple[dict, list[AbsentError]]:
-    inputs, absent = {}, []
+) -> tuple[dict[str, Path | Located], list[AbsentError]]:
+    """What an array is made from, and an error for each input that is absent."""
+    sources: dict[str, Path | Located] = {}
+    absent = []
     for name, source in maker.sources(trial, wanted).items():
-        path = None if isinstance(source, Request) else place.data_root / source
-        if path is None:
-            try:
-                inputs[name] = {"array": locate(trial, source, place).digits}
-            except AbsentError as error:
-                absent.append(error)
-        elif path.exists():
-            inputs[name] = store.fingerprint(path)
-        else:
-            absent.append(
-                AbsentError(
-                    f"an input is absent: {path}",
-                    where=f"trial {trial['trial']}, array {wanted}",
-                    expected="the file, or the array made from it",
-                    todo="put the file back, or copy the store's folder of this trial",
-                )
-            )
-    return inputs, absent
+        try:
+            sources[name] = _source(trial, wanted, source, place)
+        except AbsentError as error:
+            absent.append(error)
+    return sources, absent
+
+
+def _source(
+    trial: Mapping, wanted: Request, source: Request | Path | str, place: Store
+) -> Path | Located:
+    if isinstance(source, Request):
+        return locate(trial, source, place)
+    path = place.data_root / source
+    if not path.exists():
+        raise AbsentError(
+            f"an input is absent: {path}",
+            where=f"trial {trial['trial']}, array {wanted}",
+            expected="the file, or the array made from it",
+            todo="put the file back, or copy the store's folder of this trial",
+        )
+    return path
+
+
+def _fingerprint(source: Path | Located) -> dict:
+    return {"array": source.digits} if isinstance(source, Located) else store.fingerprint(source)
 
 
 def make(
@@ -160,14 +173,18 @@ def make(
     InputError.
     """
     started = time.perf_counter()
-    maker = maker_of(wanted)
-    maker.prepare(trial, wanted, place)
-    located = locate(trial, wanted, place)
-    row = {"trial": trial["trial"], "array": str(wanted)}
-    row |= {"state": "there", "path": str(located.path)}
+    maker_of(wanted).prepare(trial, wanted, place)
+    row = _made(trial, locate(trial, wanted, place), place, device, pack)
+    named = {"trial": trial["trial"], "array": str(wanted)}
+    return {**named, **row, "seconds": time.perf_counter() - started}
+
+
+def _made(trial: Mapping, located: Located, place: Store, device: str, pack: bool) -> dict:
+    """`make` of an array that has been located: state, path and note of its row."""
+    row = {"state": "there", "path": str(located.path)}
     remarks = [located.note]
     if not located.exists:
-        if not pack and maker.in_place(trial, located.request):
+        if not pack and maker_of(located.request).in_place(trial, located.request):
             row["state"] = "read in place"
         else:
             reason = _anew(trial, located, place)
@@ -185,7 +202,7 @@ def make(
         remarks.append(facts.get("note", ""))
         remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
     row["note"] = "; ".join(filter(None, dict.fromkeys(remarks)))
-    return {**row, "seconds": time.perf_counter() - started}
+    return row
 
 
 def _anew(trial: Mapping, located: Located, place: Store) -> str:
@@ -227,15 +244,15 @@ def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
 def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:
     maker = maker_of(located.request)
     inputs = {}
-    for name, source in maker.sources(trial, located.request).items():
-        if not isinstance(source, Request):
-            inputs[name] = place.data_root / source
-            continue
-        make(trial, source, place, device, pack=False)
-        check(trial, [source], place)
-        inputs[name] = opened(trial, source, place)
-        with contextlib.suppress(FileNotFoundError):
-            inputs[f"{name}_facts"] = store.facts(locate(trial, source, place).path)
+    for name, source in located.sources.items():
+        inputs[name] = source
+        if isinstance(source, Located):
+            maker_of(source.request).prepare(trial, source.request, place)
+            _made(trial, source, place, device, pack=False)
+            _check_kept(trial, source, place)
+            inputs[name] = _open(trial, source, place)
+            if source.exists:  # faces may be read in place
+                inputs[f"{name}_facts"] = store.facts(source.path)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     computed_on = _computed_on(device) if maker.network else {}
 
@@ -377,12 +394,16 @@ def facts(trial: Mapping, wanted: Request, place: Store) -> dict:
 def _existing(trial: Mapping, wanted: Request, place: Store) -> Located:
     located = locate(trial, wanted, place)
     if not located.exists:
-        raise InputError(
-            f"the array {wanted} is not there",
-            where=f"trial {trial['trial']}: {located.path}",
-            todo=f"run notebook {NOTEBOOKS[maker_of(wanted).step]} with the same parameters",
-        )
+        raise _not_there(trial, wanted, located)
     return located
+
+
+def _not_there(trial: Mapping, wanted: Request, located: Located) -> InputError:
+    return InputError(
+        f"the array {wanted} is not there",
+        where=f"trial {trial['trial']}: {located.path}",
+        todo=f"run notebook {NOTEBOOKS[maker_of(wanted).step]} with the same parameters",
+    )
 
 
 def require(trial: Mapping, wanted: Request, place: Store) -> None:
@@ -398,18 +419,18 @@ def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
 
     Raises InputError that names the damaged one and how it is made anew.
     """
-    if place.verify == "never":
-        return
-    for wanted in requests:
-        located = locate(trial, wanted, place)
-        if located.exists:
-            _check(trial, located)
+    for wanted in requests if place.verify != "never" else ():
+        _check_kept(trial, locate(trial, wanted, place), place)
+
+
+def _check_kept(trial: Mapping, located: Located, place: Store) -> None:
+    if place.verify != "never" and located.exists:
+        _check(trial, located)
 
 
 def _check(trial: Mapping, located: Located) -> None:
-    status = located.path.stat()
     try:
-        _verified(located.path, status.st_ino, status.st_size, status.st_mtime_ns)
+        _verified(located.path, version(located.path))
     except store.DamagedError as error:
         notebook = NOTEBOOKS[maker_of(located.request).step]
         raise store.DamagedError(
@@ -421,7 +442,7 @@ def _check(trial: Mapping, located: Located) -> None:
 
 
 @lru_cache(maxsize=100_000)
-def _verified(path: Path, *version: int) -> bool:
+def _verified(path: Path, _version: tuple) -> bool:
     return store.verify(path)
 
 
@@ -429,12 +450,18 @@ def opened(trial: Mapping, wanted: Request, place: Store) -> object:
     """An array of a trial as others use it: `lib.faces.faces.Faces` of a face, packed or read in
     place; else `read`.
     """
-    maker = maker_of(wanted)
+    located, maker = locate(trial, wanted, place), maker_of(wanted)
+    in_place = maker.open is not None and maker.in_place(trial, located.request)
+    if not (located.exists or in_place):
+        raise _not_there(trial, wanted, located)
+    return _open(trial, located, place)
+
+
+def _open(trial: Mapping, located: Located, place: Store) -> object:
+    """`opened` of an array that is there."""
+    maker = maker_of(located.request)
     if maker.open is None:
-        return read(trial, wanted, place)
-    located = locate(trial, wanted, place)
-    if not located.exists and not maker.in_place(trial, located.request):
-        _existing(trial, wanted, place)
+        return store.read(located.path)
     path = located.path if located.exists else None
     return maker.open(trial, located.request, path, place, partial(_read_of, trial, place))
 

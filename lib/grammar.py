@@ -24,7 +24,7 @@ from functools import lru_cache, wraps
 from pathlib import Path
 
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, write_text
+from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, version, write_text
 
 SHIPPED = ROOT / "notebooks"
 DECLARED = PACKAGE / "declared.json"  # the lines of their parameters cells, as shipped
@@ -260,31 +260,21 @@ def options(path: Path) -> dict[str, Declaration] | None:
     ``base.py``.
     """
     path = Path(path)
-    read = _recipe(path, _stamp(path))
+    read = _recipe(path, version(path))
     return None if read is None or not read[1] else _with_inherited(path)
 
 
 def _with_inherited(path: Path) -> dict[str, Declaration]:
     """The options of a recipe's file below its own."""
-    own, bases = _recipe(path, _stamp(path)) or ({}, ())
+    own, bases = _recipe(path, version(path)) or ({}, ())
     found: dict[str, Declaration] = {}
     for file in (path.with_name(base) for base in bases if base):
         found |= _with_inherited(file) if file.is_file() else {}
     return found | own
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file: everything that reads sources does so once for each, and is asked
-    many times.
-    """
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
-
-
 @lru_cache(maxsize=1024)
-def _recipe(
-    path: Path, _changed: tuple[int, int]
-) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
+def _recipe(path: Path, _version: tuple) -> tuple[dict[str, Declaration], tuple[str, ...]] | None:
     """A recipe's own options, and what it inherits from: files of other recipes, "" for what is
     none (nothing: it is no recipe, but what all have in common). None where there is no such class.
     """
@@ -420,7 +410,7 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
     notebook has them.
     """
     if Path(folder) == SHIPPED:
-        kept = _kept(_stamp(DECLARED))
+        kept = _kept(version(DECLARED))
         if notebook in kept:
             return _with_added(kept[notebook])
     path = Path(folder) / f"{notebook}.ipynb"
@@ -428,7 +418,7 @@ def declared(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
         raise InputError(
             "the notebook is not there", where=path, expected=f"one of {', '.join(NOTEBOOKS)}"
         )
-    return _with_added(_in_notebook(path, _stamp(path)))
+    return _with_added(_in_notebook(path, version(path)))
 
 
 @_once_while_unchanged
@@ -455,15 +445,15 @@ def read_by(notebook: str, folder: Path = SHIPPED) -> dict[str, Declaration]:
 
 
 def _recorded_names(notebook: str, folder: Path) -> tuple[str, ...]:
-    kept = _kept_lines(_stamp(DECLARED)) if Path(folder) == SHIPPED else {}
+    kept = _kept_lines(version(DECLARED)) if Path(folder) == SHIPPED else {}
     if notebook in kept:
         return _names_in("\n".join(kept[notebook]))
     path = Path(folder) / f"{notebook}.ipynb"
-    return _recorded_in_notebook(path, _stamp(path))
+    return _recorded_in_notebook(path, version(path))
 
 
 @lru_cache(maxsize=1024)
-def _recorded_in_notebook(path: Path, _changed: tuple[int, int]) -> tuple[str, ...]:
+def _recorded_in_notebook(path: Path, _version: tuple) -> tuple[str, ...]:
     return _names_in(_parameters_cell(path))
 
 
@@ -479,24 +469,24 @@ def declare(folder: Path = SHIPPED, target: Path = DECLARED) -> Path:
     """
     lines = {}
     for path in sorted(Path(folder).glob("*.ipynb")):
-        _in_notebook(path, _stamp(path))
+        _in_notebook(path, version(path))
         lines[path.stem] = _parameters_cell(path).splitlines()
     return write_text(target, json.dumps(lines, indent=1, ensure_ascii=False) + "\n")
 
 
 @lru_cache(maxsize=4)
-def _kept_lines(_changed: tuple[int, int]) -> dict[str, list[str]]:
+def _kept_lines(_version: tuple) -> dict[str, list[str]]:
     return json.loads(DECLARED.read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=4)
-def _kept(_changed: tuple[int, int]) -> dict[str, dict[str, Declaration]]:
-    kept = _kept_lines(_changed)
+def _kept(_version: tuple) -> dict[str, dict[str, Declaration]]:
+    kept = _kept_lines(_version)
     return {name: _grouped("\n".join(lines), DECLARED) for name, lines in kept.items()}
 
 
 @lru_cache(maxsize=1024)
-def _in_notebook(path: Path, _changed: tuple[int, int]) -> dict[str, Declaration]:
+def _in_notebook(path: Path, _version: tuple) -> dict[str, Declaration]:
     return _grouped(_parameters_cell(path), path)
 
 
@@ -546,11 +536,11 @@ def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str,
 
 
 def _data_sets(folder: Path) -> list[str]:
-    return [path.stem for path in sorted(Path(folder).glob("*.py")) if _finds(path, _stamp(path))]
+    return [path.stem for path in sorted(Path(folder).glob("*.py")) if _finds(path, version(path))]
 
 
 @lru_cache(maxsize=1024)
-def _finds(path: Path, _changed: tuple[int, int]) -> bool:
+def _finds(path: Path, _version: tuple) -> bool:
     """Whether a file has a function ``find(root, dataset, …)``."""
     functions = [
         node
@@ -569,7 +559,7 @@ def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
     equal).
     """
     found: dict[str, Declaration] = {}
-    known = _kept(_stamp(DECLARED)) if Path(folder) == SHIPPED else {}
+    known = _kept(version(DECLARED)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
         if notebook in known or (Path(folder) / f"{notebook}.ipynb").is_file():
             found = {**declared(notebook, folder), **found}

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import yaml
 
@@ -360,8 +360,9 @@ def _number(text: str) -> float:
     return float(text) if text else math.nan
 
 
-def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
-    """A CSV file of ours, such as a history or predictions; `how` as `pandas.read_csv` takes it.
+def read_table(path: Path | TextIO, columns: Iterable[str] = (), **how) -> pd.DataFrame:
+    """A CSV file of ours, such as a history or predictions, or the text of one; `how` as
+    `pandas.read_csv` takes it.
 
     All columns but those of `WORDS` are numbers. Raises InputError with the file, the reason and
     the way out for one that is damaged or lacks one of `columns`.
@@ -372,12 +373,18 @@ def read_table(path: Path, columns: Iterable[str] = (), **how) -> pd.DataFrame:
         table = pd.read_csv(path, **how)
     except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise files.damaged(path, error) from error
-    if missing := [name for name in columns if name not in table]:
-        raise files.damaged(path, f"there is no column {missing[0]}")
+    require_columns(path, table, columns)
     for name in table:
         if name not in WORDS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
     return table
+
+
+def require_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Raise InputError for the table of a file that lacks one of `columns`."""
+    for name in columns:
+        if name not in table:
+            raise files.damaged(path, f"there is no column {name}")
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:

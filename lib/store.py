@@ -28,6 +28,7 @@ import numpy as np
 
 from .errors import InputError, explain_full_disk, too_many_open
 from .files import named, short, temporary_name, walk
+from .files import version as version_of_file
 
 MEBIBYTE = 1 << 20
 LARGEST_HEADER = 16_384  # bytes of a .npy file without numbers
@@ -136,8 +137,8 @@ class Maker:
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, size: int, _changed: int) -> str:
-    digest = hashlib.sha256()
+def _file_digest(path: Path, version: tuple[int, int, int]) -> str:
+    digest, (_, size, _) = hashlib.sha256(), version
     with path.open("rb") as stream:
         digest.update(stream.read(MEBIBYTE))
         if size > MEBIBYTE:
@@ -166,13 +167,10 @@ def fingerprint(path: Path) -> dict:
                 "files": len(rows),
                 "sha256": hashlib.sha256(os.fsencode("\n".join(rows))).hexdigest(),
             }
-        status = path.stat()
         # The time of change only decides whether this process reads the file again; it never enters
         # the fingerprint.
-        return {
-            "size": status.st_size,
-            "sha256": _file_digest(path.resolve(), status.st_size, status.st_mtime_ns),
-        }
+        current = version_of_file(path)
+        return {"size": current[1], "sha256": _file_digest(path.resolve(), current)}
     except OSError as error:
         raise too_many_open(error, path) or InputError(
             f"an input cannot be read ({error.strerror})",

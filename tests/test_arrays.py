@@ -436,3 +436,19 @@ def test_what_a_killed_process_left_of_an_array_is_removed(opened):
     lock.write_text("")  # killed when the array was whole
     assert arrays.make(trial, TIME, opened.store)["state"] == "there"
     assert not lock.exists()
+
+
+def test_what_an_array_is_made_from_is_looked_for_once(copied, monkeypatch):
+    place, trial, _ = copied
+    paths = [arrays.locate(trial, item, place).path for item in (SOUND, MEL)]
+    store.remove(paths)
+    asked, locate = [], arrays.locate
+
+    def counted(trial, wanted, place):
+        asked.append(wanted.name)
+        return locate(trial, wanted, place)
+
+    monkeypatch.setattr(arrays, "locate", counted)
+    arrays.make(trial, MEL, place)
+    assert sorted(asked) == ["audio_44k", "mel"]
+    assert all(path.exists() for path in paths)

@@ -857,8 +857,8 @@ def test_a_file_that_is_no_utf_8_is_named(tmp_path):
 
 
 def test_while_files_are_unchanged_each_is_looked_at_once(monkeypatch):
-    looked, stamp = [], grammar._stamp
-    monkeypatch.setattr(grammar, "_stamp", lambda path: looked.append(path) or stamp(path))
+    looked, version = [], grammar.version
+    monkeypatch.setattr(grammar, "version", lambda path: looked.append(path) or version(path))
     with grammar.unchanged():
         first = grammar.all_declared()
         first["made up"] = None

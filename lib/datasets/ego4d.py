@@ -24,6 +24,7 @@ import pandas as pd
 
 from .. import trials
 from ..errors import InputError
+from ..files import version
 from ..labels.official import read_text
 from ..media import pictures
 from . import ego4d_annotation, tree
@@ -110,7 +111,7 @@ def look(root: Path, expected: dict | None = None) -> Layout:
     layout.ids = _lists(layout)
     for split, names in ANNOTATIONS.items():
         if path := _first_file(folders["json"], names):
-            layout.annotations[split] = _scanned(path, path.stat().st_mtime_ns)
+            layout.annotations[split] = _scanned(path, version(path))
             _tell_faults(layout.annotations[split], path, layout.report)
     for split, uids in layout.ids.items():
         item = f"{split} ids"
@@ -132,7 +133,7 @@ def _tell_faults(annotations: Annotations, path: Path, report: Report) -> None:
 
 
 @lru_cache(maxsize=8)
-def _scanned(path: Path, _changed: int) -> Annotations:
+def _scanned(path: Path, _version: tuple) -> Annotations:
     return ego4d_annotation.scan(path)
 
 

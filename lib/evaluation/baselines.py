@@ -111,19 +111,23 @@ def evaluate(
         return {}
     label = np.concatenate(labels)
     mean = np.zeros_like(label)  # any constant has a CCC of 0
-    found = {
-        "training mean": {
-            emotion: metrics.ccc(mean[:, k], label[:, k]) for k, emotion in enumerate(EMOTIONS)
-        }
-    }
+    found = {"training mean": dict(zip(EMOTIONS, _cccs(mean, label), strict=True))}
     for name, (source, function) in INPUTS.items():
-        parts = [
-            [_frames(trial, source, function) for trial in trials if source in trial]
-            for trials in (train, val)
-        ]
-        if all(sum(len(y) for _, y in part) for part in parts):
-            found[f"{name} ({CHOSEN})"] = _best(*parts)
+        known, unseen = (_all_frames(trials, source, function) for trials in (train, val))
+        if known and unseen:
+            found[f"{name} ({CHOSEN})"] = _best(known, unseen)
     return found
+
+
+def _cccs(values: np.ndarray, label: np.ndarray) -> list[float]:
+    """The CCC of each emotion; values, label : (N, 2)."""
+    return [metrics.ccc(values[:, k], label[:, k]) for k in range(len(EMOTIONS))]
+
+
+def _all_frames(trials: list, source: str, function: Callable) -> list:
+    """`_frames` of the trials that have this input; [] where no frame is labelled."""
+    found = [_frames(trial, source, function) for trial in trials if source in trial]
+    return found if any(len(label) for _, label in found) else []
 
 
 def _labelled(trial: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -145,9 +149,7 @@ def _best(train: list, val: list) -> dict:
     ridge = Ridge(train)
     x, label = (np.concatenate(parts) for parts in zip(*val, strict=True))
     predictions = ridge.predict(x)
-    scores = np.array(
-        [[metrics.ccc(one[:, k], label[:, k]) for k in range(len(EMOTIONS))] for one in predictions]
-    )
+    scores = np.array([_cccs(values, label) for values in predictions])
     best = scores.argmax(axis=0)
     chosen = {emotion: float(ridge.penalties[best[k]]) for k, emotion in enumerate(EMOTIONS)}
     return {

@@ -23,6 +23,7 @@ from ..metrics import EMOTIONS, ccc_table
 from ..plots.html import Html, page
 from ..trials import SYNTHETIC_NOTE, noted
 from . import comparison_rows
+from .predictions import Predictions
 
 LARGEST = 2**53  # no score and no count is larger; whole numbers beyond it are no float64 either
 DRAWN = 60  # runs in the picture: more cannot be read
@@ -62,12 +63,10 @@ def _compare(folders: list[Path], target: Path, split: str, against: str) -> Com
     groups = _groups(evaluated, split)
     table = comparison_rows.table(evaluated, groups, split, against)
     notes = _notes(evaluated, groups, left_out, split, table)
-    named = {
-        folder.name + (f" ({groups[folder]})" if len(set(groups.values())) > 1 else ""): metrics[
-            split
-        ]
-        for folder, metrics in evaluated.items()
-    }
+    several, named = len(set(groups.values())) > 1, {}
+    for folder, metrics in evaluated.items():
+        letter = f" ({groups[folder]})" if several else ""
+        named[f"{folder.name}{letter}"] = metrics[split]
     shown, few = _drawn(named)
     notes += few
     plotted = ccc_table(shown, comparison_rows.baselines(list(evaluated.values())))
@@ -101,17 +100,22 @@ def _check_reference(against: str, evaluated: dict) -> None:
 
 
 def tables(
-    folders: list[Path], split: str = "val", against: str = ""
+    folders: list[Path],
+    split: str = "val",
+    against: str = "",
+    carried: Predictions | None = None,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The same for a notebook, without files: heading -> table of what can be compared, and the
     sentences below.
+
+    carried : the predictions of one of the runs, if they are at hand.
     """
     try:
         evaluated, left_out = _evaluated(folders, split)
     except InputError:
         return {}, [f"no run has been evaluated on {split}"]
     groups = _groups(evaluated, split)
-    table = comparison_rows.table(evaluated, groups, split, against)
+    table = comparison_rows.table(evaluated, groups, split, against, carried)
     blocks = _blocks(table)
     synthetic = {folder.name for folder, found in evaluated.items() if found.get("synthetic")}
     for block in blocks.values():
@@ -200,35 +204,35 @@ def _groups(evaluated: dict, split: str) -> dict[Path, str]:
     tell.
     """
     letters: dict[str, str] = {}
-    found = {folder: _evaluated_on(folder, metrics, split) for folder, metrics in evaluated.items()}
-    for what in found.values():
-        letters.setdefault(
-            what, chr(ord("A") + len(letters)) if len(letters) < 26 else f"group {len(letters) + 1}"
-        )
-    return {folder: letters[what] for folder, what in found.items()}
+    groups = {}
+    for folder, metrics in evaluated.items():
+        what = _evaluated_on(folder, metrics, split)
+        if what not in letters:
+            letters[what] = _letter(len(letters))
+        groups[folder] = letters[what]
+    return groups
+
+
+def _letter(number: int) -> str:
+    """A to Z, then "group 27" and so on; `number` counts from 0."""
+    return chr(ord("A") + number) if number < 26 else f"group {number + 1}"
 
 
 def _evaluated_on(folder: Path, metrics: dict, split: str) -> str:
     p, default = runs.parameters(folder), _defaults()
     dataset = p.get("dataset", "a data set without a name")
-    # Another fold, or another sample set, may have as many frames.
-    names = [
-        name
-        for name in p
-        if name == "fold" or (name.startswith("sample_") and dataset.startswith("sample"))
-    ]
-    dataset += "".join(
-        f", {name} {p[name]}" for name in sorted(names) if p[name] != default.get(name)
-    )
-    counts = {
-        (scores.get("n_frames"), scores.get("n_trials"))
-        for name, scores in metrics[split].items()
-        if name in EMOTIONS and scores.get("n_frames") != 0
-    }  # 0: an emotion that was not learnt
-    told = ", ".join(
-        f"{frames} labelled frames of {trials} trials" for frames, trials in sorted(counts, key=str)
-    )
-    return f"{dataset}, {split}: {told or 'no valence and arousal'}"
+    for name in sorted(p):  # another fold, or another sample set, may have as many frames
+        of_sample = name.startswith("sample_") and p.get("dataset", "").startswith("sample")
+        if (name == "fold" or of_sample) and p[name] != default.get(name):
+            dataset += f", {name} {p[name]}"
+    counts = set()
+    for name in EMOTIONS:
+        scores = metrics[split].get(name, {"n_frames": 0})
+        if scores.get("n_frames") != 0:  # 0: an emotion that was not learnt
+            counts.add((scores.get("n_frames"), scores.get("n_trials")))
+    ordered = sorted(counts, key=str)  # a count may be unknown
+    told = [f"{frames} labelled frames of {trials} trials" for frames, trials in ordered]
+    return f"{dataset}, {split}: {', '.join(told) or 'no valence and arousal'}"
 
 
 @cache
@@ -258,11 +262,9 @@ def _notes(
             "compared"
         )
     notes += _about_differences(table) + _about_seeds(table)
-    notes += [
-        _about_shared(folder.name, metrics)
-        for folder, metrics in evaluated.items()
-        if metrics.get("shared") and split == "val"
-    ]
+    for folder, metrics in evaluated.items():
+        if metrics.get("shared") and split == "val":
+            notes.append(_about_shared(folder.name, metrics))
     if len({metrics.get("rules") for metrics in evaluated.values()}) > 1:
         notes.append(
             "runs by different rules are in this table: corrected scores count labelled frames "
@@ -292,14 +294,12 @@ def _about_shared(name: str, metrics: dict) -> str:
     shared, rest = metrics["shared"], metrics.get("val_without_shared", {})
     told = ", ".join(f"{trial} ({why})" for trial, why in list(shared.items())[:5])
     told += ", …" if len(shared) > 5 else ""
-    scores = ", ".join(
-        f"{emotion} {rounded(rest[emotion]['ccc'])}"
-        for emotion in (*EMOTIONS, "mean")
-        if rest.get(emotion, {}).get("ccc") is not None
-    )
+    known = [key for key in (*EMOTIONS, "mean") if rest.get(key, {}).get("ccc") is not None]
+    scores = ", ".join(f"{key} {rounded(rest[key]['ccc'])}" for key in known)
+    without = f"CCC without them: {scores}" if scores else "no other is labelled"
     return (
         f"{name}: {len(shared)} of its val trials are of people or recordings that it learnt from, "
-        f"too: {told}; " + (f"CCC without them: {scores}" if scores else "no other is labelled")
+        f"too: {told}; {without}"
     )
 
 
@@ -376,32 +376,28 @@ def _block(table: pd.DataFrame) -> pd.DataFrame:
         shown[f"{emotion} smoothed"] = [
             rounded(value) for value in _column(table, f"{emotion}_smoothed")
         ]
-    shown["s/epoch"] = [
-        "" if value == "" else f"{value:.1f}" for value in _column(table, "seconds_per_epoch")
-    ]
+    seconds = _column(table, "seconds_per_epoch")
+    shown["s/epoch"] = ["" if value == "" else f"{value:.1f}" for value in seconds]
     for name in ("frames", "trials", "epoch"):
-        shown[name] = [
-            "" if pd.isna(value) or value == "" else str(int(value))
-            for value in _column(table, name)
-        ]
+        shown[name] = list(map(_whole, _column(table, name)))
     return shown
 
 
+def _whole(value: object) -> str:
+    return "" if value == "" or pd.isna(value) else str(int(value))
+
+
 def _counted(value: object) -> str:
-    return (
-        ""
-        if value == "" or pd.isna(value)
-        else f"{value / 1e6:.2f} M"
-        if value >= 1e5
-        else f"{int(value):,}"
-    )
+    if value == "" or pd.isna(value):
+        return ""
+    return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{int(value):,}"
 
 
 def _column(table: pd.DataFrame, name: str) -> list:
-    return [
-        "" if value is None or value != value else value
-        for value in table.get(name, [""] * len(table))
-    ]
+    """The values of a column, "" where there is none."""
+    if name not in table:
+        return [""] * len(table)
+    return ["" if value is None or value != value else value for value in table[name]]
 
 
 def _with_interval(row: dict, name: str) -> str:
@@ -412,9 +408,9 @@ def _with_interval(row: dict, name: str) -> str:
 
 def _difference(row: dict, name: str) -> str:
     value = row.get(f"{name}_above")
-    return (
-        "" if pd.isna(value) else f"{round(value, 2) + 0.0:+.2f}" + _interval(row, f"{name}_above")
-    )
+    if pd.isna(value):
+        return ""
+    return f"{round(value, 2) + 0.0:+.2f}{_interval(row, f'{name}_above')}"
 
 
 def _interval(row: dict, name: str) -> str:

@@ -14,16 +14,24 @@ from .. import files, intervals, runs
 from ..files import damaged
 from ..metrics import EMOTIONS
 from . import paired
+from .predictions import Predictions
 
 
 def table(
-    evaluated: dict[Path, dict], groups: dict[Path, str], split: str, against: str = ""
+    evaluated: dict[Path, dict],
+    groups: dict[Path, str],
+    split: str,
+    against: str = "",
+    carried: Predictions | None = None,
 ) -> pd.DataFrame:
-    """A row each experiment of several seeds, each run and each trivial predictor."""
+    """A row each experiment of several seeds, each run and each trivial predictor.
+
+    carried : the predictions of one of the runs, if they are at hand.
+    """
     rows = []
     for letter in dict.fromkeys(groups.values()):
-        some = [folder for folder in evaluated if groups[folder] == letter]
-        rows += _rows_on_same_frames({folder: evaluated[folder] for folder in some}, letter, split)
+        members = {folder: evaluated[folder] for folder in evaluated if groups[folder] == letter}
+        rows += _rows_on_same_frames(members, letter, split, carried)
     for row in rows:
         row["scored"] = paired.of_runs(row["outcomes"])
     _add_differences(rows, against)
@@ -34,15 +42,26 @@ def table(
     return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
 
 
-def _rows_on_same_frames(evaluated: dict[Path, dict], letter: str, split: str) -> list[dict]:
+def _rows_on_same_frames(
+    evaluated: dict[Path, dict], letter: str, split: str, carried: Predictions | None
+) -> list[dict]:
     rows = []
     for members in paired.experiments(list(evaluated)):
-        single = [_run_row(folder, evaluated[folder], split, letter) for folder in members]
+        single = []
+        for folder in members:
+            predictions = _predictions(folder, carried)
+            single.append(_run_row(folder, evaluated[folder], split, letter, predictions))
         if len(members) > 1:
             rows.append(_seeds_row(single))
             single = [row | {"part_of": rows[-1]["name"]} for row in single]
         rows += single
     return rows
+
+
+def _predictions(folder: Path, carried: Predictions | None) -> Predictions:
+    """Those of a run folder: `carried`, if they are its own."""
+    own = folder / "predictions"
+    return carried if carried and carried.folder == own else Predictions(own)
 
 
 def _seeds_row(rows: list[dict]) -> dict:
@@ -87,7 +106,9 @@ def _add_differences(rows: list[dict], against: str) -> None:
                 }
 
 
-def _run_row(folder: Path, metrics: dict, split: str, letter: str) -> dict:
+def _run_row(
+    folder: Path, metrics: dict, split: str, letter: str, predictions: Predictions
+) -> dict:
     p = runs.parameters(folder)
     row = {
         "name": folder.name,
@@ -95,7 +116,7 @@ def _run_row(folder: Path, metrics: dict, split: str, letter: str) -> dict:
         "modality": p.get("modality", ""),
         "rules": metrics.get("rules", p.get("rules", "")),
         "data": letter,
-        "outcomes": [paired.outcomes(folder, metrics, split)],
+        "outcomes": [paired.outcomes(predictions, metrics, split)],
     }
     for name in (*EMOTIONS, "mean"):
         scores = metrics[split].get(name, {})

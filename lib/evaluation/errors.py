@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, plots, runs, trials
+from .. import arrays, metrics, plots, trials
 from ..errors import InputError
 from ..files import named, write_text
 from ..metrics import EMOTIONS
 from ..plots.html import Html, page
 from ..store import Store, request
-from . import pages, scores
+from . import pages
+from .predictions import Predictions
 
 SECONDS, MOST = 2.0, 3  # length of a stretch in s, and how many of a trial
 FACES = 5  # pictures of a stretch
@@ -43,15 +44,15 @@ WORDS = {
 }
 
 
-def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+def parts(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
     `metrics.ccc_parts`.
 
-    table : trial table. folder : of the prediction files.
+    table : trial table.
     """
     rows = []
     for trial in table["trial"][table["split"] == "val"]:
-        values, known = scores.read_pairs(folder, trial)
+        values, known = predictions.pairs(trial)
         for k, emotion in enumerate(EMOTIONS):
             if np.isfinite(known[:, k]).any() and np.isfinite(values[:, k]).any():
                 frames = int(np.isfinite(known[:, k]).sum())
@@ -60,7 +61,7 @@ def parts(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     shown = pd.DataFrame(rows, columns=list(COLUMNS))
     order = shown.groupby("trial")["ccc"].transform("mean")
     shown = shown.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
-    return trials.noted(shown, scores.of_sample(table, folder))
+    return trials.noted(shown, predictions.of_sample(table["trial"]))
 
 
 def worst(rows: pd.DataFrame, most: int) -> list[str]:
@@ -93,13 +94,11 @@ def stretches(
         for values in (np.where(known, squared, 0), known)
     )
     stop = np.searchsorted(time, np.asarray(time) + seconds - 1e-9)
-    whole = (
-        np.asarray(time) + seconds <= time[-1] + np.median(np.diff(time)) + 1e-9
-        if len(time) > 1
-        else [True]
-    )
-    whole = np.asarray(whole) if np.any(whole) else np.arange(len(time)) == 0
-    start = np.flatnonzero(whole)
+    start = np.zeros(1, int)  # a shorter trial is one stretch
+    if len(time) > 1:
+        end = time[-1] + np.median(np.diff(time)) + 1e-9
+        whole = np.flatnonzero(np.asarray(time) + seconds <= end)
+        start = whole if len(whole) else start
     count = counts[stop[start]] - counts[start]
     enough = (count > 0) & (2 * count >= stop[start] - start)
     if not enough.any():
@@ -114,15 +113,15 @@ def stretches(
     return found
 
 
-def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = ""):
+def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, note: str = ""):
     """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the
     figure.
 
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
         16×16, or nothing.
     """
-    time = np.asarray(runs.read_table(named(folder, trial["trial"], ".csv"), ["time"])["time"])
-    values, known = scores.read_pairs(folder, trial["trial"])
+    time = predictions.table(trial["trial"], ["time"])["time"].to_numpy()
+    values, known = predictions.pairs(trial["trial"])
     found = stretches(time, values, known)
     if not found:
         raise InputError(
@@ -131,14 +130,10 @@ def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = "
             expected="a labelled trial",
             todo="look at its labels in notebook 04",
         )
-    shown = [
-        {
-            "span": (time[first], time[last - 1]),
-            "rmse": error,
-            **_faces(trial, place, size, first, last),
-        }
-        for first, last, error in found
-    ]
+    shown = []
+    for first, last, error in found:
+        faces = _faces(trial, place, size, first, last)
+        shown.append({"span": (time[first], time[last - 1]), "rmse": error, **faces})
     return plots.worst_stretches(
         shown,
         time,
@@ -150,15 +145,17 @@ def picture(trial: Mapping, place: Store, folder: Path, size: int, note: str = "
     )
 
 
-def show(table: pd.DataFrame, place: Store, folder: Path, size: int, note: str, name: str):
+def show(
+    table: pd.DataFrame, place: Store, predictions: Predictions, size: int, note: str, name: str
+):
     """`picture` of the trial called `name`, to browse."""
-    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, folder, size, note)
+    return picture(trials.select(table, [name]).iloc[0].to_dict(), place, predictions, size, note)
 
 
 def write(
     trial: Mapping,
     place: Store,
-    folder: Path,
+    predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
     size: int,
@@ -167,12 +164,12 @@ def write(
     """``<out>/<trial>.html``: parts of its CCC in words, worst stretches, the whole course. One
     file, no network.
 
-    rows : of `parts`. folder : of the prediction files.
+    rows : of `parts`.
     """
     name = trial["trial"]
     drawn = [
-        plots.png(picture(trial, place, folder, size, note)),
-        plots.png(pages.traces(folder, note, name)),
+        plots.png(picture(trial, place, predictions, size, note)),
+        plots.png(pages.traces(predictions, note, name)),
     ]
     own = rows[rows["trial"] == name].drop(columns="trial").round(3)
     told = {
@@ -180,34 +177,30 @@ def write(
         **{f"{word}": meaning for word, meaning in WORDS.items()},
         "Note": note or "labels and predictions as in the prediction file",
     }
-    images = [
-        "<p><img style='max-width:100%' "
-        f"src='data:image/png;base64,{base64.b64encode(one).decode()}'></p>"
-        for one in drawn
-    ]
-    text = page(f"Errors of trial {name}", {**told, "Pictures": Html("".join(images))})
+    images = Html("".join(map(_image, drawn)))
+    text = page(f"Errors of trial {name}", {**told, "Pictures": images})
     return write_text(named(out, name, ".html"), text)
+
+
+def _image(png: bytes) -> str:
+    inside = base64.b64encode(png).decode()
+    return f"<p><img style='max-width:100%' src='data:image/png;base64,{inside}'></p>"
 
 
 def write_all(
     names: Sequence[str],
     table: pd.DataFrame,
     place: Store,
-    folder: Path,
+    predictions: Predictions,
     out: Path,
     rows: pd.DataFrame,
     size: int,
     note: str = "",
 ) -> list[Path]:
     """A page of each of these trials, and ``index.html`` with all rows, which links them."""
-    written = (
-        [
-            write(trial, place, folder, out, rows, size, note)
-            for trial in trials.select(table, list(names)).to_dict("records")
-        ]
-        if names
-        else []
-    )
+    written = []
+    for trial in trials.select(table, list(names)).to_dict("records") if names else ():
+        written.append(write(trial, place, predictions, out, rows, size, note))
     links = {trial: path.name for trial, path in zip(names, written, strict=True)}
     text = page("Errors by trial, the worst first", {"": rows.round(3)}, links=links)
     return [*written, write_text(Path(out) / "index.html", text)]

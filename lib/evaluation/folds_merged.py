@@ -7,6 +7,7 @@ trial.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..metrics import EMOTIONS
 from ..trials import SYNTHETIC_NOTE
 from . import submission
 from .prediction import without_a_face_empty
+from .predictions import Predictions
 
 RULES, CLIPS = ("mean", "centred"), ("late", "early")
 RAW = [f"{emotion}_raw" for emotion in EMOTIONS]
@@ -73,12 +75,9 @@ def centre(curves: np.ndarray) -> float:
     """
     if len(curves) < 2:
         return 0.0
-    pairs = np.array(
-        [
-            [metrics.ccc(one, other) if a != b else 0.0 for b, other in enumerate(curves)]
-            for a, one in enumerate(curves)
-        ]
-    )
+    pairs = np.zeros((len(curves), len(curves)))
+    for first, second in itertools.permutations(range(len(curves)), 2):
+        pairs[first, second] = metrics.ccc(curves[first], curves[second])
     agreement = np.nan_to_num(pairs).sum(axis=1) / (len(curves) - 1)
     if not agreement.sum() > 0 or (agreement < 0).any():
         agreement = np.maximum(agreement, 0)
@@ -176,9 +175,8 @@ def _check(given: Mapping[Path, Mapping]) -> None:
 
 
 def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
-    found = {
-        path.stem: runs.read_table(path) for path in sorted((folder / "predictions").glob("*.csv"))
-    }
+    predictions = Predictions(folder / "predictions")
+    found = {trial: predictions.table(trial) for trial in predictions.names()}
     if not found or not (folder / "metrics.json").is_file():
         raise InputError(
             "a run without predictions",
@@ -303,21 +301,13 @@ def table(scores: Mapping) -> pd.DataFrame:
             for emotion in EMOTIONS:
                 found = entry[part].get(emotion) or {}
                 row[f"{part} {emotion}"] = found.get("ccc")
-                row[f"{part} {emotion} low"], row[f"{part} {emotion} high"] = found.get("ci95") or (
-                    None,
-                    None,
-                )
+                low, high = found.get("ci95") or (None, None)
+                row |= {f"{part} {emotion} low": low, f"{part} {emotion} high": high}
         rows.append(row)
     found = pd.DataFrame(rows)
     numbers = found.drop(columns="run").astype(float)
-    mean = {
-        "run": "mean of the folds",
-        **{
-            name: column
-            for name, column in numbers[:-1].mean().items()
-            if not name.endswith(("low", "high"))
-        },
-    }
+    bounds = [name for name in numbers if name.endswith(("low", "high"))]
+    mean = {"run": "mean of the folds", **numbers.drop(columns=bounds)[:-1].mean()}
     return pd.concat([found[:-1], pd.DataFrame([mean]), found[-1:]], ignore_index=True)
 
 

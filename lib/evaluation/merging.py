@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from ..parameters import Params
 from ..recipes import base
 from ..store import fingerprint
 from . import comparison, folds_merged, prediction, scores, submission
+from .predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,7 @@ class Recipe(base.Recipe):
     def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
         super().__init__(params, store=None)
         self.folders, self._tasks = folders, tasks
+        self.predictions = [_predictions(folder) for folder in folders]
 
     @property
     def tasks(self):
@@ -123,7 +123,7 @@ class Recipe(base.Recipe):
 
     def read(self, trial, wanted):
         column = {"time": "time", "face_valid": "valid"}[wanted.name]
-        return _table(self.folders[0], trial)[column].to_numpy()
+        return self.predictions[0].table(trial)[column].to_numpy()
 
     @property
     def uses_video(self):
@@ -135,7 +135,7 @@ class Recipe(base.Recipe):
         return any(modality != "video" for modality in known)
 
     def labels(self, trial, task):
-        table = _table(self.folders[0], trial)
+        table = self.predictions[0].table(trial)
         if task == "va":
             return table.reindex(columns=[f"label_{name}" for name in EMOTIONS]).to_numpy(
                 np.float32
@@ -147,7 +147,10 @@ class Recipe(base.Recipe):
         )
 
     def digits(self, trial):
-        return {str(folder): fingerprint(_path(folder, trial))["sha256"] for folder in self.folders}
+        return {
+            str(folder): fingerprint(predictions.path(trial))["sha256"]
+            for folder, predictions in zip(self.folders, self.predictions, strict=True)
+        }
 
 
 class Ensemble(prediction.Predictor):
@@ -163,10 +166,7 @@ class Ensemble(prediction.Predictor):
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32: the mean of the runs' raw outputs."""
-        found = [
-            prediction.read_values(folder / "predictions", trial, self.recipe)
-            for folder in self.recipe.folders
-        ]
+        found = [each.raw(trial, self.recipe.tasks) for each in self.recipe.predictions]
         lengths = {len(next(iter(values.values()))) for values in found}
         if len(lengths) > 1:
             raise InputError(
@@ -175,9 +175,8 @@ class Ensemble(prediction.Predictor):
                 expected="runs on the same recordings",
                 todo="predict them again with the same data",
             )
-        return {
-            task: _mean(np.stack([values[task] for values in found])) for task in self.recipe.tasks
-        }
+        tasks = self.recipe.tasks
+        return {task: _mean(np.stack([values[task] for values in found])) for task in tasks}
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -238,17 +237,11 @@ def trial_names(folders: list[Path]) -> list[str]:
     """Trials that all runs predicted, as their files are called (`files.safe_name`). Raises
     InputError where one lacks what another has.
     """
-    names = [
-        {path.stem for path in (folder / "predictions").glob("*.csv")}
-        for folder in map(Path, folders)
-    ]
-    lacking = {
-        folder.name: sorted(set.union(*names) - mine)
-        for folder, mine in zip(folders, names, strict=True)
-    }
-    told = [
-        f"{run} lacks {len(some)}: {', '.join(some[:4])}" for run, some in lacking.items() if some
-    ]
+    names = [set(_predictions(folder).names()) for folder in map(Path, folders)]
+    told = []
+    for folder, mine in zip(folders, names, strict=True):
+        if lacking := sorted(set.union(*names) - mine):
+            told.append(f"{folder.name} lacks {len(lacking)}: {', '.join(lacking[:4])}")
     if told:
         raise InputError(
             f"the runs predicted different trials; {'; '.join(told)}",
@@ -291,21 +284,27 @@ def merge(
     called = {files.safe_name(trial): trial for trial in table["trial"]}
     names = [called.get(name, name) for name in written]
     table = trials.select(table, names)
+    predictions = _predictions(run.folder)
     for trial in names:
-        prediction.predict_trial(ensemble, run.folder / "predictions", trial)
-    of_test = {
-        trial: ensemble.recipe.labels(trial, "va")
-        for trial in table["trial"][table["split"] == "test"]
-        if "va" in ensemble.recipe.tasks
-    }
-    hidden = {trial: rows for trial, rows in of_test.items() if np.isfinite(rows).any()}
-    found = scores.finish(
-        ensemble, table, run.folder / "predictions", widths, with_intervals, hidden
-    )
+        prediction.predict_trial(ensemble, predictions, trial)
+    hidden = _labels_of_test(ensemble.recipe, table)
+    found = scores.finish(ensemble, table, predictions, widths, with_intervals, hidden)
     first = ensemble.recipe.folders[0]
     found["baselines"] = runs.Run(first).read_json("metrics.json").get("baselines", {})
     run.write_json("metrics.json", found)
-    return submission.submit(ensemble, table, run.folder / "predictions", run.folder / "submission")
+    return submission.submit(ensemble, table, predictions, run.folder / "submission")
+
+
+def _labels_of_test(recipe: Recipe, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Valence and arousal of those test trials whose labels stand in the files."""
+    if "va" not in recipe.tasks:
+        return {}
+    hidden = {}
+    for trial in table["trial"][table["split"] == "test"]:
+        rows = recipe.labels(trial, "va")
+        if np.isfinite(rows).any():
+            hidden[trial] = rows
+    return hidden
 
 
 def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
@@ -325,10 +324,9 @@ def _remember(run: runs.Run, folders: list[Path], rules: str) -> None:
 def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
     marks = {"va": "valence_raw", "expression": "expression", "action_units": "action_unit_0"}
     first = trial_names(folders)[:1]
-    columns = [set(_table(*pair)) for pair in product(folders, first)]
-    tasks = tuple(
-        task for task, mark in marks.items() if columns and all(mark in some for some in columns)
-    )
+    columns = [set(_predictions(folder).table(*first)) for folder in folders if first]
+    shared = set.intersection(*columns) if columns else set()
+    tasks = tuple(task for task, mark in marks.items() if mark in shared)
     if not tasks:
         raise InputError(
             "the runs have no predicted label in common",
@@ -338,10 +336,5 @@ def _common_tasks(folders: list[Path]) -> tuple[str, ...]:
     return tasks
 
 
-def _path(folder: Path, trial: str) -> Path:
-    return files.named(Path(folder) / "predictions", trial, ".csv")
-
-
-@lru_cache(maxsize=8)
-def _table(folder: Path, trial: str) -> pd.DataFrame:
-    return runs.read_table(_path(folder, trial))
+def _predictions(folder: Path) -> Predictions:
+    return Predictions(folder / "predictions")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .. import arrays, runs
+from .. import arrays
 from ..errors import InputError
 from ..faces import persons
 from ..files import named
@@ -21,6 +21,7 @@ from ..store import Store, request
 from ..trials import SYNTHETIC_NOTE
 from . import overlay_panel
 from .overlay_panel import COLOURS
+from .predictions import Predictions
 
 BOX = (
     "x",
@@ -103,23 +104,21 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
         return seen.assign(label=label, speaking=np.nan)
     speaks = (seen["speaking"] > overlay.SPEAKS).astype(float)
     speaks[seen["speaking"].isna()] = np.nan
-    told = [
-        f"{text}, speaks" if value == 1 else text for text, value in zip(label, speaks, strict=True)
-    ]
-    return seen.assign(label=told, speaking=speaks)
+    labels = pd.Series(label, seen.index, dtype=object)
+    return seen.assign(label=labels.where(speaks != 1, labels + ", speaks"), speaking=speaks)
 
 
-def write_trial(trial: dict, store: Store, predictions: Path, out: Path, note: str = "") -> Path:
-    """`write` for a trial of a data set from its prediction file: ``<out>/<trial>.mp4``. One that
-    is newer is kept.
+def write_trial(
+    trial: dict, store: Store, predictions: Predictions, out: Path, note: str = ""
+) -> Path:
+    """`write` for a trial of a data set from its predictions: ``<out>/<trial>.mp4``. One that is
+    newer than they are is kept.
     """
-    table, target = named(predictions, trial["trial"], ".csv"), named(out, trial["trial"], ".mp4")
-    if not target.is_file() or target.stat().st_mtime < table.stat().st_mtime:
+    written, target = predictions.path(trial["trial"]), named(out, trial["trial"], ".mp4")
+    if not target.is_file() or target.stat().st_mtime < written.stat().st_mtime:
         out.mkdir(parents=True, exist_ok=True)
-        values, words = (
-            runs.read_table(table, comment="#"),
-            [f"person: {trial['person']}"] if trial["person"] else [],
-        )
+        values = predictions.table(trial["trial"])
+        words = [f"person: {trial['person']}"] if trial["person"] else []
         if {"speaking", "x"} <= set(values):  # who speaks: boxes round all persons of the video
             values, words = overlay.of_trials(trial, store, predictions), []
         else:
@@ -172,11 +171,9 @@ def _drawn(
     speaks = predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
     panel = None
     classes = official.decided(predictions)
-    seen = (
-        predictions["valid"].to_numpy() > 0
-        if "valid" in predictions
-        else np.ones(len(predictions), bool)
-    )
+    seen = np.ones(len(predictions), bool)
+    if "valid" in predictions:
+        seen = predictions["valid"].to_numpy() > 0
     for index, (_, picture) in enumerate(recordings.frames(video)):
         values = {name: rows[index] if seen[index] else NO_FACE for name, rows in bars.items()}
         if classes:

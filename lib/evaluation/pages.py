@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from .. import arrays, plots, runs
+from .. import arrays, plots
 from ..errors import InputError
-from ..files import named
 from ..media import sound
 from ..metrics import EMOTIONS
 from ..plots import preprocessing
 from ..store import Store, request
-from .scores import read_pairs
+from .predictions import Predictions
 
 
 def best_and_worst(scores: pd.DataFrame) -> list[str]:
@@ -23,33 +22,35 @@ def best_and_worst(scores: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([means.index[-1], means.index[0]])) if len(means) else []
 
 
-def traces(folder: Path, note: str, name: str):
+def traces(predictions: Predictions, note: str, name: str):
     """Prediction and, where known, label of the trial `name` over time."""
-    rows = runs.read_table(named(folder, name, ".csv"), ["time"])
-    values, known = read_pairs(folder, name)
-    raw = rows.reindex(columns=[f"{emotion}_raw" for emotion in EMOTIONS]).to_numpy(float)
-    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
-    title = f"trial {name}"
-    return plots.prediction_traces(
-        rows["time"].to_numpy(), known, values, raw=raw, title=title, note=note, sd=sd
-    )
+    rows = predictions.table(name, ["time"])
+    values, known = predictions.pairs(name)
+    times, title = rows["time"].to_numpy(), f"trial {name}"
+    raw, sd = _columns(rows, "{}_raw"), _columns(rows, "{}_sd")
+    return plots.prediction_traces(times, known, values, raw=raw, title=title, note=note, sd=sd)
+
+
+def _columns(rows: pd.DataFrame, name: str) -> np.ndarray:
+    """(T, 2): the columns of both emotions, NaN where there is none; "{}" in `name` is the
+    emotion's.
+    """
+    names = [name.format(emotion) for emotion in EMOTIONS]
+    return rows.reindex(columns=names).to_numpy(float)
 
 
 def whole_trial(
-    table: pd.DataFrame, store: Store, size: int, predictions: Path, note: str, name: str
+    table: pd.DataFrame, store: Store, size: int, predictions: Predictions, note: str, name: str
 ) -> plots.Trial:
     """All there is to see and hear of the predicted trial `name`, for `viewer.explore`; what is
     absent is left out.
 
-    size : of the faces in px. predictions : folder of the prediction files.
+    size : of the faces in px.
     """
-    trial, rows = preprocessing.row(table, name), runs.read_table(named(predictions, name, ".csv"))
-    values, known = (
-        rows.reindex(columns=[f"{kind}{emotion}" for emotion in EMOTIONS]).to_numpy(float)
-        for kind in ("", "label_")
-    )
-    sd = rows.reindex(columns=[f"{emotion}_sd" for emotion in EMOTIONS]).to_numpy(float)
-    found: dict = {"sd": sd}
+    trial, rows = preprocessing.row(table, name), predictions.table(name)
+    values = _columns(rows, "{}")
+    known = _columns(rows, "label_{}")
+    found: dict = {"sd": _columns(rows, "{}_sd")}
     with contextlib.suppress(InputError):  # a network that only listens needs no faces
         found["faces"] = arrays.opened(trial, request("face", size=size), store)
     with contextlib.suppress(InputError):  # and one that only looks no sound

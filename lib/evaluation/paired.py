@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import intervals, runs
-from ..files import named
 from ..grammar import NOT_OF_A_TRAINING, all_declared, defaults, of_groups
 from ..metrics import EMOTIONS, ccc_of_sums, labelled, moments_of
+from .predictions import Predictions
 
 LABELS = [f"label_{name}" for name in EMOTIONS]
 COLUMNS = (*(f"{name}_raw" for name in EMOTIONS), *LABELS)
@@ -45,15 +45,15 @@ class Outcome:
         return ccc_of_sums(units.sum(axis=0)), ccc_of_sums(intervals.without_each(units))
 
 
-def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
-    """Emotion -> outcome of a run, from its prediction files; only of those emotions whose score
-    the files give as metrics.json has it.
+def outcomes(predictions: Predictions, metrics: Mapping, split: str) -> dict[str, Outcome]:
+    """Emotion -> outcome of a run, from its predictions; only of those emotions whose score they
+    give as metrics.json has it.
 
     metrics : the run's metrics.json. split : "val" (the trials under ``val_trials``) or "test" (the
         other ones that have labels). Empty for runs that cannot be paired: of before
         ``val_trials``, joined folds, networks that score recordings and not frames.
     """
-    tables = _tables(Path(folder) / "predictions", metrics, split)
+    tables = _tables(predictions, metrics, split)
     found = {}
     for column, emotion in enumerate(EMOTIONS):
         pairs = {
@@ -70,17 +70,21 @@ def outcomes(folder: Path, metrics: Mapping, split: str) -> dict[str, Outcome]:
     return found
 
 
-def _tables(folder: Path, metrics: Mapping, split: str) -> dict[str, dict[str, np.ndarray]]:
+def _tables(
+    predictions: Predictions, metrics: Mapping, split: str
+) -> dict[str, dict[str, np.ndarray]]:
     """Trial -> raw values and labels, of the trials of a split, in the order of their names."""
-    val = metrics.get("val_trials") or []
-    paths = {trial: named(folder, trial, ".csv") for trial in sorted(map(str, val))}
+    trials = sorted(map(str, metrics.get("val_trials") or []))
     if split == "test":
-        known = set(paths.values())
-        paths = {path.stem: path for path in sorted(folder.glob("*.csv")) if path not in known}
-    tables = {
-        trial: runs.read_numbers(path, COLUMNS) for trial, path in paths.items() if path.is_file()
-    }
-    return {trial: table for trial, table in tables.items() if set(COLUMNS) <= set(table)}
+        val = {predictions.path(trial).stem for trial in trials}
+        trials = [trial for trial in predictions.names() if trial not in val]
+    tables = {}
+    for trial in trials:
+        if predictions.path(trial).is_file():
+            table = predictions.numbers(trial, COLUMNS)
+            if set(COLUMNS) <= set(table):
+                tables[trial] = table
+    return tables
 
 
 def of_runs(members: Sequence[Mapping[str, Outcome]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

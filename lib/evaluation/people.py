@@ -33,7 +33,7 @@ from ..trials import SYNTHETIC_NOTE
 from . import annotations
 from .checkpoint import note as note_of
 from .checkpoint import worth
-from .prediction import write_csv
+from .predictions import write_csv
 from .video import predict_video
 
 ONLY = "1"  # how the only person of a video is called

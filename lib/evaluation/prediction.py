@@ -18,19 +18,18 @@ import pandas as pd
 import torch
 
 from .. import arrays as every_array
-from .. import runs, trials
+from .. import trials
 from ..arrays import locate
 from ..faces import arrays as face_arrays
 from ..files import named, write_text
-from ..labels import csv_columns
 from ..models import device, forward
 from ..parallel import remote
 from ..speakers import arrays
 from ..store import facts, request
+from .predictions import Predictions
 
 # The network's own outputs, kept for every frame: scores and merged runs are made of them.
 OWN_OUTPUT = re.compile(r".+_raw|expression_\d+")
-COMPLETE = "every_frame"  # folder of the values that are empty in a table for people
 
 
 @dataclass
@@ -96,12 +95,12 @@ def _reopened(opened_by: bytes, sha256: str) -> Predictor:
     return pickle.loads(opened_by)()
 
 
-def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
-    """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays
-    is kept.
+def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) -> Path:
+    """Predict one trial and write its table with raw values, so that a notebook that is stopped
+    goes on there; one of the same arrays is kept. Returns its file.
     """
-    path = named(folder, trial, ".csv")
-    source = named(Path(folder) / "made_from", trial, ".json")
+    path = predictions.path(trial)
+    source = named(predictions.folder / "made_from", trial, ".json")
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
         heard = arrays.column(recipe.trial(trial), recipe.params, recipe.store)
@@ -112,23 +111,25 @@ def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
         if recipe.store is not None:
             every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
         table = prediction_table(predictor, trial, predictor.predict(trial))
-        write_csv(path, arrays.with_column(table, heard))
+        predictions.write(trial, arrays.with_column(table, heard))
         write_text(source, mine)
     return path
 
 
-def begin(folder: Path, predictor: Predictor) -> None:
-    """Empty the folder of predictions unless they are of the same checkpoint, computed alike."""
+def begin(folder: Path, predictor: Predictor) -> Predictions:
+    """The predictions of a folder, which is emptied unless they are of the same checkpoint,
+    computed alike.
+    """
     note = Path(folder) / "made_from.txt"
     made_from = predictor.made_from
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
     there = remote.current()
     mine += f"{there.told if there and there.gpus else predictor.how}\n"
-    if note.is_file() and note.read_text() == mine:
-        return
-    if Path(folder).is_dir():
-        shutil.rmtree(folder)
-    write_text(note, mine)
+    if not (note.is_file() and note.read_text() == mine):
+        if Path(folder).is_dir():
+            shutil.rmtree(folder)
+        write_text(note, mine)
+    return Predictions(folder)
 
 
 def prediction_table(
@@ -182,24 +183,6 @@ def without_a_face_empty(table: pd.DataFrame, values: Iterable[str]) -> pd.DataF
     return table.assign(**{name: table[name].mask(unseen) for name in decided(values)})
 
 
-def complete(folder: Path, trial: str) -> pd.DataFrame:
-    """A prediction file with a value in every frame, as the challenges score it: what is empty
-    there because no face was found stands as ``every_frame/<trial>.csv`` beside it.
-    """
-    table = runs.read_table(named(folder, trial, ".csv"))
-    file = named(Path(folder) / COMPLETE, trial, ".csv")
-    return table.assign(**runs.read_table(file)) if file.is_file() else table
-
-
-def keep_complete(folder: Path, trial: str, values: pd.DataFrame | None) -> None:
-    """Write what `complete` reads: the `decided` columns; None where no frame lacks a face."""
-    file = named(Path(folder) / COMPLETE, trial, ".csv")
-    if values is None:
-        file.unlink(missing_ok=True)
-    else:
-        write_csv(file, values)
-
-
 def about_faces(recipe, trial: str) -> str:
     """What must be said of a trial's faces: that nobody could look for any, or that the person was
     followed over cuts; "" for nothing, and for recipes that have no face for each frame.
@@ -213,23 +196,3 @@ def about_faces(recipe, trial: str) -> str:
     told = facts(valid.path) if valid.exists else {}
     crossed = face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
     return "; ".join(filter(None, [face_arrays.note(valid.request, recipe.store), crossed]))
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
-    csv_columns.record(Path(path).parent, table.columns)
-    return write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def read_values(folder: Path, trial: str, recipe) -> dict[str, np.ndarray]:
-    """Raw values of a prediction file: task -> (T, k)."""
-    table = runs.read_table(named(folder, trial, ".csv"))
-    columns = {
-        "va": ["valence_raw", "arousal_raw"],
-        "expression": [name for name in table if name.startswith("expression_")],
-        "action_units": [
-            name for name in table if name.startswith("action_unit_") and name.endswith("_raw")
-        ],
-        "speaking": ["speaking_no_raw", "speaking_yes_raw"],
-    }
-    return {task: table[columns[task]].to_numpy(np.float32) for task in recipe.tasks}

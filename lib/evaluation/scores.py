@@ -6,23 +6,22 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from .. import arrays, metrics, runs, trials
+from .. import arrays, metrics, trials
 from ..errors import InputError
-from ..files import named
 from ..labels import folds, official
 from ..metrics import EMOTIONS
 from ..speakers import roles
 from ..store import Store, request
-from ..trials import SYNTHETIC_NOTE, noted, subjects
-from . import baselines, smoothing, uncertainty
-from . import prediction as predictions
-from .prediction import Predictor, read_values, write_csv
+from ..trials import noted, subjects
+from . import baselines, prediction, smoothing, uncertainty
+from .prediction import Predictor
+from .predictions import Predictions
 
 
 def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
@@ -37,18 +36,18 @@ def by_task(per_trial: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict
 def finish(
     predictor: Predictor,
     table: pd.DataFrame,
-    folder: Path,
+    predictions: Predictions,
     widths: list[int],
     with_intervals: bool = True,
     hidden: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
-    """Choose the smoothing on val, rewrite the prediction files with smoothed values and labels,
-    score them.
+    """Choose the smoothing on val, complete the predictions with smoothed values and labels, score
+    them.
 
     Arguments
     ---------
     table : trial table with the val and test trials that were predicted (`predict_trial`).
-    folder : of the prediction files.
+    predictions : of these trials.
     widths : smoothing widths in frames to choose from (1 = none).
     with_intervals : whether scores get 95 % intervals over the table's subjects (`lib.intervals`).
     hidden : labels (T, 2) of test trials that are known but were held back; their scores stand
@@ -56,16 +55,59 @@ def finish(
 
     Returns the content of metrics.json without baselines.
     """
-    recipe = predictor.recipe
-    raw = {trial: read_values(folder, trial, recipe) for trial in table["trial"]}
-    labels = {
-        trial: {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
-        for trial in raw
-    }
-    for trial, rows in (hidden or {}).items():
+    recipe, owners = predictor.recipe, _owners(table)
+    raw = {trial: predictions.raw(trial, recipe.tasks) for trial in table["trial"]}
+    labels = _labels(recipe, list(raw), hidden or {})
+    val = table[table["split"] == "val"]
+    of_split = {"val": list(val["trial"]), "test": [name for name in hidden or {} if name in raw]}
+    chosen = _widths(recipe, labels, raw, of_split["val"], widths)
+    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
+    found = _about(predictor, of_split["val"], owners)
+    score = partial(_scores, recipe, labels, with_intervals, owners)
+    for name, members in of_split.items():
+        if members:
+            found[name] = score(raw, members, explained=True)
+            found[f"{name}_smoothed"] = score(smooth, members, explained=True)
+    if learnt := _shared_with_training(predictor, val):
+        found["shared"] = learnt
+        if rest := [trial for trial in of_split["val"] if trial not in learnt]:
+            found["val_without_shared"] = score(raw, rest)
+    if recipe.published and "va" in recipe.tasks and len(val):
+        of_va = (_of_task(rows, "va", of_split["val"]) for rows in (labels, raw))
+        found["val_zero_filled"] = zero_filled(*of_va, chosen)
+    for trial in raw:
+        _rewrite(predictions, trial, recipe, smooth[trial], labels[trial])
+    if summary := uncertainty.summary(recipe, table, predictions):
+        found["uncertainty"] = summary
+    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+
+
+def _labels(
+    recipe, names: list[str], hidden: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """trial -> task -> labels, also of those that were held back."""
+    labels: dict[str, dict[str, np.ndarray]] = {}
+    for trial in names:
+        labels[trial] = {task: np.asarray(recipe.labels(trial, task)) for task in recipe.tasks}
+    for trial, rows in hidden.items():
         labels[trial]["va"] = rows
-    val = list(table["trial"][table["split"] == "val"])
-    test = [trial for trial in (hidden or {}) if trial in raw]
+    return labels
+
+
+def _widths(
+    recipe, labels: Mapping, raw: Mapping, val: list[str], widths: list[int]
+) -> dict[str, int]:
+    """The smoothing width of each emotion: the published one, or the best on val."""
+    if recipe.published:
+        return dict(recipe.published_widths)
+    if "va" not in recipe.tasks or not val:
+        return dict.fromkeys(EMOTIONS, 1)
+    return smoothing.choose(_of_task(labels, "va", val), _of_task(raw, "va", val), widths)
+
+
+def _about(predictor: Predictor, val: list[str], owners: Mapping[str, str]) -> dict:
+    """What metrics.json says before the scores."""
+    recipe = predictor.recipe
     found = {
         "rules": recipe.params.rules,
         "epoch": predictor.epoch,
@@ -76,49 +118,37 @@ def finish(
     if predictor.terms:
         found["terms"] = predictor.terms
     if predictor.licence:
-        found |= {
-            "licence": predictor.licence,
-            "chosen_on": "nothing: weights and rules are the authors'",
-        }
-    chosen = dict(recipe.published_widths) if recipe.published else dict.fromkeys(EMOTIONS, 1)
-    if "va" in recipe.tasks and val and not recipe.published:
-        chosen = smoothing.choose(
-            {t: labels[t]["va"] for t in val}, {t: raw[t]["va"] for t in val}, widths
-        )
-    owners = _owners(table)
+        found["licence"] = predictor.licence
+        found["chosen_on"] = "nothing: weights and rules are the authors'"
     if owners:
         found["subjects"] = owners
-    smooth = {trial: _smoothed(rows, chosen, recipe.published) for trial, rows in raw.items()}
-    for name, some in (("val", val), ("test", test)):
-        if some:
-            of = by_task({trial: labels[trial] for trial in some})
-            for key, rows in ((name, raw), (f"{name}_smoothed", smooth)):
-                predicted = by_task({trial: rows[trial] for trial in some})
-                found[key] = recipe.metrics(of, predicted, with_intervals, owners)
-                if "va" in recipe.tasks:
-                    _explain_constants(found[key], of["va"])
-                    found[key]["mean"] = metrics.mean_ccc(
-                        of["va"], predicted["va"], with_intervals, owners
-                    )
-    if learnt := _shared_with_training(predictor, table[table["split"] == "val"]):
-        found["shared"] = learnt
-        if rest := [trial for trial in val if trial not in learnt]:
-            of, predicted = (by_task({t: rows[t] for t in rest}) for rows in (labels, raw))
-            scored = recipe.metrics(of, predicted, with_intervals, owners)
-            if "va" in recipe.tasks:
-                scored["mean"] = metrics.mean_ccc(of["va"], predicted["va"], with_intervals, owners)
-            found["val_without_shared"] = scored
-    if recipe.published and "va" in recipe.tasks and val:
-        found["val_zero_filled"] = zero_filled(
-            {trial: labels[trial]["va"] for trial in val},
-            {trial: raw[trial]["va"] for trial in val},
-            chosen,
-        )
-    for trial in raw:
-        _rewrite(folder, trial, recipe, smooth[trial], labels[trial])
-    if summary := uncertainty.summary(recipe, table, folder):
-        found["uncertainty"] = summary
-    return {**found, "smoothing": chosen, "n_weights": predictor.n_weights}
+    return found
+
+
+def _of_task(rows: Mapping, task: str, names: list[str]) -> dict[str, np.ndarray]:
+    """trial -> rows of one task, of some trials."""
+    return {trial: rows[trial][task] for trial in names}
+
+
+def _scores(
+    recipe,
+    labels: Mapping,
+    with_intervals: bool,
+    owners: Mapping[str, str],
+    values: Mapping,
+    names: list[str],
+    explained: bool = False,
+) -> dict:
+    """The recipe's scores of some trials, and the mean CCC of both emotions where they are learnt;
+    `explained`: with why a CCC is 0 that is not the network's fault.
+    """
+    known, predicted = (by_task({name: rows[name] for name in names}) for rows in (labels, values))
+    scores = recipe.metrics(known, predicted, with_intervals, owners)
+    if "va" in recipe.tasks:
+        if explained:
+            _explain_constants(scores, known["va"])
+        scores["mean"] = metrics.mean_ccc(known["va"], predicted["va"], with_intervals, owners)
+    return scores
 
 
 def _shared_with_training(predictor: Predictor, val: pd.DataFrame) -> dict[str, str]:
@@ -162,10 +192,8 @@ def _smoothed(
 ) -> dict[str, np.ndarray]:
     if "va" not in rows:
         return dict(rows)
-    return {
-        **rows,
-        "va": (smoothing.published_box if published else smoothing.smooth)(rows["va"], widths),
-    }
+    smooth = smoothing.published_box if published else smoothing.smooth
+    return {**rows, "va": smooth(rows["va"], widths)}
 
 
 def zero_filled(
@@ -185,23 +213,23 @@ def zero_filled(
     ]
     found = {"why": "unlabelled frames count as (0, 0): comparable with the authors' numbers only"}
     for column, emotion in enumerate(EMOTIONS):
+        if not pairs:
+            found[emotion] = {"ccc": None}
+            continue
         known = [label[:, column] for label, _ in pairs]
         values = [smoothing.published_box(prediction, widths)[:, column] for _, prediction in pairs]
-        found[emotion] = {
-            "ccc": metrics.ccc(np.concatenate(values), np.concatenate(known)) if pairs else None
-        }
+        found[emotion] = {"ccc": metrics.ccc(np.concatenate(values), np.concatenate(known))}
     return found
 
 
 def _rewrite(
-    folder: Path,
+    predictions: Predictions,
     trial: str,
     recipe,
     smooth: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
 ) -> None:
-    path = named(folder, trial, ".csv")
-    table = runs.read_table(path)
+    table = predictions.table(trial)
     note = table[[name for name in table if name == "note"]]
     table = table[
         [name for name in table if name != "note" and not name.startswith("label_")]
@@ -216,29 +244,27 @@ def _rewrite(
             "speaking": ["label_speaking"],
         }[task]
         table[names] = rows.reshape(len(table), -1)
-    write_csv(path, _without_a_face_empty(table, folder, trial, recipe, smooth).join(note))
+    shown = _without_a_face_empty(table, predictions, trial, recipe, smooth)
+    predictions.write(trial, shown.join(note))
 
 
 def _without_a_face_empty(
-    table: pd.DataFrame, folder: Path, trial: str, recipe, smooth: Mapping[str, np.ndarray]
+    table: pd.DataFrame,
+    predictions: Predictions,
+    trial: str,
+    recipe,
+    smooth: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
     """The table of a network that only sees with no value where no face was found; the values of
     all frames are kept beside it, as the challenges ask for every frame.
     """
     if not (recipe.from_face_alone and smooth and (table["valid"] == 0).any()):
-        predictions.keep_complete(folder, trial, None)
+        predictions.write_complete(trial, None)
         return table
-    found = predictions.columns(recipe, smooth, table["time"].to_numpy())
-    values = pd.DataFrame({name: found[name] for name in predictions.decided(found)})
-    predictions.keep_complete(folder, trial, values)
-    return predictions.without_a_face_empty(table.assign(**values), values)
-
-
-def of_sample(table: pd.DataFrame, folder: Path) -> bool:
-    """Whether the predictions in `folder` say that their network learnt from sample data."""
-    files = (Path(folder) / f"{trial}.csv" for trial in table["trial"])
-    first = next((file for file in files if file.is_file()), None)
-    return first is not None and SYNTHETIC_NOTE in first.read_text(encoding="utf-8")
+    found = prediction.columns(recipe, smooth, table["time"].to_numpy())
+    values = pd.DataFrame({name: found[name] for name in prediction.decided(found)})
+    predictions.write_complete(trial, values)
+    return prediction.without_a_face_empty(table.assign(**values), values)
 
 
 def score_table(found: Mapping) -> pd.DataFrame:
@@ -305,36 +331,32 @@ def majority(table: pd.DataFrame, recipe) -> dict:
     recipe's tasks that have classes; empty without such a task, or without labels on one of the two
     sides.
     """
+    rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
     found = {}
-    for task, score in (
-        ("expression", recipe.expression_scores),
-        ("action_units", metrics.action_units_scores),
-    ):
-        if task not in recipe.tasks:
-            continue
-        rows = {
-            split: {trial: np.asarray(recipe.labels(trial, task)) for trial in some["trial"]}
-            for split, some in table.groupby("split", observed=True)
-            if split in ("train", "val")
-        }
-        rows = {"train": {}, "val": {}, **rows}
-        known = np.concatenate(
-            [part.reshape(len(part), -1) for part in rows["train"].values()] or [np.zeros((0, 1))]
-        )
-        if (known >= 0).any() and any((part >= 0).any() for part in rows["val"].values()):
-            most = [
-                np.bincount(column[column >= 0].astype(int), minlength=1).argmax()
-                for column in known.T
-            ]
-            chosen = {
-                trial: np.full_like(part, most if task == "action_units" else most[0])
-                for trial, part in rows["val"].items()
-            }
-            scores = score(
-                rows["val"], chosen, with_intervals=False
-            )  # no interval: it is a bound to be above
-            found[task] = {name: value for name, value in scores.items() if name != "ci95"}
+    for task, score in rules.items():
+        if task in recipe.tasks and (scores := _of_majority(table, recipe, task, score)):
+            found[task] = scores
     return {"majority class": found} if found else {}
+
+
+def _of_majority(table: pd.DataFrame, recipe, task: str, score: Callable) -> dict:
+    """`majority` of one task; {} without labels on one of the two sides."""
+    train, val = (_labels_of_split(table, recipe, task, split) for split in ("train", "val"))
+    columns = [part.reshape(len(part), -1) for part in train.values()]
+    known = np.concatenate(columns or [np.zeros((0, 1))])
+    if not (known >= 0).any() or not any((part >= 0).any() for part in val.values()):
+        return {}
+    counts = [np.bincount(column[column >= 0].astype(int), minlength=1) for column in known.T]
+    most = [count.argmax() for count in counts]
+    always = most if task == "action_units" else most[0]
+    chosen = {trial: np.full_like(part, always) for trial, part in val.items()}
+    scores = score(val, chosen, with_intervals=False)  # no interval: it is a bound to be above
+    return {name: value for name, value in scores.items() if name != "ci95"}
+
+
+def _labels_of_split(table: pd.DataFrame, recipe, task: str, split: str) -> dict[str, np.ndarray]:
+    names = table["trial"][table["split"] == split]
+    return {trial: np.asarray(recipe.labels(trial, task)) for trial in names}
 
 
 def f1_table(found: Mapping) -> pd.DataFrame:
@@ -348,59 +370,39 @@ def f1_table(found: Mapping) -> pd.DataFrame:
             metric = next(iter(scores))
             low, high = scores.get("ci95") or (np.nan, np.nan)
             trivial = found.get("baselines", {}).get("majority class", {}).get(task, {}).get(metric)
-            rows.append(
-                [
-                    task,
-                    metric,
-                    scores[metric],
-                    low,
-                    high,
-                    trivial,
-                    scores["n_frames"],
-                    scores["n_trials"],
-                ]
-            )
+            row = {"task": task, "score": metric, "network": scores[metric]}
+            row |= {"low": low, "high": high, "majority class": trivial}
+            rows.append({**row, "frames": scores["n_frames"], "trials": scores["n_trials"]})
     columns = ["task", "score", "network", "low", "high", "majority class", "frames", "trials"]
     return noted(pd.DataFrame(rows, columns=columns), found.get("synthetic", False))
 
 
 def by_speaker(
-    table: pd.DataFrame, folder: Path, found: dict, with_intervals: bool = True
+    table: pd.DataFrame, predictions: Predictions, found: dict, with_intervals: bool = True
 ) -> pd.DataFrame:
     """Scores of valence and arousal in frames in which the labelled person speaks, somebody else,
     or neither.
 
-    Needs the column `speaking` of the prediction files (parameter `speaker_run`); somebody else is
+    Needs the column `speaking` of the predictions (parameter `speaker_run`); somebody else is
     another person of the same video, labelled or not. The same with the groups of another trial is
     the control: what differs between groups must differ less there. The result is added to `found`
     as ``val_by_speaker``; returned as rows of `roles.table`, none where nothing is known.
     """
-    read = {trial: runs.read_table(named(folder, trial, ".csv")) for trial in table["trial"]}
-    heard = {
-        trial: roles.smoothed(rows["speaking"].to_numpy(float))
-        for trial, rows in read.items()
-        if "speaking" in rows
-    }
-    videos = dict(zip(table["trial"], table["video"], strict=True))
-    labelled = [
-        trial
-        for trial in table["trial"][table["split"] == "val"]
-        if trial in heard and "label_valence" in read[trial]
-    ]
+    heard, labelled = {}, []
+    for trial, split in zip(table["trial"], table["split"], strict=True):
+        rows = predictions.table(trial)
+        if "speaking" in rows:
+            heard[trial] = roles.smoothed(rows["speaking"].to_numpy(float))
+            if split == "val" and "label_valence" in rows:
+                labelled.append(trial)
     if not labelled:
         return roles.table({})
-    groups = {
-        trial: roles.group(
-            heard[trial],
-            [
-                own
-                for other, own in heard.items()
-                if other != trial and videos[other] == videos[trial]
-            ],
-        )
-        for trial in labelled
-    }
-    pairs = {trial: read_pairs(folder, trial) for trial in labelled}
+    videos = dict(zip(table["trial"], table["video"], strict=True))
+    groups = {}
+    for trial in labelled:
+        others = [name for name in heard if name != trial and videos[name] == videos[trial]]
+        groups[trial] = roles.group(heard[trial], [heard[name] for name in others])
+    pairs = {trial: predictions.pairs(trial) for trial in labelled}
     found["val_by_speaker"] = roles.va_by_group(
         {trial: known for trial, (_, known) in pairs.items()},
         {trial: values for trial, (values, _) in pairs.items()},
@@ -436,33 +438,21 @@ def speaking_table(found: Mapping) -> pd.DataFrame:
     return noted(rows, found.get("synthetic", False))
 
 
-def read_pairs(folder: Path, trial: str) -> tuple[np.ndarray, np.ndarray]:
-    """Submitted values and labels of all frames of a trial, (T, 2) each; labels NaN where unknown,
-    values also where no face was found.
-    """
-    rows = predictions.complete(folder, trial)
-    known = [f"label_{name}" for name in EMOTIONS]
-    return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), rows.reindex(
-        columns=known
-    ).to_numpy(float)
-
-
-def pairs(table: pd.DataFrame, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def pairs(table: pd.DataFrame, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Submitted values and labels of all labelled frames of the val trials, (N, 2) each."""
-    found = [read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]]
-    values, known = (
-        np.concatenate([np.zeros((0, 2)), *(pair[part] for pair in found)]) for part in (0, 1)
-    )
+    found = [(np.zeros((0, 2)), np.zeros((0, 2)))]
+    found += [predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]]
+    values, known = map(np.concatenate, zip(*found, strict=True))
     labelled = np.isfinite(known).all(axis=1)
     return values[labelled], known[labelled]
 
 
-def by_trial(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+def by_trial(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """Scores of each labelled val trial, see `metrics.per_trial`."""
-    found = {trial: read_pairs(folder, trial) for trial in table["trial"][table["split"] == "val"]}
+    found = {trial: predictions.pairs(trial) for trial in table["trial"][table["split"] == "val"]}
     labelled = {trial: pair for trial, pair in found.items() if np.isfinite(pair[1]).any()}
     rows = metrics.per_trial(
         {trial: known for trial, (_, known) in labelled.items()},
         {trial: values for trial, (values, _) in labelled.items()},
     )
-    return noted(rows, of_sample(table, folder))
+    return noted(rows, predictions.of_sample(table["trial"]))

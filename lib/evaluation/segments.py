@@ -17,6 +17,7 @@ from ..files import named
 from ..labels import csv_columns, segments
 from ..labels.segments import Segments
 from ..media.frames import spacing
+from .predictions import Predictions
 
 NAME = "segments.csv"
 # Columns of a prediction file that are numbered up; others are frames, boxes, logits, remarks.
@@ -166,7 +167,7 @@ def files(path: Path | str) -> list[Path]:
 
 
 def of_run(
-    path: Path | str, trials: pd.DataFrame, run: runs.Run
+    path: Path | str, trials: pd.DataFrame, predictions: Predictions, run: runs.Run
 ) -> tuple[pd.DataFrame, list[str], list[tuple[str, InputError]]]:
     """Write ``segments.csv`` of a run: the statistics of all trials that have stretches. Returns
     them, what must be said, and the trials that are lost with their errors: a file that cannot be
@@ -187,7 +188,7 @@ def of_run(
         if found is None:
             without.append(str(trial["trial"]))
             continue
-        table = _of_trial(trial, found, run.path("predictions"))
+        table = _of_trial(trial, found, predictions)
         tables.append(table)
         notes += _said(found, table)
     left = segments.unused(path, {*trials["trial"], *trials["video"]})
@@ -200,8 +201,8 @@ def of_run(
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
 
 
-def _of_trial(trial: Mapping, found: Segments, predictions: Path) -> pd.DataFrame:
-    values = runs.read_table(named(predictions, trial["trial"], ".csv"))
+def _of_trial(trial: Mapping, found: Segments, predictions: Predictions) -> pd.DataFrame:
+    values = predictions.table(trial["trial"])
     table = statistics(values, found.table).assign(recording=trial["video"])
     if "person" not in values:
         table = table.assign(person=trial["person"])

@@ -18,10 +18,13 @@ from .. import files
 from ..errors import InputError
 from ..labels import official
 from ..metrics import EMOTIONS
-from .prediction import Predictor, complete
+from .prediction import Predictor
+from .predictions import Predictions
 
 
-def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -> list[str]:
+def submit(
+    predictor: Predictor, table: pd.DataFrame, predictions: Predictions, out: Path
+) -> list[str]:
     """Write the submission files of all predicted test trials, those of val into ``val/`` beside
     them, and check them.
 
@@ -32,50 +35,45 @@ def submit(predictor: Predictor, table: pd.DataFrame, folder: Path, out: Path) -
         return ["no submission: the challenges ask for frames, and this is of whole recordings"]
     test, val = (table[table["split"] == split] for split in ("test", "val"))
     if test.empty:
-        return _submit(predictor, val, folder, out)
-    return _submit(predictor, test, folder, out) + (
-        _submit(predictor, val, folder, out / "val") if len(val) else []
+        return _submit(predictor, val, predictions, out)
+    return _submit(predictor, test, predictions, out) + (
+        _submit(predictor, val, predictions, out / "val") if len(val) else []
     )
 
 
-def _submit(predictor: Predictor, chosen: pd.DataFrame, folder: Path, out: Path) -> list[str]:
-    values, frames = {}, {}
-    for trial in chosen.to_dict("records"):
-        rows = complete(folder, trial["trial"])
-        values[trial["trial"]], frames[trial["trial"]] = rows, len(rows)
-    problems = []
-    columns = {"va": list(EMOTIONS), "expression": ["expression"]}
-    for emotion in EMOTIONS if "va" in predictor.recipe.tasks else ():
+def _submit(
+    predictor: Predictor, chosen: pd.DataFrame, predictions: Predictions, out: Path
+) -> list[str]:
+    values = {trial: predictions.complete(trial) for trial in chosen["trial"]}
+    frames = {trial: len(rows) for trial, rows in values.items()}
+    recipe, problems = predictor.recipe, []
+    for emotion in EMOTIONS if "va" in recipe.tasks else ():
         if values and all(rows[emotion].isna().all() for rows in values.values()):
             return [
                 f"no submission: {emotion} was not learnt; `python -m lib merge` joins a run of "
                 "it and this one"
             ]
-    for task in [
-        task for task in predictor.recipe.tasks if task != "speaking"
-    ]:  # no challenge takes it in this form
+    for task in recipe.tasks:
+        if task == "speaking":  # no challenge takes it in this form
+            continue
         for trial, rows in values.items():
-            units = [
-                name
-                for name in rows
-                if name.startswith("action_unit_") and not name.endswith("_raw")
-            ]
-            array = rows[columns.get(task, units)].to_numpy()
-            write(
-                out,
-                task,
-                trial,
-                array[:, 0] if task == "expression" else array,
-                decimals=predictor.recipe.decimals,
-            )
+            write(out, task, trial, _array(rows, task), decimals=recipe.decimals)
         problems += validate(out, frames, task)
-    if "va" in predictor.recipe.tasks:
+    if "va" in recipe.tasks:
         single = out / "predictions.csv"
-        write_single(
-            single, {trial: rows[list(EMOTIONS)].to_numpy() for trial, rows in values.items()}
-        )
+        write_single(single, {trial: _array(rows, "va") for trial, rows in values.items()})
         problems += validate_single(single, frames)
     return problems
+
+
+def _array(rows: pd.DataFrame, task: str) -> np.ndarray:
+    """What is submitted of a task, as `write` takes it."""
+    if task == "va":
+        return rows[list(EMOTIONS)].to_numpy()
+    if task == "expression":
+        return rows["expression"].to_numpy()
+    units = [name for name in rows if name.startswith("action_unit_")]
+    return rows[[name for name in units if not name.endswith("_raw")]].to_numpy()
 
 
 FOLDERS = {"va": "VA_Set", "expression": "EXPR_Set", "action_units": "AU_Set"}
@@ -179,12 +177,10 @@ def validate_single(path: Path, expected: Mapping) -> list[str]:
     values = (
         table[["valence", "arousal"]].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     )
-    wrong = np.flatnonzero(~(np.abs(values) <= 1).all(axis=1))
-    problems = [
-        f"{path}:{row + 2}: {','.join(table.iloc[row])!r}, "
-        f"expected two numbers in [-1, 1]{_more(wrong)}"
-        for row in wrong[:1]
-    ]
+    wrong, problems = np.flatnonzero(~(np.abs(values) <= 1).all(axis=1)), []
+    if len(wrong):
+        told = f"{path}:{wrong[0] + 2}: {','.join(table.iloc[wrong[0]])!r}"
+        problems = [f"{told}, expected two numbers in [-1, 1]{_more(wrong)}"]
     return problems + _location_problems(path, table["image_location"], expected)
 
 
@@ -215,14 +211,13 @@ def _file_problems(path: Path, task: str, n_frames: int) -> list[str]:
     try:
         array = official.read(path, task)
     except InputError as error:
-        return [
-            f"{error.where}: {error.what}"
-            + (f", expected {error.expected}" if error.expected else "")
-        ]
-    problems = (
-        [] if len(array) == n_frames else [f"{path}: {len(array)} lines for {n_frames} frames"]
-    )
-    missing = (np.isnan(array) if task == "va" else array < 0).reshape(len(array), -1).any(axis=1)
+        expected = f", expected {error.expected}" if error.expected else ""
+        return [f"{error.where}: {error.what}{expected}"]
+    problems = []
+    if len(array) != n_frames:
+        problems.append(f"{path}: {len(array)} lines for {n_frames} frames")
+    missing = np.isnan(array) if task == "va" else array < 0
+    missing = missing.reshape(len(array), -1).any(axis=1)
     if missing.any():
         problems.append(
             f"{path}:{int(np.argmax(missing)) + 2}: {int(missing.sum())} lines marked as "
@@ -250,14 +245,12 @@ def _location_problems(path: Path, locations: pd.Series, expected: Mapping) -> l
             f"{path}:{row + 2}: {locations[row]!r}, expected <trial>/00001.jpg{_more(unreadable)}"
         )
     parts = parts.dropna().astype({"frame": np.int64})
-    found = {
-        trial: group.to_numpy() for trial, group in parts.groupby("trial", sort=False)["frame"]
-    }
-    problems += [
-        f"{path}: {len(found[trial])} lines of {trial}, a trial that is not expected"
-        for trial in found
-        if trial not in expected
-    ]
+    found = {}
+    for trial, group in parts.groupby("trial", sort=False)["frame"]:
+        found[trial] = group.to_numpy()
+        if trial not in expected:
+            told = f"{len(group)} lines of {trial}, a trial that is not expected"
+            problems.append(f"{path}: {told}")
     for trial, frames in expected.items():
         wanted = np.arange(1, frames + 1) if np.isscalar(frames) else np.asarray(frames)
         present = found.get(trial, np.zeros(0, np.int64))

@@ -1,21 +1,19 @@
 """Whether a network is as sure of its values as it should be: what its predicted deviations cover.
 
-Prediction files with `valence_sd` and `arousal_sd` are read; the factors on these deviations were
+Predictions with `valence_sd` and `arousal_sd` are read; the factors on these deviations were
 fitted on val trials (`lib.training.uncertainty`), so only test trials are a fair judge of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .. import runs
-from ..files import named
 from ..metrics import EMOTIONS
 from ..training.uncertainty import BAND, half_width
+from .predictions import Predictions
 
 NOMINAL = tuple(round(0.05 * k, 2) for k in range(1, 20))  # 5 % to 95 %
 BINS = 8  # of equally many frames, by their predicted deviation
@@ -23,41 +21,33 @@ SPREAD = [f"{emotion}_sd" for emotion in EMOTIONS]
 KINDS = {"raw": "_raw", "smoothed": ""}  # ends of the columns that are compared with the labels
 
 
-def read(folder: Path, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarray]:
+def read(predictions: Predictions, trials, kind: str = "raw") -> tuple[np.ndarray, np.ndarray]:
     """Label − prediction and predicted deviation of all frames of some trials, (N, 2) each, NaN
     where unknown. kind : "raw", what the deviations are of, or "smoothed".
     """
     errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]
     for trial in trials:
-        rows = runs.read_table(named(folder, trial, ".csv"))
-        values, known, sd = (
-            rows.reindex(columns=columns).to_numpy(float)
-            for columns in (
-                [f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS],
-                [f"label_{emotion}" for emotion in EMOTIONS],
-                SPREAD,
-            )
-        )
-        errors.append(known - values)
-        spread.append(sd)
+        rows = predictions.table(trial)
+        values = rows.reindex(columns=[f"{emotion}{KINDS[kind]}" for emotion in EMOTIONS])
+        known = rows.reindex(columns=[f"label_{emotion}" for emotion in EMOTIONS])
+        errors.append(known.to_numpy(float) - values.to_numpy(float))
+        spread.append(rows.reindex(columns=SPREAD).to_numpy(float))
     return np.concatenate(errors), np.concatenate(spread)
 
 
-def _tells(folder: Path, trials: pd.Series) -> bool:
-    """Whether prediction files have deviations: all of a network have the same columns."""
-    if trials.empty:
-        return False
-    return set(SPREAD) <= set(runs.read_table(named(folder, trials.iloc[0], ".csv"), nrows=1))
+def _tells(predictions: Predictions, trials: pd.Series) -> bool:
+    """Whether predictions have deviations: all of a network have the same columns."""
+    return len(trials) > 0 and set(SPREAD) <= set(predictions.table(trials.iloc[0]))
 
 
-def _of_splits(table: pd.DataFrame, folder: Path, kind: str = "raw"):
+def _of_splits(table: pd.DataFrame, predictions: Predictions, kind: str = "raw"):
     """(split, emotion, errors (n,), deviations (n,)) of what is known of both; nothing of a network
-    that does not tell how sure it is, of which no more than one file is opened.
+    that does not tell how sure it is, of which no more than one table is asked for.
     """
-    if not _tells(folder, table["trial"]):
+    if not _tells(predictions, table["trial"]):
         return
     for split, rows in table.groupby("split", observed=True):
-        errors, spread = read(folder, rows["trial"], kind)
+        errors, spread = read(predictions, rows["trial"], kind)
         known = np.isfinite(errors) & np.isfinite(spread)
         for column, emotion in enumerate(EMOTIONS):
             if known[:, column].any():
@@ -65,14 +55,14 @@ def _of_splits(table: pd.DataFrame, folder: Path, kind: str = "raw"):
                 yield split, emotion, errors[chosen, column], spread[chosen, column]
 
 
-def coverage(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+def coverage(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
     """How many labels lie within the central interval that should hold a share of them.
 
-    table : trial table. folder : of the prediction files. Returns a row for each split, emotion and
-        share: split, emotion, nominal, covered (0…1 both), n_frames; none without deviations.
+    table : trial table. Returns a row for each split, emotion and share: split, emotion, nominal,
+        covered (0…1 both), n_frames; none without deviations.
     """
     lines = []
-    for split, emotion, errors, spread in _of_splits(table, folder):
+    for split, emotion, errors, spread in _of_splits(table, predictions):
         ratio = np.abs(errors) / spread
         for nominal in NOMINAL:
             covered = float((ratio <= half_width(nominal)).mean())
@@ -80,14 +70,14 @@ def coverage(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["split", "emotion", "nominal", "covered", "n_frames"])
 
 
-def reliability(table: pd.DataFrame, folder: Path, bins: int = BINS) -> pd.DataFrame:
+def reliability(table: pd.DataFrame, predictions: Predictions, bins: int = BINS) -> pd.DataFrame:
     """The error that was made (RMSE) against the one that was foretold, in bins of equally many
     frames from the surest to the least sure.
 
     Returns split, emotion, predicted, made (label units), n_frames. Arguments as of `coverage`.
     """
     lines = []
-    for split, emotion, errors, spread in _of_splits(table, folder):
+    for split, emotion, errors, spread in _of_splits(table, predictions):
         for frames in np.array_split(np.argsort(spread, kind="stable"), min(bins, len(spread))):
             predicted, made = (
                 float(np.sqrt(np.mean(np.square(values[frames])))) for values in (spread, errors)
@@ -96,14 +86,14 @@ def reliability(table: pd.DataFrame, folder: Path, bins: int = BINS) -> pd.DataF
     return pd.DataFrame(lines, columns=["split", "emotion", "predicted", "made", "n_frames"])
 
 
-def summary(recipe, table: pd.DataFrame, folder: Path) -> dict:
+def summary(recipe, table: pd.DataFrame, predictions: Predictions) -> dict:
     """What metrics.json says: the fitted factors, and the share of labels that the 90 % intervals
     hold, of the network's own values (raw) and of the smoothed ones; {} for a network that does not
     tell how sure it is.
     """
     shares: dict = {}
     for kind in KINDS:
-        for split, emotion, errors, spread in _of_splits(table, folder, kind):
+        for split, emotion, errors, spread in _of_splits(table, predictions, kind):
             covered = float((np.abs(errors) <= half_width(BAND) * spread).mean())
             scores = shares.setdefault(split, {}).setdefault(emotion, {"n_frames": len(errors)})
             scores[f"covered_90_{kind}"] = covered

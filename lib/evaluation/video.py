@@ -16,7 +16,8 @@ from ..speakers.video import video_row, video_store
 from ..store import request
 from . import overlay
 from .checkpoint import load, open_checkpoint, recipe_of, worth
-from .prediction import Predictor, about_faces, prediction_table, write_csv
+from .prediction import Predictor, about_faces, prediction_table
+from .predictions import write_csv
 
 
 def predict_video(

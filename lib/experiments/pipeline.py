@@ -74,23 +74,26 @@ def _run(
         return WRONG, ""
     crew = crews.current()
     crew.has_planned()
-    if crew.follows:
+    if crew.rank:
         return _follow(crew, planned, say), ""
     try:
         return carry_out(planned, start, stop, say)
     finally:
-        crew.ends()
+        crew.says("")
 
 
 def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
-    """What processes after the first one do under torchrun."""
+    """What processes after the first one do under torchrun: their part of each training."""
+    known = {experiment.run.name: experiment for experiment in planned}
     try:
-        return crew.follow(planned)
-    except KeyboardInterrupt as error:
-        return CONTINUE if isinstance(error, Terminated) else INTERRUPTED
-    except (NotebookFailed, InputError) as error:
+        while name := crew.hears():
+            crews.help_to_train(known[name])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except InputError as error:
         say(f"process {crew.rank}: {error}")
         return FAILED
+    return DONE
 
 
 def carry_out(
@@ -336,7 +339,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         run.write_json(
             "steps/training.json", experiments_experiment.training_parameters(experiment)
         )
-        crews.current().trains(experiment)
+        crews.current().says(run.name)
     run.write_text(f"steps/{begun(run, step).name}", "")
     execute(
         experiment.notebooks / f"{step}.ipynb",

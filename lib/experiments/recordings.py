@@ -5,11 +5,9 @@ curves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pandas as pd
 
-from .. import runs
 from ..metrics import EMOTIONS
 
 MOST = 20  # recordings whose curves stand in the page
@@ -22,12 +20,6 @@ def is_scored(found: Mapping) -> bool:
     names = ("ccc", "f1_macro", "f1_mean", "ap")
     entries = [entry for split in splits for entry in split.values() if isinstance(entry, Mapping)]
     return any(entry.get(name) is not None for entry in entries for name in names)
-
-
-def read(folder: Path) -> dict[str, pd.DataFrame]:
-    """Name -> prediction table of each recording and person, by name."""
-    files = sorted(Path(folder).glob("*.csv"))
-    return {file.stem: runs.read_table(file) for file in files}
 
 
 def summary(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

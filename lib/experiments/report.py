@@ -16,6 +16,7 @@ import pandas as pd
 from .. import runs
 from ..datasets import is_synthetic
 from ..errors import InputError
+from ..evaluation.predictions import Predictions
 from ..files import NOTEBOOKS, read_mapping
 from ..plots.html import Html, page, table_of
 from ..trials import SYNTHETIC_NOTE
@@ -36,10 +37,11 @@ FIRST = (
 )  # figures that a reader wants to see first
 
 
-def write(run: runs.Run) -> Path:
+def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
     """Write ``<run>/report.html`` from what lies in the run folder; what is not there yet is left
     out.
 
+    predictions : those of the run, if they are at hand.
     Raises InputError for a folder that is no run.
     """
     values = runs.parameters(run.folder)
@@ -49,11 +51,12 @@ def write(run: runs.Run) -> Path:
             where=run.folder,
             todo="python -m lib run params/<name>.yaml",
         )
+    predictions = predictions or Predictions(run.folder / "predictions")
     found, pictures = run.read_json("metrics.json", {}), Pictures()
     unlabelled = bool(found) and not recordings.is_scored(found)
     told = {name: value for name, value in found.items() if name != "chosen_on" or not unlabelled}
     parts: dict[str, pd.DataFrame | str] = {"": _first(values, told)}
-    parts |= _recordings(run.folder, pictures) if unlabelled else _scores(found)
+    parts |= _recordings(predictions, pictures) if unlabelled else _scores(found)
     if not unlabelled:
         parts["Figures"] = Html("".join(_figures(run.folder / "figures", pictures)))
     if (run.folder / "history.csv").is_file():
@@ -121,9 +124,9 @@ def _scores(found: Mapping) -> dict:
     }
 
 
-def _recordings(folder: Path, pictures: Pictures) -> dict:
+def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
     """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
-    tables = recordings.read(folder / "predictions")
+    tables = {name: predictions.table(name) for name in predictions.names()}
     if not tables:
         return {"Recordings": "nothing was predicted"}
     curves = [
@@ -173,20 +176,19 @@ def _cell(cell: Mapping, pictures: Pictures) -> str:
 
 def _words(text: str) -> str:
     """Headings, bold and code of Markdown; everything else as it stands. A badge is no word."""
-    lines = []
-    for line in html.escape(
-        re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text), quote=False
-    ).splitlines():
-        line = re.sub(
-            r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
-        )
-        level = len(line) - len(line.lstrip("#"))
-        lines.append(
-            f"<h{min(level + 2, 6)}>{line[level:].strip()}</h{min(level + 2, 6)}>"
-            if level
-            else f"{line}<br>"
-        )
-    return "".join(lines)
+    text = re.sub(r"\[!\[[^\[\]]*\]\([^()]*\)\]\([^()]*\)", "", text)
+    return "".join(map(_line, html.escape(text, quote=False).splitlines()))
+
+
+def _line(line: str) -> str:
+    """A line of Markdown, escaped, as HTML."""
+    line = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", line)
+    line = re.sub(r"`([^`]+)`", r"<code>\1</code>", line)
+    level = len(line) - len(line.lstrip("#"))
+    if not level:
+        return f"{line}<br>"
+    tag = f"h{min(level + 2, 6)}"
+    return f"<{tag}>{line[level:].strip()}</{tag}>"
 
 
 def _output(output: Mapping, pictures: Pictures) -> str:

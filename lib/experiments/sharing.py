@@ -77,9 +77,12 @@ def scripts(chosen: Roles) -> list[str]:
     """What --print-jobs shows."""
     lines = []
     for spec in chosen.files:
-        what = "everything" if len(chosen.files) == 1 else "networks" if spec.gpus else "the rest"
+        what = "networks" if spec.gpus else "the rest"
+        if len(chosen.files) == 1:
+            what = "everything"
         lines.append(f"# jobs for {what}, {_size(spec)}")
-        lines += [] if spec.kind == "local" else [clusters.script(spec, items=True)]
+        if spec.kind != "local":
+            lines.append(clusters.script(spec, items=True))
     lines.append(f"# {TRAIN}: {'in one job' if chosen.trains else 'on this machine'}")
     return lines
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from .. import errors
 from ..errors import InputError
+from ..files import version
 from ..media.frames import nearest, spacing
 from ..store import Store
 
@@ -36,14 +37,14 @@ def read(path: Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        status = path.stat()
+        of_today = version(path)
     except OSError:
-        return _read(str(path), 0, 0)
-    return _read(str(path), status.st_size, status.st_mtime_ns)
+        of_today = ()
+    return _read(str(path), of_today)
 
 
 @lru_cache(maxsize=8)
-def _read(path: str, size: int, modified: int) -> pd.DataFrame:
+def _read(path: str, _version: tuple) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, usecols=lambda name: name.strip() in COLUMNS)
         table.columns = [name.strip() for name in table.columns]

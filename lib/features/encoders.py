@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, foreign
+from ..files import version
 from .encoder_files import CONFIG, PREPROCESSOR, library, read
 from .own import MEAN, SD
 
@@ -49,14 +50,13 @@ class Encoder:
 def load(inputs: Mapping, parameters: Mapping, place: torch.device) -> Encoder:
     """The encoder whose files are among `inputs` of a maker; kept for the next trials."""
     file = Path(inputs.get("config", inputs.get("weights")))
-    changed = file.stat().st_mtime_ns
     if "config" in inputs:
-        return _of_transformers(file.parent, place, changed)
-    return _of_timm(parameters.get("architecture", ""), file, place, changed)
+        return _of_transformers(file.parent, place, version(file))
+    return _of_timm(parameters.get("architecture", ""), file, place, version(file))
 
 
 @lru_cache(maxsize=4)
-def _of_transformers(folder: Path, place: torch.device, _changed: int) -> Encoder:
+def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Encoder:
     transformers = library("transformers")
     given = {"local_files_only": True, "trust_remote_code": False}
     todo = "fetch it again, or take another network"
@@ -129,7 +129,7 @@ def looks(folder: Path) -> tuple[int, tuple, tuple, str]:
 
 
 @lru_cache(maxsize=4)
-def _of_timm(architecture: str, file: Path, place: torch.device, _changed: int) -> Encoder:
+def _of_timm(architecture: str, file: Path, place: torch.device, _version: tuple) -> Encoder:
     timm = library("timm")
     if architecture not in timm.list_models():
         raise InputError(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..files import version
 from ..models import device as models_device
 from ..models import memory
 from ..models.affect import lfan
@@ -59,7 +60,7 @@ def cut(faces: np.ndarray, crop: int, place: tuple[int, int, bool]) -> np.ndarra
 
 
 @lru_cache(maxsize=1)
-def load(path: Path, place: torch.device, crop: int, _changed: int = 0) -> torch.nn.Module:
+def load(path: Path, place: torch.device, crop: int, _version: tuple = ()) -> torch.nn.Module:
     """The frozen face network of a file, kept for the next trial."""
     return lfan.load(path, crop)[0].to(place)
 
@@ -73,7 +74,7 @@ def make(inputs, parameters, create, device) -> None:
     """
     place = models_device.pick(device)
     file = Path(inputs["weights"])
-    network = load(file, place, parameters["crop"], file.stat().st_mtime_ns)
+    network = load(file, place, parameters["crop"], version(file))
     shape = network.shapes[parameters["cut"]]
     valid, faces = np.asarray(inputs["face_valid"]), inputs["face"]
     where = variant(parameters["variant"], parameters["size"], parameters["crop"])

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import InputError
+from ..files import version
 from . import columns
 from .columns import Column
 
@@ -66,14 +67,14 @@ class Sheet:
 def kept(path: Path) -> Sheet:
     """`read`, kept while the file stays as it is: its form is asked for before its rows."""
     try:
-        status = Path(path).stat()
+        of_today = version(path)
     except OSError:
         return read(path)
-    return _kept(str(path), status.st_size, status.st_mtime_ns)
+    return _kept(str(path), of_today)
 
 
 @lru_cache(maxsize=4)
-def _kept(path: str, size: int, modified: int) -> Sheet:
+def _kept(path: str, _version: tuple) -> Sheet:
     return read(Path(path))
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import version
 from . import containers, tracks
 
 FROM_ZERO = {"mov", "mp4", "matroska", "webm", "avi"}  # FFmpeg's names of these formats
@@ -28,12 +29,11 @@ def origin(path: Path) -> float:
     path = Path(path)
     if path.is_dir() or not path.exists():
         return 0.0
-    status = path.stat()
-    return _origin(path, status.st_size, status.st_mtime_ns)
+    return _origin(path, version(path))
 
 
 @lru_cache(maxsize=4096)
-def _origin(path: Path, _size: int, _changed: int) -> float:
+def _origin(path: Path, _version: tuple) -> float:
     with containers.opened(path) as container:
         if FROM_ZERO & set(container.format.name.split(",")):
             return 0.0

@@ -108,8 +108,7 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
     folder = place.shelf("video", trial["video"]).folder
     if not path.is_file():
         return _kept(folder).get(column, {})
-    status = path.stat()
-    key = (folder, path, column, status.st_size, status.st_mtime_ns)
+    key = (folder, path, column, files.version(path))
     if key not in _KNOWN:
         _KNOWN[key] = _kept_or_looked(path, folder, column)
     return _KNOWN[key]

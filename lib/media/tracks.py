@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files import version
 from . import channels, containers, drift
 
 LEAST = 2.0**-15  # of full scale: one step of 16 bits; what is below is digital silence
@@ -67,8 +68,7 @@ def remember(path: Path, known: Sequence[Track]) -> None:
 
 
 def _place(path: Path) -> tuple:
-    status = Path(path).stat() if Path(path).exists() else None
-    return Path(path).absolute(), *((status.st_size, status.st_mtime_ns) if status else ())
+    return Path(path).absolute(), version(path) if Path(path).exists() else ()
 
 
 def _listened(path: Path) -> tuple[Track, ...]:

@@ -1,5 +1,9 @@
 """A lock on a folder, held by one process at a time on one machine or on several that share a file
 system.
+
+The package filelock (4.3) is not used: it does not see that the folder of a lock file was renamed
+meanwhile, raises where a file system has no locks (ENOLCK, ENOTSUP) or may not be written, and on
+Windows, which it would add, a locked file cannot be read, renamed or removed by whom it concerns.
 """
 
 from __future__ import annotations
@@ -62,36 +66,36 @@ def held(
     """The same for a lock file of any name, whose folder is made; `remove`: it is taken away
     afterwards.
     """
-    mine = str(path.absolute()), threading.get_ident()
-    if mine in _HELD:
-        yield
-        return
-    stream = _opened(path)
-    try:
-        stream = stream and _acquired(stream, path, wait, told)
-        _HELD.add(mine)
-        try:
+    with lent(path) as is_held:
+        if is_held:
             yield
+            return
+        stream = _opened(path)
+        try:
+            stream = stream and _acquired(stream, path, wait, told)
+            try:
+                yield
+            finally:
+                if stream and remove:
+                    path.unlink(missing_ok=True)  # before it is given back: who waits looks again
         finally:
-            _HELD.discard(mine)
-            if stream and remove:
-                path.unlink(missing_ok=True)  # before it is given back: who waits looks again
-    finally:
-        if stream:
-            stream.close()
+            if stream:
+                stream.close()
 
 
 @contextmanager
-def lent(path: Path) -> Iterator[None]:
+def lent(path: Path) -> Iterator[bool]:
     """While the block lasts, this lock file counts as held in this thread: the process that this
-    one works for, perhaps on another machine, holds it.
+    one works for, perhaps on another machine, holds it. Gives whether it did so before.
     """
     mine = str(path.absolute()), threading.get_ident()
+    is_held = mine in _HELD
     _HELD.add(mine)
     try:
-        yield
+        yield is_held
     finally:
-        _HELD.discard(mine)
+        if not is_held:
+            _HELD.discard(mine)
 
 
 def _opened(path: Path) -> TextIO | None:

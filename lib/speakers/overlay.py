@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from .. import runs, trials
-from ..files import named
+from .. import trials
 from ..media import recordings, writing
 from ..store import Store
 
@@ -34,21 +33,19 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
         yield draw(picture, of_frame.get(index, values[:0]), note)
 
 
-def of_trials(trial: Mapping, store: Store, predictions: Path) -> pd.DataFrame:
-    """What `frames` draws of a data set's video: the prediction files of all its persons that were
+def of_trials(trial: Mapping, store: Store, predictions) -> pd.DataFrame:
+    """What `frames` draws of a data set's video: the predictions of all its persons that were
     predicted.
 
-    trial : one of them. The files have the face's boxes
-        (`lib.evaluation.prediction.prediction_table`).
+    trial : one of them. predictions : `lib.evaluation.predictions.Predictions`, whose tables have
+        the face's boxes (`lib.evaluation.prediction.prediction_table`).
     """
     everyone = trials.read(store.trials_path)
     parts = []
     for row in everyone[everyone["video"] == trial["video"]].to_dict("records"):
-        path = named(predictions, row["trial"], ".csv")
-        if path.is_file():
-            values = runs.read_table(path, ["x", "speaking"], comment="#").dropna(
-                subset=["x", "speaking"]
-            )
+        if predictions.path(row["trial"]).is_file():
+            values = predictions.table(row["trial"], ["x", "speaking"])
+            values = values.dropna(subset=["x", "speaking"])
             parts.append(
                 values.assign(
                     face=row["person"] or row["trial"],

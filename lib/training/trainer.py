@@ -168,8 +168,9 @@ class Trainer:
             return self._fit()
 
     def _fit(self) -> pd.DataFrame:
-        for leftover in (self.folder / "checkpoints").glob(".*.part"):  # of a killed training
-            leftover.unlink(missing_ok=True)
+        if self.ranks.is_first:
+            for leftover in (self.folder / "checkpoints").glob(".*.part"):  # of a killed training
+                leftover.unlink(missing_ok=True)
         self.resume()
         if self.state.history:
             self._write_history()  # it may have been killed after the checkpoint, before this file

@@ -8,6 +8,7 @@ from lib import runs
 from lib.errors import InputError
 from lib.evaluation import merging, submission
 from lib.evaluation import scores as evaluation_scores
+from lib.evaluation.predictions import Predictions
 from tests import tiny_set
 from tests.evaluation.test_scores import predicted, truth
 from tests.tiny_set import one_thread  # noqa: F401
@@ -33,7 +34,8 @@ def a_run(root, folder, seed, splits=("val", "test"), **parameters):
     found, table = predicted(root, folder / "predictions", noisy(seed), splits)
     run = runs.Run(folder)
     run.write_json(
-        "metrics.json", evaluation_scores.finish(found, table, folder / "predictions", [1], 20)
+        "metrics.json",
+        evaluation_scores.finish(found, table, Predictions(folder / "predictions"), [1], 20),
     )
     runs.remember(run, {"dataset": "tiny", "recipe": "jca", "rules": "corrected", **parameters})
     return folder

@@ -9,6 +9,7 @@ import pytest
 from lib import metrics, plots, trials
 from lib.errors import InputError
 from lib.evaluation import errors
+from lib.evaluation.predictions import Predictions
 from lib.store import Store
 from tests import tiny_set
 from tests.tiny_set import one_thread  # noqa: F401
@@ -120,7 +121,7 @@ def run(tmp_path):
 
 def test_a_page_shows_parts_stretches_and_course_in_one_file_and_the_index_links_it(run):
     table, store, folder = run
-    rows = errors.parts(table, folder)
+    rows = errors.parts(table, Predictions(folder))
     assert list(rows["trial"]) == ["short", "short", "seen", "seen"]  # the worst first
     assert rows.set_index(["trial", "emotion"]).loc[("seen", "valence"), "scale"] == pytest.approx(
         0.5
@@ -128,7 +129,14 @@ def test_a_page_shows_parts_stretches_and_course_in_one_file_and_the_index_links
     names = errors.worst(rows, 1)
     note = trials.SYNTHETIC_NOTE
     written = errors.write_all(
-        names, table, store, folder, folder / "errors", rows, tiny_set.FACE, note
+        names,
+        table,
+        store,
+        Predictions(folder),
+        folder / "errors",
+        rows,
+        tiny_set.FACE,
+        note,
     )
     assert [path.name for path in written] == ["short.html", "index.html"]
     text = written[0].read_text()
@@ -143,7 +151,7 @@ def test_a_page_shows_parts_stretches_and_course_in_one_file_and_the_index_links
 def test_a_stretch_shows_faces_sound_prediction_and_label_side_by_side(run):
     table, store, folder = run
     row = table.set_index("trial", drop=False).loc["seen"].to_dict()
-    figure = errors.picture(row, store, folder, tiny_set.FACE)
+    figure = errors.picture(row, store, Predictions(folder), tiny_set.FACE)
     columns = len(errors.stretches(*[np.arange(50) / 25], *[np.zeros((50, 2))] * 2))
     assert len(figure.axes) == 4 * columns
     assert figure.axes[0].images
@@ -155,7 +163,9 @@ def test_a_stretch_shows_faces_sound_prediction_and_label_side_by_side(run):
 def test_without_faces_and_sound_the_curves_are_still_shown(run, tmp_path):
     table, _, folder = run
     row = table.set_index("trial", drop=False).loc["seen"].to_dict()
-    figure = errors.picture(row, Store(tmp_path / "empty", "tiny", tmp_path), folder, tiny_set.FACE)
+    figure = errors.picture(
+        row, Store(tmp_path / "empty", "tiny", tmp_path), Predictions(folder), tiny_set.FACE
+    )
     texts = {text.get_text() for ax in figure.axes for text in ax.texts}
     assert {"no faces", "no sound"} <= texts
 
@@ -166,12 +176,12 @@ def test_a_trial_without_labels_has_no_page_and_is_named(run):
     rows.to_csv(folder / "seen.csv")
     row = table.set_index("trial", drop=False).loc["seen"].to_dict()
     with pytest.raises(InputError, match="no stretch with labels"):
-        errors.picture(row, store, folder, tiny_set.FACE)
+        errors.picture(row, store, Predictions(folder), tiny_set.FACE)
 
 
 def test_the_parts_of_all_trials_are_drawn_with_lines_where_they_would_be_right(run):
     table, _, folder = run
-    axes = plots.ccc_parts(errors.parts(table, folder))
+    axes = plots.ccc_parts(errors.parts(table, Predictions(folder)))
     assert [ax.get_xlabel().split(" ")[0] for ax in axes] == [
         "correlation",
         "scale",

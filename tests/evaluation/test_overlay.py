@@ -10,6 +10,7 @@ import pytest
 from lib import trials
 from lib.errors import InputError
 from lib.evaluation import overlay, overlay_panel
+from lib.evaluation.predictions import Predictions
 from lib.media import recordings, writing
 from lib.speakers import overlay as speakers_overlay
 from lib.store import Store
@@ -286,7 +287,11 @@ def test_the_video_of_one_of_two_people_says_whose_values_they_are(film, monkeyp
     )
     trial = trial.iloc[0].to_dict()
     overlay.write_trial(
-        trial, Store(tmp_path, "folder", film.parent), tmp_path, tmp_path / "out", SENTENCE
+        trial,
+        Store(tmp_path, "folder", film.parent),
+        Predictions(tmp_path),
+        tmp_path / "out",
+        SENTENCE,
     )
     assert told == [f"person: left; {SENTENCE}"]
 

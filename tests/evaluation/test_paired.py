@@ -7,6 +7,7 @@ import pytest
 from lib import metrics, runs
 from lib.errors import InputError
 from lib.evaluation import comparison, paired
+from lib.evaluation.predictions import Predictions
 from lib.metrics import EMOTIONS
 
 TRIALS = [f"t{k}" for k in range(10)]
@@ -95,10 +96,11 @@ def test_runs_on_other_trials_or_without_prediction_files_have_no_difference(tmp
 def test_a_score_that_the_prediction_files_do_not_give_is_not_paired(tmp_path):
     folder = a_run(tmp_path / "a", 0.3)
     found = runs.Run(folder).read_json("metrics.json")
-    assert set(paired.outcomes(folder, found, "val")) == set(EMOTIONS)
+    predictions = Predictions(folder / "predictions")
+    assert set(paired.outcomes(predictions, found, "val")) == set(EMOTIONS)
     found["val"]["valence"]["ccc"] += 0.01
-    assert set(paired.outcomes(folder, found, "val")) == {"arousal"}
-    assert paired.outcomes(folder, found, "test") == {}
+    assert set(paired.outcomes(predictions, found, "val")) == {"arousal"}
+    assert paired.outcomes(predictions, found, "test") == {}
 
 
 def test_subjects_of_several_trials_are_left_out_together_in_a_difference_too(tmp_path):

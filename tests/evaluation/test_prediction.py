@@ -16,6 +16,7 @@ from lib import arrays, models, runs, store, trials
 from lib.errors import InputError
 from lib.evaluation import checkpoint, overlay, pages, prediction, scores
 from lib.evaluation import video as evaluation_video
+from lib.evaluation.predictions import Predictions
 from lib.features import speaker_arrays
 from lib.media import recordings, writing
 from lib.models import checkpoints
@@ -140,10 +141,13 @@ def test_predictions_of_a_named_person_of_real_data_are_read_scored_and_drawn(ti
     found = checkpoint.load(tmp_path / "real.pt", p, store)
     found.recipe.trial("1_left")["person"] = "left"
     table = trials.select(tiny_set.table(tiny), ["1_left"]).assign(split="val")
-    path = prediction.predict_trial(found, tmp_path, "1_left")
+    path = prediction.predict_trial(found, Predictions(tmp_path), "1_left")
     assert set(pd.read_csv(path)["person"]) == {"left"}
-    assert scores.finish(found, table, tmp_path, [1], True)["val"]["valence"]["n_frames"] > 0
-    assert len(pages.traces(tmp_path, "", "1_left")) == 2
+    assert (
+        scores.finish(found, table, Predictions(tmp_path), [1], True)["val"]["valence"]["n_frames"]
+        > 0
+    )
+    assert len(pages.traces(Predictions(tmp_path), "", "1_left")) == 2
     values = runs.read_table(path)
     film = writing.write_video(
         tmp_path / "film.mp4", [np.zeros((96, 96, 3), np.uint8)] * len(values), values["time"]
@@ -206,7 +210,7 @@ def test_every_frame_of_every_trial_is_predicted(tiny, name):
 )
 def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tasks):
     found = predictor(tiny, run)
-    table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
+    table = pd.read_csv(prediction.predict_trial(found, Predictions(tmp_path), "1_left"))
     assert list(table) == [*VA, *tasks, "valid", "note"]
     assert table["frame"].tolist() == list(range(1, 61))
     assert table["time"].to_numpy() == pytest.approx(np.arange(60) / 25)
@@ -228,8 +232,8 @@ def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tas
 
 def test_values_read_back_are_those_that_were_predicted(tiny, tmp_path):
     found = predictor(tiny, "teacher")
-    prediction.predict_trial(found, tmp_path, "seen")
-    back, raw = prediction.read_values(tmp_path, "seen", found.recipe), found.predict("seen")
+    prediction.predict_trial(found, Predictions(tmp_path), "seen")
+    back, raw = Predictions(tmp_path).raw("seen", found.recipe.tasks), found.predict("seen")
     assert back.keys() == raw.keys()
     for task in raw:
         assert back[task].shape == raw[task].shape
@@ -237,13 +241,15 @@ def test_values_read_back_are_those_that_were_predicted(tiny, tmp_path):
 
 
 def test_sound_alone_predicts_frames_without_a_face_and_calls_them_valid(tiny, tmp_path):
-    table = pd.read_csv(prediction.predict_trial(predictor(tiny, "listening"), tmp_path, "1_left"))
+    table = pd.read_csv(
+        prediction.predict_trial(predictor(tiny, "listening"), Predictions(tmp_path), "1_left")
+    )
     assert (table["valid"] == 1).all()
 
 
 def test_a_network_that_only_sees_has_no_value_where_no_face_was_found(tiny, tmp_path):
     found = predictor(tiny, "seen_only")
-    table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
+    table = pd.read_csv(prediction.predict_trial(found, Predictions(tmp_path), "1_left"))
     assert found.recipe.from_face_alone
     unseen = table["valid"] == 0
     assert unseen.any()
@@ -258,7 +264,7 @@ def test_a_network_that_only_sees_has_no_value_where_no_face_was_found(tiny, tmp
 
 def test_a_network_that_hears_keeps_its_value_where_no_face_was_found(tiny, tmp_path):
     found = predictor(tiny, "jca")
-    table = pd.read_csv(prediction.predict_trial(found, tmp_path, "1_left"))
+    table = pd.read_csv(prediction.predict_trial(found, Predictions(tmp_path), "1_left"))
     assert not found.recipe.from_face_alone
     assert (table["valid"] == 0).any()
     assert table[["valence", "arousal"]].notna().all(axis=None)
@@ -282,12 +288,12 @@ def never(*_):
 def test_predictions_of_the_same_checkpoint_are_kept(tiny, tmp_path):
     found, folder = predictor(tiny, "jca"), tmp_path / "predictions"
     prediction.begin(folder, found)
-    prediction.predict_trial(found, folder, "seen")
+    prediction.predict_trial(found, Predictions(folder), "seen")
     before = state(folder)
     again = predictor(tiny, "jca")
     again.predict = never
     prediction.begin(folder, again)
-    prediction.predict_trial(again, folder, "seen")
+    prediction.predict_trial(again, Predictions(folder), "seen")
     assert state(folder) == before
 
 
@@ -300,18 +306,24 @@ def test_the_column_of_who_is_heard_comes_when_a_network_is_named_and_files_of_b
     network = tmp_path / "light_asd_talkset.model"
     torch.save(models.create("light_asd").state_dict(), network)
     folder, asked = tmp_path / "predictions", speaker_arrays.wanted(network, "mouth", 112)
-    prediction.predict_trial(predictor(tiny, "jca"), folder, "seen")
+    prediction.predict_trial(predictor(tiny, "jca"), Predictions(folder), "seen")
     assert "speaking" not in pd.read_csv(folder / "seen.csv")
-    prediction.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
+    prediction.predict_trial(
+        predictor(tiny, "jca", speaker_run=str(network)), Predictions(folder), "seen"
+    )
     assert "speaking" not in pd.read_csv(folder / "seen.csv")  # notebook 03 has not made it
     heard = np.linspace(0, 1, 50, dtype=np.float32)
     heard[:5] = np.nan
     tiny_set.write(
         tiny_set.store(tiny), "seen", request(asked.name, **asked.parameters, person=""), heard
     )
-    prediction.predict_trial(predictor(tiny, "jca", speaker_run=str(network)), folder, "seen")
+    prediction.predict_trial(
+        predictor(tiny, "jca", speaker_run=str(network)), Predictions(folder), "seen"
+    )
     np.testing.assert_allclose(pd.read_csv(folder / "seen.csv")["speaking"], heard, rtol=1e-5)
-    prediction.predict_trial(predictor(tiny, "jca", speaker_run="none"), folder, "seen")
+    prediction.predict_trial(
+        predictor(tiny, "jca", speaker_run="none"), Predictions(folder), "seen"
+    )
     assert "speaking" not in pd.read_csv(folder / "seen.csv")
 
 
@@ -321,7 +333,7 @@ def test_predictions_of_another_checkpoint_are_renewed_all_of_them(tiny, tmp_pat
         found = predictor(tiny, run)
         prediction.begin(folder, found)
         assert not list(folder.glob("*.csv"))
-        prediction.predict_trial(found, folder, "seen")
+        prediction.predict_trial(found, Predictions(folder), "seen")
         written = pd.read_csv(folder / "seen.csv")[["valence_raw", "arousal_raw"]].to_numpy()
         assert written == pytest.approx(found.predict("seen")["va"], rel=1e-4)
 
@@ -335,7 +347,7 @@ def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_pat
         train(root, name, name)
     folder, found = tmp_path / "predictions", predictor(root, "jca")
     for trial in ("seen", "short"):
-        prediction.predict_trial(found, folder, trial)
+        prediction.predict_trial(found, Predictions(folder), trial)
     before = state(folder)
     place, wanted = tiny_set.store(root), found.recipe._visual
     path = arrays.locate(found.recipe._trials["seen"], wanted, place).path
@@ -352,7 +364,7 @@ def test_a_prediction_is_renewed_when_the_arrays_of_its_trial_are_others(tmp_pat
     )
     again = predictor(root, "jca")
     for trial in ("seen", "short"):
-        prediction.predict_trial(again, folder, trial)
+        prediction.predict_trial(again, Predictions(folder), trial)
     changed = {path for path, content in state(folder).items() if before[path] != content}
     assert {path.rsplit("/", 1)[1] for path in changed if "." in path.rsplit("/", 1)[1]} == {
         "seen.csv",
@@ -366,7 +378,9 @@ def test_a_trial_whose_arrays_are_not_there_names_notebook_and_leaves_no_file(ti
     for path in (root / "processed/tiny/trials/seen").glob("backbone_visual*"):
         path.unlink()
     with pytest.raises(InputError, match="seen"):
-        prediction.predict_trial(predictor(root, "jca"), tmp_path / "predictions", "seen")
+        prediction.predict_trial(
+            predictor(root, "jca"), Predictions(tmp_path / "predictions"), "seen"
+        )
     assert not list(tmp_path.glob("predictions/*.csv"))
 
 

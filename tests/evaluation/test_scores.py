@@ -14,6 +14,7 @@ import torch
 from lib import metrics, plots, runs, store, trials
 from lib.evaluation import pages, prediction, submission
 from lib.evaluation import scores as evaluation_scores
+from lib.evaluation.predictions import COMPLETE, Predictions, write_csv
 from lib.labels import official
 from lib.plots import style
 from tests import tiny_set
@@ -69,7 +70,7 @@ def predicted(root, folder, curves=restless, splits=("val", "test"), found=None)
     table = table[table["split"].isin(splits)].reset_index(drop=True)
     for trial in table["trial"]:
         rows = prediction.prediction_table(found, trial, {"va": curves(found, trial)})
-        prediction.write_csv(folder / f"{trial}.csv", rows)
+        write_csv(folder / f"{trial}.csv", rows)
     return found, table
 
 
@@ -99,9 +100,9 @@ def test_errors_are_split_by_who_speaks_beside_shuffled_groups(tiny, tmp_path):
         if trial != "hidden":
             out[["label_valence", "label_arousal"]] = truth(found, trial)
         out = out.assign(speaking=np.resize(columns[trial], len(out))) if trial in columns else out
-        prediction.write_csv(tmp_path / f"{trial}.csv", out)
+        write_csv(tmp_path / f"{trial}.csv", out)
     result = {}
-    shown = evaluation_scores.by_speaker(table, tmp_path, result, 10)
+    shown = evaluation_scores.by_speaker(table, Predictions(tmp_path), result, 10)
     told = result["val_by_speaker"]
     assert [
         told[name]["valence"]["n_frames"]
@@ -117,7 +118,7 @@ def test_errors_are_split_by_who_speaks_beside_shuffled_groups(tiny, tmp_path):
 def test_without_the_column_nothing_is_split(tiny, tmp_path):
     _, table = predicted(tiny, tmp_path)
     result = {}
-    assert evaluation_scores.by_speaker(table, tmp_path, result).empty
+    assert evaluation_scores.by_speaker(table, Predictions(tmp_path), result).empty
     assert result == {}
 
 
@@ -126,25 +127,31 @@ def test_without_the_column_nothing_is_split(tiny, tmp_path):
 
 def test_trials_of_one_subject_count_as_one_and_the_result_says_whose_they_are(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
-    alone = evaluation_scores.finish(found, table, tmp_path, [1])
+    alone = evaluation_scores.finish(found, table, Predictions(tmp_path), [1])
     assert "subjects" not in alone
     val = table["split"] == "val"
     together = table.assign(subject=table["subject"].where(~val, "anna"))
-    result = evaluation_scores.finish(found, together, tmp_path, [1])
+    result = evaluation_scores.finish(found, together, Predictions(tmp_path), [1])
     assert result["subjects"] == dict.fromkeys(table["trial"][val], "anna")
     assert result["val"]["valence"]["n_subjects"] == 1
     assert "1 subjects in 2 labelled trials" in result["val"]["mean"]["why"]
     assert result["val"]["valence"]["ccc"] == alone["val"]["valence"]["ccc"]
-    without = evaluation_scores.finish(found, together, tmp_path, [1], with_intervals=False)
+    without = evaluation_scores.finish(
+        found, together, Predictions(tmp_path), [1], with_intervals=False
+    )
     assert "why" not in without["val"]["mean"]
 
 
 def test_scores_without_trials_of_people_that_it_learnt_from_stand_beside(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
     learnt = replace(found, trained_on=("1_left", "171"))
-    assert "shared" not in evaluation_scores.finish(learnt, table, tmp_path, [1], False)
+    assert "shared" not in evaluation_scores.finish(
+        learnt, table, Predictions(tmp_path), [1], False
+    )
     video = table["video"].where(table["trial"] != "seen", "171")
-    result = evaluation_scores.finish(learnt, table.assign(video=video), tmp_path, [1], False)
+    result = evaluation_scores.finish(
+        learnt, table.assign(video=video), Predictions(tmp_path), [1], False
+    )
     assert result["shared"] == {"seen": "video 171"}
     rest = {"short": np.asarray(found.recipe.labels("short", "va"))}
     alone = evaluation_scores.metrics.va_scores(
@@ -155,13 +162,15 @@ def test_scores_without_trials_of_people_that_it_learnt_from_stand_beside(tiny, 
         assert without["n_frames"] < result["val"][emotion]["n_frames"]
         assert without["n_frames"] == alone[emotion]["n_frames"]
     elsewhere = replace(found, trained_on=("171", "of another data set"))
-    again = evaluation_scores.finish(elsewhere, table.assign(video=video), tmp_path, [1], False)
+    again = evaluation_scores.finish(
+        elsewhere, table.assign(video=video), Predictions(tmp_path), [1], False
+    )
     assert "shared" not in again
 
 
 def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     val = {trial: np.asarray(found.recipe.labels(trial, "va")) for trial in ("seen", "short")}
     raw = {trial: restless(found, trial) for trial in val}
     for emotion, column in (("valence", 0), ("arousal", 1)):
@@ -188,16 +197,16 @@ def test_smoothing_is_chosen_on_val_and_both_scores_are_there(tiny, tmp_path):
 
 def test_where_nothing_is_gained_nothing_is_smoothed(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path, steady)
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     assert result["smoothing"] == {"valence": 1, "arousal": 1}
     assert result["val"] == result["val_smoothed"]
 
 
 def test_the_width_does_not_depend_on_test_trials_even_when_their_labels_are_known(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
-    without = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    without = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     against = {"hidden": -restless(found, "hidden").clip(-1, 1)}
-    with_them = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20, against)
+    with_them = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20, against)
     assert with_them["smoothing"] == without["smoothing"]
     assert with_them["val"] == without["val"]
     assert with_them["test"]["valence"]["ccc"] < 0
@@ -205,7 +214,7 @@ def test_the_width_does_not_depend_on_test_trials_even_when_their_labels_are_kno
 
 def test_scores_say_what_they_are_and_fit_into_json(tiny, tmp_path, baselines):
     found, table = predicted(tiny, tmp_path)
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     result["baselines"] = baselines
     path = runs.Run(tmp_path / "run").write_json("metrics.json", result)
     back = json.loads(path.read_text())
@@ -228,8 +237,8 @@ def test_only_labelled_frames_count(tiny, tmp_path):
     assert unlabelled.any()
     rows = pd.read_csv(tmp_path / "seen.csv")
     rows.loc[unlabelled, ["valence_raw", "arousal_raw"]] = -1
-    prediction.write_csv(tmp_path / "seen.csv", rows)
-    result = evaluation_scores.finish(found, table, tmp_path, [1], 20)
+    write_csv(tmp_path / "seen.csv", rows)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), [1], 20)
     assert result["val"]["valence"]["ccc"] == pytest.approx(1, abs=1e-6)
 
 
@@ -239,7 +248,7 @@ def test_only_labelled_frames_count(tiny, tmp_path):
 def test_files_get_smoothed_values_and_labels_and_keep_what_was_predicted(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
     before = pd.read_csv(tmp_path / "seen.csv")
-    chosen = evaluation_scores.finish(found, table, tmp_path, [9], 20)["smoothing"]
+    chosen = evaluation_scores.finish(found, table, Predictions(tmp_path), [9], 20)["smoothing"]
     after = pd.read_csv(tmp_path / "seen.csv")
     assert list(after) == [*before.columns.drop("note"), "label_valence", "label_arousal", "note"]
     kept = ["frame", "time", "valence_raw", "arousal_raw", "valid", "note"]
@@ -256,9 +265,9 @@ def test_files_get_smoothed_values_and_labels_and_keep_what_was_predicted(tiny, 
 
 def test_finishing_twice_changes_nothing(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path)
-    first = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    first = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20) == first
+    assert evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20) == first
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
@@ -272,10 +281,8 @@ def test_all_tasks_of_a_network_are_scored_and_labelled(tiny, tmp_path):
             "expression": np.eye(7)[np.arange(n_frames) % 7],
             "action_units": np.where((np.arange(n_frames)[:, None] + np.arange(8)) % 2, 3.0, -3.0),
         }
-        prediction.write_csv(
-            tmp_path / f"{trial}.csv", prediction.prediction_table(found, trial, raw)
-        )
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+        write_csv(tmp_path / f"{trial}.csv", prediction.prediction_table(found, trial, raw))
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     for scores in (result["val"], result["val_smoothed"]):
         assert scores["expression"]["f1_macro"] == pytest.approx(1)
         assert scores["action_units"]["f1_mean"] == pytest.approx(1)
@@ -313,7 +320,7 @@ def test_named_test_labels_give_scores_under_test_and_stand_in_the_files(tiny, t
     write_hidden(tiny)
     found, table = predicted(tiny, tmp_path)
     hidden = evaluation_scores.hidden_labels(table, tiny_set.store(tiny), "annotations_test_hidden")
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20, hidden)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20, hidden)
     assert (
         result["test"]["valence"]["n_frames"]
         == result["test_smoothed"]["arousal"]["n_frames"]
@@ -372,7 +379,7 @@ def test_the_score_table_has_the_network_raw_and_smoothed_and_the_trivial_ones(
     tiny, tmp_path, baselines
 ):
     found, table = predicted(tiny, tmp_path)
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     result["baselines"] = baselines
     scores = evaluation_scores.score_table(result)
     assert list(scores["method"].unique()[:2]) == ["raw", "smoothed"]
@@ -387,8 +394,8 @@ def test_the_score_table_has_the_network_raw_and_smoothed_and_the_trivial_ones(
 
 def test_pairs_are_the_labelled_frames_of_val_trials(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path, steady)
-    evaluation_scores.finish(found, table, tmp_path, [1], 20)
-    values, known = evaluation_scores.pairs(table, tmp_path)
+    evaluation_scores.finish(found, table, Predictions(tmp_path), [1], 20)
+    values, known = evaluation_scores.pairs(table, Predictions(tmp_path))
     n_labelled = sum(
         np.isfinite(found.recipe.labels(trial, "va")).all(axis=1).sum()
         for trial in ("seen", "short")
@@ -401,9 +408,9 @@ def test_scores_of_each_trial_and_the_best_and_worst_of_them(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path, steady)
     rows = pd.read_csv(tmp_path / "short.csv")
     rows[["valence_raw", "arousal_raw"]] *= -1
-    prediction.write_csv(tmp_path / "short.csv", rows)
-    evaluation_scores.finish(found, table, tmp_path, [1], 20)
-    scores = evaluation_scores.by_trial(table, tmp_path)
+    write_csv(tmp_path / "short.csv", rows)
+    evaluation_scores.finish(found, table, Predictions(tmp_path), [1], 20)
+    scores = evaluation_scores.by_trial(table, Predictions(tmp_path))
     assert set(scores["trial"]) == {"seen", "short"}
     assert pages.best_and_worst(scores) == ["seen", "short"]
     assert pages.best_and_worst(scores[scores["trial"] == "seen"]) == ["seen"]
@@ -420,14 +427,16 @@ def test_the_sentence_about_sample_networks_stands_under_every_picture_of_predic
     tiny, tmp_path, baselines
 ):
     found, table = predicted(tiny, tmp_path)
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     result["baselines"] = baselines
     pictures = [
-        pages.traces(tmp_path, SENTENCE, "seen"),
-        pages.traces(tmp_path, SENTENCE, "hidden"),
+        pages.traces(Predictions(tmp_path), SENTENCE, "seen"),
+        pages.traces(Predictions(tmp_path), SENTENCE, "hidden"),
         plots.ccc_table_plot(evaluation_scores.score_table(result), note=SENTENCE),
-        plots.error_by_trial(evaluation_scores.by_trial(table, tmp_path), note=SENTENCE),
-        plots.circumplex(*evaluation_scores.pairs(table, tmp_path), note=SENTENCE),
+        plots.error_by_trial(
+            evaluation_scores.by_trial(table, Predictions(tmp_path)), note=SENTENCE
+        ),
+        plots.circumplex(*evaluation_scores.pairs(table, Predictions(tmp_path)), note=SENTENCE),
     ]
     assert trials.SYNTHETIC_NOTE == SENTENCE
     for picture in pictures:
@@ -440,17 +449,19 @@ def test_without_val_trials_predictions_are_finished_and_no_score_is_made_up(
 ):
     """`splits: [test]` is a way to predict test trials alone."""
     found, table = predicted(tiny, tmp_path / "predictions", splits=splits)
-    result = evaluation_scores.finish(found, table, tmp_path / "predictions", WIDTHS, 20)
+    result = evaluation_scores.finish(
+        found, table, Predictions(tmp_path / "predictions"), WIDTHS, 20
+    )
     assert result["smoothing"] == {"valence": 1, "arousal": 1}
     assert "val" not in result
     scores = evaluation_scores.score_table(result)
     assert scores["ccc"].isna().all()
-    by_trial = evaluation_scores.by_trial(table, tmp_path / "predictions")
+    by_trial = evaluation_scores.by_trial(table, Predictions(tmp_path / "predictions"))
     assert pages.best_and_worst(by_trial) == []
     for picture in (
         plots.ccc_table_plot(scores),
         plots.error_by_trial(by_trial),
-        plots.circumplex(*evaluation_scores.pairs(table, tmp_path / "predictions")),
+        plots.circumplex(*evaluation_scores.pairs(table, Predictions(tmp_path / "predictions"))),
     ):
         assert words(picture)
 
@@ -460,16 +471,14 @@ def test_a_network_without_valence_and_arousal_is_evaluated_too(tiny, tmp_path):
     table = tiny_set.table(tiny).query("split == 'val'").reset_index(drop=True)
     for trial in table["trial"]:
         raw = {"expression": np.eye(7)[np.arange(found.recipe.n_frames(trial)) % 7]}
-        prediction.write_csv(
-            tmp_path / f"{trial}.csv", prediction.prediction_table(found, trial, raw)
-        )
-    result = evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+        write_csv(tmp_path / f"{trial}.csv", prediction.prediction_table(found, trial, raw))
+    result = evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     assert result["val"]["expression"]["f1_macro"] == pytest.approx(1)
     assert evaluation_scores.score_table(result)["ccc"].isna().all()
-    assert evaluation_scores.by_trial(table, tmp_path).empty
-    assert len(evaluation_scores.pairs(table, tmp_path)[0]) == 0
-    assert submission.submit(found, table, tmp_path, tmp_path / "submission") == []
-    assert words(pages.traces(tmp_path, SENTENCE, "seen"))
+    assert evaluation_scores.by_trial(table, Predictions(tmp_path)).empty
+    assert len(evaluation_scores.pairs(table, Predictions(tmp_path))[0]) == 0
+    assert submission.submit(found, table, Predictions(tmp_path), tmp_path / "submission") == []
+    assert words(pages.traces(Predictions(tmp_path), SENTENCE, "seen"))
 
 
 # ---- frames without a face
@@ -482,7 +491,7 @@ def only_seeing(tiny, folder):
     found, table = predicted(tiny, folder)
     values = runs.read_table(folder / "seen.csv")
     values["valid"] = (values["frame"] <= 10).astype(int)
-    prediction.write_csv(folder / "seen.csv", values)
+    write_csv(folder / "seen.csv", values)
     return found, table
 
 
@@ -494,8 +503,8 @@ def test_scores_and_submissions_count_every_frame_and_the_table_shows_those_with
         folder = tmp_path / str(alone)
         found, table = only_seeing(tiny, folder)
         monkeypatch.setattr(type(found.recipe), "from_face_alone", alone)
-        results.append(evaluation_scores.finish(found, table, folder, WIDTHS, 20))
-        submission.submit(found, table, folder, folder / "sent")
+        results.append(evaluation_scores.finish(found, table, Predictions(folder), WIDTHS, 20))
+        submission.submit(found, table, Predictions(folder), folder / "sent")
         files = sorted((folder / "sent").rglob("*.*"))
         sent.append({file.relative_to(folder): file.read_bytes() for file in files})
     assert results[0] == results[1]
@@ -505,21 +514,21 @@ def test_scores_and_submissions_count_every_frame_and_the_table_shows_those_with
     assert shown["valence"].notna().tolist() == (shown["frame"] <= 10).tolist()
     values = [name for name in shown if name not in ("valence", "arousal")]
     pd.testing.assert_frame_equal(kept[values], shown[values])
-    pd.testing.assert_frame_equal(prediction.complete(tmp_path / "True", "seen"), kept)
+    pd.testing.assert_frame_equal(Predictions(tmp_path / "True").complete("seen"), kept)
     for read in (evaluation_scores.by_trial, evaluation_scores.pairs):
-        one, other = (read(table, tmp_path / str(alone)) for alone in (False, True))
+        one, other = (read(table, Predictions(tmp_path / str(alone))) for alone in (False, True))
         np.testing.assert_equal(np.asarray(one), np.asarray(other))
 
 
 def test_the_values_of_every_frame_go_when_all_frames_have_a_face(tiny, tmp_path, monkeypatch):
     found, table = only_seeing(tiny, tmp_path)
     monkeypatch.setattr(type(found.recipe), "from_face_alone", True)
-    evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
-    file = tmp_path / prediction.COMPLETE / "seen.csv"
+    evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
+    file = tmp_path / COMPLETE / "seen.csv"
     assert file.is_file()
     values = runs.read_table(tmp_path / "seen.csv").assign(valid=1)
-    prediction.write_csv(tmp_path / "seen.csv", values)
-    evaluation_scores.finish(found, table, tmp_path, WIDTHS, 20)
+    write_csv(tmp_path / "seen.csv", values)
+    evaluation_scores.finish(found, table, Predictions(tmp_path), WIDTHS, 20)
     assert not file.is_file()
     assert runs.read_table(tmp_path / "seen.csv")["valence"].notna().all()
 
@@ -529,9 +538,9 @@ def test_the_values_of_every_frame_go_when_all_frames_have_a_face(tiny, tmp_path
 
 def test_submission_files_of_all_test_trials_are_written_and_valid(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path / "predictions")
-    evaluation_scores.finish(found, table, tmp_path / "predictions", WIDTHS, 20)
+    evaluation_scores.finish(found, table, Predictions(tmp_path / "predictions"), WIDTHS, 20)
     out = tmp_path / "submission"
-    assert submission.submit(found, table, tmp_path / "predictions", out) == []
+    assert submission.submit(found, table, Predictions(tmp_path / "predictions"), out) == []
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*")) == [
         "VA_Set/hidden.txt",
         "predictions.csv",
@@ -553,8 +562,11 @@ def test_submission_files_of_all_test_trials_are_written_and_valid(tiny, tmp_pat
 
 def test_without_test_trials_the_val_trials_are_written(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path / "predictions", splits=("val",))
-    evaluation_scores.finish(found, table, tmp_path / "predictions", WIDTHS, 20)
-    assert submission.submit(found, table, tmp_path / "predictions", tmp_path / "out") == []
+    evaluation_scores.finish(found, table, Predictions(tmp_path / "predictions"), WIDTHS, 20)
+    assert (
+        submission.submit(found, table, Predictions(tmp_path / "predictions"), tmp_path / "out")
+        == []
+    )
     assert {path.stem for path in (tmp_path / "out" / "VA_Set").iterdir()} == {"seen", "short"}
 
 
@@ -562,7 +574,9 @@ def test_what_is_wrong_with_a_submission_is_returned(tiny, tmp_path):
     found, table = predicted(tiny, tmp_path / "predictions")
     (tmp_path / "out" / "VA_Set").mkdir(parents=True)
     (tmp_path / "out" / "VA_Set" / "older.txt").write_text("valence,arousal\n0,0\n")
-    problems = submission.submit(found, table, tmp_path / "predictions", tmp_path / "out")
+    problems = submission.submit(
+        found, table, Predictions(tmp_path / "predictions"), tmp_path / "out"
+    )
     assert len(problems) == 1
     assert "older.txt: no such trial is expected" in problems[0]
 

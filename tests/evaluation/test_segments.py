@@ -11,6 +11,7 @@ import pytest
 from lib import runs
 from lib.errors import InputError
 from lib.evaluation import segments
+from lib.evaluation.predictions import Predictions
 from lib.labels import segments as files
 
 RATE = 10.0
@@ -149,7 +150,9 @@ TRIALS = pd.DataFrame(
 
 def test_a_run_has_one_table_that_is_safe_for_a_spreadsheet_and_described(run, tmp_path):
     (tmp_path / "turns.csv").write_text("start,end,task,text\n0,1,rest,=1+1\n3,9,talk,x\n")
-    table, said, lost = segments.of_run(tmp_path / "turns.csv", TRIALS, run)
+    table, said, lost = segments.of_run(
+        tmp_path / "turns.csv", TRIALS, Predictions(run.path("predictions")), run
+    )
     assert not lost
     assert any("2 stretches have a note (first: row 3, ends 5.000 s" in line for line in said)
     written = pd.read_csv(run.path("segments.csv"))
@@ -168,7 +171,7 @@ def test_a_broken_file_of_a_folder_costs_its_recording_and_strangers_are_named(r
     (folder / "talk_left.csv").write_text("start,end\n0,x\n")
     (folder / "talk_right.csv").write_text("start,end\n0,1\n")
     (folder / "nobody.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nx\n")
-    table, said, lost = segments.of_run(folder, TRIALS, run)
+    table, said, lost = segments.of_run(folder, TRIALS, Predictions(run.path("predictions")), run)
     assert list(table["trial"]) == ["talk_right"]
     assert [trial for trial, _ in lost] == ["talk_left"]
     assert any("nobody.srt" in line and "not used" in line for line in said)
@@ -176,7 +179,9 @@ def test_a_broken_file_of_a_folder_costs_its_recording_and_strangers_are_named(r
 
 
 def test_nothing_is_made_without_a_path_and_a_wrong_one_is_told_before_anything(run, tmp_path):
-    assert segments.of_run("", TRIALS, run)[1] == ["segments_path is empty"]
+    assert segments.of_run("", TRIALS, Predictions(run.path("predictions")), run)[1] == [
+        "segments_path is empty"
+    ]
     assert not (run.folder / "segments.csv").exists()
     segments.check("")
     with pytest.raises(InputError, match="no such file"):

@@ -77,6 +77,30 @@ def test_a_thread_may_hold_a_lock_twice_and_another_thread_waits(tmp_path):
     assert order == ["first", "second"]
 
 
+def test_a_lock_that_is_lent_is_not_waited_for_and_the_others_own_is_not_given_away(
+    tmp_path, holder
+):
+    path = tmp_path / ".a.lock"
+    holder(path)
+    with locks.lent(path), locks.held(path, 0):
+        assert not locks._HELD.isdisjoint({(str(path), threading.get_ident())})
+    with pytest.raises(locks.BusyError), locks.held(path, 0):
+        pass
+    with locks.held(tmp_path / ".b.lock", 0), locks.lent(tmp_path / ".b.lock"):
+        pass
+    assert set() == locks._HELD
+
+
+def test_who_gave_up_waiting_holds_nothing_and_removes_nothing(tmp_path, holder):
+    path = tmp_path / ".a.lock"
+    holder(path)
+    for _ in range(2):
+        with pytest.raises(locks.BusyError), locks.held(path, 0, remove=True):
+            pass
+    assert path.exists()
+    assert set() == locks._HELD
+
+
 def test_a_run_that_is_set_aside_stays_locked_under_its_name(tmp_path, holder):
     folder = tmp_path / "run"
     folder.mkdir()

@@ -27,19 +27,29 @@ NETWORK = {
     "options": {"phases": 2, "dropout": 0.0, **SHARED_OPTIONS},
 }
 SCRIPT = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
+from lib.runs import NOTEBOOKS
 from lib.training.trainer import Trainer
 from tests import tiny_set
 from tests.parallel.test_ranks import NETWORK
 root, folder = map(Path, sys.argv[1:3])
-epochs, stop = map(int, sys.argv[3:5])
+epochs, stop, help_only = map(int, sys.argv[3:6])
 recipe = tiny_set.create(root=root, **NETWORK, epochs=epochs)
+if help_only and os.environ["RANK"] == "1":  # as the runner does it, see lib.experiments.crews
+    from lib import datasets
+    from lib.experiments import crews, experiment
+    datasets.store = lambda p: tiny_set.store(root)
+    places = {"runs_root": folder.parent, "run": folder.name}
+    values = {name: str(value) if isinstance(value, Path) else value
+              for name, value in {**recipe.params, **places}.items()}
+    crews.help_to_train(experiment.Experiment((), values, NOTEBOOKS))
+    sys.exit(0)
 trainer = Trainer(recipe, tiny_set.table(root), folder)
 if stop and trainer.ranks.rank == 1:  # one process alone is asked, inside an epoch
-    import os, signal
+    import signal
     step = trainer._step
     def counted(batch, progress):
         step(batch, progress)
@@ -59,8 +69,10 @@ def tiny(tmp_path_factory):
     return tiny_set.make(tmp_path_factory.mktemp("tiny"))
 
 
-def train(tiny, folder, size, epochs=3, stop=0):
-    """Train in `size` processes; returns the history and the exit statuses."""
+def train(tiny, folder, size, epochs=3, stop=0, help_only=False):
+    """Train in `size` processes, of which the second one may be one that only helps; returns the
+    history and the exit statuses.
+    """
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -72,7 +84,7 @@ def train(tiny, folder, size, epochs=3, stop=0):
     )
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, tiny, folder, str(epochs), str(stop)],
+            [sys.executable, "-c", SCRIPT, tiny, folder, *map(str, [epochs, stop, int(help_only)])],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -99,9 +111,10 @@ def alone(tiny, tmp_path_factory):
 
 # On every change two processes with a pretended GPU each do the same: whole/test_gpu_ways.
 @pytest.mark.slow
-def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, tmp_path):
+@pytest.mark.parametrize("help_only", [False, True])
+def test_two_processes_have_the_loss_curve_and_the_weights_of_one(tiny, alone, tmp_path, help_only):
     folder, history = alone
-    found, statuses = train(tiny, tmp_path / "two", 2)
+    found, statuses = train(tiny, tmp_path / "two", 2, help_only=help_only)
     assert statuses == [0, 0]
     assert found["loss"].to_numpy() == pytest.approx(history["loss"].to_numpy(), abs=1e-5)
     assert found["score"].to_numpy() == pytest.approx(history["score"].to_numpy(), abs=1e-4)
@@ -186,6 +199,18 @@ def test_the_gradient_of_a_loss_over_the_batch_is_that_of_the_batch_and_not_the_
     assert np.allclose(added.numpy(), whole.grad.numpy(), atol=1e-12)
 
 
+HELPS = """from lib.experiments import crews
+def helps(experiment):
+    import torch
+    from lib.parallel import ranks
+    one = ranks.Ranks()
+    with one.joined(torch.device("cpu")):
+        number = torch.tensor([float(one.rank + 1)])
+        torch.distributed.all_reduce(number)
+    name = f"helped {experiment.run.name} {one.rank}"
+    (place / name).write_text(f"sum {number.item()}")
+crews.help_to_train = helps
+"""
 TRAINS = """from lib.parallel import ranks
 import torch
 one = ranks.Ranks()
@@ -203,7 +228,9 @@ run.record([], [])"""
 
 @pytest.mark.slow  # notebooks under torchrun
 def test_torchrun_lets_the_first_process_write_and_the_others_help_in_training(tmp_path):
-    """Two trainings one after the other: sample_jca builds on sample_tsav, which is not there."""
+    """Two trainings one after the other: sample_jca builds on sample_tsav, which is not there. The
+    second process has no notebook: here something else than a training is done beside the first's.
+    """
     world = World(tmp_path)
     for step, own in OWN.items():
         cell = SHARED.replace('"runs"', f'"{world.runs}"') + own
@@ -214,7 +241,7 @@ def test_torchrun_lets_the_first_process_write_and_the_others_help_in_training(t
         )
         world.notebook(step, cell, CHECK.format(folder=world.notebooks, step=step), last)
     text = COMMAND.replace("sample_tsav", "sample_jca").replace('"", "01"', '"", "05"')
-    (tmp_path / "command.py").write_text(text)
+    (tmp_path / "command.py").write_text(text.replace("place =", f"{HELPS}place =", 1))
     done = subprocess.run(
         [
             sys.executable,
@@ -237,9 +264,8 @@ def test_torchrun_lets_the_first_process_write_and_the_others_help_in_training(t
         folder = world.runs / name
         assert (folder / "checkpoints" / "best.pt").read_text() == "sum 3.0"
         assert (folder / "rank0.txt").is_file()
-        assert not (folder / "rank1.txt").exists(), (
-            "the second process wrote into a temporary folder"
-        )
+        assert not (folder / "rank1.txt").exists(), "the second process executes no notebook"
+        assert (tmp_path / f"helped {name} 1").read_text() == "sum 3.0"
         assert "trained by 0" in (folder / f"{NOTEBOOKS[4]}.ipynb").read_text()
     assert done.stdout.count("01_download_check: not done yet") == 1, "once, by the first process"
-    assert not list(tmp_path.rglob("rank-*"))
+    assert len(list(tmp_path.glob("helped *"))) == 2

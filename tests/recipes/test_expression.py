@@ -9,7 +9,8 @@ from skimage import data
 
 from lib import arrays, datasets, grammar, parameters, recipes, runs, trials
 from lib.errors import InputError
-from lib.evaluation import checkpoint, prediction, scores
+from lib.evaluation import checkpoint, prediction
+from lib.evaluation.predictions import Predictions
 from lib.files import ROOT
 from lib.media import writing
 from lib.models.affect.face_api import CLASSES
@@ -59,9 +60,9 @@ def test_a_prediction_has_probabilities_by_name_and_what_is_derived(world):
     assert (table["valence_derived"][:N] > 0.5).all()
     assert table["valence_derived"][N + 1 :].isna().all()
     assert not {"valence", "valence_raw"} & set(table)
-    path = prediction.predict_trial(predictor, p.runs_root, "a")
+    path = prediction.predict_trial(predictor, Predictions(p.runs_root), "a")
     assert runs.read_table(path)["expression"][0] == "happy"
-    assert np.isnan(scores.read_pairs(p.runs_root, "a")[0]).all()
+    assert np.isnan(Predictions(p.runs_root).pairs("a")[0]).all()
 
 
 def test_its_numbers_of_a_face_are_a_stream_of_features(world):

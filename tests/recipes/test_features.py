@@ -11,6 +11,7 @@ from torch import nn
 from lib import arrays, models, parallel, parameters
 from lib.errors import InputError
 from lib.evaluation import checkpoint, prediction, scores
+from lib.evaluation.predictions import Predictions
 from lib.experiments import bookkeeping, costs
 from lib.features import own
 from lib.files import ROOT
@@ -136,8 +137,8 @@ def test_files_at_their_own_rate_go_the_way_to_scores(tiny, tmp_path):
     predictor = checkpoint.load(tmp_path / "run/checkpoints/best.pt", method.params, method.store)
     some = table[table["split"] != "train"].reset_index(drop=True)
     for trial in some["trial"]:
-        prediction.predict_trial(predictor, tmp_path / "out", trial)
-    found = scores.finish(predictor, some, tmp_path / "out", [1, 5], 20)
+        prediction.predict_trial(predictor, Predictions(tmp_path / "out"), trial)
+    found = scores.finish(predictor, some, Predictions(tmp_path / "out"), [1, 5], 20)
     assert found["val"]["valence"]["n_frames"] > 0
     assert "label_valence" in pd.read_csv(tmp_path / "out/seen.csv")
 

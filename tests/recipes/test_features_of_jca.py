@@ -12,6 +12,7 @@ import torch
 from lib import arrays, models, store, trials
 from lib.errors import InputError
 from lib.evaluation import prediction, scores
+from lib.evaluation.predictions import Predictions
 from lib.experiments import costs
 from lib.features import backbone
 from lib.models import forward, memory
@@ -264,8 +265,8 @@ def test_constant_val_labels_give_a_ccc_of_zero_that_says_why(tiny, tmp_path):
     )
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        prediction.predict_trial(predictor, tmp_path, trial)
-    found = scores.finish(predictor, table, tmp_path, [1], 20)["val"]
+        prediction.predict_trial(predictor, Predictions(tmp_path), trial)
+    found = scores.finish(predictor, table, Predictions(tmp_path), [1], 20)["val"]
     assert found["valence"]["ccc"] == 0
     assert "all labels are -0.5" in found["valence"]["undefined"]
     assert "undefined" not in found["arousal"]
@@ -282,6 +283,11 @@ def test_a_trial_without_labels_is_predicted_and_has_no_score(tiny, tmp_path):
     )
     table = trials.select(tiny_set.table(tiny), ["seen", "short"])
     for trial in table["trial"]:
-        prediction.predict_trial(predictor, tmp_path, trial)
-    assert scores.finish(predictor, table, tmp_path, [1], 20)["val"]["valence"]["n_trials"] == 1
-    assert set(scores.by_trial(table, tmp_path)["trial"]) == {"seen"}
+        prediction.predict_trial(predictor, Predictions(tmp_path), trial)
+    assert (
+        scores.finish(predictor, table, Predictions(tmp_path), [1], 20)["val"]["valence"][
+            "n_trials"
+        ]
+        == 1
+    )
+    assert set(scores.by_trial(table, Predictions(tmp_path))["trial"]) == {"seen"}

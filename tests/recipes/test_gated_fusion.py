@@ -10,6 +10,7 @@ import torch
 from lib import parameters, plots
 from lib.errors import InputError
 from lib.evaluation import checkpoint, pages, prediction, scores, uncertainty
+from lib.evaluation.predictions import Predictions
 from lib.files import ROOT
 from lib.labels import csv_columns
 from lib.metrics import EMOTIONS
@@ -159,8 +160,8 @@ def trained(tiny, tmp_path_factory):
     predictor = checkpoint.load(folder / "checkpoints/best.pt", method.params, method.store)
     table = tiny_set.table(tiny)[lambda rows: rows["split"] != "train"].reset_index(drop=True)
     for trial in table["trial"]:
-        prediction.predict_trial(predictor, folder / "out", trial)
-    found = scores.finish(predictor, table, folder / "out", [1, 5], 20)
+        prediction.predict_trial(predictor, Predictions(folder / "out"), trial)
+    found = scores.finish(predictor, table, Predictions(folder / "out"), [1, 5], 20)
     return predictor, folder / "out", table, found
 
 
@@ -178,7 +179,7 @@ def test_files_say_how_sure_the_network_is_and_which_stream_it_believed(trained)
     described = {row["name"]: row["meaning"] for row in csv_columns.describe(rows.columns)}
     assert all(meaning != csv_columns.UNKNOWN[2] for meaning in described.values())
     assert "standard deviation" in described["valence_sd"]
-    back = prediction.read_values(folder, "seen", predictor.recipe)["va"]
+    back = Predictions(folder).raw("seen", ("va",))["va"]
     assert back == pytest.approx(outputs["va"], rel=1e-4)
 
 
@@ -190,7 +191,7 @@ def test_the_factors_are_fitted_on_val_trials_and_kept_in_the_checkpoint(trained
     assert set(found["uncertainty"]) == {"factor", "fitted_on", "val", "test"}
     # Fitted on every fourth window; with all of them the factor that is left is near 1.
     assert set(factor) == set(EMOTIONS)
-    errors, spread = uncertainty.read(folder, table["trial"][table["split"] == "val"])
+    errors, spread = uncertainty.read(Predictions(folder), table["trial"][table["split"] == "val"])
     left = training_uncertainty.factors(errors, spread)
     assert left == pytest.approx([1.0, 1.0], abs=0.35)
 
@@ -214,7 +215,7 @@ def test_calibrating_finds_a_factor_on_what_a_recipe_assembled(tiny):
 
 def test_coverage_and_reliability_are_those_of_the_files(trained):
     _, folder, table, _ = trained
-    found = uncertainty.coverage(table, folder)
+    found = uncertainty.coverage(table, Predictions(folder))
     rows = pd.read_csv(folder / "seen.csv")
     val = [rows, pd.read_csv(folder / "short.csv")]
     ratio = np.concatenate(
@@ -229,7 +230,7 @@ def test_coverage_and_reliability_are_those_of_the_files(trained):
     assert some["n_frames"] == len(ratio)
     assert some["covered"] == pytest.approx(np.mean(ratio <= 0.67449), abs=0.02)
     assert found.groupby(["split", "emotion"])["covered"].is_monotonic_increasing.all()
-    bins = uncertainty.reliability(table, folder, 4).query(
+    bins = uncertainty.reliability(table, Predictions(folder), 4).query(
         "split == 'val' and emotion == 'valence'"
     )
     assert bins["n_frames"].sum() == len(ratio)
@@ -241,16 +242,16 @@ def test_a_network_that_does_not_tell_has_no_coverage(trained, tmp_path):
     for trial in table["trial"]:
         rows = pd.read_csv(folder / f"{trial}.csv").drop(columns=["valence_sd", "arousal_sd"])
         rows.to_csv(tmp_path / f"{trial}.csv", index=False)
-    assert uncertainty.coverage(table, tmp_path).empty
-    assert uncertainty.reliability(table, tmp_path).empty
-    assert uncertainty.summary(predictor.recipe, table, tmp_path) == {}
-    axes = pages.traces(tmp_path, "", "seen")
+    assert uncertainty.coverage(table, Predictions(tmp_path)).empty
+    assert uncertainty.reliability(table, Predictions(tmp_path)).empty
+    assert uncertainty.summary(predictor.recipe, table, Predictions(tmp_path)) == {}
+    axes = pages.traces(Predictions(tmp_path), "", "seen")
     assert not axes[0].collections or "90 % interval" not in axes[0].get_legend_handles_labels()[1]
     plots.style.plt.close("all")
 
 
 def test_the_curves_of_a_page_have_the_band(trained):
-    axes = pages.traces(trained[1], "", "seen")
+    axes = pages.traces(Predictions(trained[1]), "", "seen")
     for ax in axes:
         assert "90 % interval" in ax.get_legend_handles_labels()[1]
     plots.style.plt.close("all")

@@ -8,6 +8,7 @@ import torch
 from lib import arrays, datasets, metrics, parameters, recipes, trials
 from lib.errors import InputError
 from lib.evaluation import checkpoint, prediction, scores
+from lib.evaluation.predictions import Predictions
 from lib.features import voice
 from lib.models import checkpoints, forward
 from lib.recipes.utterance import _mixed
@@ -113,8 +114,10 @@ def test_the_licence_of_the_data_goes_with_checkpoint_predictions_and_scores(tra
     val = parts[parts["split"] == "val"].reset_index(drop=True)
     prediction.begin(folder / "predictions", predictor)
     for trial in val["trial"]:
-        prediction.predict_trial(predictor, folder / "predictions", trial)
-    found = scores.finish(predictor, val, folder / "predictions", [1], with_intervals=True)
+        prediction.predict_trial(predictor, Predictions(folder / "predictions"), trial)
+    found = scores.finish(
+        predictor, val, Predictions(folder / "predictions"), [1], with_intervals=True
+    )
     assert "CC BY-NC-SA" in found["terms"]
     assert found["chosen_on"].startswith("nothing")
     assert found["val"]["expression"]["n_frames"] == len(val) == 12  # recordings

@@ -8,7 +8,7 @@ import torch
 from lib import arrays, plots, trials
 from lib.errors import InputError
 from lib.evaluation import overlay as evaluation_overlay
-from lib.evaluation import prediction
+from lib.evaluation.predictions import Predictions, write_csv
 from lib.faces import persons
 from lib.features import speaker_arrays, speaker_scores
 from lib.media import recordings, writing
@@ -313,8 +313,10 @@ def test_a_video_of_a_data_set_has_boxes_round_all_persons_that_were_predicted(t
             }
         )
         rows.loc[frames == 11, ["x", "y", "width", "height"]] = np.nan
-        prediction.write_csv(tmp_path / f"v_{person}.csv", rows)
-    drawn = evaluation_overlay.write_trial(named[0], place, tmp_path, tmp_path / "out", "a note")
+        write_csv(tmp_path / f"v_{person}.csv", rows)
+    drawn = evaluation_overlay.write_trial(
+        named[0], place, Predictions(tmp_path), tmp_path / "out", "a note"
+    )
     pictures = [picture.astype(int) for _, picture in recordings.frames(drawn)]
     assert drawn.name == "v_1.mp4"
     assert len(pictures) == 12

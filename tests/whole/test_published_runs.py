@@ -13,6 +13,7 @@ from lib import runs
 from lib.errors import InputError
 from lib.evaluation import checkpoint, prediction, submission
 from lib.evaluation import scores as evaluation_scores
+from lib.evaluation.predictions import Predictions
 from lib.features import mel
 from lib.labels import official
 from lib.store import request
@@ -92,17 +93,22 @@ def test_an_authors_file_gives_table_and_submission_with_its_licence(theirs, tmp
     table = table[table["split"] != "train"].reset_index(drop=True)
     prediction.begin(tmp_path / "predictions", found)
     for trial in table["trial"]:
-        prediction.predict_trial(found, tmp_path / "predictions", trial)
+        prediction.predict_trial(found, Predictions(tmp_path / "predictions"), trial)
         rows = pd.read_csv(tmp_path / "predictions" / f"{trial}.csv")
         assert np.isfinite(rows[["valence", "arousal"]]).all(axis=None)
-    scores = evaluation_scores.finish(found, table, tmp_path / "predictions", [1, 9])
+    scores = evaluation_scores.finish(found, table, Predictions(tmp_path / "predictions"), [1, 9])
     assert scores["rules"] == "published"
     assert scores["licence"] == found.licence
     widths = (20, 50) if p.recipe == "jca" else (1, 1)
     assert tuple(scores["smoothing"].values()) == widths
     assert {"val", "val_smoothed", "val_zero_filled"} <= set(scores)
     assert "(0, 0)" in scores["val_zero_filled"]["why"]
-    assert submission.submit(found, table, tmp_path / "predictions", tmp_path / "submission") == []
+    assert (
+        submission.submit(
+            found, table, Predictions(tmp_path / "predictions"), tmp_path / "submission"
+        )
+        == []
+    )
     for (
         task
     ) in found.recipe.tasks:  # all three tracks of TSAV; one line per frame, named by the trial

@@ -194,13 +194,15 @@ def as_html(table: pd.DataFrame) -> str:
         )
     )
     head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
-    rows = "".join(
-        f'<tr style="background:{COLOURS.get(row["state"], "none")}">'
-        + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values())
-        + "</tr>"
-        for row in shown.to_dict("records")
-    )
+    rows = "".join(map(_html_of, shown.to_dict("records")))
     return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _html_of(row: Mapping) -> str:
+    """A line of the table."""
+    cells = "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values())
+    colour = COLOURS.get(row["state"], "none")
+    return f'<tr style="background:{colour}">{cells}</tr>'
 
 
 def show(folder: Path, follow: bool = False, interval: float = 2.0):
@@ -255,8 +257,7 @@ class Screen:
 
 def note(folder: Path) -> str:
     """The sentence about networks trained on sample data, where one of these was; else ""."""
-    places = [
-        Path(one["folder"])
-        for one in json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()
-    ]
-    return SYNTHETIC_NOTE if any(_metrics(place).get("synthetic") for place in places) else ""
+    points = json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()
+    if any(_metrics(Path(point["folder"])).get("synthetic") for point in points):
+        return SYNTHETIC_NOTE
+    return ""

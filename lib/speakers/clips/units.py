@@ -23,7 +23,7 @@ import pandas as pd
 from ... import store
 from ...errors import InputError
 from ...faces import speaker_crops
-from ...files import named
+from ...files import named, version
 from ...media import pictures
 from . import SCHEMA
 from .schema import INDEX, numbers, refuse_another
@@ -314,7 +314,7 @@ def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
 def read_json(path: Path) -> dict:
     """A description, kept for the next question while it does not change. Raises InputError."""
     try:
-        return _parsed(path, path.stat().st_mtime_ns)
+        return _parsed(path, version(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"the description of a clip cannot be read ({error})",
@@ -347,5 +347,5 @@ def _described(path: Path) -> Iterator[None]:
 
 
 @lru_cache(maxsize=256)  # thousands of clips of some 100 kB each would fill the memory
-def _parsed(path: Path, _changed: int) -> dict:
+def _parsed(path: Path, _version: tuple) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,183 @@
+"""The predictions of a run as one object: made, written and carried to all that is computed from
+them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import files, runs
+from ..labels import csv_columns
+from ..metrics import EMOTIONS
+from ..trials import SYNTHETIC_NOTE
+
+COMPLETE = "every_frame"  # folder of the values that are empty in a table for people
+BOUND = 2**29  # bytes of tables that are kept: 37 h at 30 frames per second with all columns
+
+
+class Predictions:
+    """One table per trial, in the digits of its file, whoever made it.
+
+    A table that this process wrote or opened is kept, so that what is computed from predictions
+    does not open the files again and gets the numbers that stand in them, to the digit. Kept are at
+    most `bound` bytes, the tables used last; others are opened from their files when they are asked
+    for, as is one that another process wrote meanwhile. Another process gets the object without
+    its tables and keeps none: it works on each trial once.
+
+    folder : of the files ``<trial>.csv``; of a finished run its ``predictions``.
+    """
+
+    def __init__(self, folder: Path, bound: int = BOUND):
+        self.folder, self.bound = Path(folder), bound
+        self._kept: OrderedDict[Path, tuple[tuple, pd.DataFrame]] = OrderedDict()
+        self._size = 0
+
+    def __reduce__(self):
+        return Predictions, (self.folder, 0)
+
+    # ---- as they stand in the files
+    def path(self, trial: str) -> Path:
+        """The file of a trial, which need not be there yet."""
+        return files.named(self.folder, trial, ".csv")
+
+    def names(self) -> list[str]:
+        """The trials that have a file, as the files are called (`files.safe_name`), sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.csv"))
+
+    def table(self, trial: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+        """All columns of a trial, one row per frame. Raises InputError as `runs.read_table` does,
+        for a file that lacks one of `columns`, too.
+        """
+        return self._opened(self.path(trial), columns)
+
+    def complete(self, trial: str) -> pd.DataFrame:
+        """The table with a value in every frame, as the challenges score it: what is empty there
+        because no face was found stands as ``every_frame/<trial>.csv`` beside it.
+        """
+        table, path = self.table(trial), self._path_of_complete(trial)
+        return table.assign(**self._opened(path)) if path.is_file() else table
+
+    def numbers(self, trial: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """Column -> (T,) float64 of those of `columns` that a trial has; see `runs.read_numbers`,
+        which opens what is not kept, and nothing more of it than these columns.
+        """
+        table = self._still_kept(self.path(trial))
+        if table is None:
+            return runs.read_numbers(self.path(trial), columns)
+        return {name: table[name].to_numpy(float) for name in columns if name in table}
+
+    # ---- what is computed from
+    def raw(self, trial: str, tasks: Iterable[str]) -> dict[str, np.ndarray]:
+        """The network's own outputs: task -> (T, k) float32."""
+        table = self.table(trial)
+        units = [name for name in table if name.startswith("action_unit_")]
+        columns = {
+            "va": ["valence_raw", "arousal_raw"],
+            "expression": [name for name in table if name.startswith("expression_")],
+            "action_units": [name for name in units if name.endswith("_raw")],
+            "speaking": ["speaking_no_raw", "speaking_yes_raw"],
+        }
+        return {task: table[columns[task]].to_numpy(np.float32) for task in tasks}
+
+    def pairs(self, trial: str) -> tuple[np.ndarray, np.ndarray]:
+        """Submitted values and labels of all frames of a trial, (T, 2) each; labels NaN where
+        unknown, values also where this emotion was not learnt.
+        """
+        rows = self.complete(trial)
+        known = rows.reindex(columns=[f"label_{name}" for name in EMOTIONS])
+        return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), known.to_numpy(float)
+
+    def of_sample(self, trials: Iterable[str]) -> bool:
+        """Whether the first of these trials that was predicted says that the network learnt from
+        sample data.
+        """
+        for trial in trials:
+            if self.path(trial).is_file():
+                table = self.table(trial)
+                notes = table["note"].unique() if "note" in table else ()
+                return any(SYNTHETIC_NOTE in str(note) for note in notes)
+        return False
+
+    # ---- writing
+    def write(self, trial: str, table: pd.DataFrame) -> Path:
+        """Write a trial's table, see `write_csv`, and keep what the file now says."""
+        return self._write(self.path(trial), table)
+
+    def write_complete(self, trial: str, values: pd.DataFrame | None) -> None:
+        """Write what `complete` fills in; None where no frame lacks a face."""
+        path = self._path_of_complete(trial)
+        if values is None:
+            path.unlink(missing_ok=True)
+            self._let_go(path)
+        else:
+            self._write(path, values)
+
+    def _path_of_complete(self, trial: str) -> Path:
+        return files.named(self.folder / COMPLETE, trial, ".csv")
+
+    def _write(self, path: Path, table: pd.DataFrame) -> Path:
+        text = _as_text(table)
+        _write_text(path, table, text)
+        self._let_go(path)
+        if _bytes(table) <= self.bound:
+            self._keep(path, files.version(path), runs.read_table(io.StringIO(text)))
+        return path
+
+    # ---- what is kept
+    def _opened(self, path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+        table = self._still_kept(path)
+        if table is None:
+            version = files.version(path) if path.is_file() else ()
+            table = runs.read_table(path)
+            self._keep(path, version, table)
+        runs.require_columns(path, table, columns)
+        return table.copy(deep=False)  # a column that somebody adds is not ours
+
+    def _still_kept(self, path: Path) -> pd.DataFrame | None:
+        """The table that is kept of a file, if the file is still that one."""
+        if path not in self._kept:
+            return None
+        version, table = self._kept[path]
+        if not path.is_file() or files.version(path) != version:
+            self._let_go(path)
+            return None
+        self._kept.move_to_end(path)
+        return table
+
+    def _keep(self, path: Path, version: tuple, table: pd.DataFrame) -> None:
+        self._let_go(path)
+        if _bytes(table) > self.bound:
+            return
+        self._kept[path] = (version, table)
+        self._size += _bytes(table)
+        while self._size > self.bound:
+            self._let_go(next(iter(self._kept)))
+
+    def _let_go(self, path: Path) -> None:
+        if path in self._kept:
+            self._size -= _bytes(self._kept.pop(path)[1])
+
+
+def _bytes(table: pd.DataFrame) -> int:
+    return int(table.memory_usage().sum())
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    """A table in the digits that we write: six significant ones."""
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _write_text(path: Path, table: pd.DataFrame, text: str) -> Path:
+    csv_columns.record(Path(path).parent, table.columns)
+    return files.write_text(path, text)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a table atomically, six significant digits; ``columns.json`` beside it describes it."""
+    return _write_text(path, table, _as_text(table))
