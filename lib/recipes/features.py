@@ -43,6 +43,7 @@ class Recipe(base.Recipe):
 
             model: str = ""  # name on the Hugging Face hub, folder, or file of a network of timm
             layers: list[int] = []  # hidden layers side by side, empty for the last; from 0 to 200
+            average: bool = False  # learn to average its layers instead of laying them side by side
             of: str = "auto"  # auto by its config.json; one of auto, faces, clips, sound
             rate: float = 0.0  # rows per second, 0: one per frame, of clips 4; from 0.0 to 30.0
             span: float = 2.0  # s of pictures in which it sees a clip; from 0.1 to 60.0
@@ -356,9 +357,32 @@ class Recipe(base.Recipe):
             **{k: self.params.options[k] for k in ("layers", "dropout")},
         }
         network = self.params.options["network"]
+        stacks = list(map(self.stack, self._names, widths))
+        if any(layers > 1 for layers, _ in stacks):
+            self.require(
+                "stacks" in models.options(network),
+                f"`average` of an encoder for the network {network}",
+                "gru, temporal_convolution, transformer, …, or the recipe gated_fusion",
+                "choose one of these, or leave `average` out: the layers lie side by side then",
+            )
+            given["stacks"] = stacks
         return models.create(
             network, **{key: given[key] for key in models.options(network) if key in given}
         )
+
+    def stack(self, name: str, width: int) -> tuple[int, int]:
+        """Layers that a learnt average brings together in an array of `width` numbers, and the
+        numbers of each; 1 and all of them where there is none.
+        """
+        settings = self.params.options["encoders"].get(name, {})
+        layers = len(settings.get("layers", ())) if settings.get("average") else 1
+        self.require(
+            layers > 0 and width % max(1, layers) == 0,
+            f"average of the encoder {name}, and layers {settings.get('layers')}",
+            "several hidden layers, as layers: [6, 9, 12]",
+            "name the layers, or leave `average` out",
+        )
+        return layers, width // layers
 
     @property
     def _names(self) -> list[str]:

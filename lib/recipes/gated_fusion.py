@@ -253,8 +253,14 @@ class Recipe(features.Recipe):
             every=self._every,
             step_hop=self.params.step_hop,
             width=self.params.width,
+            stacks=self._stacks(widths),
             **{name: options[name] for name in ("network", "layers", "dropout", "join")},
         )
+
+    def _stacks(self, widths: list[int]) -> dict[str, tuple[int, int]]:
+        """The streams whose layers are averaged, as the network wants it."""
+        stacks = zip(self._streams, map(self.stack, self._streams, widths), strict=True)
+        return {_key(name): stack for name, stack in stacks if stack[0] > 1}
 
     def loss(self, outputs, batch):
         target, valid = batch["va"], batch["valid"]

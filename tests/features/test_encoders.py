@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lib import arrays
+from lib import recipes as recipes_of
 from lib.errors import InputError
 from lib.evaluation import checkpoint
 from lib.features import encoder_arrays, encoder_faces, encoder_files, encoder_sound, encoders
@@ -516,6 +517,47 @@ def test_two_encoders_go_from_their_names_to_predictions_of_every_frame(models, 
     values = predictor.predict("seen")["va"]
     assert values.shape == (50, 2)
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(("recipe", "key"), [("features", "enter.0."), ("gated_fusion", "nets.0.")])
+def test_a_network_averages_the_layers_of_an_encoder_where_it_is_asked_to(
+    models, tmp_path, recipe, key
+):
+    root = tiny_set.make(tmp_path / "tiny")
+    encoder = {"model": str(models / "dino"), "layers": [0, 1, 2], "average": True}
+    network = "gru" if recipe == "features" else "temporal_convolution"
+    options = {"features": ["dino", "pixels"], "encoders": {"dino": encoder}, "network": network}
+    if recipe == "gated_fusion":
+        options["gate_by"] = ["face_valid"]
+    given = {"steps": 8, "epochs": 1, "width": 0.125, "options": options}
+    params = tiny_set.parameters(recipe, root, **given)
+    method = recipes_of.create(recipe, params, tiny_set.store(root))
+    table, lost = prepared(root, method)
+    assert not lost
+    trainer.Trainer(method, table, tmp_path / "run").fit()
+    kept = torch.load(tmp_path / "run/checkpoints/best.pt", weights_only=True)["model"]
+    [name] = [name for name in kept if "logits" in name]
+    assert name.startswith(key)
+    assert kept[name].shape == (3,)
+    assert kept[name].std() > 0  # it has learnt
+    predictor = checkpoint.load(
+        tmp_path / "run/checkpoints/best.pt", method.params, tiny_set.store(root)
+    )
+    assert np.isfinite(predictor.predict("seen")["va"]).all()
+
+
+def test_an_average_for_a_network_that_has_none_or_of_no_layers_is_refused(models, tmp_path):
+    root = tiny_set.make(tmp_path / "tiny")
+    encoder = {"model": str(models / "dino"), "layers": [0, 1], "average": True}
+    options = {"features": ["dino", "pixels"], "encoders": {"dino": encoder}, "network": "jca"}
+    method = tiny_set.create("features", root, steps=8, options=options)
+    method.statistics = {"a": {"mean": [0.0] * 32}, "b": {"mean": [0.0] * 3}}
+    with pytest.raises(InputError, match="`average` of an encoder for the network jca"):
+        method.model()
+    options["encoders"]["dino"]["layers"] = []
+    method = tiny_set.create("features", root, steps=8, options=options)
+    with pytest.raises(InputError, match="average of the encoder dino, and layers"):
+        method.stack("dino", 32)
 
 
 def test_settings_of_an_encoder_that_is_not_among_the_features_are_refused(models, tmp_path):

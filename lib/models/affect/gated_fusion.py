@@ -38,6 +38,8 @@ class GatedFusion(Model, name="gated_fusion"):
     Arguments
     ---------
     streams : name -> numbers per row. reliability : numbers per step: how far to trust them.
+    stacks : name -> (layers, numbers of each) of a stream whose hidden layers a learnt average
+        brings together.
     network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
     join : what the gates weigh: "features", what the streams say, which a head then reads; or
         "values", what a head makes of each stream: it never reads a mixture, so that what is said
@@ -65,10 +67,13 @@ class GatedFusion(Model, name="gated_fusion"):
         join: str = "features",
         step_hop: int = 1,
         every: Sequence[int] = (),
+        stacks: Mapping[str, Sequence[int]] | None = None,
     ):
         given = {"streams": dict(streams), "reliability": reliability, "network": network}
         sizes = {"layers": layers, "dropout": dropout, "width": width}
-        super().__init__(compat, **given, **sizes, join=join, step_hop=step_hop, every=list(every))
+        stacks = {name: list(each) for name, each in (stacks or {}).items()}
+        given |= {"join": join, "step_hop": step_hop, "every": list(every), "stacks": stacks}
+        super().__init__(compat, **given, **sizes)
         if join not in JOINS:
             raise InputError(
                 f"join {join!r}", where=f"model {self.name}", expected=" or ".join(JOINS)
@@ -79,7 +84,10 @@ class GatedFusion(Model, name="gated_fusion"):
         self.every = [number or step_hop for number in spacing]
         self._declare()
         self.nets = nn.ModuleList(
-            _over_time(network, channels, sizes) for channels in streams.values()
+            _over_time(
+                network, channels, {**sizes, "stacks": [stacks[name]] if name in stacks else []}
+            )
+            for name, channels in streams.items()
         )
         hidden, inner = self.nets[0].leave[1].in_features, scaled(HIDDEN, width)
         self.missing = nn.Parameter(torch.zeros(len(streams), hidden))

@@ -5,7 +5,7 @@ linear recurrence.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import InputError
 from ..base import Model, scaled
+from ..blocks.layer_average import LayerAverage, refuse_other_sizes
 from ..blocks.linear_recurrence import RecurrentLayer
 from ..blocks.recurrent import over_valid
 from ..blocks.relative import RelativeLayer
@@ -30,6 +31,8 @@ class TemporalModel(Model):
     width : factor on the channels inside (128).
     layers : how often the temporal part is repeated.
     dropout : of the features and before the last layer.
+    stacks : (layers, numbers of each) of every feature array whose hidden layers a learnt average
+        brings together (`lib.models.blocks.layer_average`); empty for none.
 
     Inputs `features` (B, L, channels), `valid` (B, L) bool, which may be left out; windows of any
     length. Output `va` is raw: no tanh; 0 where a step is not valid, and what stands in such a step
@@ -44,13 +47,20 @@ class TemporalModel(Model):
         width: float = 1.0,
         layers: int = 2,
         dropout: float = 0.2,
+        stacks: Sequence[Sequence[int]] = (),
     ):
-        super().__init__(compat, channels=channels, width=width, layers=layers, dropout=dropout)
+        sizes = {"width": width, "layers": layers, "dropout": dropout}
+        super().__init__(compat, channels=channels, **sizes, stacks=[list(each) for each in stacks])
         self.inputs = {"features": f"(B, L, {channels})", "valid": "(B, L)"}
         self.outputs = {"va": "(B, L, 2)"}
         self.channels, hidden = channels, 4 * scaled(HIDDEN // 4, width)
+        averages = []
+        if stacks:
+            refuse_other_sizes(stacks, channels, f"model {self.name}")
+            averages = [LayerAverage(stacks)]
+        numbers = averages[0].numbers if averages else channels
         self.enter = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(channels, hidden), nn.LayerNorm(hidden)
+            *averages, nn.Dropout(dropout), nn.Linear(numbers, hidden), nn.LayerNorm(hidden)
         )
         self.body = self._body(hidden, layers, dropout)
         self.leave = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 2))
