@@ -93,18 +93,21 @@ def _of_ends(begin: float, end: float, first: float, last: float) -> str:
 
 def _of_stretch(inside: pd.DataFrame, note: str) -> dict:
     """Counts and numbers of the frames of one person in a stretch."""
-    valid = inside["valid"].to_numpy() == 1 if "valid" in inside else np.ones(len(inside), bool)
+    valid = np.ones(len(inside), bool)
+    if "valid" in inside:
+        valid = inside["valid"].to_numpy() == 1
     row = {"frames": len(inside), "valid_share": valid.mean() if len(inside) else np.nan}
     for name in inside:
         if VALUES.fullmatch(name) and name not in NOT_VALUES:
-            kept = valid if OF_FACE.fullmatch(name) else np.ones(len(inside), bool)
-            row |= _of_value(name, inside[kept])
+            row |= _of_value(name, inside[valid] if OF_FACE.fullmatch(name) else inside)
     if "expression" in inside:
         shares = inside["expression"][valid].dropna().value_counts(normalize=True)
-        row["expression"] = shares.index[0] if len(shares) else np.nan
-        row["expression_share"] = shares.iloc[0] if len(shares) else np.nan
-    nothing = "no frame lies in it" if not len(inside) else "no valid frame"
-    row["note"] = "; ".join(filter(None, [note, "" if valid.any() else nothing]))
+        most = (shares.index[0], shares.iloc[0]) if len(shares) else (np.nan, np.nan)
+        row["expression"], row["expression_share"] = most
+    notes = [note]
+    if not valid.any():
+        notes.append("no valid frame" if len(inside) else "no frame lies in it")
+    row["note"] = "; ".join(filter(None, notes))
     return row
 
 
