@@ -7,7 +7,9 @@ decoded time stamps stay in the store, where notebook 02 finds them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -255,7 +257,11 @@ def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) 
     if trial["audio_path"] in ("", trial["video_path"]):
         return info
     path = place.data_root / trial["audio_path"]
-    return faults.attempt(recordings.probe, path, done="no sound") or info
+    other = faults.attempt(recordings.probe, path, done="no sound")
+    moved: dict = {}
+    with contextlib.suppress(InputError):  # told by `readings.notes`
+        moved = readings.of_recorder(trial, place)
+    return replace(other, audio_start=other.audio_start + moved.get("offset", 0)) if other else info
 
 
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:

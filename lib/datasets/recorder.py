@@ -18,7 +18,7 @@ def take(
     """Look for a sound file of the same name beside every video of a trial table.
 
     heard : whether it takes the place of the video's own sound. What was found is reported either
-    way. It is taken to begin with the video: nothing is aligned.
+    way. Where it belongs is found when it is heard (`separate.placing`): by the camera's own sound.
     """
     table = table.copy()
     for video, rows in table.groupby("video_path", sort=False):
@@ -49,12 +49,19 @@ def _offered(report: Report, video: str, path: str, own: bool) -> None:
 
 
 def _taken(report: Report, video: str, path: str, own: bool) -> None:
-    name, instead = Path(path).name, " instead of the video's own sound" if own else ""
-    report.warning(
-        video,
-        f"{name} lies beside the video",
-        f"{name} is heard{instead}, from its first sample on: it is not aligned",
-        where=path,
-        expected="a sound file that begins when the video begins",
-        todo="watch the lips: if they are out of step, cut the sound file",
-    )
+    name = Path(path).name
+    told = {
+        True: (
+            f"{name} is heard instead of the video's own sound, which tells where it belongs",
+            "the same voices in both",
+            "nothing where the trial's row says where it begins; watch the lips all the same",
+        ),
+        False: (
+            f"{name} is heard from its first sample on: the video has no sound to place it by",
+            "a sound file that begins when the video begins",
+            "watch the lips: if they are out of step, cut the sound file",
+        ),
+    }
+    done, expected, todo = told[bool(own)]
+    what = f"{name} lies beside the video"
+    report.warning(video, what, done, where=path, expected=expected, todo=todo)
