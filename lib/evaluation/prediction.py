@@ -212,7 +212,8 @@ def about_faces(recipe, trial: str) -> str:
     valid = locate(recipe.trial(trial), wanted, recipe.store)
     told = facts(valid.path) if valid.exists else {}
     crossed = face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
-    return "; ".join(filter(None, [face_arrays.note(valid.request, recipe.store), crossed]))
+    words = [face_arrays.note(valid.request, recipe.store), crossed]
+    return "; ".join(filter(None, [*words, face_arrays.told_of_joining(told)]))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:

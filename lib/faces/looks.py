@@ -1,0 +1,214 @@
+"""Who is who across cuts: stretches of a film in which a face looks alike are one person's.
+
+Where a face is says nothing beyond a cut. So the faces of every shot are first joined by their
+place (`persons.of_one_shot`), and then the people of different shots by their colours: three
+histograms, of the face, of the head with its hair, and of the clothes below it, over hue and over
+how light something is beside the face, which a change of exposure leaves alone. The least alike of
+the three counts. Never joined are two who are seen together; nor, without their clothes, two who
+are not at the same place in the same size, as faces alone have one colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from . import persons
+from .tracking import BOX
+
+# Parts of a person, in widths and heights of the face's box, from its middle and its upper edge:
+# half of the width, top, bottom.
+PARTS = {"face": (0.45, 0.1, 0.95), "head": (0.75, -0.4, 1.0), "clothes": (1.0, 1.15, 1.8)}
+CLOTHES = list(PARTS).index("clothes")
+SEEN = {"face": 0.25, "head": 0.25, "clothes": 0.15}  # share of a part that must be in the picture
+SIDE = 32  # px that a part is reduced to
+# Bins: lightness beside the face's middle one, and the two axes of colour of 8-bit CIELAB.
+LIGHT, COLOUR = np.linspace(-200, 200, 11), np.linspace(78, 178, 21)
+BLUR = (5, 5), 1.0  # bins of colour, so that a neighbouring one is not a stranger
+FRAMES = 5  # of each stretch that are looked at
+# How alike (Bhattacharyya's coefficient, 0…1) the least alike part must be. In the recordings that
+# benchmarks/cuts.py names the same person has 0.81 to 1 in two shots (one in ten below 0.87),
+# different ones at most 0.79; without clothes 0.99 and 0.97.
+ALIKE, ALIKE_WITHOUT_CLOTHES = 0.82, 0.98
+NEAR, GROWTH = 0.5, 1.25  # face widths, and times as large: the same place in the same size
+JOINED = "joined"  # the parameter `cuts` of tracks whose people were told apart by their looks
+
+
+@dataclass
+class Stretch:
+    """A person in one shot. `rows` of the tracks; `looks` (3, bins), NaN for what is not seen;
+    `box` the middle one; `alike` how alike it is to the person whom it was given to, NaN for the
+    first one.
+    """
+
+    rows: np.ndarray
+    shot: int
+    looks: np.ndarray
+    box: np.ndarray
+    who: int = -1
+    alike: float = float("nan")
+
+
+def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
+    """The people of every shot, in the order of their first frames.
+
+    tracks : (N, 18) of `tracking.track`. cuts : frames, from 0, with which a new shot begins.
+    """
+    shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
+    nothing = np.full((len(PARTS), _bins()), np.nan, np.float32)
+    found = []
+    for shot in np.unique(shots):
+        own = np.flatnonzero(shots == shot)
+        for group in persons.of_one_shot(tracks[own]):
+            rows = own[group]
+            found.append(Stretch(rows, int(shot), nothing, np.median(tracks[rows][:, BOX], axis=0)))
+    return sorted(found, key=lambda stretch: int(stretch.rows[0]))
+
+
+def look(
+    pictures: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
+) -> list[Stretch]:
+    """Fill in how each stretch looks. pictures : (H, W, 3) uint8 RGB, frame by frame, from 0."""
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for number, stretch in enumerate(every):
+        middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
+        for row in np.unique(stretch.rows[middle]):
+            wanted.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+    seen: dict[int, list[np.ndarray]] = {}
+    for frame, picture in enumerate(pictures):
+        for number, row in wanted.get(frame, ()):
+            seen.setdefault(number, []).append(histograms(picture, tracks[row, BOX]))
+    for number, rows in seen.items():
+        every[number].looks = _mean(np.stack(rows), np.ones(len(rows)))
+    return list(every)
+
+
+def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(3, bins) float32, each part's sum 1; NaN where too little of it is in the picture.
+
+    picture : (H, W, 3) uint8 RGB. box : x, y, width, height of the face in px.
+    """
+    found = np.full((len(PARTS), _bins()), np.nan, np.float32)
+    parts = [_part(picture, box, name) for name in PARTS]
+    if parts[0] is None:
+        return found
+    middle = float(np.median(parts[0][:, 0]))
+    for number, pixels in enumerate(parts):
+        if pixels is not None:
+            pixels = pixels - np.array([middle, 0, 0], np.float32)
+            counts, _ = np.histogramdd(pixels, bins=[LIGHT, COLOUR, COLOUR])
+            counts = np.stack([cv2.GaussianBlur(level, *BLUR) for level in counts])
+            counts = _beside(counts).ravel()
+            found[number] = counts / max(counts.sum(), 1e-9)
+    return found
+
+
+def _bins() -> int:
+    return (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
+
+
+def _beside(counts: np.ndarray) -> np.ndarray:
+    """A quarter of each level of lightness to the one above and to the one below."""
+    padded = np.pad(counts, ((1, 1), (0, 0), (0, 0)))
+    return 0.5 * counts + 0.25 * (padded[:-2] + padded[2:])
+
+
+def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
+    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it in 8 bits; None where it is
+    hardly in the picture.
+    """
+    half, top, bottom = PARTS[name]
+    x, y, width, height = (float(value) for value in box)
+    left, right = x + width / 2 - half * width, x + width / 2 + half * width
+    upper, lower = y + top * height, y + bottom * height
+    first, last = max(0, int(left)), min(picture.shape[1], int(right))
+    begin, end = max(0, int(upper)), min(picture.shape[0], int(lower))
+    share = max(0, last - first) * max(0, end - begin) / ((right - left) * (lower - upper) + 1e-9)
+    if share < SEEN[name] or share == 0:
+        return None
+    small = cv2.resize(picture[begin:end, first:last], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
+
+
+def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of (n, 3, bins) over what is seen; NaN of a part that never is."""
+    seen = np.isfinite(looks[:, :, 0]) * weights[:, None]
+    total = np.einsum("np,npb->pb", seen, np.nan_to_num(looks))
+    count = seen.sum(axis=0)
+    return np.where(count[:, None] > 0, total / np.maximum(count, 1e-9)[:, None], np.nan)
+
+
+def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How alike a look (3, bins) is to others (n, 3, bins): (n, 3) of 0…1, NaN where unseen."""
+    return np.einsum("pb,npb->np", np.sqrt(one), np.sqrt(others))
+
+
+def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
+    """Give each stretch a person (`who`, from 0): the one to whom it is most alike, if it is alike
+    enough and the two are never seen together. The longest stretches come first.
+    """
+    people: list[list[Stretch]] = []
+    looks: list[np.ndarray] = []
+    for stretch in sorted(every, key=lambda one: -len(one.rows)):
+        scores = _scores(stretch, people, looks, tracks)
+        best = int(np.argmax(scores)) if len(scores) else 0
+        if not len(scores) or scores[best] < 0:
+            people.append([stretch])
+            looks.append(stretch.looks)
+            stretch.who = len(people) - 1
+            continue
+        stretch.who, stretch.alike = best, float(scores[best])
+        people[best].append(stretch)
+        weights = np.array([len(one.rows) for one in people[best]], float)
+        looks[best] = _mean(np.stack([one.looks for one in people[best]]), weights)
+    return list(every)
+
+
+def _scores(
+    stretch: Stretch, people: list[list[Stretch]], looks: list[np.ndarray], tracks: np.ndarray
+) -> np.ndarray:
+    """How alike a stretch is to each person, −1 where it cannot be the same one."""
+    if not people:
+        return np.zeros(0)
+    parts = alike(stretch.looks, np.stack(looks))
+    least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
+    clothed = np.isfinite(parts[:, CLOTHES])
+    enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
+    scores = np.where(np.isfinite(least) & (least >= enough), least, -1.0)
+    for number in np.flatnonzero(scores >= 0):
+        own = people[number]
+        together = any(one.shot == stretch.shot and _meet(one, stretch, tracks) for one in own)
+        if together or not (clothed[number] or any(_same_place(one, stretch) for one in own)):
+            scores[number] = -1.0
+    return scores
+
+
+def _meet(one: Stretch, other: Stretch, tracks: np.ndarray) -> bool:
+    return bool(np.isin(tracks[one.rows, 0], tracks[other.rows, 0]).any())
+
+
+def _same_place(one: Stretch, other: Stretch) -> bool:
+    widths = max(one.box[2], 1.0), max(other.box[2], 1.0)
+    centres = [box[:2] + box[2:] / 2 for box in (one.box, other.box)]
+    apart = float(np.linalg.norm(centres[0] - centres[1]))
+    return max(widths) <= GROWTH * min(widths) and apart <= NEAR * max(widths)
+
+
+def with_people(tracks: np.ndarray, every: Sequence[Stretch]) -> np.ndarray:
+    """(N, 20) float32: the tracks in their order with who it is (NaN of what is nobody's) and how
+    alike to that person (NaN in the first stretch). Tracks end where shots do, and are numbered in
+    the order in which they begin.
+    """
+    out = np.column_stack([tracks, np.full((len(tracks), 2), np.nan)]).astype(np.float32)
+    pieces = np.zeros((len(tracks), 2))
+    pieces[:, 0] = tracks[:, 1]
+    for stretch in every:
+        out[stretch.rows, -2] = stretch.who
+        out[stretch.rows, -1] = stretch.alike
+        pieces[stretch.rows, 1] = stretch.shot
+    _, first, number = np.unique(pieces, axis=0, return_index=True, return_inverse=True)
+    out[:, 1] = np.argsort(np.argsort(first))[number.ravel()]
+    return out
