@@ -2,10 +2,10 @@
 RECORDINGS WEIGHTS`.
 
 Real: every recording of the folder in which faces are seen on both sides of a cut. Composed: shot
-and counter-shot of each two recordings with one person in one room, four shots of 18 frames, as they
-are and with the second shot of each 15 % darker and 15 % larger. A join of a composed film is right
-where both sides are from one recording. Who is who in a real one a person must look at: the pictures
-of all stretches are written to the folder that --pictures names, one file per person.
+and counter-shot of each two recordings with one person in one room, four shots of 18 frames, as
+they are, and with the second shot of each 15 % darker, or 15 % larger. A join of a composed film is
+right where both sides are from one recording. Who is who in a real one a person must look at: the
+pictures of all stretches are written to the folder that --pictures names, one file per person.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _draw(folder: Path, pictures: list[np.ndarray], tracks: np.ndarray, every: l
 def composed(folder: Path, detector) -> Iterator[list]:
     """A row per kind of interview: joins between shots of one person, and of two."""
     films = {path.stem: _pictures(path) for path in sorted(folder.glob("grid_?????*.mpg"))}
-    for name, change in (("as it is", None), ("darker and larger", _changed)):
+    for name, change in (("as it is", None), ("darker", _darker), ("larger", _larger)):
         right = wrong = missed = stretches = 0
         pairs = [pair for pair in combinations(films, 2) if frozenset(pair) not in SAME]
         for pair in pairs:
@@ -113,12 +113,17 @@ def _later(pictures: list[np.ndarray], change) -> list[np.ndarray]:
     return [change(picture) for picture in shown] if change else shown
 
 
-def _changed(picture: np.ndarray) -> np.ndarray:
-    """15 % darker, and the middle 1 / 1.15 of it."""
+def _darker(picture: np.ndarray) -> np.ndarray:
+    """15 % darker."""
+    return (0.85 * picture).astype(np.uint8)
+
+
+def _larger(picture: np.ndarray) -> np.ndarray:
+    """The middle 1 / 1.15 of it."""
     height, width = picture.shape[:2]
     top, left = round(height * (1 - 1 / 1.15) / 2), round(width * (1 - 1 / 1.15) / 2)
     inner = picture[top : height - top, left : width - left]
-    return (0.85 * cv2.resize(inner, (width, height))).astype(np.uint8)
+    return cv2.resize(inner, (width, height))
 
 
 def main() -> None:
@@ -136,8 +141,8 @@ def main() -> None:
     columns = ["film", "cuts", "stretches", "people", "joins", "looked at", "least alike"]
     notes = [
         f"Joined from {looks.ALIKE:g} on, without clothes {looks.ALIKE_WITHOUT_CLOTHES:g} at one "
-        "place. In the real film a camera swings between three people; its 62 tracks were looked at "
-        "one by one (2026-11-29): no person has a stretch of somebody else."
+        "place. In the real film a camera swings between three people; its 62 tracks were looked "
+        "at one by one (2026-11-29): no person has a stretch of somebody else."
     ]
     publish("cuts", columns, rows, ["numpy", "opencv-python-headless"], notes)
 

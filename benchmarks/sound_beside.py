@@ -2,9 +2,9 @@
 benchmarks/sound_beside.py RECORDINGS [RAVDESS]`.
 
 Every recording with sound below the folders is cut into what a camera and a recorder beside it
-would have written: another beginning, another room (noise that decays, the camera farther away), another
-level and noise. Then every recording is compared with every other one, which must be refused. Of
-RAVDESS one minute per actor is four of the recordings joined.
+would have written: another beginning, another room (noise that decays, the camera farther away),
+another level and noise. Then every recording is compared with every other one, which must be
+refused. Of RAVDESS four recordings of an actor are joined.
 """
 
 from __future__ import annotations

@@ -266,17 +266,16 @@ def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) 
 
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
-        other = separate.beside(info.path)
-        beside = f", but {other.name} beside it" if other else ""
-        offer = f"; `{separate.PARAMETER}: true` hears {other.name}" if other else ""
-        faults.add(
-            "warning",
-            f"no audio track{beside}",
-            "usable with modality: video only",
-            info.path,
-            "a recording with sound",
-            f"copy or download it again, or leave it out{offer}",
-        )
+        if not separate.beside(info.path):  # else `recorder` says what can be done with that file
+            faults.add(
+                "warning",
+                "no audio track",
+                "usable with modality: video only",
+                info.path,
+                "a recording with sound",
+                "nothing for networks that only see; else put its sound beside it as "
+                f"{Path(info.path).stem}.wav with `{separate.PARAMETER}: true`, or leave it out",
+            )
         return {}
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}

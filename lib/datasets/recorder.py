@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..media.separate import PARAMETER, beside
+from .inventory import UNUSED
 from .report import Report
 
 SILENT = "no audio track"  # what `affwild2.probe` says of a video whose sound may lie beside it
@@ -28,13 +29,28 @@ def take(
         own = (rows["audio_path"] == video).any()
         path = other.relative_to(root).as_posix()
         name = rows["video"].iloc[0]
-        report.problems[:] = [
-            row for row in report.problems if (row["item"], row["what"]) != (name, SILENT)
-        ]
+        _say_once(report, name, path, str(other), heard)
         (_taken if heard else _offered)(report, name, path, own)
         if heard:
             table.loc[rows.index, "audio_path"] = path
     return table, report
+
+
+def _say_once(report: Report, video: str, path: str, place: str, heard: bool) -> None:
+    """Take out what was said of the video's silence and of the sound file each by itself, and say
+    in the inventory what became of the file.
+    """
+    report.problems[:] = [
+        row
+        for row in report.problems
+        if (row["item"], row["what"]) != (video, SILENT)
+        and not (row["where"] == place and row["what"].startswith(UNUSED))
+    ]
+    for row in report.files:
+        if row["file"] == path:
+            told = f"sound of recording {video}" if heard else row["what"]
+            why = "" if heard else f"`{PARAMETER}: true` hears it instead of the video's own sound"
+            row.update(what=told, why=why, right="")
 
 
 def _offered(report: Report, video: str, path: str, own: bool) -> None:

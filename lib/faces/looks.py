@@ -34,6 +34,7 @@ FRAMES = 5  # of each stretch that are looked at
 # different ones at most 0.79; without clothes 0.99 and 0.97.
 ALIKE, ALIKE_WITHOUT_CLOTHES = 0.82, 0.98
 NEAR, GROWTH = 0.5, 1.25  # face widths, and times as large: the same place in the same size
+PLACE = 0.05  # by which a person at the same place is preferred where several look alike
 JOINED = "joined"  # the parameter `cuts` of tracks whose people were told apart by their looks
 
 
@@ -148,22 +149,27 @@ def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
     """Give each stretch a person (`who`, from 0): the one to whom it is most alike, if it is alike
-    enough and the two are never seen together. The longest stretches come first.
+    enough and the two are never seen together. The longest stretches come first. Of several who
+    look much the same, who is at the same place is preferred.
     """
     people: list[list[Stretch]] = []
     looks: list[np.ndarray] = []
+    lengths: list[int] = []  # rows of each person so far
     for stretch in sorted(every, key=lambda one: -len(one.rows)):
         scores = _scores(stretch, people, looks, tracks)
-        best = int(np.argmax(scores)) if len(scores) else 0
+        here = [PLACE * any(_same_place(one, stretch) for one in own) for own in people]
+        best = int(np.argmax(scores + here)) if len(scores) else 0
         if not len(scores) or scores[best] < 0:
             people.append([stretch])
             looks.append(stretch.looks)
+            lengths.append(len(stretch.rows))
             stretch.who = len(people) - 1
             continue
         stretch.who, stretch.alike = best, float(scores[best])
         people[best].append(stretch)
-        weights = np.array([len(one.rows) for one in people[best]], float)
-        looks[best] = _mean(np.stack([one.looks for one in people[best]]), weights)
+        weights = np.array([lengths[best], len(stretch.rows)], float)
+        looks[best] = _mean(np.stack([looks[best], stretch.looks]), weights)
+        lengths[best] += len(stretch.rows)
     return list(every)
 
 

@@ -27,7 +27,8 @@ def of_recording(trial: Mapping, wanted: Request) -> dict:
             "this video has no audio track",
             where=f"trial {trial['trial']}: {trial['video_path']}",
             expected="a recording with sound",
-            todo="run with `modality: video`, or leave this trial out",
+            todo="run with `modality: video`; or put its sound beside it under its name (.wav) and "
+            f"set `{separate.PARAMETER}: true`; or leave this trial out",
         )
     return {"video": trial["audio_path"]}
 
