@@ -27,6 +27,7 @@ SEEN = {"face": 0.25, "head": 0.25, "clothes": 0.15}  # share of a part that mus
 SIDE = 32  # px that a part is reduced to
 # Bins: lightness beside the face's middle one, and the two axes of colour of 8-bit CIELAB.
 LIGHT, COLOUR = np.linspace(-200, 200, 11), np.linspace(78, 178, 21)
+BINS = (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
 BLUR = (5, 5), 1.0  # bins of colour, so that a neighbouring one is not a stranger
 FRAMES = 5  # of each stretch that are looked at
 # How alike (Bhattacharyya's coefficient, 0…1) the least alike part must be. In the recordings that
@@ -59,7 +60,7 @@ def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
     tracks : (N, 18) of `tracking.track`. cuts : frames, from 0, with which a new shot begins.
     """
     shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
-    nothing = np.full((len(PARTS), _bins()), np.nan, np.float32)
+    nothing = np.full((len(PARTS), BINS), np.nan, np.float32)
     found = []
     for shot in np.unique(shots):
         own = np.flatnonzero(shots == shot)
@@ -92,7 +93,7 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 
     picture : (H, W, 3) uint8 RGB. box : x, y, width, height of the face in px.
     """
-    found = np.full((len(PARTS), _bins()), np.nan, np.float32)
+    found = np.full((len(PARTS), BINS), np.nan, np.float32)
     parts = [_part(picture, box, name) for name in PARTS]
     if parts[0] is None:
         return found
@@ -105,10 +106,6 @@ def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
             counts = _beside(counts).ravel()
             found[number] = counts / max(counts.sum(), 1e-9)
     return found
-
-
-def _bins() -> int:
-    return (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
 
 
 def _beside(counts: np.ndarray) -> np.ndarray:
@@ -143,57 +140,93 @@ def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How alike a look (3, bins) is to others (n, 3, bins): (n, 3) of 0…1, NaN where unseen."""
+    """How alike a look (3, bins) is to others (n, 3, bins): (n, 3), 0…1, NaN where unseen."""
     return np.einsum("pb,npb->np", np.sqrt(one), np.sqrt(others))
 
 
+class _People:
+    """The people that are known so far: the stretches of each, how each looks, and for how long."""
+
+    def __init__(self, tracks: np.ndarray):
+        self.tracks = tracks
+        self.stretches: list[list[Stretch]] = []
+        self.looks: list[np.ndarray] = []
+        self.lengths: list[int] = []
+
+    def add(self, stretch: Stretch, who: int, alike: float) -> None:
+        """Give a stretch to a person; to a new one where there is none of that number."""
+        stretch.who, stretch.alike, length = who, alike, len(stretch.rows)
+        if who == len(self.looks):
+            self.stretches.append([stretch])
+            self.looks.append(stretch.looks)
+            self.lengths.append(length)
+            return
+        weights = np.array([self.lengths[who], length], float)
+        self.looks[who] = _mean(np.stack([self.looks[who], stretch.looks]), weights)
+        self.stretches[who].append(stretch)
+        self.lengths[who] += length
+
+    def scores(self, stretch: Stretch) -> np.ndarray:
+        """How alike a stretch is to each person, −1 where it cannot be the same one."""
+        parts = alike(stretch.looks, np.stack(self.looks))
+        least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
+        clothed = np.isfinite(parts[:, CLOTHES])
+        enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
+        scores = np.where(np.isfinite(least) & (least >= enough), least, -1.0)
+        for number in np.flatnonzero(scores >= 0):
+            own = self.stretches[number]
+            together = any(_meet(one, stretch, self.tracks) for one in own)
+            placed = clothed[number] or any(_same_place(one, stretch) for one in own)
+            scores[number] = -1.0 if together or not placed else scores[number]
+        return scores
+
+    def here(self, stretch: Stretch) -> np.ndarray:
+        """What each person is preferred by who is at the same place."""
+        near = [any(_same_place(one, stretch) for one in own) for own in self.stretches]
+        return PLACE * np.array(near, float)
+
+
 def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
-    """Give each stretch a person (`who`, from 0): the one to whom it is most alike, if it is alike
-    enough and the two are never seen together. The longest stretches come first. Of several who
-    look much the same, who is at the same place is preferred.
+    """Give each stretch a person (`who`, from 0): one to whom it is alike enough, and with whom it
+    is never seen together.
+
+    All faces of a shot are given together, so that they are most alike in sum; of people who look
+    much the same, who is at the same place is preferred. The longest shots come first.
     """
-    people: list[list[Stretch]] = []
-    looks: list[np.ndarray] = []
-    lengths: list[int] = []  # rows of each person so far
-    for stretch in sorted(every, key=lambda one: -len(one.rows)):
-        scores = _scores(stretch, people, looks, tracks)
-        here = [PLACE * any(_same_place(one, stretch) for one in own) for own in people]
-        best = int(np.argmax(scores + here)) if len(scores) else 0
-        if not len(scores) or scores[best] < 0:
-            people.append([stretch])
-            looks.append(stretch.looks)
-            lengths.append(len(stretch.rows))
-            stretch.who = len(people) - 1
-            continue
-        stretch.who, stretch.alike = best, float(scores[best])
-        people[best].append(stretch)
-        weights = np.array([lengths[best], len(stretch.rows)], float)
-        looks[best] = _mean(np.stack([looks[best], stretch.looks]), weights)
-        lengths[best] += len(stretch.rows)
+    people = _People(tracks)
+    shots: dict[int, list[Stretch]] = {}
+    for stretch in every:
+        shots.setdefault(stretch.shot, []).append(stretch)
+    for own in sorted(shots.values(), key=lambda own: -sum(len(one.rows) for one in own)):
+        left = _given_together(own, people) if people.looks else list(own)
+        for stretch in sorted(left, key=lambda one: -len(one.rows)):
+            known = [one for one in own if one.who >= 0]
+            scores = people.scores(stretch) if known else np.zeros(0)
+            if len(scores) and scores.max() >= 0:  # one person at two places of a shot
+                people.add(stretch, int(np.argmax(scores)), float(scores.max()))
+            else:
+                people.add(stretch, len(people.looks), float("nan"))
     return list(every)
 
 
-def _scores(
-    stretch: Stretch, people: list[list[Stretch]], looks: list[np.ndarray], tracks: np.ndarray
-) -> np.ndarray:
-    """How alike a stretch is to each person, −1 where it cannot be the same one."""
-    if not people:
-        return np.zeros(0)
-    parts = alike(stretch.looks, np.stack(looks))
-    least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
-    clothed = np.isfinite(parts[:, CLOTHES])
-    enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
-    scores = np.where(np.isfinite(least) & (least >= enough), least, -1.0)
-    for number in np.flatnonzero(scores >= 0):
-        own = people[number]
-        together = any(one.shot == stretch.shot and _meet(one, stretch, tracks) for one in own)
-        if together or not (clothed[number] or any(_same_place(one, stretch) for one in own)):
-            scores[number] = -1.0
-    return scores
+def _given_together(own: Sequence[Stretch], people: _People) -> list[Stretch]:
+    """Give the stretches of one shot to people, each another one; returns those that are left."""
+    # a machine that only trains need not have SciPy
+    from scipy.optimize import linear_sum_assignment
+
+    scores = np.stack([people.scores(stretch) for stretch in own])
+    near = np.stack([people.here(stretch) for stretch in own])
+    pairs = linear_sum_assignment(np.where(scores >= 0, -scores - near, 0.0))
+    chosen = {row: who for row, who in zip(*pairs, strict=True) if scores[row, who] >= 0}
+    for row, who in chosen.items():
+        people.add(own[row], int(who), float(scores[row, who]))
+    return [stretch for row, stretch in enumerate(own) if row not in chosen]
 
 
 def _meet(one: Stretch, other: Stretch, tracks: np.ndarray) -> bool:
-    return bool(np.isin(tracks[one.rows, 0], tracks[other.rows, 0]).any())
+    return one.shot == other.shot and bool(
+        np.isin(tracks[one.rows, 0], tracks[other.rows, 0]).any()
+    )
 
 
 def _same_place(one: Stretch, other: Stretch) -> bool:
