@@ -177,7 +177,7 @@ def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
             "as many",
             "nothing if it plays to its end; else copy it again",
         )
-    elif info.duration - (times[-1] - info.video_start) > EARLY:
+    elif _left(info, times) > EARLY:
         faults.add(
             "warning",
             f"the container claims {info.duration:.1f} s, the picture ends after "
@@ -187,6 +187,14 @@ def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
             "a picture to the end",
             "play its end: if something is missing, copy or download it again",
         )
+
+
+def _left(info: recordings.Info, times: np.ndarray) -> float:
+    """s that a container claims after the last picture. Some (NUT) count their length from 0 of
+    their own clock, wherever that begins.
+    """
+    left = info.duration - (times[-1] - info.video_start)
+    return min(left, abs(left - info.origin)) if info.origin > 0 else left
 
 
 def _odd_pictures(info: recordings.Info, faults: Faults) -> None:

@@ -247,7 +247,7 @@ def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
     beside = [one.path for one in recordings.values() if folded(one.stem) == folded(stem)]
     if beside:
         return f"a sound file beside {beside[0]}: `{PARAMETER}: true` hears it", ""
-    return "a sound file without a picture", "a recording with picture"
+    return "a sound file without a picture", "the name of its recording, beside it"
 
 
 def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:

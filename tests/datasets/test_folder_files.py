@@ -12,7 +12,7 @@ from lib.datasets import affwild2, check, folder, inventory, recorder, splits
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.faces import crops, openface
-from lib.media import writing
+from lib.media import recordings, writing
 from lib.parallel import mapping
 from lib.store import Store, request
 
@@ -542,3 +542,17 @@ def test_a_broken_link_is_said_once(root):
     (place / "gone.mp4").symlink_to("nowhere.mp4")
     rows = folder.find(place)[1].problem_table()
     assert rows["item"].tolist().count("gone.mp4") == 1
+
+
+@pytest.mark.parametrize("name", ["film.dat", "FILM.DAT"])
+def test_a_film_that_is_called_as_a_table_is_not_its_own_label_file(root, name):
+    table, report = found(root(name, "other.mp4", **{"other.dat": TABLE}))
+    assert sorted(table["va_path"]) == ["", "other.dat"]
+    assert not [row for row in report.problems if row["severity"] == "error"]
+
+
+def test_a_file_whose_length_counts_from_its_clock_s_0_is_whole():
+    times = np.arange(100) / 25
+    info = recordings.Info("film.nut", duration=11.0, origin=7.0)
+    assert check._left(info, times) < check.EARLY
+    assert check._left(recordings.Info("film.mp4", duration=11.0), times) > check.EARLY
