@@ -79,12 +79,12 @@ def look(
         middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
         for row in np.unique(stretch.rows[middle]):
             wanted.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
-    seen: dict[int, list[np.ndarray]] = {}
+    counts = np.zeros(len(every))
     for frame, picture in enumerate(pictures):
         for number, row in wanted.get(frame, ()):
-            seen.setdefault(number, []).append(histograms(picture, tracks[row, BOX]))
-    for number, rows in seen.items():
-        every[number].looks = _mean(np.stack(rows), np.ones(len(rows)))
+            seen = np.stack([every[number].looks, histograms(picture, tracks[row, BOX])])
+            every[number].looks = _mean(seen, np.array([max(counts[number], 1), 1.0]))
+            counts[number] += 1
     return list(every)
 
 
@@ -136,7 +136,8 @@ def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
     seen = np.isfinite(looks[:, :, 0]) * weights[:, None]
     total = np.einsum("np,npb->pb", seen, np.nan_to_num(looks))
     count = seen.sum(axis=0)
-    return np.where(count[:, None] > 0, total / np.maximum(count, 1e-9)[:, None], np.nan)
+    mean = np.where(count[:, None] > 0, total / np.maximum(count, 1e-9)[:, None], np.nan)
+    return mean.astype(np.float32)
 
 
 def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
