@@ -44,6 +44,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
+TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
     "visual": "02_preprocess_visual",
@@ -216,7 +217,7 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
     if located.made_from is None:
         return ""
     if _had_no_people(trial, located, place):
-        return "made anew: people are told apart across cuts by how they look"
+        return f"made anew: {TOLD_APART}"
     if not found:
         return ""
     maker, asked = maker_of(located.request), located.request.parameters
@@ -227,6 +228,16 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
         if _files_of(store.facts(path)["made_from"]) == given:
             return f"made anew: {readings.words(found)}"
     return ""
+
+
+def how_read(trial: Mapping, place: Store) -> str:
+    """What is not ordinary in how a trial's recording is read, in words; "" for an ordinary one."""
+    words = [readings.words(readings.fields(trial, place))]
+    with contextlib.suppress(InputError):
+        tracks = locate(trial, request("tracks"), place) if trial["video_path"] else None
+        if tracks is not None and "cuts" in tracks.request.parameters:
+            words.append(TOLD_APART)
+    return "; ".join(filter(None, words))
 
 
 def _had_no_people(trial: Mapping, located: Located, place: Store) -> bool:

@@ -234,6 +234,7 @@ def test_what_was_made_before_people_were_told_apart_is_made_anew(place, monkeyp
     assert {row["state"] for row in rows} == {"made anew"}
     assert all("told apart across cuts" in row["note"] for row in rows)
     assert arrays.locate(trial, VALID, place).path != old
+    assert arrays.how_read(trial, place) == arrays.TOLD_APART  # a run of before says so
     assert old.is_file()
 
 
