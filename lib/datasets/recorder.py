@@ -30,7 +30,7 @@ def take(
         path = other.relative_to(root).as_posix()
         name = rows["video"].iloc[0]
         _say_once(report, name, path, str(other), heard)
-        (_taken if heard else _offered)(report, name, path, own)
+        (_taken if heard else _offered)(report, name, other, own)
         if heard:
             table.loc[rows.index, "audio_path"] = path
     return table, report
@@ -53,19 +53,19 @@ def _say_once(report: Report, video: str, path: str, place: str, heard: bool) ->
             row.update(what=told, why=why, right="")
 
 
-def _offered(report: Report, video: str, path: str, own: bool) -> None:
-    name, left = Path(path).name, "the video's own sound counts" if own else "nothing is heard"
+def _offered(report: Report, video: str, path: Path, own: bool) -> None:
+    name, left = path.name, "the video's own sound counts" if own else "nothing is heard"
     report.warning(
         video,
         f"{name} lies beside the video, which has {'sound of its own' if own else 'no sound'}",
         f"{name} is not used: {left}",
-        where=path,
+        where=str(path),
         todo=f"set `{PARAMETER}: true` to hear {name}; otherwise move it away",
     )
 
 
-def _taken(report: Report, video: str, path: str, own: bool) -> None:
-    name = Path(path).name
+def _taken(report: Report, video: str, path: Path, own: bool) -> None:
+    name = path.name
     told = {
         True: (
             f"{name} is heard instead of the video's own sound, which tells where it belongs",
@@ -80,4 +80,4 @@ def _taken(report: Report, video: str, path: str, own: bool) -> None:
     }
     done, expected, todo = told[bool(own)]
     what = f"{name} lies beside the video"
-    report.warning(video, what, done, where=path, expected=expected, todo=todo)
+    report.warning(video, what, done, where=str(path), expected=expected, todo=todo)
