@@ -98,9 +98,11 @@ def _reopened(opened_by: bytes, sha256: str) -> Predictor:
 
 def predict_trial(predictor: Predictor, folder: Path, trial: str) -> Path:
     """Predict one trial and write ``<folder>/<trial>.csv`` with raw values; one of the same arrays
-    is kept.
+    is kept. Raises InputError where its labels were lost, too: scores need them.
     """
     path = named(folder, trial, ".csv")
+    for task in predictor.recipe.tasks:
+        predictor.recipe.labels(trial, task)
     source = named(Path(folder) / "made_from", trial, ".json")
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only

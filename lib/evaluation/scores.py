@@ -296,6 +296,15 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
 CLASSES = ("expression", "action_units")
 
 
+def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
+    """trial -> its labels; without those whose labels were lost in 04, which names them."""
+    found = {}
+    for trial in names:
+        with contextlib.suppress(InputError):
+            found[trial] = np.asarray(recipe.labels(trial, task))
+    return found
+
+
 def majority(table: pd.DataFrame, recipe) -> dict:
     """Scores of the class that is most frequent among the train trials' labels, on all labelled val
     frames.
@@ -313,7 +322,7 @@ def majority(table: pd.DataFrame, recipe) -> dict:
         if task not in recipe.tasks:
             continue
         rows = {
-            split: {trial: np.asarray(recipe.labels(trial, task)) for trial in some["trial"]}
+            split: _labels_of(recipe, some["trial"], task)
             for split, some in table.groupby("split", observed=True)
             if split in ("train", "val")
         }

@@ -162,24 +162,13 @@ def choose(people: list[Person], name: str, width: float) -> Person | None:
     return ordered[int(name) - 1] if 1 <= int(name) <= len(ordered) else None
 
 
-def crossed(tracks: np.ndarray, person: Person | None, cuts: Sequence[int]) -> list[int]:
-    """Cuts that a person's curve goes on over: seen before one and after it.
-
-    cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
-    """
-    if person is None or not len(cuts):
-        return []
-    frames = tracks[np.isin(tracks[:, 1], person.tracks), 0]
-    return [cut for cut in cuts if frames.min() < cut <= frames.max()]
-
-
 def joined(
     tracks: np.ndarray, person: Person | None, cuts: Sequence[int]
 ) -> list[tuple[int, float]]:
     """Where a person goes on after a cut, because the faces before and after it look alike: (frame
     from 0, how alike, 0…1).
 
-    tracks : (N, 20). cuts : as in `crossed`.
+    tracks : (N, 20). cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
     """
     if person is None:
         return []

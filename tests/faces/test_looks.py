@@ -115,6 +115,12 @@ def test_a_person_who_leaves_and_comes_back_elsewhere_in_other_light_is_the_same
     assert frames_of(people[1], tracks) == [1]
 
 
+def test_a_person_who_is_seen_on_one_side_of_a_cut_only_is_joined_nowhere():
+    people, tracks, cuts = people_of([[], [(ANNA, 160, 70, 44)], [], [(BEN, 160, 70, 44)]])
+    assert [frames_of(person, tracks) for person in people] == [[1], [3]]
+    assert all(persons.joined(tracks, person, cuts) == [] for person in people)
+
+
 def test_unlike_faces_are_never_joined():
     people, tracks, cuts = people_of([[(who, 160, 70, 44)] for who in (ANNA, BEN, CARL)])
     assert len(people) == 3
