@@ -19,6 +19,7 @@ import numpy as np
 from . import store
 from .errors import InputError
 from .faces import arrays
+from .faces.arrays import KEPT
 from .features import (
     encoder_arrays,
     expression_arrays,
@@ -31,7 +32,7 @@ from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
 from .media import readings
 from .parallel.locks import held
-from .store import Maker, Request, Store
+from .store import Maker, Request, Store, request
 
 FAMILIES = (
     arrays,
@@ -43,6 +44,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
+TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
     "visual": "02_preprocess_visual",
@@ -173,18 +175,26 @@ def make(
     InputError.
     """
     started = time.perf_counter()
-    maker_of(wanted).prepare(trial, wanted, place)
-    row = _made(trial, locate(trial, wanted, place), place, device, pack)
+    maker = maker_of(wanted)
+    maker.prepare(trial, wanted, place)
+    located = locate(trial, wanted, place)
+    packed = pack or not maker.in_place(trial, located.request)
+    if not located.exists and packed:
+        located = _with_inputs(trial, wanted, located, place, device)
+    row = _made(trial, located, place, device, packed)
+    if located.path != locate(trial, wanted, place).path:
+        # What was made says that more must be done: a film that was followed has cuts.
+        row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
     named = {"trial": trial["trial"], "array": str(wanted)}
     return {**named, **row, "seconds": time.perf_counter() - started}
 
 
-def _made(trial: Mapping, located: Located, place: Store, device: str, pack: bool) -> dict:
+def _made(trial: Mapping, located: Located, place: Store, device: str, packed: bool) -> dict:
     """`make` of an array that has been located: state, path and note of its row."""
     row = {"state": "there", "path": str(located.path)}
     remarks = [located.note]
     if not located.exists:
-        if not pack and maker_of(located.request).in_place(trial, located.request):
+        if not packed:
             row["state"] = "read in place"
         else:
             reason = _anew(trial, located, place)
@@ -205,12 +215,28 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, pack: boo
     return row
 
 
+def _with_inputs(
+    trial: Mapping, wanted: Request, located: Located, place: Store, device: str
+) -> Located:
+    """See that what an array is made from is there, and locate it again: what a film shows when it
+    is followed (cuts) may decide what it is made from. What cannot be made is told by who needs it.
+    """
+    for source in maker_of(wanted).sources(trial, located.request).values():
+        if isinstance(source, Request):
+            make(trial, source, place, device, pack=False)
+    return locate(trial, wanted, place)
+
+
 def _anew(trial: Mapping, located: Located, place: Store) -> str:
     """Why an array is made though there is one by an older rule, of the same files; "" where there
     is none.
     """
     found = readings.fields(trial, place)
-    if not found or located.made_from is None:
+    if located.made_from is None:
+        return ""
+    if _had_no_people(trial, located, place):
+        return f"made anew: {TOLD_APART}"
+    if not found:
         return ""
     maker, asked = maker_of(located.request), located.request.parameters
     shelf = place.shelf(maker.owner, trial[maker.owner])
@@ -220,6 +246,31 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
         if _files_of(store.facts(path)["made_from"]) == given:
             return f"made anew: {readings.words(found)}"
     return ""
+
+
+def how_read(trial: Mapping, place: Store) -> str:
+    """What is not ordinary in how a trial's recording is read, in words; "" for an ordinary one."""
+    words = [readings.words(readings.fields(trial, place))]
+    with contextlib.suppress(InputError):
+        tracks = locate(trial, request("tracks"), place) if trial["video_path"] else None
+        if tracks is not None and "cuts" in tracks.request.parameters:
+            words.append(TOLD_APART)
+    return "; ".join(filter(None, words))
+
+
+def _had_no_people(trial: Mapping, located: Located, place: Store) -> bool:
+    """Whether there is the same array of before, when all faces beyond a cut were one person's."""
+    inputs = located.made_from["inputs"]
+    if "tracks" not in inputs or located.request.name == "tracks":
+        return False
+    tracks, kept = (
+        locate(trial, request("tracks", **more), place) for more in ({}, {"cuts": KEPT})
+    )
+    if tracks.path == kept.path or inputs["tracks"]["array"] != tracks.digits:
+        return False
+    before = {**located.made_from, "inputs": {**inputs, "tracks": {"array": kept.digits}}}
+    maker = maker_of(located.request)
+    return place.shelf(maker.owner, trial[maker.owner]).path(before).is_file()
 
 
 def _files_of(made_from: Mapping) -> dict:

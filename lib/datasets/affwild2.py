@@ -321,7 +321,7 @@ def _has_picture(name: str, path: Path, info: recordings.Info, report: Report) -
             "usable with modality: video only",
             where=str(path),
             expected="a recording with sound",
-            todo=todo,
+            todo="nothing for networks that only see; else copy or download it again",
         )
     if info.video_codec:
         return True

@@ -7,7 +7,9 @@ decoded time stamps stay in the store, where notebook 02 finds them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +177,7 @@ def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
             "as many",
             "nothing if it plays to its end; else copy it again",
         )
-    elif info.duration - (times[-1] - info.video_start) > EARLY:
+    elif _left(info, times) > EARLY:
         faults.add(
             "warning",
             f"the container claims {info.duration:.1f} s, the picture ends after "
@@ -185,6 +187,14 @@ def _length(info: recordings.Info, times: np.ndarray, faults: Faults) -> None:
             "a picture to the end",
             "play its end: if something is missing, copy or download it again",
         )
+
+
+def _left(info: recordings.Info, times: np.ndarray) -> float:
+    """s that a container claims after the last picture. Some (NUT) count their length from 0 of
+    their own clock, wherever that begins.
+    """
+    left = info.duration - (times[-1] - info.video_start)
+    return min(left, abs(left - info.origin)) if info.origin > 0 else left
 
 
 def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
@@ -255,26 +265,30 @@ def _heard(trial: Mapping, place: Store, info: recordings.Info, faults: Faults) 
     if trial["audio_path"] in ("", trial["video_path"]):
         return info
     path = place.data_root / trial["audio_path"]
-    return faults.attempt(recordings.probe, path, done="no sound") or info
+    other = faults.attempt(recordings.probe, path, done="no sound")
+    moved: dict = {}
+    with contextlib.suppress(InputError):  # told by `readings.notes`
+        moved = readings.of_recorder(trial, place)
+    return replace(other, audio_start=other.audio_start + moved.get("offset", 0)) if other else info
 
 
 def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Faults) -> dict:
     if not trial["audio_path"]:
-        other = separate.beside(info.path)
-        beside = f", but {other.name} beside it" if other else ""
-        offer = f"; `{separate.PARAMETER}: true` hears {other.name}" if other else ""
-        faults.add(
-            "warning",
-            f"no audio track{beside}",
-            "usable with modality: video only",
-            info.path,
-            "a recording with sound",
-            f"copy or download it again, or leave it out{offer}",
-        )
+        if not separate.beside(info.path):  # else `recorder` says what can be done with that file
+            faults.add(
+                "warning",
+                "no audio track",
+                "usable with modality: video only",
+                info.path,
+                "a recording with sound",
+                "nothing for networks that only see; else put its sound beside it as "
+                f"{Path(info.path).stem}.wav with `{separate.PARAMETER}: true`, or leave it out",
+            )
         return {}
     late = info.audio_start - times[0]
     row = {"audio_rate": info.audio_rate, "audio_late_ms": round(1000 * late)}
-    if abs(late) > LATE:
+    separately = trial["audio_path"] != trial["video_path"]  # where it begins is told by `notes`
+    if abs(late) > LATE and not separately:
         faults.add(
             "warning",
             f"the sound starts {late:+.2f} s after the picture",

@@ -91,7 +91,9 @@ def _candidates(contents: Contents, trial: str, recording: Recording, person: st
     """
     for folder, base in _bases(contents, trial, recording, person):
         for suffix in SUFFIXES:
-            if path := contents.get(folder, f"{base}{suffix}"):
+            path = contents.get(folder, f"{base}{suffix}")
+            # a film of a Video CD is called .DAT, as some label tables are
+            if path and contents.kinds.get(path) not in ("video", "sound"):
                 yield path
     if not person:
         yield from _of_nova(contents, recording)

@@ -16,6 +16,7 @@ from ..faces import crops
 from ..files import OURS, Entry, folded, walk
 from ..labels import sheets, tables
 from ..media import kinds
+from ..media.separate import PARAMETER
 from ..trials import LABELS, TEXT, label_files
 from . import folder_labels, names, splits
 from .contents import Contents, joined, split, suffix
@@ -53,6 +54,7 @@ ALIKE = {
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
+UNUSED = "is not used: "  # before the reason, in a warning
 AGAIN = "which is read already"  # of a folder that another link leads to, see `lib.files.walk`
 AS_CSV = "save it as CSV with the columns time,valence,arousal"
 OTHER = {
@@ -186,7 +188,7 @@ def _tell(
         if what == NOT_USED and (meant or paths[0] in there.reasons) and place not in known:
             report.warning(
                 split(path)[1],
-                f"is not used: {why}",
+                f"{UNUSED}{why}",
                 "left out",
                 where=place,
                 expected=right,
@@ -244,8 +246,8 @@ def _sound(path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:
     stem = PurePosixPath(path).stem
     beside = [one.path for one in recordings.values() if folded(one.stem) == folded(stem)]
     if beside:
-        return f"a sound file beside {beside[0]}: recordings are heard with their own sound", ""
-    return "a sound file without a picture", "a recording with picture"
+        return f"a sound file beside {beside[0]}: `{PARAMETER}: true` hears it", ""
+    return "a sound file without a picture", "the name of its recording, beside it"
 
 
 def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -> tuple[str, str]:

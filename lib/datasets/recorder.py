@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..media.separate import PARAMETER, beside
+from .inventory import UNUSED
 from .report import Report
 
 SILENT = "no audio track"  # what `affwild2.probe` says of a video whose sound may lie beside it
@@ -18,7 +19,7 @@ def take(
     """Look for a sound file of the same name beside every video of a trial table.
 
     heard : whether it takes the place of the video's own sound. What was found is reported either
-    way. It is taken to begin with the video: nothing is aligned.
+    way. Where it belongs is found when it is heard (`separate.placing`): by the camera's own sound.
     """
     table = table.copy()
     for video, rows in table.groupby("video_path", sort=False):
@@ -28,33 +29,55 @@ def take(
         own = (rows["audio_path"] == video).any()
         path = other.relative_to(root).as_posix()
         name = rows["video"].iloc[0]
-        report.problems[:] = [
-            row for row in report.problems if (row["item"], row["what"]) != (name, SILENT)
-        ]
-        (_taken if heard else _offered)(report, name, path, own)
+        _say_once(report, name, path, str(other), heard)
+        (_taken if heard else _offered)(report, name, other, own)
         if heard:
             table.loc[rows.index, "audio_path"] = path
     return table, report
 
 
-def _offered(report: Report, video: str, path: str, own: bool) -> None:
-    name, left = Path(path).name, "the video's own sound counts" if own else "nothing is heard"
+def _say_once(report: Report, video: str, path: str, place: str, heard: bool) -> None:
+    """Take out what was said of the video's silence and of the sound file each by itself, and say
+    in the inventory what became of the file.
+    """
+    report.problems[:] = [
+        row
+        for row in report.problems
+        if (row["item"], row["what"]) != (video, SILENT)
+        and not (row["where"] == place and row["what"].startswith(UNUSED))
+    ]
+    for row in report.files:
+        if row["file"] == path:
+            told = f"sound of recording {video}" if heard else row["what"]
+            why = "" if heard else f"`{PARAMETER}: true` hears it instead of the video's own sound"
+            row.update(what=told, why=why, right="")
+
+
+def _offered(report: Report, video: str, path: Path, own: bool) -> None:
+    name, left = path.name, "the video's own sound counts" if own else "nothing is heard"
     report.warning(
         video,
         f"{name} lies beside the video, which has {'sound of its own' if own else 'no sound'}",
         f"{name} is not used: {left}",
-        where=path,
+        where=str(path),
         todo=f"set `{PARAMETER}: true` to hear {name}; otherwise move it away",
     )
 
 
-def _taken(report: Report, video: str, path: str, own: bool) -> None:
-    name, instead = Path(path).name, " instead of the video's own sound" if own else ""
-    report.warning(
-        video,
-        f"{name} lies beside the video",
-        f"{name} is heard{instead}, from its first sample on: it is not aligned",
-        where=path,
-        expected="a sound file that begins when the video begins",
-        todo="watch the lips: if they are out of step, cut the sound file",
-    )
+def _taken(report: Report, video: str, path: Path, own: bool) -> None:
+    name = path.name
+    told = {
+        True: (
+            f"{name} is heard instead of the video's own sound, which tells where it belongs",
+            "the same voices in both",
+            "nothing where the trial's row says where it begins; watch the lips all the same",
+        ),
+        False: (
+            f"{name} is heard from its first sample on: the video has no sound to place it by",
+            "a sound file that begins when the video begins",
+            "watch the lips: if they are out of step, cut the sound file",
+        ),
+    }
+    done, expected, todo = told[bool(own)]
+    what = f"{name} lies beside the video"
+    report.warning(video, what, done, where=str(path), expected=expected, todo=todo)

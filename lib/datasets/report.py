@@ -11,6 +11,9 @@ import pandas as pd
 
 from ..errors import InputError
 
+PROBLEM = ["severity", "item", "what", "done", "where", "expected", "todo"]
+READ = "read so"  # what is `done` where nothing is lost and a person is only told
+ALIKE = 3  # items of which one thing is said, that a page shows in a row each
 # What a page says in the place of a table of problems without rows.
 NOTHING = "nothing is missing or damaged"
 
@@ -93,12 +96,34 @@ class Report:
         return files.sort_values(["used", "file"]).drop(columns="used").reset_index(drop=True)
 
     def problem_table(self) -> pd.DataFrame:
-        """Columns severity, item, what, done, where, expected, todo; errors first."""
-        columns = ["severity", "item", "what", "done", "where", "expected", "todo"]
-        problems = pd.DataFrame(self.problems, columns=columns)
-        problems = problems.sort_values(["severity", "item"], kind="stable").reset_index(drop=True)
+        """Columns severity, item, what, done, where, expected, todo; errors first, then what is
+        lost or left to decide, then what was read and is only told.
+        """
+        problems = pd.DataFrame(self.problems, columns=PROBLEM)
+        problems = problems.assign(told=problems["done"] == READ)
+        problems = problems.sort_values(["severity", "told", "item"], kind="stable")
+        problems = problems.drop(columns="told").reset_index(drop=True)
         problems.attrs["nothing"] = NOTHING
         return problems
+
+    def problem_page(self) -> pd.DataFrame:
+        """`problem_table` for people: what is the same of more than `ALIKE` items is one row."""
+        table = self.problem_table()
+        same = ["severity", "what", "done", "expected", "todo"]
+        rows = []
+        for _, group in table.groupby(same, sort=False):
+            if len(group) <= ALIKE:
+                rows += [(place, row) for place, row in group.iterrows()]
+                continue
+            first = group.iloc[0].copy()
+            shown = ", ".join(group["item"].astype(str)[:ALIKE])
+            first["item"] = f"{len(group)}: {shown}, … (all in data_report.csv)"
+            first["where"] = f"{first['where']}, …"
+            rows.append((group.index[0], first))
+        rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+        page = pd.DataFrame(rows, columns=PROBLEM).reset_index(drop=True)
+        page.attrs["nothing"] = NOTHING
+        return page
 
     def failures(self) -> list[tuple[str, InputError]]:
         """The errors as (item, error) pairs, for ``run.record(lost=…)``."""

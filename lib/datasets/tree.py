@@ -53,7 +53,8 @@ def inside(folder: Path, report: Report) -> list[Path]:
         if path.name.startswith("."):
             continue
         usable.append(path)
-        if path.is_symlink() and not path.exists():
+        known = {row["where"] for row in report.problems}  # the inventory may have said it
+        if path.is_symlink() and not path.exists() and str(path) not in known:
             report.error(
                 path.name,
                 f"a link to what is not there, or to itself: {path.readlink()}",

@@ -1,4 +1,4 @@
-"""Whether a network learnt from arrays that are made otherwise today (`lib.media.readings`)."""
+"""Whether a network learnt from arrays that are made otherwise today (`arrays.how_read`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .. import arrays, runs, trials
 from ..errors import InputError
-from ..media import readings
 from ..store import Store
 
 
@@ -24,10 +23,10 @@ def sentence(checkpoint: Path, recipe, store: Store) -> str:
         return ""
     reasons, names = {}, []
     for trial in trials.read(store.trials_path).to_dict("records"):
-        found = readings.fields(trial, store)
-        if found and _differs(trial, recipe.arrays(), store, read):
+        words = arrays.how_read(trial, store)
+        if words and _differs(trial, recipe.arrays(), store, read):
             names.append(trial["trial"])
-            reasons[readings.words(found)] = None
+            reasons[words] = None
     if not names:
         return ""
     shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..faces import persons
 from ..files import named
 from ..labels import csv_columns, official
-from ..media import recordings, writing
+from ..media import readings, recordings, writing
 from ..media import sound as media_sound
 from ..speakers import overlay
 from ..store import Store, request
@@ -43,6 +43,7 @@ def write(
     progress: Callable | None = None,
     sound: Path | None = None,
     track: int = 0,
+    moved: Mapping | None = None,
 ) -> Path:
     """Write `out` (mp4): the video with valence and arousal of every frame drawn in, sound kept.
 
@@ -62,7 +63,7 @@ def write(
     note : lines at the lower edge: what the values are worth, for example that they have no
         meaning.
     sound, track : the file whose sound is heard, and which of its tracks (see `recordings.sound`);
-        by default the video's own.
+        by default the video's own. moved : where it belongs (`separate.placing`).
 
     Raises InputError when the predictions are not of this video.
     """
@@ -80,7 +81,8 @@ def write(
             expected="one row per frame",
             todo="predict this video again",
         )
-    with media_sound.on_disk(sound or video, SOUND_RATE, track, out.parent) as (samples, start):
+    heard = sound or video, SOUND_RATE, track, out.parent, moved
+    with media_sound.on_disk(*heard) as (samples, start):
         early = min(0.0, times.min(), start)  # an mp4 begins at 0
         return writing.write_video(
             out,
@@ -130,6 +132,7 @@ def write_trial(
             "; ".join(filter(None, [*words, note])),
             sound=store.data_root / (trial.get("audio_path") or trial["video_path"]),
             track=store.audio_track,
+            moved=readings.of_recorder(trial, store),
         )
     return target
 

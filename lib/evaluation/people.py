@@ -90,6 +90,7 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     times = np.asarray(arrays.read(row, request("time"), store))
     found = sorted(persons.find(tracks), key=lambda person: person.x)
     notes = [NOTE, arrays.facts(row, faces, store).get("note", ""), _left_out(tracks, found)]
+    notes += _across_cuts(row, tracks, times, found, store)
     spoken, files, remark = _speaking(video, row, params, folder, store, bool(heard))
     logits = _logits(np.asarray(arrays.read(row, faces, store)), params, store)
     tables = [_of_person(one, tracks, times, logits, spoken) for one in found]
@@ -144,6 +145,20 @@ def _left_out(tracks: np.ndarray, found: list[persons.Person]) -> str:
     kept = {track for person in found for track in person.tracks}
     rest = len(np.unique(tracks[:, 1])) - len(kept)
     return f"{rest} faces that are seen for a short time only are left out" if rest else ""
+
+
+def _across_cuts(
+    row: Mapping, tracks: np.ndarray, times: np.ndarray, found: list[persons.Person], store: Store
+) -> list[str]:
+    """Where each person goes on after a cut, a sentence per person; nothing without cuts."""
+    inputs = {"tracks": tracks, "time": times}
+    inputs["tracks_facts"] = arrays.facts(row, request("tracks"), store)
+    said = []
+    for one in found:
+        told = face_arrays.joining(inputs, {"person": one.name})
+        if told and (words := face_arrays.told_of_joining({**told, "others": 0})):
+            said.append(f"person {one.name}: {words}" if one.name else words)
+    return said
 
 
 def _logits(rows: np.ndarray, params: Mapping, store: Store) -> np.ndarray:

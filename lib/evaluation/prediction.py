@@ -97,9 +97,12 @@ def _reopened(opened_by: bytes, sha256: str) -> Predictor:
 
 def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) -> Path:
     """Predict one trial and write its table with raw values, so that a notebook that is stopped
-    goes on there; one of the same arrays is kept. Returns its file.
+    goes on there; one of the same arrays is kept. Returns its file. Raises InputError where its
+    labels were lost, too: scores need them.
     """
     path = predictions.path(trial)
+    for task in predictor.recipe.tasks:
+        predictor.recipe.labels(trial, task)
     source = named(predictions.folder / "made_from", trial, ".json")
     recipe, heard = predictor.recipe, None
     if recipe.store is not None and "speaking" not in recipe.tasks:  # merged runs have files only
@@ -195,4 +198,5 @@ def about_faces(recipe, trial: str) -> str:
     valid = locate(recipe.trial(trial), wanted, recipe.store)
     told = facts(valid.path) if valid.exists else {}
     crossed = face_arrays.told_of_crossing(told.get(face_arrays.CROSSED, []))
-    return "; ".join(filter(None, [face_arrays.note(valid.request, recipe.store), crossed]))
+    words = [face_arrays.note(valid.request, recipe.store), crossed]
+    return "; ".join(filter(None, [*words, face_arrays.told_of_joining(told)]))

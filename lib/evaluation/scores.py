@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -322,6 +322,15 @@ def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
 CLASSES = ("expression", "action_units")
 
 
+def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]:
+    """trial -> its labels; without those whose labels were lost in 04, which names them."""
+    found = {}
+    for trial in names:
+        with contextlib.suppress(InputError):
+            found[trial] = np.asarray(recipe.labels(trial, task))
+    return found
+
+
 def majority(table: pd.DataFrame, recipe) -> dict:
     """Scores of the class that is most frequent among the train trials' labels, on all labelled val
     frames.
@@ -355,8 +364,7 @@ def _of_majority(table: pd.DataFrame, recipe, task: str, score: Callable) -> dic
 
 
 def _labels_of_split(table: pd.DataFrame, recipe, task: str, split: str) -> dict[str, np.ndarray]:
-    names = table["trial"][table["split"] == split]
-    return {trial: np.asarray(recipe.labels(trial, task)) for trial in names}
+    return _labels_of(recipe, table["trial"][table["split"] == split], task)
 
 
 def f1_table(found: Mapping) -> pd.DataFrame:

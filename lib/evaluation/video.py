@@ -81,7 +81,9 @@ def hearing(path: Path, params) -> dict:
     """Which sound of a video is heard, as `overlay.write` takes it."""
     codec = recordings.probe(path).audio_codec
     sound = separate.heard(path, codec, params.get(separate.PARAMETER, False))
-    return {"sound": sound, "track": params.get("audio_track", 0)}
+    other = sound is not None and sound != Path(path)
+    moved = separate.placing(path, sound) if other else {}
+    return {"sound": sound, "track": params.get("audio_track", 0), "moved": moved}
 
 
 def _require_person(predictor: Predictor, trial: str, person: str) -> None:

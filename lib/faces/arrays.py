@@ -23,13 +23,16 @@ from ..errors import InputError
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound
 from ..media.frames import spacing
-from ..store import Maker, Request, Store, read, request
+from ..store import Maker, Request, Store, facts, fingerprint, read, request
 from ..trials import has_picture
-from . import alignment, crops, detection, faces, openface, persons, quality, tracking, tsav
+from . import alignment, crops, detection, faces, looks, openface, persons, quality, tracking, tsav
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
-CROSSED, MOST_CUTS = "crossed", 10_000  # facts of `face_valid`; of a film of an hour's cuts
+# Facts of `face_valid`: frames of cuts that were crossed, and what was joined by its looks.
+CROSSED, JOINED = "crossed", "joined"
+MOST_CUTS = 10_000  # of a film of hours
+KEPT = "kept"  # `cuts` of a request for tracks as they were followed, whoever it is
 PIXELS = 16  # side of the pictures that the trivial predictors see
 NONE = "none"  # what `faces: auto` means where there is no detector
 NO_DETECTOR = (
@@ -129,8 +132,12 @@ def _files(detector: str, place: Store) -> dict[str, Path]:
 
 
 def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """A request for tracks with the detector and its version."""
-    name = wanted.parameters.get("detector") or detector_of(place.faces) or DETECTOR
+    """A request for tracks with the detector and its version; in a film with cuts, which is known
+    once it was followed, those whose people were told apart by their looks.
+    """
+    asked = dict(wanted.parameters)
+    cuts = asked.pop("cuts", "")
+    name = asked.get("detector") or detector_of(place.faces) or DETECTOR
     kind = detection.kind(name)
     parameters = {
         "detector": name,
@@ -138,10 +145,25 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
         "side": detection.SIDE,
         "every": tracking.EVERY,
         **readings.of_picture(trial, place),
+        **asked,
     }
-    return request(
-        "tracks", wanted.files or _files(name, place), **{**parameters, **wanted.parameters}
-    )
+    files = wanted.files or _files(name, place)
+    if cuts != KEPT and _has_cuts(trial, parameters, place):
+        parameters["cuts"] = looks.JOINED
+    return request("tracks", files, **parameters)
+
+
+def _has_cuts(trial: Mapping, parameters: Mapping, place: Store) -> bool:
+    """Whether a video was followed and has cuts, by what lies in the store."""
+    shelf, video = place.shelf("video", trial["video"]), place.data_root / trial["video_path"]
+    told = []
+    for more in ({}, {"cuts": looks.JOINED}):
+        paths = shelf.find("tracks", {**parameters, **more}, VERSIONS["tracks"])
+        told += [facts(path) for path in paths]
+    if video.is_file():
+        identity = fingerprint(video)
+        told = [one for one in told if one["made_from"]["inputs"].get("video") == identity]
+    return any(one.get("cuts") for one in told)
 
 
 def prepare(trial: Mapping, wanted: Request, place: Store) -> None:
@@ -287,7 +309,12 @@ def sources_of_quality(trial: Mapping, wanted: Request) -> dict:
 
 
 def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
-    return {"video": trial["video_path"], **wanted.files}
+    """Inputs of `tracks`: the video and the detector; with cuts the video and what was followed."""
+    if "cuts" not in wanted.parameters:
+        return {"video": trial["video_path"], **wanted.files}
+    parameters = {**wanted.parameters, "cuts": KEPT}
+    followed = request("tracks", wanted.files, **parameters)
+    return {"video": trial["video_path"], "tracks": followed}
 
 
 # ---- making them
@@ -322,8 +349,11 @@ def sources_of_time(trial: Mapping, wanted: Request) -> dict:
 
 def make_tracks(inputs, parameters, create, device) -> None:
     """(N, 18) float32, see `tracking.COLUMNS`: all faces of a video; beside it the picture's width
-    and height.
+    and height. In a film with cuts (N, 20), with who it is.
     """
+    if "tracks" in inputs:
+        _make_people(inputs, create)
+        return
     file = inputs.get("detector")
     if file is not None:
         weights.verify(file)
@@ -346,6 +376,19 @@ def make_tracks(inputs, parameters, create, device) -> None:
         out[...] = rows
 
 
+def _make_people(inputs, create) -> None:
+    """Tracks with who it is, by how the faces look on both sides of cuts."""
+    tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
+    every = looks.stretches(tracks, told["cuts"])
+    pictures = (picture for _, picture in recordings.frames(inputs["video"]))
+    found = looks.with_people(tracks, looks.join(tracks, looks.look(pictures, tracks, every)))
+    kept = {name: told[name] for name in ("width", "height", "cuts")}
+    people = len({stretch.who for stretch in every})
+    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {people}"
+    with create(found.shape, np.float32, note=f"{note} people", **kept) as out:
+        out[...] = found
+
+
 def points(inputs, parameters) -> tuple[np.ndarray, str]:
     """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note
     where never.
@@ -359,11 +402,35 @@ def points(inputs, parameters) -> tuple[np.ndarray, str]:
     ), "" if person else f"nobody{called} was found"
 
 
-def crossing(inputs, parameters) -> list[int]:
-    """Cuts, as frames from 1, that the curve of the trial's person goes on over."""
-    tracks, facts = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
-    person = persons.choose(persons.find(tracks), parameters["person"], facts["width"])
-    return [cut + 1 for cut in persons.crossed(tracks, person, facts.get("cuts", []))]
+def joining(inputs, parameters) -> dict:
+    """What is told of a person who goes on over cuts: ``joined``, (s, how alike) of each place, and
+    ``others``, the number of frames in which only faces that look unlike are seen; {} without cuts.
+    """
+    tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
+    if tracks.shape[1] <= persons.WHO:
+        return {}
+    person = persons.choose(persons.find(tracks), parameters["person"], told["width"])
+    if person is None:
+        return {}
+    times = np.asarray(inputs["time"])
+    places = persons.joined(tracks, person, told["cuts"])
+    joined = [[round(float(times[frame]), 3), round(alike, 3)] for frame, alike in places]
+    others = len(np.unique(tracks[:, 0])) - person.n_frames
+    return {JOINED: joined, "others": others}
+
+
+def told_of_joining(told: Mapping) -> str:
+    """A sentence for people about facts of `face_valid`; "" where there was no cut."""
+    if JOINED not in told:
+        return ""
+    joined, others = told[JOINED], told.get("others", 0)
+    shown = ", ".join(f"at {time:.1f} s ({alike:.2f})" for time, alike in joined[:8])
+    shown += ", …" if len(joined) > 8 else ""
+    count = "a cut" if len(joined) == 1 else f"{len(joined)} cuts"
+    words = [f"joined across {count}, as the faces look alike: {shown}"] if joined else []
+    if others:
+        words.append(f"in {others} frames only others are seen, who look unlike, with cuts between")
+    return "; ".join(words)
 
 
 def told_of_crossing(cuts: Sequence[int]) -> str:
@@ -394,11 +461,11 @@ def make_face(inputs, parameters, create, device) -> None:
 
 def make_valid(inputs, parameters, create, device) -> None:
     """(T,) bool: whether the person's face was found."""
-    n_frames, remark, cuts = len(inputs["time"]), "", []
+    n_frames, remark, told = len(inputs["time"]), "", {}
     if "tracks" in inputs:
         found, remark = points(inputs, parameters)
-        cuts = crossing(inputs, parameters)
-        remark = remark or told_of_crossing(cuts)
+        told = joining(inputs, parameters)
+        remark = remark or told_of_joining(told)
         valid = np.isfinite(found[:, 0, 0])
     elif "crops" in inputs and inputs["crops"].suffix == lfan_rows.SUFFIX:
         valid = lfan_rows.valid_rows(inputs["crops"], n_frames, inputs.get("annotation"))
@@ -410,7 +477,7 @@ def make_valid(inputs, parameters, create, device) -> None:
             remark = _told_by_openface(inputs)
     else:
         valid = np.full(n_frames, "video" in inputs)
-    with create((n_frames,), bool, note=remark, **({CROSSED: cuts} if cuts else {})) as out:
+    with create((n_frames,), bool, note=remark, **told) as out:
         out[...] = valid
 
 

@@ -1,7 +1,8 @@
 """Who is who in a video: tracks joined to people by their position over time, and the people's
 names.
 
-A face has no name in a picture: identity is where it is. People are called as the data sets call
+A face has no name in a picture: identity is where it is, and beyond a cut how it looks (`looks`).
+People are called as the data sets call
 them: "" the one seen longest, ``left`` and ``right`` of two, or ``1``, ``2``, … from the left where
 there are more.
 """
@@ -22,6 +23,7 @@ SHARE = 0.2  # of the frames of the person seen longest, that somebody must be s
 # share of the frames with a face that must show two, before there are two people to tell apart
 TOGETHER = 0.2
 MAIN = ("", "main")
+WHO, ALIKE = 18, 19  # columns of tracks whose people were told apart by their looks (`looks`)
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,15 @@ def find(tracks: np.ndarray) -> list[Person]:
     """The people of a video, the one seen longest first.
 
     tracks : (N, 18), rows of `lib.faces.tracking.track`. A track belongs to the person who was
-        nearest when it began, and
-    never to two at a time. Where two faces are hardly ever seen together, all are one person's: a
-    picture that is cut, or swings about, says nothing about who is where. Who is seen in less than
-    a fifth of the frames of the one seen longest (a passer-by) is left out.
+        nearest when it began, and never to two at a time. Where two faces are hardly ever seen
+        together, all are one person's: a picture that swings about says nothing about who is where.
+        Or (N, 20) of a film with cuts, which say themselves who it is (`looks.with_people`).
+
+    Who is seen in less than a fifth of the frames of the one seen longest (a passer-by) is left
+    out.
     """
-    groups = _join(np.asarray(tracks))
+    tracks = np.asarray(tracks)
+    groups = _by_looks(tracks) if tracks.shape[1] > WHO else _join(tracks)
     groups = sorted(groups, key=lambda rows: (-len(np.unique(rows[:, 0])), rows[0, 0]))
     groups = [
         rows
@@ -64,6 +69,17 @@ def find(tracks: np.ndarray) -> list[Person]:
         tracks = tuple(sorted({int(number) for number in rows[:, 1]}))
         persons.append(Person(names[rank], tracks, len(np.unique(rows[:, 0])), place))
     return persons
+
+
+def of_one_shot(tracks: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each person of tracks without a cut, whoever is seen for long or not."""
+    numbered = np.column_stack([tracks.astype(np.float64), np.arange(len(tracks))])
+    return [group[:, -1].astype(int) for group in _join(numbered)]
+
+
+def _by_looks(tracks: np.ndarray) -> list[np.ndarray]:
+    who = tracks[:, WHO]
+    return [tracks[who == number] for number in np.unique(who[np.isfinite(who)])]
 
 
 def _join(tracks: np.ndarray) -> list[np.ndarray]:
@@ -146,15 +162,26 @@ def choose(people: list[Person], name: str, width: float) -> Person | None:
     return ordered[int(name) - 1] if 1 <= int(name) <= len(ordered) else None
 
 
-def crossed(tracks: np.ndarray, person: Person | None, cuts: Sequence[int]) -> list[int]:
-    """Cuts that a person's curve goes on over: seen before one and after it.
+def joined(
+    tracks: np.ndarray, person: Person | None, cuts: Sequence[int]
+) -> list[tuple[int, float]]:
+    """Where a person goes on after a cut, because the faces before and after it look alike: (frame
+    from 0, how alike, 0…1).
 
-    cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
+    tracks : (N, 20). cuts : frames, from 0, with which a new shot begins (`tracking.shot_changes`).
     """
-    if person is None or not len(cuts):
+    if person is None:
         return []
-    frames = tracks[np.isin(tracks[:, 1], person.tracks), 0]
-    return [cut for cut in cuts if frames.min() < cut <= frames.max()]
+    rows = tracks[np.isin(tracks[:, 1], person.tracks) & np.isfinite(tracks[:, WHO])]
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    shots = np.searchsorted(np.asarray(cuts), rows[:, 0], side="right")
+    starts = np.flatnonzero(np.diff(shots)) + 1
+    both = [np.array([rows[start - 1, ALIKE], rows[start, ALIKE]]) for start in starts]
+    return [
+        (int(rows[start, 0]), float(np.nanmin(pair)))
+        for start, pair in zip(starts, both, strict=True)
+        if np.isfinite(pair).any()
+    ]
 
 
 def landmarks(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:

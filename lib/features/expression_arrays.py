@@ -93,7 +93,8 @@ def sources(trial: Mapping, asked: Request) -> dict:
 
 def sources_of_tracks(trial: Mapping, asked: Request) -> dict:
     other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
-    return {"video": trial["video_path"], "tracks": request("tracks", **other), **asked.files}
+    followed = request("tracks", cuts=arrays.KEPT, **other)
+    return {"video": trial["video_path"], "tracks": followed, **asked.files}
 
 
 # ---- making them

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels import lfan_rows
-from ..media import readings, tracks
+from ..media import readings, separate, tracks
 from ..media import sound as media_sound
 from ..media.sound import SOUND_RATE, SPEECH_RATE
 from ..store import Maker, Request, Store, give_back, request
@@ -27,7 +27,8 @@ def of_recording(trial: Mapping, wanted: Request) -> dict:
             "this video has no audio track",
             where=f"trial {trial['trial']}: {trial['video_path']}",
             expected="a recording with sound",
-            todo="run with `modality: video`, or leave this trial out",
+            todo="run with `modality: video`; or put its sound beside it under its name (.wav) and "
+            f"set `{separate.PARAMETER}: true`; or leave this trial out",
         )
     return {"video": trial["audio_path"]}
 
@@ -69,8 +70,12 @@ def make_sound(inputs, parameters, create, device) -> None:
     rate = parameters["rate"]  # the array's name says it for people, this says it to the decoder
     number = parameters.get("track", 1)
     pieces = media_sound.pieces(inputs["video"], rate, number)
+    moved = {name: parameters[name] for name in ("offset", "speed") if name in parameters}
+    if moved:
+        pieces = separate.placed(pieces, rate, **{"offset": 0.0, **moved})
     t0, first = next(pieces)
-    said = tracks.notes(tracks.of(inputs["video"]), number)
+    said = [*tracks.notes(tracks.of(inputs["video"]), number), readings.words(moved)]
+    said = list(filter(None, said))
     note = {"note": "; ".join(said)} if said else {}
     with create((None,), np.int16, t0=t0, rate=rate, **note) as append:
         append(first)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import weights
 from ..faces import persons, speaker_crops, tracking
+from ..faces.arrays import KEPT
 from ..files import weights_file
 from ..media import recordings
 from ..store import Maker, Request, Store, request
@@ -60,14 +61,14 @@ def resolve(trial: Mapping, asked: Request, store: Store) -> Request:
 
 # ---- what they are made from
 def sources_of_crops(trial: Mapping, asked: Request) -> dict:
-    return {"video": trial["video_path"], "tracks": request("tracks")}
+    return {"video": trial["video_path"], "tracks": request("tracks", cuts=KEPT)}
 
 
 def sources_of_scores(trial: Mapping, asked: Request) -> dict:
     own = {name: asked.parameters[name] for name in ("crop", "size")}
     return {
         "crops": request("track_crops", **own),
-        "tracks": request("tracks"),
+        "tracks": request("tracks", cuts=KEPT),
         "time": request("time"),
         "sound": request("audio_16k", rate=mfcc.RATE),
         **asked.files,

@@ -30,6 +30,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         "range": (list(place.label_range), []),
         "rows": (rows, ""),
         "times": (_newly_timed(files, place), ""),
+        "scale": (_newly_scaled(files, place), ""),
     }
     told = {
         name: value
@@ -45,6 +46,12 @@ def _newly_timed(files: Sequence[str], place: Store) -> str:
     """
     newly = any(tables.was_untimed(place.data_root / file) for file in files)
     return "by their column" if newly else ""
+
+
+def _newly_scaled(files: Sequence[str], place: Store) -> str:
+    """The same of labels that were taken as −1…1 though their program has another scale."""
+    newly = any(tables.was_unscaled(place.data_root / file) for file in files)
+    return "DARMA" if newly and not place.label_range else ""
 
 
 def sources(trial: Mapping, wanted: Request) -> dict:

@@ -14,6 +14,7 @@ from . import official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
 
+DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -188,11 +189,21 @@ def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, 
     if size == size:
         low, high = -size, size
     limits, why = (low, high), "as the file says"
+    if axes(table) and not low < high:
+        limits, why = DARMA, "DARMA's own scale, as the file says no other"
     if len(label_range) == 2:
         limits, why = (float(label_range[0]), float(label_range[1])), "label_range"
     if not limits[0] < limits[1]:
         limits = (-1.0, 1.0)
     return limits, [] if limits == (-1, 1) else [f"{span(limits)} mapped to −1…1 ({why})"]
+
+
+def axes(table: Sheet) -> dict[int, str]:
+    """Columns X and Y of DARMA: number of the column -> emotion."""
+    names = [name.strip().lower() for name in table.names]
+    if not {"x", "y"} <= set(names) or not any(c.what == "time" for c in table.kinds):
+        return {}
+    return {names.index("x"): "valence", names.index("y"): "arousal"}
 
 
 def span(limits: Sequence[float]) -> str:

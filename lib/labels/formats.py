@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -29,8 +30,11 @@ from .annotators import Annotation
 SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
 AFEW_RANGE = (-10.0, 10.0)
 # NOVA's binary files: a value and a confidence a sample; begin, end, number of the label and
-# confidence a stretch.
+# confidence a stretch; a free one has the length of a text and the text instead of the number.
 SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
+FREE = struct.Struct("<ddI")
+KINDS = ("CONTINUOUS", "DISCRETE", "FREE")
+NOTHING = (*cells.GAPS, "rest", "garbage")  # names of labels that are none
 
 
 def form(path: Path) -> str:
@@ -217,19 +221,28 @@ def _emotion(name: str) -> str:
 def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     name, who, tree = _nova(path)
     data = path.with_name(path.name + "~")
-    kind, text = tree.find("scheme").get("type", "").upper(), _attribute(tree, "info", "ftype")
+    kind = tree.find("scheme").get("type", "").upper()
+    if kind not in KINDS:
+        raise InputError(
+            f"an annotation of NOVA of the type {kind or 'nothing'}",
+            where=path,
+            expected=", ".join(KINDS),
+            todo="annotate valence and arousal in a continuous scheme, or remove the file",
+        )
     with errors.foreign(data, "the values of an annotation of NOVA", "save it again in NOVA"):
         if data.stat().st_size > sheets.LARGEST:
             raise ValueError("too large")
-        content = data.read_bytes()
-        rows = _binary(content, kind) if text.upper() == "BINARY" else _text(content)
+        content, ftype = data.read_bytes(), _attribute(tree, "info", "ftype")
+        rows = _binary(content, kind) if ftype.upper() == "BINARY" else _text(content)
         if kind == "CONTINUOUS":
             rate = float(_attribute(tree, "scheme", "sr"))
             limits = [float(_attribute(tree, "scheme", word)) for word in ("min", "max")]
-            values, begin, until = rows[:, 0], np.arange(len(rows)) / rate, None
+            values = np.array([_score(row[0]) for row in rows])
+            begin, until = np.arange(len(rows)) / rate, None
         else:
-            limits = [-1.0, 1.0]
-            begin, until, values = rows[:, 0], rows[:, 1], _of_labels(rows[:, 2], tree)
+            limits, named = [-1.0, 1.0], _labels(tree) if kind == "DISCRETE" else None
+            begin, until = (np.array([_score(row[place]) for row in rows]) for place in (0, 1))
+            values = np.array([_of_label(row[2], named) for row in rows])
         if not np.isfinite(begin).all() or not len(rows):
             raise ValueError("no values, or no times")
     values, told = _scaled(values, limits, label_range, str(data))
@@ -245,20 +258,57 @@ def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:
     return found.get(name)
 
 
-def _binary(content: bytes, kind: str) -> np.ndarray:
-    rows = np.frombuffer(content, SAMPLE if kind == "CONTINUOUS" else STRETCH)
-    return np.stack([rows[name].astype(np.float64) for name in rows.dtype.names], axis=1)
+def _binary(content: bytes, kind: str) -> list[list]:
+    """Rows of a binary file: numbers, and the text of a free scheme."""
+    if kind != "FREE":
+        rows = np.frombuffer(content, SAMPLE if kind == "CONTINUOUS" else STRETCH)
+        return [list(row) for row in rows.tolist()]
+    rows, place = [], 0
+    while place < len(content):
+        begin, until, length = FREE.unpack_from(content, place)
+        place += FREE.size
+        text = content[place : place + length].decode("utf-8")
+        (sure,) = struct.unpack_from("<f", content, place + length)
+        rows.append([begin, until, text, sure])
+        place += length + 4
+    return rows
 
 
-def _text(content: bytes) -> np.ndarray:
+def _text(content: bytes) -> list[list]:
+    """Rows of a text file, as many cells in each."""
     lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
-    return np.array([[sheets.number(cell, True) for cell in line.split(";")] for line in lines])
+    rows = [line.split(";") for line in lines]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"{len(row)} cells in line {number}, {len(rows[0])} in the first")
+    return rows
 
 
-def _of_labels(numbers: np.ndarray, tree: ElementTree.Element) -> np.ndarray:
-    """Values of a discrete scheme: its labels are numbers as text, where it has labels."""
-    named = {
-        float(item.get("id", "nan")): sheets.number(item.get("name", ""), True)
-        for item in tree.iter("item")
-    }
-    return np.array([named.get(number, number) for number in numbers])
+def _score(cell) -> float:
+    return sheets.number(cell, True) if isinstance(cell, str) else float(cell)
+
+
+def _labels(tree: ElementTree.Element) -> dict[float, str]:
+    """Names of the labels of a discrete scheme by their numbers."""
+    items = tree.iter("item")
+    return {_score(item.get("id", "")): item.get("name", "").strip() for item in items}
+
+
+def _of_label(cell, named: Mapping[float, str] | None) -> float:
+    """The value of a stretch: its text, or the name of its label, which must be a number; NaN where
+    it says that nothing is labelled.
+    """
+    text = str(cell).strip()
+    if named:
+        number = _score(cell)
+        if number < 0 and number not in named:
+            return float("nan")
+        if number not in named:
+            raise ValueError(f"the label {text} is not among those of its scheme")
+        text = named[number]
+    if text.lower() in NOTHING:
+        return float("nan")
+    value = sheets.number(text, True)
+    if value != value:
+        raise ValueError(f"the label {text[:80]!r} is no number")
+    return value

@@ -102,11 +102,15 @@ def read(path: Path, header: Callable[[Sequence[str]], bool] | None = None) -> S
 
 
 def names_labels(cells: Sequence[str]) -> bool:
-    """Whether the cells of a line are names of columns of labels."""
+    """Whether the cells of a line are names of columns of labels: something that is valued, and
+    when. A line of settings (``Video File,Annotator,Start``) values nothing.
+    """
     found = [columns.meaning(cell).what for cell in cells]
     known = [what for what in found if what not in ("unknown", "remark", "index")]
     axes = {"x", "y"} <= {cell.strip().lower() for cell in cells}
-    return len(known) > 1 or bool(known and axes) or found in (["valence"], ["expression"])
+    valued = bool({"valence", "arousal", "expression", "rating"} & set(known))
+    one_alone = found in (["valence"], ["expression"])
+    return (valued and len(known) > 1) or bool(known and axes) or one_alone
 
 
 def read_text(path: Path) -> str:

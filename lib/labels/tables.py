@@ -88,6 +88,20 @@ EARLIER = {
 }
 
 
+def was_unscaled(path: Path) -> bool:
+    """Whether a table is DARMA's and does not say its scale: values within −1…1 were taken as they
+    are by earlier versions, and are hundredths of its scale.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TABLES or not path.is_file():
+        return False
+    try:
+        table = sheets.kept(path)
+    except InputError:
+        return False
+    return bool(cells.axes(table)) and cells.limits_of(table, ())[0] == cells.DARMA
+
+
 def was_untimed(path: Path) -> bool:
     """Whether the rows of a table have times or frames now that were not understood earlier; its
     labels are other ones since.
@@ -122,7 +136,7 @@ def kinds(path: Path) -> list[str]:
 def has_affect(table: Sheet) -> bool:
     """Whether a table has a column of valence or arousal, or what stands for one."""
     found = {column.what for column in table.kinds}
-    if found & set(EMOTIONS) or _darma(table):
+    if found & set(EMOTIONS) or cells.axes(table):
         return True
     if not (emotion_of_file(table.path) or _emotion_of_settings(table)):
         return "rating" in found and "time" in found
@@ -178,7 +192,7 @@ def _annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], l
     found: dict[str, dict[str, int]] = {}
     told = emotion_of_file(table.path) or _emotion_of_settings(table)
     notes, strange = [], []
-    darma = _darma(table)
+    darma = cells.axes(table)
     for place, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
         if column.what in EMOTIONS:
             found.setdefault(column.annotator, {})[column.what] = place
@@ -252,14 +266,6 @@ def _emotion_of_settings(table: Sheet) -> str:
     text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
     said = [name for name, words in WORDS.items() if any(word in text for word in words)]
     return said[0] if len(said) == 1 else ""
-
-
-def _darma(table: Sheet) -> dict[int, str]:
-    """Columns X and Y of DARMA: number of the column -> emotion."""
-    names = [name.strip().lower() for name in table.names]
-    if not {"x", "y"} <= set(names) or not any(c.what == "time" for c in table.kinds):
-        return {}
-    return {names.index("x"): "valence", names.index("y"): "arousal"}
 
 
 def _expression(table: Sheet) -> Annotation:

@@ -2,8 +2,9 @@
 
 What is not ordinary stands in the parameters of the arrays whose numbers it changes, and so in
 their names: ``origin`` (s; the file's clock does not begin with the recording), ``display``
-(mirrored, …), ``track`` (not the first one), ``channels`` (not their mean), ``stamps`` (followed).
-An ordinary recording has none of these, and its arrays bear the names that they always had.
+(mirrored, …), ``track`` (not the first one), ``channels`` (not their mean), ``stamps`` (followed),
+``offset`` and ``speed`` (a separate recorder's sound, placed by what the camera heard itself). An
+ordinary recording has none of these, and its arrays bear the names that they always had.
 
 To hear all sound of a recording takes seconds, so what was found lies in ``reading.json`` in the
 video's folder of the store, where machines without the recording find it, too.
@@ -19,11 +20,12 @@ from pathlib import Path
 
 from .. import files, store
 from ..errors import InputError
-from . import recordings, tracks
+from . import recordings, separate, tracks
 
 KEPT = "reading.json"
+PLACED = "separate_sound"  # where it has what `separate.placing` found
 VERSION = 1  # raised when another rule finds something else
-FIELDS = ("origin", "display", "track", "channels", "stamps")
+FIELDS = ("origin", "display", "track", "channels", "stamps", "offset", "speed")
 _KNOWN: dict[tuple, dict] = {}  # of this process
 
 
@@ -38,14 +40,42 @@ def of_picture(trial: Mapping, place: store.Store) -> dict:
 
 
 def of_sound(trial: Mapping, place: store.Store) -> dict:
-    """``of_time`` where the sound is the video's own, and track, channels and stamps.
+    """``of_time`` where the sound is the video's own, and track, channels and stamps; of a separate
+    recorder's file offset and speed.
 
-    Raises InputError where the track that is asked for (`Store.audio_track`) is not there.
+    Raises InputError where the track that is asked for (`Store.audio_track`) is not there, and
+    where a recorder's file and the camera have not heard the same.
     """
     named = trial.get("audio_path", "")
     own = named == trial.get("video_path", "")
     found = tracks.fields(heard(trial, place), place.audio_track, place.data_root / named)
-    return {**(of_time(trial, place) if own else {}), **found}
+    if own:
+        return {**of_time(trial, place), **found}
+    moved = of_recorder(trial, place)
+    places = {"offset": moved.get("offset", 0.0), "speed": moved.get("speed", 1.0)}
+    usual = {"offset": 0.0, "speed": 1.0}
+    return {**found, **{name: value for name, value in places.items() if value != usual[name]}}
+
+
+def of_recorder(trial: Mapping, place: store.Store) -> dict:
+    """What `separate.placing` finds of a trial whose sound is a file beside its video; {} where
+    the sound is the video's own, or the camera has none to compare with.
+
+    Raises InputError where the two have not heard the same.
+    """
+    names = [trial.get(column, "") for column in ("video_path", "audio_path")]
+    if not all(names) or names[0] == names[1]:
+        return {}
+    folder = place.shelf("video", trial["video"]).folder
+    video, sound = (place.data_root / name for name in names)
+    kept = _kept(folder).get(PLACED, {})
+    if not (video.is_file() and sound.is_file()):
+        return kept.get("found", {})
+    head = {"version": VERSION, "of": store.fingerprint(sound), "with": store.fingerprint(video)}
+    if head != {name: kept.get(name) for name in head}:
+        kept = {**head, "found": separate.placing(video, sound)}
+        _keep(folder, PLACED, kept)
+    return kept["found"]
 
 
 def fields(trial: Mapping, place: store.Store) -> dict:
@@ -64,6 +94,8 @@ def words(found: Mapping) -> str:
         "track": "sound track {}",
         "channels": "weights of the channels, {}",
         "stamps": "the sound is stretched to its time stamps",
+        "offset": "the sound file begins at {:+.3f} s of the recording",
+        "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
     }
     return "; ".join(sentences[name].format(found[name]) for name in FIELDS if name in found)
 
@@ -89,7 +121,9 @@ def notes(trial: Mapping, place: store.Store) -> list[str]:
 def said(trial: Mapping, place: store.Store, step: str) -> list[str]:
     """`notes` about the clock and the picture ("visual"), or about the sound ("audio")."""
     if step == "audio":
-        return tracks.notes(heard(trial, place), place.audio_track)
+        told = tracks.notes(heard(trial, place), place.audio_track)
+        moved = of_recorder(trial, place)
+        return [*told, separate.said(moved)] if moved else told
     view = {**of_time(trial, place), **of_picture(trial, place)} if step == "visual" else {}
     return [words({name: value}) for name, value in view.items()]
 
@@ -116,19 +150,22 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
-    kept = _kept(folder)
-    told = kept.get(column, {})
+    told = _kept(folder).get(column, {})
     if head == {name: told.get(name) for name in head}:
         return told
     try:
         told = {**head, **(_look(path) if column == "video_path" else _listen(path))}
     except InputError:
         return {}  # the maker of the array says why
+    _keep(folder, column, told)
+    return told
+
+
+def _keep(folder: Path, column: str, told: Mapping) -> None:
     with contextlib.suppress(OSError, InputError):  # a store that cannot be written is read as well
-        text = json.dumps({**kept, column: told}, indent=1, sort_keys=True)
+        text = json.dumps({**_kept(folder), column: told}, indent=1, sort_keys=True)
         files.clear_leftovers(folder, f".{KEPT}.*.part", deep=False)  # of a killed process
         files.write_text(folder / KEPT, text + "\n")
-    return told
 
 
 def _look(path: Path) -> dict:

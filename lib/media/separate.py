@@ -1,10 +1,21 @@
-"""The sound file of a separate recorder: one that lies beside a video and bears its name."""
+"""The sound file of a separate recorder: one that lies beside a video and bears its name, and where
+it belongs on the video's clock.
+
+Where the camera has sound of its own, the two are compared (`synchrony`), and the file is heard at
+the time that the camera heard the same. Without it, the file begins with the video.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
+from ..errors import InputError
 from ..files import folded
+from . import drift, recordings, synchrony, tracks
 
 SUFFIXES = (
     ".wav",
@@ -22,6 +33,7 @@ SUFFIXES = (
     ".caf",
     ".mka",
 )
+LONGEST = 1e6  # s, twelve days: no sound file is longer
 PARAMETER = "separate_sound"  # that says whether it is heard instead of the video's own sound
 
 
@@ -42,3 +54,104 @@ def heard(video: Path, codec: str, take: bool) -> Path | None:
     """
     other = beside(video) if take else None
     return other or (Path(video) if codec else None)
+
+
+def placing(video: Path, sound: Path) -> dict:
+    """Where a sound file belongs on a video's clock, by what the camera heard itself.
+
+    Returns {} where the camera has no sound to compare with, so that the file begins with the
+    video; else ``offset`` (s on the video's clock at which the file's clock says 0), ``speed`` (s
+    of the video per s of the file), and how sure it is: ``peak``, ``windows``, ``tried``
+    (`synchrony.Match`). Raises InputError where the two have not heard the same.
+    """
+    keys = [(Path(path).absolute(), *_version(Path(path))) for path in (video, sound)]
+    return dict(_placing(*keys))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _placing(video: tuple, sound: tuple) -> tuple:
+    film, file = video[0], sound[0]
+    if not any(track.heard for track in tracks.of(film)):
+        return ()
+    (camera, begins), (recorder, first) = _onsets(film), _onsets(file)
+    match = synchrony.match(camera, recorder)
+    if not match.found:
+        raise InputError(
+            f"{file.name} and the sound of {film.name} do not sound alike (the highest peak of "
+            f"their correlation is {match.peak:.1f} times the second one, {match.windows} of "
+            f"{match.tried} stretches agree)",
+            where=file,
+            expected=f"the same voices in both, one peak {synchrony.CLEAR:g} times the second one "
+            f"({synchrony.CLEAR_SHORT:g} times in less than {synchrony.SHORT:g} s)",
+            todo=f"set `{PARAMETER}: false`, or give the file of this recording; to hear it "
+            f"from the video's first moment on, take the camera's sound away: "
+            f"ffmpeg -i {film.name} -map 0:v -c copy silent.mp4",
+        )
+    offset = begins + match.offset - match.speed * first
+    found = {"offset": round(offset, 3), "speed": round(match.speed, 6)}
+    found |= {"peak": round(match.peak, 1), "windows": match.windows, "tried": match.tried}
+    return tuple(found.items())
+
+
+def _onsets(path: Path) -> tuple[np.ndarray, float]:
+    """Onsets of a file's sound, and the time of its first sample in s on its own clock."""
+    starts: list[float] = []
+
+    def pieces() -> Iterator[np.ndarray]:
+        for time, piece in recordings.sound_pieces(path, synchrony.RATE):
+            starts.append(time)
+            yield piece
+
+    return synchrony.onsets(pieces()), starts[0] if starts else 0.0
+
+
+def said(found: Mapping) -> str:
+    """What was found by `placing`, in a sentence."""
+    if not found:
+        return "the sound file begins with the video: the camera has no sound to compare it with"
+    drifts = f", its clock is {1e6 * (found['speed'] - 1):+.0f} ppm off and was corrected"
+    short = "; too short to tell whether the two clocks run apart" if found["tried"] < 2 else ""
+    return (
+        f"the sound file begins at {found['offset']:+.3f} s of the recording, by comparing it with "
+        f"the camera's own sound (peak {found['peak']:.1f} times the second one in "
+        f"{found['windows']} of {found['tried']} stretches)"
+        f"{drifts if found['speed'] != 1 else ''}{short}"
+    )
+
+
+def placed(
+    pieces: Iterator[tuple[float, np.ndarray]], rate: int, offset: float, speed: float = 1.0
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Pieces of a sound file, (s on its own clock, samples) without a gap, on the video's clock.
+
+    offset, speed : as `placing` finds them; with a speed the sound is stretched. Samples keep their
+    type.
+    """
+    stretcher, given = None, 0
+    for time, piece in pieces:
+        start = offset + speed * time
+        if speed == 1:
+            yield start, piece
+            continue
+        if stretcher is None:
+            begin, kind = start, piece.dtype
+            ends = (time, time + LONGEST), (start, start + speed * LONGEST)
+            stretcher = drift.Stretcher(*ends, rate, begin)
+        out = stretcher.push(piece)
+        yield begin + given / rate, _as(out, kind)
+        given += len(out)
+    if stretcher is not None:
+        yield begin + given / rate, _as(stretcher.close(), kind)
+
+
+def _as(samples: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """Stretched samples in the type of those that came in."""
+    if np.issubdtype(kind, np.integer):
+        limits = np.iinfo(kind)
+        samples = np.clip(np.round(samples), limits.min, limits.max)
+    return samples.astype(kind)

@@ -8,14 +8,14 @@ a frame. Section numbers are those of the TSAV/JCA specification.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from . import recordings
+from . import recordings, separate
 from .recordings import FULL_SCALE
 
 SOUND_RATE = 44_100  # Hz, TSAV and JCA (specs §1.4, §2.2)
@@ -57,17 +57,21 @@ def frame_times(path: Path) -> np.ndarray:
 
 @contextmanager
 def on_disk(
-    path: Path, rate: int, track: int, folder: Path
+    path: Path, rate: int, track: int, folder: Path, moved: Mapping | None = None
 ) -> Iterator[tuple[np.ndarray | None, float]]:
     """`recordings.sound` as a memory map of a file without a name in `folder`, so that hours need
     little memory: (n,) float32, or None of a recording without sound, and t0 in s.
+
+    moved : ``offset`` and ``speed`` of a recorder's file (`separate.placing`), {} for none.
     """
     if not recordings.probe(path).audio_codec:
         yield None, 0.0
         return
     with tempfile.TemporaryFile(dir=folder) as file:
-        start = None
-        for time, piece in recordings.sound_pieces(path, rate, track):
+        start, found = None, recordings.sound_pieces(path, rate, track)
+        if moved:
+            found = separate.placed(found, rate, moved["offset"], moved["speed"])
+        for time, piece in found:
             start = time if start is None else start
             file.write(piece.astype(np.float32).data)
         file.flush()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from lib import arrays, datasets, files, parameters, trials
-from lib.datasets import affwild2, check, folder, inventory, splits
+from lib.datasets import affwild2, check, folder, inventory, recorder, splits
 from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.faces import crops, openface
-from lib.media import writing
+from lib.media import recordings, writing
 from lib.parallel import mapping
 from lib.store import Store, request
 
@@ -504,3 +504,55 @@ def test_in_an_official_split_people_on_both_sides_are_named_and_kept():
         ("warning", "5", "this subject is in train and in val"),
         ("warning", "5", "this video is in train and in val"),
     ], "6_left has no label: nothing is learnt from it"
+
+
+# ---- the data report as a page
+
+
+def test_a_page_shows_first_what_is_lost_and_one_row_for_what_is_the_same_of_many():
+    report = Report()
+    for number in range(5):
+        report.warning(f"film{number}", "the sound is silent", "read so", where=f"{number}.mp4")
+    report.warning("walk_ratings.csv", "is not used: of nobody", "left out", todo="rename it")
+    report.error("broken.mp4", "a link to what is not there", "left out")
+    table, page = report.problem_table(), report.problem_page()
+    assert len(table) == 7
+    assert table["item"].tolist()[:2] == ["broken.mp4", "walk_ratings.csv"]
+    assert len(page) == 3
+    assert page["item"][2] == "5: film0, film1, film2, … (all in data_report.csv)"
+    assert Report().problem_page().empty
+
+
+@pytest.mark.parametrize("take", [False, True])
+def test_a_sound_file_beside_a_video_is_said_once_with_what_to_do(root, take):
+    sound = writing.wav(np.zeros(8000), 8000)
+    table, report = folder.find(place := root("lena.mp4", **{"lena.wav": sound}))
+    table, report = recorder.take(table, place, report, take)
+    rows = report.problem_table()
+    said = rows[["item", "what", "where"]].agg(" ".join, axis=1)
+    assert said.str.contains("lena.wav").sum() == 1
+    what, why, _ = fate(report)["lena.wav"]
+    assert what == ("sound of recording lena" if take else "not used")
+    assert ("separate_sound: true" in why) == (not take)
+    assert table["audio_path"].tolist() == ["lena.wav" if take else "lena.mp4"]
+
+
+def test_a_broken_link_is_said_once(root):
+    place = root("whole.mp4")
+    (place / "gone.mp4").symlink_to("nowhere.mp4")
+    rows = folder.find(place)[1].problem_table()
+    assert rows["item"].tolist().count("gone.mp4") == 1
+
+
+@pytest.mark.parametrize("name", ["film.dat", "FILM.DAT"])
+def test_a_film_that_is_called_as_a_table_is_not_its_own_label_file(root, name):
+    table, report = found(root(name, "other.mp4", **{"other.dat": TABLE}))
+    assert sorted(table["va_path"]) == ["", "other.dat"]
+    assert not [row for row in report.problems if row["severity"] == "error"]
+
+
+def test_a_file_whose_length_counts_from_its_clock_s_0_is_whole():
+    times = np.arange(100) / 25
+    info = recordings.Info("film.nut", duration=11.0, origin=7.0)
+    assert check._left(info, times) < check.EARLY
+    assert check._left(recordings.Info("film.mp4", duration=11.0), times) > check.EARLY

@@ -230,6 +230,19 @@ def test_a_prediction_file_has_the_columns_of_its_tasks(tiny, tmp_path, run, tas
         assert set(np.unique(table[[f"action_unit_{k}" for k in range(8)]])) <= {0, 1}
 
 
+def test_a_trial_whose_labels_were_lost_is_lost_by_itself(tiny, tmp_path, monkeypatch):
+    found = predictor(tiny, "seen_only")
+
+    def lost(trial, task):
+        raise InputError(f"the array {task} is not there", where=f"trial {trial}")
+
+    monkeypatch.setattr(found.recipe, "labels", lost)
+    with pytest.raises(InputError, match="va is not there"):
+        prediction.predict_trial(found, tmp_path, "seen")
+    assert not list(tmp_path.rglob("*.csv"))
+    assert scores._labels_of(found.recipe, ["seen"], "va") == {}
+
+
 def test_values_read_back_are_those_that_were_predicted(tiny, tmp_path):
     found = predictor(tiny, "teacher")
     prediction.predict_trial(found, Predictions(tmp_path), "seen")

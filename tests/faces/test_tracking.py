@@ -262,25 +262,19 @@ def dimmed(frame, rows, seed):
     return np.clip(shown, 0, 255).astype(np.uint8)
 
 
-def test_a_person_who_is_followed_over_small_cuts_is_named_with_the_frames():
-    """A and B alternate in front of one wall, at one place: one track goes through."""
+def test_small_cuts_over_which_a_track_goes_on_are_found():
+    """A and B alternate before one wall, at one place: one track goes through. Arrays that were
+    made before people were told apart name the frames.
+    """
     faces = lambda frame: [face(100, 90)]  # noqa: E731
     shots = [frame // 15 % 2 for frame in range(60)]
     pictures = [dimmed(frame, faces(frame), seed) for frame, seed in enumerate(shots)]
     rows, cuts = changes_of(pictures, faces)
     assert cuts == [15, 30, 45]
-    [person] = persons.find(rows)
-    assert persons.crossed(rows, person, cuts) == [15, 30, 45]
+    assert len(np.unique(rows[:, 1])) == 1
     assert told_of_crossing([16, 31, 46]) == (
         "3 cuts were crossed, at frame 16, 31, 46: it may be several people"
     )
-
-
-def test_cuts_before_and_after_a_person_are_not_crossed():
-    rows = np.zeros((20, 18), np.float32)
-    rows[:, 0] = np.arange(10, 30)
-    [person] = persons.find(rows)
-    assert persons.crossed(rows, person, [5, 10, 20, 30]) == [20]
 
 
 @pytest.mark.parametrize(

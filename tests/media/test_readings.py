@@ -254,7 +254,9 @@ def test_a_sound_file_of_the_same_name_is_offered_and_taken_when_asked(tmp_path)
     assert "separate_sound: true" in offered
     assert "other.wav" not in offered
     assert "no audio track" not in offered  # said twice, the second time with what to do
-    assert "not aligned" in " ".join(map(str, found[True][1].to_numpy().ravel()))
+    taken = " ".join(map(str, found[True][1].to_numpy().ravel()))
+    assert "lena.WAV is heard from its first sample on" in taken
+    assert "own.wav is heard instead of the video's own sound, which tells where it" in taken
     place = Store(tmp_path / "processed", "films", tmp_path, "centre")
     heard = {**rows[0], "audio_path": "lena.WAV"}
     arrays.make(heard, SOUND, place)

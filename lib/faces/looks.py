@@ -1,0 +1,254 @@
+"""Who is who across cuts: stretches of a film in which a face looks alike are one person's.
+
+Where a face is says nothing beyond a cut. So the faces of every shot are first joined by their
+place (`persons.of_one_shot`), and then the people of different shots by their colours: three
+histograms, of the face, of the head with its hair, and of the clothes below it, over hue and over
+how light something is beside the face, which a change of exposure leaves alone. The least alike of
+the three counts. Never joined are two who are seen together; nor, without their clothes, two who
+are not at the same place in the same size, as faces alone have one colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from . import persons
+from .tracking import BOX
+
+# Parts of a person, in widths and heights of the face's box, from its middle and its upper edge:
+# half of the width, top, bottom.
+PARTS = {"face": (0.45, 0.1, 0.95), "head": (0.75, -0.4, 1.0), "clothes": (1.0, 1.15, 1.8)}
+CLOTHES = list(PARTS).index("clothes")
+SEEN = {"face": 0.25, "head": 0.25, "clothes": 0.15}  # share of a part that must be in the picture
+SIDE = 32  # px that a part is reduced to
+# Bins: lightness beside the face's middle one, and the two axes of colour of 8-bit CIELAB.
+LIGHT, COLOUR = np.linspace(-200, 200, 11), np.linspace(78, 178, 21)
+BINS = (len(LIGHT) - 1) * (len(COLOUR) - 1) ** 2
+BLUR = (5, 5), 1.0  # bins of colour, so that a neighbouring one is not a stranger
+FRAMES = 5  # of each stretch that are looked at
+# How alike (Bhattacharyya's coefficient, 0…1) the least alike part must be. In the recordings that
+# benchmarks/cuts.py names the same person has 0.81 to 1 in two shots (one in ten below 0.87),
+# different ones at most 0.79; without clothes 0.99 and 0.97.
+ALIKE, ALIKE_WITHOUT_CLOTHES = 0.82, 0.98
+NEAR, GROWTH = 0.5, 1.25  # face widths, and times as large: the same place in the same size
+PLACE = 0.05  # by which a person at the same place is preferred where several look alike
+JOINED = "joined"  # the parameter `cuts` of tracks whose people were told apart by their looks
+
+
+@dataclass
+class Stretch:
+    """A person in one shot. `rows` of the tracks; `looks` (3, bins), NaN for what is not seen;
+    `box` the middle one; `alike` how alike it is to the person whom it was given to, NaN for the
+    first one.
+    """
+
+    rows: np.ndarray
+    shot: int
+    looks: np.ndarray
+    box: np.ndarray
+    who: int = -1
+    alike: float = float("nan")
+
+
+def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
+    """The people of every shot, in the order of their first frames.
+
+    tracks : (N, 18) of `tracking.track`. cuts : frames, from 0, with which a new shot begins.
+    """
+    shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
+    nothing = np.full((len(PARTS), BINS), np.nan, np.float32)
+    found = []
+    for shot in np.unique(shots):
+        own = np.flatnonzero(shots == shot)
+        for group in persons.of_one_shot(tracks[own]):
+            rows = own[group]
+            found.append(Stretch(rows, int(shot), nothing, np.median(tracks[rows][:, BOX], axis=0)))
+    return sorted(found, key=lambda stretch: int(stretch.rows[0]))
+
+
+def look(
+    pictures: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
+) -> list[Stretch]:
+    """Fill in how each stretch looks. pictures : (H, W, 3) uint8 RGB, frame by frame, from 0."""
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for number, stretch in enumerate(every):
+        middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
+        for row in np.unique(stretch.rows[middle]):
+            wanted.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+    counts = np.zeros(len(every))
+    for frame, picture in enumerate(pictures):
+        for number, row in wanted.get(frame, ()):
+            seen = np.stack([every[number].looks, histograms(picture, tracks[row, BOX])])
+            every[number].looks = _mean(seen, np.array([max(counts[number], 1), 1.0]))
+            counts[number] += 1
+    return list(every)
+
+
+def histograms(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(3, bins) float32, each part's sum 1; NaN where too little of it is in the picture.
+
+    picture : (H, W, 3) uint8 RGB. box : x, y, width, height of the face in px.
+    """
+    found = np.full((len(PARTS), BINS), np.nan, np.float32)
+    parts = [_part(picture, box, name) for name in PARTS]
+    if parts[0] is None:
+        return found
+    middle = float(np.median(parts[0][:, 0]))
+    for number, pixels in enumerate(parts):
+        if pixels is not None:
+            pixels = pixels - np.array([middle, 0, 0], np.float32)
+            counts, _ = np.histogramdd(pixels, bins=[LIGHT, COLOUR, COLOUR])
+            counts = np.stack([cv2.GaussianBlur(level, *BLUR) for level in counts])
+            counts = _beside(counts).ravel()
+            found[number] = counts / max(counts.sum(), 1e-9)
+    return found
+
+
+def _beside(counts: np.ndarray) -> np.ndarray:
+    """A quarter of each level of lightness to the one above and to the one below."""
+    padded = np.pad(counts, ((1, 1), (0, 0), (0, 0)))
+    return 0.5 * counts + 0.25 * (padded[:-2] + padded[2:])
+
+
+def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
+    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it in 8 bits; None where it is
+    hardly in the picture.
+    """
+    half, top, bottom = PARTS[name]
+    x, y, width, height = (float(value) for value in box)
+    left, right = x + width / 2 - half * width, x + width / 2 + half * width
+    upper, lower = y + top * height, y + bottom * height
+    first, last = max(0, int(left)), min(picture.shape[1], int(right))
+    begin, end = max(0, int(upper)), min(picture.shape[0], int(lower))
+    share = max(0, last - first) * max(0, end - begin) / ((right - left) * (lower - upper) + 1e-9)
+    if share < SEEN[name] or share == 0:
+        return None
+    small = cv2.resize(picture[begin:end, first:last], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
+
+
+def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of (n, 3, bins) over what is seen; NaN of a part that never is."""
+    seen = np.isfinite(looks[:, :, 0]) * weights[:, None]
+    total = np.einsum("np,npb->pb", seen, np.nan_to_num(looks))
+    count = seen.sum(axis=0)
+    mean = np.where(count[:, None] > 0, total / np.maximum(count, 1e-9)[:, None], np.nan)
+    return mean.astype(np.float32)
+
+
+def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How alike a look (3, bins) is to others (n, 3, bins): (n, 3), 0…1, NaN where unseen."""
+    return np.einsum("pb,npb->np", np.sqrt(one), np.sqrt(others))
+
+
+class _People:
+    """The people that are known so far: the stretches of each, how each looks, and for how long."""
+
+    def __init__(self, tracks: np.ndarray):
+        self.tracks = tracks
+        self.stretches: list[list[Stretch]] = []
+        self.looks: list[np.ndarray] = []
+        self.lengths: list[int] = []
+
+    def add(self, stretch: Stretch, who: int, alike: float) -> None:
+        """Give a stretch to a person; to a new one where there is none of that number."""
+        stretch.who, stretch.alike, length = who, alike, len(stretch.rows)
+        if who == len(self.looks):
+            self.stretches.append([stretch])
+            self.looks.append(stretch.looks)
+            self.lengths.append(length)
+            return
+        weights = np.array([self.lengths[who], length], float)
+        self.looks[who] = _mean(np.stack([self.looks[who], stretch.looks]), weights)
+        self.stretches[who].append(stretch)
+        self.lengths[who] += length
+
+    def scores(self, stretch: Stretch) -> np.ndarray:
+        """How alike a stretch is to each person, −1 where it cannot be the same one."""
+        parts = alike(stretch.looks, np.stack(self.looks))
+        least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
+        clothed = np.isfinite(parts[:, CLOTHES])
+        enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
+        scores = np.where(np.isfinite(least) & (least >= enough), least, -1.0)
+        for number in np.flatnonzero(scores >= 0):
+            own = self.stretches[number]
+            together = any(_meet(one, stretch, self.tracks) for one in own)
+            placed = clothed[number] or any(_same_place(one, stretch) for one in own)
+            scores[number] = -1.0 if together or not placed else scores[number]
+        return scores
+
+    def here(self, stretch: Stretch) -> np.ndarray:
+        """What each person is preferred by who is at the same place."""
+        near = [any(_same_place(one, stretch) for one in own) for own in self.stretches]
+        return PLACE * np.array(near, float)
+
+
+def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
+    """Give each stretch a person (`who`, from 0): one to whom it is alike enough, and with whom it
+    is never seen together.
+
+    All faces of a shot are given together, so that they are most alike in sum; of people who look
+    much the same, who is at the same place is preferred. The longest shots come first.
+    """
+    people = _People(tracks)
+    shots: dict[int, list[Stretch]] = {}
+    for stretch in every:
+        shots.setdefault(stretch.shot, []).append(stretch)
+    for own in sorted(shots.values(), key=lambda own: -sum(len(one.rows) for one in own)):
+        left = _given_together(own, people) if people.looks else list(own)
+        for stretch in sorted(left, key=lambda one: -len(one.rows)):
+            known = [one for one in own if one.who >= 0]
+            scores = people.scores(stretch) if known else np.zeros(0)
+            if len(scores) and scores.max() >= 0:  # one person at two places of a shot
+                people.add(stretch, int(np.argmax(scores)), float(scores.max()))
+            else:
+                people.add(stretch, len(people.looks), float("nan"))
+    return list(every)
+
+
+def _given_together(own: Sequence[Stretch], people: _People) -> list[Stretch]:
+    """Give the stretches of one shot to people, each another one; returns those that are left."""
+    # a machine that only trains need not have SciPy
+    from scipy.optimize import linear_sum_assignment
+
+    scores = np.stack([people.scores(stretch) for stretch in own])
+    near = np.stack([people.here(stretch) for stretch in own])
+    pairs = linear_sum_assignment(np.where(scores >= 0, -scores - near, 0.0))
+    chosen = {row: who for row, who in zip(*pairs, strict=True) if scores[row, who] >= 0}
+    for row, who in chosen.items():
+        people.add(own[row], int(who), float(scores[row, who]))
+    return [stretch for row, stretch in enumerate(own) if row not in chosen]
+
+
+def _meet(one: Stretch, other: Stretch, tracks: np.ndarray) -> bool:
+    return one.shot == other.shot and bool(
+        np.isin(tracks[one.rows, 0], tracks[other.rows, 0]).any()
+    )
+
+
+def _same_place(one: Stretch, other: Stretch) -> bool:
+    widths = max(one.box[2], 1.0), max(other.box[2], 1.0)
+    centres = [box[:2] + box[2:] / 2 for box in (one.box, other.box)]
+    apart = float(np.linalg.norm(centres[0] - centres[1]))
+    return max(widths) <= GROWTH * min(widths) and apart <= NEAR * max(widths)
+
+
+def with_people(tracks: np.ndarray, every: Sequence[Stretch]) -> np.ndarray:
+    """(N, 20) float32: the tracks in their order with who it is (NaN of what is nobody's) and how
+    alike to that person (NaN in the first stretch). Tracks end where shots do, and are numbered in
+    the order in which they begin.
+    """
+    out = np.column_stack([tracks, np.full((len(tracks), 2), np.nan)]).astype(np.float32)
+    pieces = np.zeros((len(tracks), 2))
+    pieces[:, 0] = tracks[:, 1]
+    for stretch in every:
+        out[stretch.rows, -2] = stretch.who
+        out[stretch.rows, -1] = stretch.alike
+        pieces[stretch.rows, 1] = stretch.shot
+    _, first, number = np.unique(pieces, axis=0, return_index=True, return_inverse=True)
+    out[:, 1] = np.argsort(np.argsort(first))[number.ravel()]
+    return out
