@@ -298,8 +298,9 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
     for name, source in located.sources.items():
         inputs[name] = source
         if isinstance(source, Located):
-            maker_of(source.request).prepare(trial, source.request, place)
-            _made(trial, source, place, device, pack=False)
+            below = maker_of(source.request)
+            below.prepare(trial, source.request, place)
+            _made(trial, source, place, device, packed=not below.in_place(trial, source.request))
             _check_kept(trial, source, place)
             inputs[name] = _open(trial, source, place)
             if source.exists:  # faces may be read in place
