@@ -176,10 +176,11 @@ def markdown(columns: list[str], rows: list[list]) -> list[str]:
 
 
 def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> list[str]:
-    """How much better the averaged probabilities of one network are, with an interval over
-    actors.
+    """How much better the probabilities of one network are, averaged over the seeds that both
+    networks have, with an interval over actors.
     """
-    rows, other = averaged(first), averaged(second)
+    both = sorted(first.keys() & second.keys())
+    rows, other = (averaged({seed: seeds[seed] for seed in both}) for seeds in (first, second))
     labels, actors = rows["label"].to_numpy(), actors_of(rows)
     mine, theirs = chosen(rows), chosen(other)
     left_out = [
@@ -188,7 +189,9 @@ def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> l
     ]
     gain = metrics.uar(mine, labels) - metrics.uar(theirs, labels)
     low, high = intervals.around(gain, left_out)["ci95"]
-    return [f"Paired by actor, averaged probabilities: {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
+    which = f"seeds {', '.join(map(str, both))} of each, averaged" if len(both) > 1 else "one seed"
+    told = f"The first network against ResLSTM-SA-h64, paired by actor ({which}):"
+    return [f"{told} {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
 
 
 def publish(data: Path, work: Path) -> str:

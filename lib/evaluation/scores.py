@@ -6,13 +6,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-=======
-from collections.abc import Iterable, Mapping
-from pathlib import Path
->>>>>>> world
 
 import numpy as np
 import pandas as pd
