@@ -100,11 +100,10 @@ class _Block(nn.Module):
 
     def forward(self, x):
         # Stride 2 on an even size: zeros at the right and the bottom only, as TensorFlow pads.
-        a = functional.relu(self.conv0(functional.pad(x, (0, 1, 0, 1))))
-        b = self.conv1(a)
-        c = self.conv2(functional.relu(a + b))
-        d = self.conv3(functional.relu(a + b + c))
-        return functional.relu(a + b + c + d)
+        total = functional.relu(self.conv0(functional.pad(x, (0, 1, 0, 1))))
+        for layer in (self.conv1, self.conv2, self.conv3):
+            total = total + layer(functional.relu(total))
+        return functional.relu(total)
 
 
 class _Separable(nn.Module):
