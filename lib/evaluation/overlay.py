@@ -83,6 +83,9 @@ def write(
         )
     heard = sound or video, SOUND_RATE, track, out.parent, moved
     with media_sound.on_disk(*heard) as (samples, start):
+        separate = sound is not None and Path(sound) != Path(video)
+        if separate and samples is not None:  # a recorder runs before and after the film
+            samples, start = media_sound.during(samples, start, SOUND_RATE, times)
         early = min(0.0, times.min(), start)  # an mp4 begins at 0
         return writing.write_video(
             out,

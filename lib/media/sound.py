@@ -7,6 +7,7 @@ a frame. Section numbers are those of the TSAV/JCA specification.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,18 @@ def on_disk(
             file.write(piece.astype(np.float32).data)
         file.flush()
         yield np.memmap(file, np.float32, "r"), start
+
+
+def during(
+    samples: np.ndarray, start: float, rate: int, times: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """What of a sound (n,), whose first sample is at `start` s, is heard while pictures are shown,
+    from time 0 or an earlier first picture to a second after the last one; and its start in s.
+    """
+    begin = min(0.0, float(times.min()))
+    first = max(0, math.ceil((begin - start) * rate))
+    last = max(first, math.ceil((float(times.max()) + 1 - start) * rate))
+    return samples[first:last], start + first / rate
 
 
 def as_float(samples: np.ndarray) -> np.ndarray:

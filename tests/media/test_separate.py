@@ -7,6 +7,7 @@ from lib import arrays
 from lib.datasets import check
 from lib.errors import InputError
 from lib.media import readings, recordings, separate, synchrony, writing
+from lib.media import sound as media_sound
 from lib.media.drift import between
 from lib.store import Store, request
 from tests.films import Sound, recorded
@@ -187,3 +188,12 @@ def test_stretched_pieces_lie_where_the_clocks_say():
     right = np.sin(2 * np.pi * 200 * (times - 2.0) / 1.001)
     assert np.abs(joined - right)[100:-100].max() < 1e-3
     assert len(joined) / RATE == pytest.approx(60.06, abs=0.01)
+
+
+@pytest.mark.parametrize(("start", "first", "count"), [(-2.0, 2.0, 4.96), (1.0, 0.0, 3.96)])
+def test_of_a_recorder_that_runs_longer_than_the_film_only_its_time_is_shown(start, first, count):
+    samples = np.arange(20 * RATE)
+    kept, begins = media_sound.during(samples, start, RATE, np.arange(100) / 25)
+    assert begins == pytest.approx(max(start, 0.0))
+    assert kept[0] == first * RATE
+    assert len(kept) == round(count * RATE)
