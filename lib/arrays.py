@@ -179,10 +179,10 @@ def make(
     maker.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
     packed = pack or not maker.in_place(trial, located.request)
-    if not located.exists and packed:
+    if packed and not located.exists and _is_to_be_told(located):
         located = _with_inputs(trial, wanted, located, place, device)
     row = _made(trial, located, place, device, packed)
-    if located.path != locate(trial, wanted, place).path:
+    if maker.tells and located.path != locate(trial, wanted, place).path:
         # What was made says that more must be done: a film that was followed has cuts.
         row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
     named = {"trial": trial["trial"], "array": str(wanted)}
@@ -213,6 +213,15 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, packed: b
         remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
     row["note"] = "; ".join(filter(None, dict.fromkeys(remarks)))
     return row
+
+
+def _is_to_be_told(located: Located) -> bool:
+    """Whether something that it is made from, and that is not there yet, may change its name."""
+    sources = [source for source in located.sources.values() if isinstance(source, Located)]
+    return any(
+        (maker_of(source.request).tells and not source.exists) or _is_to_be_told(source)
+        for source in sources
+    )
 
 
 def _with_inputs(

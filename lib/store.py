@@ -120,6 +120,8 @@ class Maker:
     of it, where that is not the plain array; `path`
         is None where it is not in the store, ``read(request)`` reads another array of the trial.
     network : whether a network computes it on `device`, so that a GPU serves one process at a time.
+    tells : whether what it finds decides what other arrays are made from (cuts of a film): these
+        are located again when it is there.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Maker:
     in_place: Callable[[Mapping, Request], bool] = _never
     open: Callable | None = None
     network: bool = False
+    tells: bool = False
 
 
 @lru_cache(maxsize=4096)

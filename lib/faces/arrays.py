@@ -569,6 +569,7 @@ MAKERS = [
         sources_of_tracks,
         make_tracks,
         resolve_tracks,
+        tells=True,
     ),
     _of_a_face("face_valid", sources, make_valid),
     _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),

@@ -238,7 +238,7 @@ def test_a_trial_whose_labels_were_lost_is_lost_by_itself(tiny, tmp_path, monkey
 
     monkeypatch.setattr(found.recipe, "labels", lost)
     with pytest.raises(InputError, match="va is not there"):
-        prediction.predict_trial(found, tmp_path, "seen")
+        prediction.predict_trial(found, Predictions(tmp_path), "seen")
     assert not list(tmp_path.rglob("*.csv"))
     assert scores._labels_of(found.recipe, ["seen"], "va") == {}
 
