@@ -1,10 +1,9 @@
 """Freeze what the product computes: arrays of both sample sets, predictions and metrics of a smoke
 run per recipe.
 
-    python benchmarks/freeze.py OUT                  # run everything into OUT (10 minutes) and
-    compare with frozen.json python benchmarks/freeze.py OUT --keep           # the same, and make
-    it the new benchmarks/frozen.json python benchmarks/freeze.py OUT --against OLD    # compare two
-    folders of the same machine byte by byte
+    python benchmarks/freeze.py OUT                  # 10 minutes; compared with frozen.json
+    python benchmarks/freeze.py OUT --keep           # the same, and make it the new frozen.json
+    python benchmarks/freeze.py OUT --against OLD    # two folders of one machine, byte by byte
 
 frozen.json holds what does not depend on the machine: the digits of every array (a hash of what it
 is made from) and metrics to 1e-3. A change that alters a number freezes anew in the same commit,

@@ -3,10 +3,12 @@
 
 First `python -m lib run params/sample_asd.yaml --to 04` (once); then
 
-    python benchmarks/speakers_ablation.py                     three seeds, a third of the steps:
-    what a CPU can do python benchmarks/speakers_ablation.py --share 1           all steps, all
-    seeds at all lengths (a GPU) python benchmarks/speakers_ablation.py --variants senses   picture
-    alone, sound alone, both; all steps, one seed
+    # three seeds, a third of the steps: what a CPU can do
+    python benchmarks/speakers_ablation.py
+    # all steps, all seeds at all lengths (a GPU)
+    python benchmarks/speakers_ablation.py --share 1
+    # picture alone, sound alone, both; all steps, one seed
+    python benchmarks/speakers_ablation.py --variants senses
 
 With less than all steps the first seed is scored at all lengths and the others at the clip's own.
 What is finished is kept under ``runs/ablation``, trainings and scores, and not done again: stop it

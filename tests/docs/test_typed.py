@@ -1,8 +1,8 @@
 """Every command of README, data_README and docs/, typed in a fresh clone: `make test-docs`.
 
 Not in CI: hours, in the order of the pages, in one clone, as a reader would. Later commands find
-what earlier
-ones made. Commands for data that are not there (Aff-Wild2, Ego4D) must stop before they start.
+what earlier ones made. Commands for data that are not there (Aff-Wild2, Ego4D) must stop before
+they start.
 """
 
 import os
