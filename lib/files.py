@@ -22,6 +22,7 @@ from .errors import InputError, explain_full_disk, too_many_open
 
 PACKAGE = Path(__file__).resolve().parent  # this package, called lib in a checkout
 ROOT = PACKAGE.parent
+COMMAND = f"python -m {PACKAGE.name}"  # in a checkout; installed it bears another name
 NOTEBOOKS = (
     "01_download_check",
     "02_preprocess_visual",

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+import shlex
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import ROOT, clear_leftovers, damaged, read_mapping, write_text
+from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, write_text
 from .parallel import locks
 
 # in weights_root: check-sums of files whose authors published none, from their first use
@@ -338,7 +339,9 @@ class AbsentError(InputError):
 
 
 def _absent(wanted: Weights, place: Path, why: str = "") -> AbsentError:
-    way = f"`python -m lib weights get {wanted.name}`, or " if wanted.url else ""
+    usual = place.parent.absolute() == ROOT / "weights"
+    root = "" if usual else f" --root {shlex.quote(str(place.parent.absolute()))}"
+    way = f"`{COMMAND} weights get {wanted.name}{root}`, or " if wanted.url else ""
     return AbsentError(
         f"the weights {wanted.name} are not there{why}",
         where=place,

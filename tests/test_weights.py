@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import re
+import shlex
 import threading
 
 import numpy as np
@@ -370,3 +371,17 @@ def test_the_command_line_prints_a_card_and_names_the_known_ones():
     assert printed.output.rstrip("\n") == weights.card("light_asd_ava").rstrip("\n")
     with pytest.raises(InputError, match="no card is called 'nobody'"):
         weights.card("nobody")
+
+
+def test_the_command_that_is_told_for_absent_weights_puts_them_where_they_are_looked_for(tmp_path):
+    with pytest.raises(weights.AbsentError) as told:
+        weights.find("yunet", tmp_path / "my weights")
+    place = shlex.quote(str(tmp_path / "my weights"))
+    assert f"`python -m lib weights get yunet --root {place}`" in told.value.todo
+
+
+def test_in_the_usual_folder_the_command_for_absent_weights_is_the_short_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
+    with pytest.raises(weights.AbsentError) as told:
+        weights.find("yunet", tmp_path / "weights")
+    assert "`python -m lib weights get yunet`" in told.value.todo

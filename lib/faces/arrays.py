@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import weights
 from ..errors import InputError
+from ..files import COMMAND
 from ..labels import lfan_rows
 from ..media import readings, recordings, sound
 from ..media.frames import spacing
@@ -36,8 +37,8 @@ KEPT = "kept"  # `cuts` of a request for tracks as they were followed, whoever i
 PIXELS = 16  # side of the pictures that the trivial predictors see
 NONE = "none"  # what `faces: auto` means where there is no detector
 NO_DETECTOR = (
-    "no face detector: no frame counts as one with a face; `python -m lib weights get yunet` gets "
-    "it, then run 02 again"
+    f"no face detector: no frame counts as one with a face; `{COMMAND} weights get yunet` gets it, "
+    "then run 02 again"
 )
 
 

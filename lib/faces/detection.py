@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..files import COMMAND
 
 # Landmarks as in lib.faces.alignment: eyes, nose, corners of the mouth; left and right are the
 # picture's.
@@ -68,7 +69,7 @@ class YuNet:
                 "the face detector cannot be loaded",
                 where=weights,
                 expected="face_detection_yunet_2023mar.onnx",
-                todo="delete the file, then `python -m lib weights get yunet`",
+                todo=f"delete the file, then `{COMMAND} weights get yunet`",
             ) from error
 
     def detect(self, picture: np.ndarray) -> np.ndarray:
