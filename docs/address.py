@@ -30,7 +30,7 @@ if "google.colab" in sys.modules and not clone.exists():
     address = "{address}"
     subprocess.run(["git", "clone", "--quiet", "--depth=1", address, str(clone)], check=True)"""
 SET_UP = """\
-# @title Find lib: installed, in the checkout this notebook lies in, or in the clone
+# @title Find lib: on the path, in the checkout this notebook lies in, or in the clone
 import importlib.util
 
 spec = importlib.util.find_spec("lib")  # a folder of that name in the working directory is not it
