@@ -157,6 +157,8 @@ def frames(
         return
     width = height = 0
     zero = clock.origin(path)
+    # One for all frames: to begin anew with each costs several times the conversion itself.
+    converter = containers.pyav().video.reformatter.VideoReformatter()
     with containers.opened(path) as container:
         whole = containers.progressive(containers.timed(container, path))
         for index, (time, frame, shown) in enumerate(whole):
@@ -166,7 +168,7 @@ def frames(
                     containers.square_size(track, frame) if square else (frame.width, frame.height)
                 )
             if index >= start:
-                picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+                picture = converter.reformat(frame, width, height, "rgb24").to_ndarray()
                 yield time - zero, shown.apply(picture) if rotate else picture
 
 
