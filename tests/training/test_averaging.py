@@ -111,7 +111,7 @@ def whole(tiny, tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("name", sorted(RUNS))
+@pytest.mark.parametrize("name", ["jca", "lfan", pytest.param("tsav", marks=pytest.mark.slow)])
 def test_a_training_stopped_anywhere_goes_on_to_the_same_numbers_with_everything_on(
     tiny, tmp_path, whole, name
 ):
