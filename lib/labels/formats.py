@@ -210,7 +210,7 @@ def _xml(text: str) -> ElementTree.Element:
     """The tree of an XML file. Raises ValueError or SyntaxError for what is none."""
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise ValueError("it declares entities")
-    return ElementTree.fromstring(text.encode())
+    return ElementTree.fromstring(text)  # as it was decoded, whatever its first line says
 
 
 def _emotion(name: str) -> str:
@@ -229,14 +229,16 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             expected=", ".join(KINDS),
             todo="annotate valence and arousal in a continuous scheme, or remove the file",
         )
-    with errors.foreign(data, "the values of an annotation of NOVA", "save it again in NOVA"):
+    what, mend = "the values of an annotation of NOVA", "save it again in NOVA"
+    with errors.foreign(data, what, mend, also=(struct.error,)):
         if data.stat().st_size > sheets.LARGEST:
             raise ValueError("too large")
         content, ftype = data.read_bytes(), _attribute(tree, "info", "ftype")
         rows = _binary(content, kind) if ftype.upper() == "BINARY" else _text(content)
         if kind == "CONTINUOUS":
-            rate = float(_attribute(tree, "scheme", "sr"))
-            limits = [float(_attribute(tree, "scheme", word)) for word in ("min", "max")]
+            rate, *limits = (_of_scheme(tree, word) for word in ("sr", "min", "max"))
+            if not rate > 0:
+                raise ValueError(f"its scheme says a rate of {rate:g} Hz")
             values = np.array([_score(row[0]) for row in rows])
             begin, until = np.arange(len(rows)) / rate, None
         else:
@@ -249,6 +251,14 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     both = np.full((len(rows), 2), np.nan)
     both[:, EMOTIONS.index(_emotion(name))] = values
     return [Annotation(who, both, begin, until, str(path), notes=tuple(told))]
+
+
+def _of_scheme(tree: ElementTree.Element, name: str) -> float:
+    """A finite number that the scheme says."""
+    value = float(_attribute(tree, "scheme", name))
+    if not np.isfinite(value):
+        raise ValueError(f"its scheme says {name}: {value}")
+    return value
 
 
 def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:
