@@ -4,7 +4,7 @@
   annotation is a stretch with a number. An offset of the medium is added.
 * NOVA ``<role>.<scheme>.<annotator>.annotation``: XML, and beside it the values in
   ``….annotation~``, text or binary; schemes valence and arousal, continuous (a rate of their own)
-  or a stretch a row.
+  or a stretch per row.
 * AFEW-VA ``<video>.json``: ``frames`` from "00000", valence and arousal from −10 to 10 (Kossaifi et
   al. 2017, doi:10.1016/j.imavis.2017.02.001).
 """
@@ -29,8 +29,8 @@ from .annotators import Annotation
 
 SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
 AFEW_RANGE = (-10.0, 10.0)
-# NOVA's binary files: a value and a confidence a sample; begin, end, number of the label and
-# confidence a stretch; a free one has the length of a text and the text instead of the number.
+# NOVA's binary files: a value and a confidence per sample; begin, end, number of the label and
+# confidence per stretch; a free one has the length of a text and the text instead of the number.
 SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
 FREE = struct.Struct("<ddI")
 KINDS = ("CONTINUOUS", "DISCRETE", "FREE")

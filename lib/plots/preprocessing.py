@@ -164,7 +164,7 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:
-    """One row a split and kind of label: trials, frames, share labelled, mean and spread or
+    """One row per split and kind of label: trials, frames, share labelled, mean and spread or
     classes.
     """
     rows = []
