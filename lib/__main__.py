@@ -226,7 +226,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
     default="mean",
     show_default=True,
     type=click.Choice(["mean", "centred"]),
-    help="Folds: plain mean, or LFAN's mean with one constant a trial (CCC-centring).",
+    help="Folds: plain mean, or LFAN's mean with one constant per trial (CCC-centring).",
 )
 @click.option(
     "--clip",

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from .errors import InputError
 from .files import PACKAGE, ROOT, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
@@ -29,6 +30,8 @@ _used: dict[str, dict[str, str]] = {}
 # Beside Python's own compiled files, and by the same rule: a source whose inode, size and time are
 # those of before was not changed. To read all of them takes a second of every notebook's start.
 CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
+# What another version of this file found may be by other rules.
+RULES = list(version(Path(__file__)))
 
 
 class Source(NamedTuple):
@@ -129,11 +132,12 @@ class Sources:
         self.path = root / PACKAGE.name / "__pycache__" / CACHE
         self.known: dict[str, Source] = {}
         # Where there is none yet, or a damaged one, every file is read.
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
+            found = kept["files"].items() if kept["rules"] == RULES else ()
             self.known = {
                 name: Source(list(when), list(map(str, imports)), str(digest))
-                for name, (when, imports, digest) in kept.items()
+                for name, (when, imports, digest) in found
             }
 
     def of(self, file: Path) -> Source:
@@ -150,8 +154,9 @@ class Sources:
     def keep(self) -> None:
         """Write what is known for the next process, where Python keeps compiled files, too."""
         if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
-            with contextlib.suppress(OSError):  # a folder that may not be written
-                write_text(self.path, json.dumps(self.known))
+            # a folder that may not be written, a disk that is full
+            with contextlib.suppress(OSError, InputError):
+                write_text(self.path, json.dumps({"rules": RULES, "files": self.known}))
             self.changed = False
 
 

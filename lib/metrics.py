@@ -417,7 +417,7 @@ def per_trial(
 def ccc_table(
     methods: Mapping[str, Mapping], baselines: Mapping[str, Mapping] | None = None
 ) -> pd.DataFrame:
-    """The CCC table that is shown: one row a method and emotion, baselines last.
+    """The CCC table that is shown: one row per method and emotion, baselines last.
 
     methods : {name: what `va_scores` returned}; baselines : {name: {"valence": CCC or scores,
         "arousal": …}}.

@@ -1,5 +1,5 @@
-"""The trial table: one row a *trial* = one person in one video. Everything downstream is a function
-of it.
+"""The trial table: one row per *trial* = one person in one video. Everything downstream is a
+function of it.
 """
 
 from __future__ import annotations

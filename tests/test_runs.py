@@ -306,7 +306,17 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path,
     assert len(read) == 2 * cells + 1  # the cells of the notebook, and one file of lib
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"lib/metrics.py": 3}', "{\x00"])
+def test_digests_that_other_rules_made_are_made_anew(edited, tmp_path, monkeypatch):
+    (tmp_path / "copy" / "lib" / "__pycache__").mkdir()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = code_digest.digests("05_train")["lib/metrics.py"]
+    monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
+    monkeypatch.setattr(code_digest, "RULES", [0, 0, 0])  # an edited code_digest.py
+    code_digest._sources.cache_clear()
+    assert code_digest.digests("05_train")["lib/metrics.py"] != before
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"lib/metrics.py": 3}', '{"rules": 1}', "{\x00"])
 def test_digests_that_were_kept_and_are_damaged_are_made_anew(
     edited, tmp_path, monkeypatch, content
 ):

@@ -438,8 +438,8 @@ def official_rows(trial_table: pd.DataFrame, place: Store) -> list[np.ndarray]:
 
 
 def weights_table(weights_root: Path) -> pd.DataFrame:
-    """One row a file of published weights: is it there, is it the right one, what may be done with
-    it, where is it.
+    """One row per file of published weights: is it there, is it the right one, what may be done
+    with it, where is it.
     """
     rows = [
         {

@@ -174,7 +174,7 @@ def _tell(
     report: Report,
     known: Collection[str],
 ) -> None:
-    """A line a file, or one for many of a folder; a warning where they were probably meant."""
+    """A line per file, or one for many of a folder; a warning where they were probably meant."""
     what, why, right = told if isinstance(told, tuple) else (told, "", "")
     folder, ending = of
     shown = paths

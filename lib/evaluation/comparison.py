@@ -32,7 +32,7 @@ EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_in
 
 @dataclass(frozen=True)
 class Comparison:
-    """`table` (one row a run or baseline), the same as `text` for a terminal, and the `files`
+    """`table` (one row per run or baseline), the same as `text` for a terminal, and the `files`
     written.
     """
 

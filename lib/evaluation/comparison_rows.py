@@ -24,7 +24,7 @@ def table(
     against: str = "",
     carried: Predictions | None = None,
 ) -> pd.DataFrame:
-    """A row each experiment of several seeds, each run and each trivial predictor.
+    """A row for each experiment of several seeds, each run and each trivial predictor.
 
     carried : the predictions of one of the runs, if they are at hand.
     """

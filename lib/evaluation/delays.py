@@ -30,7 +30,7 @@ COLUMNS = ("delay", "emotion", "ccc", "frames")
 def curve(
     table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit"
 ) -> pd.DataFrame:
-    """Training CCC against delay: one row a delay and emotion, `COLUMNS`; empty without `delays`.
+    """Training CCC against delay: one row per delay and emotion, `COLUMNS`; empty without `delays`.
 
     table : trial table; its train trials with labels count. place : the store, with pixels or
         loudness of these trials.

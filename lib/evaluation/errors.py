@@ -45,7 +45,7 @@ WORDS = {
 
 
 def parts(table: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    """One row a labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
+    """One row per labelled val trial and predicted emotion, worst trials first: `COLUMNS`; see
     `metrics.ccc_parts`.
 
     table : trial table.

@@ -1,7 +1,7 @@
 """Join the runs of a cross-validation: test trials by all folds together, the others by the fold
 that held them out.
 
-LFAN specification §4: plain mean, or "CCC-centring", which is the plain mean plus one constant a
+LFAN specification §4: plain mean, or "CCC-centring", which is the plain mean plus one constant per
 trial.
 """
 
@@ -288,7 +288,7 @@ def _scores(given, joined, own, tables, rule, clip, with_intervals) -> dict:
 
 
 def table(scores: Mapping) -> pd.DataFrame:
-    """One row a fold, their mean, and all together: CCC of val and, where labels are known, of
+    """One row per fold, their mean, and all together: CCC of val and, where labels are known, of
     test.
     """
     rows = []

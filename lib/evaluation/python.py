@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import files, grammar, parameters
+from ..errors import InputError
 from . import people
 
 CACHE = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
@@ -39,22 +40,34 @@ def predict(
         directory.
 
     Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
-    far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, an
-    unknown parameter, or weights that cannot be had.
+    far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, what
+    is no path, an unknown parameter, or weights that cannot be had.
     """
+    video, folder = _path("video", video), None if folder is None else _path("folder", folder)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
     given = {
         name: str(Path(str(value)).expanduser().absolute()) if name in places and value else value
         for name, value in {"weights_root": _weights(), **values}.items()
     }
-    params = parameters.placed({**given, "video_path": str(Path(video).absolute())}, declared)
+    params = parameters.placed({**given, "video_path": str(video)}, declared)
     for line in people.fetch(params):
         (say or _write)(line)
     if folder is not None:
-        return people.look(video, params, Path(folder)).table
+        return people.look(video, params, folder).table
     with tempfile.TemporaryDirectory(prefix="affect-") as place:
         return people.look(video, params, Path(place)).table
+
+
+def _path(name: str, value: object) -> Path:
+    """What a program gives as a path, counted from the working directory."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise InputError(
+            f"{value!r} is no path", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
+        )
+    return Path(value).expanduser().absolute()
 
 
 def _weights() -> Path:

@@ -368,8 +368,8 @@ def _labels_of_split(table: pd.DataFrame, recipe, task: str, split: str) -> dict
 
 
 def f1_table(found: Mapping) -> pd.DataFrame:
-    """One row a task with classes: its main score (macro or mean F1, or recall over recordings) of
-    this network, with its interval, and of the majority class.
+    """One row per task with classes: its main score (macro or mean F1, or recall over recordings)
+    of this network, with its interval, and of the majority class.
     """
     rows = []
     for task in CLASSES:
@@ -422,8 +422,8 @@ def by_speaker(
 
 
 def speaking_table(found: Mapping) -> pd.DataFrame:
-    """One row a split whose speakers were predicted: AVA-style AP with its interval, and what puts
-    it in proportion.
+    """One row per split whose speakers were predicted: AVA-style AP with its interval, and what
+    puts it in proportion.
     """
     names = [
         "ap",

@@ -88,7 +88,7 @@ def ccc_by_width(
     widths: Sequence[int] = WIDTHS,
     emotions: Sequence[str] = EMOTIONS,
 ) -> pd.DataFrame:
-    """CCC after clipping and smoothing: one row a width (the index, in frames), one column an
+    """CCC after clipping and smoothing: one row per width (the index, in frames), one column per
     emotion.
 
     labels, predictions : {trial: (T, 2)}, valence and arousal, label NaN = unlabelled.

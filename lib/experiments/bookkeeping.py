@@ -20,7 +20,7 @@ MANY = 8  # trials with the same note: more are counted instead of listed
 
 
 def summary(outcomes: list) -> pd.DataFrame:
-    """One row an array: how many trials got it, how (made, there, read in place), seconds of
+    """One row per array: how many trials got it, how (made, there, read in place), seconds of
     work.
     """
     rows = pd.DataFrame(

@@ -64,7 +64,7 @@ def measure(
 ) -> pd.DataFrame:
     """Make arrays of the shortest trials in a temporary folder until the time is up.
 
-    Returns one row an array: step, array, seconds and bytes for a frame, frames measured; what an
+    Returns one row per array: step, array, seconds and bytes for a frame, frames measured; what an
     array is made from counts with the first that needs it. What a trial cannot give (no sound) is
     left out. Nothing is downloaded: where the face detector is not there yet, the step says that
     finding faces is not in its numbers. The last array is finished, so that one very long recording

@@ -103,7 +103,7 @@ def check_space(out: Path, needed: int) -> None:
             where=out,
             expected="room for all files",
             todo="choose another disk with --out, or fewer `trials`: "
-            "networks here cut their segments from one array a video and need none of these files",
+            "networks here cut their segments from one array per video, without these files",
         )
 
 

@@ -142,7 +142,12 @@ def _mean(looks: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     """How alike a look (3, bins) is to others (n, 3, bins): (n, 3), 0…1, NaN where unseen."""
-    return np.einsum("pb,npb->np", np.sqrt(one), np.sqrt(others))
+    return _alike(np.sqrt(one), np.sqrt(others))
+
+
+def _alike(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """`alike` of roots."""
+    return np.einsum("pb,npb->np", one, others)
 
 
 class _People:
@@ -153,38 +158,70 @@ class _People:
         self.stretches: list[list[Stretch]] = []
         self.looks: list[np.ndarray] = []
         self.lengths: list[int] = []
+        # Roots of all looks in one array, which grows: a long film has thousands of stretches.
+        self.roots = np.zeros((16, len(PARTS), BINS), np.float32)
+        self.boxes, self.owners, self.count = (
+            np.zeros((16, 4)),
+            np.zeros(16, int),
+            0,
+        )  # of stretches
 
     def add(self, stretch: Stretch, who: int, alike: float) -> None:
         """Give a stretch to a person; to a new one where there is none of that number."""
         stretch.who, stretch.alike, length = who, alike, len(stretch.rows)
+        self.boxes, self.owners = (
+            _with_room(self.boxes, self.count),
+            _with_room(self.owners, self.count),
+        )
+        self.boxes[self.count], self.owners[self.count] = stretch.box, who
+        self.count += 1
         if who == len(self.looks):
             self.stretches.append([stretch])
             self.looks.append(stretch.looks)
             self.lengths.append(length)
+            self.roots = _with_room(self.roots, who)
+            self.roots[who] = np.sqrt(stretch.looks)
             return
         weights = np.array([self.lengths[who], length], float)
         self.looks[who] = _mean(np.stack([self.looks[who], stretch.looks]), weights)
+        self.roots[who] = np.sqrt(self.looks[who])
         self.stretches[who].append(stretch)
         self.lengths[who] += length
 
     def scores(self, stretch: Stretch) -> np.ndarray:
         """How alike a stretch is to each person, −1 where it cannot be the same one."""
-        parts = alike(stretch.looks, np.stack(self.looks))
+        parts = _alike(np.sqrt(stretch.looks), self.roots[: len(self.looks)])
         least = np.where(np.isfinite(parts), parts, np.inf).min(axis=1)
         clothed = np.isfinite(parts[:, CLOTHES])
         enough = np.where(clothed, ALIKE, ALIKE_WITHOUT_CLOTHES)
-        scores = np.where(np.isfinite(least) & (least >= enough), least, -1.0)
+        placed = clothed | self._at_place_of(stretch)
+        scores = np.where(np.isfinite(least) & (least >= enough) & placed, least, -1.0)
         for number in np.flatnonzero(scores >= 0):
-            own = self.stretches[number]
-            together = any(_meet(one, stretch, self.tracks) for one in own)
-            placed = clothed[number] or any(_same_place(one, stretch) for one in own)
-            scores[number] = -1.0 if together or not placed else scores[number]
+            if any(_meet(one, stretch, self.tracks) for one in self.stretches[number]):
+                scores[number] = -1.0
         return scores
 
     def here(self, stretch: Stretch) -> np.ndarray:
         """What each person is preferred by who is at the same place."""
-        near = [any(_same_place(one, stretch) for one in own) for own in self.stretches]
-        return PLACE * np.array(near, float)
+        return PLACE * self._at_place_of(stretch).astype(float)
+
+    def _at_place_of(self, stretch: Stretch) -> np.ndarray:
+        """(people,) bool: who was at the same place in the same size at some time."""
+        boxes, owners = self.boxes[: self.count], self.owners[: self.count]
+        own, width = stretch.box, max(stretch.box[2], 1.0)
+        widths = np.maximum(boxes[:, 2], 1.0)
+        most, least = np.maximum(widths, width), np.minimum(widths, width)
+        middles = boxes[:, :2] + boxes[:, 2:] / 2
+        apart = np.linalg.norm(middles - (own[:2] + own[2:] / 2), axis=1)
+        near = (most <= GROWTH * least) & (apart <= NEAR * most)
+        found = np.zeros(len(self.looks), bool)
+        found[owners[near]] = True
+        return found
+
+
+def _with_room(rows: np.ndarray, count: int) -> np.ndarray:
+    """The same array, twice as long where `count` rows fill it."""
+    return np.concatenate([rows, np.zeros_like(rows)]) if count == len(rows) else rows
 
 
 def join(tracks: np.ndarray, every: Sequence[Stretch]) -> list[Stretch]:
@@ -228,13 +265,6 @@ def _meet(one: Stretch, other: Stretch, tracks: np.ndarray) -> bool:
     return one.shot == other.shot and bool(
         np.isin(tracks[one.rows, 0], tracks[other.rows, 0]).any()
     )
-
-
-def _same_place(one: Stretch, other: Stretch) -> bool:
-    widths = max(one.box[2], 1.0), max(other.box[2], 1.0)
-    centres = [box[:2] + box[2:] / 2 for box in (one.box, other.box)]
-    apart = float(np.linalg.norm(centres[0] - centres[1]))
-    return max(widths) <= GROWTH * min(widths) and apart <= NEAR * max(widths)
 
 
 def with_people(tracks: np.ndarray, every: Sequence[Stretch]) -> np.ndarray:

@@ -91,7 +91,7 @@ def _refuse_impossible(one: Annotation, method: str) -> None:
         raise InputError(
             "a label table without a row",
             where=one.where,
-            expected="a row a value",
+            expected="a row per value",
             todo="write it again, or remove it",
         )
 

@@ -4,7 +4,7 @@
   annotation is a stretch with a number. An offset of the medium is added.
 * NOVA ``<role>.<scheme>.<annotator>.annotation``: XML, and beside it the values in
   ``….annotation~``, text or binary; schemes valence and arousal, continuous (a rate of their own)
-  or a stretch a row.
+  or a stretch per row.
 * AFEW-VA ``<video>.json``: ``frames`` from "00000", valence and arousal from −10 to 10 (Kossaifi et
   al. 2017, doi:10.1016/j.imavis.2017.02.001).
 """
@@ -29,8 +29,8 @@ from .annotators import Annotation
 
 SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
 AFEW_RANGE = (-10.0, 10.0)
-# NOVA's binary files: a value and a confidence a sample; begin, end, number of the label and
-# confidence a stretch; a free one has the length of a text and the text instead of the number.
+# NOVA's binary files: a value and a confidence per sample; begin, end, number of the label and
+# confidence per stretch; a free one has the length of a text and the text instead of the number.
 SAMPLE, STRETCH = np.dtype("<f4,<f4"), np.dtype("<f8,<f8,<i4,<f4")
 FREE = struct.Struct("<ddI")
 KINDS = ("CONTINUOUS", "DISCRETE", "FREE")
@@ -210,7 +210,7 @@ def _xml(text: str) -> ElementTree.Element:
     """The tree of an XML file. Raises ValueError or SyntaxError for what is none."""
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise ValueError("it declares entities")
-    return ElementTree.fromstring(text.encode())
+    return ElementTree.fromstring(text)  # as it was decoded, whatever its first line says
 
 
 def _emotion(name: str) -> str:
@@ -229,14 +229,16 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             expected=", ".join(KINDS),
             todo="annotate valence and arousal in a continuous scheme, or remove the file",
         )
-    with errors.foreign(data, "the values of an annotation of NOVA", "save it again in NOVA"):
+    what, mend = "the values of an annotation of NOVA", "save it again in NOVA"
+    with errors.foreign(data, what, mend, also=(struct.error,)):
         if data.stat().st_size > sheets.LARGEST:
             raise ValueError("too large")
         content, ftype = data.read_bytes(), _attribute(tree, "info", "ftype")
         rows = _binary(content, kind) if ftype.upper() == "BINARY" else _text(content)
         if kind == "CONTINUOUS":
-            rate = float(_attribute(tree, "scheme", "sr"))
-            limits = [float(_attribute(tree, "scheme", word)) for word in ("min", "max")]
+            rate, *limits = (_of_scheme(tree, word) for word in ("sr", "min", "max"))
+            if not rate > 0:
+                raise ValueError(f"its scheme says a rate of {rate:g} Hz")
             values = np.array([_score(row[0]) for row in rows])
             begin, until = np.arange(len(rows)) / rate, None
         else:
@@ -249,6 +251,14 @@ def _read_nova(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     both = np.full((len(rows), 2), np.nan)
     both[:, EMOTIONS.index(_emotion(name))] = values
     return [Annotation(who, both, begin, until, str(path), notes=tuple(told))]
+
+
+def _of_scheme(tree: ElementTree.Element, name: str) -> float:
+    """A finite number that the scheme says."""
+    value = float(_attribute(tree, "scheme", name))
+    if not np.isfinite(value):
+        raise ValueError(f"its scheme says {name}: {value}")
+    return value
 
 
 def _attribute(tree: ElementTree.Element, part: str, name: str) -> str:

@@ -163,7 +163,7 @@ def read(
         raise InputError(
             "a label table without a row",
             where=path,
-            expected="a row a value",
+            expected="a row per value",
             todo="write it again, or remove it",
         )
     if rows:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import folded
+from ..files import folded, version
 from . import drift, recordings, synchrony, tracks
 
 SUFFIXES = (
@@ -64,22 +64,10 @@ def placing(video: Path, sound: Path) -> dict:
     of the video per s of the file), and how sure it is: ``peak``, ``windows``, ``tried``
     (`synchrony.Match`). Raises InputError where the two have not heard the same.
     """
-    keys = [(Path(path).absolute(), *_version(Path(path))) for path in (video, sound)]
-    return dict(_placing(*keys))
-
-
-def _version(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@lru_cache(maxsize=256)
-def _placing(video: tuple, sound: tuple) -> tuple:
-    film, file = video[0], sound[0]
-    if not any(track.heard for track in tracks.of(film)):
-        return ()
-    (camera, begins), (recorder, first) = _onsets(film), _onsets(file)
-    match = synchrony.match(camera, recorder)
+    film, file = (Path(path).absolute() for path in (video, sound))
+    match, offset = _placing((film, version(film)), (file, version(file)))
+    if match is None:
+        return {}
     if not match.found:
         raise InputError(
             f"{file.name} and the sound of {film.name} do not sound alike (the highest peak of "
@@ -92,10 +80,21 @@ def _placing(video: tuple, sound: tuple) -> tuple:
             f"from the video's first moment on, take the camera's sound away: "
             f"ffmpeg -i {film.name} -map 0:v -c copy silent.mp4",
         )
-    offset = begins + match.offset - match.speed * first
     found = {"offset": round(offset, 3), "speed": round(match.speed, 6)}
-    found |= {"peak": round(match.peak, 1), "windows": match.windows, "tried": match.tried}
-    return tuple(found.items())
+    return found | {"peak": round(match.peak, 1), "windows": match.windows, "tried": match.tried}
+
+
+@lru_cache(maxsize=256)
+def _placing(video: tuple, sound: tuple) -> tuple[synchrony.Match | None, float]:
+    """What the two sounds have in common, kept whether they are alike or not, and the offset of
+    the file's clock; None where the camera heard nothing.
+    """
+    film, file = video[0], sound[0]
+    if not any(track.heard for track in tracks.of(film)):
+        return None, 0.0
+    (camera, begins), (recorder, first) = _onsets(film), _onsets(file)
+    match = synchrony.match(camera, recorder)
+    return match, begins + match.offset - match.speed * first
 
 
 def _onsets(path: Path) -> tuple[np.ndarray, float]:

@@ -1,16 +1,17 @@
 """Where the sound of a separate recorder belongs on a camera's clock, by what both have heard.
 
 Both sounds become the onsets in ten bands of the spectrum, 200 times per second: level, microphone
-and room change little of when something begins. Windows of the camera's sound are looked for in the
-whole of the recorder's by cross-correlation. A window counts where its highest peak stands far
-above the second one; all that count must agree up to two clocks that run a little apart, and a line
-through them tells where the recorder's first sample belongs and how much faster its clock runs.
+and room change little of when something begins. Windows of the shorter sound (as a rule the
+camera's) are looked for in the whole of the longer one by cross-correlation. A window counts where
+its highest peak stands far above the second one; all that count must agree up to two clocks that
+run a little apart, and a line through them tells where the recorder's first sample belongs and how
+much faster its clock runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,11 +94,19 @@ def _bands() -> np.ndarray:
 
 
 def match(camera: np.ndarray, recorder: np.ndarray) -> Match:
-    """Look for a recorder's sound in a camera's.
+    """Look for the shorter one of a camera's and a recorder's sound in the longer one.
 
     camera, recorder : `onsets` of both. Returns where the recorder's first row belongs, in s from
     the camera's first row.
     """
+    if len(camera) <= len(recorder):
+        return _match(camera, recorder)
+    turned = _match(recorder, camera)
+    return replace(turned, offset=-turned.offset / turned.speed, speed=1 / turned.speed)
+
+
+def _match(camera: np.ndarray, recorder: np.ndarray) -> Match:
+    """`match` of a camera's sound that is no longer than the recorder's."""
     results = []
     for start, stop in _windows(len(camera)):
         shift, peak = _shift(camera[start:stop], recorder)

@@ -123,7 +123,7 @@ def _acquired(stream: TextIO, path: Path, wait: float, told: Callable) -> TextIO
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             stream.seek(0)
-            holder = stream.read().strip() or "unknown"
+            holder = _in_words(stream.read())
             if time.monotonic() > end:
                 stream.close()
                 raise BusyError(holder, path.parent) from error
@@ -144,6 +144,15 @@ def _acquired(stream: TextIO, path: Path, wait: float, told: Callable) -> TextIO
     stream.write(json.dumps({**who, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
     stream.flush()
     return stream
+
+
+def _in_words(content: str) -> str:
+    """Who holds a lock, as its file says, for people."""
+    try:
+        who = json.loads(content)
+        return f"number {who['pid']} on {who['host']}, at work since {who['since']}"
+    except (ValueError, TypeError, LookupError):  # it has not written itself yet
+        return "which has not said its name"
 
 
 def _is_still(stream: TextIO, path: Path) -> bool:

@@ -113,7 +113,7 @@ class Ranks:
         """Outputs of all processes for a batch of `number` items, in its order; gradients flow into
         our own rows only.
 
-        Every output has one row an item.
+        Every output has one row per item.
         """
         if self.size == 1:
             return dict(outputs)

@@ -4,6 +4,7 @@ one trial.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .. import arrays, plots
+from ..errors import InputError
 from ..media import frames, sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
@@ -25,6 +27,7 @@ from . import viewer
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 STRIP_FACES = 12  # pictures in a strip
+NO_SOUND = "there is no recording with sound to show"
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
 
 
@@ -93,6 +96,17 @@ def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_sound(table: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """The trials of a table whose sound lies in the store; a network that only sees needs none."""
+    found = []
+    for trial in table.to_dict("records"):
+        located = None
+        with contextlib.suppress(InputError):  # its video has no sound
+            located = arrays.locate(trial, request("audio_44k", rate=SOUND_RATE), store)
+        found.append(located is not None and located.exists)
+    return table[np.array(found, bool)]
+
+
 def sound_view(table: pd.DataFrame, store: Store, note: str, name: str):
     """Waveform, mel spectrogram and frame grid of the first seconds of the trial `name`."""
     trial = row(table, name)
@@ -125,10 +139,11 @@ def decibels(trial: dict, store: Store, count: int | None = None) -> np.ndarray:
 
 
 def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Per video: how much later the sound starts, and how much later it ends, than the picture, in
-    ms; the largest offset first, equal ones as people count.
+    """Per video with sound: how much later it starts, and how much later it ends, than the picture,
+    in ms; the largest offset first, equal ones as people count.
     """
-    rows = []
+    rows: list[dict] = []
+    table = with_sound(table, store)
     for trial in table.drop_duplicates("video").to_dict("records"):
         wanted = request("audio_44k", rate=SOUND_RATE)
         facts = arrays.facts(trial, wanted, store)
@@ -142,13 +157,14 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
                 "ends_later_ms": round(1000 * (end - times[-1] - last_shown)),
             }
         )
-    offsets = in_people_order(pd.DataFrame(rows), "video")
+    columns = ["video", "starts_later_ms", "ends_later_ms"]
+    offsets = in_people_order(pd.DataFrame(rows, columns=columns), "video")
     worst_first = np.argsort(-offsets["starts_later_ms"].abs().to_numpy(), kind="stable")
     return offsets.iloc[worst_first].reset_index(drop=True)
 
 
 def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:
-    """One row a split and kind of label: trials, frames, share labelled, mean and spread or
+    """One row per split and kind of label: trials, frames, share labelled, mean and spread or
     classes.
     """
     rows = []

@@ -19,7 +19,7 @@ def grid_line(
 ) -> Axes:
     """The score over one parameter: a dot a run, a line through the means.
 
-    table : one row a run with the columns `name` and score; rows without a score are left out.
+    table : one row per run with the columns `name` and score; rows without a score are left out.
         measure : what it is.
     """
     ax = style.new_axes(size=(6, 3.5)) if ax is None else ax

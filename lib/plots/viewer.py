@@ -26,19 +26,25 @@ PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
 
 
-def browse(trials: Sequence[str], show: Callable[[str], object], static: int = 1) -> None:
+def browse(
+    trials: Sequence[str], show: Callable[[str], object], static: int = 1, nothing: str = ""
+) -> None:
     """Show one trial's picture and, where there is a front end, a list and two buttons to choose
     another.
 
     trials : names, the first is shown first. show : function of a trial's name that returns a
-        figure or axes,
-    as every function of `plots` does. static : how many pictures stand
-    here where nobody can choose. Returns nothing, so that the last line of a cell does not show the
-    picker a second time. Raises InputError when there is no trial.
+        figure or axes, as every function of `plots` does. static : how many pictures stand here
+        where nobody can choose. nothing : the sentence that is shown where there is no trial.
+
+    Returns nothing, so that the last line of a cell does not show the picker a second time. Raises
+    InputError when there is no trial and no such sentence.
     """
     from IPython.display import display
 
     trials = list(trials)
+    if not trials and nothing:
+        display(Shown(nothing))
+        return
     if not trials:
         raise InputError(
             "there is no trial to show",

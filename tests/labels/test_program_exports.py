@@ -184,3 +184,35 @@ def test_what_is_no_number_of_valence_is_refused_by_name(tmp_path, kind, data, i
         nova(tmp_path, kind, data, 'sr="2" min="0" max="1"', items)
     assert what in str(caught.value)
     assert "anna.valence.r1.annotation" in str(caught.value.where)
+
+
+SCORES = struct.pack("<ffff", 0.5, 1.0, 0.6, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "scheme"),
+    [
+        ("CONTINUOUS", SCORES[:-3], 'sr="2" min="0" max="1"'),
+        ("CONTINUOUS", SCORES, 'sr="0" min="0" max="1"'),
+        ("CONTINUOUS", SCORES, 'sr="-2" min="0" max="1"'),
+        ("CONTINUOUS", SCORES, 'sr="inf" min="0" max="1"'),
+        ("CONTINUOUS", SCORES, 'sr="2" min="-inf" max="inf"'),
+        ("FREE", struct.pack("<ddI", 0.0, 1.0, 2**32 - 1) + b"0.5", ""),
+        ("FREE", struct.pack("<ddI", 0.0, 1.0, 3) + b"0.5", ""),
+    ],
+)
+def test_values_that_are_cut_off_and_a_scheme_that_cannot_be_are_refused(
+    tmp_path, kind, data, scheme
+):
+    with pytest.raises(InputError, match="values of an annotation of NOVA"):
+        nova(tmp_path, kind, data, scheme, ftype="BINARY")
+
+
+@pytest.mark.parametrize(("said", "written"), [("utf-16", "utf-16"), ("utf-16", "utf-8-sig")])
+def test_xml_counts_as_it_is_encoded_whatever_its_first_line_says(tmp_path, said, written):
+    nova(tmp_path, "CONTINUOUS", "0.5;1.00\n", 'sr="2" min="0" max="1"')
+    path = tmp_path / "anna.valence.r1.annotation"
+    text = path.read_text().replace('version="1.0"', f'version="1.0" encoding="{said}"')
+    path.write_bytes(text.replace('annotator="r1"', 'annotator="Zoë"').encode(written))
+    [found] = tables.read(path)
+    assert found.annotator == "Zoë"

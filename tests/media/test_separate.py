@@ -66,6 +66,14 @@ def test_the_offset_is_found_to_20_ms(voices, name):
     assert match.tried == 1
 
 
+@pytest.mark.parametrize("start", [33.0, 100.0])
+def test_a_recorder_that_ran_for_a_part_of_a_long_film_is_found(start):
+    sound = bursts(400.0)
+    match = compare(sound, heard(sound, start, start + 30, noise=0.003))
+    assert match.found
+    assert match.offset == pytest.approx(start, abs=0.02)
+
+
 def test_another_recording_is_refused_and_so_is_one_that_repeats_itself(voices):
     match = compare(heard(voices, 4.0, 17.0), bursts(16.0, seed=1))
     assert not match.found
@@ -167,6 +175,15 @@ def test_a_sound_file_of_another_recording_is_refused_with_what_to_do(tmp_path, 
     assert "separate_sound: false" in caught.value.todo
     assert "anna.mkv" in caught.value.todo
     assert "do not sound alike" in check.check_trial(trial(), place)["errors"]
+
+
+def test_two_that_do_not_sound_alike_are_compared_once(tmp_path, voices, monkeypatch):
+    place = study(tmp_path, heard(voices, 4.0, 8.0), bursts(6.0, seed=2), RATE)
+    calls, match = [], synchrony.match
+    monkeypatch.setattr(synchrony, "match", lambda *both: calls.append(1) or match(*both))
+    for _ in range(3):
+        assert "offset" not in readings.fields(trial(), place)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("camera", [None, np.zeros(4 * RATE)])

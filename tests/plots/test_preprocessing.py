@@ -170,6 +170,16 @@ def test_sound_that_starts_late_stands_first(made):
     assert alike.tolist() == sorted(alike, key=lambda name: int(name.split("-")[0]))
 
 
+def test_recordings_without_sound_are_left_out_of_what_is_shown_of_sound(made):
+    table = made.table.copy()
+    table.loc[table["trial"] == "3", "audio_path"] = ""
+    found = preprocessing.sound_offsets(table, made.store)
+    assert len(found) == 4
+    assert "3" not in set(found["video"])
+    assert "3" not in set(preprocessing.with_sound(table, made.store)["trial"])
+    assert preprocessing.sound_offsets(table.assign(audio_path=""), made.store).empty
+
+
 def test_labels_are_summed_up_by_split(made):
     kinds = [VA, request("expression", mismatch="fit"), request("action_units", mismatch="fit")]
     found = preprocessing.label_summary(made.table, kinds, made.store).set_index(

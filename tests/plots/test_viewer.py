@@ -183,6 +183,13 @@ def test_an_empty_list_of_trials_is_refused():
         viewer.browse([], lambda trial: None)
 
 
+def test_where_there_may_be_no_trial_a_sentence_says_so(monkeypatch):
+    displayed = []
+    monkeypatch.setattr("IPython.display.display", displayed.append)
+    viewer.browse([], lambda trial: None, nothing="nobody speaks")
+    assert [repr(each) for each in displayed] == ["nobody speaks"]
+
+
 def test_a_table_has_no_row_numbers_three_digits_and_blanks_where_there_is_no_value():
     shown = viewer.table(
         pd.DataFrame(

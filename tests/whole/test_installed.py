@@ -84,6 +84,23 @@ def test_a_parameter_that_is_none_is_refused_before_anything_starts(tmp_path):
         predict(tmp_path / "talk.mp4", devise="cpu")
 
 
+@pytest.mark.parametrize("video", [None, "", 3])
+def test_a_video_that_is_no_path_is_refused(video):
+    with pytest.raises(InputError, match="is no path"):
+        predict(video)
+
+
+def test_a_folder_that_is_a_file_is_refused_and_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="not a folder") as caught:
+        predict("talk.mp4", folder="out")
+    assert caught.value.where == str(tmp_path / "out")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"no such file or folder: {tmp_path}/talk.mp4"):
+        predict("~/talk.mp4")
+
+
 @pytest.mark.slow  # builds the package, for which pip fetches setuptools
 def test_an_installed_wheel_gives_the_numbers_of_the_checkout(beside, tmp_path):
     video, weights = shared("media") / "grid_dialogue_2faces.mp4", tmp_path / "weights"

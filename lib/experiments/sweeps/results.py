@@ -23,8 +23,8 @@ NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOT
 
 @dataclass(frozen=True)
 class Results:
-    """`merged` (one row a result), `mattered` (one row a parameter), the same as `text`, and the
-    `files` written.
+    """`merged` (one row per result), `mattered` (one row per parameter), the same as `text`, and
+    the `files` written.
     """
 
     merged: pd.DataFrame
@@ -61,7 +61,7 @@ def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
 def merged(
     folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], with_intervals: bool = True
 ) -> pd.DataFrame:
-    """One row a result: runs that differ in fold or seed only, as one, scored anew with an
+    """One row per result: runs that differ in fold or seed only, as one, scored anew with an
     interval.
 
     Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean;

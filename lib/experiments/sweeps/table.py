@@ -43,7 +43,7 @@ REFRESH = 5  # s between two looks of a browser at the page
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """One row a run: point, the grid's parameters, state, epoch, best, measure, score, low, high,
+    """One row per run: point, the grid's parameters, state, epoch, best, measure, score, low, high,
     seconds, host, ….
 
     best : of all epochs, on the validation windows of training; score : of notebook 06, every

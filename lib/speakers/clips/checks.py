@@ -41,7 +41,7 @@ class Checks:
         )
 
     def failure_table(self) -> pd.DataFrame:
-        """Columns check, where, what; one row a failure."""
+        """Columns check, where, what; one row per failure."""
         told = pd.DataFrame(self.failures, columns=["check", "where", "what"])
         return told.assign(where=[where.removeprefix(f"{self.root}/") for where in told["where"]])
 

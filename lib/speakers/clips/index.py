@@ -1,4 +1,4 @@
-"""Describe clips: ``clip.json`` in each, a line a training unit in ``train.jsonl`` and
+"""Describe clips: ``clip.json`` in each, a line per training unit in ``train.jsonl`` and
 ``val.jsonl``, ``dataset.json``.
 
 Schema ``avclip/1`` of specs/asd.md §2.5. Everything is a function of the tree and the annotation,

@@ -223,7 +223,7 @@ def test_a_lock_is_held_by_one_names_its_holder_and_ends_with_a_killed_process(t
         [sys.executable, "-c", LOCK, tmp_path], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert other.stdout.readline()
-    with pytest.raises(InputError, match=f'"pid": {other.pid}'), locks.locked(tmp_path, wait=0):
+    with pytest.raises(InputError, match=f"number {other.pid} on "), locks.locked(tmp_path, wait=0):
         pass
     other.kill()
     other.wait()
@@ -279,7 +279,8 @@ def test_a_point_waits_for_a_run_of_the_same_folder_and_says_for_whom(
             assert pool.submit(serve, given, monkeypatch).result() == worker.TO_BE_CONTINUED
         told = capsys.readouterr().out
         assert "waiting for another process" in told
-        assert f'another process works here: {{"host": "{socket.gethostname()}"' in told
+        assert "another process works here: number " in told
+        assert f" on {socket.gethostname()}, at work since " in told
         assert world.executed == []
         assert pool.submit(serve, given, monkeypatch).result() == 0
     assert world.executed == ["sample_tsav 01"]
@@ -294,7 +295,7 @@ def test_a_run_waits_for_the_point_of_a_sweep_in_its_folder_and_says_for_whom(
         run = threading.Thread(target=world.run, args=["sample_tsav"])
         run.start()
         assert until(lambda: "another process works on this run" in world.text)
-        assert f'"pid": {os.getpid()}' in world.text
+        assert f"number {os.getpid()} on " in world.text
         assert world.executed == []
     run.join()
     assert world.executed[-1] == "sample_tsav 06"
