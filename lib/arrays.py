@@ -44,6 +44,8 @@ FAMILIES = (
     own,
     labels_arrays,
 )
+QUIET = 10.0  # s; people of one video wait for each other so long in every run
+DECIDES = "tracks"  # a film that was followed has cuts or not: others are made from it accordingly
 TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
@@ -178,13 +180,14 @@ def make(
     maker = maker_of(wanted)
     maker.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
-    packed = pack or not maker.in_place(trial, located.request)
-    if not located.exists and packed:
+    packed, existed = pack or not maker.in_place(trial, located.request), located.exists
+    if not existed and packed and any(map(_is_undecided, located.sources.values())):
         located = _with_inputs(trial, wanted, located, place, device)
     row = _made(trial, located, place, device, packed)
-    if located.path != locate(trial, wanted, place).path:
-        # What was made says that more must be done: a film that was followed has cuts.
-        row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
+    if not existed and wanted.name == DECIDES:
+        decided = locate(trial, wanted, place)
+        if decided.path != located.path:  # there are cuts
+            row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
     named = {"trial": trial["trial"], "array": str(wanted)}
     return {**named, **row, "seconds": time.perf_counter() - started}
 
@@ -213,6 +216,16 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, packed: b
         remarks.append(f"computed on {facts['computed_on']}" if "computed_on" in facts else "")
     row["note"] = "; ".join(filter(None, dict.fromkeys(remarks)))
     return row
+
+
+def _is_undecided(source: Path | Located) -> bool:
+    """Whether something is still to be made, in what leads to an array, that decides what it is
+    made from.
+    """
+    if not isinstance(source, Located) or source.exists:
+        return False
+    below = source.sources.values()
+    return source.request.name == DECIDES or any(map(_is_undecided, below))
 
 
 def _with_inputs(
@@ -284,7 +297,7 @@ def _lock(located: Located) -> Path:
 
 def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
     """Compute an array unless another process does so at this moment: then it is waited for."""
-    with held(_lock(located), math.inf, remove=True):
+    with held(_lock(located), math.inf, remove=True, quiet=QUIET):
         if located.exists:
             return "there"
         clear_leftovers(located.path.parent, f".{located.path.stem}.*.part", deep=False)
