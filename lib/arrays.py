@@ -44,6 +44,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
+QUIET = 10.0  # s; people of one video wait for each other so long in every run
 TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
@@ -293,7 +294,7 @@ def _lock(located: Located) -> Path:
 
 def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
     """Compute an array unless another process does so at this moment: then it is waited for."""
-    with held(_lock(located), math.inf, remove=True):
+    with held(_lock(located), math.inf, remove=True, quiet=QUIET):
         if located.exists:
             return "there"
         clear_leftovers(located.path.parent, f".{located.path.stem}.*.part", deep=False)

@@ -589,7 +589,9 @@ def _where_things_lie(values: Mapping, names: Mapping[str, Declaration]) -> dict
     plain = {**defaults(names), **values}
     places = of_groups(names, ["place"])
     words = {*places, *NETWORKS, "run", "drive", "dataset", "recipe", "modality"} & plain.keys()
-    if not all(isinstance(plain[name], str) for name in words):
+    options = plain.get("options", {})
+    start = options.get("start_from", "") if isinstance(options, Mapping) else None
+    if not all(isinstance(value, str) for value in (start, *map(plain.get, words))):
         return {}
     return {
         **plain,

@@ -312,7 +312,8 @@ def card(name: str) -> str:
         covered = next(
             (line for line in file.read_text(encoding="utf-8").splitlines() if _COVERS in line), ""
         )
-        known |= dict.fromkeys([file.stem, *covered.split("`")[1::2]], file)
+        names = [word for word in covered.split("`")[1::2] if " " not in word]  # no command
+        known |= dict.fromkeys([file.stem, *names], file)
     if name not in known:
         raise InputError(f"no card is called {name!r}", where=CARDS, expected=", ".join(known))
     return known[name].read_text(encoding="utf-8")

@@ -703,6 +703,13 @@ def test_a_place_that_is_no_text_is_refused_and_nothing_is_fetched_for_it(filed,
         parameters.check("05_train", namespace(cell, "runs_root = [3]"), folder, pytest.fail)
 
 
+@pytest.mark.parametrize("options", ["[1]", "{'start_from': 3}"])
+def test_options_that_are_none_are_refused_before_anything_is_fetched(filed, after_04, options):
+    folder, cell = filed
+    with pytest.raises(InputError, match=r"options|start_from"):
+        parameters.check("05_train", namespace(cell, f"options = {options}"), folder, pytest.fail)
+
+
 def test_where_nothing_is_recorded_the_file_counts_and_the_first_notebook_is_named(
     filed, after_04, capsys
 ):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
+from ..metrics import EMOTIONS
 from . import official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
@@ -193,15 +194,17 @@ def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, 
         limits, why = DARMA, "DARMA's own scale, as the file says no other"
     if len(label_range) == 2:
         limits, why = (float(label_range[0]), float(label_range[1])), "label_range"
-    if not limits[0] < limits[1]:
+    if not (limits[0] < limits[1] and np.isfinite(limits).all()):
         limits = (-1.0, 1.0)
     return limits, [] if limits == (-1, 1) else [f"{span(limits)} mapped to −1…1 ({why})"]
 
 
 def axes(table: Sheet) -> dict[int, str]:
-    """Columns X and Y of DARMA: number of the column -> emotion."""
-    names = [name.strip().lower() for name in table.names]
-    if not {"x", "y"} <= set(names) or not any(c.what == "time" for c in table.kinds):
+    """Columns X and Y of DARMA: number of the column -> emotion. Beside columns that are called
+    valence or arousal they are something else, as where somebody looks.
+    """
+    names, kinds = [name.strip().lower() for name in table.names], {c.what for c in table.kinds}
+    if not {"x", "y"} <= set(names) or "time" not in kinds or kinds & set(EMOTIONS):
         return {}
     return {names.index("x"): "valence", names.index("y"): "arousal"}
 

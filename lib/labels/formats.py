@@ -161,6 +161,8 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
             name: sorted(row[:3] for row in opened.get_annotation_data_for_tier(name))
             for name in _tiers(opened)
         }
+        if any(None in row[:2] for rows in tiers.values() for row in rows):
+            raise ValueError("an annotation of valence or arousal without its time")
     for name, rows in tiers.items():
         column = columns.meaning(name)
         if not rows:

@@ -61,10 +61,14 @@ def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) 
 
 @contextmanager
 def held(
-    path: Path, wait: float, told: Callable[[str, Path], None] = tell, remove: bool = False
+    path: Path,
+    wait: float,
+    told: Callable[[str, Path], None] = tell,
+    remove: bool = False,
+    quiet: float = 0.0,
 ) -> Iterator[None]:
     """The same for a lock file of any name, whose folder is made; `remove`: it is taken away
-    afterwards.
+    afterwards. quiet : s of waiting before `told` is called.
     """
     with lent(path) as is_held:
         if is_held:
@@ -72,7 +76,7 @@ def held(
             return
         stream = _opened(path)
         try:
-            stream = stream and _acquired(stream, path, wait, told)
+            stream = stream and _acquired(stream, path, wait, told, quiet)
             try:
                 yield
             finally:
@@ -113,21 +117,24 @@ def _opened(path: Path) -> TextIO | None:
         return None
 
 
-def _acquired(stream: TextIO, path: Path, wait: float, told: Callable) -> TextIO | None:
+def _acquired(
+    stream: TextIO, path: Path, wait: float, told: Callable, quiet: float
+) -> TextIO | None:
     """The locked file, written with who holds it; None where the file system has no locks."""
     import fcntl
 
-    end, said = time.monotonic() + wait, False
+    begun, said = time.monotonic(), False
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             stream.seek(0)
             holder = _in_words(stream.read())
-            if time.monotonic() > end:
+            waited = time.monotonic() - begun
+            if waited > wait:
                 stream.close()
                 raise BusyError(holder, path.parent) from error
-            if not said and wait > LOOK:
+            if not said and wait > LOOK and waited >= quiet:
                 told(holder, path)
                 said = True
             time.sleep(LOOK)

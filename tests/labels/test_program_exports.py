@@ -103,6 +103,45 @@ def test_darma_has_two_axes_of_its_magnitude(tmp_path, name, size):
     assert any(f"−{magnitude}…{magnitude} mapped" in note for note in found.notes)
 
 
+def test_columns_x_and_y_beside_valence_and_arousal_are_something_else(tmp_path):
+    lines = "".join(f"{k / 2},{k},{-k},{v},{-v}\n" for k, v in enumerate(RIGHT))
+    [found] = one(tmp_path, "time,x,y,valence,arousal\n" + lines)
+    assert np.allclose(found.values, np.stack([RIGHT, -RIGHT], axis=1))
+    assert any("not used: x, y" in note for note in found.notes)
+
+
+def test_a_scale_without_an_end_is_none(tmp_path):
+    head = SETTINGS.format(**{**SCALE, "least": "-1e400", "most": "1e400"}, **POLES)
+    [found] = one(tmp_path, head + "Second,Rating\n" + rows(lambda value: value))
+    assert np.allclose(found.values[:, 0], RIGHT, atol=1e-4)
+
+
+# ---- ELAN
+
+SLOTS = '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2"{}/>'
+ELAN = (
+    '<?xml version="1.0"?><ANNOTATION_DOCUMENT '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv3.0.xsd" AUTHOR="" '
+    'DATE="2020-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0"><HEADER MEDIA_FILE="" '
+    f'TIME_UNITS="milliseconds"/><TIME_ORDER>{SLOTS}</TIME_ORDER><TIER TIER_ID="valence" '
+    'LINGUISTIC_TYPE_REF="d"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" '
+    'TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>0.5</ANNOTATION_VALUE>'
+    "</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>"
+)
+
+
+def test_an_annotation_of_elan_without_its_time_is_refused(tmp_path):
+    pytest.importorskip("pympi")
+    path = tmp_path / "anna.eaf"
+    path.write_text(ELAN.format(' TIME_VALUE="900"'))
+    [found] = tables.read(path)
+    assert (found.time.tolist(), found.until.tolist()) == ([0.0], [0.9])
+    path.write_text(ELAN.format(""))
+    with pytest.raises(InputError, match="without its time"):
+        tables.read(path)
+
+
 # ---- NOVA
 
 

@@ -61,6 +61,21 @@ def test_the_second_waits_says_for_whom_and_then_works(tmp_path, holder, more):
     assert path.exists() == (not more)
 
 
+def test_a_short_wait_is_not_told_where_it_is_usual(tmp_path, holder, monkeypatch):
+    path, told, slept = tmp_path / ".a.lock", [], []
+    first = holder(path)
+
+    def sleep(seconds):
+        slept.append(seconds)
+        first.stdin.close()
+        first.wait()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    with locks.held(path, 60, lambda *who: told.append(who), quiet=30):
+        assert slept
+    assert told == []
+
+
 def test_a_thread_may_hold_a_lock_twice_and_another_thread_waits(tmp_path):
     order = []
 
