@@ -111,7 +111,7 @@ class Report:
         table = self.problem_table()
         same = ["severity", "what", "done", "expected", "todo"]
         rows = []
-        for _, group in table.groupby(same, sort=False):
+        for _, group in table.groupby(same, sort=False, dropna=False):
             if len(group) <= ALIKE:
                 rows += [(place, row) for place, row in group.iterrows()]
                 continue

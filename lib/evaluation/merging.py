@@ -18,7 +18,7 @@ from ..parameters import Params
 from ..recipes import base
 from ..store import fingerprint
 from . import comparison, folds_merged, prediction, scores, submission
-from .predictions import Predictions
+from .predictions import BOUND, Predictions
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class Recipe(base.Recipe):
     def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
         super().__init__(params, store=None)
         self.folders, self._tasks = folders, tasks
-        self.predictions = [_predictions(folder) for folder in folders]
+        # What is kept of all runs together is as much as of one.
+        share = BOUND // max(1, len(folders))
+        self.predictions = [Predictions(folder / "predictions", share) for folder in folders]
 
     @property
     def tasks(self):

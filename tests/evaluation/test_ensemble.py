@@ -6,9 +6,10 @@ import pytest
 
 from lib import runs
 from lib.errors import InputError
-from lib.evaluation import merging, submission
+from lib.evaluation import merging, predictions, submission
 from lib.evaluation import scores as evaluation_scores
 from lib.evaluation.predictions import Predictions
+from lib.parameters import Params
 from tests import tiny_set
 from tests.evaluation.test_scores import predicted, truth
 from tests.tiny_set import one_thread  # noqa: F401
@@ -55,6 +56,12 @@ def test_raw_predictions_are_averaged_and_independent_errors_cancel(tiny, tmp_pa
     assert scores[3] > max(scores[:3])
     assert submission.validate(tmp_path / "all" / "submission", {"hidden": 30}) == []
     assert runs.parameters(tmp_path / "all")["merge_runs"] == ["a", "b", "c"]
+
+
+def test_many_runs_keep_as_many_bytes_as_one_does(tmp_path):
+    folders = [tmp_path / str(number) for number in range(25)]
+    recipe = merging.Recipe(Params({"rules": "corrected"}), folders, ("va",))
+    assert sum(each.bound for each in recipe.predictions) <= predictions.BOUND
 
 
 def test_the_sentence_about_sample_networks_stays(tiny, tmp_path):
