@@ -829,7 +829,7 @@ def test_the_same_experiment_at_the_same_time_waits_and_says_for_whom(world):
     with locks.locked(world.runs / "sample_tsav", 0):
         other = threading.Thread(target=world.run, args=["sample_tsav"])
         other.start()
-        assert until(lambda: f'"pid": {os.getpid()}' in world.text)
+        assert until(lambda: f"number {os.getpid()} on" in world.text)
         assert "sample_tsav: another process works on this run" in world.text
         assert "skipped" not in world.text
     other.join()
