@@ -98,9 +98,8 @@ def look(video: Path | str, params: Params, folder: Path) -> People:
     tables, said, written = _with_voice(tables, row, params, folder, store, bool(heard))
     files += written
     notes = tuple(filter(None, [*notes, remark, about, *said]))
-    table = pd.concat(tables, ignore_index=True) if tables else _empty(times)
     note = "; ".join(notes).replace("\n", "; ")
-    table = table.assign(note=note)
+    table = (pd.concat(tables, ignore_index=True) if tables else _empty(times)).assign(note=note)
     return People(video, table, notes, (*_written(table, video, row, folder, note), *files))
 
 

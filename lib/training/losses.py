@@ -95,9 +95,8 @@ def va_loss(
     Returns a scalar: the sum of the two emotions (not their mean).
     """
     if kind not in VA_LOSSES:
-        raise InputError(
-            f"va_loss {kind!r}", where="losses.va_loss", expected=" or ".join(VA_LOSSES)
-        )
+        known = " or ".join(VA_LOSSES)
+        raise InputError(f"va_loss {kind!r}", where="losses.va_loss", expected=known)
     if prediction.shape != target.shape:  # else they would be stretched to fit, without a word
         raise InputError(
             f"the network's va is {tuple(prediction.shape)}, the labels are {tuple(target.shape)}",

@@ -5,6 +5,7 @@ their names.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,9 +83,7 @@ def parse(
             problems.append(f"{name}: {error.what}")
     if not words:
         problems.append("no parameter is named")
-    count = 1
-    for values in found.values():
-        count *= len(values)
+    count = math.prod(map(len, found.values()))
     if count > LARGEST:
         problems.append(f"{count} points, more than {LARGEST}")
     if problems:

@@ -84,9 +84,7 @@ class GatedFusion(Model, name="gated_fusion"):
         self.every = [number or step_hop for number in spacing]
         self._declare()
         self.nets = nn.ModuleList(
-            _over_time(
-                network, channels, {**sizes, "stacks": [stacks[name]] if name in stacks else []}
-            )
+            _over_time(network, channels, sizes, stacks.get(name))
             for name, channels in streams.items()
         )
         hidden, inner = self.nets[0].leave[1].in_features, scaled(HIDDEN, width)
@@ -98,15 +96,17 @@ class GatedFusion(Model, name="gated_fusion"):
             nn.Sequential(nn.LayerNorm(hidden), _perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
         )
-        numbers = range(len(streams))
-        ends = [
-            f"{name}.{k}" for name in ("heads", "gates") for k in range(len(getattr(self, name)))
-        ]
-        self.layer_order = (
-            ("missing", *(f"nets.{number}.enter" for number in numbers)),
-            tuple(f"nets.{number}.body" for number in numbers),
-            (*ends, *(f"nets.{number}.leave" for number in numbers)),
+        self.layer_order = self._order()
+
+    def _order(self) -> tuple[tuple[str, ...], ...]:
+        """The streams' networks side by side, then heads and gates (`lib.models.layer_order`)."""
+        enter, body, leave = (
+            tuple(f"nets.{number}.{part}" for number in range(len(self.nets)))
+            for part in ("enter", "body", "leave")
         )
+        heads = tuple(f"heads.{number}" for number in range(len(self.heads)))
+        gates = tuple(f"gates.{number}" for number in range(len(self.gates)))
+        return ("missing", *enter), body, (*heads, *gates, *leave)
 
     def _declare(self) -> None:
         for name, size in self.streams.items():
@@ -207,7 +207,9 @@ def rows_of(steps: int, step_hop: int, every: int) -> int:
     return math.ceil((steps - 1) * step_hop / every) + 1
 
 
-def _over_time(network: str, channels: int, sizes: Mapping) -> nn.Module:
+def _over_time(
+    network: str, channels: int, sizes: Mapping, stack: Sequence[int] | None
+) -> nn.Module:
     """The network over time of one stream. Raises InputError for one that is none of these."""
     kinds = [
         name for name, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
@@ -216,7 +218,8 @@ def _over_time(network: str, channels: int, sizes: Mapping) -> nn.Module:
         raise InputError(
             f"network {network!r}", where="model gated_fusion", expected=", ".join(sorted(kinds))
         )
-    return base.REGISTRY[network](channels=channels, **sizes)
+    stacks = [stack] if stack else []
+    return base.REGISTRY[network](channels=channels, **sizes, stacks=stacks)
 
 
 def _perceptron(channels: int, inner: int, dropout: float) -> nn.Module:
