@@ -313,6 +313,7 @@ class Folder(http.server.SimpleHTTPRequestHandler):
 
 
 def test_the_expression_network_comes_with_its_four_files_and_both_notices(tmp_path):
+    shared("weights/face_api")  # here, not only in the server's thread: the test is skipped without
     with http.server.HTTPServer(("127.0.0.1", 0), Folder) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         got = weights.get("face_api", tmp_path, f"http://127.0.0.1:{running.server_port}/")
