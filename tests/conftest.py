@@ -22,8 +22,12 @@ from lib import parameters as params
 from lib.datasets import affwild2
 from lib.datasets.report import Report
 from lib.datasets.samples import affect
+from lib.experiments.notebook import ADDRESSES
 from lib.media.sound import SOUND_RATE
 from lib.store import Store, request
+
+# nbformat, which tests import, would import it and wait 3 s: see lib.experiments.notebook.
+sys.modules.setdefault(ADDRESSES, None)
 
 # A shell ignores Ctrl-C for what it starts in the background, and whatever that starts inherits it:
 # `make test &` too must be able to interrupt what it tests.

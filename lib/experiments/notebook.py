@@ -9,12 +9,17 @@ import logging
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
 from ..files import PACKAGE, ROOT, short
 from ..parallel.threads import spin
+
+# What jsonschema, which papermill brings, imports to check addresses in other scripts: it builds a
+# grammar for 3 s, and no notebook's schema has such an address. jsonschema does without it.
+ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
 # off a step's time (specification of the sample set, §5). Read when a process starts, so they are
@@ -66,6 +71,19 @@ class _Lines:
         """Nothing to do: lines are handed on at once."""
 
 
+def imported_papermill():
+    """The module papermill, imported without `ADDRESSES`."""
+    hidden = ADDRESSES not in sys.modules
+    if hidden:
+        sys.modules[ADDRESSES] = None
+    try:
+        import papermill
+    finally:
+        if hidden:
+            del sys.modules[ADDRESSES]
+    return papermill
+
+
 def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
     """Execute `notebook` with parameters `values` in the repository's root; the executed copy is
     `target`.
@@ -74,7 +92,7 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     Raises NotebookFailed, InputError (kernel cannot start, disk full), Terminated or
     KeyboardInterrupt.
     """
-    import papermill
+    papermill = imported_papermill()
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
@@ -138,7 +156,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def _interrupted_errors() -> tuple[type[BaseException], ...]:
     """How a kernel that was interrupted can end."""
-    import papermill
+    papermill = imported_papermill()
     from nbclient.exceptions import DeadKernelError
 
     return KeyboardInterrupt, papermill.PapermillExecutionError, DeadKernelError
