@@ -179,11 +179,11 @@ def make(
     maker = maker_of(wanted)
     maker.prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
-    packed = pack or not maker.in_place(trial, located.request)
-    if packed and not located.exists and _is_to_be_told(located):
+    packed, existed = pack or not maker.in_place(trial, located.request), located.exists
+    if packed and not existed and _is_to_be_told(located):
         located = _with_inputs(trial, wanted, located, place, device)
     row = _made(trial, located, place, device, packed)
-    if maker.tells and located.path != locate(trial, wanted, place).path:
+    if maker.tells and not existed and located.path != locate(trial, wanted, place).path:
         # What was made says that more must be done: a film that was followed has cuts.
         row = make(trial, wanted, place, device, pack) | {"state": row["state"]}
     named = {"trial": trial["trial"], "array": str(wanted)}

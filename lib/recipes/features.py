@@ -212,7 +212,7 @@ class Recipe(base.Recipe):
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
         """(n, k) of some frames: of rows at a rate of their own, that in whose span each lies."""
-        if item.name in encoder_arrays.NAMES:
+        if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
             times = np.asarray(self.read(trial, request("time")))
             frames = encoder_arrays.rows_of(item, times, frames)
         rows = np.asarray(self.read(trial, item)[frames])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .feed_forward import feed_forward
 from .recurrent import without_autocast
 from .stepwise import linear_steps
 from .whole import is_traced
@@ -37,12 +38,7 @@ class RecurrentLayer(nn.Module):
         self.norm_recurrence, self.norm_forward = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.gate, self.candidate = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.join = nn.Linear(hidden, hidden)
-        self.forward_part = nn.Sequential(
-            nn.Linear(hidden, 2 * hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * hidden, hidden),
-        )
+        self.forward_part = feed_forward(hidden, dropout)
         steps = torch.logspace(math.log10(SHORTEST), math.log10(LONGEST), hidden // 2)
         with torch.no_grad():  # the logit of 1 / steps
             self.gate.bias.copy_(-torch.log(steps - 1).repeat(2))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import rotary
+from .feed_forward import feed_forward
 
 HEADS = 4
 
@@ -30,12 +31,7 @@ class RelativeLayer(nn.Module):
         self.norm_attention, self.norm_forward = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.project = nn.Linear(hidden, 3 * hidden)
         self.join = nn.Linear(hidden, hidden)
-        self.forward_part = nn.Sequential(
-            nn.Linear(hidden, 2 * hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * hidden, hidden),
-        )
+        self.forward_part = feed_forward(hidden, dropout)
         pairs = (hidden // self.heads // 2, 0, 0)
         self.register_buffer("axes", rotary.axes(pairs, "axial"), persistent=False)
         self.register_buffer("speed", rotary.frequencies(pairs, "axial"), persistent=False)
