@@ -178,6 +178,7 @@ def validate(
     return (
         problems
         + _wrong_recipe(values, names, partial, recipes(folder))
+        + _warmup_at_odds(values, names, recipes(folder))
         + _missing_files(values)
         + _no_recordings(values)
     )
@@ -222,6 +223,43 @@ def _wrong_recipe(values: Mapping, names: Mapping, partial: bool, known: Mapping
     for name, value in given.items():
         problems += _wrong(name, value, usable, f"the recipe {recipe} has no such option")
     return [f"options, {problem}" for problem in problems]
+
+
+def _warmup_at_odds(values: Mapping, names: Mapping, known: Mapping) -> list[str]:
+    """`second_rise` of values that are readable, where the recipe's warm-up is the one of all
+    recipes, in parts of epochs; LFAN's course of releases has its own.
+    """
+    options, recipe = values.get("options"), values.get("recipe")
+    given = {name: names[name].default for name in ("schedule", "epochs") if name in names}
+    given |= {name: values[name] for name in given if name in values}
+    warmup = options.get("warmup") if isinstance(options, dict) else None
+    usable = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    of_all = "warmup" in usable and usable["warmup"].type == "float"
+    if not of_all or any(not _is_number(value) for value in (warmup, given.get("epochs"))):
+        return []
+    rise = second_rise(given.get("schedule", ""), warmup, given["epochs"])
+    return [f"options, {rise}"] if rise else []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def second_rise(schedule: object, warmup: float, epochs: float) -> str:
+    """What is wrong with a warm-up of so many epochs beside a schedule that rises by itself, or
+    with one that ends after the training; "" where nothing is.
+    """
+    if warmup and schedule == "onecycle":
+        return (
+            f"warmup: {warmup:g} with schedule: onecycle, which has a rise of its own: set "
+            "schedule: cosine, or leave warmup out"
+        )
+    if warmup > epochs:
+        return (
+            f"warmup: {warmup:g} of {epochs:g} epochs, but a warm-up ends before the training "
+            "does: lower warmup, or raise epochs"
+        )
+    return ""
 
 
 def _missing_files(values: Mapping) -> list[str]:

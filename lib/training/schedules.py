@@ -42,24 +42,6 @@ def warm(epochs_done: float, warmup: float) -> float:
     return min(1.0, epochs_done / warmup) if warmup else 1.0
 
 
-def refuse_second_rise(kind: str, warmup: float, epochs: int) -> None:
-    """Raise InputError for a warm-up beside a schedule that rises by itself, or one without end."""
-    if warmup and kind == "onecycle":
-        raise InputError(
-            f"warmup: {warmup:g} with schedule: onecycle",
-            where="options",
-            expected="one rise of the learning rate: onecycle has its own",
-            todo="set schedule: cosine, or leave warmup out",
-        )
-    if warmup > epochs:
-        raise InputError(
-            f"warmup: {warmup:g} of {epochs} epochs",
-            where="options",
-            expected="a warm-up that ends before the training does",
-            todo="lower warmup, or raise epochs",
-        )
-
-
 def by_layer(groups: list[dict], model: nn.Module, decay: float) -> list[dict]:
     """Parameter groups whose rate falls from the head of a network downwards: the head has the rate
     of its group, each layer below it `decay` times that of the layer above (Howard and Ruder 2018).

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import code_digest
+from .. import code_digest, parameters
 from ..errors import InputError, full_gpu
 from ..files import write_text
 from ..labels import folds
@@ -34,6 +34,7 @@ from ..trials import select
 from . import loader, release, resuming, schedules
 from .averaging import Average
 from .duration import Duration
+from .losses import CCC_WEIGHT
 
 # Epochs without a better score; JCA's published factor (§2.8).
 PLATEAU_PATIENCE, PLATEAU_FACTOR = 5, 0.5
@@ -131,7 +132,16 @@ class Trainer:
         # A course of releases warms up by itself, anew after each.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)
-        schedules.refuse_second_rise(self.params.schedule, self.warmup, epochs)
+        rise = parameters.second_rise(self.params.schedule, self.warmup, epochs)
+        parameters.refuse([rise] if rise else [], "options")
+        weight = options.get("ccc_weight", CCC_WEIGHT)
+        if weight != CCC_WEIGHT and not (
+            self.params.va_loss == "mse_ccc" and "va" in self.recipe.tasks
+        ):
+            self.notes.append(
+                f"ccc_weight {weight:g} changes nothing: it counts where valence and arousal are "
+                "learnt with va_loss: mse_ccc"
+            )
         decay = options.get("ema", 0.0)
         self.average = Average(self.model, decay) if decay else None
         if self.average is not None:

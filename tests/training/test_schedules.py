@@ -88,6 +88,30 @@ def test_a_second_rise_and_one_without_an_end_are_refused(tiny, tmp_path, change
         Trainer(tiny_set.create("jca", tiny, **changes), tiny_set.table(tiny), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"schedule": "onecycle", "options": {"warmup": 1}}, "warmup: 1 with schedule: onecycle"),
+        ({"epochs": 2, "options": {"warmup": 3.0}}, "warmup: 3 of 2 epochs"),
+        ({"schedule": "cosine", "options": {"warmup": 1.0}}, ""),
+        ({"schedule": "onecycle", "options": {"warmup": 0.0}}, ""),
+        ({"schedule": "onecycle", "options": {"warmup": "soon"}}, "soon"),
+        ({"recipe": "lfan", "schedule": "onecycle", "options": {"warmup": 1}}, ""),
+    ],
+)
+def test_two_rises_are_refused_before_anything_is_prepared(given, said):
+    problems = parameters.validate({"recipe": "jca", **given})
+    assert len(problems) == bool(said), problems
+    assert said in "".join(problems)
+
+
+@pytest.mark.parametrize(("loss", "count"), [("ccc", 1), ("mse_ccc", 0)])
+def test_a_weight_of_the_ccc_that_no_loss_takes_is_told(tiny, tmp_path, loss, count):
+    method = tiny_set.create("jca", tiny, va_loss=loss, options={"ccc_weight": 0.9})
+    notes = Trainer(method, tiny_set.table(tiny), tmp_path).notes
+    assert len([note for note in notes if "ccc_weight 0.9 changes nothing" in note]) == count
+
+
 def test_the_grammar_knows_the_options_of_all_recipes_and_their_ranges():
     for recipe in ("jca", "talknet", "utterance"):
         full = parameters.complete({"recipe": recipe})["options"]
