@@ -63,6 +63,19 @@ def test_every_person_has_a_row_for_every_frame_and_no_values_without_a_face(two
     np.testing.assert_allclose(shares, 1, atol=1e-6)
 
 
+def test_where_each_person_goes_on_after_a_cut_is_said_person_by_person(root, tmp_path):
+    """Shot and counter-shot of two women in two rooms."""
+    frames = (picture for _, picture in recordings.frames(shared("media/grid_bbaf2n.mpg")))
+    shots = [FACE] * 2 * N + [next(frames)[:200, 80:280]] * 2 * N
+    seen = people.look(film(tmp_path / "talk.mp4", shots * 2), parameters(root), tmp_path / "out")
+    told = [note for note in seen.notes if "joined across a cut" in note]
+    assert [note.partition(":")[0] for note in told] == ["person left", "person right"], seen.notes
+    assert ["at 2.4 s" in note for note in told].count(True) == 1
+    assert ["at 3.6 s" in note for note in told].count(True) == 1
+    assert not any("only others are seen" in note for note in seen.notes), "all are in the table"
+    assert seen.table.groupby("person")["valid"].sum().tolist() == [4 * N, 4 * N]
+
+
 def test_a_woman_who_smiles_is_happy_and_the_sentence_says_so(two):
     left = two.table[two.table["person"] == "left"]
     assert set(left["expression"]) == {"happy"}
