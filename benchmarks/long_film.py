@@ -1,7 +1,7 @@
 """How much memory the makers of 02 and 03 need for a film of a minute and of an hour: it must not
 grow with the length.
 
-    python benchmarks/long_film.py [--minutes 1 60] [--makers time face audio_44k mel mfcc39 egemaps]
+    python benchmarks/long_film.py [--minutes 1 60] [--makers time face audio_44k mel mfcc39 …]
 
 The films are made here: 64×36 px, 25 frames per second, grey pictures, noise as sound. Faces are
 the middle of the picture (`faces: centre`), so that no detector is measured; each maker runs in a
