@@ -6,8 +6,8 @@ second, memory, and how often both read the same.
 
 Each way is a process of its own with as many threads. Counted is from the first frame to the last,
 decoding too; imports and loading of networks are not. Ours follows faces (YuNet on every sixth
-frame, landmarks in between), cuts them by 68 landmarks and reads seven expressions of every face in
-every frame. `fer` detects by Haar cascades or by MTCNN in every frame and reads the same seven.
+frame, landmarks in between), cuts them by 68 landmarks, or in a row of its own by the detector's box
+(`expression_crop: detector`), and reads seven expressions of every face in every frame. `fer` detects by Haar cascades or by MTCNN in every frame and reads the same seven.
 Agreement is of the largest face, over frames in which both find one.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+OURS = "this repository"
 WORDS = {"fear": "fearful", "disgust": "disgusted", "surprise": "surprised"}
 # Runs in fer's environment: video, detector, threads; prints JSON.
 OF_FER = r"""
@@ -66,7 +67,7 @@ print(json.dumps({**measured, "most": memory("VmHWM"), "read": read}))
 """
 
 
-def ours(video: Path, root: Path, threads: int) -> dict:
+def ours(video: Path, root: Path, threads: int, crop: str) -> dict:
     """What `OF_FER` prints, of this repository."""
     import cv2
     import numpy as np
@@ -85,7 +86,7 @@ def ours(video: Path, root: Path, threads: int) -> dict:
     cv2.setNumThreads(threads)
     params = Params({"weights_root": root, "faces": "auto", "device": "cpu"})
     people.fetch(params)
-    faces = request("track_face_api", expression_arrays.files("square", root), crop="square")
+    faces = request("track_face_api", expression_arrays.files(crop, root), crop=crop)
     wanted = [request("time"), request("tracks"), faces]
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "first.mp4"  # loads what is loaded when it is first needed
@@ -138,26 +139,26 @@ def main() -> None:
     parser.add_argument("--fer", type=Path, help="Python of the environment with fer")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--one", action="store_true", help="(a process of its own) ours")
+    parser.add_argument("--one", default="", help="(a process of its own) ours, with this crop")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(ours(options.video, options.weights, options.threads)))
+        print(json.dumps(ours(options.video, options.weights, options.threads, options.one)))
         return
     given = [str(options.video), "--weights", str(options.weights)]
     own = [sys.executable, __file__, *given, "--threads", str(options.threads), "--one"]
-    commands = {"this repository": own}
+    commands = {OURS: [*own, "square"], f"{OURS}, crop by the detector": [*own, "detector"]}
     for detector in ("haar", "mtcnn"):
         words = [str(options.video), detector, str(options.threads)]
         commands[f"fer, {detector}"] = [str(options.fer), "-c", OF_FER, *words]
     found = {name: told(command, options.threads) for name, command in commands.items()}
-    mine = found["this repository"]
+    mine = found[OURS]
     rate = {name: len(each["read"]) / each["worked"] for name, each in found.items()}
     rows = [
         [
             name,
             f"{len(each['read']) / each['seconds']:.1f}",
             f"{rate[name]:.1f}",
-            f"{rate['this repository'] / rate[name]:.1f}",
+            f"{rate[OURS] / rate[name]:.1f}",
             f"{each['loaded']:.0f}",
             f"{each['most']:.0f}",
             sum(map(bool, each["read"])),

@@ -19,6 +19,7 @@ import yaml
 from lib import code_digest, files, models, parallel, parameters, recipes, runs, store
 from lib.datasets.report import Report
 from lib.errors import InputError
+from tests.in_workers import read_badly
 
 STEP = "05_train"
 CELL = """run: str = ""  # machine: name
@@ -147,10 +148,6 @@ def test_failures_are_listed_by_step_and_replaced_when_the_step_runs_again(run, 
     assert run.read_json(f"steps/{STEP}.json")["lost"] == 2
     runs.start(STEP, p, notebooks).record()
     assert [row["item"] for row in run.failures()] == ["t0"]
-
-
-def read_badly(trial):
-    raise InputError("unreadable", where=f"{trial}.mp4", todo="remove it")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -306,26 +303,24 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path,
     assert len(read) == 2 * cells + 1  # the cells of the notebook, and one file of lib
 
 
-def test_digests_that_other_rules_made_are_made_anew(edited, tmp_path, monkeypatch):
+def test_digests_that_other_rules_made_are_made_anew(edited, notebooks, tmp_path, monkeypatch):
     (tmp_path / "copy" / "lib" / "__pycache__").mkdir()
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    before = code_digest.digests("05_train")["lib/metrics.py"]
+    before = code_digest.digests(STEP, folder=notebooks)["lib/errors.py"]
     monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
     monkeypatch.setattr(code_digest, "RULES", [0, 0, 0])  # an edited code_digest.py
     code_digest._sources.cache_clear()
-    assert code_digest.digests("05_train")["lib/metrics.py"] != before
+    assert code_digest.digests(STEP, folder=notebooks)["lib/errors.py"] != before
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"lib/metrics.py": 3}', '{"rules": 1}', "{\x00"])
-def test_digests_that_were_kept_and_are_damaged_are_made_anew(
-    edited, tmp_path, monkeypatch, content
-):
+@pytest.mark.parametrize("content", ["", "[1]", '{"lib/errors.py": 3}', '{"rules": 1}', "{\x00"])
+def test_digests_that_were_kept_and_are_damaged_are_made_anew(edited, notebooks, tmp_path, content):
     folder = tmp_path / "copy" / "lib" / "__pycache__"
     folder.mkdir()
-    right = code_digest.digests("05_train")
+    right = code_digest.digests(STEP, folder=notebooks)
     (folder / code_digest.CACHE).write_text(content)
     code_digest._sources.cache_clear()
-    assert code_digest.digests("05_train") == right
+    assert code_digest.digests(STEP, folder=notebooks) == right
 
 
 def test_an_edited_network_changes_the_digests_of_the_notebook_that_used_it(edited):

@@ -20,6 +20,7 @@ from ..features import mfcc, statistics, voice
 from ..files import checkpoint as checkpoint_of
 from ..models import checkpoints
 from ..models.affect.face_api import CLASSES as OF_FACE
+from ..models.affect.face_api import SIZE as SIDE  # px: a smaller face counts for less
 from ..parameters import Params
 from ..speakers import speech
 from ..speakers.video import THRESHOLD
@@ -27,7 +28,6 @@ from ..store import Store, request
 from . import checkpoint
 
 LONGEST = 6.0  # s: RAVDESS's recordings, which the network learnt from, are 2.9 to 5.3 s long
-SIDE = 112.0  # px, what the expression network sees: a smaller face counts for less
 ASKED = ("voice_run", "leave voice_run empty")  # what needs the package, what to do without
 NOT_VALIDATED = (
     "voice, joint: acted speech was learnt from; not validated on anybody who does not act"

@@ -115,18 +115,18 @@ def _version(name: str) -> str:
 
 
 # ---- Google Drive
-def fetch(p: Mapping) -> Mapping:
+def fetch(p: Mapping) -> None:
     """Mount Google Drive if the parameter `drive` names a folder in it; copy data, weights and runs
     to this machine.
 
     Of the Drive folder's `data`, `weights`, recordings that are named, and ``runs/<run>`` of every
     run that is named, what is not here yet is copied: small files are read slowly from Drive
-    itself. Without Drive it goes on and says so. Returns `p`. Raises InputError when the disk has
-    too little room.
+    itself. Without Drive it goes on and says so. Raises InputError when the disk has too little
+    room.
     """
     folder = _folder(p)
     if folder is None:
-        return p
+        return
     named = {p[name] for name in RUNS if p.get(name)}
     named |= {p["options"]["start_from"]} if p.get("options", {}).get("start_from") else set()
     places = [p[name] for name in PLACES if p.get(name)]
@@ -146,7 +146,6 @@ def fetch(p: Mapping) -> Mapping:
         )
     for source, target in files:
         _copy(source, target)
-    return p
 
 
 def save(p: Mapping) -> None:

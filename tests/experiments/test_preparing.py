@@ -10,6 +10,7 @@ from lib.parallel import gpus, mapping
 from lib.parameters import Params
 from lib.store import request
 from tests import fake_cuda
+from tests.in_workers import pid_and_variable
 
 SPEECH = request("vggish", weights="random", width=0.0625, seed=0)
 P = Params({"device": "cuda", "workers": 1, "parallel": "processes"})
@@ -61,16 +62,11 @@ def test_a_choice_of_gpus_made_before_us_stays():
     assert gpus.environments(1, {gpus.VISIBLE: "MIG-8d1f"}) == [{gpus.VISIBLE: "MIG-8d1f"}]
 
 
-def seen(item):
-    import os
-
-    return os.environ.get(gpus.VISIBLE), os.getpid()
-
-
 def test_each_process_sees_one_gpu(monkeypatch):
     monkeypatch.delenv(gpus.VISIBLE, raising=False)
-    outcomes = mapping.map(seen, range(4), 2, environments=gpus.environments(2))
-    assert {outcome.value[0] for outcome in outcomes} == {"0", "1"}
+    work = partial(pid_and_variable, gpus.VISIBLE)
+    outcomes = mapping.map(work, range(4), 2, environments=gpus.environments(2))
+    assert {outcome.value[1] for outcome in outcomes} == {"0", "1"}
     assert len({outcome.value for outcome in outcomes}) == 2, "a process keeps its GPU"
 
 

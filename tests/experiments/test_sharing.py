@@ -2,9 +2,6 @@
 jobs are started and given back.
 """
 
-import contextlib
-import subprocess
-import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,6 +15,7 @@ from lib.experiments import crews, sharing
 from lib.experiments.notebook import NotebookFailed, Terminated
 from lib.experiments.pipeline import CONTINUE, FAILED
 from lib.parallel import remote
+from tests.in_workers import note_and_end_its_job
 from tests.parallel.test_clusters import stood_in  # noqa: F401
 
 
@@ -162,16 +160,6 @@ def test_jobs_with_several_workers_are_started_replaced_and_ended(
         found = parallel.map(work, range(6))
     assert [outcome.value for outcome in found] == list(range(6))
     assert len(list(stood_in.glob("pids.*"))) == 2, "one was killed, and replaced by one"
-
-
-def note_and_end_its_job(place, folder, x):
-    with contextlib.suppress(FileExistsError):
-        if x == 3:
-            (folder / "killed").touch(exist_ok=False)
-            group = (place / "pids.1").read_text().strip()
-            subprocess.run(["kill", "-9", "--", f"-{group}"])
-            time.sleep(60)  # killed here
-    return x
 
 
 # ---- training

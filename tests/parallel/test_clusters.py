@@ -12,6 +12,7 @@ from lib import parallel
 from lib.errors import InputError
 from lib.files import ROOT
 from lib.parallel import clusters
+from tests.in_workers import half
 from tests.waiting import alive, until
 
 # A scheduler in twenty lines: runs what is submitted at once, knows which jobs live, can end them.
@@ -241,10 +242,6 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, stood_in, monkeypatc
     monkeypatch.setattr(clusters, "PATIENCE", 0.2)
     with pytest.raises(InputError, match="does not answer within"):
         clusters.check_there(spec(tmp_path))
-
-
-def half(x):
-    return x / 2
 
 
 def test_jobs_are_started_serve_any_mapping_are_replaced_and_end_with_the_block(tmp_path, stood_in):

@@ -21,8 +21,9 @@ from lib.experiments.sweeps import plan, run, worker
 from lib.parallel import clusters, tasks
 from tests.experiments.sweeps import world
 from tests.experiments.test_pipeline import World
+from tests.in_workers import half
 from tests.parallel import pbs
-from tests.parallel.test_clusters import half, spec
+from tests.parallel.test_clusters import spec
 from tests.waiting import alive, until
 
 # An image is a file; the program before it may only be given options that Apptainer knows.

@@ -3,7 +3,6 @@ of workers, and what a lost worker costs.
 """
 
 import os
-import signal
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ from lib import parallel
 from lib.experiments import preparing
 from lib.parallel import dask_workers, remote
 from lib.store import request
+from tests.in_workers import note_and_die, pid_and_variable
 from tests.waiting import until
 
 TRIES = 2
@@ -34,17 +34,7 @@ def notebook(cluster, monkeypatch):
     return cluster
 
 
-def pid_and_variable(_):
-    return os.getpid(), os.environ.get(remote.VARIABLE)
-
-
-def note_and_die(folder, times, x):
-    """Be killed at item `x` the first ``times[x]`` times."""
-    with open(folder / str(x), "a") as stream:
-        stream.write("tried\n")
-    if (folder / str(x)).read_text().count("tried") <= times.get(x, 0):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return x
+VARIABLE = partial(pid_and_variable, remote.VARIABLE)
 
 
 def test_nothing_is_remote_where_nobody_opened_a_cluster():
@@ -52,7 +42,7 @@ def test_nothing_is_remote_where_nobody_opened_a_cluster():
 
 
 def test_one_item_with_one_worker_goes_to_the_cluster_whose_workers_do_not_know_of_it(notebook):
-    [outcome] = parallel.map(pid_and_variable, [0], workers=1)
+    [outcome] = parallel.map(VARIABLE, [0], workers=1)
     assert outcome.value[0] != os.getpid()
     assert outcome.value[1] is None, "what an item maps itself would wait for its own worker"
 
@@ -86,5 +76,5 @@ def test_a_lost_worker_costs_its_item_a_try_and_no_other_item_anything(notebook,
 
 
 def test_the_scheduler_knows_at_the_end_that_nothing_is_wanted(notebook):
-    parallel.map(pid_and_variable, range(2))
+    parallel.map(VARIABLE, range(2))
     assert notebook.scheduler.task_metadata[remote.WANTED] == 0
