@@ -6,9 +6,10 @@ second, memory, and how often both read the same.
 
 Each way is a process of its own with as many threads. Counted is from the first frame to the last,
 decoding too; imports and loading of networks are not. Ours follows faces (YuNet on every sixth
-frame, landmarks in between), cuts them by 68 landmarks, or in a row of its own by the detector's box
-(`expression_crop: detector`), and reads seven expressions of every face in every frame. `fer` detects by Haar cascades or by MTCNN in every frame and reads the same seven.
-Agreement is of the largest face, over frames in which both find one.
+frame, landmarks in between), cuts them by 68 landmarks, or in a row of its own by the detector's
+box (`expression_crop: detector`), and reads seven expressions of every face in every frame. `fer`
+detects by Haar cascades or by MTCNN in every frame and reads the same seven. Agreement is of the
+largest face, over frames in which both find one.
 """
 
 from __future__ import annotations
