@@ -10,7 +10,9 @@ from functools import partial
 from html.parser import HTMLParser
 from urllib.parse import quote
 
+import jinja2
 import pandas as pd
+from markupsafe import Markup as Html  # text that is HTML already; any other text is escaped
 
 # What a browser may do on a page: show its own styles and pictures, nothing else.
 POLICY = (
@@ -29,10 +31,35 @@ STYLE = (
     "img{max-width:100%}pre{white-space:pre-wrap}"
     ".note{color:#b00;font-style:italic}figure{margin:1em 0}summary{cursor:pointer;margin:.5em 0}"
 )
-
-
-class Html(str):
-    """Text that is HTML already; any other text is escaped."""
+# All our pages. What is no `Html` is escaped.
+TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True).from_string("""\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+{% if reload %}
+<meta http-equiv="refresh" content="{{ reload }}">
+{% endif %}
+<title>{{ title }}</title>
+<style>{{ style }}</style>
+<body>
+<h1>{{ title }}</h1>
+{% if contents %}
+<ul>
+{% for heading, _ in parts if heading %}
+<li><a href="#{{ anchors[heading] }}">{{ heading }}</a></li>
+{% endfor %}
+</ul>
+{% endif %}
+{% for heading, content in parts %}
+{% if heading %}
+<h2 id="{{ anchors[heading] }}">{{ heading }}</h2>
+{% endif %}
+{% if content is escaped %}{{ content }}{% else %}<p>{{ content }}</p>{% endif %}
+{% endfor %}
+</body>
+</html>
+""")
 
 
 class _Table(HTMLParser):
@@ -89,29 +116,19 @@ def page(
     reload : s after which a browser loads it again, 0 for never. links : text of a table's cell ->
         file that it links. contents : whether a list of the headings stands first.
     """
-    again = f"<meta http-equiv='refresh' content='{reload:g}'>" if reload else ""
-    body = [f"<h1>{html.escape(title)}</h1>", _contents(parts) if contents else ""]
-    for number, (heading, content) in enumerate(parts.items()):
-        body += [
-            f"<h2 id='h{number}'>{html.escape(heading)}</h2>" if heading else "",
-            _part(content, f"t{number}", links or {}),
-        ]
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">{again}'
-        f"<title>{html.escape(title)}</title>"
-        f"<style>{STYLE}</style><body>{''.join(body)}</body></html>\n"
-    )
-
-
-def _contents(parts: Mapping) -> str:
-    """A link to each heading of the page."""
-    rows = [
-        f"<li><a href='#h{number}'>{html.escape(heading)}</a></li>"
-        for number, heading in enumerate(parts)
-        if heading
+    shown = [
+        (heading, _part(content, f"t{number}", links or {}))
+        for number, (heading, content) in enumerate(parts.items())
     ]
-    return f"<ul>{''.join(rows)}</ul>"
+    return TEMPLATE.render(
+        title=title,
+        parts=shown,
+        anchors={heading: f"h{number}" for number, heading in enumerate(parts)},
+        contents=contents,
+        reload=f"{reload:g}" if reload else "",
+        policy=Html(POLICY),
+        style=Html(STYLE),
+    )
 
 
 def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> str:
@@ -135,10 +152,9 @@ def _part(content: pd.DataFrame | str, name: str, links: Mapping[str, str]) -> s
         shown = content.map(partial(_cell_text, links=links)).rename(
             columns=partial(_cell_text, links={})
         )
-        return f"<style>{style}</style>" + shown.to_html(
-            index=False, border=0, na_rep="", table_id=name, escape=False
-        )
-    return content if isinstance(content, Html) else f"<p>{html.escape(content)}</p>"
+        text = shown.to_html(index=False, border=0, na_rep="", table_id=name, escape=False)
+        return Html(f"<style>{style}</style>{text}")
+    return content
 
 
 def _cell_text(value: object, links: Mapping[str, str]) -> object:
