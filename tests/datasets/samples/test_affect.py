@@ -228,8 +228,13 @@ def test_the_mouth_on_the_picture_moves_only_in_its_persons_turn(root):
     assert min(dark.values()) > 0.005
 
 
-def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(root, tmp_path):
-    assert files(affect.make(tmp_path, **{**SMALL, "workers": 2})) == files(root)
+def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two_and_both_are_told(root, tmp_path):
+    told = []
+    two = affect.make(tmp_path, **{**SMALL, "workers": 2}, progress=lambda *a: told.append(a))
+    assert files(two) == files(root)
+    names = [path.stem for path in root.rglob("*.mp4")]
+    assert [done for done, _, _ in told] == list(range(1, len(names) + 1))
+    assert sorted(name for _, _, name in told) == sorted(names)
 
 
 def test_another_seed_gives_another_set(facts):
@@ -276,10 +281,3 @@ def test_a_full_disk_is_said_and_finished_recordings_stay(tmp_path, monkeypatch)
         affect.make(tmp_path, **SMALL)
     names = {path.name for path in tmp_path.rglob("*") if path.suffix in (".mp4", ".part")}
     assert names == {"1.mp4", "2-25-640x240.mp4"}
-
-
-def test_progress_is_told_for_every_recording(tmp_path):
-    told = []
-    affect.make(tmp_path, trials=4, seconds=1.0, workers=2, progress=lambda *a: told.append(a))
-    assert [done for done, _, _ in told] == [1, 2, 3, 4]
-    assert {name for _, _, name in told} == {"1", "2", "3", "4"}
