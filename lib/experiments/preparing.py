@@ -1,8 +1,8 @@
-"""What notebooks 02 and 03 make for every trial: by all workers, and by one process a GPU."""
+"""What notebooks 02, 03 and 06 compute for every trial: by all workers, or one process per GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -41,12 +41,28 @@ def make(
         index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
     ]
     work = partial(arrays.make_by_networks, device=p.device, **given)
-    seen = gpus.environments(count) if count > 1 else []
-    those = [rows[index] for index in left]
-    after = _map(work, those, count, "processes", "networks", seen, networks=True)
+    after = _on_gpus(work, [rows[index] for index in left], count, "networks", name)
     for index, outcome in zip(left, after, strict=True):
         before[index] = _joined(before[index], outcome)
     return before
+
+
+def predict(
+    work: Callable[[str], object], names: Iterable[str], device: str
+) -> list[mapping.Outcome]:
+    """``work(trial)`` for every trial, as notebook 06 predicts: in this process, by one process per
+    GPU where it may use several, or by the workers of a cluster. See `mapping.map`.
+    """
+    count = 0 if remote.current() else _gpus(device)
+    return _on_gpus(work, names, max(1, count), "trials")
+
+
+def _on_gpus(work, items, count: int, label: str, naming=str) -> list[mapping.Outcome]:
+    """By `count` processes that see a GPU each; one works here."""
+    seen = gpus.environments(count) if count > 1 else []
+    return mapping.map(
+        work, items, count, Progress(label), name=naming, environments=seen, networks=True
+    )
 
 
 def _gpus(device: str) -> int:
@@ -60,19 +76,9 @@ def _gpus(device: str) -> int:
     return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
 
 
-def _map(
-    work, rows, workers, parallel, label, environments=(), networks=False
-) -> list[mapping.Outcome]:
-    return mapping.map(
-        work,
-        rows,
-        workers,
-        Progress(label),
-        name=name,
-        parallel=parallel,
-        environments=environments,
-        networks=networks,
-    )
+def _map(work, rows, workers, parallel, label, networks=False) -> list[mapping.Outcome]:
+    told = Progress(label)
+    return mapping.map(work, rows, workers, told, name=name, parallel=parallel, networks=networks)
 
 
 def _left(trial: dict, given: dict) -> bool:

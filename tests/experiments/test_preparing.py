@@ -56,6 +56,16 @@ def test_on_a_cpu_everything_is_made_together_and_keeps_its_name(opened, calls):
     assert outcome.value[0]["state"] == "there"
 
 
+def test_one_process_per_gpu_predicts_and_on_one_gpu_or_none_this_process_does(calls):
+    work = partial(pid_and_variable, gpus.VISIBLE)
+    for device, count in (("cuda", 2), ("cuda", 1), ("cpu", 2)):
+        with fake_cuda.on(gpus=count):
+            assert all(outcome.ok for outcome in preparing.predict(work, ["1", "2"], device))
+    alone = ("pid_and_variable", 1, [])
+    both = [{gpus.VISIBLE: "0"}, {gpus.VISIBLE: "1"}]
+    assert calls == [("pid_and_variable", 2, both), alone, alone]
+
+
 def test_a_choice_of_gpus_made_before_us_stays():
     assert gpus.names(2, {}) == ["0", "1"]
     assert gpus.names(2, {gpus.VISIBLE: "3, 5"}) == ["3", "5"]
