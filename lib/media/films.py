@@ -1,0 +1,189 @@
+"""An array of a long recording: its stretches made one by one, by whoever comes, and put together.
+
+A stretch is decoded from a key frame before it on (`seeking`). Where a file does not allow that
+exactly, or where two neighbours did not see the same pictures at their border, what is missing is
+made while the recording is decoded once from its beginning; the array says why (`ONE_PASS`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .. import store
+from ..errors import InputError
+from ..files import clear_leftovers
+from ..parallel.locks import held
+from . import recordings, seeking, stretches
+from .stretches import Piece
+
+QUIET = 10.0  # s of waiting for another process before it is told
+ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
+
+
+def words(told: Mapping) -> str:
+    """For people: why a recording was decoded from its beginning; "" where it was not."""
+    return f"decoded in one pass: {told[ONE_PASS]}" if told.get(ONE_PASS) else ""
+
+
+class Film:
+    """How an array of a long recording comes about.
+
+    Arguments
+    ---------
+    shelf, made_from : where it belongs, and its fingerprint. firsts : of `stretches.starts`.
+    by : how it is made. inputs, parameters : as a `store.Maker` has them; inputs have `video` and
+        `time`. What was made from the same recording may tell in its facts (`<name>_facts`) that
+        this recording is not jumped into.
+    """
+
+    def __init__(
+        self,
+        shelf: store.Shelf,
+        made_from: Mapping,
+        firsts: Sequence[int],
+        by: store.ByStretch,
+        inputs: Mapping,
+        parameters: Mapping,
+    ):
+        self.shelf, self.made_from, self.by = shelf, made_from, by
+        self.inputs, self.parameters = inputs, parameters
+        self.times = np.asarray(inputs["time"])
+        whole = stretches.pieces(firsts, len(self.times))
+        self.pieces = whole if by.lead else [piece.alone for piece in whole]
+        told = [facts for name, facts in inputs.items() if name.endswith("_facts")]
+        self.why = next((facts[ONE_PASS] for facts in told if facts.get(ONE_PASS)), "")
+
+    def path(self, number: int) -> Path:
+        """Where a stretch lies or will lie."""
+        return stretches.path_of(self.shelf, self.made_from, number)
+
+    def make(self, number: int) -> str:
+        """See that a stretch is there: "made" or "there".
+
+        Raises `seeking.InexactError` where the recording must be decoded from its beginning.
+        """
+        path, piece = self.path(number), self.pieces[number]
+        with held(lock(path), math.inf, remove=True, quiet=QUIET):
+            if is_there(path):
+                return "there"
+            if self.why:
+                raise seeking.InexactError(self.why, where=self.inputs["video"])
+            with self._opened(piece, "") as feed:
+                if piece.first < piece.stop:
+                    own = piece.begin, piece.end, piece.lead
+                    for frame, picture in seeking.frames(self.inputs["video"], self.times, *own):
+                        feed(frame, picture)
+        return "made"
+
+    def put_together(self, create: Callable) -> None:
+        """Make the stretches that are not there, and the array of them all."""
+        reasons = {}
+        for piece in self.pieces:
+            try:
+                self.make(piece.number)
+            except seeking.InexactError as error:
+                reasons[piece.number] = error.what
+        self._in_one_pass(reasons)
+        try:
+            self._join(create)
+        except stretches.UnlikeError as error:  # told by the check-sums of their pictures
+            anew = {piece.number: error.what for piece in self.pieces[error.number :]}
+            store.remove([self.path(number) for number in anew])
+            self._in_one_pass(anew)
+            self._join(create)
+
+    def _join(self, create: Callable) -> None:
+        paths = [self.path(piece.number) for piece in self.pieces]
+        parts = [(store.read(path), store.facts(path)) for path in paths]
+        told = [facts[ONE_PASS] for _, facts in parts if facts.get(ONE_PASS)]
+        told = {ONE_PASS: told[0]} if told else {}
+        self.by.join(self.inputs, self.parameters, parts, create, told)
+
+    @contextmanager
+    def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
+        """What takes the pictures of a stretch, which is written at the end."""
+        path = self.path(piece.number)
+        clear_leftovers(path.parent, f".{path.stem}.*.part", deep=False)
+        made_from = stretches.made_from(self.made_from, piece.number)
+        told = {ONE_PASS: why} if why else {}
+        create = partial(self.shelf.creating, made_from, **told)
+        with self.by.part(self.inputs, self.parameters, piece, create) as feed:
+            yield feed
+
+    def _in_one_pass(self, reasons: Mapping[int, str]) -> None:
+        """Make these stretches while the recording is decoded once. reasons : why, by number."""
+        if not reasons:
+            return
+        waiting = sorted((self.pieces[number] for number in reasons), key=lambda one: one.begin)
+        first, taking = waiting[0].begin, []
+        shown = recordings.frames(self.inputs["video"], first)
+        with ExitStack() as every:
+
+            def begun(piece: Piece) -> _Taking:
+                own = every.enter_context(ExitStack())
+                why = reasons[piece.number]
+                return _Taking(piece, own.enter_context(self._opened(piece, why)), own)
+
+            for frame, (_, picture) in enumerate(shown, first):
+                while waiting and waiting[0].begin <= frame:
+                    taking.append(begun(waiting.pop(0)))
+                taking = [one for one in taking if one.takes(frame, picture)]
+                if not (waiting or taking):
+                    break
+            if taking or any(piece.first < piece.stop for piece in waiting):
+                raise self._fewer()
+            for piece in waiting:  # a header promised more frames than there are
+                begun(piece)
+
+    def _fewer(self) -> InputError:
+        return InputError(
+            f"it decodes to fewer frames than the {len(self.times)} whose times were read before",
+            where=self.inputs["video"],
+            expected="the same frames whenever it is decoded",
+            todo="copy the recording again; if that does not help, leave it out",
+        )
+
+
+@dataclass
+class _Taking:
+    """A stretch that is being made in one pass with others."""
+
+    piece: Piece
+    feed: Callable
+    context: ExitStack
+
+    def takes(self, frame: int, picture: np.ndarray) -> bool:
+        """Hand it a picture; False when that was its last one, and it is written."""
+        self.feed(frame, picture)
+        if frame + 1 < self.piece.end:
+            return True
+        self.context.close()
+        return False
+
+
+def lock(path: Path) -> Path:
+    """The lock file of who makes a stretch."""
+    return path.with_name(f".{path.stem}.lock")
+
+
+def is_there(path: Path) -> bool:
+    """Whether an array, or a stretch of one, is there."""
+    return path.is_file() and path.with_suffix(".json").is_file()
+
+
+def remove(shelf: store.Shelf, made_from: Mapping, count: int) -> None:
+    """Take away what is left of the stretches of an array that is there."""
+    for number in range(count):
+        path = stretches.path_of(shelf, made_from, number)
+        if is_there(path):
+            store.remove([path])
+        with contextlib.suppress(OSError):  # of a process that was killed
+            lock(path).unlink()
