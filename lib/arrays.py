@@ -18,8 +18,9 @@ import numpy as np
 
 from . import store
 from .errors import InputError
-from .faces import arrays
+from .faces import arrays, films
 from .faces.arrays import KEPT
+from .faces.films import QUIET
 from .features import (
     encoder_arrays,
     expression_arrays,
@@ -30,8 +31,7 @@ from .features import (
 )
 from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
-from .media import films, readings, stretches
-from .media.films import QUIET
+from .media import readings, stretches
 from .media.seeking import InexactError
 from .parallel.locks import held
 from .store import Maker, Request, Store, request

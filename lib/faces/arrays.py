@@ -22,7 +22,7 @@ from .. import weights
 from ..errors import InputError
 from ..files import COMMAND, version
 from ..labels import lfan_rows
-from ..media import films, readings, recordings, sound, stretches
+from ..media import readings, recordings, sound, stretches
 from ..media.frames import spacing
 from ..store import ByStretch, Maker, Request, Store, facts, fingerprint, read, request
 from ..trials import has_picture
@@ -31,6 +31,7 @@ from . import (
     crops,
     detection,
     faces,
+    films,
     following,
     looks,
     openface,
@@ -411,8 +412,8 @@ def _make_people(inputs, create) -> None:
     kept = {
         name: told[name] for name in ("width", "height", "cuts", films.ONE_PASS) if name in told
     }
-    people = len({stretch.who for stretch in every})
-    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {people}"
+    count = len({stretch.who for stretch in every})
+    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {count}"
     with create(found.shape, np.float32, note=f"{note} people", **kept) as out:
         out[...] = found
 

@@ -7,8 +7,8 @@ import pytest
 
 from lib import arrays, store
 from lib.experiments import preparing
-from lib.faces import detection, following, tracking
-from lib.media import films, readings, seeking, stretches, writing
+from lib.faces import detection, films, following, tracking
+from lib.media import readings, seeking, stretches, writing
 from lib.parallel import mapping
 from lib.parameters import Params
 from lib.store import Store, request

@@ -20,9 +20,9 @@ import numpy as np
 from .. import store
 from ..errors import InputError
 from ..files import clear_leftovers
+from ..media import recordings, seeking, stretches
+from ..media.stretches import Piece
 from ..parallel.locks import held
-from . import recordings, seeking, stretches
-from .stretches import Piece
 
 QUIET = 10.0  # s of waiting for another process before it is told
 ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
