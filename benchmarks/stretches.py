@@ -1,0 +1,122 @@
+"""One long film among short ones, two workers: how long notebook 02 takes, and how busy they are,
+when the film is one piece and when it is cut into stretches.
+
+    python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2]
+
+Needs the recording and the weights that the tests use (tests/shared_files.py): the clip of
+`benchmarks/faces.py` at 320×180, 30 frames per second, played again and again for so many minutes,
+and for a minute each in the short ones. Made are `time`, the faces that are found (112 px), whether
+there is one, and the small pictures of the trivial predictors. "One piece" is the same code with
+stretches of a year. Processor seconds are of all workers together, their start included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import faces
+import numpy as np
+import report
+
+from lib import arrays
+from lib.experiments import preparing
+from lib.media import recordings
+from lib.store import Store, request
+
+YEAR = 366 * 24 * 3600.0
+FACE, VALID, PIXELS = request("face", size=112), request("face_valid"), request("pixels")
+WANTED = [request("time"), VALID, FACE]
+HEAD = ["02 of the long film and the short ones", "workers", "wall s", "busy, %", "processor s"]
+
+
+def rows_of(place: Path, short: int, minutes: float) -> list[dict]:
+    """The trials, the short ones first, as an alphabet may have it."""
+    brief = faces.film(place, 320, 180, 60.0)
+    names = []
+    for number in range(short):
+        names.append(f"a{number:02d}")
+        shutil.copy(brief, place / f"a{number:02d}.mp4")
+    faces.film(place, 320, 180, 60.0 * minutes).rename(place / "film.mp4")
+    return [trial(place, name) for name in [*names, "film"]]
+
+
+def trial(place: Path, name: str) -> dict:
+    duration = recordings.probe(place / f"{name}.mp4").duration
+    row = {"trial": name, "video": name, "person": "", "crops_dir": "", "audio_path": ""}
+    return {**row, "video_path": f"{name}.mp4", "duration": duration}
+
+
+def prepared(rows: list[dict], store: Store, workers: int) -> dict:
+    """Seconds of one run of 02 with so many workers, and how busy these were."""
+    p = SimpleNamespace(workers=workers, device="cpu", parallel="processes")
+    before, wall = processor(), time.perf_counter()
+    outcomes = preparing.make(rows, WANTED, store, p, [PIXELS])
+    wall = time.perf_counter() - wall
+    assert all(outcome.ok for outcome in outcomes)
+    busy = sum(outcome.seconds for outcome in outcomes) / (workers * wall)
+    return {"wall": wall, "busy": 100 * busy, "processor": processor() - before}
+
+
+def processor() -> float:
+    """Processor seconds of this process and of all that it waited for."""
+    every = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in every)
+
+
+def compared(whole: Store, cut: Store, film: dict) -> str:
+    """How the film's arrays in stretches differ from those of one piece."""
+    kept = request("tracks", cuts="kept")
+    tracks = [np.asarray(arrays.read(film, kept, store)) for store in (whole, cut)]
+    shown = [arrays.read(film, FACE, store) for store in (whole, cut)]
+    firsts = arrays.facts(film, kept, cut)["made_from"]["parameters"]["stretches"]
+    told = "equal" if np.array_equal(*tracks) else f"{len(tracks[0])} and {len(tracks[1])} rows"
+    differ = sum(int((one != other).any()) for one, other in zip(*shown, strict=True))
+    return (
+        f"{len(firsts)} stretches, which begin at frames {firsts}. In one piece and in stretches, "
+        f"rows of tracks: {told}; of {len(shown[0])} faces {differ} differ."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=22.0)
+    parser.add_argument("--short", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        rows = rows_of(place, given.short, given.minutes)
+        cut = Store(place / "cut", "films", place, "detect", faces.SHARED / "weights")
+        whole = replace(cut, processed_root=place / "whole", stretch=YEAR)
+        for workers in (given.workers, 1):
+            for name, store in (("in one piece", whole), ("in stretches", cut)):
+                shutil.rmtree(store.folder, ignore_errors=True)
+                told = prepared(rows, store, workers)
+                cells = [f"{told[key]:.0f}" for key in ("wall", "busy", "processor")]
+                found.append([name, str(workers), *cells])
+                print(found[-1], flush=True)
+        seen = compared(whole, cut, rows[-1])
+    notes = [
+        f"The film: {rows[-1]['duration'] / 60:.1f} minutes; {given.short} short ones of a minute. "
+        f"{seen}",
+        f"Load of the machine at the end (1, 5, 15 minutes), others' work included: "
+        f"{os.getloadavg()}.",
+    ]
+    report.publish("stretches", HEAD, found, ["opencv-python-headless", "av"], notes)
+
+
+if __name__ == "__main__":
+    main()
