@@ -3,9 +3,9 @@ when the film is one piece and when it is cut into stretches.
 
     python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2]
 
-Needs the recording and the weights that the tests use (tests/shared_files.py): the clip of
-`benchmarks/faces.py` at 320×180, 30 frames per second, played again and again for so many minutes,
-and for a minute each in the short ones. Made are `time`, the faces that are found (112 px), whether
+Needs the recording and the weights that the tests use (tests/shared_files.py): of the clip of
+`benchmarks/faces.py` every third frame at 192×108, played again and again for so many minutes, and
+for a minute each in the short ones. Made are `time`, the faces that are found (112 px), whether
 there is one, and the small pictures of the trivial predictors. "One piece" is the same code with
 stretches of a year. Processor seconds are of all workers together, their start included.
 """
@@ -20,21 +20,24 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import cv2
 import faces
 import numpy as np
 import report
 
 from lib import arrays
 from lib.experiments import preparing
-from lib.media import recordings
+from lib.media import recordings, writing
 from lib.store import Store, request
 
+SIZE, EVERY = (192, 108), 3
 YEAR = 366 * 24 * 3600.0
 FACE, VALID, PIXELS = request("face", size=112), request("face_valid"), request("pixels")
 WANTED = [request("time"), VALID, FACE]
@@ -43,12 +46,14 @@ HEAD = ["02 of the long film and the short ones", "workers", "wall s", "busy, %"
 
 def rows_of(place: Path, short: int, minutes: float) -> list[dict]:
     """The trials, the short ones first, as an alphabet may have it."""
-    brief = faces.film(place, 320, 180, 60.0)
-    names = []
-    for number in range(short):
-        names.append(f"a{number:02d}")
-        shutil.copy(brief, place / f"a{number:02d}.mp4")
-    faces.film(place, 320, 180, 60.0 * minutes).rename(place / "film.mp4")
+    times = recordings.frame_times(faces.CLIP)[::EVERY]
+    shown = (picture for _, picture in recordings.frames(faces.CLIP))
+    small = (cv2.resize(picture, SIZE) for picture in islice(shown, 0, None, EVERY))
+    clip = writing.write_video(place / "clip.mp4", small, times - times[0])
+    names = [f"a{number:02d}" for number in range(short)]
+    for name in names:
+        faces.repeated(clip, place / f"{name}.mp4", 60.0)
+    faces.repeated(clip, place / "film.mp4", 60.0 * minutes)
     return [trial(place, name) for name in [*names, "film"]]
 
 

@@ -46,6 +46,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
+WHOLE = -1  # in the place of a stretch's number: all of an array
 TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
@@ -361,8 +362,9 @@ def open_stretches(trial: Mapping, located: Located, place: Store) -> list[int]:
     return [number for number, path in enumerate(paths) if not films.is_there(path)]
 
 
-def make_stretch(trial: Mapping, wanted: Request, number: int, place: Store) -> str:
-    """See that one stretch of an array is there, unless the array is: many workers share a film.
+def make_part(trial: Mapping, wanted: Request, number: int, place: Store) -> str:
+    """See that one stretch of an array is there, unless the array is: many workers share a film. Of
+    number `WHOLE`, that all of the array is, which no network makes.
 
     Returns "made", "there", or "left" where the recording must be decoded from its beginning, which
     who puts the array together does.
@@ -370,6 +372,8 @@ def make_stretch(trial: Mapping, wanted: Request, number: int, place: Store) -> 
     maker_of(wanted).prepare(trial, wanted, place)
     located = locate(trial, wanted, place)
     firsts = stretches_of(trial, located, place)
+    if number == WHOLE:
+        return _made(trial, located, place, "cpu", packed=True)["state"]
     if located.exists or number >= len(firsts):
         return "there"
     try:

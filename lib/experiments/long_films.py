@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .. import arrays, trials
+from ..arrays import WHOLE
 from ..errors import InputError
 from ..parallel.mapping import Outcome
 from ..store import Request, Store
-
-WHOLE = -1  # number of a part that is all of an array
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,7 @@ def do(whole: Callable, place: Store, item: Part | Mapping) -> object:
     """What a worker does: a part, or ``whole(trial)``."""
     if not isinstance(item, Part):
         return whole(item)
-    if item.number == WHOLE:
-        return arrays.make(item.trial, item.wanted, place, pack=False)["state"]
-    return arrays.make_stretch(item.trial, item.wanted, item.number, place)
+    return arrays.make_part(item.trial, item.wanted, item.number, place)
 
 
 def name(item: Part | Mapping) -> str:

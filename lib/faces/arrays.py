@@ -327,12 +327,12 @@ def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
     """Inputs of `tracks`: the video and the detector, of a long one its times, too; with cuts the
     video and what was followed.
     """
+    times = {"time": request("time")} if "stretches" in wanted.parameters else {}
     if "cuts" not in wanted.parameters:
-        times = {"time": request("time")} if "stretches" in wanted.parameters else {}
         return {"video": trial["video_path"], **wanted.files, **times}
     parameters = {**wanted.parameters, "cuts": KEPT}
     followed = request("tracks", wanted.files, **parameters)
-    return {"video": trial["video_path"], "tracks": followed}
+    return {"video": trial["video_path"], "tracks": followed, **times}
 
 
 # ---- making them
@@ -396,6 +396,11 @@ def _write_tracks(rows, changes, parameters, create, told: Mapping) -> None:
 
 def join_tracks(inputs, parameters, parts, create, told) -> None:
     """`make_tracks` of a long recording, from its stretches (`store.ByStretch`)."""
+    if "tracks" in inputs:
+        tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
+        seen = (each for rows, _ in parts for each in rows)
+        _write_people(inputs, looks.averaged(seen, tracks, every), create, told)
+        return
     seen = [(rows, facts) for rows, facts in parts if "width" in facts]
     following.check([facts for _, facts in seen])
     rows, changes = following.join(rows for rows, _ in seen)
@@ -405,17 +410,47 @@ def join_tracks(inputs, parameters, parts, create, told) -> None:
 
 def _make_people(inputs, create) -> None:
     """Tracks with who it is, by how the faces look on both sides of cuts."""
-    tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
-    every = looks.stretches(tracks, told["cuts"])
     pictures = (picture for _, picture in recordings.frames(inputs["video"]))
-    found = looks.with_people(tracks, looks.join(tracks, looks.look(pictures, tracks, every)))
-    kept = {
-        name: told[name] for name in ("width", "height", "cuts", films.ONE_PASS) if name in told
-    }
+    every = looks.look(pictures, np.asarray(inputs["tracks"]), _of_shots(inputs))
+    _write_people(inputs, every, create, {})
+
+
+def _of_shots(inputs) -> list[looks.Stretch]:
+    return looks.stretches(np.asarray(inputs["tracks"]), inputs["tracks_facts"]["cuts"])
+
+
+def _write_people(inputs, every: list[looks.Stretch], create, more: Mapping) -> None:
+    """more : facts about how they were looked at."""
+    told, tracks = inputs["tracks_facts"], np.asarray(inputs["tracks"])
+    found = looks.with_people(tracks, looks.join(tracks, every))
+    kept = {name: told[name] for name in ("width", "height", "cuts")}
     count = len({stretch.who for stretch in every})
     note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {count}"
-    with create(found.shape, np.float32, note=f"{note} people", **kept) as out:
+    with create(found.shape, np.float32, note=f"{note} people", **kept, **more) as out:
         out[...] = found
+
+
+@contextlib.contextmanager
+def part_of_tracks(inputs, parameters, piece, create) -> Iterator[Callable]:
+    """Of a stretch of a long recording (`store.ByStretch`): what is followed in it; once that is
+    known, and it has cuts, how the faces in it look, (n, 3, bins) float32.
+    """
+    if "tracks" not in inputs:
+        with following.part(inputs, parameters, piece, create) as feed:
+            yield feed
+        return
+    tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
+    asked = looks.looked_at(tracks, every)
+    asked = {frame: rows for frame, rows in asked.items() if piece.first <= frame < piece.stop}
+    places = iter(range(sum(map(len, asked.values()))))
+    shape = (sum(map(len, asked.values())), len(looks.PARTS), looks.BINS)
+    with create(shape, np.float32) as out:
+
+        def feed(frame: int, picture: np.ndarray) -> None:
+            for _, row in asked.get(frame, ()):
+                out[next(places)] = looks.histograms(picture, tracks[row, tracking.BOX])
+
+        yield feed
 
 
 def people(tracks: np.ndarray) -> list[persons.Person]:
@@ -610,16 +645,15 @@ VERSIONS = {
 }
 
 
-def _is_followed(resolved: Request) -> bool:
-    """Whether these are tracks of a long recording as they are followed."""
-    return "stretches" in resolved.parameters and "cuts" not in resolved.parameters
+def _is_cut(resolved: Request) -> bool:
+    return "stretches" in resolved.parameters
 
 
 def _is_detected(resolved: Request) -> bool:
     return resolved.parameters.get("faces") == "detect"
 
 
-FOLLOWED = ByStretch(_is_followed, following.part, join_tracks, lead=True)
+FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
 ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
 
 

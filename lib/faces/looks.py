@@ -74,17 +74,35 @@ def look(
     pictures: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
 ) -> list[Stretch]:
     """Fill in how each stretch looks. pictures : (H, W, 3) uint8 RGB, frame by frame, from 0."""
-    wanted: dict[int, list[tuple[int, int]]] = {}
+    asked = looked_at(tracks, every)
+    seen = (
+        histograms(picture, tracks[row, BOX])
+        for frame, picture in enumerate(pictures)
+        for _, row in asked.get(frame, ())
+    )
+    return averaged(seen, tracks, every)
+
+
+def looked_at(tracks: np.ndarray, every: Sequence[Stretch]) -> dict[int, list[tuple[int, int]]]:
+    """Frames that are looked at, in their order -> (number of the stretch, row of `tracks`)."""
+    asked: dict[int, list[tuple[int, int]]] = {}
     for number, stretch in enumerate(every):
         middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
         for row in np.unique(stretch.rows[middle]):
-            wanted.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+            asked.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+    return dict(sorted(asked.items()))
+
+
+def averaged(
+    seen: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
+) -> list[Stretch]:
+    """Fill in how each stretch looks. seen : histograms of all that `looked_at` names, in order."""
     counts = np.zeros(len(every))
-    for frame, picture in enumerate(pictures):
-        for number, row in wanted.get(frame, ()):
-            seen = np.stack([every[number].looks, histograms(picture, tracks[row, BOX])])
-            every[number].looks = _mean(seen, np.array([max(counts[number], 1), 1.0]))
-            counts[number] += 1
+    numbers = (number for rows in looked_at(tracks, every).values() for number, _ in rows)
+    for number, found in zip(numbers, seen, strict=False):
+        both = np.stack([every[number].looks, found])
+        every[number].looks = _mean(both, np.array([max(counts[number], 1), 1.0]))
+        counts[number] += 1
     return list(every)
 
 
