@@ -385,11 +385,12 @@ def make_part(trial: Mapping, wanted: Request, number: int, place: Store) -> str
 
 def _film(
     trial: Mapping, located: Located, place: Store, firsts: list[int], inputs: dict
-) -> films.Film:
+) -> films.Cut:
     maker = maker_of(located.request)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     parameters = located.request.parameters
-    return films.Film(shelf, located.made_from, firsts, maker.by_stretch, inputs, parameters)
+    kind, by = films.Film if maker.by_stretch.part else films.Clock, maker.by_stretch
+    return kind(shelf, located.made_from, firsts, by, inputs, parameters)
 
 
 def _computed_on(device: str) -> dict[str, str]:

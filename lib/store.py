@@ -108,14 +108,15 @@ class ByStretch:
     applies(resolved request) : whether this variant of it is.
     part(inputs, parameters, piece, create) : a context manager that gives a function of a frame's
         number and its picture, and has written what is known of the stretch when it ends well.
-    lead : frames before the stretch's own that it wants to see, too, as `Piece.begin` says; else
-        it is given the pictures of its own frames.
+        None of the times of frames, for which nobody needs pictures: they are what is joined.
+    lead : whether it wants to see frames before the stretch's own, too, and the one after them
+        (`Piece.begin`, `Piece.end`).
     join(inputs, parameters, parts, create, told) : puts the array together; `parts` are (array,
         facts) in order; `told` are facts about how they were made, which belong to the array.
     """
 
     applies: Callable[[Request], bool]
-    part: Callable
+    part: Callable | None
     join: Callable
     lead: bool = False
 

@@ -345,7 +345,11 @@ def make_time(inputs, parameters, create, device) -> None:
         with create(times.shape, np.float64, note=NO_PICTURE) as out:
             out[...] = times
         return
-    times = recordings.frame_times(inputs["video"])
+    join_times(inputs, parameters, recordings.frame_times(inputs["video"]), create, {})
+
+
+def join_times(inputs, parameters, times: np.ndarray, create, told) -> None:
+    """`make_time` of the times of all frames (`store.ByStretch`)."""
     claimed = recordings.probe(inputs["video"]).n_frames
     other = f"the container claims {claimed} frames, {len(times)} decode"
     remarks = [other if claimed not in (0, len(times)) else "", readings.words(parameters)]
@@ -653,6 +657,11 @@ def _is_detected(resolved: Request) -> bool:
     return resolved.parameters.get("faces") == "detect"
 
 
+def _always(resolved: Request) -> bool:
+    return True
+
+
+TIMES = ByStretch(_always, None, join_times)
 FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
 ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
 
@@ -664,7 +673,16 @@ def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
 
 
 MAKERS = [
-    Maker("time", "visual", "video", 1, sources_of_time, make_time, resolve_time),
+    Maker(
+        "time",
+        "visual",
+        "video",
+        1,
+        sources_of_time,
+        make_time,
+        resolve_time,
+        by_stretch=TIMES,
+    ),
     Maker(
         "tracks",
         "visual",

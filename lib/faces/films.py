@@ -24,6 +24,7 @@ from ..media import recordings, seeking, stretches
 from ..media.stretches import Piece
 from ..parallel.locks import held
 
+LOOKED_AT = 12  # frames on both sides of a border whose times two neighbours must agree about
 QUIET = 10.0  # s of waiting for another process before it is told
 ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
 
@@ -33,15 +34,13 @@ def words(told: Mapping) -> str:
     return f"decoded in one pass: {told[ONE_PASS]}" if told.get(ONE_PASS) else ""
 
 
-class Film:
-    """How an array of a long recording comes about.
+class Cut:
+    """An array of a long recording and its stretches; how one is made, a subclass says.
 
     Arguments
     ---------
-    shelf, made_from : where it belongs, and its fingerprint. firsts : of `stretches.starts`.
-    by : how it is made. inputs, parameters : as a `store.Maker` has them; inputs have `video` and
-        `time`. What was made from the same recording may tell in its facts (`<name>_facts`) that
-        this recording is not jumped into.
+    shelf, made_from : where the array belongs, and its fingerprint. firsts : of
+        `stretches.starts`. by : how it is made. inputs, parameters : as a `store.Maker` has them.
     """
 
     def __init__(
@@ -53,13 +52,8 @@ class Film:
         inputs: Mapping,
         parameters: Mapping,
     ):
-        self.shelf, self.made_from, self.by = shelf, made_from, by
+        self.shelf, self.made_from, self.firsts, self.by = shelf, made_from, firsts, by
         self.inputs, self.parameters = inputs, parameters
-        self.times = np.asarray(inputs["time"])
-        whole = stretches.pieces(firsts, len(self.times))
-        self.pieces = whole if by.lead else [piece.alone for piece in whole]
-        told = [facts for name, facts in inputs.items() if name.endswith("_facts")]
-        self.why = next((facts[ONE_PASS] for facts in told if facts.get(ONE_PASS)), "")
 
     def path(self, number: int) -> Path:
         """Where a stretch lies or will lie."""
@@ -70,28 +64,103 @@ class Film:
 
         Raises `seeking.InexactError` where the recording must be decoded from its beginning.
         """
-        path, piece = self.path(number), self.pieces[number]
+        path = self.path(number)
         with held(lock(path), math.inf, remove=True, quiet=QUIET):
             if is_there(path):
                 return "there"
-            if self.why:
-                raise seeking.InexactError(self.why, where=self.inputs["video"])
-            with self._opened(piece, "") as feed:
-                if piece.first < piece.stop:
-                    own = piece.begin, piece.end, piece.lead
-                    for frame, picture in seeking.frames(self.inputs["video"], self.times, *own):
-                        feed(frame, picture)
+            self._make(number)
         return "made"
+
+    def _create(self, number: int, why: str = "") -> Callable:
+        """What opens the array of a stretch (`Shelf.creating`)."""
+        path = self.path(number)
+        clear_leftovers(path.parent, f".{path.stem}.*.part", deep=False)
+        told = {ONE_PASS: why} if why else {}
+        made_from = stretches.made_from(self.made_from, number)
+        return partial(self.shelf.creating, made_from, **told)
+
+    def _parts(self) -> list[tuple[np.ndarray, dict]]:
+        """All stretches, opened, with their facts."""
+        paths = [self.path(number) for number in range(len(self.firsts))]
+        return [(store.read(path), store.facts(path)) for path in paths]
+
+    def _rest(self) -> dict[int, str]:
+        """Make what is not there; why, of those that cannot be made alone, by number."""
+        reasons = {}
+        for number in range(len(self.firsts)):
+            try:
+                self.make(number)
+            except seeking.InexactError as error:
+                reasons[number] = error.what
+        return reasons
+
+
+class Clock(Cut):
+    """The times of all frames. A stretch has the times between two of the seconds that it is cut
+    at, and, to be checked, `LOOKED_AT` more on both sides, which its neighbours have, too.
+    """
+
+    def _make(self, number: int) -> None:
+        edges = self._edges()
+        before, own, after = seeking.times(
+            self.inputs["video"], edges[number], edges[number + 1], LOOKED_AT
+        )
+        facts = {"before": before.tolist(), "after": after.tolist()}
+        with self._create(number)(own.shape, np.float64, **facts) as out:
+            out[...] = own
+
+    def _edges(self) -> list[float]:
+        """s at which the recording is cut: about where the stretches begin."""
+        info = recordings.probe(self.inputs["video"])
+        frames = info.n_frames or round(info.duration * info.fps)
+        inside = [first / frames * info.duration for first in self.firsts[1:]]
+        return [-math.inf, *inside, math.inf]
 
     def put_together(self, create: Callable) -> None:
         """Make the stretches that are not there, and the array of them all."""
-        reasons = {}
-        for piece in self.pieces:
-            try:
-                self.make(piece.number)
-            except seeking.InexactError as error:
-                reasons[piece.number] = error.what
-        self._in_one_pass(reasons)
+        found = None if self._rest() else _checked(self._parts())
+        if found is None:
+            found = recordings.frame_times(self.inputs["video"])
+        self.by.join(self.inputs, self.parameters, found, create, {})
+
+
+def _checked(parts: Sequence[tuple[np.ndarray, dict]]) -> np.ndarray | None:
+    """The times of all stretches, (T,); None where two neighbours did not see the same ones."""
+    whole = np.concatenate([times for times, _ in parts])
+    ends = np.cumsum([len(times) for times, _ in parts])[:-1]
+    for end, (_, left), (_, right) in zip(ends, parts, parts[1:], strict=False):
+        same = whole[:end][-LOOKED_AT:].tolist() == right["before"]
+        if not (same and whole[end:][:LOOKED_AT].tolist() == left["after"]):
+            return None
+    return whole if (np.diff(whole) > 0).all() else None
+
+
+class Film(Cut):
+    """What is computed from pictures. inputs have `video` and `time`; what was made from the same
+    recording may tell in its facts (`<name>_facts`) that this recording is not jumped into.
+    """
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.times = np.asarray(self.inputs["time"])
+        whole = stretches.pieces(self.firsts, len(self.times))
+        self.pieces = whole if self.by.lead else [piece.alone for piece in whole]
+        told = [facts for name, facts in self.inputs.items() if name.endswith("_facts")]
+        self.why = next((facts[ONE_PASS] for facts in told if facts.get(ONE_PASS)), "")
+
+    def _make(self, number: int) -> None:
+        if self.why:
+            raise seeking.InexactError(self.why, where=self.inputs["video"])
+        piece = self.pieces[number]
+        with self._opened(piece, "") as feed:
+            if piece.first < piece.stop:
+                own = piece.begin, piece.end, piece.lead
+                for frame, picture in seeking.frames(self.inputs["video"], self.times, *own):
+                    feed(frame, picture)
+
+    def put_together(self, create: Callable) -> None:
+        """Make the stretches that are not there, and the array of them all."""
+        self._in_one_pass(self._rest())
         try:
             self._join(create)
         except stretches.UnlikeError as error:  # told by the check-sums of their pictures
@@ -101,8 +170,7 @@ class Film:
             self._join(create)
 
     def _join(self, create: Callable) -> None:
-        paths = [self.path(piece.number) for piece in self.pieces]
-        parts = [(store.read(path), store.facts(path)) for path in paths]
+        parts = self._parts()
         told = [facts[ONE_PASS] for _, facts in parts if facts.get(ONE_PASS)]
         told = {ONE_PASS: told[0]} if told else {}
         self.by.join(self.inputs, self.parameters, parts, create, told)
@@ -110,11 +178,7 @@ class Film:
     @contextmanager
     def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
         """What takes the pictures of a stretch, which is written at the end."""
-        path = self.path(piece.number)
-        clear_leftovers(path.parent, f".{path.stem}.*.part", deep=False)
-        made_from = stretches.made_from(self.made_from, piece.number)
-        told = {ONE_PASS: why} if why else {}
-        create = partial(self.shelf.creating, made_from, **told)
+        create = self._create(piece.number, why)
         with self.by.part(self.inputs, self.parameters, piece, create) as feed:
             yield feed
 

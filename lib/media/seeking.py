@@ -20,6 +20,7 @@ from . import clock, containers, pictures
 
 MARGIN = 12  # frames before the first one that must be decoded: a filter looks at neighbours
 FAR = 3000  # frames that may be decoded to no other end than to reach the first one
+FAR_SECONDS = 120.0  # the same where frames are not counted yet
 # s before the wanted time to which is jumped, one after the other, until a frame before it comes
 BACK = (0.0, 1.0, 4.0, 16.0)
 LOOKED_AT = 4  # frames whose times must be right for a jump to count
@@ -53,6 +54,55 @@ def frames(
         raise
     except InputError as error:  # what does not decode after a jump may do so in one pass
         raise InexactError(error.what, where=path) from error
+
+
+def times(
+    path: Path, begin: float, end: float, more: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times (s) of the frames from `begin` on and before `end`, of up to `more` frames before them,
+    and of up to `more` after them: what `recordings.frame_times` gives, without decoding the rest.
+
+    begin : −inf for the first frame. end : inf for all.
+
+    Raises InexactError where the file has no rising stamps, or no key frame is found before.
+    """
+    found: list[float] = []
+    after = 0
+    try:
+        for time in _from_before(Path(path), begin, more):
+            if found and time <= found[-1]:
+                raise InexactError("its time stamps do not rise from frame to frame", where=path)
+            found.append(time)
+            after += time >= end
+            if after == more:
+                break
+    except InexactError:
+        raise
+    except InputError as error:
+        raise InexactError(error.what, where=path) from error
+    seen = np.array(found)
+    first, stop = np.searchsorted(seen, [begin, end])
+    return seen[:first][-more:], seen[first:stop], seen[stop:]
+
+
+def _from_before(path: Path, begin: float, more: int) -> Iterator[float]:
+    """Times of frames, from `more` frames before `begin` on at least; of all for −inf."""
+    for stamp in [begin - back for back in BACK if begin > back]:
+        stored = _stamped(path, _after_jump(path, stamp + clock.origin(path)))
+        head = list(islice(stored, more))
+        if len(head) == more and head[-1] < begin:
+            yield from chain(head, stored)
+            return
+    if begin > FAR_SECONDS:
+        raise InexactError(f"no key frame is found before {begin:.1f} s", where=path)
+    yield from _stamped(path, _after_jump(path, None))
+
+
+def _stamped(path: Path, stored: Iterator) -> Iterator[float]:
+    for frame in stored:
+        if frame.time is None:
+            raise InexactError("a frame has no time stamp", where=path)
+        yield frame.time - clock.origin(path)
 
 
 def _shown(

@@ -114,7 +114,7 @@ def test_stretches_are_those_of_one_pass_where_faces_are_seen_clearly(film, tmp_
     kept = arrays.locate(trial(), request("tracks", cuts="kept"), here)
     assert "stretches" not in kept.made_from["parameters"]
     assert set(kept.made_from["inputs"]) == {"video"}, "as it was before films were cut"
-    for wanted in (FACE, VALID):
+    for wanted in (FACE, VALID, request("time"), request("tracks")):
         content = arrays.locate(trial(), wanted, here).path.read_bytes()
         assert content in numbers(alone).values(), wanted
 
@@ -208,6 +208,21 @@ def test_a_jump_that_shows_other_pictures_is_found_out_at_the_border(
     assert all(
         content == arrays_only[name] for name, content in found.items() if name in arrays_only
     )
+
+
+def test_times_of_which_neighbours_do_not_agree_are_read_in_one_pass(
+    film, tmp_path, alone, monkeypatch
+):
+    real = seeking.times
+
+    def wrong(path, begin, end, more):
+        before, own, after = real(path, begin, end, more)
+        return before, own[1:] if begin > 0 else own, after
+
+    monkeypatch.setattr(seeking, "times", wrong)
+    arrays.make(trial(), request("time"), opened(film, tmp_path))
+    (path,) = tmp_path.rglob("time-*.npy")
+    assert path.read_bytes() in numbers(alone).values()
 
 
 def test_a_short_recording_is_made_from_what_it_always_was(film, tmp_path):

@@ -1,6 +1,7 @@
 """Frames from the middle of a recording: those of one pass, or a refusal."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -58,6 +59,24 @@ def compare(path, firsts=(0, 3, 19, 20, 21, 47, 78, 100)):
         seen = list(seeking.frames(path, times, first, first + 30))
         assert [number for number, _ in seen] == list(range(first, first + 30))
         assert all(np.array_equal(shown, whole[number]) for number, shown in seen)
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, "uneven.mkv"])
+def test_times_between_two_seconds_are_those_of_one_pass(name, tmp_path):
+    path = written(tmp_path / name, uneven="uneven" in name)
+    whole, edges = recordings.frame_times(path), [-np.inf, 0.9, 1.61, 3.7, np.inf]
+    parts = [seeking.times(path, *ends, 7) for ends in pairwise(edges)]
+    assert np.concatenate([own for _, own, _ in parts]).tolist() == whole.tolist()
+    for number, (before, _, after) in enumerate(parts):
+        first, stop = np.searchsorted(whole, edges[number : number + 2])
+        assert before.tolist() == whole[:first][-7:].tolist()
+        assert after.tolist() == whole[stop:][:7].tolist()
+
+
+def test_times_of_a_stream_without_an_index_are_refused(tmp_path):
+    path = written(tmp_path / "raw.h264")
+    with pytest.raises(seeking.InexactError):
+        seeking.times(path, 2.0, 3.0, 7)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
