@@ -1,19 +1,24 @@
 """Faces of a long recording: followed in stretches, the same for any number of workers."""
 
+import json
 from functools import partial
 
 import numpy as np
 import pytest
 
 from lib import arrays, store
+from lib.datasets import affwild2
+from lib.datasets.samples import affect
 from lib.experiments import preparing
 from lib.faces import detection, films, following, tracking
+from lib.files import ROOT
 from lib.media import readings, seeking, stretches, writing
 from lib.parallel import mapping
 from lib.parameters import Params
 from lib.store import Store, request
 from tests.face_world import Marks, face, picture
 
+FROZEN = ROOT / "benchmarks" / "frozen.json"
 N, FPS = 360, 25
 STRETCH = 4.8  # s: three stretches of 120 frames
 FACE, VALID = request("face", size=32), request("face_valid")
@@ -231,6 +236,22 @@ def test_a_short_recording_is_made_from_what_it_always_was(film, tmp_path):
     tracks = arrays.locate(trial("short"), request("tracks"), here)
     assert "stretches" not in tracks.made_from["parameters"]
     assert set(tracks.made_from["inputs"]) == {"video"}
+
+
+@pytest.mark.slow
+def test_arrays_of_short_recordings_bear_the_names_that_are_frozen(tmp_path):
+    root = affect.make(tmp_path, trials=6, seconds=2.5, workers=1)
+    table, _ = affwild2.find(root, root.name)
+    here, frozen = Store(tmp_path / "p", root.name, root), json.loads(FROZEN.read_text())["arrays"]
+    compared = 0
+    for row in table.to_dict("records"):
+        for wanted in (request("time"), request("face", size=32), VALID, request("pixels")):
+            arrays.make(row, wanted, here)
+            path = arrays.locate(row, wanted, here).path
+            name = (path.parent / wanted.name).relative_to(here.processed_root).as_posix()
+            assert path.stem.rsplit("-", 1)[1] in frozen[name]
+            compared += 1
+    assert compared == 24
 
 
 def test_a_machine_without_the_film_finds_its_arrays(film, tmp_path):
