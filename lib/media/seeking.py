@@ -87,22 +87,23 @@ def times(
 
 def _from_before(path: Path, begin: float, more: int) -> Iterator[float]:
     """Times of frames, from `more` frames before `begin` on at least; of all for −inf."""
+    zero = clock.origin(path)
     for stamp in [begin - back for back in BACK if begin > back]:
-        stored = _stamped(path, _after_jump(path, stamp + clock.origin(path)))
+        stored = _stamped(path, _after_jump(path, stamp + zero), zero)
         head = list(islice(stored, more))
         if len(head) == more and head[-1] < begin:
             yield from chain(head, stored)
             return
     if begin > FAR_SECONDS:
         raise InexactError(f"no key frame is found before {begin:.1f} s", where=path)
-    yield from _stamped(path, _after_jump(path, None))
+    yield from _stamped(path, _after_jump(path, None), zero)
 
 
-def _stamped(path: Path, stored: Iterator) -> Iterator[float]:
+def _stamped(path: Path, stored: Iterator, zero: float) -> Iterator[float]:
     for frame in stored:
         if frame.time is None:
             raise InexactError("a frame has no time stamp", where=path)
-        yield frame.time - clock.origin(path)
+        yield frame.time - zero
 
 
 def _shown(
@@ -129,34 +130,37 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _numbered(path: Path, times: np.ndarray, begin: int) -> Iterator[tuple[int, object]]:
     """(number, frame as it is stored) from a key frame before frame `begin` on."""
-    reached, stored = _from_key_frame(path, times, max(0, begin - MARGIN))
+    zero = clock.origin(path)
+    reached, stored = _from_key_frame(path, times, zero, max(0, begin - MARGIN))
     if begin - reached > FAR:
         raise InexactError(f"no key frame in {FAR} frames before frame {begin}", where=path)
     for number, frame in enumerate(stored, reached):
-        if not _is(number, frame, times, path):
+        if not _is(number, frame, times, zero):
             raise InexactError(f"after a jump, frame {number} has another time", where=path)
         yield number, frame
 
 
-def _is(number: int, frame, times: np.ndarray, path: Path) -> bool:
+def _is(number: int, frame, times: np.ndarray, zero: float) -> bool:
     """Whether a frame has the time of that number."""
     stamped = frame.time is not None and number < len(times)
-    return stamped and times[number] == frame.time - clock.origin(path)
+    return stamped and times[number] == frame.time - zero
 
 
-def _from_key_frame(path: Path, times: np.ndarray, wanted: int) -> tuple[int, Iterator]:
+def _from_key_frame(
+    path: Path, times: np.ndarray, zero: float, wanted: int
+) -> tuple[int, Iterator]:
     """The number of a frame that is not later than frame `wanted`, and the frames from it on."""
     for back in BACK:
         stamp = times[wanted] - back
         if stamp <= times[0]:
             break
-        stored = _after_jump(path, stamp + clock.origin(path))
+        stored = _after_jump(path, stamp + zero)
         head = list(islice(stored, LOOKED_AT))
         if not head or head[0].time is None:
             break
-        number = int(np.searchsorted(times, head[0].time - clock.origin(path)))
+        number = int(np.searchsorted(times, head[0].time - zero))
         if number <= wanted and all(
-            _is(each, frame, times, path) for each, frame in enumerate(head, number)
+            _is(each, frame, times, zero) for each, frame in enumerate(head, number)
         ):
             return number, chain(head, stored)
     return 0, _after_jump(path, None)

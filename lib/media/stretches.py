@@ -97,14 +97,9 @@ class UnlikeError(InputError):
 
 def concatenated(inputs, parameters, parts: Sequence, create: Callable, told: Mapping) -> None:
     """The rows of all stretches one after the other; see `store.ByStretch`."""
-    arrays = [array for array, _ in parts if len(array)]
     note = "; ".join(dict.fromkeys(facts["note"] for _, facts in parts if facts.get("note")))
-    place = 0
-    shape = (sum(map(len, arrays)), *parts[0][0].shape[1:])
-    with create(shape, parts[0][0].dtype, note=note) as out:
-        for array in arrays:
+    with create((None, *parts[0][0].shape[1:]), parts[0][0].dtype, note=note) as append:
+        for array in (array for array, _ in parts if len(array)):
             for start in range(0, len(array), AT_ONCE):
-                rows = array[start : start + AT_ONCE]
-                out[place : place + len(rows)] = rows
-                place += len(rows)
-                store.give_back(out), store.give_back(array)
+                append(array[start : start + AT_ONCE])
+                store.give_back(array)
