@@ -111,9 +111,8 @@ class Clock(Cut):
 
     def _edges(self) -> list[float]:
         """s at which the recording is cut: about where the stretches begin."""
-        info = recordings.probe(self.inputs["video"])
-        frames = info.n_frames or round(info.duration * info.fps)
-        inside = [first / frames * info.duration for first in self.firsts[1:]]
+        seconds, frames = recordings.length(recordings.probe(self.inputs["video"]))
+        inside = [first / frames * seconds for first in self.firsts[1:]]
         return [-math.inf, *inside, math.inf]
 
     def put_together(self, create: Callable) -> None:

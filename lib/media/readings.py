@@ -186,9 +186,9 @@ def _keep(folder: Path, column: str, told: Mapping) -> None:
 
 def _look(path: Path) -> dict:
     info = recordings.probe(path)
-    frames = info.n_frames or round(info.duration * info.fps)
-    length = {"seconds": info.duration, "frames": frames}
-    return {"origin": info.origin, "display": info.display, **length}
+    seconds, frames = recordings.length(info)
+    shown = {"origin": info.origin, "display": info.display}
+    return {**shown, "seconds": seconds, "frames": frames}
 
 
 def _listen(path: Path) -> dict:

@@ -3,7 +3,7 @@
 A recording of more than 20 minutes is worked on in equal stretches of at most 10 minutes. They
 begin at the same frames always: on one machine or a cluster, with any number of workers, in one run
 or taken up after a kill. Where they begin follows from the length and the frame rate that the
-file's header claims (`readings.stretches`); a wrong claim makes other stretches, and no wrong ones.
+file's header claims (`recordings.length`); a wrong claim makes other stretches, and no wrong ones.
 
 What is computed of one stretch lies in the store under a name of its own, as any array does (whole
 or not there), until the array of the whole recording is put together and the pieces are removed. So

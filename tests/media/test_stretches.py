@@ -2,8 +2,9 @@
 
 import pytest
 
-from lib.media import readings, stretches
+from lib.media import readings, recordings, stretches
 from lib.store import Store
+from tests import films
 
 STRETCH = Store("p", "d", "r").stretch
 
@@ -62,3 +63,23 @@ def test_frames_that_a_header_did_not_promise_are_of_the_last_stretch():
 def test_people_are_told_in_how_many_stretches_faces_are_followed():
     told = readings.words({"stretches": [0, 12600, 25200]})
     assert told == "a long recording: faces are followed in 3 stretches"
+
+
+def without_length(path):
+    """A Matroska file as a browser's recorder leaves it: its element Duration is a void one."""
+    content = path.read_bytes()
+    at = content.index(b"\x44\x89\x88")  # Duration, of 8 bytes
+    path.write_bytes(content[:at] + b"\xec\x89\x00" + content[at + 3 :])
+    return path
+
+
+def test_the_length_of_a_browsers_recording_is_that_of_its_packets(tmp_path):
+    path = films.recorded(tmp_path / "a.mkv", n=50)
+    assert recordings.length(recordings.probe(path)) == (pytest.approx(2.0, abs=0.05), 50)
+    assert recordings.probe(without_length(path)).duration == 0
+    assert recordings.length(recordings.probe(path)) == (pytest.approx(1.96, abs=0.01), 50)
+
+
+def test_a_stream_without_stamps_has_no_length(tmp_path):
+    path = films.recorded(tmp_path / "a.h264", n=50)
+    assert stretches.starts(*recordings.length(recordings.probe(path)), 0.5) == [0]
