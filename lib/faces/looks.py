@@ -10,7 +10,7 @@ are not at the same place in the same size, as faces alone have one colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -74,13 +74,16 @@ def look(
     pictures: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
 ) -> list[Stretch]:
     """Fill in how each stretch looks. pictures : (H, W, 3) uint8 RGB, frame by frame, from 0."""
-    asked = looked_at(tracks, every)
-    seen = (
-        histograms(picture, tracks[row, BOX])
-        for frame, picture in enumerate(pictures)
-        for _, row in asked.get(frame, ())
-    )
-    return averaged(seen, tracks, every)
+    return averaged(_seen(pictures, tracks, looked_at(tracks, every)), tracks, every)
+
+
+def _seen(
+    pictures: Iterable[np.ndarray], tracks: np.ndarray, asked: dict[int, list[tuple[int, int]]]
+) -> Iterator[np.ndarray]:
+    """Histograms of all that `looked_at` names."""
+    for frame, picture in enumerate(pictures):
+        for _, row in asked.get(frame, ()):
+            yield histograms(picture, tracks[row, BOX])
 
 
 def looked_at(tracks: np.ndarray, every: Sequence[Stretch]) -> dict[int, list[tuple[int, int]]]:
