@@ -70,7 +70,8 @@ class Films:
         items: list[Part | Mapping] = []
         for video in self._of:
             items += self._round(video)
-        return items + [row for row in self.rows if row["video"] not in self._of]
+        of_films = {id(row) for rows in self._of.values() for row in rows}
+        return items + [row for row in self.rows if id(row) not in of_films]
 
     def then(self, outcome: Outcome) -> list[Part | Mapping]:
         """What can be made now that this was done."""
@@ -113,7 +114,7 @@ def _parts(trial: Mapping, wanted: Request, place: Store) -> list[tuple[object, 
         maker = arrays.maker_of(wanted)
         maker.prepare(trial, wanted, place)
         located = arrays.locate(trial, wanted, place)
-    except InputError:  # told by who makes it
+    except (InputError, OSError):  # told by who makes it
         return []
     if located.exists or located.made_from is None:
         return []

@@ -163,9 +163,9 @@ class Film(Cut):
         try:
             self._join(create)
         except stretches.UnlikeError as error:  # told by the check-sums of their pictures
-            anew = {piece.number: error.what for piece in self.pieces[error.number :]}
-            store.remove([self.path(number) for number in anew])
-            self._in_one_pass(anew)
+            every = dict.fromkeys(range(len(self.pieces)), error.what)
+            store.remove([self.path(number) for number in every])
+            self._in_one_pass(every)
             self._join(create)
 
     def _join(self, create: Callable) -> None:

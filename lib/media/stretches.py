@@ -24,6 +24,7 @@ from ..errors import InputError
 # frames: stretches begin at multiples of it, which are multiples of 1 to 6 frames between two
 # detections (`lib.faces.tracking.EVERY`)
 ROUND = 60
+MOST = 1000  # stretches, of 10 minutes a week: beyond it they are longer, whatever a header claims
 # frames decoded before a stretch, too: whoever is followed there with a low score is followed when
 # it begins, and both neighbours must see the same pictures in them. 4 to 5 s
 LEAD = 120
@@ -38,7 +39,7 @@ def starts(seconds: float, frames: int, stretch: float) -> list[int]:
     """
     if not (math.isfinite(seconds) and seconds > 2 * stretch and frames > 0):
         return [0]
-    size = ROUND * math.ceil(frames / math.ceil(seconds / stretch) / ROUND)
+    size = ROUND * math.ceil(frames / min(math.ceil(seconds / stretch), MOST) / ROUND)
     return list(range(0, frames, size))
 
 

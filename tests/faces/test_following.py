@@ -9,6 +9,7 @@ import pytest
 from lib import arrays, store
 from lib.datasets import affwild2
 from lib.datasets.samples import affect
+from lib.errors import InputError
 from lib.experiments import preparing
 from lib.faces import detection, films, following, tracking
 from lib.files import ROOT
@@ -177,6 +178,25 @@ def made_by(film, place, work):
             mapping, "map", lambda first, *given, **more: real(partial(work, first), *given, **more)
         )
         return made(film, place, 2)
+
+
+class Tired(Marks):
+    """A detector that fails when it has looked at many pictures."""
+
+    def detect(self, picture):
+        if len(self.asked) > 20:
+            raise InputError("the detector is tired", where="test")
+        return super().detect(picture)
+
+
+def test_a_film_of_which_a_stretch_fails_is_lost_with_the_reason_and_others_are_not(
+    film, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(following, "detector", lambda *given: Tired(lambda frame: []))
+    short, long = made(film, tmp_path)[0]
+    assert short.ok
+    assert long.error.what == "the detector is tired"
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_film_that_cannot_be_jumped_into_is_decoded_in_one_pass_and_says_so(

@@ -32,6 +32,10 @@ def test_stretches_are_equal_and_of_ten_minutes_at_most(minutes, rate):
     assert all(first % stretches.ROUND == 0 for first in firsts), "on detections, of 1 to 6 frames"
 
 
+def test_a_header_that_claims_a_century_makes_no_million_stretches():
+    assert len(stretches.starts(3e9, 10**11, STRETCH)) <= stretches.MOST
+
+
 def test_pieces_cover_all_frames_once_and_see_their_neighbours():
     found = stretches.pieces([0, 600, 1200], 1500)
     assert [(piece.first, piece.stop) for piece in found] == [(0, 600), (600, 1200), (1200, 1500)]
