@@ -62,11 +62,12 @@ def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
     shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
     nothing = np.full((len(PARTS), BINS), np.nan, np.float32)
     found = []
-    for shot in np.unique(shots):
-        own = np.flatnonzero(shots == shot)
+    order = np.argsort(shots, kind="stable")
+    edges = np.flatnonzero(np.diff(shots[order])) + 1
+    for own in np.split(order, edges) if len(order) else ():
         for group in persons.of_one_shot(tracks[own]):
-            rows = own[group]
-            found.append(Stretch(rows, int(shot), nothing, np.median(tracks[rows][:, BOX], axis=0)))
+            rows, shot = own[group], int(shots[own[0]])
+            found.append(Stretch(rows, shot, nothing, np.median(tracks[rows][:, BOX], axis=0)))
     return sorted(found, key=lambda stretch: int(stretch.rows[0]))
 
 

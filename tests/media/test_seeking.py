@@ -20,6 +20,10 @@ WRITTEN = {
     "open.ts": ("libx264", GOP | {"x264-params": OPEN}),
     "refresh.ts": ("libx264", GOP | {"x264-params": "intra-refresh=1"}),
     "open.mkv": ("libx264", GOP | {"x264-params": OPEN}),
+    "hevc.mkv": (
+        "libx265",
+        {"preset": "ultrafast", "x265-params": "keyint=20:bframes=3:open-gop=1:log-level=none"},
+    ),
     "vp9.webm": ("libvpx-vp9", {"g": "20", "deadline": "realtime", "cpu-used": "8"}),
     "b.avi": ("mpeg4", {"g": "20", "bf": "2"}),
     "broadcast.ts": ("mpeg2video", {"g": "15", "bf": "2"}),
