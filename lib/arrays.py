@@ -243,6 +243,8 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
     is none.
     """
     found = readings.fields(trial, place)
+    if maker_of(located.request).step != "visual":
+        found.pop("stretches", None)
     if located.made_from is None:
         return ""
     if _had_no_people(trial, located, place):
