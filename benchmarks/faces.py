@@ -40,9 +40,7 @@ WANTED = (request("tracks"), request("face_valid"), request("face", size=112))
 
 
 def film(place: Path, width: int, height: int, seconds: float) -> Path:
-    """The clip at that size, played again and again, as mp4; its coded pictures are copied, not
-    coded again.
-    """
+    """The clip at that size, played again and again, as mp4."""
     clip, times = CLIP, recordings.frame_times(CLIP)
     if (width, height) != (640, 360):
         larger = (
@@ -50,7 +48,12 @@ def film(place: Path, width: int, height: int, seconds: float) -> Path:
             for _, frame in recordings.frames(CLIP)
         )
         clip = writing.write_video(place / "larger.mp4", larger, times - times[0])
-    out = place / f"{width}x{height}_{seconds:.0f}.mp4"
+    return repeated(clip, place / f"{width}x{height}_{seconds:.0f}.mp4", seconds)
+
+
+def repeated(clip: Path, out: Path, seconds: float) -> Path:
+    """A clip played again and again; its coded pictures are copied, not coded again."""
+    times = recordings.frame_times(clip)
     with av.open(str(out), "w") as written:
         track, shift, step = None, 0.0, (times[-1] - times[0]) / (len(times) - 1)
         while shift + 1 < seconds:

@@ -18,8 +18,9 @@ import numpy as np
 
 from . import store
 from .errors import InputError
-from .faces import arrays
+from .faces import arrays, films
 from .faces.arrays import KEPT
+from .faces.films import QUIET
 from .features import (
     encoder_arrays,
     expression_arrays,
@@ -30,7 +31,8 @@ from .features import (
 )
 from .files import clear_leftovers, version
 from .labels import arrays as labels_arrays
-from .media import readings
+from .media import readings, stretches
+from .media.seeking import InexactError
 from .parallel.locks import held
 from .store import Maker, Request, Store, request
 
@@ -44,7 +46,7 @@ FAMILIES = (
     own,
     labels_arrays,
 )
-QUIET = 10.0  # s; people of one video wait for each other so long in every run
+WHOLE = -1  # in the place of a stretch's number: all of an array
 TOLD_APART = "people are told apart across cuts by how they look"
 MAKERS = {maker.name: maker for family in FAMILIES for maker in family.MAKERS}
 NOTEBOOKS = {
@@ -69,7 +71,7 @@ class Located:
 
     @property
     def exists(self) -> bool:
-        return self.path.is_file() and self.path.with_suffix(".json").is_file()
+        return films.is_there(self.path)
 
     @property
     def digits(self) -> str:
@@ -203,8 +205,7 @@ def _made(trial: Mapping, located: Located, place: Store, device: str, packed: b
             row["state"] = "made anew" if reason and state == "made" else state
             remarks.append(reason)
     else:
-        with contextlib.suppress(OSError):  # of a process that was killed when it was whole
-            _lock(located).unlink()
+        _clear(trial, located, place)
     if row["state"] == "there" and place.verify == "always":
         _check(trial, located)
     if located.exists:
@@ -242,6 +243,8 @@ def _anew(trial: Mapping, located: Located, place: Store) -> str:
     is none.
     """
     found = readings.fields(trial, place)
+    if maker_of(located.request).step != "visual":
+        found.pop("stretches", None)
     if located.made_from is None:
         return ""
     if _had_no_people(trial, located, place):
@@ -288,13 +291,18 @@ def _files_of(made_from: Mapping) -> dict:
     return {name: told for name, told in made_from["inputs"].items() if "array" not in told}
 
 
-def _lock(located: Located) -> Path:
-    return located.path.with_name(f".{located.path.stem}.lock")
+def _clear(trial: Mapping, located: Located, place: Store) -> None:
+    """Take away what a process left that was killed when an array was whole."""
+    with contextlib.suppress(OSError):
+        films.lock(located.path).unlink()
+    if firsts := stretches_of(trial, located, place):
+        owner = maker_of(located.request).owner
+        films.remove(place.shelf(owner, trial[owner]), located.made_from, len(firsts))
 
 
 def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
     """Compute an array unless another process does so at this moment: then it is waited for."""
-    with held(_lock(located), math.inf, remove=True, quiet=QUIET):
+    with held(films.lock(located.path), math.inf, remove=True, quiet=QUIET):
         if located.exists:
             return "there"
         clear_leftovers(located.path.parent, f".{located.path.stem}.*.part", deep=False)
@@ -304,6 +312,24 @@ def _once(trial: Mapping, located: Located, place: Store, device: str) -> str:
 
 def _compute(trial: Mapping, located: Located, place: Store, device: str) -> None:
     maker = maker_of(located.request)
+    inputs = _inputs(trial, located, place, device)
+    shelf = place.shelf(maker.owner, trial[maker.owner])
+    computed_on = _computed_on(device) if maker.network else {}
+
+    def create(shape, dtype, **facts):
+        if shape[0] is None:
+            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts, **computed_on)
+        return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
+
+    if firsts := stretches_of(trial, located, place):
+        _film(trial, located, place, firsts, inputs).put_together(create)
+        films.remove(shelf, located.made_from, len(firsts))
+    else:
+        maker.make(inputs, located.request.parameters, create, device)
+
+
+def _inputs(trial: Mapping, located: Located, place: Store, device: str) -> dict:
+    """What an array is made from, opened; made where it is not there."""
     inputs = {}
     for name, source in located.sources.items():
         inputs[name] = source
@@ -315,15 +341,58 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
             inputs[name] = _open(trial, source, place)
             if source.exists:  # faces may be read in place
                 inputs[f"{name}_facts"] = store.facts(source.path)
+    return inputs
+
+
+# ---- long recordings
+def stretches_of(trial: Mapping, located: Located, place: Store) -> list[int]:
+    """First frames of the stretches that an array is made in; [] for one that is made at once."""
+    by = maker_of(located.request).by_stretch
+    if by is None or located.made_from is None or not by.applies(located.request):
+        return []
+    return readings.of_length(trial, place).get("stretches", [])
+
+
+def open_stretches(trial: Mapping, located: Located, place: Store) -> list[int]:
+    """Numbers of the stretches of an array that is not there, and that are not there themselves."""
+    maker = maker_of(located.request)
     shelf = place.shelf(maker.owner, trial[maker.owner])
-    computed_on = _computed_on(device) if maker.network else {}
+    paths = (
+        stretches.path_of(shelf, located.made_from, number)
+        for number in range(len(stretches_of(trial, located, place)))
+    )
+    return [number for number, path in enumerate(paths) if not films.is_there(path)]
 
-    def create(shape, dtype, **facts):
-        if shape[0] is None:
-            return shelf.growing(located.made_from, tuple(shape[1:]), dtype, **facts, **computed_on)
-        return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
 
-    maker.make(inputs, located.request.parameters, create, device)
+def make_part(trial: Mapping, wanted: Request, number: int, place: Store) -> str:
+    """See that one stretch of an array is there, unless the array is: many workers share a film. Of
+    number `WHOLE`, that all of the array is, which no network makes.
+
+    Returns "made", "there", or "left" where the recording must be decoded from its beginning, which
+    who puts the array together does.
+    """
+    maker_of(wanted).prepare(trial, wanted, place)
+    located = locate(trial, wanted, place)
+    firsts = stretches_of(trial, located, place)
+    if number == WHOLE:
+        return _made(trial, located, place, "cpu", packed=True)["state"]
+    if located.exists or number >= len(firsts):
+        return "there"
+    try:
+        inputs = _inputs(trial, located, place, "cpu")
+        return _film(trial, located, place, firsts, inputs).make(number)
+    except InexactError:
+        return "left"
+
+
+def _film(
+    trial: Mapping, located: Located, place: Store, firsts: list[int], inputs: dict
+) -> films.Cut:
+    maker = maker_of(located.request)
+    shelf = place.shelf(maker.owner, trial[maker.owner])
+    parameters = located.request.parameters
+    kind, by = films.Film if maker.by_stretch.part else films.Clock, maker.by_stretch
+    return kind(shelf, located.made_from, firsts, by, inputs, parameters)
 
 
 def _computed_on(device: str) -> dict[str, str]:

@@ -100,6 +100,28 @@ def _never(trial: Mapping, wanted: Request) -> bool:
 
 
 @dataclass(frozen=True)
+class ByStretch:
+    """How an array of a long recording is made stretch by stretch (`lib.media.stretches`).
+
+    Arguments
+    ---------
+    applies(resolved request) : whether this variant of it is.
+    part(inputs, parameters, piece, create) : a context manager that gives a function of a frame's
+        number and its picture, and has written what is known of the stretch when it ends well.
+        None of the times of frames, for which nobody needs pictures: they are what is joined.
+    lead : whether it wants to see frames before the stretch's own, too, and the one after them
+        (`Piece.begin`, `Piece.end`).
+    join(inputs, parameters, parts, create, told) : puts the array together; `parts` are (array,
+        facts) in order; `told` are facts about how they were made, which belong to the array.
+    """
+
+    applies: Callable[[Request], bool]
+    part: Callable | None
+    join: Callable
+    lead: bool = False
+
+
+@dataclass(frozen=True)
 class Maker:
     """How one kind of array comes about; `lib.arrays` finds, makes and opens what makers describe.
 
@@ -121,7 +143,8 @@ class Maker:
         is None where it is not in the store, ``read(request)`` reads another array of the trial.
     network : whether a network computes it on `device`, so that a GPU serves one process at a time.
     tells : whether what it finds decides what other arrays are made from (cuts of a film): these
-        are located again when it is there.
+        are located again when it is there. by_stretch : how it is made of a long recording, where
+        that is not in one piece.
     """
 
     name: str
@@ -137,6 +160,7 @@ class Maker:
     open: Callable | None = None
     network: bool = False
     tells: bool = False
+    by_stretch: ByStretch | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -458,7 +482,9 @@ class Store:
     downloaded. `audio_track` is the sound track that is heard, from 1; 0: the one that a player
     would play (`lib.media.tracks`). `verify` says when arrays are compared with their check-sums:
     "start", when a training, a prediction or another array begins with them; "never"; "always",
-    also where they are only found to be there.
+    also where they are only found to be there. `stretch` (s): a recording of more than two of them
+    is worked on in stretches of at most one (`lib.media.stretches`); it is no parameter, as arrays
+    of long recordings depend on it.
     """
 
     processed_root: Path
@@ -473,6 +499,7 @@ class Store:
     fetch: bool = True
     audio_track: int = 0
     verify: str = "start"
+    stretch: float = 600.0
 
     @property
     def folder(self) -> Path:

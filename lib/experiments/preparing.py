@@ -11,6 +11,7 @@ from ..parallel import gpus, mapping, remote
 from ..parallel.progress import Progress
 from ..store import Request, Store
 from ..trials import name
+from . import long_films
 
 
 def make(
@@ -29,14 +30,14 @@ def make(
 
     rows : of the trial table. p : parameters of the notebook: workers, device, parallel.
     """
+    requests, optional = list(requests), list(optional)
     given = {"requests": requests, "place": place, "pack": pack, "optional": optional}
     there = remote.current()
     count = int(there.apart and p.device != "cpu") if there else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
         work, networks = partial(arrays.make_all, device=p.device, **given), p.device != "cpu"
-        return _map(work, rows, p.workers, p.parallel, "trials", networks=networks)
-    work = partial(arrays.make_before_networks, **given)
-    before = _map(work, rows, p.workers, p.parallel, "trials")
+        return _shared(work, rows, given, p, networks=networks)
+    before = _shared(partial(arrays.make_before_networks, **given), rows, given, p)
     left = [
         index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
     ]
@@ -76,9 +77,22 @@ def _gpus(device: str) -> int:
     return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
 
 
-def _map(work, rows, workers, parallel, label, networks=False) -> list[mapping.Outcome]:
-    told = Progress(label)
-    return mapping.map(work, rows, workers, told, name=name, parallel=parallel, networks=networks)
+def _shared(work, rows, given: dict, p, networks: bool = False) -> list[mapping.Outcome]:
+    """By all workers; long recordings are shared in stretches."""
+    films = long_films.Films(rows, [*given["requests"], *given["optional"]], given["place"])
+    how = {"parallel": p.parallel, "networks": networks}
+    if not films:
+        return mapping.map(work, rows, p.workers, Progress("trials"), name=name, **how)
+    outcomes = mapping.map(
+        partial(long_films.do, work, given["place"]),
+        films.first(),
+        p.workers,
+        Progress("trials and stretches"),
+        name=long_films.name,
+        then=films.then,
+        **how,
+    )
+    return films.outcomes(outcomes)
 
 
 def _left(trial: dict, given: dict) -> bool:

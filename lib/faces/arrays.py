@@ -20,13 +20,26 @@ import numpy as np
 
 from .. import weights
 from ..errors import InputError
-from ..files import COMMAND
+from ..files import COMMAND, version
 from ..labels import lfan_rows
-from ..media import readings, recordings, sound
+from ..media import readings, recordings, sound, stretches
 from ..media.frames import spacing
-from ..store import Maker, Request, Store, facts, fingerprint, read, request
+from ..store import ByStretch, Maker, Request, Store, facts, fingerprint, read, request
 from ..trials import has_picture
-from . import alignment, crops, detection, faces, looks, openface, persons, quality, tracking, tsav
+from . import (
+    alignment,
+    crops,
+    detection,
+    faces,
+    films,
+    following,
+    looks,
+    openface,
+    persons,
+    quality,
+    tracking,
+    tsav,
+)
 
 DETECTOR = "yunet"  # what `faces: detect` means; the name of another one is a choice of its own
 CHOICES = ("auto", "crops", "detect", "centre")
@@ -146,6 +159,7 @@ def resolve_tracks(trial: Mapping, wanted: Request, place: Store) -> Request:
         "side": detection.SIDE,
         "every": tracking.EVERY,
         **readings.of_picture(trial, place),
+        **readings.of_length(trial, place),
         **asked,
     }
     files = wanted.files or _files(name, place)
@@ -310,12 +324,15 @@ def sources_of_quality(trial: Mapping, wanted: Request) -> dict:
 
 
 def sources_of_tracks(trial: Mapping, wanted: Request) -> dict:
-    """Inputs of `tracks`: the video and the detector; with cuts the video and what was followed."""
+    """Inputs of `tracks`: the video and the detector, of a long one its times, too; with cuts the
+    video and what was followed.
+    """
+    times = {"time": request("time")} if "stretches" in wanted.parameters else {}
     if "cuts" not in wanted.parameters:
-        return {"video": trial["video_path"], **wanted.files}
+        return {"video": trial["video_path"], **wanted.files, **times}
     parameters = {**wanted.parameters, "cuts": KEPT}
     followed = request("tracks", wanted.files, **parameters)
-    return {"video": trial["video_path"], "tracks": followed}
+    return {"video": trial["video_path"], "tracks": followed, **times}
 
 
 # ---- making them
@@ -328,7 +345,11 @@ def make_time(inputs, parameters, create, device) -> None:
         with create(times.shape, np.float64, note=NO_PICTURE) as out:
             out[...] = times
         return
-    times = recordings.frame_times(inputs["video"])
+    join_times(inputs, parameters, recordings.frame_times(inputs["video"]), create, {})
+
+
+def join_times(inputs, parameters, times: np.ndarray, create, told) -> None:
+    """`make_time` of the times of all frames (`store.ByStretch`)."""
     claimed = recordings.probe(inputs["video"]).n_frames
     other = f"the container claims {claimed} frames, {len(times)} decode"
     remarks = [other if claimed not in (0, len(times)) else "", readings.words(parameters)]
@@ -355,12 +376,7 @@ def make_tracks(inputs, parameters, create, device) -> None:
     if "tracks" in inputs:
         _make_people(inputs, create)
         return
-    file = inputs.get("detector")
-    if file is not None:
-        weights.verify(file)
-    detector = detection.create(parameters["detector"], file, parameters["side"])
-    size: dict = {}
-    changes: list[float] = []
+    detector, changes, size = following.detector(inputs, parameters), [], {}
 
     def pictures() -> Iterator[np.ndarray]:
         for _, picture in recordings.frames(inputs["video"]):
@@ -370,32 +386,95 @@ def make_tracks(inputs, parameters, create, device) -> None:
     rows = tracking.track(
         pictures(), detector, parameters["every"], parameters["side"], changes=changes
     )
+    _write_tracks(rows, changes, parameters, create, size)
+
+
+def _write_tracks(rows, changes, parameters, create, told: Mapping) -> None:
+    """told : facts of the picture's size, and how the tracks came about."""
     cuts = tracking.shot_changes(changes)[:MOST_CUTS]
-    if said := readings.words(parameters):
-        size["note"] = said
-    with create(rows.shape, np.float32, **size, **({"cuts": cuts} if cuts else {})) as out:
+    said = [readings.words(parameters), films.words(told)]
+    note = {"note": "; ".join(filter(None, said))} if any(said) else {}
+    with create(rows.shape, np.float32, **told, **note, **({"cuts": cuts} if cuts else {})) as out:
         out[...] = rows
+
+
+def join_tracks(inputs, parameters, parts, create, told) -> None:
+    """`make_tracks` of a long recording, from its stretches (`store.ByStretch`)."""
+    if "tracks" in inputs:
+        tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
+        seen = (each for rows, _ in parts for each in rows)
+        _write_people(inputs, looks.averaged(seen, tracks, every), create, told)
+        return
+    seen = [(rows, facts) for rows, facts in parts if "width" in facts]
+    following.check([facts for _, facts in seen])
+    rows, changes = following.join(rows for rows, _ in seen)
+    size = {name: seen[0][1][name] for name in ("width", "height")}
+    _write_tracks(rows, changes, parameters, create, {**size, **told})
 
 
 def _make_people(inputs, create) -> None:
     """Tracks with who it is, by how the faces look on both sides of cuts."""
-    tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
-    every = looks.stretches(tracks, told["cuts"])
     pictures = (picture for _, picture in recordings.frames(inputs["video"]))
-    found = looks.with_people(tracks, looks.join(tracks, looks.look(pictures, tracks, every)))
+    every = looks.look(pictures, np.asarray(inputs["tracks"]), _of_shots(inputs))
+    _write_people(inputs, every, create, {})
+
+
+def _of_shots(inputs) -> list[looks.Stretch]:
+    return looks.stretches(np.asarray(inputs["tracks"]), inputs["tracks_facts"]["cuts"])
+
+
+def _write_people(inputs, every: list[looks.Stretch], create, more: Mapping) -> None:
+    """more : facts about how they were looked at."""
+    told, tracks = inputs["tracks_facts"], np.asarray(inputs["tracks"])
+    found = looks.with_people(tracks, looks.join(tracks, every))
     kept = {name: told[name] for name in ("width", "height", "cuts")}
-    people = len({stretch.who for stretch in every})
-    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {people}"
-    with create(found.shape, np.float32, note=f"{note} people", **kept) as out:
+    count = len({stretch.who for stretch in every})
+    note = f"{len(told['cuts'])} cuts: {len(every)} stretches of faces, by their looks {count}"
+    with create(found.shape, np.float32, note=f"{note} people", **kept, **more) as out:
         out[...] = found
+
+
+@contextlib.contextmanager
+def part_of_tracks(inputs, parameters, piece, create) -> Iterator[Callable]:
+    """Of a stretch of a long recording (`store.ByStretch`): what is followed in it; once that is
+    known, and it has cuts, how the faces in it look, (n, 3, bins) float32.
+    """
+    if "tracks" not in inputs:
+        with following.part(inputs, parameters, piece, create) as feed:
+            yield feed
+        return
+    tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
+    asked = looks.looked_at(tracks, every)
+    asked = {frame: rows for frame, rows in asked.items() if piece.first <= frame < piece.stop}
+    places = iter(range(sum(map(len, asked.values()))))
+    shape = (sum(map(len, asked.values())), len(looks.PARTS), looks.BINS)
+    with create(shape, np.float32) as out:
+
+        def feed(frame: int, picture: np.ndarray) -> None:
+            for _, row in asked.get(frame, ()):
+                out[next(places)] = looks.histograms(picture, tracks[row, tracking.BOX])
+
+        yield feed
+
+
+def people(tracks: np.ndarray) -> list[persons.Person]:
+    """`persons.find` of an array of the store; what was found last is remembered, as a long film
+    takes long and each of its stretches asks.
+    """
+    path = getattr(tracks, "filename", None)
+    return _people(Path(path), version(path)) if path else persons.find(tracks)
+
+
+@lru_cache(maxsize=2)
+def _people(path: Path, _version: tuple) -> list[persons.Person]:
+    return persons.find(read(path))
 
 
 def points(inputs, parameters) -> tuple[np.ndarray, str]:
     """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note
     where never.
     """
-    tracks = np.asarray(inputs["tracks"])
-    seen = persons.find(tracks)
+    tracks, seen = np.asarray(inputs["tracks"]), people(inputs["tracks"])
     person = persons.choose(seen, parameters["person"], inputs["tracks_facts"]["width"])
     called = f" called {parameters['person']}" if seen else ""
     return persons.landmarks(
@@ -410,7 +489,7 @@ def joining(inputs, parameters) -> dict:
     tracks, told = np.asarray(inputs["tracks"]), inputs["tracks_facts"]
     if tracks.shape[1] <= persons.WHO:
         return {}
-    person = persons.choose(persons.find(tracks), parameters["person"], told["width"])
+    person = persons.choose(people(inputs["tracks"]), parameters["person"], told["width"])
     if person is None:
         return {}
     times = np.asarray(inputs["time"])
@@ -460,6 +539,22 @@ def make_face(inputs, parameters, create, device) -> None:
             faces.fill_from_video(out, inputs["video"])
 
 
+@contextlib.contextmanager
+def part_of_face(inputs, parameters, piece, create) -> Iterator[Callable]:
+    """`make_face` of a stretch of a long recording (`store.ByStretch`)."""
+    size = parameters.get("size", PIXELS)
+    found, remark = points(inputs, parameters)
+    shape = (piece.stop - piece.first, size, size, 3)
+    with create(shape, np.uint8, note=remark) as out:
+
+        def feed(frame: int, picture: np.ndarray) -> None:
+            if np.isfinite(found[frame, 0, 0]):
+                out[frame - piece.first] = alignment.align(picture, found[frame], size)
+            faces.give_back(out, frame - piece.first)
+
+        yield feed
+
+
 def make_valid(inputs, parameters, create, device) -> None:
     """(T,) bool: whether the person's face was found."""
     n_frames, remark, told = len(inputs["time"]), "", {}
@@ -500,7 +595,7 @@ def make_quality(inputs, parameters, create, device) -> None:
     remark = "the size of a face is known where it was detected: not of crops, nor of the centre"
     if "tracks" in inputs:
         tracks, width = np.asarray(inputs["tracks"]), inputs["tracks_facts"]["width"]
-        person = persons.choose(persons.find(tracks), parameters["person"], width)
+        person = persons.choose(people(inputs["tracks"]), parameters["person"], width)
         out[:, 0], remark = quality.sizes(persons.boxes(tracks, person, n_frames)), ""
     out[:, 1] = quality.of_faces(inputs["face"])
     with create(out.shape, np.float32, note=remark) as array:
@@ -554,6 +649,23 @@ VERSIONS = {
 }
 
 
+def _is_cut(resolved: Request) -> bool:
+    return "stretches" in resolved.parameters
+
+
+def _is_detected(resolved: Request) -> bool:
+    return resolved.parameters.get("faces") == "detect"
+
+
+def _always(resolved: Request) -> bool:
+    return True
+
+
+TIMES = ByStretch(_always, None, join_times)
+FOLLOWED = ByStretch(_is_cut, part_of_tracks, join_tracks, lead=True)
+ALIGNED = ByStretch(_is_detected, part_of_face, stretches.concatenated)
+
+
 def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
     return Maker(
         name, "visual", "trial", VERSIONS[name], source, make, resolve, prepare, note, **more
@@ -561,7 +673,16 @@ def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
 
 
 MAKERS = [
-    Maker("time", "visual", "video", 1, sources_of_time, make_time, resolve_time),
+    Maker(
+        "time",
+        "visual",
+        "video",
+        1,
+        sources_of_time,
+        make_time,
+        resolve_time,
+        by_stretch=TIMES,
+    ),
     Maker(
         "tracks",
         "visual",
@@ -571,11 +692,12 @@ MAKERS = [
         make_tracks,
         resolve_tracks,
         tells=True,
+        by_stretch=FOLLOWED,
     ),
     _of_a_face("face_valid", sources, make_valid),
-    _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces),
+    _of_a_face("face", sources, make_face, in_place=in_place, open=open_faces, by_stretch=ALIGNED),
     _of_a_face("face_quality", sources_of_quality, make_quality),
-    _of_a_face("pixels", sources, make_face),
+    _of_a_face("pixels", sources, make_face, by_stretch=ALIGNED),
     _of_a_face("landmarks", sources_of_landmarks, make_landmarks),
     _of_a_face("mask", sources_of_landmarks, make_mask),
 ]

@@ -10,7 +10,7 @@ are not at the same place in the same size, as faces alone have one colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -62,11 +62,12 @@ def stretches(tracks: np.ndarray, cuts: Sequence[int]) -> list[Stretch]:
     shots = np.searchsorted(np.asarray(cuts), tracks[:, 0], side="right")
     nothing = np.full((len(PARTS), BINS), np.nan, np.float32)
     found = []
-    for shot in np.unique(shots):
-        own = np.flatnonzero(shots == shot)
+    order = np.argsort(shots, kind="stable")
+    edges = np.flatnonzero(np.diff(shots[order])) + 1
+    for own in np.split(order, edges) if len(order) else ():
         for group in persons.of_one_shot(tracks[own]):
-            rows = own[group]
-            found.append(Stretch(rows, int(shot), nothing, np.median(tracks[rows][:, BOX], axis=0)))
+            rows, shot = own[group], int(shots[own[0]])
+            found.append(Stretch(rows, shot, nothing, np.median(tracks[rows][:, BOX], axis=0)))
     return sorted(found, key=lambda stretch: int(stretch.rows[0]))
 
 
@@ -74,17 +75,38 @@ def look(
     pictures: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
 ) -> list[Stretch]:
     """Fill in how each stretch looks. pictures : (H, W, 3) uint8 RGB, frame by frame, from 0."""
-    wanted: dict[int, list[tuple[int, int]]] = {}
+    return averaged(_seen(pictures, tracks, looked_at(tracks, every)), tracks, every)
+
+
+def _seen(
+    pictures: Iterable[np.ndarray], tracks: np.ndarray, asked: dict[int, list[tuple[int, int]]]
+) -> Iterator[np.ndarray]:
+    """Histograms of all that `looked_at` names."""
+    for frame, picture in enumerate(pictures):
+        for _, row in asked.get(frame, ()):
+            yield histograms(picture, tracks[row, BOX])
+
+
+def looked_at(tracks: np.ndarray, every: Sequence[Stretch]) -> dict[int, list[tuple[int, int]]]:
+    """Frames that are looked at, in their order -> (number of the stretch, row of `tracks`)."""
+    asked: dict[int, list[tuple[int, int]]] = {}
     for number, stretch in enumerate(every):
         middle = np.linspace(0, len(stretch.rows) - 1, FRAMES + 2).round().astype(int)[1:-1]
         for row in np.unique(stretch.rows[middle]):
-            wanted.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+            asked.setdefault(int(tracks[row, 0]), []).append((number, int(row)))
+    return dict(sorted(asked.items()))
+
+
+def averaged(
+    seen: Iterable[np.ndarray], tracks: np.ndarray, every: Sequence[Stretch]
+) -> list[Stretch]:
+    """Fill in how each stretch looks. seen : histograms of all that `looked_at` names, in order."""
     counts = np.zeros(len(every))
-    for frame, picture in enumerate(pictures):
-        for number, row in wanted.get(frame, ()):
-            seen = np.stack([every[number].looks, histograms(picture, tracks[row, BOX])])
-            every[number].looks = _mean(seen, np.array([max(counts[number], 1), 1.0]))
-            counts[number] += 1
+    numbers = (number for rows in looked_at(tracks, every).values() for number, _ in rows)
+    for number, found in zip(numbers, seen, strict=False):
+        both = np.stack([every[number].looks, found])
+        every[number].looks = _mean(both, np.array([max(counts[number], 1), 1.0]))
+        counts[number] += 1
     return list(every)
 
 

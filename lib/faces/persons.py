@@ -82,27 +82,47 @@ def _by_looks(tracks: np.ndarray) -> list[np.ndarray]:
     return [tracks[who == number] for number in np.unique(who[np.isfinite(who)])]
 
 
+class _Group:
+    """One person's rows while tracks are joined: `frames` (n,) in ascending order, each once, and
+    `rows` (n,), which row of all tracks belongs to each.
+    """
+
+    def __init__(self, tracks: np.ndarray, rows: np.ndarray):
+        self.tracks, self.rows, self.frames = tracks, rows, tracks[rows, 0]
+
+    def has(self, frames: np.ndarray) -> np.ndarray:
+        """(m,) bool: which of these frames, in ascending order, it has."""
+        places = np.searchsorted(self.frames, frames).clip(max=len(self.frames) - 1)
+        return self.frames[places] == frames
+
+    def add(self, rows: np.ndarray) -> None:
+        """Take rows of frames that it does not have."""
+        frames = self.tracks[rows, 0]
+        places = np.searchsorted(self.frames, frames)
+        self.frames = np.insert(self.frames, places, frames)
+        self.rows = np.insert(self.rows, places, rows)
+
+
 def _join(tracks: np.ndarray) -> list[np.ndarray]:
     """Rows of each person."""
-    single = [tracks[tracks[:, 1] == name] for name in np.unique(tracks[:, 1])]
-    single.sort(key=lambda rows: (-len(rows), rows[0, 0]))
+    every = np.lexsort((tracks[:, 0], tracks[:, 1]))
+    starts = np.flatnonzero(np.diff(tracks[every, 1])) + 1
+    single = [rows for rows in np.split(every, starts) if len(rows)]
+    single.sort(key=lambda rows: (-len(rows), tracks[rows[0], 0]))
     alone = _together(tracks) < TOGETHER
-    groups: list[np.ndarray] = []
+    groups: list[_Group] = []
     for rows in single:
-        free = [
-            index
-            for index, group in enumerate(groups)
-            if not np.isin(rows[:, 0], group[:, 0]).any()
-        ]
-        apart = [_apart(groups[index], rows) for index in free]
+        frames = tracks[rows, 0]
         if alone and groups:  # of two faces in one frame that of the longer track counts
-            groups[0] = np.concatenate([groups[0], rows[~np.isin(rows[:, 0], groups[0][:, 0])]])
-        elif apart and min(apart) <= NEAR:
-            best = free[int(np.argmin(apart))]
-            groups[best] = np.concatenate([groups[best], rows])
+            groups[0].add(rows[~groups[0].has(frames)])
+            continue
+        free = [group for group in groups if not group.has(frames).any()]
+        apart = [_apart(group, tracks[rows[[0, -1]]]) for group in free]
+        if apart and min(apart) <= NEAR:
+            free[int(np.argmin(apart))].add(rows)
         else:
-            groups.append(rows)
-    return [group[np.argsort(group[:, 0], kind="stable")] for group in groups]
+            groups.append(_Group(tracks, rows))
+    return [tracks[group.rows] for group in groups]
 
 
 def _together(tracks: np.ndarray) -> float:
@@ -112,17 +132,20 @@ def _together(tracks: np.ndarray) -> float:
     )
 
 
-def _apart(group: np.ndarray, rows: np.ndarray) -> float:
-    """Face widths between a track and a person, where they come nearest to each other in time."""
-    group = group[np.argsort(group[:, 0], kind="stable")]
+def _apart(group: _Group, ends: np.ndarray) -> float:
+    """Face widths between a track, of which `ends` are the first and the last row, and a person,
+    where they come nearest to each other in time.
+    """
     pairs = []
-    for row in (rows[0], rows[-1]):
-        place = np.searchsorted(group[:, 0], row[0])
+    for row in ends:
+        place = np.searchsorted(group.frames, row[0])
         pairs += [
-            (abs(group[n, 0] - row[0]), n, row) for n in (place - 1, place) if 0 <= n < len(group)
+            (abs(group.frames[n] - row[0]), n, row)
+            for n in (place - 1, place)
+            if 0 <= n < len(group.frames)
         ]
     _, nearest, row = min(pairs, key=lambda pair: pair[0])
-    other = group[nearest]
+    other = group.tracks[group.rows[nearest]]
     centres = [one[BOX][:2] + one[BOX][2:] / 2 for one in (row, other)]
     return float(np.linalg.norm(centres[0] - centres[1]) / max(row[BOX][2], other[BOX][2], 1))
 

@@ -166,7 +166,7 @@ def square_size(track, frame: av.VideoFrame) -> tuple[int, int]:
     ), frame.height
 
 
-def _packets(container, track, path: Path) -> Iterator:
+def packets(container, track, path: Path) -> Iterator:
     """The packets of a track. Raises InputError where the container itself is damaged there."""
     av, packets = pyav(), container.demux(track)
     while True:
@@ -190,7 +190,7 @@ def decoded(container, track, path: Path) -> Iterator:
     """
     good = refused = 0
     reason, av = "", pyav()
-    for packet in _packets(container, track, path):
+    for packet in packets(container, track, path):
         try:
             got = packet.decode()
         except av.error.FFmpegError as error:

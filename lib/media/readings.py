@@ -3,7 +3,8 @@
 What is not ordinary stands in the parameters of the arrays whose numbers it changes, and so in
 their names: ``origin`` (s; the file's clock does not begin with the recording), ``display``
 (mirrored, …), ``track`` (not the first one), ``channels`` (not their mean), ``stamps`` (followed),
-``offset`` and ``speed`` (a separate recorder's sound, placed by what the camera heard itself). An
+``offset`` and ``speed`` (a separate recorder's sound, placed by what the camera heard itself),
+``stretches`` (a long recording's faces are followed in stretches that begin at these frames). An
 ordinary recording has none of these, and its arrays bear the names that they always had.
 
 To hear all sound of a recording takes seconds, so what was found lies in ``reading.json`` in the
@@ -20,12 +21,12 @@ from pathlib import Path
 
 from .. import files, store
 from ..errors import InputError
-from . import recordings, separate, tracks
+from . import recordings, separate, stretches, tracks
 
 KEPT = "reading.json"
 PLACED = "separate_sound"  # where it has what `separate.placing` found
 VERSION = 1  # raised when another rule finds something else
-FIELDS = ("origin", "display", "track", "channels", "stamps", "offset", "speed")
+FIELDS = ("origin", "display", "track", "channels", "stamps", "offset", "speed", "stretches")
 _KNOWN: dict[tuple, dict] = {}  # of this process
 
 
@@ -37,6 +38,15 @@ def of_time(trial: Mapping, place: store.Store) -> dict:
 def of_picture(trial: Mapping, place: store.Store) -> dict:
     """``{"display": "mirrored"}`` where a viewer does more than turn the picture, else {}."""
     return _view(trial, place, "display")
+
+
+def of_length(trial: Mapping, place: store.Store) -> dict:
+    """``{"stretches": [0, 12600, …]}``, the first frames of the stretches that a long recording is
+    worked on in (`stretches.starts`), else {}.
+    """
+    told = _found(trial, place, "video_path")
+    firsts = stretches.starts(told.get("seconds", 0), told.get("frames", 0), place.stretch)
+    return {"stretches": firsts} if len(firsts) > 1 else {}
 
 
 def of_sound(trial: Mapping, place: store.Store) -> dict:
@@ -80,7 +90,7 @@ def of_recorder(trial: Mapping, place: store.Store) -> dict:
 
 def fields(trial: Mapping, place: store.Store) -> dict:
     """All that is not ordinary in a trial's recording."""
-    found = {**of_time(trial, place), **of_picture(trial, place)}
+    found = {**of_time(trial, place), **of_picture(trial, place), **of_length(trial, place)}
     with contextlib.suppress(InputError):
         found |= of_sound(trial, place)
     return found
@@ -96,8 +106,12 @@ def words(found: Mapping) -> str:
         "stamps": "the sound is stretched to its time stamps",
         "offset": "the sound file begins at {:+.3f} s of the recording",
         "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
+        "stretches": "a long recording: faces are followed in {} stretches",
     }
-    return "; ".join(sentences[name].format(found[name]) for name in FIELDS if name in found)
+    told = dict(found)
+    if "stretches" in told:
+        told["stretches"] = len(told["stretches"])
+    return "; ".join(sentences[name].format(told[name]) for name in FIELDS if name in told)
 
 
 def heard(trial: Mapping, place: store.Store) -> tuple[tracks.Track, ...]:
@@ -151,7 +165,9 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
     told = _kept(folder).get(column, {})
-    if head == {name: told.get(name) for name in head}:
+    # Before recordings were cut, their length was not kept.
+    whole = column != "video_path" or "seconds" in told
+    if whole and head == {name: told.get(name) for name in head}:
         return told
     try:
         told = {**head, **(_look(path) if column == "video_path" else _listen(path))}
@@ -170,7 +186,9 @@ def _keep(folder: Path, column: str, told: Mapping) -> None:
 
 def _look(path: Path) -> dict:
     info = recordings.probe(path)
-    return {"origin": info.origin, "display": info.display}
+    seconds, frames = recordings.length(info)
+    shown = {"origin": info.origin, "display": info.display}
+    return {**shown, "seconds": seconds, "frames": frames}
 
 
 def _listen(path: Path) -> dict:

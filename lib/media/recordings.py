@@ -124,6 +124,20 @@ def missing_bytes(path: Path) -> int:
     return max(0, max(ends, default=0) - Path(path).stat().st_size)
 
 
+def length(info: Info) -> tuple[float, int]:
+    """Seconds and frames of a recording: as its header claims, else (a browser's recorder writes no
+    length) by the stamps of its packets, which are read and not decoded; 0.0 where they have none.
+    """
+    if info.duration or not info.video_codec:
+        return info.duration, info.n_frames or round(info.duration * info.fps)
+    with containers.opened(info.path) as container:
+        track = container.streams.video[0]
+        packets = containers.packets(container, track, info.path)
+        stamps = [packet.pts for packet in packets if packet.pts is not None]
+        first = min(stamps, default=0)
+        return float((max(stamps, default=0) - first) * track.time_base), len(stamps)
+
+
 def frame_times(path: Path) -> np.ndarray:
     """Presentation times of all frames in display order, (T,) float64, s. Raises like `frames`."""
     if Path(path).is_dir():

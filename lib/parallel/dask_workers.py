@@ -16,7 +16,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 
@@ -31,7 +31,12 @@ TELL = 1.0  # s between two times that a scheduler is told how many items are st
 
 
 def each(
-    function: Callable, items: list, workers: int, cluster: object = None, tries: int = 1
+    function: Callable,
+    items: list,
+    workers: int,
+    cluster: object = None,
+    tries: int = 1,
+    growing: bool = False,
 ) -> Iterator[tuple[int, object]]:
     """Yield ``(index, function(items[index]))`` as they come; arguments and promises are those of
     `processes.each`.
@@ -42,12 +47,13 @@ def each(
     tries : how many workers an item may lose before `Death` stands in the place of its value. A
         scheduler that is given by its address is also told how many items are still to do.
     """
-    if cluster is None and min(workers, len(items)) <= 1:
+    if cluster is None and (workers <= 1 or (len(items) <= 1 and not growing)):
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
     processes.must_be_importable(function)
     with contextlib.ExitStack() as stack:
-        cluster = cluster or stack.enter_context(local(min(workers, len(items))))
+        most = workers if growing else min(workers, len(items))
+        cluster = cluster or stack.enter_context(local(most))
         client = stack.enter_context(Client(cluster, set_as_default=False))
         client.register_plugin(Manners())
         tell = isinstance(cluster, str)
@@ -107,10 +113,10 @@ def _hand_out(
     """Never more items than living workers: a second one that waits on a worker would die
     with it. Workers get their next item before what they answered is fetched.
     """
-    waiting, busy, lost = deque(range(len(items))), {}, Counter()
+    waiting, busy, lost = processes.Waiting(items), {}, Counter()
     answered: list[tuple[int, object]] = []  # (index, future)
     told = -TELL
-    while waiting or busy or answered:
+    while waiting.look() or busy or answered:
         if tell and time.monotonic() - told > TELL:  # those who start jobs
             told = time.monotonic()
             client.set_metadata(remote.WANTED, len(waiting) + len(busy))

@@ -41,6 +41,7 @@ def map(
     parallel: object = "processes",
     environments: Sequence[Mapping[str, str]] = (),
     networks: bool = False,
+    then: Callable[[Outcome], Iterable] | None = None,
 ) -> list[Outcome]:
     """``function(item)`` for every item; one bad item does not stop the others.
 
@@ -63,14 +64,15 @@ def map(
         GPU that it sees; of processes only.
     networks : whether the function computes with networks, for which a cluster may have jobs with
         GPUs.
+    then : further items, by what became of one; they are handed out before those that wait.
 
     Where `lib run --cluster` opened a cluster (`lib.parallel.remote`), its workers do all of it,
     whatever `workers` and `parallel` (if it is a word) say, and an item whose worker is lost is
     tried again.
 
-    Returns the outcomes in the order of the items. A worker that dies (no memory) costs its own
-    item only. Raises InputError at once when the disk is full: every other item would fail in the
-    same way; and when Dask is asked for but not installed.
+    Returns the outcomes in the order of the items, those of further ones at the end. A worker that
+    dies (no memory) costs its own item only. Raises InputError at once when the disk is full: every
+    other item would fail in the same way; and when Dask is asked for but not installed.
     """
     items = list(items)
     done: list[Outcome | None] = [None] * len(items)
@@ -78,9 +80,12 @@ def map(
     workers = workers or processes.available_processors()
     each = _workers(parallel, environments, networks)
     # Closing: whatever stops this loop also ends the workers, at once.
-    with closing(each(work, items, workers)) as finished:
+    with closing(each(work, items, workers, growing=then is not None)) as finished:
         for count, (index, outcome) in enumerate(finished, 1):
             done[index] = _with_item(outcome, items[index], name)
+            further = list(then(done[index])) if then else []
+            items += further
+            done += [None] * len(further)
             if progress:
                 progress(count, len(items), done[index])
     return done

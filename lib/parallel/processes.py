@@ -54,6 +54,7 @@ def each(
     items: list,
     workers: int,
     environments: Sequence[Mapping[str, str]] = (),
+    growing: bool = False,
 ) -> Iterator[tuple[int, object]]:
     """Yield ``(index, function(items[index]))`` as they come.
 
@@ -63,13 +64,15 @@ def each(
         are pickled.
     workers : processes; more than there are items are not started. 1 works in this process.
     environments : one for each worker, that which replaces a dead one has the dead one's.
+    growing : whether items may be appended to the list whenever a value was given; they are handed
+        out before those that wait.
 
     Each worker has one item at a time. When one dies (no memory), `Death` stands in the place of
     that item's value and a new one goes on. An error of the function ends all and is raised; so
     does closing the iterator.
     """
     # On Windows a pipe's end cannot be handed on.
-    if min(workers, len(items)) <= 1 or sys.platform == "win32":
+    if workers <= 1 or (len(items) <= 1 and not growing) or sys.platform == "win32":
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
     must_be_importable(function)
@@ -80,24 +83,46 @@ def _in_pool(
     function: Callable, items: list, workers: int, free: deque
 ) -> Iterator[tuple[int, object]]:
     """`each` with several processes. free : an environment for each of them."""
-    waiting, busy, started = deque(range(len(items))), [], []
+    waiting, busy, idle, started = Waiting(items), [], [], []
     try:
-        while waiting or busy:
+        while waiting.look() or busy:
             while waiting and len(busy) < workers:
-                busy.append(_start(max(1, available_processors() // workers), free.popleft()))
-                started.append(busy[-1])
+                if not idle:
+                    threads = max(1, available_processors() // workers)
+                    idle.append(_start(threads, free.popleft()))
+                    started.append(idle[-1])
+                busy.append(idle.pop())
                 _hand_out(busy[-1], function, items, waiting)
             ready = wait([worker.pipe for worker in busy])
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 index, value = worker.index, _receive(worker)
-                if isinstance(value, Death) or not waiting:
+                if isinstance(value, Death):
                     busy.remove(worker)
                     free.append(worker.environment)
+                elif not waiting:
+                    busy.remove(worker)
+                    idle.append(worker)
                 else:
                     _hand_out(worker, function, items, waiting)
                 yield index, value
     finally:
         _end(started)
+
+
+class Waiting(deque):
+    """Indices of the items that nobody has begun; `look` finds those that were appended to the
+    list meanwhile, and puts them first.
+    """
+
+    def __init__(self, items: list):
+        super().__init__(range(len(items)))
+        self._items, self._known = items, len(items)
+
+    def look(self) -> bool:
+        """Whether anything waits."""
+        self.extendleft(range(len(self._items) - 1, self._known - 1, -1))
+        self._known = len(self._items)
+        return bool(self)
 
 
 def available_processors() -> int:

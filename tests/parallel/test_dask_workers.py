@@ -84,6 +84,15 @@ def touch_and_wait(path):
         os.remove(path)
 
 
+def further(outcome):
+    return [outcome.item // 2] * 2 if outcome.item > 2 else []
+
+
+def test_what_can_be_done_after_an_item_is_done_too(two_workers):
+    found = cluster.map(str, [8], 2, parallel=two_workers, then=further)
+    assert [outcome.value for outcome in found] == ["8", *["4"] * 2, *["2"] * 4]
+
+
 def test_outcomes_are_those_of_the_processes_backend(two_workers):
     told = []
     mine = cluster.map(

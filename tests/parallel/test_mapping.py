@@ -65,6 +65,54 @@ def test_outcomes_keep_the_order_and_a_bad_item_costs_only_itself(workers):
     assert calls == [(k, 6) for k in range(1, 7)]
 
 
+def halves(outcome):
+    """Two further items for each even one above 2."""
+    return [outcome.item // 2] * 2 if outcome.item % 2 == 0 and outcome.item > 2 else []
+
+
+@pytest.mark.parametrize(("workers", "items"), [(1, [8, 3]), (2, [8, 3]), (2, [8])])
+def test_what_can_be_done_after_an_item_is_done_too(workers, items):
+    calls = []
+    found = parallel.map(
+        str, items, workers, lambda done, total, _: calls.append((done, total)), then=halves
+    )
+    assert [outcome.item for outcome in found[: len(items)]] == items
+    assert sorted(outcome.value for outcome in found[len(items) :]) == ["2"] * 4 + ["4"] * 2
+    assert calls[-1] == (len(items) + 6, len(items) + 6)
+    assert all(done <= total for done, total in calls)
+
+
+def die_after(x):
+    if x == 4:
+        os._exit(9)
+    return x
+
+
+def test_a_worker_that_dies_with_a_further_item_costs_that_item_only():
+    found = parallel.map(die_after, [8, 3], 2, then=halves)
+    lost = [outcome.item for outcome in found if not outcome.ok]
+    assert lost == [4, 4]
+    assert sorted(outcome.item for outcome in found if outcome.ok) == [2, 2, 2, 2, 3, 8]
+
+
+def own_process(x):
+    return os.getpid()
+
+
+def test_further_items_need_no_further_processes():
+    found = parallel.map(own_process, [64], 2, then=halves)
+    assert len(found) == 63
+    assert len({outcome.value for outcome in found}) == 2
+
+
+def test_further_items_come_before_those_that_wait():
+    waiting = processes.Waiting(items := [0, 1, 2])
+    assert waiting.popleft() == 0
+    items += ["first", "second"]
+    assert waiting.look()
+    assert list(waiting) == [3, 4, 1, 2]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_mistake_in_the_code_is_raised_where_only_bad_input_is_caught(workers):
     with pytest.raises(KeyError):

@@ -1,0 +1,130 @@
+"""Long recordings among the trials of a notebook: their stretches are shared by all workers, while
+the other trials are made as ever.
+
+A film is worked on in rounds. What can be made of its arrays by several workers is handed out
+(first the times of its frames, then the stretches that are followed, then those that faces are cut
+out of); when all of a round is there, the next one follows, and at last its trials, which then find
+most of their arrays there, and make whatever is missing. A stretch that fails is tried again there,
+so that the film is lost, with the reason, as any other trial is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .. import arrays, trials
+from ..arrays import WHOLE
+from ..errors import InputError
+from ..parallel.mapping import Outcome
+from ..store import Request, Store
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that one worker makes of a long recording: a stretch of an array, or all of it."""
+
+    trial: Mapping
+    wanted: Request
+    number: int = WHOLE
+
+    def __str__(self) -> str:
+        what = self.wanted.name
+        stretch = "" if self.number == WHOLE else f", stretch {self.number + 1}"
+        return f"{self.trial['video']}: {what}{stretch}"
+
+
+def do(whole: Callable, place: Store, item: Part | Mapping) -> object:
+    """What a worker does: a part, or ``whole(trial)``."""
+    if not isinstance(item, Part):
+        return whole(item)
+    return arrays.make_part(item.trial, item.wanted, item.number, place)
+
+
+def name(item: Part | Mapping) -> str:
+    """What an item is called in messages."""
+    return str(item) if isinstance(item, Part) else trials.name(item)
+
+
+class Films:
+    """The long recordings of a table, and how far each is.
+
+    rows : of the trial table. requests : arrays that are made of each.
+    """
+
+    def __init__(self, rows: Sequence[Mapping], requests: Iterable[Request], place: Store):
+        self.rows, self.requests, self.place = rows, list(requests), place
+        self._open: dict[str, int] = {}  # video -> parts of its round that are not done
+        self._last: dict[str, list] = {}  # video -> its last round
+        self._seconds: dict[str, float] = {}
+        self._of: dict[str, list[Mapping]] = {}
+        for row in rows:
+            if row.get("video_path") and row.get("duration", 0.0) > 2 * place.stretch:
+                self._of.setdefault(row["video"], []).append(row)
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def first(self) -> list[Part | Mapping]:
+        """Items to begin with: long recordings first, so that nobody waits for them at the end."""
+        items: list[Part | Mapping] = []
+        for video in self._of:
+            items += self._round(video)
+        of_films = {id(row) for rows in self._of.values() for row in rows}
+        return items + [row for row in self.rows if id(row) not in of_films]
+
+    def then(self, outcome: Outcome) -> list[Part | Mapping]:
+        """What can be made now that this was done."""
+        if not isinstance(outcome.item, Part):
+            return []
+        video = outcome.item.trial["video"]
+        self._open[video] -= 1
+        self._seconds[video] = self._seconds.get(video, 0.0) + outcome.seconds
+        return [] if self._open[video] else self._round(video)
+
+    def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
+        """Those of the trials, in the order of the table; a film's first one has the seconds of all
+        its parts.
+        """
+        found = {id(one.item): one for one in every if not isinstance(one.item, Part)}
+        ordered = [found[id(row)] for row in self.rows]
+        for index, row in enumerate(self.rows):
+            seconds = self._seconds.pop(row["video"], 0.0)
+            ordered[index] = replace(ordered[index], seconds=ordered[index].seconds + seconds)
+        return ordered
+
+    def _round(self, video: str) -> list[Part | Mapping]:
+        """The next parts of a film; its trials where there are none, or the last ones failed."""
+        parts: dict[tuple, Part] = {}
+        for row in self._of[video]:
+            for wanted in self.requests:
+                for path, part in _parts(row, wanted, self.place):
+                    parts[path, part.number] = part
+        if not parts or self._last.get(video) == list(parts):
+            return list(self._of[video])
+        self._last[video], self._open[video] = list(parts), len(parts)
+        return list(parts.values())
+
+
+def _parts(trial: Mapping, wanted: Request, place: Store) -> list[tuple[object, Part]]:
+    """What can be made of an array at this moment by itself: stretches of what it is made from, or
+    its own; each with the place where the array will lie.
+    """
+    try:
+        maker = arrays.maker_of(wanted)
+        maker.prepare(trial, wanted, place)
+        located = arrays.locate(trial, wanted, place)
+    except (InputError, OSError):  # told by who makes it
+        return []
+    if located.exists or located.made_from is None:
+        return []
+    asked = maker.sources(trial, located.request).values()
+    below = [source for source in asked if isinstance(source, Request)]
+    found = [part for source in below for part in _parts(trial, source, place)]
+    if found or not arrays.stretches_of(trial, located, place):
+        return found
+    absent = [source for source in below if not arrays.locate(trial, source, place).exists]
+    if absent:
+        return [(arrays.locate(trial, one, place).path, Part(trial, one)) for one in absent]
+    numbers = arrays.open_stretches(trial, located, place)
+    return [(located.path, Part(trial, wanted, number)) for number in numbers]

@@ -1,0 +1,252 @@
+"""An array of a long recording: its stretches made one by one, by whoever comes, and put together.
+
+A stretch is decoded from a key frame before it on (`seeking`). Where a file does not allow that
+exactly, or where two neighbours did not see the same pictures at their border, what is missing is
+made while the recording is decoded once from its beginning; the array says why (`ONE_PASS`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .. import store
+from ..errors import InputError
+from ..files import clear_leftovers
+from ..media import recordings, seeking, stretches
+from ..media.stretches import Piece
+from ..parallel.locks import held
+
+LOOKED_AT = 12  # frames on both sides of a border whose times two neighbours must agree about
+QUIET = 10.0  # s of waiting for another process before it is told
+ONE_PASS = "one_pass"  # fact: why a long recording was decoded from its beginning
+
+
+def words(told: Mapping) -> str:
+    """For people: why a recording was decoded from its beginning; "" where it was not."""
+    return f"decoded in one pass: {told[ONE_PASS]}" if told.get(ONE_PASS) else ""
+
+
+class Cut:
+    """An array of a long recording and its stretches; how one is made, a subclass says.
+
+    Arguments
+    ---------
+    shelf, made_from : where the array belongs, and its fingerprint. firsts : of
+        `stretches.starts`. by : how it is made. inputs, parameters : as a `store.Maker` has them.
+    """
+
+    def __init__(
+        self,
+        shelf: store.Shelf,
+        made_from: Mapping,
+        firsts: Sequence[int],
+        by: store.ByStretch,
+        inputs: Mapping,
+        parameters: Mapping,
+    ):
+        self.shelf, self.made_from, self.firsts, self.by = shelf, made_from, firsts, by
+        self.inputs, self.parameters = inputs, parameters
+
+    def path(self, number: int) -> Path:
+        """Where a stretch lies or will lie."""
+        return stretches.path_of(self.shelf, self.made_from, number)
+
+    def make(self, number: int) -> str:
+        """See that a stretch is there: "made" or "there".
+
+        Raises `seeking.InexactError` where the recording must be decoded from its beginning.
+        """
+        path = self.path(number)
+        with held(lock(path), math.inf, remove=True, quiet=QUIET):
+            if is_there(path):
+                return "there"
+            self._make(number)
+        return "made"
+
+    def _create(self, number: int, why: str = "") -> Callable:
+        """What opens the array of a stretch (`Shelf.creating`)."""
+        path = self.path(number)
+        clear_leftovers(path.parent, f".{path.stem}.*.part", deep=False)
+        told = {ONE_PASS: why} if why else {}
+        made_from = stretches.made_from(self.made_from, number)
+        return partial(self.shelf.creating, made_from, **told)
+
+    def _parts(self) -> list[tuple[np.ndarray, dict]]:
+        """All stretches, opened, with their facts."""
+        paths = [self.path(number) for number in range(len(self.firsts))]
+        return [(store.read(path), store.facts(path)) for path in paths]
+
+    def _rest(self) -> dict[int, str]:
+        """Make what is not there; why, of those that cannot be made alone, by number."""
+        reasons = {}
+        for number in range(len(self.firsts)):
+            try:
+                self.make(number)
+            except seeking.InexactError as error:
+                reasons[number] = error.what
+        return reasons
+
+
+class Clock(Cut):
+    """The times of all frames. A stretch has the times between two of the seconds that it is cut
+    at, and, to be checked, `LOOKED_AT` more on both sides, which its neighbours have, too.
+    """
+
+    def _make(self, number: int) -> None:
+        edges = self._edges()
+        before, own, after = seeking.times(
+            self.inputs["video"], edges[number], edges[number + 1], LOOKED_AT
+        )
+        facts = {"before": before.tolist(), "after": after.tolist()}
+        with self._create(number)(own.shape, np.float64, **facts) as out:
+            out[...] = own
+
+    def _edges(self) -> list[float]:
+        """s at which the recording is cut: about where the stretches begin."""
+        seconds, frames = recordings.length(recordings.probe(self.inputs["video"]))
+        inside = [first / frames * seconds for first in self.firsts[1:]]
+        return [-math.inf, *inside, math.inf]
+
+    def put_together(self, create: Callable) -> None:
+        """Make the stretches that are not there, and the array of them all."""
+        found = None if self._rest() else _checked(self._parts())
+        if found is None:
+            found = recordings.frame_times(self.inputs["video"])
+        self.by.join(self.inputs, self.parameters, found, create, {})
+
+
+def _checked(parts: Sequence[tuple[np.ndarray, dict]]) -> np.ndarray | None:
+    """The times of all stretches, (T,); None where two neighbours did not see the same ones."""
+    whole = np.concatenate([times for times, _ in parts])
+    ends = np.cumsum([len(times) for times, _ in parts])[:-1]
+    for end, (_, left), (_, right) in zip(ends, parts, parts[1:], strict=False):
+        same = whole[:end][-LOOKED_AT:].tolist() == right["before"]
+        if not (same and whole[end:][:LOOKED_AT].tolist() == left["after"]):
+            return None
+    return whole if (np.diff(whole) > 0).all() else None
+
+
+class Film(Cut):
+    """What is computed from pictures. inputs have `video` and `time`; what was made from the same
+    recording may tell in its facts (`<name>_facts`) that this recording is not jumped into.
+    """
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.times = np.asarray(self.inputs["time"])
+        whole = stretches.pieces(self.firsts, len(self.times))
+        self.pieces = whole if self.by.lead else [piece.alone for piece in whole]
+        told = [facts for name, facts in self.inputs.items() if name.endswith("_facts")]
+        self.why = next((facts[ONE_PASS] for facts in told if facts.get(ONE_PASS)), "")
+
+    def _make(self, number: int) -> None:
+        if self.why:
+            raise seeking.InexactError(self.why, where=self.inputs["video"])
+        piece = self.pieces[number]
+        with self._opened(piece, "") as feed:
+            if piece.first < piece.stop:
+                own = piece.begin, piece.end, piece.lead
+                for frame, picture in seeking.frames(self.inputs["video"], self.times, *own):
+                    feed(frame, picture)
+
+    def put_together(self, create: Callable) -> None:
+        """Make the stretches that are not there, and the array of them all."""
+        self._in_one_pass(self._rest())
+        try:
+            self._join(create)
+        except stretches.UnlikeError as error:  # told by the check-sums of their pictures
+            every = dict.fromkeys(range(len(self.pieces)), error.what)
+            store.remove([self.path(number) for number in every])
+            self._in_one_pass(every)
+            self._join(create)
+
+    def _join(self, create: Callable) -> None:
+        parts = self._parts()
+        told = [facts[ONE_PASS] for _, facts in parts if facts.get(ONE_PASS)]
+        told = {ONE_PASS: told[0]} if told else {}
+        self.by.join(self.inputs, self.parameters, parts, create, told)
+
+    @contextmanager
+    def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
+        """What takes the pictures of a stretch, which is written at the end."""
+        create = self._create(piece.number, why)
+        with self.by.part(self.inputs, self.parameters, piece, create) as feed:
+            yield feed
+
+    def _in_one_pass(self, reasons: Mapping[int, str]) -> None:
+        """Make these stretches while the recording is decoded once. reasons : why, by number."""
+        if not reasons:
+            return
+        waiting = sorted((self.pieces[number] for number in reasons), key=lambda one: one.begin)
+        first, taking = waiting[0].begin, []
+        shown = recordings.frames(self.inputs["video"], first)
+        with ExitStack() as every:
+
+            def begun(piece: Piece) -> _Taking:
+                own = every.enter_context(ExitStack())
+                why = reasons[piece.number]
+                return _Taking(piece, own.enter_context(self._opened(piece, why)), own)
+
+            for frame, (_, picture) in enumerate(shown, first):
+                while waiting and waiting[0].begin <= frame:
+                    taking.append(begun(waiting.pop(0)))
+                taking = [one for one in taking if one.takes(frame, picture)]
+                if not (waiting or taking):
+                    break
+            if taking or any(piece.first < piece.stop for piece in waiting):
+                raise self._fewer()
+            for piece in waiting:  # a header promised more frames than there are
+                begun(piece)
+
+    def _fewer(self) -> InputError:
+        return InputError(
+            f"it decodes to fewer frames than the {len(self.times)} whose times were read before",
+            where=self.inputs["video"],
+            expected="the same frames whenever it is decoded",
+            todo="copy the recording again; if that does not help, leave it out",
+        )
+
+
+@dataclass
+class _Taking:
+    """A stretch that is being made in one pass with others."""
+
+    piece: Piece
+    feed: Callable
+    context: ExitStack
+
+    def takes(self, frame: int, picture: np.ndarray) -> bool:
+        """Hand it a picture; False when that was its last one, and it is written."""
+        self.feed(frame, picture)
+        if frame + 1 < self.piece.end:
+            return True
+        self.context.close()
+        return False
+
+
+def lock(path: Path) -> Path:
+    """The lock file of who makes a stretch."""
+    return path.with_name(f".{path.stem}.lock")
+
+
+def is_there(path: Path) -> bool:
+    """Whether an array, or a stretch of one, is there."""
+    return path.is_file() and path.with_suffix(".json").is_file()
+
+
+def remove(shelf: store.Shelf, made_from: Mapping, count: int) -> None:
+    """Take away what is left of the stretches of an array that is there."""
+    for number in range(count):
+        path = stretches.path_of(shelf, made_from, number)
+        if is_there(path):
+            store.remove([path])
+        with contextlib.suppress(OSError):  # of a process that was killed
+            lock(path).unlink()
