@@ -27,6 +27,8 @@ from . import processes, remote, threads
 
 PATIENCE = 60.0  # s for the first worker of this machine to stand
 LOOK = 0.25  # s between two looks at how many workers there are
+FETCH = 10.0  # s in which an answer is fetched from its worker
+ANSWERED = ("finished", "error", "cancelled")  # not "lost", which Dask's `done` takes for done
 TELL = 1.0  # s between two times that a scheduler is told how many items are still to do
 
 
@@ -114,7 +116,7 @@ def _hand_out(
     with it. Workers get their next item before what they answered is fetched.
     """
     waiting, busy, lost = processes.Waiting(items), {}, Counter()
-    answered: list[tuple[int, object]] = []  # (index, future)
+    answered: list[tuple] = []  # (future, (index, address))
     told = -TELL
     while waiting.look() or busy or answered:
         if tell and time.monotonic() - told > TELL:  # those who start jobs
@@ -124,8 +126,14 @@ def _hand_out(
             if waiting:
                 index = waiting.popleft()
                 busy[_submit(client, (function, items[index]), address)] = index, address
-        for index, future in answered:
-            value = _receive(future)
+        for future, (index, address) in answered:
+            try:
+                value = _receive(future)
+            except (
+                TimeoutError
+            ):  # its worker died with it: Dask computes it anew, beside the others
+                busy[future] = index, address
+                continue
             lost[index] += isinstance(value, processes.Death)
             if isinstance(value, processes.Death) and lost[index] < tries:
                 waiting.append(index)  # the others first: it may be what kills workers
@@ -134,8 +142,8 @@ def _hand_out(
         if busy:
             with client.as_current(), contextlib.suppress(TimeoutError):
                 wait(list(busy), timeout=LOOK, return_when="FIRST_COMPLETED")
-        answered = [(busy[future][0], future) for future in busy if future.done()]
-        for _, future in answered:
+        answered = [(future, busy[future]) for future in busy if future.status in ANSWERED]
+        for future, _ in answered:
             del busy[future]
 
 
@@ -167,8 +175,9 @@ def _submit(client: Client, task: tuple, address: str | None):
 
 
 def _receive(future) -> object:
+    """What an item answered. Raises TimeoutError where that is not there any more."""
     try:
-        value, error = pickle.loads(future.result())
+        value, error = pickle.loads(future.result(timeout=FETCH))
     except KilledWorker as killed:
         return processes.Death(f"Dask worker {killed.last_worker.address}")
     if error is not None:

@@ -119,6 +119,24 @@ def test_outcomes_are_those_of_the_processes_backend(two_workers):
     assert sorted(item for *_, item in told) == list(range(7))
 
 
+def test_an_answer_that_died_with_its_worker_is_waited_for_beside_the_others(
+    two_workers, monkeypatch
+):
+    receive, asked = dask_workers._receive, []
+
+    def late(future):
+        asked.append(future)
+        if len(asked) == 1:
+            raise TimeoutError
+        return receive(future)
+
+    monkeypatch.setattr(dask_workers, "_receive", late)
+    found = cluster.map(str, range(4), 2, parallel=two_workers)
+    assert [outcome.value for outcome in found] == ["0", "1", "2", "3"]
+    assert len(asked) == 5, "one was asked for twice"
+    assert "lost" not in dask_workers.ANSWERED
+
+
 # On every change test_remote compares arrays of a cluster's workers with this machine's.
 @pytest.mark.slow
 def test_arrays_of_two_trials_are_byte_equal_to_those_of_the_processes_backend(
