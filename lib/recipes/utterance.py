@@ -21,6 +21,11 @@ BUCKET = 8  # batches whose recordings are sorted by length, so that little is p
 class Recipe(base.Recipe):
     """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
 
+    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
+    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
+    In training each stream of a recording is switched off with the chance `modality_dropout`, and
+    what it is trusted by with it; `alone` is the weight of the same loss of each stream alone.
+
     A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
     the same at every frame; scores count recordings.
 
@@ -35,7 +40,7 @@ class Recipe(base.Recipe):
     class Options:
         task: str = "expression"  # what is learnt; one of expression, va
         classes: int = 8  # of expression; from 2 to 1000
-        network: str = "utterance"  # or the published one; one of utterance, res_lstm_sa
+        network: str = "utterance"  # one of utterance, res_lstm_sa, gated_utterance
         hidden: int = 64  # width of res_lstm_sa; from 1 to 4096
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         speeds: list[float] = [0.9, 0.95, 1.0, 1.05, 1.1]  # as learnt from; from 0.5 to 2.0
@@ -47,9 +52,16 @@ class Recipe(base.Recipe):
         band_mask: int = 8  # most bands of a mask; from 0 to 64
         time_mask: float = 0.2  # largest share of the frames of a mask; from 0.0 to 1.0
         keep: str = "last"  # epoch that is kept; one of last, best
+        streams: list[str] = ["spectrum", "melody", "loudness"]  # of gated_utterance
+        gate_by: list[str] = ["voicing", "level"]  # what gates look at; one of voicing, level
+        over_time: str = "temporal_convolution"  # of each stream, or relative_transformer, …
+        layers: int = 2  # of each stream over time; from 1 to 12
+        modality_dropout: float = 0.3  # chance that a stream is off; from 0.0 to 0.9
+        alone: float = 0.3  # weight of the loss of each stream alone; from 0.0 to 10.0
 
     def __init__(self, params, store):
         super().__init__(params, store)
+        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
         self._rows: dict[tuple[str, float], np.ndarray] = {}
 
     # ---- which data
@@ -170,7 +182,58 @@ class Recipe(base.Recipe):
         if generator is not None and amount and generator.random() < share:
             features, target = _mixed(features, target, valid, amount, generator)
         batch = {"features": features, "valid": valid, "target": target}
+        if self._gated:
+            del batch["features"]
+            batch |= self._in_streams(features, valid, generator)
         return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    # ---- streams
+
+    @property
+    def _gated(self) -> bool:
+        return self.params.options["network"] == "gated_utterance"
+
+    @property
+    def _streams(self) -> dict[str, list[int]]:
+        """Columns of each stream, by its name."""
+        names = self.params.options["streams"]
+        known = set(names) <= voice.STREAMS.keys()
+        self.require(
+            known and len(set(names)) == len(names) > 0,
+            f"streams: {', '.join(names) or 'none'}",
+            f"some of {', '.join(voice.STREAMS)}, each once",
+            "correct the option `streams`",
+        )
+        return {name: list(voice.STREAMS[name]) for name in names}
+
+    @property
+    def _told_by(self) -> list[tuple[str, int]]:
+        """Stream and column of what the gates look at, of the streams that there are."""
+        asked = [voice.RELIABILITY[name] for name in self.params.options["gate_by"]]
+        return [(stream, column) for stream, column in asked if stream in self._streams]
+
+    def _in_streams(self, features, valid, generator) -> dict[str, np.ndarray]:
+        """Rows and what was observed, of each stream; `reliability`, see `GatedUtterance`."""
+        on = self._on(len(features), generator)
+        parts = [np.zeros((*valid.shape, 0), np.float32)]
+        for stream, column in self._told_by:
+            known = valid & on[stream][:, None]
+            parts += [np.where(known, features[..., column], 0.0)[..., None], known[..., None]]
+        batch = {"reliability": np.concatenate(parts, axis=2, dtype=np.float32)}
+        for name, columns in self._streams.items():
+            seen = valid & on[name][:, None]
+            batch[f"seen_{name}"] = seen
+            batch[f"stream_{name}"] = np.where(seen[..., None], features[..., columns], 0.0)
+        return batch
+
+    def _on(self, count: int, generator) -> dict[str, np.ndarray]:
+        """(count,) bool of each stream: in which recordings of a batch it is on."""
+        names, chance = list(self._streams), self.params.options["modality_dropout"]
+        on = np.array([[name not in self.off for name in names]] * count)
+        if generator is not None and chance:
+            off = [augmentation.switched_off(len(names), chance, generator) for _ in on]
+            on &= ~np.array(off)
+        return dict(zip(names, on.T, strict=True))
 
     # ---- network and loss
 
@@ -183,14 +246,32 @@ class Recipe(base.Recipe):
             )
             sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
             return models.create("res_lstm_sa", self.published, **sizes)
-        sizes |= {"bands": voice.BANDS, "output": self.task, "width": self.params.width}
-        return models.create("utterance", **sizes, classes=self._outputs)
+        sizes |= {"output": self.task, "width": self.params.width, "classes": self._outputs}
+        if not self._gated:
+            return models.create("utterance", **sizes, bands=voice.BANDS)
+        del sizes["channels"]
+        sizes |= {"layers": options["layers"], "reliability": 2 * len(self._told_by)}
+        streams = {name: len(columns) for name, columns in self._streams.items()}
+        kind = options["over_time"]
+        return models.create("gated_utterance", streams=streams, network=kind, **sizes)
 
     def row(self):
         return "one row per 20 ms of the spoken part of a recording"
 
     def normalisation(self):
-        return {"features": self.statistics["voice"]}
+        told = self.statistics["voice"]
+        if not self._gated:
+            return {"features": told}
+        found = {
+            f"stream_{name}": {key: [told[key][column] for column in columns] for key in told}
+            for name, columns in self._streams.items()
+        }
+        pairs = [(told["mean"][column], told["std"][column]) for _, column in self._told_by]
+        moments = [number for pair in pairs for number in (pair, (0.0, 1.0))]
+        if moments:
+            mean, std = map(list, zip(*moments, strict=True))
+            found["reliability"] = {"mean": mean, "std": std}
+        return found
 
     @property
     def _outputs(self) -> int:
@@ -206,13 +287,24 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         target = batch["target"]
+        total = self._lost(outputs[self.task], target).mean()
+        if "alone" not in outputs or not self.params.options["alone"]:
+            return {"total": total}
+        seen = [batch[f"seen_{name}"].any(dim=1) for name in self._streams]
+        on = torch.stack(seen, dim=1)  # (B, streams)
+        lost = self._lost(outputs["alone"], target[:, None].expand(-1, on.shape[1], -1), on)
+        alone = (lost * on).sum() / on.sum().clamp(min=1)
+        return {"total": total + self.params.options["alone"] * alone, "streams": alone}
+
+    def _lost(self, values, target, on=None) -> torch.Tensor:
+        """(…) loss of each answer (…, k); of valence and arousal one of all that are `on`."""
         if self.task == "va":
-            return {"total": self.va_loss(outputs["va"], target)}
+            return self.va_loss(values, target, on)
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
-        target = target * (1 - smoothing) + smoothing / target.shape[1]
+        target = target * (1 - smoothing) + smoothing / target.shape[-1]
         share = torch.tensor(counts, device=target.device).clamp(min=1) / sum(counts)
-        logits = outputs["expression"].float() + self.params.options["prior"] * share.log()
-        return {"total": -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()}
+        logits = values.float() + self.params.options["prior"] * share.log()
+        return -(target * logits.log_softmax(dim=-1)).sum(dim=-1)
 
     # ---- back to frames, and to recordings
 
