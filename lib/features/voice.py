@@ -27,15 +27,6 @@ MARGIN = 5  # frames of silence that are kept on either side
 REFERENCE = 200.0  # Hz, where the logarithm of the pitch is 0
 SLOPE = 2  # frames to either side that a slope is taken over
 COLUMNS = BANDS + 11  # numbers per frame, see `prepared`
-# Columns of `prepared` by what they tell: the spectrum; pitch, voicing and harmonics; level and
-# length.
-STREAMS = {
-    "spectrum": tuple(range(BANDS)),
-    "melody": (*range(BANDS, BANDS + 6), BANDS + 9),
-    "loudness": (*range(BANDS + 6, BANDS + 9), BANDS + 10),
-}
-# What tells how far a row can be trusted: its stream and its column.
-RELIABILITY = {"voicing": ("melody", BANDS + 5), "level": ("loudness", BANDS + 7)}
 BLOCK = 2000  # frames transformed at a time
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import arrays, metrics, models
-from ..features import statistics, voice
+from ..features import statistics, voice, voice_streams
 from ..store import request
 from ..training import augmentation
 from . import base
@@ -21,16 +21,17 @@ BUCKET = 8  # batches whose recordings are sorted by length, so that little is p
 class Recipe(base.Recipe):
     """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
 
-    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
-    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
-    In training each stream of a recording is switched off with the chance `modality_dropout`, and
-    what it is trusted by with it; `alone` is the weight of the same loss of each stream alone.
-
     A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
     the same at every frame; scores count recordings.
 
     Against the classes' different numbers the logarithm of their share in training is added to the
     logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+
+    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
+    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
+    In training each stream of a recording is switched off with the chance `modality_dropout`, never
+    all of them, and what it is trusted by with it; `alone` is the weight of the same loss of what
+    each stream says by itself.
     """
 
     modalities = ("audio",)
@@ -52,9 +53,13 @@ class Recipe(base.Recipe):
         band_mask: int = 8  # most bands of a mask; from 0 to 64
         time_mask: float = 0.2  # largest share of the frames of a mask; from 0.0 to 1.0
         keep: str = "last"  # epoch that is kept; one of last, best
-        streams: list[str] = ["spectrum", "melody", "loudness"]  # of gated_utterance
+        streams: list[str] = [
+            "spectrum",
+            "melody",
+            "loudness",
+        ]  # of gated_utterance; one of spectrum, melody, loudness
         gate_by: list[str] = ["voicing", "level"]  # what gates look at; one of voicing, level
-        over_time: str = "temporal_convolution"  # of each stream, or relative_transformer, …
+        over_time: str = "temporal_convolution"  # of each stream, or linear_recurrence, …
         layers: int = 2  # of each stream over time; from 1 to 12
         modality_dropout: float = 0.3  # chance that a stream is off; from 0.0 to 0.9
         alone: float = 0.3  # weight of the loss of each stream alone; from 0.0 to 10.0
@@ -184,7 +189,8 @@ class Recipe(base.Recipe):
         batch = {"features": features, "valid": valid, "target": target}
         if self._gated:
             del batch["features"]
-            batch |= self._in_streams(features, valid, generator)
+            on = self._on(len(features), generator)
+            batch |= voice_streams.cut(features, valid, on, self.params.options["gate_by"])
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
     # ---- streams
@@ -194,41 +200,20 @@ class Recipe(base.Recipe):
         return self.params.options["network"] == "gated_utterance"
 
     @property
-    def _streams(self) -> dict[str, list[int]]:
-        """Columns of each stream, by its name."""
+    def _streams(self) -> list[str]:
+        """Names of the streams. Raises InputError where one is there twice, or none."""
         names = self.params.options["streams"]
-        known = set(names) <= voice.STREAMS.keys()
         self.require(
-            known and len(set(names)) == len(names) > 0,
+            len(set(names)) == len(names) > 0,
             f"streams: {', '.join(names) or 'none'}",
-            f"some of {', '.join(voice.STREAMS)}, each once",
+            "at least one, each once",
             "correct the option `streams`",
         )
-        return {name: list(voice.STREAMS[name]) for name in names}
-
-    @property
-    def _told_by(self) -> list[tuple[str, int]]:
-        """Stream and column of what the gates look at, of the streams that there are."""
-        asked = [voice.RELIABILITY[name] for name in self.params.options["gate_by"]]
-        return [(stream, column) for stream, column in asked if stream in self._streams]
-
-    def _in_streams(self, features, valid, generator) -> dict[str, np.ndarray]:
-        """Rows and what was observed, of each stream; `reliability`, see `GatedUtterance`."""
-        on = self._on(len(features), generator)
-        parts = [np.zeros((*valid.shape, 0), np.float32)]
-        for stream, column in self._told_by:
-            known = valid & on[stream][:, None]
-            parts += [np.where(known, features[..., column], 0.0)[..., None], known[..., None]]
-        batch = {"reliability": np.concatenate(parts, axis=2, dtype=np.float32)}
-        for name, columns in self._streams.items():
-            seen = valid & on[name][:, None]
-            batch[f"seen_{name}"] = seen
-            batch[f"stream_{name}"] = np.where(seen[..., None], features[..., columns], 0.0)
-        return batch
+        return names
 
     def _on(self, count: int, generator) -> dict[str, np.ndarray]:
         """(count,) bool of each stream: in which recordings of a batch it is on."""
-        names, chance = list(self._streams), self.params.options["modality_dropout"]
+        names, chance = self._streams, self.params.options["modality_dropout"]
         on = np.array([[name not in self.off for name in names]] * count)
         if generator is not None and chance:
             off = [augmentation.switched_off(len(names), chance, generator) for _ in on]
@@ -238,6 +223,8 @@ class Recipe(base.Recipe):
     # ---- network and loss
 
     def model(self):
+        if self._gated:
+            return self._gated_model()
         options = self.params.options
         sizes = {"channels": voice.COLUMNS, "dropout": options["dropout"]}
         if options["network"] == "res_lstm_sa":
@@ -247,13 +234,22 @@ class Recipe(base.Recipe):
             sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
             return models.create("res_lstm_sa", self.published, **sizes)
         sizes |= {"output": self.task, "width": self.params.width, "classes": self._outputs}
-        if not self._gated:
-            return models.create("utterance", **sizes, bands=voice.BANDS)
-        del sizes["channels"]
-        sizes |= {"layers": options["layers"], "reliability": 2 * len(self._told_by)}
-        streams = {name: len(columns) for name, columns in self._streams.items()}
-        kind = options["over_time"]
-        return models.create("gated_utterance", streams=streams, network=kind, **sizes)
+        return models.create("utterance", **sizes, bands=voice.BANDS)
+
+    def _gated_model(self):
+        options = self.params.options
+        streams = {name: len(voice_streams.COLUMNS[name]) for name in self._streams}
+        told_by = voice_streams.told_by(streams, options["gate_by"])
+        return models.create(
+            "gated_utterance",
+            streams=streams,
+            reliability=2 * len(told_by),
+            classes=self._outputs,
+            output=self.task,
+            network=options["over_time"],
+            width=self.params.width,
+            **{name: options[name] for name in ("layers", "dropout")},
+        )
 
     def row(self):
         return "one row per 20 ms of the spoken part of a recording"
@@ -262,16 +258,7 @@ class Recipe(base.Recipe):
         told = self.statistics["voice"]
         if not self._gated:
             return {"features": told}
-        found = {
-            f"stream_{name}": {key: [told[key][column] for column in columns] for key in told}
-            for name, columns in self._streams.items()
-        }
-        pairs = [(told["mean"][column], told["std"][column]) for _, column in self._told_by]
-        moments = [number for pair in pairs for number in (pair, (0.0, 1.0))]
-        if moments:
-            mean, std = map(list, zip(*moments, strict=True))
-            found["reliability"] = {"mean": mean, "std": std}
-        return found
+        return voice_streams.moments(told, self._streams, self.params.options["gate_by"])
 
     @property
     def _outputs(self) -> int:

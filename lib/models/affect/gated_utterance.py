@@ -22,8 +22,9 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
 
     Streams, their networks over time, the learnt vectors where a row was not observed, and the
     gates are those of `GatedFusion`; there is one gate per stream and step. A step is the mean of
-    what was observed in two rows, as in `Utterance`. What the gates have weighed is pooled by attentive statistics, as in `Utterance`, and read by one head. Without any
-    stream the result is a constant.
+    what was observed in two rows, as in `Utterance`. What the gates have weighed is pooled by
+    attentive statistics, as in `Utterance`, and read by one head. Without any stream the result is
+    a constant.
 
     Arguments
     ---------
