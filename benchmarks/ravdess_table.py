@@ -23,10 +23,10 @@ SHUFFLES = 5
 CLASSES = len(ravdess.CLASSES)
 
 
-def runs(work: Path, kind: str) -> dict[int, pd.DataFrame]:
+def runs(work: Path, kind: str, file: str = "probabilities.csv") -> dict[int, pd.DataFrame]:
     """Seed -> one row per recording, sorted by name, of the seeds whose five folds are finished."""
     found: dict[int, list[pd.DataFrame]] = {}
-    for path in sorted((work / kind).glob("seed*_fold*/probabilities.csv")):
+    for path in sorted((work / kind).glob(f"seed*_fold*/{file}")):
         seed = int(path.parent.name.split("_")[0].removeprefix("seed"))
         found.setdefault(seed, []).append(pd.read_csv(path))
     return {
@@ -175,9 +175,11 @@ def markdown(columns: list[str], rows: list[list]) -> list[str]:
     return [*lines, *("| " + " | ".join(map(str, values)) + " |" for values in rows), ""]
 
 
-def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> list[str]:
+def paired(
+    first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame], names: str
+) -> list[str]:
     """How much better the probabilities of one network are, averaged over the seeds that both
-    networks have, with an interval over actors.
+    networks have, with an interval over actors. names : of both, as a sentence has them.
     """
     both = sorted(first.keys() & second.keys())
     rows, other = (averaged({seed: seeds[seed] for seed in both}) for seeds in (first, second))
@@ -190,7 +192,7 @@ def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> l
     gain = metrics.uar(mine, labels) - metrics.uar(theirs, labels)
     low, high = intervals.around(gain, left_out)["ci95"]
     which = f"seeds {', '.join(map(str, both))} of each, averaged" if len(both) > 1 else "one seed"
-    told = f"The first network against ResLSTM-SA-h64, paired by actor ({which}):"
+    told = f"{names}, paired by actor ({which}):"
     return [f"{told} {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
 
 
@@ -205,7 +207,8 @@ def publish(data: Path, work: Path) -> str:
     columns = ["method", "UAR", "95 % over actors", "accuracy"]
     lines = ["# ravdess", "", FIRST, "", report.machine(PACKAGES), ""]
     lines += markdown(columns, rows + floors(data, work))
-    lines += paired(seeds, other) if seeds and other else []
+    names = "The first network against ResLSTM-SA-h64"
+    lines += paired(seeds, other, names) if seeds and other else []
     if seeds:
         both = ["recordings", "mean of seeds", "averaged"]
         lines += ["Recall of each class:", ""]
