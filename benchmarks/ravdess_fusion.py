@@ -2,12 +2,12 @@
 off at prediction, beside the same network trained without it.
 
     python benchmarks/ravdess_fusion.py data/ravdess [--work runs/ravdess_folds] [--seeds 0 1 2]
-        [--without none spectrum melody loudness] [--only-table]
+        [--folds 0 1 2 3 4] [--without none spectrum melody loudness] [--only-table]
 
 The setting is params/ravdess_fusion.yaml; folds, rules and places are those of ravdess.py, whose
 `utterance` rows below the same --work are what it is compared with. Nothing is chosen here. Each
-fold of each seed is a training of its own; what is finished is not done again, so that several of
-these commands may share the work.
+fold of each seed is a training of its own; what is finished is not done again, and several of these
+commands, each with other `--without`, may share the work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,6 @@ import report
 import torch
 
 from lib import intervals, metrics
-from lib.datasets import ravdess
 from lib.features import voice_streams
 
 STREAMS = tuple(voice_streams.COLUMNS)
@@ -40,19 +41,16 @@ def kind_of(without: str) -> str:
 
 
 def train(places: argparse.Namespace) -> None:
-    """All trainings that are not finished yet, seed by seed."""
+    """All trainings that are not finished yet, seed by seed and fold by fold."""
     rows: dict = {}
-    for seed in places.seeds:
-        for without in places.without:
-            streams = [name for name in STREAMS if name != without]
-            for fold in range(len(ravdess.FOLDS)):
-                changes = {"seed": seed, "fold": fold, "workers": 0}
-                changes["options"] = {"streams": streams}
-                p = base.parameters(places, "ravdess_fusion", **changes)
-                folder = places.work / kind_of(without) / f"seed{seed}_fold{fold}"
-                off = ("", *STREAMS) if without == "none" else ("",)
-                base.train_fold(p, folder, "", rows, off)
-                print(f"{folder.parent.name}, seed {seed}, fold {fold}: done", flush=True)
+    for seed, fold, without in product(places.seeds, places.folds, places.without):
+        streams = [name for name in STREAMS if name != without]
+        changes = {"seed": seed, "fold": fold, "workers": 0, "options": {"streams": streams}}
+        p = base.parameters(places, "ravdess_fusion", **changes)
+        folder = places.work / kind_of(without) / f"seed{seed}_fold{fold}"
+        off = ("", *STREAMS) if without == "none" else ("",)
+        base.train_fold(p, folder, "", rows, off)
+        print(f"{folder.parent.name}, seed {seed}, fold {fold}: done", flush=True)
 
 
 def scores(runs: Runs, use: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -80,56 +78,55 @@ def told(runs: Runs) -> str:
 
 
 def lost(whole: Runs, off: dict[str, Runs], without: dict[str, Runs]) -> Iterator[list[str]]:
-    """A row per stream."""
+    """A row per stream of which both are finished."""
     for name in STREAMS:
-        if not (off[name] and without[name]):
+        if not off[name].keys() & without[name].keys():
             continue
-        cost, (low, high) = difference(without[name], off[name])
+        cost, ends = difference(without[name], off[name])
         drop, _ = difference(whole, off[name])
-        cells = [told(off[name]), f"{drop:+.3f}", told(without[name])]
-        verdict = "within" if cost <= ASKED else "above"
-        yield [name, *cells, f"**{cost:+.3f}**", f"{low:+.3f} to {high:+.3f}", verdict]
+        cells = [told(off[name]), f"{drop:+.3f}", told(without[name]), f"**{cost:+.3f}**"]
+        yield [name, *cells, tables.between(ends), "within" if cost <= ASKED else "above"]
 
 
 def publish(places: argparse.Namespace) -> None:
     """Print the tables, and keep them with today's date under benchmarks/results."""
-    work = places.work
-    whole = tables.runs(work, KIND)
+    finished = partial(tables.runs, places.work, folds=places.folds)
+    whole = finished(KIND)
     if not whole:
-        raise SystemExit("no seed has all five folds yet")
-    off = {name: tables.runs(work, KIND, base.probabilities_of(name)) for name in STREAMS}
-    without = {name: tables.runs(work, kind_of(name)) for name in STREAMS}
+        raise SystemExit("no seed has all of these folds yet")
+    off = {name: finished(KIND, base.probabilities_of(name)) for name in STREAMS}
+    without = {name: finished(kind_of(name)) for name in STREAMS}
     lines = ["# ravdess_fusion", "", tables.FIRST, "", report.machine(tables.PACKAGES), ""]
-    lines += tables.markdown(
-        ["method", "UAR", "95 % over actors", "accuracy"], list(_whole(work, whole))
-    )
-    other = tables.runs(work, "utterance")
-    names = "The gated fusion against the utterance network"
-    lines += tables.paired(whole, other, names) if other else []
+    lines += _whole(whole, finished("utterance"))
     columns = ["stream", "off at prediction", "less than with all", "trained without it"]
     columns += ["cost", "95 % over actors", f"beside {ASKED:.2f}"]
     lines += tables.markdown(columns, list(lost(whole, off, without)))
-    text = "\n".join([*lines, *_notes(whole, without)]) + "\n"
+    text = "\n".join([*lines, *_notes(places.folds, whole, without)]) + "\n"
     print(text)
     (report.RESULTS / f"{time.strftime('%Y-%m-%d')}_ravdess_fusion.md").write_text(text)
 
 
-def _whole(work: Path, whole: Runs) -> Iterator[list]:
-    yield from tables.of_seeds("gated fusion of three streams", whole)
-    other = tables.runs(work, "utterance")
+def _whole(whole: Runs, other: Runs) -> list[str]:
+    """Lines of the network with all streams, beside the utterance network with the same seeds."""
+    rows = tables.of_seeds("gated fusion of three streams", whole)
     same = {seed: other[seed] for seed in sorted(whole.keys() & other.keys())}
-    if same:
-        yield from tables.of_seeds("utterance network, the same seeds", same)
+    rows += tables.of_seeds("utterance network, the same seeds", same) if same else []
+    lines = tables.markdown(["method", "UAR", "95 % over actors", "accuracy"], rows)
+    names = "The gated fusion against the utterance network"
+    return lines + (tables.paired(whole, same, names) if same else [])
 
 
-def _notes(whole: Runs, without: dict[str, Runs]) -> list[str]:
+def _notes(folds: list[int], whole: Runs, without: dict[str, Runs]) -> list[str]:
     counts = [f"without {name} {len(runs)}" for name, runs in without.items()]
+    number = len(next(iter(whole.values())))
+    which = ", ".join(str(fold + 1) for fold in folds)
     return [
-        f"Finished seeds: with all streams {len(whole)}, {', '.join(counts)}; a difference is of "
-        "the seeds that both have. UAR over all 1440 recordings together, each predicted by the "
-        "fold that did not learn from its actor; ± is the deviation over seeds (n − 1).",
+        f"Folds {which}: {number} recordings of the 1440, each predicted by the fold that did not "
+        f"learn from its actor. Finished seeds: with all streams {len(whole)}, "
+        f"{', '.join(counts)}; a difference is of the seeds that both have. UAR over all "
+        "recordings together; ± is the deviation over seeds (n − 1).",
         "Cost: UAR of the network trained without the stream minus that of the network that lost "
-        "it at prediction, mean over seeds; interval: each of the 24 actors is left out in turn "
+        "it at prediction, mean over seeds; interval: each actor is left out in turn "
         "(docs/intervals.md). Off: no row of the stream was observed, and what it is trusted by "
         "is not known. Nothing was chosen on these folds.",
     ]
@@ -140,6 +137,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, default=base.ROOT / "runs" / "ravdess_folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, nargs="+", default=list(tables.FOLDS))
     parser.add_argument("--without", nargs="+", default=["none", *STREAMS])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only-table", action="store_true")
