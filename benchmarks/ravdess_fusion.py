@@ -70,11 +70,11 @@ def difference(first: Runs, second: Runs) -> tuple[float, list[float]]:
     return mean, intervals.around(mean, left_out)["ci95"]
 
 
-def told(runs: Runs) -> str:
+def mean_of(runs: Runs) -> str:
     """Mean and deviation over seeds."""
-    found = scores(runs)
-    spread = f" ± {found.std(ddof=1):.3f}" if len(found) > 1 else ""
-    return f"{found.mean():.3f}{spread}"
+    each = scores(runs)
+    spread = f" ± {each.std(ddof=1):.3f}" if len(each) > 1 else ""
+    return f"{each.mean():.3f}{spread}"
 
 
 def lost(whole: Runs, off: dict[str, Runs], without: dict[str, Runs]) -> Iterator[list[str]]:
@@ -84,7 +84,7 @@ def lost(whole: Runs, off: dict[str, Runs], without: dict[str, Runs]) -> Iterato
             continue
         cost, ends = difference(without[name], off[name])
         drop, _ = difference(whole, off[name])
-        cells = [told(off[name]), f"{drop:+.3f}", told(without[name]), f"**{cost:+.3f}**"]
+        cells = [mean_of(off[name]), f"{drop:+.3f}", mean_of(without[name]), f"**{cost:+.3f}**"]
         yield [name, *cells, tables.between(ends), "within" if cost <= ASKED else "above"]
 
 

@@ -54,16 +54,20 @@ def cut(
 
 
 def moments(
-    told: Mapping[str, Sequence[float]], names: Iterable[str], gate_by: Sequence[str]
+    of_columns: Mapping[str, Sequence[float]], names: Iterable[str], gate_by: Sequence[str]
 ) -> dict[str, dict[str, list[float]]]:
-    """Mean and deviation that each input of `cut` is standardised by; told : those of the 75."""
-    found = {
-        f"stream_{name}": {key: [told[key][column] for column in COLUMNS[name]] for key in told}
-        for name in names
-    }
+    """Mean and deviation that each input of `cut` is standardised by.
+
+    of_columns : those of the 75 columns. names : of the streams. gate_by : see `cut`.
+    """
+    by_input = {f"stream_{name}": _picked(of_columns, COLUMNS[name]) for name in names}
     columns = [column for _, column in told_by(names, gate_by)]
     if columns:  # whether a number is known stays as it is
-        mean = np.array([[told["mean"][column], 0.0] for column in columns])
-        std = np.array([[told["std"][column], 1.0] for column in columns])
-        found["reliability"] = {"mean": mean.ravel().tolist(), "std": std.ravel().tolist()}
-    return found
+        mean = np.array([[of_columns["mean"][column], 0.0] for column in columns])
+        std = np.array([[of_columns["std"][column], 1.0] for column in columns])
+        by_input["reliability"] = {"mean": mean.ravel().tolist(), "std": std.ravel().tolist()}
+    return by_input
+
+
+def _picked(of_columns: Mapping[str, Sequence[float]], columns: Sequence[int]) -> dict:
+    return {key: [values[column] for column in columns] for key, values in of_columns.items()}

@@ -255,10 +255,10 @@ class Recipe(base.Recipe):
         return "one row per 20 ms of the spoken part of a recording"
 
     def normalisation(self):
-        told = self.statistics["voice"]
+        moments = self.statistics["voice"]
         if not self._gated:
-            return {"features": told}
-        return voice_streams.moments(told, self._streams, self.params.options["gate_by"])
+            return {"features": moments}
+        return voice_streams.moments(moments, self._streams, self.params.options["gate_by"])
 
     @property
     def _outputs(self) -> int:
