@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,9 +44,9 @@ from lib.training.trainer import Trainer
 LEVEL = voice.BANDS + 6  # column of `voice.prepared` with the level in dB of full scale
 
 
-def parameters(places: argparse.Namespace, **changes) -> Params:
-    """params/ravdess.yaml, complete, with the places of this benchmark."""
-    values = params.load([ROOT / "params" / "ravdess.yaml"])
+def parameters(places: argparse.Namespace, file: str = "ravdess", **changes) -> Params:
+    """A file of params/, complete, with the places of this benchmark."""
+    values = params.load([ROOT / "params" / f"{file}.yaml"])
     options = {**values.get("options", {}), **changes.pop("options", {})}
     own = {"data_root": str(places.data), "processed_root": str(places.work / "processed")}
     named = {"run": "ravdess", "runs_root": str(places.work), "device": "cpu"}
@@ -102,15 +103,17 @@ def equalled(method):
 CHANGED = {"shuffled": shuffled, "equal_levels": lambda method, seed: equalled(method)}
 
 
-def train_fold(p: Params, folder: Path, change: str, rows: dict) -> Path:
+def train_fold(
+    p: Params, folder: Path, change: str, rows: dict, off: Sequence[str] = ("",)
+) -> None:
     """Train on all actors outside the fold of `p`; write the fold's probabilities as CSV.
 
     change : of `CHANGED`, or "". rows : arrays that recordings have in memory, shared by all
-    trainings.
+    trainings. off : streams to switch off at prediction, each in turn, "" for none.
     """
-    target = folder / "probabilities.csv"
-    if target.is_file():
-        return target
+    targets = {name: folder / probabilities_of(name) for name in off}
+    if all(target.is_file() for target in targets.values()):
+        return
     store = datasets.store(p)
     method = recipes.create(p.recipe, p, store)
     method._rows = rows
@@ -119,13 +122,19 @@ def train_fold(p: Params, folder: Path, change: str, rows: dict) -> Path:
     trainer = Trainer(method, table, folder)
     trainer.fit()
     windows = method.windows(trainer.val_trials)
-    logits = forward.predict(trainer.model, method, windows, trainer.device)["expression"]
-    shares = torch.from_numpy(logits).softmax(dim=1).numpy()
-    found = pd.DataFrame(shares, columns=ravdess.CLASSES)
-    found.insert(0, "label", [int(method.label(trial)) for trial in windows["trial"]])
-    found.insert(0, "trial", list(windows["trial"]))
-    write_text(target, found.assign(note=ravdess.TERMS).to_csv(index=False))
-    return target
+    for name, target in targets.items():
+        method.off = {name} - {""}
+        logits = forward.predict(trainer.model, method, windows, trainer.device)["expression"]
+        shares = torch.from_numpy(logits).softmax(dim=1).numpy()
+        found = pd.DataFrame(shares, columns=ravdess.CLASSES)
+        found.insert(0, "label", [int(method.label(trial)) for trial in windows["trial"]])
+        found.insert(0, "trial", list(windows["trial"]))
+        write_text(target, found.assign(note=ravdess.TERMS).to_csv(index=False))
+
+
+def probabilities_of(off: str = "") -> str:
+    """Name of the file with what was said, with a stream switched off."""
+    return f"probabilities_{off}_off.csv" if off else "probabilities.csv"
 
 
 def train(places: argparse.Namespace) -> None:

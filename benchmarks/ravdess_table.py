@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +23,25 @@ FIRST = (
 PACKAGES = ("torch", "numpy", "scipy", "av")
 SHUFFLES = 5
 CLASSES = len(ravdess.CLASSES)
+FOLDS = tuple(range(len(ravdess.FOLDS)))
+FEW = "no interval"  # of less than eight actors
 
 
-def runs(work: Path, kind: str) -> dict[int, pd.DataFrame]:
-    """Seed -> one row per recording, sorted by name, of the seeds whose five folds are finished."""
+def runs(
+    work: Path, kind: str, file: str = "probabilities.csv", folds: Sequence[int] = FOLDS
+) -> dict[int, pd.DataFrame]:
+    """Seed -> one row per recording of some folds, sorted by name, of the seeds in which all of
+    these are finished.
+    """
     found: dict[int, list[pd.DataFrame]] = {}
-    for path in sorted((work / kind).glob("seed*_fold*/probabilities.csv")):
-        seed = int(path.parent.name.split("_")[0].removeprefix("seed"))
-        found.setdefault(seed, []).append(pd.read_csv(path))
+    for path in sorted((work / kind).glob(f"seed*_fold*/{file}")):
+        seed, fold = re.fullmatch(r"seed(\d+)_fold(\d+)", path.parent.name).groups()
+        if int(fold) in folds:
+            found.setdefault(int(seed), []).append(pd.read_csv(path))
     return {
-        seed: pd.concat(folds).sort_values("trial").reset_index(drop=True)
-        for seed, folds in sorted(found.items())
-        if len(folds) == len(ravdess.FOLDS)
+        seed: pd.concat(parts).sort_values("trial").reset_index(drop=True)
+        for seed, parts in sorted(found.items())
+        if len(parts) == len(folds)
     }
 
 
@@ -51,7 +60,8 @@ def averaged(seeds: dict[int, pd.DataFrame]) -> pd.DataFrame:
 def interval(predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> str:
     """95 % interval of the UAR over actors."""
     groups = [(predicted[actors == actor], labels[actors == actor]) for actor in np.unique(actors)]
-    return "–".join(f"{end:.3f}" for end in metrics.interval(groups, metrics.uar)["ci95"])
+    ends = metrics.interval(groups, metrics.uar)["ci95"]
+    return "–".join(f"{end:.3f}" for end in ends) if ends else FEW
 
 
 def row(name: str, predicted: np.ndarray, labels: np.ndarray, actors: np.ndarray) -> list:
@@ -175,9 +185,11 @@ def markdown(columns: list[str], rows: list[list]) -> list[str]:
     return [*lines, *("| " + " | ".join(map(str, values)) + " |" for values in rows), ""]
 
 
-def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> list[str]:
+def paired(
+    first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame], names: str
+) -> list[str]:
     """How much better the probabilities of one network are, averaged over the seeds that both
-    networks have, with an interval over actors.
+    networks have, with an interval over actors. names : of both, as a sentence has them.
     """
     both = sorted(first.keys() & second.keys())
     rows, other = (averaged({seed: seeds[seed] for seed in both}) for seeds in (first, second))
@@ -188,10 +200,15 @@ def paired(first: dict[int, pd.DataFrame], second: dict[int, pd.DataFrame]) -> l
         for use in (actors != actor for actor in np.unique(actors))
     ]
     gain = metrics.uar(mine, labels) - metrics.uar(theirs, labels)
-    low, high = intervals.around(gain, left_out)["ci95"]
+    ends = intervals.around(gain, left_out)["ci95"]
     which = f"seeds {', '.join(map(str, both))} of each, averaged" if len(both) > 1 else "one seed"
-    told = f"The first network against ResLSTM-SA-h64, paired by actor ({which}):"
-    return [f"{told} {gain:+.3f} [{low:+.3f}, {high:+.3f}].", ""]
+    told = f"{names}, paired by actor ({which}):"
+    return [f"{told} {gain:+.3f} [{between(ends)}].", ""]
+
+
+def between(ends: Sequence[float] | None) -> str:
+    """The ends of an interval of a difference; said where there is none."""
+    return ", ".join(f"{end:+.3f}" for end in ends) if ends else FEW
 
 
 def publish(data: Path, work: Path) -> str:
@@ -205,7 +222,8 @@ def publish(data: Path, work: Path) -> str:
     columns = ["method", "UAR", "95 % over actors", "accuracy"]
     lines = ["# ravdess", "", FIRST, "", report.machine(PACKAGES), ""]
     lines += markdown(columns, rows + floors(data, work))
-    lines += paired(seeds, other) if seeds and other else []
+    names = "The first network against ResLSTM-SA-h64"
+    lines += paired(seeds, other, names) if seeds and other else []
     if seeds:
         both = ["recordings", "mean of seeds", "averaged"]
         lines += ["Recall of each class:", ""]

@@ -56,6 +56,9 @@ def cases(root: Path) -> dict:
         "light_asd": partial(speakers, "light_asd"),
         "lr_asd": partial(speakers, "lr_asd"),
         "utterance": partial(_utterance, root / "voices"),
+        "gated_utterance": partial(
+            _utterance, root / "voices", options={"network": "gated_utterance"}
+        ),
         "res_lstm_sa": partial(_utterance, root / "voices", options={"network": "res_lstm_sa"}),
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from .. import datasets
 from ..datasets import ravdess
-from ..features import mel
+from ..features import mel, voice_streams
 from ..labels import official
 from ..metrics import EMOTIONS
 from ..models import Model, graphs
@@ -42,6 +42,14 @@ INPUTS = {
     "audio_time": "seconds of the middle of the sound that a frame's rows of mfcc are made from",
     "visible": "whether the face is seen in a frame",
     "face_valid": "whether a frame shows a face",
+    "reliability": "of each number that gates look at: the number, and 1 where it is known, else 0",
+    "stream_spectrum": "64 bands in dB, less the recording's mean: lib.features.voice.prepared",
+    "stream_melody": "pitch, voicing, harmonics to noise: lib.features.voice_streams.COLUMNS",
+    "stream_loudness": "level and length of a recording: lib.features.voice_streams.COLUMNS",
+    **{
+        f"seen_{name}": f"whether a row of stream_{name} was observed; nowhere: the stream is off"
+        for name in voice_streams.COLUMNS
+    },
     "position": "row and column of the face's centre in the picture, each from 0 to 16",
 }
 OUTPUTS = {
@@ -49,6 +57,7 @@ OUTPUTS = {
     "emotion": "valence, arousal or both, raw: clip them to −1…1",
     "logits": "what the network learnt, raw",
     "expression": "logits of classes: softmax gives probabilities",
+    "gates": "mean weight of each stream in a recording, in the order of the inputs; 0: it is off",
     "action_units": "logits of action units: above 0 is active",
     "speaking": "logits of [not speaking, speaking]: softmax gives probabilities",
     "speaking_audio": "the same by the sound alone",

@@ -18,7 +18,7 @@ from ..models.affect.gated_fusion import rows_of
 from ..speakers import arrays as speaker_arrays
 from ..speakers.roles import SPEAKS
 from ..store import Request, request
-from ..training import losses, uncertainty
+from ..training import augmentation, losses, uncertainty
 from . import base, features
 
 # What a gate may look at, and of which streams it tells something.
@@ -193,13 +193,11 @@ class Recipe(features.Recipe):
         return item
 
     def _dropped(self, generator) -> set[str]:
-        """Streams that are switched off in this window of training; one at least stays on."""
+        """Streams that are switched off in this window of training."""
         chance, names = self.params.options["modality_dropout"], list(self._streams)
         if generator is None or not chance:
             return set()
-        drawn, kept = generator.random(len(names)) < chance, generator.integers(len(names))
-        if drawn.all():
-            drawn[kept] = False
+        drawn = augmentation.switched_off(len(names), chance, generator)
         return {name for name, dropped in zip(names, drawn, strict=True) if dropped}
 
     def _stream(self, trial: str, name: str, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import arrays, metrics, models
-from ..features import statistics, voice
+from ..features import statistics, voice, voice_streams
 from ..store import request
 from ..training import augmentation
 from . import base
@@ -26,6 +26,12 @@ class Recipe(base.Recipe):
 
     Against the classes' different numbers the logarithm of their share in training is added to the
     logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+
+    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
+    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
+    In training each stream of a recording is switched off with the chance `modality_dropout`, never
+    all of them, and what it is trusted by with it; `alone` is the weight of the same loss of what
+    each stream says by itself.
     """
 
     modalities = ("audio",)
@@ -35,7 +41,7 @@ class Recipe(base.Recipe):
     class Options:
         task: str = "expression"  # what is learnt; one of expression, va
         classes: int = 8  # of expression; from 2 to 1000
-        network: str = "utterance"  # or the published one; one of utterance, res_lstm_sa
+        network: str = "utterance"  # one of utterance, res_lstm_sa, gated_utterance
         hidden: int = 64  # width of res_lstm_sa; from 1 to 4096
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         speeds: list[float] = [0.9, 0.95, 1.0, 1.05, 1.1]  # as learnt from; from 0.5 to 2.0
@@ -47,9 +53,20 @@ class Recipe(base.Recipe):
         band_mask: int = 8  # most bands of a mask; from 0 to 64
         time_mask: float = 0.2  # largest share of the frames of a mask; from 0.0 to 1.0
         keep: str = "last"  # epoch that is kept; one of last, best
+        streams: list[str] = [
+            "spectrum",
+            "melody",
+            "loudness",
+        ]  # of gated_utterance; one of spectrum, melody, loudness
+        gate_by: list[str] = ["voicing", "level"]  # what gates look at; one of voicing, level
+        over_time: str = "temporal_convolution"  # of each stream, or linear_recurrence, …
+        layers: int = 2  # of each stream over time; from 1 to 12
+        modality_dropout: float = 0.3  # chance that a stream is off; from 0.0 to 0.9
+        alone: float = 0.3  # weight of the loss of each stream alone; from 0.0 to 10.0
 
     def __init__(self, params, store):
         super().__init__(params, store)
+        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
         self._rows: dict[tuple[str, float], np.ndarray] = {}
 
     # ---- which data
@@ -170,11 +187,44 @@ class Recipe(base.Recipe):
         if generator is not None and amount and generator.random() < share:
             features, target = _mixed(features, target, valid, amount, generator)
         batch = {"features": features, "valid": valid, "target": target}
+        if self._gated:
+            del batch["features"]
+            on = self._on(len(features), generator)
+            batch |= voice_streams.cut(features, valid, on, self.params.options["gate_by"])
         return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    # ---- streams
+
+    @property
+    def _gated(self) -> bool:
+        return self.params.options["network"] == "gated_utterance"
+
+    @property
+    def _streams(self) -> list[str]:
+        """Names of the streams. Raises InputError where one is there twice, or none."""
+        names = self.params.options["streams"]
+        self.require(
+            len(set(names)) == len(names) > 0,
+            f"streams: {', '.join(names) or 'none'}",
+            "at least one, each once",
+            "correct the option `streams`",
+        )
+        return names
+
+    def _on(self, count: int, generator) -> dict[str, np.ndarray]:
+        """(count,) bool of each stream: in which recordings of a batch it is on."""
+        names, chance = self._streams, self.params.options["modality_dropout"]
+        on = np.array([[name not in self.off for name in names]] * count)
+        if generator is not None and chance:
+            off = [augmentation.switched_off(len(names), chance, generator) for _ in on]
+            on &= ~np.array(off)
+        return dict(zip(names, on.T, strict=True))
 
     # ---- network and loss
 
     def model(self):
+        if self._gated:
+            return self._gated_model()
         options = self.params.options
         sizes = {"channels": voice.COLUMNS, "dropout": options["dropout"]}
         if options["network"] == "res_lstm_sa":
@@ -183,14 +233,32 @@ class Recipe(base.Recipe):
             )
             sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
             return models.create("res_lstm_sa", self.published, **sizes)
-        sizes |= {"bands": voice.BANDS, "output": self.task, "width": self.params.width}
-        return models.create("utterance", **sizes, classes=self._outputs)
+        sizes |= {"output": self.task, "width": self.params.width, "classes": self._outputs}
+        return models.create("utterance", **sizes, bands=voice.BANDS)
+
+    def _gated_model(self):
+        options = self.params.options
+        streams = {name: len(voice_streams.COLUMNS[name]) for name in self._streams}
+        told_by = voice_streams.told_by(streams, options["gate_by"])
+        return models.create(
+            "gated_utterance",
+            streams=streams,
+            reliability=2 * len(told_by),
+            classes=self._outputs,
+            output=self.task,
+            network=options["over_time"],
+            width=self.params.width,
+            **{name: options[name] for name in ("layers", "dropout")},
+        )
 
     def row(self):
         return "one row per 20 ms of the spoken part of a recording"
 
     def normalisation(self):
-        return {"features": self.statistics["voice"]}
+        moments = self.statistics["voice"]
+        if not self._gated:
+            return {"features": moments}
+        return voice_streams.moments(moments, self._streams, self.params.options["gate_by"])
 
     @property
     def _outputs(self) -> int:
@@ -206,13 +274,24 @@ class Recipe(base.Recipe):
 
     def loss(self, outputs, batch):
         target = batch["target"]
+        total = self._lost(outputs[self.task], target).mean()
+        if "alone" not in outputs or not self.params.options["alone"]:
+            return {"total": total}
+        seen = [batch[f"seen_{name}"].any(dim=1) for name in self._streams]
+        on = torch.stack(seen, dim=1)  # (B, streams)
+        lost = self._lost(outputs["alone"], target[:, None].expand(-1, on.shape[1], -1), on)
+        alone = (lost * on).sum() / on.sum().clamp(min=1)
+        return {"total": total + self.params.options["alone"] * alone, "streams": alone}
+
+    def _lost(self, values, target, on=None) -> torch.Tensor:
+        """(…) loss of each answer (…, k); of valence and arousal one of all that are `on`."""
         if self.task == "va":
-            return {"total": self.va_loss(outputs["va"], target)}
+            return self.va_loss(values, target, on)
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
-        target = target * (1 - smoothing) + smoothing / target.shape[1]
+        target = target * (1 - smoothing) + smoothing / target.shape[-1]
         share = torch.tensor(counts, device=target.device).clamp(min=1) / sum(counts)
-        logits = outputs["expression"].float() + self.params.options["prior"] * share.log()
-        return {"total": -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()}
+        logits = values.float() + self.params.options["prior"] * share.log()
+        return -(target * logits.log_softmax(dim=-1)).sum(dim=-1)
 
     # ---- back to frames, and to recordings
 

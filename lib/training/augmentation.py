@@ -133,6 +133,16 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return out
 
 
+def switched_off(count: int, chance: float, generator: np.random.Generator) -> np.ndarray:
+    """(count,) bool: which streams are off in one example, each with the same chance; one at least
+    stays on.
+    """
+    drawn, kept = generator.random(count) < chance, generator.integers(count)
+    if drawn.all():
+        drawn[kept] = False
+    return drawn
+
+
 def mask(
     rows: np.ndarray,
     bands: int,

@@ -37,6 +37,7 @@ RUNS = {
     "talknet": ({"width": 0.125, "face_size": 32}, {"fps": 25.0}),
 }
 SIZES = {"visual_channels": 6, "visual_positions": 4, "audio_channels": 5}
+VOICE = RUNS["utterance"]
 LINES = 40  # of an example at most
 
 
@@ -82,6 +83,24 @@ def test_a_checkpoint_alone_gives_the_network_of_its_recipe(recipe, tmp_path):
     assert signature["learnt_from"] == {"dataset": "tiny", "trials": 1}
     assert "runs_root" not in signature["parameters"]
     json.dumps(signature, allow_nan=False)
+
+
+def test_the_streams_of_a_voice_are_told_with_their_own_statistics(tmp_path, monkeypatch):
+    changes, statistics = VOICE
+    told = {"mean": list(map(float, range(75))), "std": [2.0] * 75}
+    options = {"options": {"network": "gated_utterance"}, "width": 0.125}
+    monkeypatch.setitem(RUNS, "utterance", (changes | options, statistics | {"voice": told}))
+    path, net = saved(tmp_path, "utterance", dataset="ravdess")
+    source = export._source(str(path.parents[1]), "")
+    assert source.net.options == net.options
+    signature = export._signature(source, "onnx", {"1 × 1": 0.0})
+    inputs = {each["name"]: each for each in signature["inputs"]}
+    assert all(each["what"] for each in signature["inputs"] + signature["outputs"])
+    assert inputs["stream_melody"]["normalisation"]["mean"] == [*range(64, 70), 73]
+    assert inputs["reliability"]["normalisation"]["mean"] == [69, 0, 71, 0]
+    assert inputs["seen_melody"]["dtype"] == "bool"
+    assert inputs["seen_melody"]["normalisation"] is None
+    assert signature["outputs"][0]["columns"][0] == "neutral"
 
 
 def test_statistics_of_the_training_stand_beside_the_input_that_they_belong_to(tmp_path):

@@ -23,6 +23,7 @@ NETWORKS = {
     "lfan_backbone": {"width": 1 / 16, "face_size": 16},
     **dict.fromkeys(("gru", "transformer", "temporal_convolution", "linear_recurrence"), TEMPORAL),
     "utterance": {"width": 1 / 4},
+    "gated_utterance": {"width": 1 / 8},
     "res_lstm_sa": {"channels": 9, "hidden": 8},
     **dict.fromkeys(("talknet", "talknet_mrope", "light_asd", "lr_asd"), SPEAKER),
     "face_api": {"width": 1 / 8},
@@ -34,6 +35,7 @@ CHEAP = (
     "transformer",
     "temporal_convolution",
     "utterance",
+    "gated_utterance",
     "res_lstm_sa",
 )
 

@@ -9,7 +9,7 @@ from lib import arrays, datasets, metrics, parameters, recipes, trials
 from lib.errors import InputError
 from lib.evaluation import checkpoint, prediction, scores
 from lib.evaluation.predictions import Predictions
-from lib.features import voice
+from lib.features import voice, voice_streams
 from lib.models import checkpoints, forward
 from lib.recipes.utterance import _mixed
 from lib.training.trainer import Trainer
@@ -257,3 +257,106 @@ def test_two_folds_of_the_real_set_are_learnt_for_three_epochs_and_predicted(tmp
         logits = forward.predict(trainer.model, method, windows, trainer.device)["expression"]
         assert logits.shape == (16, 8)
         assert np.isfinite(logits).all()
+
+
+# ---- several streams
+
+GATED = {"network": "gated_utterance"}
+
+
+@pytest.fixture(scope="module")
+def gated(made):
+    """A training of the gated fusion, with its recipe and folder."""
+    method = recipe(made, run="gated", options=GATED)
+    trainer = Trainer(method, table(method), made / "runs" / "gated")
+    assert np.isfinite(trainer.fit()["loss"]).all()
+    return method, trainer, made / "runs" / "gated"
+
+
+def test_a_stream_that_is_off_at_prediction_changes_what_is_said_and_nothing_becomes_infinite(
+    gated,
+):
+    method, trainer, _ = gated
+    windows, said = method.windows(trainer.val_trials), {}
+    for name in ("", "spectrum", "melody", "loudness"):
+        method.off = {name} - {""}
+        outputs = forward.predict(trainer.model, method, windows, trainer.device)
+        said[name] = outputs["expression"]
+        assert np.isfinite(said[name]).all()
+        gates = dict(zip(method.params.options["streams"], outputs["gates"].T, strict=True))
+        assert not name or (gates[name] == 0).all()
+        np.testing.assert_allclose(outputs["gates"].sum(axis=1), 1, rtol=1e-5)
+    method.off = set()
+    for name in ("spectrum", "melody", "loudness"):
+        assert np.abs(said[name] - said[""]).max(axis=1).min() > 1e-4, name
+
+
+def test_its_checkpoint_predicts_the_same_from_the_file(gated):
+    method, trainer, folder = gated
+    predictor = checkpoint.load(folder / "checkpoints" / "best.pt", method.params, method.store)
+    trial = trainer.val_trials["trial"].iloc[0]
+    windows = method.windows(trainer.val_trials.iloc[:1])
+    outputs = forward.predict(trainer.model, method, windows, trainer.device)
+    rows = predictor.predict(trial)["expression"]
+    np.testing.assert_allclose(rows[0], outputs["expression"][0], atol=1e-5)
+
+
+def test_in_training_streams_are_off_now_and_then_never_all_and_what_they_are_trusted_by_with_them(
+    made,
+):
+    method = recipe(made, options={**GATED, "modality_dropout": 0.9})
+    windows = method.windows(table(method), 0)
+    method.statistics = method.fit(windows)
+    examples = [method.example(window) for window in windows.itertuples(index=False)]
+    batch = method.collate(examples, np.random.default_rng(0))
+    on = {name: batch[f"seen_{name}"].any(dim=1) for name in method.params.options["streams"]}
+    count = sum(on.values())
+    assert count.min() == 1
+    assert count.max() > 1
+    known = batch["reliability"][..., 1::2].bool().any(dim=1)
+    assert torch.equal(known, torch.stack([on["melody"], on["loudness"]], dim=1))
+    assert not batch["stream_melody"][~on["melody"]].any()
+    assert not batch["reliability"][~on["melody"], :, 0].any()
+    whole = method.collate(examples)
+    assert all(torch.equal(whole[f"seen_{name}"], whole["valid"]) for name in on)
+
+
+def test_a_training_without_a_stream_knows_nothing_of_it(made):
+    method = recipe(made, options={**GATED, "streams": ["spectrum", "melody"]})
+    net = method.model()
+    assert list(net.streams) == ["spectrum", "melody"]
+    assert net.reliability == 2, "the level belongs to the stream that is left out"
+    with pytest.raises(InputError, match="streams: melody, melody"):
+        recipe(made, options={**GATED, "streams": ["melody", "melody"]}).model()
+
+
+def test_each_stream_is_standardised_by_its_own_columns(gated):
+    method, trainer, _ = gated
+    found, told = method.normalisation(), method.statistics["voice"]
+    rows = method.rows(trainer.val_trials["trial"].iloc[0])
+    batch = method.gather(list(method.windows(trainer.val_trials.iloc[:1]).itertuples()), "cpu")
+    for name, columns in voice_streams.COLUMNS.items():
+        moments = found[f"stream_{name}"]
+        assert moments["mean"] == [told["mean"][column] for column in columns]
+        own = np.nan_to_num((rows[:, columns] - moments["mean"]) / moments["std"])
+        np.testing.assert_allclose(batch[f"stream_{name}"][0], own, atol=1e-4)
+    columns = sorted(column for each in voice_streams.COLUMNS.values() for column in each)
+    assert columns == list(range(voice.COLUMNS)), "every number is in one stream"
+    level = found["reliability"]
+    given = (rows[:, voice.BANDS + 7] - level["mean"][2]) / level["std"][2]
+    np.testing.assert_allclose(batch["reliability"][0, :, 2], given, atol=1e-4)
+    assert (level["mean"][1::2], level["std"][1::2]) == ([0.0, 0.0], [1.0, 1.0])
+
+
+def test_valence_and_arousal_are_learnt_by_each_stream_alone_too(made, monkeypatch):
+    method = recipe(made, options={**GATED, "task": "va"})
+    net, count = method.model().train(), 6
+    windows = list(method.windows(table(method)).itertuples(index=False))[:count]
+    monkeypatch.setattr(method, "label", lambda trial: np.float32([0.1, np.nan]))
+    method.statistics = {"voice": {"mean": [0.0] * 75, "std": [1.0] * 75}}
+    examples = [method.example(window) for window in windows]
+    batch = method.collate(examples, np.random.default_rng(0))
+    batch["target"] = torch.rand(count, 2)
+    parts = method.loss(net(batch), batch)
+    assert torch.isfinite(parts["total"])
+    assert parts["streams"] > 0

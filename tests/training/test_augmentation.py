@@ -25,6 +25,15 @@ def segment():
     return random_of(0).normal(size=(1, 64, 201)).astype(np.float32)
 
 
+def test_each_stream_is_off_about_as_often_as_asked_and_one_at_least_stays_on():
+    generator = random_of(0)
+    drawn = np.array([augmentation.switched_off(3, 0.3, generator) for _ in range(2000)])
+    assert drawn.mean(axis=0) == pytest.approx([0.3 - 0.3**3 / 3] * 3, abs=0.03)
+    often = np.array([augmentation.switched_off(2, 1.0, generator) for _ in range(200)])
+    assert (often.sum(axis=1) == 1).all()
+    assert set(often[:, 0]) == {True, False}, "which one stays on is drawn, too"
+
+
 def place(picture):
     """Centre of brightness (row, column)."""
     bright = picture.astype(float).sum(axis=-1)

@@ -54,6 +54,8 @@ class GatedFusion(Model, name="gated_fusion"):
     `va_streams` (B, L, streams, 2), what each stream says alone.
     """
 
+    gates_each = TARGETS  # gates of each stream
+
     def __init__(
         self,
         compat: bool = False,
@@ -89,22 +91,26 @@ class GatedFusion(Model, name="gated_fusion"):
         )
         hidden, inner = self.nets[0].leave[1].in_features, scaled(HIDDEN, width)
         self.missing = nn.Parameter(torch.zeros(len(streams), hidden))
+        sees = hidden + reliability + 1
         self.gates = nn.ModuleList(
-            _perceptron(hidden + reliability + 1, inner, dropout) for _ in streams
+            perceptron(sees, inner, dropout, self.gates_each) for _ in streams
         )
+        self.layer_order = self._order(self._add_heads(hidden, inner, dropout))
+
+    def _add_heads(self, hidden: int, inner: int, dropout: float) -> tuple[str | list[str], ...]:
+        """Add what reads the weighed streams; returns its parts for `layer_order`."""
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(hidden), _perceptron(hidden, inner, dropout))
+            nn.Sequential(nn.LayerNorm(hidden), perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
         )
-        self.layer_order = self._order()
+        return tuple(f"heads.{number}" for number in range(TARGETS))
 
-    def _order(self) -> tuple[tuple[str, ...], ...]:
+    def _order(self, heads: tuple[str | list[str], ...]) -> tuple[tuple, ...]:
         """The streams' networks side by side, then heads and gates (`lib.models.layer_order`)."""
         enter, body, leave = (
             tuple(f"nets.{number}.{part}" for number in range(len(self.nets)))
             for part in ("enter", "body", "leave")
         )
-        heads = tuple(f"heads.{number}" for number in range(len(self.heads)))
         gates = tuple(f"gates.{number}" for number in range(len(self.gates)))
         return ("missing", *enter), body, (*heads, *gates, *leave)
 
@@ -118,6 +124,17 @@ class GatedFusion(Model, name="gated_fusion"):
         self.outputs["gates"] = f"(B, L, {len(self.streams)}, 2)"
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        says, gates, alone, valid = self._read(batch)
+        outputs = self._heads(says, gates)
+        outputs["gates"] = gates
+        if self.training:
+            outputs["va_streams"] = alone
+        return {name: _only(values, valid) for name, values in outputs.items()}
+
+    def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the streams say at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
+        what each makes of it alone (B, L, S, k), and which steps there are (B, L) bool.
+        """
         reliability = self.take(batch, "reliability").to(self.missing.dtype)
         valid = batch.get("valid")
         valid = (
@@ -139,11 +156,7 @@ class GatedFusion(Model, name="gated_fusion"):
             alone.append(self.nets[number].leave(x))
             present.append(seen.any(dim=1))
         gates = _weights(torch.stack(logits, dim=2), torch.stack(present, dim=1))
-        outputs = self._heads(torch.stack(says, dim=2), gates)
-        outputs["gates"] = gates
-        if self.training:
-            outputs["va_streams"] = torch.stack(alone, dim=2)
-        return {name: _only(values, valid) for name, values in outputs.items()}
+        return torch.stack(says, dim=2), gates, torch.stack(alone, dim=2), valid
 
     def _rows(
         self, batch: Mapping[str, Tensor], name: str, number: int, valid: Tensor
@@ -222,10 +235,10 @@ def _over_time(
     return base.REGISTRY[network](channels=channels, **sizes, stacks=stacks)
 
 
-def _perceptron(channels: int, inner: int, dropout: float) -> nn.Module:
-    """Two linear layers, to two numbers."""
+def perceptron(channels: int, inner: int, dropout: float, numbers: int = TARGETS) -> nn.Module:
+    """Two linear layers, from `channels` numbers over `inner` ones to `numbers`."""
     return nn.Sequential(
-        nn.Linear(channels, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, TARGETS)
+        nn.Linear(channels, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, numbers)
     )
 
 

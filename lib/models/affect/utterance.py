@@ -155,7 +155,7 @@ def halved(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     these have any, (B, ⌈T / 2⌉) bool. `x` holds zeros where it is not valid.
     """
     if is_whole():
-        return _halved_whole(x), valid[:, ::2]
+        return _halved_whole(x, valid)
     if x.shape[1] % 2:
         x = functional.pad(x, (0, 0, 0, 1))
         valid = masks.derived(partial(functional.pad, pad=(0, 1)), valid)
@@ -164,11 +164,13 @@ def halved(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return x.unflatten(1, (-1, 2)).sum(dim=2) / count, any_of_two
 
 
-def _halved_whole(x: Tensor) -> Tensor:
-    """`halved` of frames that are all valid, for any number of them in one graph."""
-    behind = functional.pad(x.new_ones(x.shape[1]), (0, 1))  # no second frame behind the last one
-    second = functional.pad(x, (0, 0, 0, 1))[:, 1::2]
-    return (x[:, ::2] + second) / (1 + behind[1::2]).unsqueeze(-1)
+def _halved_whole(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """`halved` for any number of frames in one graph."""
+    total, count = (
+        rows[:, ::2] + functional.pad(rows, (0, 0, 0, 1))[:, 1::2]  # none behind the last one
+        for rows in (x, valid.to(x.dtype).unsqueeze(-1))
+    )
+    return total / count.clamp(min=1), count.squeeze(-1) > 0
 
 
 def norm_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
