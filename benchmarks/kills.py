@@ -29,9 +29,9 @@ PLAN = {
     "clips": (20, 4),
     "sample_tsav": (24, 16),
     "sample_jca": (10, 12),
-    "merge": (4, 8),
-    "overlay": (3, 5),
-    "sweep": (5, 6),
+    "merge": (12, 8),
+    "overlay": (10, 5),
+    "sweep": (10, 6),
 }
 
 
