@@ -420,6 +420,14 @@ def test_of_a_file_without_a_column_the_others_are_read_and_a_damaged_one_is_nam
         runs.read_numbers(file, ["a", "b"])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("header", ["a,b", "a,b\n", "a,b\n\n"])
+def test_a_table_that_ends_after_its_header_has_no_numbers_and_no_warning(tmp_path, header):
+    file = tmp_path / "a.csv"
+    file.write_text(header)
+    assert {name: len(rows) for name, rows in runs.read_numbers(file, ["b"]).items()} == {"b": 0}
+
+
 def test_parameters_of_a_run_are_read_anew_when_they_changed_and_are_the_callers_own(tmp_path):
     run = runs.Run(tmp_path)
     run.write_text("params.yaml", "lr: 1\noptions: {tasks: [va]}\n")

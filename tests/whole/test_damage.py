@@ -292,6 +292,8 @@ def wrong_answers(name: str, place: Path, seed: int, count: int) -> list[str]:
     return wrong
 
 
+# A warning of a package beneath is no answer: a value that it doubts is none of the file's.
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_answered_with_a_value_or_a_clear_error(name, tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
@@ -299,6 +301,7 @@ def test_damaged_files_are_answered_with_a_value_or_a_clear_error(name, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", READERS)
 def test_many_damaged_files_are_answered_so(name, tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
@@ -372,6 +375,23 @@ def test_a_picture_of_two_thousand_million_digits_has_no_name(tmp_path):
     path = files.write_text(tmp_path / "clip.json", json.dumps(told))
     with pytest.raises(InputError, match="pictures called %02000000000d") as caught:
         units.Unit("v", "a", 0, 6, path).picture(0)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "corner", "reason"),
+    [
+        ([64, 0], 30.0, "pictures of 64×0 px"),
+        ([64, 48], 1e308, "a box of frame 0 with the corners 1.0, 2.0, 1e\\+308, 40.0"),
+        ([64, 48], math.nan, "a box of frame 0 with the corners 1.0, 2.0, nan, 40.0"),
+    ],
+)
+def test_a_face_that_would_be_nowhere_on_a_picture_is_refused(tmp_path, size, corner, reason):
+    person = {**CLIP["persons"][0], "boxes": [[0, 1.0, 2.0, corner, 40.0, "annotated"]]}
+    told = {**CLIP, "image_size": size, "persons": [person]}
+    path = files.write_text(tmp_path / "clip.json", json.dumps(told))
+    with pytest.raises(InputError, match=reason) as caught:
+        units.Unit("v", "a", 0, 6, path).labels()
     assert caught.value.where == str(path)
 
 

@@ -33,6 +33,7 @@ CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
 
 MOST_RATE = 1_000_000  # samples a second
+MOST_SIDE = 1_000_000  # px of a picture, and of a box from its corner
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,16 @@ class Unit:
                     where=self.path,
                     todo="make this clip again",
                 )
+            corners = np.array((x1, y1, x2, y2), float)
+            if not (np.abs(corners) <= MOST_SIDE).all():  # not a number, or none of a picture
+                raise ValueError(f"a box of frame {index} with the corners {x1}, {y1}, {x2}, {y2}")
             found[int(index)] = x1, y1, x2 - x1, y2 - y1
         return found
 
     def _positions(self) -> np.ndarray:
         width, height = self.told["image_size"]
+        if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+            raise ValueError(f"pictures of {width}×{height} px")
         boxes = self.boxes()
         centre = np.stack(
             [(boxes[:, 1] + boxes[:, 3] / 2) / height, (boxes[:, 0] + boxes[:, 2] / 2) / width],
