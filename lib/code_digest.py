@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import InputError
-from .files import PACKAGE, ROOT, version, write_text
+from .files import PACKAGE, ROOT, clear_leftovers, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
 
@@ -156,6 +156,7 @@ class Sources:
         if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
             # a folder that may not be written, a disk that is full
             with contextlib.suppress(OSError, InputError):
+                clear_leftovers(self.path.parent, f".{CACHE}.*.part", deep=False)
                 write_text(self.path, json.dumps({"rules": RULES, "files": self.known}))
             self.changed = False
 

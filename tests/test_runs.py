@@ -19,6 +19,7 @@ import yaml
 from lib import code_digest, files, models, parallel, parameters, recipes, runs, store
 from lib.datasets.report import Report
 from lib.errors import InputError
+from tests.leftovers import left_beside
 
 STEP = "05_train"
 CELL = """run: str = ""  # machine: name
@@ -309,7 +310,9 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path,
 def test_digests_that_other_rules_made_are_made_anew(edited, tmp_path, monkeypatch):
     (tmp_path / "copy" / "lib" / "__pycache__").mkdir()
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    left = left_beside(tmp_path / "copy" / "lib" / "__pycache__" / code_digest.CACHE)
     before = code_digest.digests("05_train")["lib/metrics.py"]
+    assert not left.exists(), "what a killed process left"
     monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
     monkeypatch.setattr(code_digest, "RULES", [0, 0, 0])  # an edited code_digest.py
     code_digest._sources.cache_clear()

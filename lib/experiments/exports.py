@@ -7,6 +7,7 @@ corrected rule (§7.2).
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import pandas as pd
 
 from .. import arrays, files
 from ..errors import InputError, explain_full_disk
-from ..files import clear_leftovers, write_text
+from ..files import clear_leftovers, temporary_name, write_text
 from ..labels import official
 from ..media import sound, writing
 from ..media.sound import SOUND_RATE
@@ -139,16 +140,13 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     left = _missing(trial, place, wanted, out, len(found))
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(out, f".{glob.escape(_beside(folder).name)}.*.part", deep=False)
         write_text(_beside(folder), json.dumps(_label(trial, place, wanted)))
-        for leftover in folder.glob(".*.part"):  # of a run that was killed
-            leftover.unlink()
-        part = folder / f".{os.getpid()}.part"
-        try:
+        clear_leftovers(folder, deep=False)  # of a process that was killed
+        with temporary_name(folder / "frame.wav") as part:
             for frame in left:
                 part.write_bytes(writing.wav(sound.cut(samples, *found[frame]), SOUND_RATE))
                 part.replace(folder / f"{frame + 1}.wav")
-        finally:
-            part.unlink(missing_ok=True)
     return f"{len(left)} files"
 
 

@@ -3,6 +3,7 @@
 `READERS` is the table of all: a real file of each, its reader, and what mutated copies may raise.
 """
 
+import contextlib
 import json
 import math
 import random
@@ -28,6 +29,7 @@ from lib.models import checkpoints, published, tensor_manifest
 from lib.plots import viewer
 from lib.speakers import files as speaker_files
 from lib.speakers.clips import schema, units
+from tests.leftovers import left_beside
 
 MADE_FROM = {"name": "va", "parameters": {}, "version": 1, "inputs": {"video": {"size": 1}}}
 CLIP = {
@@ -351,6 +353,28 @@ def test_the_command_names_the_run_that_it_left_out(tmp_path):
     found = comparison.compare([good, bad], tmp_path / "out")
     assert "left out: bad: metrics.json is damaged" in found.text
     assert "left out: bad" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_a_picture_that_could_not_be_finished_leaves_the_one_before(tmp_path, monkeypatch):
+    good, out = a_run(tmp_path / "good"), tmp_path / "out"
+    comparison.compare([good], out)
+    before = (out / "comparison.png").read_bytes()
+
+    def savefig(figure, to, **how) -> None:
+        with contextlib.nullcontext(to) if hasattr(to, "write") else open(to, "wb") as stream:
+            stream.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    with pytest.raises(KeyboardInterrupt):
+        comparison.compare([good], out)
+    assert (out / "comparison.png").read_bytes() == before
+
+
+def test_what_a_killed_comparison_left_half_is_cleared_away(tmp_path):
+    left = left_beside(tmp_path / "comparison.html")
+    comparison.compare([a_run(tmp_path / "good")], tmp_path)
+    assert not left.exists()
 
 
 def test_a_broken_record_of_a_notebook_is_a_reason_to_execute_it_again(tmp_path):
