@@ -363,20 +363,22 @@ def check(name: str, weights_root: Path) -> str:
     if wanted.sha256 or wanted.md5:
         _compare(wanted, place)
         return found
-    records = _records(weights_root)
-    if (
-        records.setdefault(wanted.file, {"sha256": found, "size": place.stat().st_size})["sha256"]
-        != found
-    ):
-        raise _damaged(
-            wanted,
-            place,
-            found,
-            f"{records[wanted.file]['sha256']}, recorded at its first use in "
-            f"{Path(weights_root) / RECORDS}",
-        )
-    _write(Path(weights_root) / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    recorded = _recorded(wanted, place, found)["sha256"]
+    if recorded != found:
+        first = f"recorded at its first use in {place.parent / RECORDS}"
+        raise _damaged(wanted, place, found, f"{recorded}, {first}")
     return found
+
+
+def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
+    """What was written down of a file at its first use, which may be this one."""
+    records = _records(place.parent)
+    if wanted.file not in records:
+        with locks.held(place.parent / f".{RECORDS}.lock", math.inf, remove=True):
+            records = _records(place.parent)  # with what others wrote meanwhile
+            records.setdefault(wanted.file, {"sha256": sha256, "size": place.stat().st_size})
+            _write(place.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    return records[wanted.file]
 
 
 def _compare(wanted: Weights, place: Path) -> None:
