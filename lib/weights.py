@@ -20,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, write_text
+from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, says, write_text
 from .parallel import locks
 
 # in weights_root: check-sums of files whose authors published none, from their first use
@@ -372,9 +372,9 @@ def check(name: str, weights_root: Path) -> str:
 
 def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
     """What was written down of a file at its first use, which may be this one."""
-    records = _records(place.parent)
-    if wanted.file not in records:
-        with locks.held(place.parent / f".{RECORDS}.lock", math.inf, remove=True):
+    records, lock = _records(place.parent), place.parent / f".{RECORDS}.lock"
+    if wanted.file not in records or lock.is_file():  # the lock may be of a killed process
+        with locks.held(lock, math.inf, remove=True):
             records = _records(place.parent)  # with what others wrote meanwhile
             records.setdefault(wanted.file, {"sha256": sha256, "size": place.stat().st_size})
             _write(place.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
@@ -417,7 +417,7 @@ def _records(weights_root: Path) -> dict:
 
 
 def _write(place: Path, text: str) -> None:
-    if not place.is_file() or place.read_text() != text:
+    if not says(place, text):
         write_text(place, text)
 
 

@@ -112,15 +112,18 @@ def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: in
     """Frames (from 0) whose file is not there yet."""
     folder, label = files.named(out, trial["video"]), _label(trial, place, wanted)
     beside = _beside(folder)
-    if beside.is_file() and (found := json.loads(beside.read_text(encoding="utf-8"))) != label:
+    if beside.is_file() and (found := files.read_json(beside, OTHER)) != label:
         raise InputError(
             f"this folder has files of another kind: {found}",
             where=folder,
             expected=str(label),
-            todo="remove it with the .json beside it, or give another --out",
+            todo=OTHER,
         )
     there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
+
+
+OTHER = "remove this folder of sounds with the .json beside it, or give another --out"
 
 
 def _beside(folder: Path) -> Path:

@@ -59,7 +59,7 @@ def content(path: Path) -> object:
         "made_from.txt": _made_from,
         ".lock": _present,
     }
-    if path.name.startswith("code_digest."):
+    if path.name.startswith("code_digest.") and path.suffix == ".json":
         return _digests(path)
     reader = names.get(path.name) or readers.get(path.suffix) or _digest
     return reader(path)

@@ -26,14 +26,13 @@ from ...faces import speaker_crops
 from ...files import named, version
 from ...media import pictures
 from . import SCHEMA
-from .schema import INDEX, numbers, refuse_another
+from .schema import INDEX, MOST_SIDE, boxes, numbers, refuse_another
 
 UNKNOWN = -1  # label of a frame that nothing is known of
 CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
 COLUMNS = ("video", "person", "split", "start", "n_frames", "path")
 
 MOST_RATE = 1_000_000  # samples a second
-MOST_SIDE = 1_000_000  # px of a picture, and of a box from its corner
 
 
 @dataclass(frozen=True)
@@ -118,18 +117,8 @@ class Unit:
             return self._boxes()
 
     def _boxes(self) -> np.ndarray:
-        found = np.full((self.n_frames, 4), np.nan)
-        for index, x1, y1, x2, y2, *_ in self._person["boxes"]:
-            if not 0 <= int(index) < self.n_frames:
-                raise InputError(
-                    f"a box of frame {index} in a clip of {self.n_frames} frames",
-                    where=self.path,
-                    todo="make this clip again",
-                )
-            corners = np.array((x1, y1, x2, y2), float)
-            if not (np.abs(corners) <= MOST_SIDE).all():  # not a number, or none of a picture
-                raise ValueError(f"a box of frame {index} with the corners {x1}, {y1}, {x2}, {y2}")
-            found[int(index)] = x1, y1, x2 - x1, y2 - y1
+        found = boxes(self._person, self.n_frames, self.path)
+        found[:, 2:] -= found[:, :2]
         return found
 
     def _positions(self) -> np.ndarray:
