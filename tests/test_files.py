@@ -152,6 +152,15 @@ def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_on
     files.clear_leftovers(tmp_path / "absent")
 
 
+def test_a_file_says_a_text_only_when_every_byte_is_that_of_the_text(tmp_path):
+    note = files.write_text(tmp_path / "note.txt", "größe 3\n")
+    assert files.says(note, "größe 3\n")
+    for damaged in (b"gr\xff\xdfe 3\n", "größe 3\r\n".encode(), b""):
+        note.write_bytes(damaged)
+        assert not files.says(note, "größe 3\n")
+    assert not files.says(tmp_path / "absent.txt", "")
+
+
 def test_a_temporary_folder_is_gone_afterwards_and_so_is_one_of_a_killed_process(tmp_path):
     left = tmp_path / f".costs.{pid_of_dead()}-{files.MACHINE}01234567.part"
     left.mkdir()
