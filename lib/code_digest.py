@@ -30,6 +30,7 @@ _used: dict[str, dict[str, str]] = {}
 # Beside Python's own compiled files, and by the same rule: a source whose inode, size and time are
 # those of before was not changed. To read all of them takes a second of every notebook's start.
 CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
+DAMAGED = (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 # What another version of this file found may be by other rules.
 RULES = list(version(Path(__file__)))
 
@@ -132,7 +133,7 @@ class Sources:
         self.path = root / PACKAGE.name / "__pycache__" / CACHE
         self.known: dict[str, Source] = {}
         # Where there is none yet, or a damaged one, every file is read.
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
+        with contextlib.suppress(*DAMAGED):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             found = kept["files"].items() if kept["rules"] == RULES else ()
             self.known = {

@@ -319,7 +319,9 @@ def test_digests_that_other_rules_made_are_made_anew(edited, tmp_path, monkeypat
     assert code_digest.digests("05_train")["lib/metrics.py"] != before
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"lib/metrics.py": 3}', '{"rules": 1}', "{\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"lib/metrics.py": 3}', '{"rules": 1}', "{\x00", "[" * 3000]
+)
 def test_digests_that_were_kept_and_are_damaged_are_made_anew(
     edited, tmp_path, monkeypatch, content
 ):

@@ -29,6 +29,7 @@ from lib.features import encoder_files, own, vggish
 from lib.labels import csv_columns, folds, formats, lfan_rows, official, tables, transcripts
 from lib.media import pickles, pictures, readings, recordings, writing
 from lib.models import checkpoints, published, tensor_manifest
+from lib.parallel import locks
 from lib.plots import viewer
 from lib.speakers import files as speaker_files
 from lib.speakers.clips import make, numbering, schema, units, video
@@ -218,6 +219,12 @@ def read_reading(path: Path) -> None:
     readings._kept_or_looked(path.parent / "a.mp4", path.parent, "video_path")
 
 
+def read_lock(path: Path) -> None:
+    with locks._opened(path) as stream:
+        stream.seek(0)
+        locks._in_words(stream.read())
+
+
 ANNOTATION = "valence,arousal\n0.5,0.25\n-5,-5\n-0.5,1\n" + "0.1,0.2\n" * 5
 AVA = "v,0.04,0.1,0.2,0.3,0.4,NOT_SPEAKING,a\nv,0.08,0.1,0.2,0.3,0.4,SPEAKING_AUDIBLE,a\n"
 TABLE = "time,valence,arousal\n0.0,0.1,0.2\n0.5,0.3,0.4\n1.0,-0.3,-0.4\n"
@@ -297,6 +304,7 @@ READERS = {
     ),
     "transcript": Reader(text("a.json", STRETCHES), transcripts.of_json),
     "AFEW-VA": Reader(text("a.json", AFEW), lambda path: formats._read_afew(path, [-10, 10])),
+    "lock": Reader(text(".lock", '{"host": "a", "pid": 1, "since": "2026-01-01"}'), read_lock),
     "LFAN's rows": Reader(rows, lambda path: lfan_rows.read(path, (4,))),
 }
 WORDS = [b"\xff\xfe", b"null", b"-1", b"1e400", b"[" * 3000, b'{"rle": [[1, 1000000000]]}', b"\0"]
