@@ -29,9 +29,15 @@ PLAN = {
     "clips": (20, 4),
     "sample_tsav": (24, 16),
     "sample_jca": (10, 12),
-    "merge": (4, 8),
-    "overlay": (3, 5),
-    "sweep": (5, 6),
+    "merge": (12, 8),
+    "overlay": (10, 5),
+    "sweep": (10, 6),
+    "compare": (8, 4),
+    "report": (8, 4),
+    "export": (8, 4),
+    "export-audio": (8, 4),
+    "export-labels": (8, 4),
+    "code digests": (8, 4),
 }
 
 
@@ -78,7 +84,7 @@ def print_table(work: Path) -> None:
         f"Left out of the comparison: {volatile}; check-sums of checkpoint files (they hold "
         "seconds); outputs of executed notebooks (cells and how each ended are compared); of "
         "report.html, sweep.html and data_report.html all but headings; contents of logs and "
-        "locks.",
+        "locks; inodes, sizes and times of sources in kept code digests.",
         *found,
     ]
     columns = ["command", "kills", "at a change", "alone", "rounds", "differences"]

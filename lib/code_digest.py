@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import InputError
-from .files import PACKAGE, ROOT, version, write_text
+from .files import PACKAGE, ROOT, clear_leftovers, version, write_text
 
 PREDICT = "06_inference"  # the notebook whose results are pictures, too
 
@@ -30,6 +30,7 @@ _used: dict[str, dict[str, str]] = {}
 # Beside Python's own compiled files, and by the same rule: a source whose inode, size and time are
 # those of before was not changed. To read all of them takes a second of every notebook's start.
 CACHE = f"code_digest.{sys.implementation.cache_tag}.json"
+DAMAGED = (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 # What another version of this file found may be by other rules.
 RULES = list(version(Path(__file__)))
 
@@ -132,7 +133,7 @@ class Sources:
         self.path = root / PACKAGE.name / "__pycache__" / CACHE
         self.known: dict[str, Source] = {}
         # Where there is none yet, or a damaged one, every file is read.
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
+        with contextlib.suppress(*DAMAGED):
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             found = kept["files"].items() if kept["rules"] == RULES else ()
             self.known = {
@@ -156,6 +157,7 @@ class Sources:
         if self.changed and self.path.parent.is_dir() and not sys.dont_write_bytecode:
             # a folder that may not be written, a disk that is full
             with contextlib.suppress(OSError, InputError):
+                clear_leftovers(self.path.parent, f".{CACHE}.*.part", deep=False)
                 write_text(self.path, json.dumps({"rules": RULES, "files": self.known}))
             self.changed = False
 

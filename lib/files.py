@@ -250,6 +250,11 @@ def write_text(path: Path, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
+def says(path: Path, text: str) -> bool:
+    """Whether a file is there and holds exactly this text, as `write_text` writes it."""
+    return path.is_file() and path.read_bytes() == text.encode("utf-8")
+
+
 # Four digits of this machine's name: a process number means something on one machine only.
 MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
 

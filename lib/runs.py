@@ -348,8 +348,12 @@ def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
         with Path(path).open(encoding="utf-8") as stream:
             header = stream.readline().rstrip("\n").split(",")
             places = [header.index(name) for name in columns]
+            first = next((line for line in stream if line.strip()), "")
+            if not first:  # numpy would warn
+                return {name: np.empty(0) for name in columns}
+            lines = itertools.chain([first], stream)
             how = {"delimiter": ",", "quotechar": '"', "ndmin": 2, "converters": _number}
-            rows = np.loadtxt(stream, usecols=places, **how)
+            rows = np.loadtxt(lines, usecols=places, **how)
         return dict(zip(columns, rows.reshape(-1, len(columns)).T, strict=True))
     except (OSError, ValueError):
         table = read_table(path, usecols=lambda name: name in columns)

@@ -20,7 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from .errors import InputError, explain_full_disk
-from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, write_text
+from .files import COMMAND, ROOT, clear_leftovers, damaged, read_mapping, says, write_text
 from .parallel import locks
 
 # in weights_root: check-sums of files whose authors published none, from their first use
@@ -363,20 +363,22 @@ def check(name: str, weights_root: Path) -> str:
     if wanted.sha256 or wanted.md5:
         _compare(wanted, place)
         return found
-    records = _records(weights_root)
-    if (
-        records.setdefault(wanted.file, {"sha256": found, "size": place.stat().st_size})["sha256"]
-        != found
-    ):
-        raise _damaged(
-            wanted,
-            place,
-            found,
-            f"{records[wanted.file]['sha256']}, recorded at its first use in "
-            f"{Path(weights_root) / RECORDS}",
-        )
-    _write(Path(weights_root) / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    recorded = _recorded(wanted, place, found)["sha256"]
+    if recorded != found:
+        first = f"recorded at its first use in {place.parent / RECORDS}"
+        raise _damaged(wanted, place, found, f"{recorded}, {first}")
     return found
+
+
+def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
+    """What was written down of a file at its first use, which may be this one."""
+    records, lock = _records(place.parent), place.parent / f".{RECORDS}.lock"
+    if wanted.file not in records or lock.is_file():  # the lock may be of a killed process
+        with locks.held(lock, math.inf, remove=True):
+            records = _records(place.parent)  # with what others wrote meanwhile
+            records.setdefault(wanted.file, {"sha256": sha256, "size": place.stat().st_size})
+            _write(place.parent / RECORDS, json.dumps(records, indent=1, sort_keys=True))
+    return records[wanted.file]
 
 
 def _compare(wanted: Weights, place: Path) -> None:
@@ -415,7 +417,7 @@ def _records(weights_root: Path) -> dict:
 
 
 def _write(place: Path, text: str) -> None:
-    if not place.is_file() or place.read_text() != text:
+    if not says(place, text):
         write_text(place, text)
 
 

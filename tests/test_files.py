@@ -1,12 +1,12 @@
 """Names of files made of strangers' texts, and what lies below a folder."""
 
 import os
-import subprocess
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
 from lib import files
+from tests.leftovers import left_beside, pid_of_dead
 
 STRANGE = [
     "",
@@ -128,20 +128,18 @@ def test_folders_that_are_closed_are_named_with_their_reason(tmp_path):
 
 
 def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    (tmp_path / "below").mkdir()
-    dead = tmp_path / "below" / f".metrics.json.{ended.pid}-{files.MACHINE}01234567.part"
-    folder = tmp_path / f".costs.{ended.pid}-{files.MACHINE}01234567.part"
+    ended = pid_of_dead()
+    dead = left_beside(tmp_path / "below" / "metrics.json")
+    folder = tmp_path / f".costs.{ended}-{files.MACHINE}01234567.part"
     other = "0000" if files.MACHINE != "0000" else "1111"
     kept = [
         # of a process that runs, and of one on another machine
         tmp_path / f".metrics.json.{os.getpid()}-{files.MACHINE}01234567.part",
-        tmp_path / f".metrics.json.{ended.pid}-{other}01234567.part",
+        tmp_path / f".metrics.json.{ended}-{other}01234567.part",
         tmp_path / ".known.bin.part",  # a download, which is taken up
         tmp_path / "metrics.json",
     ]
-    for path in (dead, *kept):
+    for path in kept:
         path.write_text("x")
     folder.mkdir()
     (folder / "inside").write_text("x")
@@ -154,10 +152,17 @@ def test_unfinished_files_of_killed_processes_are_removed_and_those_of_living_on
     files.clear_leftovers(tmp_path / "absent")
 
 
+def test_a_file_says_a_text_only_when_every_byte_is_that_of_the_text(tmp_path):
+    note = files.write_text(tmp_path / "note.txt", "größe 3\n")
+    assert files.says(note, "größe 3\n")
+    for damaged in (b"gr\xff\xdfe 3\n", "größe 3\r\n".encode(), b""):
+        note.write_bytes(damaged)
+        assert not files.says(note, "größe 3\n")
+    assert not files.says(tmp_path / "absent.txt", "")
+
+
 def test_a_temporary_folder_is_gone_afterwards_and_so_is_one_of_a_killed_process(tmp_path):
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    left = tmp_path / f".costs.{ended.pid}-{files.MACHINE}01234567.part"
+    left = tmp_path / f".costs.{pid_of_dead()}-{files.MACHINE}01234567.part"
     left.mkdir()
     with files.temporary_folder(tmp_path, "costs") as folder:
         (folder / "inside").mkdir()

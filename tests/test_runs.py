@@ -20,6 +20,7 @@ from lib import code_digest, files, models, parallel, parameters, recipes, runs,
 from lib.datasets.report import Report
 from lib.errors import InputError
 from tests.in_workers import read_badly
+from tests.leftovers import left_beside
 
 STEP = "05_train"
 CELL = """run: str = ""  # machine: name
@@ -306,14 +307,18 @@ def test_the_next_process_reads_no_source_that_was_not_changed(edited, tmp_path,
 def test_digests_that_other_rules_made_are_made_anew(edited, notebooks, tmp_path, monkeypatch):
     (tmp_path / "copy" / "lib" / "__pycache__").mkdir()
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    left = left_beside(tmp_path / "copy" / "lib" / "__pycache__" / code_digest.CACHE)
     before = code_digest.digests(STEP, folder=notebooks)["lib/errors.py"]
+    assert not left.exists(), "what a killed process left"
     monkeypatch.setattr(code_digest, "_normal", lambda tree: "by another rule")
     monkeypatch.setattr(code_digest, "RULES", [0, 0, 0])  # an edited code_digest.py
     code_digest._sources.cache_clear()
     assert code_digest.digests(STEP, folder=notebooks)["lib/errors.py"] != before
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"lib/errors.py": 3}', '{"rules": 1}', "{\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"lib/errors.py": 3}', '{"rules": 1}', "{\x00", "[" * 3000]
+)
 def test_digests_that_were_kept_and_are_damaged_are_made_anew(edited, notebooks, tmp_path, content):
     folder = tmp_path / "copy" / "lib" / "__pycache__"
     folder.mkdir()
@@ -413,6 +418,14 @@ def test_of_a_file_without_a_column_the_others_are_read_and_a_damaged_one_is_nam
     file.write_text("a,b\n1,x\n")
     with pytest.raises(InputError, match="holds more than numbers"):
         runs.read_numbers(file, ["a", "b"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("header", ["a,b", "a,b\n", "a,b\n\n"])
+def test_a_table_that_ends_after_its_header_has_no_numbers_and_no_warning(tmp_path, header):
+    file = tmp_path / "a.csv"
+    file.write_text(header)
+    assert {name: len(rows) for name, rows in runs.read_numbers(file, ["b"]).items()} == {"b": 0}
 
 
 def test_parameters_of_a_run_are_read_anew_when_they_changed_and_are_the_callers_own(tmp_path):

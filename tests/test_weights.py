@@ -2,6 +2,7 @@
 replaced.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import http.server
@@ -9,6 +10,7 @@ import json
 import re
 import shlex
 import threading
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -212,6 +214,26 @@ def test_a_check_sum_is_recorded_at_first_use(tmp_path):
     assert recorded == {
         "first.bin": {"sha256": hashlib.sha256(CONTENT).hexdigest(), "size": len(CONTENT)}
     }
+
+
+def test_two_files_that_are_used_first_at_the_same_time_are_both_recorded(tmp_path, monkeypatch):
+    other = dataclasses.replace(weights.REGISTRY["first"], name="second", file="second.bin")
+    monkeypatch.setitem(weights.REGISTRY, "second", other)
+    both, read = threading.Barrier(2), weights._records
+
+    def records(weights_root):
+        found = read(weights_root)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # who may, has read before the other writes
+        return found
+
+    monkeypatch.setattr(weights, "_records", records)
+    for name in ("first", "second"):
+        weights.path(name, tmp_path).write_bytes(name.encode())
+    with futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(weights.check, ("first", "second"), [tmp_path] * 2))
+    assert sorted(read(tmp_path)) == ["first.bin", "second.bin"]
+    assert not list(tmp_path.glob(".*")), "no lock is left"
 
 
 def test_an_address_that_nobody_has_tried_says_so(server, tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ right one.
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 from collections.abc import Callable
 from importlib import import_module
@@ -128,14 +127,15 @@ def expected(params) -> dict | None:
 def _sample_counts(path: Path) -> dict:
     """The sample set says itself what it holds."""
     try:
-        return {item: (count,) for item, count in json.loads(path.read_text())["expected"].items()}
-    except (OSError, ValueError, KeyError) as error:
+        counts = files.read_mapping(path)["expected"].items()
+    except (InputError, KeyError, AttributeError) as error:
         raise InputError(
             "the sample set is not there, or not finished",
             where=path,
             expected="the file that is written last",
             todo="remove it and run 01_download_check: what is whole is kept",
         ) from error
+    return {item: (count,) for item, count in counts}
 
 
 def has_affect(params) -> bool:

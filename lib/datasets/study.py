@@ -57,7 +57,7 @@ def read(folder: Path) -> dict:
         record = json.loads(place.read_text(encoding="utf-8"))
         files = {str(path): dict(told) for path, told in record["files"].items()}
         return {"root": str(record["root"]), "files": files}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ import pandas as pd
 
 from .. import runs
 from ..errors import InputError
-from ..files import damaged
+from ..files import clear_leftovers, damaged, write_bytes
 from ..grammar import all_declared, unchanged
 from ..intervals import in_brackets, rounded
 from ..metrics import EMOTIONS, ccc_table
@@ -422,13 +423,14 @@ def _write(
 ) -> list[Path]:
     from .. import plots
 
-    folder = runs.Run(target)
+    folder, drawn = runs.Run(target), io.BytesIO()
+    clear_leftovers(target, ".comparison.*.part", deep=False)  # of a process that was killed
     files = [folder.write_table("comparison.csv", table)]
-    picture = folder.path("comparison.png")
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
-    axes[0].figure.savefig(picture, dpi=150, bbox_inches="tight")
+    axes[0].figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
+    picture = write_bytes(folder.path("comparison.png"), drawn.getvalue())
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    inside = base64.b64encode(picture.read_bytes()).decode()
+    inside = base64.b64encode(drawn.getvalue()).decode()
     words = "CCC of the runs with 95 % intervals"
     image = f"<img src='data:image/png;base64,{inside}' width='800' alt='{words}'>"
     parts = {**_blocks(table), "What the numbers are": Html(lines), words: Html(image)}

@@ -21,7 +21,7 @@ from .. import arrays as every_array
 from .. import trials
 from ..arrays import locate
 from ..faces import arrays as face_arrays
-from ..files import named, write_text
+from ..files import named, says, write_text
 from ..models import device, forward
 from ..parallel import remote
 from ..speakers import arrays
@@ -110,7 +110,7 @@ def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) ->
     mine = json.dumps(
         recipe.digits(trial) | ({"speaking": heard.digits} if heard else {}), indent=1
     )
-    if not (path.is_file() and source.is_file() and source.read_text() == mine):
+    if not (path.is_file() and says(source, mine)):
         if recipe.store is not None:
             every_array.check(recipe.trial(trial), recipe.arrays(), recipe.store)
         table = prediction_table(predictor, trial, predictor.predict(trial))
@@ -128,7 +128,7 @@ def begin(folder: Path, predictor: Predictor) -> Predictions:
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
     there = remote.current()
     mine += f"{there.told if there and there.gpus else predictor.how}\n"
-    if not (note.is_file() and note.read_text() == mine):
+    if not says(note, mine):
         if Path(folder).is_dir():
             shutil.rmtree(folder)
         write_text(note, mine)

@@ -74,7 +74,9 @@ class Predictions:
 
     # ---- what is computed from
     def raw(self, trial: str, tasks: Iterable[str]) -> dict[str, np.ndarray]:
-        """The network's own outputs: task -> (T, k) float32."""
+        """The network's own outputs: task -> (T, k) float32. Raises InputError for a file that
+        lacks one.
+        """
         table = self.table(trial)
         units = [name for name in table if name.startswith("action_unit_")]
         columns = {
@@ -83,7 +85,10 @@ class Predictions:
             "action_units": [name for name in units if name.endswith("_raw")],
             "speaking": ["speaking_no_raw", "speaking_yes_raw"],
         }
-        return {task: table[columns[task]].to_numpy(np.float32) for task in tasks}
+        asked = {task: columns[task] for task in tasks}
+        for names in asked.values():
+            runs.require_columns(self.path(trial), table, names)
+        return {task: table[names].to_numpy(np.float32) for task, names in asked.items()}
 
     def pairs(self, trial: str) -> tuple[np.ndarray, np.ndarray]:
         """Submitted values and labels of all frames of a trial, (T, 2) each; labels NaN where

@@ -170,6 +170,8 @@ def validate_single(path: Path, expected: Mapping) -> list[str]:
     try:
         text = io.StringIO(path.read_text(encoding="utf-8-sig"))
         table = pd.read_csv(text, dtype=str, keep_default_na=False)
+        if not isinstance(table.index, pd.RangeIndex):
+            raise pd.errors.ParserError("a line has more cells than the header")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         return [f"{path}: no table of three columns ({str(error).strip()})"]
     if tuple(table.columns) != COLUMNS:

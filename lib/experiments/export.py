@@ -16,7 +16,7 @@ import torch
 from .. import grammar, weights
 from ..errors import InputError, explain_full_disk
 from ..evaluation import checkpoint
-from ..files import ROOT, temporary_folder, write_text
+from ..files import ROOT, clear_leftovers, temporary_folder, write_text
 from ..files import checkpoint as checkpoint_file
 from ..models import REGISTRY, Model, checkpoints, export, load_published, published
 from . import export_examples, export_signature
@@ -88,6 +88,7 @@ def write(run: str, kind: str, out: Path | None = None, network: str = "") -> Ex
         deviations = export.deviation(source.net, path)
         folder.mkdir(parents=True, exist_ok=True)
         path.replace(folder / file)
+    clear_leftovers(folder, deep=False)  # of a process that was killed
     signature = _signature(source, kind, deviations)
     text = json.dumps(signature, indent=1, ensure_ascii=False)
     write_text(folder / "signature.json", text + "\n")

@@ -7,6 +7,7 @@ corrected rule (§7.2).
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import pandas as pd
 
 from .. import arrays, files
 from ..errors import InputError, explain_full_disk
-from ..files import clear_leftovers, write_text
+from ..files import clear_leftovers, temporary_name, write_text
 from ..labels import official
 from ..media import sound, writing
 from ..media.sound import SOUND_RATE
@@ -111,15 +112,18 @@ def _missing(trial: Mapping, place: Store, wanted: Rule, out: Path, n_frames: in
     """Frames (from 0) whose file is not there yet."""
     folder, label = files.named(out, trial["video"]), _label(trial, place, wanted)
     beside = _beside(folder)
-    if beside.is_file() and (found := json.loads(beside.read_text(encoding="utf-8"))) != label:
+    if beside.is_file() and (found := files.read_json(beside, OTHER)) != label:
         raise InputError(
             f"this folder has files of another kind: {found}",
             where=folder,
             expected=str(label),
-            todo="remove it with the .json beside it, or give another --out",
+            todo=OTHER,
         )
     there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
     return np.array([k for k in range(n_frames) if f"{k + 1}.wav" not in there], np.int64)
+
+
+OTHER = "remove this folder of sounds with the .json beside it, or give another --out"
 
 
 def _beside(folder: Path) -> Path:
@@ -139,16 +143,13 @@ def write(trial: Mapping, place: Store, wanted: Rule, out: Path) -> str:
     left = _missing(trial, place, wanted, out, len(found))
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(out, f".{glob.escape(_beside(folder).name)}.*.part", deep=False)
         write_text(_beside(folder), json.dumps(_label(trial, place, wanted)))
-        for leftover in folder.glob(".*.part"):  # of a run that was killed
-            leftover.unlink()
-        part = folder / f".{os.getpid()}.part"
-        try:
+        clear_leftovers(folder, deep=False)  # of a process that was killed
+        with temporary_name(folder / "frame.wav") as part:
             for frame in left:
                 part.write_bytes(writing.wav(sound.cut(samples, *found[frame]), SOUND_RATE))
                 part.replace(folder / f"{frame + 1}.wav")
-        finally:
-            part.unlink(missing_ok=True)
     return f"{len(left)} files"
 
 

@@ -17,7 +17,7 @@ from .. import runs
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..evaluation.predictions import Predictions
-from ..files import NOTEBOOKS, read_mapping
+from ..files import NOTEBOOKS, clear_leftovers, read_mapping
 from ..plots.html import Html, page, table_of
 from ..trials import SYNTHETIC_NOTE
 from . import recordings
@@ -73,6 +73,7 @@ def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
             "become too "
             f"large: they lie in {html.escape(run.folder.name)}/figures and in the notebooks.</p>"
         )
+    clear_leftovers(run.folder, f".{NAME}.*.part", deep=False)  # of a process that was killed
     return run.write_text(NAME, page(f"Run {run.name}", parts, contents=True))
 
 

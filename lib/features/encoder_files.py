@@ -119,7 +119,7 @@ def read(file: Path) -> dict:
     """A JSON file of a network. Raises InputError where it is absent or damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"an encoder's {file.name} cannot be read ({type(error).__name__})",
             where=file,

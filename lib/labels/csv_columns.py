@@ -11,9 +11,10 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ..files import write_text
+from .. import files
 
 NAME = "columns.json"
+AGAIN = "remove it: it is written again with the next table"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
@@ -220,17 +221,28 @@ def _told(name: str) -> tuple[str, ...]:
 
 def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> Path:
     """See that ``columns.json`` of a folder describes these columns, too; given : those of them
-    that are of a person's own file.
+    that are of a person's own file. Raises InputError where the file is damaged.
     """
     file = Path(folder) / NAME
-    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    before = _recorded(file) if file.is_file() else []
     known = {row["name"] for row in before}
     added = describe(name for name in names if name not in known and name not in given)
     fields = dict(zip(FIELDS, GIVEN, strict=True))
     added += [{"name": name, **fields} for name in given if name not in known]
     if added or not before:
-        write_text(file, json.dumps([*before, *added], indent=1, ensure_ascii=False) + "\n")
+        files.write_text(file, json.dumps([*before, *added], indent=1, ensure_ascii=False) + "\n")
     return file
+
+
+def _recorded(file: Path) -> list[dict]:
+    """What is described already. Raises InputError for a damaged file."""
+    rows = files.read_json(file, AGAIN)
+    named = isinstance(rows, list) and all(
+        isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows
+    )
+    if not named:
+        raise files.damaged(file, "it is no list of columns with their names", AGAIN)
+    return rows
 
 
 def table() -> str:

@@ -198,6 +198,7 @@ def _listen(path: Path) -> dict:
 def _kept(folder: Path) -> dict:
     try:
         told = json.loads((folder / KEPT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    columns = told.items() if isinstance(told, dict) else ()
+    return {column: value for column, value in columns if isinstance(value, dict)}

@@ -108,13 +108,17 @@ def _opened(path: Path) -> TextIO | None:
         import fcntl  # noqa: F401
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+")
+        return _stream(path)
     except ModuleNotFoundError:  # Windows
         return None
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise
         return None
+
+
+def _stream(path: Path) -> TextIO:
+    return path.open("a+", encoding="utf-8", errors="replace")  # its content may be damaged
 
 
 def _acquired(
@@ -144,7 +148,7 @@ def _acquired(
         if _is_still(stream, path):
             break
         stream.close()  # its holder took the file away, or moved the folder
-        stream = path.open("a+")
+        stream = _stream(path)
     stream.seek(0)
     stream.truncate()
     who = {"host": socket.gethostname(), "pid": os.getpid()}
@@ -158,7 +162,7 @@ def _in_words(content: str) -> str:
     try:
         who = json.loads(content)
         return f"number {who['pid']} on {who['host']}, at work since {who['since']}"
-    except (ValueError, TypeError, LookupError):  # it has not written itself yet
+    except (ValueError, TypeError, LookupError, RecursionError):  # it has not written itself yet
         return "which has not said its name"
 
 

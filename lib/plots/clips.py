@@ -41,7 +41,8 @@ def strip(root: Path, note: str, name: str):
     seen = [person for person in told["persons"] if person["boxes"]]
     folder, pattern, first = (told["frames"][key] for key in ("dir", "pattern", "first"))
     shown = [pictures.read(place / folder / (pattern % (first + moment))) for moment in moments]
-    faces = [_faces(person, shown, moments, told["n_frames"]) for person in seen]
+    boxes = [schema.boxes(person, told["n_frames"], place / "clip.json") for person in seen]
+    faces = [_faces(each[moments], shown) for each in boxes]
     return plots.speaking_strip(
         faces,
         [person["asd"][moments] for person in seen],
@@ -56,14 +57,11 @@ def _times(told: dict) -> np.ndarray:
     return (told["start_frame"] + np.arange(told["n_frames"])) * told["fps"][1] / told["fps"][0]
 
 
-def _faces(
-    person: dict, pictures: list[np.ndarray], moments: np.ndarray, n_frames: int
-) -> np.ndarray:
+def _faces(boxes: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
     """(N, SIDE, SIDE, 3): the face's box, white where there is none."""
     import cv2
 
-    boxes = schema.boxes(person, n_frames)[moments]
-    out = np.full((len(moments), SIDE, SIDE, 3), 255, np.uint8)
+    out = np.full((len(boxes), SIDE, SIDE, 3), 255, np.uint8)
     for row, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
         if np.isfinite(box).all():
             x1, y1, x2, y2 = np.round(box).astype(int)

@@ -18,6 +18,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
 
 from ..files import temporary_name
 from ..media import frames
@@ -26,6 +28,7 @@ PALETTE = sns.color_palette("colorblind")
 COLOURS = {"valence": PALETTE[0], "arousal": PALETTE[1]}  # blue and orange
 _own: ContextVar[bool] = ContextVar("figures that pyplot does not know", default=False)
 WORDS = 12  # letters of a note on an inch of a figure's width
+PLACES = 9  # digits of a share of the figure: less than a thousandth of a pixel
 LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve for comparison
 
 
@@ -50,14 +53,32 @@ def theme() -> None:
     )
 
 
+class RoundedLayout(ConstrainedLayoutEngine):
+    """Matplotlib's constrained layout, its places rounded to a billionth of the figure.
+
+    Its solver (kiwisolver) keeps variables in the order of their addresses, so the last bit of a
+    place is another one from one drawing to the next, and with it a few pixels of a picture.
+    """
+
+    def execute(self, fig: Figure) -> object:
+        grids = super().execute(fig)
+        for ax in fig.axes:
+            place = Bbox(np.round(ax.get_position(original=True).get_points(), PLACES))
+            ax._set_position(place, which="original")  # `set_position` would end the layout
+        return grids
+
+
 def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3), **options):
     """Axes of a new figure with the theme set; `size` in inches. One Axes, or an array of them."""
     theme()
     if _own.get():
         figure = Figure(figsize=size)
         FigureCanvasAgg(figure)
-        return figure.subplots(rows, columns, **options)
-    return plt.subplots(rows, columns, figsize=size, **options)[1]
+    else:
+        figure = plt.figure(figsize=size)
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.set_layout_engine(RoundedLayout())
+    return figure.subplots(rows, columns, **options)
 
 
 @contextlib.contextmanager

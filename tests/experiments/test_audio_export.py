@@ -1,17 +1,19 @@
 """One wav per frame: right pieces, told before, taken up again, never mixed."""
 
 import io
+import os
 import wave
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lib import __main__, arrays, trials
+from lib import __main__, arrays, files, trials
 from lib.errors import InputError
 from lib.experiments import exports
 from lib.media import sound, writing
 from lib.store import request
+from tests.leftovers import left_beside
 
 
 @pytest.fixture
@@ -96,11 +98,14 @@ def test_what_is_there_is_not_written_again_and_what_is_missing_is(prepared, tmp
     kept, lost = out / "4" / "3.wav", out / "4" / "7.wav"
     before, whole = kept.stat().st_mtime_ns, lost.read_bytes()
     lost.unlink()
-    (out / "4" / ".99.part").write_bytes(b"half a file of a run that was killed")
+    left_beside(out / "4" / "frame.wav")
+    left_beside(out / "4.json")
+    theirs = out / "4" / f".frame.wav.{os.getpid()}-{files.MACHINE}01234567.part"
+    theirs.write_bytes(b"of a process that runs")
     done = call(prepared, tmp_path, "--out", out)
     assert ": 1 wav files to write" in done.output
     assert (kept.stat().st_mtime_ns, lost.read_bytes()) == (before, whole)
-    assert not list(out.rglob("*.part"))
+    assert list(out.rglob("*.part")) == [theirs]
     assert ": 0 wav files to write" in call(prepared, tmp_path, "--out", out).output
 
 

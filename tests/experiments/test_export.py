@@ -18,6 +18,7 @@ from lib.files import ROOT
 from lib.models import checkpoints, graphs
 from lib.trials import SYNTHETIC_NOTE
 from tests import shared_files, tiny_set
+from tests.leftovers import left_beside
 from tests.tiny_set import one_thread  # noqa: F401
 
 MOMENTS = {"mean": [1.0, 2.0, 3.0], "std": [1.0, 2.0, 4.0]}
@@ -143,7 +144,9 @@ def test_the_command_writes_a_network_that_runs_without_this_repository(tmp_path
 def test_weights_alone_are_listed_without_this_repository(tmp_path):
     pytest.importorskip("safetensors")
     path, net = saved(tmp_path, "features")
+    left = left_beside(tmp_path / "out" / "signature.json")
     written = export.write(str(path), "safetensors", tmp_path / "out")
+    assert not left.exists()
     assert written.deviation == 0
     done = without_lib(written.folder, tmp_path)
     assert done.returncode == 0, done.stderr

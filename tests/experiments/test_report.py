@@ -17,6 +17,7 @@ from lib.datasets.report import Report
 from lib.errors import InputError
 from lib.experiments import report
 from lib.plots import html
+from tests.leftovers import left_beside
 
 SENTENCE = "trained on synthetic sample data: values have no meaning"
 PIXEL = base64.b64decode(
@@ -113,6 +114,12 @@ def test_scores_figures_training_parameters_and_environment_stand_in_one_page(ru
         "Prediction against label over time, trial 7",
         "1 · Is it complete?",
     ]
+
+
+def test_the_page_that_a_killed_process_left_half_is_cleared_away(run):
+    left = left_beside(run.folder / report.NAME)
+    written(run)
+    assert not left.exists()
 
 
 def test_a_list_of_contents_leads_to_each_heading_and_links_to_what_lies_beside(run):

@@ -113,6 +113,67 @@ def overlay(world: World) -> Case:
     return Case("overlay", words, world.place, stages)
 
 
+def compare(world: World) -> Case:
+    """A table and a picture of two runs."""
+    folders = [str(world.place / "runs" / name) for name in ("sample_tsav", "sample_jca")]
+    words = (*LIB, "compare", *folders, "--to", str(world.place / "compared"))
+    return Case("compare", words, world.place, {"start": "$^"})
+
+
+def report(world: World) -> Case:
+    """The page of a run, anew."""
+    words = (*LIB, "report", str(world.place / "runs" / "sample_tsav"))
+    return Case("report", words, world.place, {"start": "$^"})
+
+
+def export(world: World) -> Case:
+    """The weights of a run's network, with what they are and an example."""
+    run, out = str(world.place / "runs" / "sample_jca"), str(world.place / "exported")
+    words = (*LIB, "export", run, "--to", "safetensors", "--out", out)
+    return Case("export", words, world.place, {"start": "$^"})
+
+
+def export_audio(world: World) -> Case:
+    """One short sound per frame of the sample set."""
+    words = (*LIB, "export-audio", "params/sample_tsav.yaml", *places(world))
+    return Case("export-audio", words, world.place, {"start": "$^"})
+
+
+def export_labels(world: World) -> Case:
+    """One table of labels per trial of the sample set."""
+    words = (*LIB, "export-labels", "params/sample_tsav.yaml", *places(world))
+    return Case("export-labels", words, world.place, {"start": "$^"})
+
+
+COPY = """
+import shutil, sys
+for name in ("lib", "notebooks"):
+    kept = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(name, f"{sys.argv[1]}/checkout/{name}", ignore=kept)
+"""
+DIGEST = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lib import code_digest
+folder = code_digest.ROOT / "lib" / "__pycache__"
+folder.mkdir(exist_ok=True)
+sys.dont_write_bytecode = False  # now that all is imported: only the digests are kept
+print("digests", flush=True)
+code_digest.digests("05_train", ["lib.recipes.jca"])
+"""
+
+
+def copied_checkout(world: World) -> Case:
+    words = (sys.executable, "-c", COPY, str(world.place))
+    return Case("checkout", words, world.place, {"start": "$^"})
+
+
+def code_digests(world: World) -> Case:
+    """What a notebook's start finds in the sources and keeps beside them, in a copy of them."""
+    words = (sys.executable, "-c", DIGEST, str(world.place / "checkout"))
+    return Case("code digests", words, world.place, {"start": "$^", "digests": "^digests"})
+
+
 FETCH = """
 import sys
 from lib import weights
@@ -205,11 +266,20 @@ COMMANDS = {
     "merge": merge,
     "overlay": overlay,
     "sweep": sweep,
+    "compare": compare,
+    "report": report,
+    "export": export,
+    "export-audio": export_audio,
+    "export-labels": export_labels,
+    "checkout": copied_checkout,
+    "code digests": code_digests,
 }
 # The command whose results a command begins with.
 BELOW = {
-    **dict.fromkeys(("sample_tsav", "conversations", "weights get"), ""),
+    **dict.fromkeys(("sample_tsav", "conversations", "checkout", "weights get"), ""),
     **dict.fromkeys(("sample_jca", "overlay", "sweep"), "sample_tsav"),
+    **dict.fromkeys(("report", "export-audio", "export-labels"), "sample_tsav"),
     "clips": "conversations",
-    "merge": "sample_jca",
+    **dict.fromkeys(("merge", "compare", "export"), "sample_jca"),
+    "code digests": "checkout",
 }

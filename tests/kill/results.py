@@ -4,7 +4,8 @@ Bytes, but for what is another one each time: `VOLATILE` says which. Of a checkp
 numbers count (its file holds seconds, so its check-sum, where other files name it, does not), of an
 executed notebook its cells and that all of them ended, of report.html, sweep.html and
 data_report.html (which show seconds, what was measured in them, and the free space of the disk)
-their headings, of a log and a lock that they are there.
+their headings, of a log and a lock that they are there, of kept digests all but what tells a state
+of a source from another one (inode, size and time).
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def content(path: Path) -> object:
         "made_from.txt": _made_from,
         ".lock": _present,
     }
+    if path.name.startswith("code_digest.") and path.suffix == ".json":
+        return _digests(path)
     reader = names.get(path.name) or readers.get(path.suffix) or _digest
     return reader(path)
 
@@ -113,6 +116,12 @@ def lasting(value: object) -> object:
 
 def _json(path: Path) -> object:
     return lasting(json.loads(path.read_bytes()))
+
+
+def _digests(path: Path) -> dict:
+    """What is kept of the sources: all but what tells one state of a file from another."""
+    told = json.loads(path.read_bytes())["files"]
+    return {name: found for name, (_, *found) in told.items()}
 
 
 def _checkpoint(path: Path) -> object:

@@ -13,8 +13,12 @@ def world(tmp_path_factory):
     return cases.World(place / "place", place / "copies")
 
 
+NAMES = ["weights get", "clips", "sample_tsav", "merge"]
+NAMES += ["compare", "report", "export", "export-audio", "export-labels", "code digests"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["weights get", "clips", "sample_tsav", "merge"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_command_that_is_typed_twice_at_the_same_time_leaves_what_one_leaves(world, name):
     scratch = [world.place.parent / f"scratch{number}" for number in range(2)]
     with cases.prepared(world, name) as (case, fill):

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import layout_engine
 from matplotlib.figure import Figure
 
 from lib import metrics, plots
@@ -306,6 +307,27 @@ def test_a_saved_picture_is_whole_and_can_be_forgotten(tmp_path, trace):
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a.png"]
     assert plt.get_fignums() == []
     assert plots.save(Figure(), tmp_path / "b.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_last_bit_of_the_layout_moves_no_axes(monkeypatch):
+    def places() -> list[np.ndarray]:
+        axes = style.new_axes(2, 2, size=(4, 3), height_ratios=(1, 2))
+        style.finish(axes, "a title", "a note")
+        figure = style.figure_of(axes)
+        style.png(figure)
+        return [ax.get_position(original=True).get_points() for ax in axes.flat]
+
+    solve = layout_engine.do_constrained_layout
+
+    def solve_otherwise(figure: Figure, **how) -> object:
+        grids = solve(figure, **how)
+        for ax in figure.axes:
+            ax._set_position(ax.get_position(original=True).translated(0, 1e-16), which="original")
+        return grids
+
+    before = places()
+    monkeypatch.setattr(layout_engine, "do_constrained_layout", solve_otherwise)
+    np.testing.assert_array_equal(places(), before)
 
 
 def test_the_theme_is_set_once_so_that_a_readers_settings_stay(trace):

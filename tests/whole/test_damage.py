@@ -3,6 +3,7 @@
 `READERS` is the table of all: a real file of each, its reader, and what mutated copies may raise.
 """
 
+import contextlib
 import json
 import math
 import random
@@ -16,18 +17,23 @@ import pandas as pd
 import pytest
 import torch
 
+import lib.datasets as datasets
 from lib import files, parameters, runs, store, trials, weights
-from lib.datasets import ego4d_annotation
+from lib.datasets import ego4d_annotation, study
 from lib.errors import InputError
-from lib.evaluation import comparison
+from lib.evaluation import comparison, submission
+from lib.evaluation.predictions import Predictions
 from lib.experiments import experiment, report
-from lib.features import own, vggish
-from lib.labels import folds, lfan_rows, official, tables
-from lib.media import pickles, pictures, recordings, writing
+from lib.experiments.sweeps import table as sweeps_table
+from lib.features import encoder_files, own, vggish
+from lib.labels import csv_columns, folds, formats, lfan_rows, official, tables, transcripts
+from lib.media import pickles, pictures, readings, recordings, writing
 from lib.models import checkpoints, published, tensor_manifest
+from lib.parallel import locks
 from lib.plots import viewer
 from lib.speakers import files as speaker_files
-from lib.speakers.clips import schema, units
+from lib.speakers.clips import make, numbering, schema, units, video
+from tests.leftovers import left_beside
 
 MADE_FROM = {"name": "va", "parameters": {}, "version": 1, "inputs": {"video": {"size": 1}}}
 CLIP = {
@@ -179,9 +185,56 @@ def a_fold_file(place: Path) -> Path:
     return files.write_text(place / "folds.csv", "trial,subject,fold\n1,a,0\n2,b,1\n3,b,1\n")
 
 
+def a_sweep(place: Path) -> Path:
+    point = {"values": {"lr": 0.1}, "folder": "nowhere", "epochs": 2, "host": "", "why": ""}
+    point |= {"state": "finished", "seconds": 3.0, "tries": 1}
+    told = {"grid": {"lr": [0.1]}, "files": ["a.yaml"], "cluster": "local", "runs": {"a": point}}
+    told |= {"started": "2026-01-01 00:00:00", "ended": ""}
+    return files.write_text(place / "sweep.json", json.dumps(told))
+
+
+def read_sweep(path: Path) -> None:
+    table = sweeps_table.read(path.parent)
+    sweeps_table.page(path.parent, table), sweeps_table.text(table), sweeps_table.note(path.parent)
+
+
+def a_prediction(place: Path) -> Path:
+    header = "frame,time,valence,arousal,valence_raw,arousal_raw,label_valence,label_arousal,note"
+    rows = [f"{k},{k / 25},0.1,0.2,0.1,0.2,0.3,{'' if k == 2 else 0.1},plain" for k in range(1, 9)]
+    return files.write_text(place / "1.csv", "\n".join([header, *rows, ""]))
+
+
+def read_prediction(path: Path) -> None:
+    predictions = Predictions(path.parent)
+    predictions.of_sample(["1"]), predictions.pairs("1"), predictions.raw("1", ["va"])
+
+
+def of_reading(place: Path) -> Path:
+    film = files.write_bytes(place / "a.mp4", b"none")
+    told = {"version": readings.VERSION, "of": store.fingerprint(film), "origin": 0.25}
+    return files.write_text(place / readings.KEPT, json.dumps({"video_path": told}))
+
+
+def read_reading(path: Path) -> None:
+    readings._kept_or_looked(path.parent / "a.mp4", path.parent, "video_path")
+
+
+def read_lock(path: Path) -> None:
+    with locks._opened(path) as stream:
+        stream.seek(0)
+        locks._in_words(stream.read())
+
+
 ANNOTATION = "valence,arousal\n0.5,0.25\n-5,-5\n-0.5,1\n" + "0.1,0.2\n" * 5
 AVA = "v,0.04,0.1,0.2,0.3,0.4,NOT_SPEAKING,a\nv,0.08,0.1,0.2,0.3,0.4,SPEAKING_AUDIBLE,a\n"
 TABLE = "time,valence,arousal\n0.0,0.1,0.2\n0.5,0.3,0.4\n1.0,-0.3,-0.4\n"
+COUNTS = json.dumps({"seed": 1, "expected": {"videos": 4, "test trials": 1}})
+FACTS = json.dumps({"n_frames": 5, "base": 0, "size": [64, 48], "n_samples": 100})
+MARK = json.dumps(make.marker("clip", 0, 1, 6, 0))
+SENT = "image_location,valence,arousal\n1/00001.jpg,0.1,0.2\n1/00002.jpg,0.1,0.2\n"
+STRETCHES = json.dumps({"segments": [{"start": 0.5, "end": 2.0, "speaker": "A", "text": "x"}]})
+STUDY = json.dumps({"root": "a", "files": {"a.mp4": {"size": 3}}})
+AFEW = json.dumps({"video_id": "1", "frames": {"00001": {"valence": 1.0, "arousal": 2.0}}})
 EGO4D = "0 1 10 20 30 40 0.5 1\n1 1 10 20 30 40 0.5 0\n"
 
 
@@ -230,6 +283,28 @@ READERS = {
     "whitening": Reader(the_pca, vggish._pca),
     "film": Reader(a_film, read_film),
     "picture": Reader(a_picture, lambda path: pictures.read(path)),
+    "columns.json": Reader(
+        lambda place: csv_columns.record(place, ["frame", "valence"]),
+        lambda path: csv_columns.record(path.parent, ["frame", "arousal"]),
+    ),
+    "sample.json": Reader(text("sample.json", COUNTS), datasets._sample_counts),
+    "sweep.json": Reader(a_sweep, read_sweep),
+    "prediction": Reader(a_prediction, read_prediction),
+    "reading": Reader(of_reading, read_reading),
+    "recordings of a table": Reader(
+        text(study.RECORD, STUDY), lambda path: study.read(path.parent)
+    ),
+    "pictures of a clip": Reader(
+        text(numbering.MARKER, MARK), lambda path: numbering.read(str(path.parent))
+    ),
+    "facts of a video": Reader(text("a.json", FACTS), lambda path: video.read_facts(str(path))),
+    "encoder": Reader(text("config.json", '{"image_size": 224}'), encoder_files.read),
+    "submission": Reader(
+        text("all.txt", SENT), lambda path: submission.validate_single(path, {"1": 2})
+    ),
+    "transcript": Reader(text("a.json", STRETCHES), transcripts.of_json),
+    "AFEW-VA": Reader(text("a.json", AFEW), lambda path: formats._read_afew(path, [-10, 10])),
+    "lock": Reader(text(".lock", '{"host": "a", "pid": 1, "since": "2026-01-01"}'), read_lock),
     "LFAN's rows": Reader(rows, lambda path: lfan_rows.read(path, (4,))),
 }
 WORDS = [b"\xff\xfe", b"null", b"-1", b"1e400", b"[" * 3000, b'{"rle": [[1, 1000000000]]}', b"\0"]
@@ -292,6 +367,17 @@ def wrong_answers(name: str, place: Path, seed: int, count: int) -> list[str]:
     return wrong
 
 
+def no_warning(test: Callable) -> Callable:
+    """A warning of a package beneath is no answer: a value that it doubts is none of the file's.
+
+    PyTorch's about a pickle's protocol is left out: it reads what is there, whatever that says.
+    """
+    for said in ("error", "ignore:Detected pickle protocol"):
+        test = pytest.mark.filterwarnings(said)(test)
+    return test
+
+
+@no_warning
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_answered_with_a_value_or_a_clear_error(name, tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
@@ -299,6 +385,7 @@ def test_damaged_files_are_answered_with_a_value_or_a_clear_error(name, tmp_path
 
 
 @pytest.mark.slow
+@no_warning
 @pytest.mark.parametrize("name", READERS)
 def test_many_damaged_files_are_answered_so(name, tmp_path):
     seed = random.SystemRandom().randrange(1 << 32)
@@ -350,6 +437,28 @@ def test_the_command_names_the_run_that_it_left_out(tmp_path):
     assert "left out: bad" in (tmp_path / "out" / "comparison.html").read_text()
 
 
+def test_a_picture_that_could_not_be_finished_leaves_the_one_before(tmp_path, monkeypatch):
+    good, out = a_run(tmp_path / "good"), tmp_path / "out"
+    comparison.compare([good], out)
+    before = (out / "comparison.png").read_bytes()
+
+    def savefig(figure, to, **how) -> None:
+        with contextlib.nullcontext(to) if hasattr(to, "write") else open(to, "wb") as stream:
+            stream.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    with pytest.raises(KeyboardInterrupt):
+        comparison.compare([good], out)
+    assert (out / "comparison.png").read_bytes() == before
+
+
+def test_what_a_killed_comparison_left_half_is_cleared_away(tmp_path):
+    left = left_beside(tmp_path / "comparison.html")
+    comparison.compare([a_run(tmp_path / "good")], tmp_path)
+    assert not left.exists()
+
+
 def test_a_broken_record_of_a_notebook_is_a_reason_to_execute_it_again(tmp_path):
     run = runs.Run(a_run(tmp_path / "run"))
     for content in ("{", "[]", '{"inputs": 3}'):
@@ -372,6 +481,23 @@ def test_a_picture_of_two_thousand_million_digits_has_no_name(tmp_path):
     path = files.write_text(tmp_path / "clip.json", json.dumps(told))
     with pytest.raises(InputError, match="pictures called %02000000000d") as caught:
         units.Unit("v", "a", 0, 6, path).picture(0)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "corner", "reason"),
+    [
+        ([64, 0], 30.0, "pictures of 64×0 px"),
+        ([64, 48], 1e308, "a box of frame 0 with the corners 1.0, 2.0, 1e\\+308, 40.0"),
+        ([64, 48], math.nan, "a box of frame 0 with the corners 1.0, 2.0, nan, 40.0"),
+    ],
+)
+def test_a_face_that_would_be_nowhere_on_a_picture_is_refused(tmp_path, size, corner, reason):
+    person = {**CLIP["persons"][0], "boxes": [[0, 1.0, 2.0, corner, 40.0, "annotated"]]}
+    told = {**CLIP, "image_size": size, "persons": [person]}
+    path = files.write_text(tmp_path / "clip.json", json.dumps(told))
+    with pytest.raises(InputError, match=reason) as caught:
+        units.Unit("v", "a", 0, 6, path).labels()
     assert caught.value.where == str(path)
 
 

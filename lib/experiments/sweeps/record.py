@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ... import grammar, runs
 from ..experiment import Experiment, record_of
 from ..pipeline import DONE, FAILED, LOST
+from .facts import NAME, read
 
 PREPARE = ".prepare"  # behind the name of a run: the task that makes its arrays
 
@@ -55,7 +56,7 @@ class Book:
         self, run: runs.Run, experiments: Mapping[str, Experiment], points: list, facts: Mapping
     ):
         self.run, self.experiments = run, experiments
-        before, defaults = run.read_json("sweep.json", {}).get("runs", {}), _defaults(experiments)
+        before, defaults = read(run.folder).get("runs", {}), _defaults(experiments)
         self.finished = [
             name
             for name, one in experiments.items()
@@ -110,7 +111,7 @@ class Book:
     def save(self, **facts) -> None:
         """Write it, with these facts changed."""
         self.facts |= facts
-        self.run.write_json("sweep.json", {**self.facts, "runs": self.runs})
+        self.run.write_json(NAME, {**self.facts, "runs": self.runs})
 
     def status(self) -> int:
         """Exit status: FAILED when a run is not finished, LOST when something was lost in one."""

@@ -14,6 +14,7 @@ import pandas as pd
 from ... import runs
 from ...errors import InputError
 from ...metrics import EMOTIONS
+from . import facts
 from . import table as sweeps_table
 
 REPEATS = ("fold", "seed")  # runs that differ in these only are parts of one result
@@ -38,7 +39,7 @@ def finish(folder: Path, with_intervals: bool = True) -> Results:
     its page anew.
     """
     run, table = runs.Run(folder), sweeps_table.read(folder)
-    grid = run.read_json("sweep.json")["grid"]
+    grid = facts.read(folder)["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
     found = merged(folder, points, grid, with_intervals)
     causes, note = mattered(points, grid), sweeps_table.note(folder)
@@ -53,7 +54,7 @@ def finish(folder: Path, with_intervals: bool = True) -> Results:
 
 
 def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
-    known = run.read_json("sweep.json")["runs"]
+    known = facts.read(run.folder)["runs"]
     return [known[name]["values"] for name in table["run"]]
 
 
@@ -86,7 +87,7 @@ def merged(
 def _result(folder: Path, names: list[str], values: list[str], with_intervals: bool) -> dict:
     if not names:
         return {"why": "no run is finished"}
-    known = runs.Run(folder).read_json("sweep.json")["runs"]
+    known = facts.read(folder)["runs"]
     folders = [Path(known[name]["folder"]) for name in names]
     target = folder / "_".join(["merged", *values])
     each = [runs.Run(place).read_json("metrics.json", {}) for place in folders]

@@ -5,7 +5,6 @@ at any time.
 from __future__ import annotations
 
 import html
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from ...intervals import in_brackets, rounded
 from ...metrics import EMOTIONS
 from ...plots import html as plots_html
 from ...trials import SYNTHETIC_NOTE
+from . import facts
 
 COLOURS = {
     "finished": "#cfe8cf",
@@ -51,7 +51,7 @@ def read(folder: Path) -> pd.DataFrame:
     95 % interval; measure : what both are, see `score`.
     Raises InputError when there is no sweep in that folder.
     """
-    found = runs.Run(folder).read_json("sweep.json")
+    found = facts.read(folder)
     if not found:
         raise InputError(
             "no sweep.json", where=folder, expected="the folder of a sweep, runs/<run>_sweep"
@@ -64,13 +64,15 @@ def _row(folder: Path, name: str, one: Mapping, grid: Mapping) -> dict:
     place, ended = Path(one["folder"]), one["state"] not in OPEN
     beat = runs.Run(folder).read_json(f"points/{name}.json", {})
     running = one["state"] in ("running", "preparing")
-    since = max(0.0, time.time() - beat["started"]) if running and "started" in beat else 0.0
+    started = beat.get("started")
+    known = running and isinstance(started, int | float)
+    since = max(0.0, time.time() - started) if known else 0.0
     epoch, best = _history(place) if one["state"] != "waiting" or one["seconds"] else (0, None)
     row = {
         "run": name,
         **{key: one["values"].get(key, "") for key in grid},
         "state": one["state"],
-        "epoch": f"{epoch}/{one['epochs']}" if epoch else "",
+        "epoch": f"{epoch}/{one.get('epochs')}" if epoch else "",
         "best": best,
     }
     row |= dict(
@@ -171,17 +173,19 @@ def page(folder: Path, table: pd.DataFrame) -> str:
     """sweep.html: the table, and at the end the merged results and pictures. It reloads itself
     while it runs.
     """
-    facts = runs.Run(folder).read_json("sweep.json")
-    said = f"started {facts['started']}, " + (
-        f"ended {facts['ended']}" if facts["ended"] else "running"
+    about = facts.read(folder, ("files", "cluster", "started", "ended"))
+    said = f"started {about['started']}, " + (
+        f"ended {about['ended']}" if about["ended"] else "running"
     )
     results = folder / "results.html"
-    more = results.read_text(encoding="utf-8") if facts["ended"] and results.is_file() else ""
-    told = html.escape(f"{said}; files: {', '.join(facts['files'])}; workers: {facts['cluster']}")
+    more = results.read_text(encoding="utf-8") if about["ended"] and results.is_file() else ""
+    told = html.escape(
+        f"{said}; files: {', '.join(map(str, about['files']))}; workers: {about['cluster']}"
+    )
     return plots_html.page(
         folder.name,
         {"": plots_html.Html(f"<p>{told}</p>{as_html(table)}{more}")},
-        reload=0 if facts["ended"] else REFRESH,
+        reload=0 if about["ended"] else REFRESH,
     )
 
 
@@ -218,7 +222,7 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
     if not follow:
         return HTML(as_html(read(folder)))
     handle = display(HTML(as_html(read(folder))), display_id=True)
-    while not runs.Run(folder).read_json("sweep.json")["ended"]:
+    while not facts.read(folder, ["ended"])["ended"]:
         time.sleep(interval)
         handle.update(HTML(as_html(read(folder))))
     return None
@@ -257,7 +261,7 @@ class Screen:
 
 def note(folder: Path) -> str:
     """The sentence about networks trained on sample data, where one of these was; else ""."""
-    points = json.loads((Path(folder) / "sweep.json").read_text())["runs"].values()
+    points = facts.read(folder)["runs"].values()
     if any(_metrics(Path(point["folder"])).get("synthetic") for point in points):
         return SYNTHETIC_NOTE
     return ""

@@ -15,6 +15,7 @@ from . import SCHEMA, SPLITS
 TRACKS = ("face_visible", "speech", "speech_wearer", "speech_visible", "speech_offscreen")
 INDEX = "python -m lib clips index"
 MOST_FRAMES = 10_000_000  # of a clip: three days
+MOST_SIDE = 1_000_000  # px of a picture, and of a box from its corner
 
 
 def read_json(path: Path) -> dict:
@@ -108,11 +109,24 @@ def _runs(told: list | dict) -> tuple[list, list[int]]:
     return values, counts
 
 
-def boxes(person: dict, n: int) -> np.ndarray:
-    """(n, 4) float64 x1, y1, x2, y2 px of a person of a clip, NaN where there is no box."""
+def boxes(person: dict, n: int, where: object) -> np.ndarray:
+    """(n, 4) float64 x1, y1, x2, y2 px of a person of a clip, NaN where there is no box.
+
+    where : the file of the description. Raises InputError for a box of no frame or of no place.
+    """
+    with errors.foreign(where, "the boxes of a clip", "make the clips again"):
+        return _boxes(person, n)
+
+
+def _boxes(person: dict, n: int) -> np.ndarray:
     found = np.full((n, 4), np.nan)
-    for row in person["boxes"]:
-        found[row[0]] = row[1:5]
+    for index, x1, y1, x2, y2, *_ in person["boxes"]:
+        corners = np.array((x1, y1, x2, y2), float)
+        if not 0 <= int(index) < n:
+            raise ValueError(f"a box of frame {index} in {n} frames")
+        if not (np.abs(corners) <= MOST_SIDE).all():  # not a number, or none of a picture
+            raise ValueError(f"a box of frame {index} with the corners {x1}, {y1}, {x2}, {y2}")
+        found[int(index)] = corners
     return found
 
 

@@ -50,7 +50,7 @@ def _clip(path: Path, place: str, disk: Disk) -> list[tuple[str, ...]]:
     _media(told, path.parent, name, place, disk)
     rate, rows = told["fps"][0] / told["fps"][1], []
     for person in told["persons"]:
-        boxes = schema.boxes(person, told["n_frames"])
+        boxes = schema.boxes(person, told["n_frames"], path)
         track = safe_name("-".join(person["track_ids"]) or person["person_id"])
         for number, (first, last) in enumerate(_runs(np.isfinite(boxes[:, 0]))):
             entity = f"{name}:{track}:{number}"

@@ -26,7 +26,7 @@ from ...faces import speaker_crops
 from ...files import named, version
 from ...media import pictures
 from . import SCHEMA
-from .schema import INDEX, numbers, refuse_another
+from .schema import INDEX, MOST_SIDE, boxes, numbers, refuse_another
 
 UNKNOWN = -1  # label of a frame that nothing is known of
 CROP_VERSION = 1  # raised when `asd_crops` or this module gives other pictures
@@ -117,19 +117,14 @@ class Unit:
             return self._boxes()
 
     def _boxes(self) -> np.ndarray:
-        found = np.full((self.n_frames, 4), np.nan)
-        for index, x1, y1, x2, y2, *_ in self._person["boxes"]:
-            if not 0 <= int(index) < self.n_frames:
-                raise InputError(
-                    f"a box of frame {index} in a clip of {self.n_frames} frames",
-                    where=self.path,
-                    todo="make this clip again",
-                )
-            found[int(index)] = x1, y1, x2 - x1, y2 - y1
+        found = boxes(self._person, self.n_frames, self.path)
+        found[:, 2:] -= found[:, :2]
         return found
 
     def _positions(self) -> np.ndarray:
         width, height = self.told["image_size"]
+        if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
+            raise ValueError(f"pictures of {width}×{height} px")
         boxes = self.boxes()
         centre = np.stack(
             [(boxes[:, 1] + boxes[:, 3] / 2) / height, (boxes[:, 0] + boxes[:, 2] / 2) / width],

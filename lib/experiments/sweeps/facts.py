@@ -1,0 +1,43 @@
+"""What ``sweep.json`` says, for all who read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ... import files, runs
+
+NAME = "sweep.json"
+OF_SWEEP = {
+    **{"grid": dict, "runs": dict, "files": list},
+    **dict.fromkeys(("cluster", "started", "ended"), str),
+}
+OF_RUN = {
+    **dict.fromkeys(("folder", "state", "host", "why"), str),
+    **{"values": dict, "seconds": (int, float), "tries": int},
+}
+AGAIN = "start the sweep again: what is finished is not repeated"
+
+
+def read(folder: Path, more: Iterable[str] = ()) -> dict:
+    """What ``sweep.json`` in a sweep's folder says, {} where there is none: "grid", "runs" (name ->
+    mapping with `OF_RUN`) and `more` of `OF_SWEEP`.
+
+    Raises InputError for one that is damaged.
+    """
+    told = runs.Run(folder).read_json(NAME, {})
+    if told:
+        path = Path(folder) / NAME
+        _require(path, told, {name: OF_SWEEP[name] for name in ("grid", "runs", *more)}, "")
+        if not told["runs"]:
+            raise files.damaged(path, "there is no run in it", AGAIN)
+        for name, row in told["runs"].items():
+            _require(path, row, OF_RUN, f" of {name}")
+    return told
+
+
+def _require(path: Path, told: object, kinds: Mapping, of: str) -> None:
+    """Raise InputError where a value is not there, or of another kind."""
+    for name, kind in kinds.items():
+        if not (isinstance(told, dict) and isinstance(told.get(name), kind)):
+            raise files.damaged(path, f"there is no {name}{of}, or another kind of value", AGAIN)
