@@ -150,21 +150,33 @@ def train(places: argparse.Namespace) -> None:
                 print(f"{kind}, seed {seed}, fold {fold}: done", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parser_of(description: str, seeds: list[int]) -> argparse.ArgumentParser:
+    """What every training over the folds is told; read by `begun`."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "ravdess_folds")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--networks", nargs="+", default=["utterance"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--threads", type=int, default=1)
-    for name in CHANGED:
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, dest="change", action="store_const", const=name, default="")
     parser.add_argument("--only-table", action="store_true")
+    return parser
+
+
+def begun(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was given, with PyTorch set to it."""
     places = parser.parse_args()
     places.data, places.work = places.data.resolve(), places.work.resolve()
     torch.set_num_threads(places.threads)
     torch.set_flush_denormal(True)
+    return places
+
+
+def main() -> None:
+    parser = parser_of(__doc__, [0, 1, 2, 3, 4])
+    parser.add_argument("--networks", nargs="+", default=["utterance"])
+    for name in CHANGED:
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, dest="change", action="store_const", const=name, default="")
+    places = begun(parser)
     if not places.only_table:
         prepare(parameters(places))
         train(places)

@@ -17,14 +17,12 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import ravdess as base
 import ravdess_table as tables
 import report
-import torch
 
 from lib import intervals, metrics
 from lib.features import voice_streams
@@ -133,18 +131,10 @@ def _notes(folds: list[int], whole: Runs, without: dict[str, Runs]) -> list[str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--work", type=Path, default=base.ROOT / "runs" / "ravdess_folds")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = base.parser_of(__doc__, [0, 1, 2])
     parser.add_argument("--folds", type=int, nargs="+", default=list(tables.FOLDS))
     parser.add_argument("--without", nargs="+", default=["none", *STREAMS])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only-table", action="store_true")
-    places = parser.parse_args()
-    places.data, places.work = places.data.resolve(), places.work.resolve()
-    torch.set_num_threads(places.threads)
-    torch.set_flush_denormal(True)
+    places = base.begun(parser)
     if not places.only_table:
         base.prepare(base.parameters(places, "ravdess_fusion"))
         train(places)

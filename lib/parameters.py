@@ -237,29 +237,29 @@ def _warmup_at_odds(values: Mapping, names: Mapping, known: Mapping) -> list[str
     of_all = "warmup" in usable and usable["warmup"].type == "float"
     if not of_all or any(not _is_number(value) for value in (warmup, given.get("epochs"))):
         return []
-    rise = second_rise(given.get("schedule", ""), warmup, given["epochs"])
-    return [f"options, {rise}"] if rise else []
+    rises = second_rise(given.get("schedule", ""), warmup, given["epochs"])
+    return [f"options, {problem}" for problem in rises]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def second_rise(schedule: object, warmup: float, epochs: float) -> str:
+def second_rise(schedule: object, warmup: float, epochs: float) -> list[str]:
     """What is wrong with a warm-up of so many epochs beside a schedule that rises by itself, or
-    with one that ends after the training; "" where nothing is.
+    with one that ends after the training, as `refuse` takes it.
     """
     if warmup and schedule == "onecycle":
-        return (
+        return [
             f"warmup: {warmup:g} with schedule: onecycle, which has a rise of its own: set "
             "schedule: cosine, or leave warmup out"
-        )
+        ]
     if warmup > epochs:
-        return (
+        return [
             f"warmup: {warmup:g} of {epochs:g} epochs, but a warm-up ends before the training "
             "does: lower warmup, or raise epochs"
-        )
-    return ""
+        ]
+    return []
 
 
 def _missing_files(values: Mapping) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -423,14 +422,14 @@ def _write(
 ) -> list[Path]:
     from .. import plots
 
-    folder, drawn = runs.Run(target), io.BytesIO()
+    folder = runs.Run(target)
     clear_leftovers(target, ".comparison.*.part", deep=False)  # of a process that was killed
     files = [folder.write_table("comparison.csv", table)]
     axes = plots.ccc_table_plot(plotted, note=SYNTHETIC_NOTE if SYNTHETIC_NOTE in notes else "")
-    axes[0].figure.savefig(drawn, format="png", dpi=150, bbox_inches="tight")
-    picture = write_bytes(folder.path("comparison.png"), drawn.getvalue())
+    drawn = plots.png(axes[0], dpi=150, bbox_inches="tight")
+    picture = write_bytes(folder.path("comparison.png"), drawn)
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    inside = base64.b64encode(drawn.getvalue()).decode()
+    inside = base64.b64encode(drawn).decode()
     words = "CCC of the runs with 95 % intervals"
     image = f"<img src='data:image/png;base64,{inside}' width='800' alt='{words}'>"
     parts = {**_blocks(table), "What the numbers are": Html(lines), words: Html(image)}

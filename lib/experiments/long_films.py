@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from .. import arrays, trials
 from ..arrays import WHOLE
 from ..errors import InputError
+from ..media.stretches import is_long
 from ..parallel.mapping import Outcome
 from ..store import Request, Store
 
@@ -59,7 +60,7 @@ class Films:
         self._seconds: dict[str, float] = {}
         self._of: dict[str, list[Mapping]] = {}
         for row in rows:
-            if row.get("video_path") and row.get("duration", 0.0) > 2 * place.stretch:
+            if row.get("video_path") and is_long(row.get("duration", 0.0), place.stretch):
                 self._of.setdefault(row["video"], []).append(row)
 
     def __bool__(self) -> bool:

@@ -31,13 +31,18 @@ LEAD = 120
 AT_ONCE = 256  # frames that are copied before their memory is given back
 
 
+def is_long(seconds: float, stretch: float) -> bool:
+    """Whether a recording of so many seconds is cut; of unknown length (0, NaN) it is not."""
+    return math.isfinite(seconds) and seconds > 2 * stretch
+
+
 def starts(seconds: float, frames: int, stretch: float) -> list[int]:
     """The first frame, from 0, of each stretch of a recording; [0] where it is not cut.
 
     seconds, frames : how long it is, and of how many frames, as the header claims; 0 for unknown.
     stretch : s that a stretch lasts at most; what is no longer than two of them is not cut.
     """
-    if not (math.isfinite(seconds) and seconds > 2 * stretch and frames > 0):
+    if not (is_long(seconds, stretch) and frames > 0):
         return [0]
     size = ROUND * math.ceil(frames / min(math.ceil(seconds / stretch), MOST) / ROUND)
     return list(range(0, frames, size))

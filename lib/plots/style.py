@@ -132,12 +132,12 @@ def save(picture, path: Path, close: bool = False) -> Path:
     return path
 
 
-def png(picture, dpi: int = 100) -> bytes:
+def png(picture, dpi: int = 100, **options) -> bytes:
     """A figure as PNG bytes; it is closed, so that it does not appear a second time under the
-    cell.
+    cell. options : of Matplotlib's `savefig`.
     """
     figure, stream = figure_of(picture), io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
+    figure.savefig(stream, format="png", dpi=dpi, **options)
     plt.close(figure)
     return stream.getvalue()
 

@@ -132,8 +132,8 @@ class Trainer:
         # A course of releases warms up by itself, anew after each.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)
-        rise = parameters.second_rise(self.params.schedule, self.warmup, epochs)
-        parameters.refuse([rise] if rise else [], "options")
+        rises = parameters.second_rise(self.params.schedule, self.warmup, epochs)
+        parameters.refuse(rises, "options")
         weight = options.get("ccc_weight", CCC_WEIGHT)
         if weight != CCC_WEIGHT and not (
             self.params.va_loss == "mse_ccc" and "va" in self.recipe.tasks

@@ -17,6 +17,7 @@ from lib import parallel as cluster
 from lib.errors import InputError
 from lib.files import ROOT
 from lib.parallel import dask_workers
+from tests.in_workers import note_and_die
 from tests.waiting import alive, until
 
 
@@ -31,14 +32,6 @@ def half(x):
     if x == 3:
         raise InputError("three is damaged", where="trial 3", todo="leave it out")
     return {"half": x / 2 + 0 * int(1 / (x - 5))}
-
-
-def note_and_die(folder, x):
-    with open(folder / str(x), "a") as stream:
-        stream.write("tried\n")
-    if x == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return x
 
 
 def fill_disk(x):
@@ -169,7 +162,11 @@ def test_a_worker_that_is_killed_costs_its_item_only_and_the_item_is_not_tried_a
     two_workers, tmp_path
 ):
     found = cluster.map(
-        partial(note_and_die, tmp_path), range(6), 2, name="trial_{}".format, parallel=two_workers
+        partial(note_and_die, tmp_path, {2: 99}),
+        range(6),
+        2,
+        name="trial_{}".format,
+        parallel=two_workers,
     )
     assert [outcome.value for outcome in found] == [0, 1, None, 3, 4, 5]
     assert "died" in found[2].error.what

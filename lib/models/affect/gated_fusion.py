@@ -135,14 +135,7 @@ class GatedFusion(Model, name="gated_fusion"):
         """What the streams say at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
         what each makes of it alone (B, L, S, k), and which steps there are (B, L) bool.
         """
-        reliability = self.take(batch, "reliability").to(self.missing.dtype)
-        valid = batch.get("valid")
-        valid = (
-            reliability.new_ones(reliability.shape[:2], dtype=torch.bool)
-            if valid is None
-            else valid.bool()
-        )
-        reliability = reliability.masked_fill(~valid.unsqueeze(-1), 0.0)
+        reliability, valid = self._steps(batch)
         says, logits, alone, present = [], [], [], []
         for number, name in enumerate(self.streams):
             x, seen, exists = self._rows(batch, name, number, valid)
@@ -157,6 +150,15 @@ class GatedFusion(Model, name="gated_fusion"):
             present.append(seen.any(dim=1))
         gates = _weights(torch.stack(logits, dim=2), torch.stack(present, dim=1))
         return torch.stack(says, dim=2), gates, torch.stack(alone, dim=2), valid
+
+    def _steps(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """`reliability`, zeros where there is no step, and which steps there are, (B, L) bool."""
+        reliability = self.take(batch, "reliability").to(self.missing.dtype)
+        valid = batch.get("valid")
+        if valid is None:
+            valid = reliability.new_ones(reliability.shape[:2], dtype=torch.bool)
+        valid = valid.bool()
+        return reliability.masked_fill(~valid.unsqueeze(-1), 0.0), valid
 
     def _rows(
         self, batch: Mapping[str, Tensor], name: str, number: int, valid: Tensor

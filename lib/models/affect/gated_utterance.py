@@ -94,12 +94,8 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
 
     def _halved(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The batch at half the rate of its rows."""
-        reliability = self.take(batch, "reliability").to(self.missing.dtype)
-        valid = batch.get("valid")
-        if valid is None:
-            valid = reliability.new_ones(reliability.shape[:2], dtype=torch.bool)
-        valid, steps = valid.bool(), {}
-        reliability = reliability.masked_fill(~valid.unsqueeze(-1), 0.0)
+        reliability, valid = self._steps(batch)
+        steps = {}
         steps["reliability"], steps["valid"] = halved(reliability, valid)
         for name in self.streams:
             x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
