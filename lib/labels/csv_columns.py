@@ -7,13 +7,16 @@ test holds both equal.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from .. import files
+from ..parallel import locks
 
 NAME = "columns.json"
+QUIET = 5.0  # s that another process may take to describe its columns
 AGAIN = "remove it: it is written again with the next table"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
@@ -223,19 +226,28 @@ def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> P
     """See that ``columns.json`` of a folder describes these columns, too; given : those of them
     that are of a person's own file. Raises InputError where the file is damaged.
     """
-    file = Path(folder) / NAME
-    before = _recorded(file) if file.is_file() else []
+    file, lock = Path(folder) / NAME, Path(folder) / f".{NAME}.lock"
+    names = list(names)
+    if _added(_recorded(file), names, given) or lock.is_file():  # it may be of a killed process
+        with locks.held(lock, math.inf, remove=True, quiet=QUIET):
+            before = _recorded(file)  # with what others described meanwhile
+            rows = [*before, *_added(before, names, given)]
+            files.write_text(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return file
+
+
+def _added(before: list[dict], names: list[str], given: Collection[str]) -> list[dict]:
+    """What is not described yet."""
     known = {row["name"] for row in before}
     added = describe(name for name in names if name not in known and name not in given)
     fields = dict(zip(FIELDS, GIVEN, strict=True))
-    added += [{"name": name, **fields} for name in given if name not in known]
-    if added or not before:
-        files.write_text(file, json.dumps([*before, *added], indent=1, ensure_ascii=False) + "\n")
-    return file
+    return [*added, *({"name": name, **fields} for name in given if name not in known)]
 
 
 def _recorded(file: Path) -> list[dict]:
     """What is described already. Raises InputError for a damaged file."""
+    if not file.is_file():
+        return []
     rows = files.read_json(file, AGAIN)
     named = isinstance(rows, list) and all(
         isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows

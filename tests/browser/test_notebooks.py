@@ -30,7 +30,7 @@ NOTEBOOKS = [
     ("02_preprocess_visual", 1, 1, 600),
     ("03_preprocess_audio", 1, 1, 600),
     ("04_preprocess_labels", 1, 1, 300),
-    ("05_train", 1, 0, 2400),
+    ("05_train", 1, 0, 5400),
     ("06_inference", 4, 2, 900),
 ]
 

@@ -1,6 +1,9 @@
 """Every column of our CSV files is described, in data_README.md and beside the files."""
 
+import contextlib
 import json
+import threading
+from concurrent import futures
 
 from lib.files import ROOT
 from lib.labels import csv_columns
@@ -32,3 +35,20 @@ def test_a_file_beside_the_tables_gathers_all_their_columns(tmp_path):
     rows = json.loads((tmp_path / csv_columns.NAME).read_text())
     assert [row["name"] for row in rows] == ["frame", "valence", "joy"]
     assert "of your own" in rows[-1]["meaning"]
+
+
+def test_two_who_write_other_columns_at_the_same_time_are_both_described(tmp_path, monkeypatch):
+    both, read = threading.Barrier(2), csv_columns._recorded
+
+    def recorded(file):
+        found = read(file)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # who may, has read before the other writes
+        return found
+
+    monkeypatch.setattr(csv_columns, "_recorded", recorded)
+    with futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(csv_columns.record, [tmp_path] * 2, (["frame", "joy"], ["frame", "anger"])))
+    rows = read(tmp_path / csv_columns.NAME)
+    assert sorted(row["name"] for row in rows) == ["anger", "frame", "joy"]
+    assert [path.name for path in tmp_path.iterdir()] == [csv_columns.NAME], "no lock is left"
