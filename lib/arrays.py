@@ -322,7 +322,7 @@ def _compute(trial: Mapping, located: Located, place: Store, device: str) -> Non
         return shelf.creating(located.made_from, shape, dtype, **facts, **computed_on)
 
     if firsts := stretches_of(trial, located, place):
-        _film(trial, located, place, firsts, inputs).put_together(create)
+        _film(trial, located, place, firsts, inputs, device).put_together(create)
         films.remove(shelf, located.made_from, len(firsts))
     else:
         maker.make(inputs, located.request.parameters, create, device)
@@ -364,9 +364,11 @@ def open_stretches(trial: Mapping, located: Located, place: Store) -> list[int]:
     return [number for number, path in enumerate(paths) if not films.is_there(path)]
 
 
-def make_part(trial: Mapping, wanted: Request, number: int, place: Store) -> str:
+def make_part(
+    trial: Mapping, wanted: Request, number: int, place: Store, device: str = "cpu"
+) -> str:
     """See that one stretch of an array is there, unless the array is: many workers share a film. Of
-    number `WHOLE`, that all of the array is, which no network makes.
+    number `WHOLE`, that all of the array is.
 
     Returns "made", "there", or "left" where the recording must be decoded from its beginning, which
     who puts the array together does.
@@ -375,24 +377,24 @@ def make_part(trial: Mapping, wanted: Request, number: int, place: Store) -> str
     located = locate(trial, wanted, place)
     firsts = stretches_of(trial, located, place)
     if number == WHOLE:
-        return _made(trial, located, place, "cpu", packed=True)["state"]
+        return _made(trial, located, place, device, packed=True)["state"]
     if located.exists or number >= len(firsts):
         return "there"
     try:
-        inputs = _inputs(trial, located, place, "cpu")
-        return _film(trial, located, place, firsts, inputs).make(number)
+        inputs = _inputs(trial, located, place, device)
+        return _film(trial, located, place, firsts, inputs, device).make(number)
     except InexactError:
         return "left"
 
 
 def _film(
-    trial: Mapping, located: Located, place: Store, firsts: list[int], inputs: dict
+    trial: Mapping, located: Located, place: Store, firsts: list[int], inputs: dict, device: str
 ) -> films.Cut:
     maker = maker_of(located.request)
     shelf = place.shelf(maker.owner, trial[maker.owner])
     parameters = located.request.parameters
     kind, by = films.Film if maker.by_stretch.part else films.Clock, maker.by_stretch
-    return kind(shelf, located.made_from, firsts, by, inputs, parameters)
+    return kind(shelf, located.made_from, firsts, by, inputs, parameters, device)
 
 
 def _computed_on(device: str) -> dict[str, str]:

@@ -106,9 +106,9 @@ class ByStretch:
     Arguments
     ---------
     applies(resolved request) : whether this variant of it is.
-    part(inputs, parameters, piece, create) : a context manager that gives a function of a frame's
-        number and its picture, and has written what is known of the stretch when it ends well.
-        None of the times of frames, for which nobody needs pictures: they are what is joined.
+    part(inputs, parameters, piece, create, device) : a context manager that gives a function of a
+        frame's number and its picture, and has written what is known of the stretch when it ends
+        well. None of the times of frames, for which nobody needs pictures: they are what is joined.
     lead : whether it wants to see frames before the stretch's own, too, and the one after them
         (`Piece.begin`, `Piece.end`).
     join(inputs, parameters, parts, create, told) : puts the array together; `parts` are (array,

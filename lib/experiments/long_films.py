@@ -35,11 +35,11 @@ class Part:
         return f"{self.trial['video']}: {what}{stretch}"
 
 
-def do(whole: Callable, place: Store, item: Part | Mapping) -> object:
+def do(whole: Callable, place: Store, device: str, item: Part | Mapping) -> object:
     """What a worker does: a part, or ``whole(trial)``."""
     if not isinstance(item, Part):
         return whole(item)
-    return arrays.make_part(item.trial, item.wanted, item.number, place)
+    return arrays.make_part(item.trial, item.wanted, item.number, place, device)
 
 
 def name(item: Part | Mapping) -> str:
@@ -50,11 +50,15 @@ def name(item: Part | Mapping) -> str:
 class Films:
     """The long recordings of a table, and how far each is.
 
-    rows : of the trial table. requests : arrays that are made of each.
+    rows : of the trial table. requests : arrays that are made of each. networks : whether these
+    workers make what a network computes, too; else it is left to who has a GPU.
     """
 
-    def __init__(self, rows: Sequence[Mapping], requests: Iterable[Request], place: Store):
+    def __init__(
+        self, rows: Sequence[Mapping], requests: Iterable[Request], place: Store, networks: bool
+    ):
         self.rows, self.requests, self.place = rows, list(requests), place
+        self.networks = networks
         self._open: dict[str, int] = {}  # video -> parts of its round that are not done
         self._last: dict[str, list] = {}  # video -> its last round
         self._seconds: dict[str, float] = {}
@@ -99,33 +103,35 @@ class Films:
         parts: dict[tuple, Part] = {}
         for row in self._of[video]:
             for wanted in self.requests:
-                for path, part in _parts(row, wanted, self.place):
+                for path, part in self._parts(row, wanted):
                     parts[path, part.number] = part
         if not parts or self._last.get(video) == list(parts):
             return list(self._of[video])
         self._last[video], self._open[video] = list(parts), len(parts)
         return list(parts.values())
 
-
-def _parts(trial: Mapping, wanted: Request, place: Store) -> list[tuple[object, Part]]:
-    """What can be made of an array at this moment by itself: stretches of what it is made from, or
-    its own; each with the place where the array will lie.
-    """
-    try:
+    def _parts(self, trial: Mapping, wanted: Request) -> list[tuple[object, Part]]:
+        """What can be made of an array at this moment by itself: stretches of what it is made from,
+        or its own; each with the place where the array will lie.
+        """
         maker = arrays.maker_of(wanted)
-        maker.prepare(trial, wanted, place)
-        located = arrays.locate(trial, wanted, place)
-    except (InputError, OSError):  # told by who makes it
-        return []
-    if located.exists or located.made_from is None:
-        return []
-    asked = maker.sources(trial, located.request).values()
-    below = [source for source in asked if isinstance(source, Request)]
-    found = [part for source in below for part in _parts(trial, source, place)]
-    if found or not arrays.stretches_of(trial, located, place):
-        return found
-    absent = [source for source in below if not arrays.locate(trial, source, place).exists]
-    if absent:
-        return [(arrays.locate(trial, one, place).path, Part(trial, one)) for one in absent]
-    numbers = arrays.open_stretches(trial, located, place)
-    return [(located.path, Part(trial, wanted, number)) for number in numbers]
+        try:
+            maker.prepare(trial, wanted, self.place)
+            located = arrays.locate(trial, wanted, self.place)
+        except (InputError, OSError):  # told by who makes it
+            return []
+        if located.exists or located.made_from is None:
+            return []
+        sources = maker.sources(trial, located.request).values()
+        below = [source for source in sources if isinstance(source, Request)]
+        parts = [part for source in below for part in self._parts(trial, source)]
+        left = maker.network and not self.networks
+        if parts or left or not arrays.stretches_of(trial, located, self.place):
+            return parts
+        inputs = [(arrays.locate(trial, source, self.place), source) for source in below]
+        if absent := [
+            (each.path, Part(trial, source)) for each, source in inputs if not each.exists
+        ]:
+            return absent
+        numbers = arrays.open_stretches(trial, located, self.place)
+        return [(located.path, Part(trial, wanted, number)) for number in numbers]

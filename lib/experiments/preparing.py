@@ -35,9 +35,9 @@ def make(
     there = remote.current()
     count = int(there.apart and p.device != "cpu") if there else _gpus(p.device)
     if not count or not isinstance(p.parallel, str):  # a cluster's workers have GPUs of their own
-        work, networks = partial(arrays.make_all, device=p.device, **given), p.device != "cpu"
-        return _shared(work, rows, given, p, networks=networks)
-    before = _shared(partial(arrays.make_before_networks, **given), rows, given, p)
+        work = partial(arrays.make_all, device=p.device, **given)
+        return _shared(work, rows, given, p, networks=True)
+    before = _shared(partial(arrays.make_before_networks, **given), rows, given, p, networks=False)
     left = [
         index for index, outcome in enumerate(before) if outcome.ok and _left(rows[index], given)
     ]
@@ -77,14 +77,17 @@ def _gpus(device: str) -> int:
     return torch.cuda.device_count() if models_device.pick(device).type == "cuda" else 0
 
 
-def _shared(work, rows, given: dict, p, networks: bool = False) -> list[mapping.Outcome]:
-    """By all workers; long recordings are shared in stretches."""
-    films = long_films.Films(rows, [*given["requests"], *given["optional"]], given["place"])
-    how = {"parallel": p.parallel, "networks": networks}
+def _shared(work, rows, given: dict, p, networks: bool) -> list[mapping.Outcome]:
+    """By all workers; long recordings are shared in stretches. networks : whether they make what a
+    network computes, too.
+    """
+    requests = [*given["requests"], *given["optional"]]
+    films = long_films.Films(rows, requests, given["place"], networks)
+    how = {"parallel": p.parallel, "networks": networks and p.device != "cpu"}
     if not films:
         return mapping.map(work, rows, p.workers, Progress("trials"), name=name, **how)
     outcomes = mapping.map(
-        partial(long_films.do, work, given["place"]),
+        partial(long_films.do, work, given["place"], p.device),
         films.first(),
         p.workers,
         Progress("trials and stretches"),

@@ -435,12 +435,12 @@ def _write_people(inputs, every: list[looks.Stretch], create, more: Mapping) -> 
 
 
 @contextlib.contextmanager
-def part_of_tracks(inputs, parameters, piece, create) -> Iterator[Callable]:
+def part_of_tracks(inputs, parameters, piece, create, device) -> Iterator[Callable]:
     """Of a stretch of a long recording (`store.ByStretch`): what is followed in it; once that is
     known, and it has cuts, how the faces in it look, (n, 3, bins) float32.
     """
     if "tracks" not in inputs:
-        with following.part(inputs, parameters, piece, create) as feed:
+        with following.part(inputs, parameters, piece, create, device) as feed:
             yield feed
         return
     tracks, every = np.asarray(inputs["tracks"]), _of_shots(inputs)
@@ -540,7 +540,7 @@ def make_face(inputs, parameters, create, device) -> None:
 
 
 @contextlib.contextmanager
-def part_of_face(inputs, parameters, piece, create) -> Iterator[Callable]:
+def part_of_face(inputs, parameters, piece, create, device) -> Iterator[Callable]:
     """`make_face` of a stretch of a long recording (`store.ByStretch`)."""
     size = parameters.get("size", PIXELS)
     found, remark = points(inputs, parameters)

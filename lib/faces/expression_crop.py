@@ -78,13 +78,24 @@ def from_points(points: np.ndarray, frames: int = MEDIAN) -> tuple[np.ndarray, n
     with them.
     """
     points = _shaped(points, (68, 2), "68 landmarks of each frame")
-    if points.ndim != 3 or frames < 1 or frames % 2 == 0:
-        what = f"landmarks of shape {points.shape}, a median of {frames} frames"
-        expected = "(T, 68, 2) and an odd number of frames"
+    if points.ndim != 3:
+        what, expected = f"landmarks of shape {points.shape}", "(T, 68, 2)"
         raise InputError(what, where="expression_crop.from_points", expected=expected)
-    corners = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)  # (T, 4)
-    corners = _running_median(corners, frames)
-    first, last = corners[:, :2], corners[:, 2:]
+    return from_corners(corners(points), frames)
+
+
+def corners(points: np.ndarray) -> np.ndarray:
+    """The box of landmarks (T, 68, 2): least and largest x, y in each frame, (T, 4) x0 y0 x1 y1."""
+    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+
+
+def from_corners(boxes: np.ndarray, frames: int = MEDIAN) -> tuple[np.ndarray, np.ndarray]:
+    """`from_points` of which the boxes (T, 4) are known (`corners`)."""
+    if frames < 1 or frames % 2 == 0:
+        what, expected = f"a median of {frames} frames", "an odd number of frames"
+        raise InputError(what, where="expression_crop.from_points", expected=expected)
+    boxes = _running_median(boxes, frames)
+    first, last = boxes[:, :2], boxes[:, 2:]
     return (first + last) / 2, WIDENED * (last - first).max(axis=1)
 
 

@@ -40,7 +40,8 @@ class Cut:
     Arguments
     ---------
     shelf, made_from : where the array belongs, and its fingerprint. firsts : of
-        `stretches.starts`. by : how it is made. inputs, parameters : as a `store.Maker` has them.
+        `stretches.starts`. by : how it is made. inputs, parameters, device : as a `store.Maker`
+        has them.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Cut:
         by: store.ByStretch,
         inputs: Mapping,
         parameters: Mapping,
+        device: str,
     ):
         self.shelf, self.made_from, self.firsts, self.by = shelf, made_from, firsts, by
-        self.inputs, self.parameters = inputs, parameters
+        self.inputs, self.parameters, self.device = inputs, parameters, device
 
     def path(self, number: int) -> Path:
         """Where a stretch lies or will lie."""
@@ -178,7 +180,7 @@ class Film(Cut):
     def _opened(self, piece: Piece, why: str) -> Iterator[Callable]:
         """What takes the pictures of a stretch, which is written at the end."""
         create = self._create(piece.number, why)
-        with self.by.part(self.inputs, self.parameters, piece, create) as feed:
+        with self.by.part(self.inputs, self.parameters, piece, create, self.device) as feed:
             yield feed
 
     def _in_one_pass(self, reasons: Mapping[int, str]) -> None:

@@ -35,7 +35,7 @@ def detector(inputs: Mapping, parameters: Mapping):
 
 
 @contextmanager
-def part(inputs, parameters, piece, create) -> Iterator[Callable]:
+def part(inputs, parameters, piece, create, device) -> Iterator[Callable]:
     """Tracks of one stretch (`store.ByStretch`): takes pictures, writes `Follower.rows`."""
     follower = Follower(
         detector(inputs, parameters), parameters["every"], parameters["side"], piece

@@ -4,11 +4,17 @@ for one person's face in every frame.
 Rows of `track_face_api` are those of `tracks`: one per face and frame, whoever it is. `face_api`
 has one row per frame, NaN where the trial's person has no face. The seven expressions follow from
 these numbers by the network's last layer (`lib.recipes.expression`).
+
+A long recording is looked at in stretches (`lib.media.stretches`), twice: the landmarks of all
+faces decide, over time, what is cut out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +22,18 @@ import numpy as np
 from .. import weights
 from ..errors import InputError
 from ..faces import arrays, crops, expression_crop, persons, tracking
-from ..media import recordings
-from ..store import Maker, Request, Store, request
+from ..media import readings, recordings, stretches
+from ..media.stretches import Piece
+from ..store import ByStretch, Maker, Request, Store, request
 
 NETWORK, LANDMARKS = "face_api", "face_api_landmarks"
+BOXES = "track_landmark_boxes"
 CROPS = ("square", "detector", "five_points")
 # Points' box in longer sides of the detector's, below which the points are not believed: on faces
 # of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
 DRAWN_TOGETHER = 0.6
 BATCH = 16  # faces that are looked at together; 64 were no faster, and took .27 GB more
-VERSIONS = {"track_face_api": 1, "face_api": 1}
+VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
 
 
 def files(crop: str, weights_root: Path | None) -> dict[str, Path]:
@@ -91,20 +99,73 @@ def sources(trial: Mapping, asked: Request) -> dict:
     )
 
 
-def sources_of_tracks(trial: Mapping, asked: Request) -> dict:
+def resolve_rows(trial: Mapping, asked: Request, place: Store) -> Request:
+    """The same request with the stretches that a long recording is made in."""
+    own = {**readings.of_length(trial, place), **asked.parameters}
+    return request(asked.name, asked.files, **own)
+
+
+def sources_of_rows(trial: Mapping, asked: Request) -> dict:
+    """Inputs of `track_face_api` and of `BOXES`: the video and its faces; of a long recording the
+    times of its frames and the boxes of all landmarks, too.
+    """
     other = {key: asked.parameters[key] for key in ("detector",) if key in asked.parameters}
     followed = request("tracks", cuts=arrays.KEPT, **other)
-    return {"video": trial["video_path"], "tracks": followed, **asked.files}
+    inputs = {"video": trial["video_path"], "tracks": followed, **asked.files}
+    if not _is_cut(asked):
+        return inputs
+    if asked.name != BOXES and asked.parameters["crop"] == CROPS[0]:
+        landmarks = {key: path for key, path in asked.files.items() if key.startswith("landmarks")}
+        inputs["boxes"] = request(BOXES, landmarks, **other)
+    return {**inputs, "time": request("time")}
 
 
 # ---- making them
-def make_rows(inputs, parameters, create, device) -> None:
-    """(N, 256) float32, one row for every row of `tracks`."""
+@contextlib.contextmanager
+def part_of_rows(inputs, parameters, piece, create, device) -> Iterator[Callable]:
+    """(n, 256) float32, one row for every row of `tracks` in the frames of a stretch
+    (`store.ByStretch`).
+    """
     net, tracks = _network(NETWORK, inputs, device), np.asarray(inputs["tracks"])
     centre, side, remark = squares(inputs, parameters["crop"], tracks, device)
-    with create((len(tracks), net.fc.in_features), np.float32, note=remark) as out:
-        for rows, faces in _batches(inputs["video"], tracks, centre, side):
-            out[rows] = _outputs(net, faces, "features")
+    first, stop = _rows(tracks, piece.first, piece.stop)
+    with create((stop - first, net.fc.in_features), np.float32, note=remark) as out:
+
+        def look(rows: np.ndarray, cut: np.ndarray) -> None:
+            out[rows - first] = _outputs(net, cut, "features")
+
+        faces = _Faces(tracks, centre, side, look)
+        yield faces.feed
+        faces.flush()
+
+
+@contextlib.contextmanager
+def part_of_boxes(inputs, parameters, piece, create, device) -> Iterator[Callable]:
+    """(n, 4) float64 px: the box of the 68 landmarks (`expression_crop.corners`) of the same
+    rows.
+    """
+    net, tracks = _network(LANDMARKS, inputs, device), np.asarray(inputs["tracks"])
+    centre, side = expression_crop.of_box(tracks[:, tracking.BOX])
+    first, stop = _rows(tracks, piece.first, piece.stop)
+    with create((stop - first, 4), np.float64) as out:
+
+        def look(rows: np.ndarray, cut: np.ndarray) -> None:
+            points = _outputs(net, cut, "landmarks")
+            points = expression_crop.in_picture(points, centre[rows], side[rows])
+            out[rows - first] = expression_crop.corners(points)
+
+        faces = _Faces(tracks, centre, side, look)
+        yield faces.feed
+        faces.flush()
+
+
+def _in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
+    """All rows, of one stretch that ends with the last face."""
+    tracks = np.asarray(inputs["tracks"])
+    stop = int(tracks[-1, 0]) + 1 if len(tracks) else 0
+    with part(inputs, parameters, Piece(0, 0, stop, 0, stop), create, device) as feed:
+        for frame, (_, picture) in enumerate(islice(recordings.frames(inputs["video"]), stop)):
+            feed(frame, picture)
 
 
 def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
@@ -118,16 +179,12 @@ def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, 
     centre, side = expression_crop.from_box(box)
     if crop == "detector" or not len(tracks):
         return centre, side, ""
-    seen = expression_crop.of_box(box)
-    net, points = _network(LANDMARKS, inputs, device), np.zeros((len(tracks), 68, 2))
-    for rows, faces in _batches(inputs["video"], tracks, *seen):
-        points[rows] = _outputs(net, faces, "landmarks")
-    points = expression_crop.in_picture(points, *seen)
+    seen, boxes = expression_crop.of_box(box)[1], _boxes(inputs, len(tracks), device)
     by_points = np.full(len(tracks), False)
     for track in np.unique(tracks[:, 1]):
         rows = np.flatnonzero(tracks[:, 1] == track)
-        at, length = expression_crop.from_points(points[rows])
-        good = length >= DRAWN_TOGETHER * expression_crop.WIDENED * seen[1][rows]
+        at, length = expression_crop.from_corners(boxes[rows])
+        good = length >= DRAWN_TOGETHER * expression_crop.WIDENED * seen[rows]
         centre[rows[good]], side[rows[good]] = at[good], length[good]
         by_points[rows[good]] = True
     rest = int((~by_points).sum())
@@ -135,28 +192,47 @@ def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, 
     return centre, side, remark if rest else ""
 
 
-def _batches(
-    video: Path, tracks: np.ndarray, centre: np.ndarray, side: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of `tracks` and their cut faces (n, 112, 112, 3) uint8, in the order of the frames."""
-    rows: list[int] = []
-    faces: list[np.ndarray] = []
-    starts = np.searchsorted(tracks[:, 0], np.arange(_last_frame(tracks) + 2))
-    for frame, (_, picture) in enumerate(recordings.frames(video)):
-        if frame > _last_frame(tracks):
-            break
-        for row in range(starts[frame], starts[frame + 1]):
-            rows.append(row)
-            faces.append(expression_crop.cut(picture, centre[row], side[row]))
-        if len(rows) >= BATCH:
-            yield np.array(rows), np.stack(faces)
-            rows, faces = [], []
-    if rows:
-        yield np.array(rows), np.stack(faces)
+def _boxes(inputs, count: int, device) -> np.ndarray:
+    """(N, 4) of all rows: of the store where the recording is long, else looked at now."""
+    if "boxes" in inputs:
+        return np.asarray(inputs["boxes"])
+    boxes = np.empty((count, 4))
+    _in_one_pass(part_of_boxes, inputs, {}, lambda *_: contextlib.nullcontext(boxes), device)
+    return boxes
 
 
-def _last_frame(tracks: np.ndarray) -> int:
-    return int(tracks[-1, 0]) if len(tracks) else -1
+class _Faces:
+    """Cuts the faces of pictures, which come in the order of the frames, and has them looked at,
+    `BATCH` and a few more together.
+
+    tracks : (N, ·). centre (N, 2), side (N,) : px of each row. look(rows, faces (n, 112, 112, 3)
+    uint8) : what is done with them.
+    """
+
+    def __init__(self, tracks: np.ndarray, centre: np.ndarray, side: np.ndarray, look: Callable):
+        self._tracks, self._centre, self._side, self._look = tracks, centre, side, look
+        self._rows: list[int] = []
+        self._cut: list[np.ndarray] = []
+
+    def feed(self, frame: int, picture: np.ndarray) -> None:
+        """The faces of a picture (H, W, 3) uint8 RGB."""
+        for row in range(*_rows(self._tracks, frame, frame + 1)):
+            self._rows.append(row)
+            self._cut.append(expression_crop.cut(picture, self._centre[row], self._side[row]))
+        if len(self._rows) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Have the rest looked at."""
+        if self._rows:
+            self._look(np.array(self._rows), np.stack(self._cut))
+            self._rows, self._cut = [], []
+
+
+def _rows(tracks: np.ndarray, first: int, stop: int) -> tuple[int, int]:
+    """First row of `tracks`, and one past the last, of the frames `first` to `stop` − 1."""
+    begin, end = np.searchsorted(tracks[:, 0], (first, stop))
+    return int(begin), int(end)
 
 
 def make_face_api(inputs, parameters, create, device) -> None:
@@ -221,16 +297,27 @@ def _outputs(net, faces: np.ndarray, name: str) -> np.ndarray:
     return np.concatenate(found)
 
 
-MAKERS = [
-    Maker(
-        "track_face_api",
+def _is_cut(resolved: Request) -> bool:
+    return "stretches" in resolved.parameters
+
+
+def _of_tracks(name: str, part: Callable) -> Maker:
+    return Maker(
+        name,
         "visual",
         "video",
-        VERSIONS["track_face_api"],
-        sources_of_tracks,
-        make_rows,
+        VERSIONS[name],
+        sources_of_rows,
+        partial(_in_one_pass, part),
+        resolve_rows,
         network=True,
-    ),
+        by_stretch=ByStretch(_is_cut, part, stretches.concatenated),
+    )
+
+
+MAKERS = [
+    _of_tracks("track_face_api", part_of_rows),
+    _of_tracks(BOXES, part_of_boxes),
     Maker(
         "face_api",
         "visual",

