@@ -1,15 +1,16 @@
 """One long film among short ones, two workers: how long notebook 02 takes, and how busy they are,
 when the film is one piece and when it is cut into stretches.
 
-    python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2]
+    python benchmarks/stretches.py [--minutes 22] [--short 8] [--workers 2] [--expression WEIGHTS]
 
 Needs the recording and the weights that the tests use (tests/shared_files.py): of the clip of
 `benchmarks/faces.py` every third frame at 192×108, played again and again for so many minutes, and
 for a minute each in the short ones. Made are `time`, the faces that are found (112 px), whether
 there is one, and the small pictures of the trivial predictors. "One piece" is the same code with
-stretches of a year. Processor seconds are of all workers together, their start included, and of the
-one that had most of them: less time than that no machine can need with so many workers, and other
-people's work does not count in it, as it does in wall seconds.
+stretches of a year. With --expression the numbers of the expression network, too, whose weights lie
+in that folder (`weights get face_api`). Processor seconds are of all workers together, their start
+included, and of the one that had most of them: less time than that no machine can need with so many
+workers, and other people's work does not count in it, as it does in wall seconds.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ import report
 
 from lib import arrays
 from lib.experiments import preparing
+from lib.features import expression_arrays
 from lib.media import recordings, writing
-from lib.store import Store, request
+from lib.store import Request, Store, request
 
 SIZE, EVERY = (192, 108), 3
 YEAR = 366 * 24 * 3600.0
@@ -69,12 +71,12 @@ def trial(place: Path, name: str) -> dict:
     return {**row, "video_path": f"{name}.mp4", "duration": duration}
 
 
-def prepared(rows: list[dict], store: Store, workers: int) -> dict:
+def prepared(rows: list[dict], asked: list[Request], store: Store, workers: int) -> dict:
     """Seconds of one run of 02 with so many workers, and how busy these were."""
     p = SimpleNamespace(workers=workers, device="cpu", parallel="processes")
     before, wall = processor(), time.perf_counter()
     with Workers() as watched:
-        outcomes = preparing.make(rows, WANTED, store, p, [PIXELS])
+        outcomes = preparing.make(rows, asked, store, p, [PIXELS])
     wall = time.perf_counter() - wall
     assert all(outcome.ok for outcome in outcomes)
     busy = sum(outcome.seconds for outcome in outcomes) / (workers * wall)
@@ -112,7 +114,7 @@ def processor() -> float:
     return sum(one.ru_utime + one.ru_stime for one in every)
 
 
-def compared(whole: Store, cut: Store, film: dict) -> str:
+def compared(whole: Store, cut: Store, film: dict, asked: list[Request]) -> str:
     """How the film's arrays in stretches differ from those of one piece."""
     kept = request("tracks", cuts="kept")
     tracks = [np.asarray(arrays.read(film, kept, store)) for store in (whole, cut)]
@@ -120,10 +122,17 @@ def compared(whole: Store, cut: Store, film: dict) -> str:
     firsts = arrays.facts(film, kept, cut)["made_from"]["parameters"]["stretches"]
     told = "equal" if np.array_equal(*tracks) else f"{len(tracks[0])} and {len(tracks[1])} rows"
     differ = sum(int((one != other).any()) for one, other in zip(*shown, strict=True))
-    return (
+    told = (
         f"{len(firsts)} stretches, which begin at frames {firsts}. In one piece and in stretches, "
         f"rows of tracks: {told}; of {len(shown[0])} faces {differ} differ."
     )
+    for wanted in asked[len(WANTED) :]:
+        one, other = (np.asarray(arrays.read(film, wanted, store)) for store in (whole, cut))
+        most = np.nanmax(np.abs(one - other))
+        told += (
+            f" Numbers of {wanted.name} up to {np.nanmax(one):.3g} differ by {most:.1g} at most."
+        )
+    return told
 
 
 def main() -> None:
@@ -131,28 +140,38 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=22.0)
     parser.add_argument("--short", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--expression", type=Path, metavar="WEIGHTS")
     given = parser.parse_args()
-    found = []
+    found, asked = [], list(WANTED)
+    if given.expression:
+        asked.append(expression_arrays.wanted(expression_arrays.CROPS[0], given.expression))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         rows = rows_of(place, given.short, given.minutes)
-        cut = Store(place / "cut", "films", place, "detect", faces.SHARED / "weights")
+        weights = given.expression or faces.SHARED / "weights"
+        cut = Store(place / "cut", "films", place, "detect", weights)
         whole = replace(cut, processed_root=place / "whole", stretch=YEAR)
         for workers in (given.workers, 1):
             for name, store in (("in one piece", whole), ("in stretches", cut)):
                 shutil.rmtree(store.folder, ignore_errors=True)
-                told = prepared(rows, store, workers)
+                told = prepared(rows, asked, store, workers)
                 cells = [f"{told[key]:.0f}" for key in ("wall", "busy", "processor", "most")]
                 found.append([name, str(workers), *cells])
                 print(found[-1], flush=True)
-        seen = compared(whole, cut, rows[-1])
+        seen = compared(whole, cut, rows[-1], asked)
     notes = [
         f"The film: {rows[-1]['duration'] / 60:.1f} minutes; {given.short} short ones of a minute. "
         f"{seen}",
         f"Load of the machine at the end (1, 5, 15 minutes), others' work included: "
         f"{os.getloadavg()}.",
     ]
-    report.publish("stretches", HEAD, found, ["opencv-python-headless", "av"], notes)
+    report.publish(
+        f"stretches{'_expression' if given.expression else ''}",
+        HEAD,
+        found,
+        ["opencv-python-headless", "av"],
+        notes,
+    )
 
 
 if __name__ == "__main__":
