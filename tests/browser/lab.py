@@ -400,5 +400,13 @@ class Notebook:
         """Save with Ctrl+S, and read the file that JupyterLab wrote."""
         before = self.path.stat().st_mtime_ns
         self.find(".jp-Notebook")[0].send_keys(Keys.CONTROL, "s")
-        self.wait(START_S, lambda: self.path.stat().st_mtime_ns != before)
+        self.wait(START_S, lambda: self.path.stat().st_mtime_ns != before and self._is_whole())
         return nbformat.read(self.path, as_version=4)
+
+    def _is_whole(self) -> bool:
+        """Whether JupyterLab has written the file to its end."""
+        try:
+            nbformat.read(self.path, as_version=4)
+        except nbformat.reader.NotJSONError:
+            return False
+        return True
