@@ -179,7 +179,7 @@ def of_run(
     path : file or folder of stretches, "" for none. trials : rows of the trial table, predicted.
     """
     if not path:
-        return pd.DataFrame(), ["segments_path is empty"], []
+        return pd.DataFrame(), ["no stretches: segments_path is empty"], []
     tables, notes, without, lost = [], [], [], []
     for trial in trials.to_dict("records"):
         names = [trial["trial"], trial["video"]]

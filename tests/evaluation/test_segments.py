@@ -180,7 +180,7 @@ def test_a_broken_file_of_a_folder_costs_its_recording_and_strangers_are_named(r
 
 def test_nothing_is_made_without_a_path_and_a_wrong_one_is_told_before_anything(run, tmp_path):
     assert segments.of_run("", TRIALS, Predictions(run.path("predictions")), run)[1] == [
-        "segments_path is empty"
+        "no stretches: segments_path is empty"
     ]
     assert not (run.folder / "segments.csv").exists()
     segments.check("")
