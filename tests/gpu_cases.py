@@ -5,8 +5,12 @@ A case is a function of changed parameters; it gives (recipe, trial table, store
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from lib import arrays, trials
 from lib.evaluation import checkpoint
@@ -18,6 +22,7 @@ AVERAGED = {"warmup": 1, "layer_decay": 0.9, "ema": 0.9}  # what every recipe ca
 LFAN_COURSE = {"milestones": [1], "plateau_patience": 1, "reload_best": True, "warmup": 2}
 TALKNET_LIGHT = {"synchrony_loss": 0.3, "negatives": 0.3, "augment": "light"}
 # The first steps of Adam turn a rounding of a gradient near zero into a step: it must be small.
+FOUND_SCALE = 256.0  # of gradients in float16, with which no recipe overflows
 SMALL_STEPS = {"epochs": 1, "lr": 1.0e-5, "val_every": 1000}
 
 
@@ -108,9 +113,31 @@ def lfan_cached(root: Path, **changes):
 def two_steps(method, table, folder):
     """A trainer whose epochs end after two batches."""
     trainer = Trainer(method, table, folder)
-    batches = method.batches
-    method.batches = lambda windows, epoch: batches(windows, epoch)[:2]
+    if trainer.scaler.is_enabled():  # the scale is found by steps that overflow, and are skipped
+        trainer.scaler = torch.amp.GradScaler(trainer.device.type, init_scale=FOUND_SCALE)
+    method.batches = FirstTwo(method.batches)
     return trainer
+
+
+class FirstTwo:
+    """The first two of the batches of an epoch. (A lambda would not reach a loader's processes.)"""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __call__(self, windows, epoch):
+        return self.batches(windows, epoch)[:2]
+
+
+class Interrupting:
+    """A recipe's loss, beside which Ctrl-C is pressed."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def __call__(self, *given):
+        os.kill(os.getpid(), signal.SIGINT)
+        return self.loss(*given)
 
 
 def predicted(folder, method, table, store):

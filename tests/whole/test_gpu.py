@@ -1,8 +1,5 @@
 """Every recipe on a pretended GPU: two steps, stopped between them, taken up again, predicted."""
 
-import os
-import signal
-
 import numpy as np
 import pytest
 import torch
@@ -41,8 +38,7 @@ def stopped_and_resumed(case, folder, **changes):
     """The loss of the first epoch, stopped after its first step; predictions; the trainer."""
     method, table, store = case(**{**SMALL_STEPS, "device": "cuda", **changes})
     first = two_steps(method, table, folder)
-    loss = method.loss
-    method.loss = lambda *given: [os.kill(os.getpid(), signal.SIGINT), loss(*given)][1]
+    method.loss = gpu_cases.Interrupting(method.loss)
     with pytest.raises(KeyboardInterrupt):
         first.fit()
     method, table, store = case(**{**SMALL_STEPS, "device": "cuda", **changes})
