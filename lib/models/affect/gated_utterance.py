@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ..base import scaled
 from .gated_fusion import GatedFusion, perceptron
 from .utterance import ATTENTION, AttentiveStatistics, halved
@@ -55,11 +54,7 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
         width: float = 1.0,
     ):
         if not (streams and classes > 0):
-            raise InputError(
-                f"{len(streams)} streams, classes = {classes}",
-                where=f"model {self.name}",
-                expected="at least 1 of each",
-            )
+            raise self.wrong(f"{len(streams)} streams, classes = {classes}", "at least 1 of each")
         self.classes, self.output = classes, output
         sizes = {"layers": layers, "dropout": dropout, "width": width}
         given = {"streams": streams, "reliability": reliability, "network": network}

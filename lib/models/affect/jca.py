@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.attention import CoAttention, SpatialAttention
 from ..blocks.recurrent import ResidualLSTM
 from .window import WindowModel, initialise
@@ -65,16 +65,7 @@ class JCA(WindowModel, name="jca"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            visual_positions=visual_positions,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, visual_positions), audio_channels)
         self._build(2 * scaled(HIDDEN, width), scaled(HEAD_HIDDEN, width), dropout)
         initialise(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.whole import from_steps, over_steps, to_steps
 from .window import WindowModel, initialise, masked
 
@@ -58,15 +58,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, 1), audio_channels)
         encoded, head = scaled(ENCODED, width), scaled(HEAD_HIDDEN, width)
         self.encoder1 = nn.Linear(audio_channels, encoded)
@@ -107,15 +99,7 @@ class JCA512(WindowModel, name="jca_512"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, 1), audio_channels, outputs=1)
         add_attention(self, steps, audio_channels + visual_channels, scaled(HIDDEN, width))
         read = visual_channels + (visual_channels if compat else audio_channels)

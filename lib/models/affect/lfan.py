@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import published
-from ..base import Model, scaled
+from ..base import Model, arguments, scaled
 from ..blocks.ir50 import CHANNELS, EMBEDDING, IR50, as_pictures
 from ..blocks.temporal_convolution import TemporalConvolution
 from .sequence import SOUNDS, SequenceModel, head
@@ -33,7 +33,7 @@ class LFANBackbone(Model, name="lfan_backbone"):
     def __init__(
         self, compat: bool = False, *, classes: int = 8, width: float = 1.0, face_size: int = 40
     ):
-        super().__init__(compat, classes=classes, width=width, face_size=face_size)
+        super().__init__(**arguments(locals()))
         self.backbone = IR50(width, face_size)
         self.logits = nn.Linear(self.backbone.embedding, classes)
         self.inputs = {"frame": f"(N, 3, {face_size}, {face_size})"}
@@ -109,26 +109,13 @@ class LFANVisual(SequenceModel, name="lfan_visual"):
         dropout: float = 0.1,
         bounded: bool = False,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare("video", face_size, emotions, {})
         self.bounded, inside = bounded, head_width or width
         leader = scaled(LEADER, inside)
         self.spatial = IR50(width, face_size)
         self.temporal = TemporalConvolution(self.spatial.embedding, [leader] * LEVELS, dropout)
         self.regressor = nn.Linear(leader, emotions)
-
-    @property
-    def backbone(self) -> IR50:
-        return self.spatial
 
     def join(self, faces, sounds, valid):
         return head(self.regressor(self.temporal(faces)), self.bounded)
@@ -172,16 +159,7 @@ class LFAN(SequenceModel, name="lfan"):
         dropout: float = 0.1,
         bounded: bool = False,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.leader, self.follower = scaled(LEADER, inside), scaled(FOLLOWER, inside)
@@ -198,10 +176,6 @@ class LFAN(SequenceModel, name="lfan"):
         self.gn1, self.gn2 = nn.GroupNorm(1, f), nn.GroupNorm(1, f)
         self.ln = nn.LayerNorm([3, f])
         self.regressor = nn.Linear(self.leader + 3 * f, emotions)
-
-    @property
-    def backbone(self) -> IR50:
-        return self.spatial
 
     def streams(
         self, faces: Tensor | None, sounds: dict[str, Tensor]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.ir50 import IR50
 from ..blocks.temporal_convolution import TemporalConvolution
 from .lfan import LFANBackbone
@@ -134,16 +134,7 @@ class LFANv2(Streams, name="lfan_v2"):
         dropout: float = 0.1,
         bounded: bool = True,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.temporal, self.spatial, self.bn = self._streams(
@@ -194,16 +185,7 @@ class CAN(Streams, name="can"):
         dropout: float = 0.2,
         bounded: bool = True,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.temporal, spatial, self.bn = self._streams(

@@ -37,9 +37,13 @@ class SequenceModel(Model):
     * The result of a frame that is not valid is 0.
     """
 
-    backbone: IR50
     modality: str
     map_to = "output_layer"
+
+    @property
+    def backbone(self) -> IR50:
+        """The face network."""
+        return self.spatial
 
     def _declare(
         self, modality: str, face_size: int, emotions: int, sounds: Mapping[str, int] = SOUNDS
@@ -56,11 +60,7 @@ class SequenceModel(Model):
                 self.inputs["face_valid"] = "(B, T) bool, optional"
         self.outputs = {"emotion": f"(B, T, {emotions})"}
         if emotions not in (1, 2):
-            raise InputError(
-                f"emotions = {emotions}",
-                where=f"model {self.name}",
-                expected="1, or 2 for both at once",
-            )
+            raise self.wrong(f"emotions = {emotions}", "1, or 2 for both at once")
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         sounds = {}
@@ -82,9 +82,7 @@ class SequenceModel(Model):
     def _sound(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         x = self.take(batch, name).float()
         if x.ndim != 3 or x.shape[2] != self.sounds[name]:
-            raise InputError(
-                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=self.inputs[name]
-            )
+            raise self.wrong(f"{name} {tuple(x.shape)}", self.inputs[name])
         if self.compat or "valid" not in batch:
             return x
         # Selected, not multiplied: padding may be NaN.
@@ -122,9 +120,7 @@ class SequenceModel(Model):
         elif x.dtype == torch.uint8:
             shape = (side, side, 3)
         if tuple(x.shape[2:]) != shape:
-            raise InputError(
-                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=expected
-            )
+            raise self.wrong(f"{name} {tuple(x.shape)}", expected)
 
     def release(self, groups: Sequence[str]) -> None:
         """Freeze the face network but for the named groups (`ir50.RELEASE_ORDER`)."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ..base import Model, scaled
 from ..blocks.layer_average import LayerAverage, refuse_other_sizes
 from ..blocks.linear_recurrence import RecurrentLayer
@@ -75,11 +74,7 @@ class TemporalModel(Model):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x = self.take(batch, "features").to(next(self.parameters()).dtype)
         if x.ndim != 3 or x.shape[2] != self.channels:
-            raise InputError(
-                f"features {tuple(x.shape)}",
-                where=f"model {self.name}",
-                expected=self.inputs["features"],
-            )
+            raise self.wrong(f"features {tuple(x.shape)}", self.inputs["features"])
         valid = (
             batch["valid"].bool() if "valid" in batch else x.new_ones(x.shape[:2], dtype=torch.bool)
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..base import Model, scaled
+from ..base import Model, arguments, scaled
 from ..blocks.residual import PLANES, R2Plus1D18, ResNet18
 from ..fast.folded import folded
 
@@ -48,14 +48,7 @@ class TSAVBackbone(Model, name="tsav_backbone"):
         pooled: bool = False,
         head_size: int = 17,
     ):
-        super().__init__(
-            compat,
-            width=width,
-            face_size=face_size,
-            channels=channels,
-            pooled=pooled,
-            head_size=head_size,
-        )
+        super().__init__(**arguments(locals()))
         planes = scaled_planes(width)
         self.pooled = pooled
         self.visual_channels = self.audio_channels = 8 * planes
@@ -220,18 +213,7 @@ class TSAV(Model, name="tsav"):
         dropout: float = 0.0,
         stream_outputs: bool = False,
     ):
-        super().__init__(
-            compat,
-            width=width,
-            face_size=face_size,
-            audio_seconds=audio_seconds,
-            channels=channels,
-            expressions=expressions,
-            action_units=action_units,
-            modality=modality,
-            dropout=dropout,
-            stream_outputs=stream_outputs,
-        )
+        super().__init__(**arguments(locals()))
         self.modality = modality
         self.stream_outputs = stream_outputs and modality == "audiovisual"
         # In the published order.

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ...parallel import masks
 from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
 from ..blocks.whole import is_whole
@@ -73,11 +72,7 @@ class WindowModel(Model):
         }
         for name, x in found.items():
             if x.ndim != 3 or x.shape[2] != self.sizes[name]:
-                raise InputError(
-                    f"{name} {tuple(x.shape)}",
-                    where=f"model {self.name}",
-                    expected=self.inputs[name],
-                )
+                raise self.wrong(f"{name} {tuple(x.shape)}", self.inputs[name])
         some = next(iter(found.values()))
         self._check_length(some.shape[1])
         for name in self.sizes.keys() - found.keys():
@@ -94,10 +89,9 @@ class WindowModel(Model):
 
     def _check_length(self, length: int) -> None:
         if length > self.steps or (self.compat and length != self.steps):
-            raise InputError(
+            raise self.wrong(
                 f"a window of {length} steps",
-                where=f"model {self.name}",
-                expected=f"{'' if self.compat else 'at most '}{self.steps} (the option steps)",
+                f"{'' if self.compat else 'at most '}{self.steps} (the option steps)",
             )
 
     def _fill_up(

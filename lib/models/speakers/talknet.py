@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ..base import Model
 from ..blocks.synchrony_attention import AttentionLayer, Look
 from ..blocks.whole import is_traced
@@ -325,10 +324,9 @@ class TalkNet(Model, name="talknet"):
         """Channels of a token. Raises InputError where heads would not fill them."""
         tokens = ATTENTION * attention_width
         if tokens % HEAD:
-            raise InputError(
+            raise self.wrong(
                 f"attention {tokens:g} channels wide",
-                where=f"model {self.name}",
-                expected=f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
+                f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
                 f"{2 * HEAD / ATTENTION:g}, …",
             )
         return int(tokens)

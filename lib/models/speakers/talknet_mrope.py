@@ -13,7 +13,6 @@ import math
 import torch
 from torch import Tensor
 
-from ...errors import InputError
 from ..blocks import rotary
 from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
@@ -94,10 +93,9 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
 
     def _refuse_other_sizes(self, name: str, pairs: tuple, size: int) -> None:
         if sum(pairs) != size // 2:
-            raise InputError(
+            raise self.wrong(
                 f"{name}_pairs {list(pairs)}",
-                where=f"model {self.name}",
-                expected=f"{size // 2} pairs in all: a head has {size} channels",
+                f"{size // 2} pairs in all: a head has {size} channels",
             )
 
     def forward(self, batch):
