@@ -46,9 +46,12 @@ def _files(command):
         ),
     ):
         measured = option(measured)
-    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(
-        measured
-    )
+    return options.paths("files")(measured)
+
+
+_force = click.option(
+    "--force", is_flag=True, help="Do not stop when there seems to be too little room."
+)
 
 
 def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) -> tuple:
@@ -157,7 +160,7 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
 
 @clips.command()
 @_files
-@click.option("--force", is_flag=True, help="Do not stop when there seems to be too little room.")
+@_force
 def make(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
     """Link pictures and cut sound into clips; what is there is kept."""
     sys.exit(0 if _steps(files, overrides, ("make",), force) else LOST)
@@ -207,7 +210,7 @@ def _verified(checks) -> int:
 
 @clips.command("all")
 @_files
-@click.option("--force", is_flag=True, help="Do not stop when there seems to be too little room.")
+@_force
 def everything(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
     """make, renumber, index, verify. (Pruning is a step of its own: it removes data.)"""
     from ..speakers.clips import jobs
