@@ -1,6 +1,4 @@
-"""What every network offers: named inputs and outputs with shapes, its options, and a readable
-`repr`.
-"""
+"""What every network offers: named inputs and outputs with shapes, options, a readable `repr`."""
 
 from __future__ import annotations
 
@@ -108,8 +106,7 @@ class Model(nn.Module):
         return {}
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A copy for prediction only, as fast as this network can be made; outputs are the same to
-        rounding.
+        """A copy that predicts as fast as it can; outputs are the same to rounding.
 
         dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have
             none: themselves.

@@ -1,6 +1,4 @@
-"""The gated fusion for one answer per recording: streams that are weighed at each step, then pooled
-over time.
-"""
+"""The gated fusion for one answer per recording: streams are weighed per step, then pooled."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Joint cross-attention as the paper's equations print it: without LSTM and positions
-(specification 2.7 D).
-"""
+"""Joint cross-attention by the paper's equations: no LSTM, no positions (specification 2.7 D)."""
 
 from __future__ import annotations
 
@@ -32,8 +30,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
       and dropped.
     * Padding: steps that are not `valid` are zeroed before attention over time, and their result is
       0.
-    * Steps: a window shorter than `steps` is padded and masked; the published network takes exactly
-      `steps`.
+    * Steps: a shorter window is padded and masked; the published network takes exactly `steps`.
 
     Arguments
     ---------
@@ -120,9 +117,7 @@ def add_attention(net: nn.Module, steps: int, joint: int, hidden: int) -> None:
 
 
 def attend(net: nn.Module, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-    """Attended sound and pictures: (B, steps, k) each, zero where a step is masked, to the same
-    shapes.
-    """
+    """Attended sound and pictures: (B, steps, k) each, zero where masked, in the same shapes."""
     joint = torch.cat([audio, visual], dim=-1).transpose(1, 2)  # (B, joint, steps)
     return (
         _attended(audio, over_steps(net.affine_a, joint), net.W_ca, net.W_a, net.W_ha),

@@ -1,6 +1,4 @@
-"""IR-50 with a classifier behind it: the form in which LFAN's face network is pre-trained and
-published.
-"""
+"""LFAN: its face network (IR-50) with a classifier as pre-trained, the leader, all of it."""
 
 from __future__ import annotations
 
@@ -180,9 +178,7 @@ class LFAN(SequenceModel, name="lfan"):
     def streams(
         self, faces: Tensor | None, sounds: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, leader) of the faces, (B, T, follower) of VGGish and of MFCC; zeros for what is
-        absent.
-        """
+        """(B, T, leader) of faces, (B, T, follower) of VGGish and MFCC; zeros if absent."""
         some = faces if faces is not None else sounds["vggish"]
         zeros = [some.new_zeros(*some.shape[:2], size) for size in (self.leader, self.follower)]
         leader = zeros[0] if faces is None else self.temporal(faces)
@@ -195,9 +191,7 @@ class LFAN(SequenceModel, name="lfan"):
     def attend(
         self, leader: Tensor, vggish: Tensor, mfcc: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keys, queries (B, T, 3, f), attention (B, T, 3, 3), its rows over keys, and the fused
-        rows (B, T, 3, f).
-        """
+        """Keys, queries (B, T, 3, f), attention (B, T, 3, 3) over keys, fused rows (B, T, 3, f)."""
         keys = [self.encoder1(leader), self.encoder2(vggish), self.encoder3(mfcc)]
         queries = [self.encoderQ1(leader), self.encoderQ2(keys[1]), self.encoderQ3(keys[2])]
         values = [self.encoderV1(leader), self.encoderV2(keys[1]), self.encoderV3(keys[2])]

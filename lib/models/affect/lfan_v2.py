@@ -1,6 +1,4 @@
-"""The later leader–follower network with multi-head fusion, as in ABAW3 and ABAW5 (LFAN
-specification 3.5).
-"""
+"""The later leader–follower network, multi-head, of ABAW3 and ABAW5 (LFAN specification 3.5)."""
 
 from __future__ import annotations
 
@@ -64,9 +62,7 @@ class Encoder(nn.Module):
 
 
 class Streams(SequenceModel):
-    """Temporal convolution and batch norm of faces and sounds: what `lfan_v2` and `can` have in
-    common.
-    """
+    """Temporal convolution and batch norm of faces and sounds, common to `lfan_v2` and `can`."""
 
     def _streams(
         self,
@@ -205,9 +201,7 @@ class CAN(Streams, name="can"):
         self.fc1, self.fc2 = nn.Linear(total, total), nn.Linear(total, emotions)
 
     def gate(self, faces, sounds, valid) -> tuple[Tensor, Tensor]:
-        """(B, T, channels) of the projected streams, one after the other, and their weights, which
-        sum to 1.
-        """
+        """(B, T, channels) of the projected streams in a row, and weights with the sum 1."""
         streams = self.read(faces, sounds, valid)
         projected = torch.cat(
             [

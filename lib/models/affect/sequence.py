@@ -1,6 +1,4 @@
-"""What all leader–follower networks share: faces and sound of every frame go in, checked, masked
-and embedded.
-"""
+"""What all leader–follower networks share: faces and sound are checked, masked and embedded."""
 
 from __future__ import annotations
 
@@ -99,11 +97,10 @@ class SequenceModel(Model):
         if index is not None:
             flat = flat[index]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
-        found = (
-            self.backbone(flat, start)
-            if flat.shape[0]
-            else flat.new_zeros(0, self.backbone.embedding)
-        )
+        if flat.shape[0]:
+            found = self.backbone(flat, start)
+        else:
+            found = flat.new_zeros(0, self.backbone.embedding)
         if seen is not None and is_whole():
             return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
         if index is not None:

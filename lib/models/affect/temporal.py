@@ -1,6 +1,4 @@
-"""Networks over time on features of any kind: dilated convolutions, a GRU, two transformers, a
-linear recurrence.
-"""
+"""Networks over time on any features: convolutions, a GRU, transformers, a recurrence."""
 
 from __future__ import annotations
 
@@ -84,9 +82,7 @@ class TemporalModel(Model):
 
 
 class TemporalConvolution(TemporalModel, name="temporal_convolution"):
-    """Residual convolutions over 5 steps, each layer twice as far apart as the one before (as in
-    Bai et al. 2018).
-    """
+    """Residual convolutions over 5 steps, each twice as far apart (as in Bai et al. 2018)."""
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
         return nn.ModuleList(
@@ -110,9 +106,7 @@ class GRU(TemporalModel, name="gru"):
 
 
 class Transformer(TemporalModel, name="transformer"):
-    """A transformer encoder (Vaswani et al. 2017), four heads, with sines of the step's number as
-    positions.
-    """
+    """A transformer encoder (Vaswani et al. 2017), four heads, sines as positions."""
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
         layer = nn.TransformerEncoderLayer(

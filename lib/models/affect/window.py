@@ -1,6 +1,4 @@
-"""What all fusion networks share: features of a window of steps go in, checked, filled up and
-masked.
-"""
+"""What all fusion networks share: features of a window of steps are checked, filled, masked."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class WindowModel(Model):
     def _declare(
         self, steps: int, modality: str, visual: tuple[int, int], audio: int, outputs: int = 2
     ) -> None:
-        """Sizes, inputs and outputs. visual : channels and positions of a step's picture; audio :
-        channels.
-        """
+        """Sizes, inputs, outputs. visual : a step's channels and positions; audio : channels."""
         self.steps, self.modality = steps, modality
         self.visual_channels, self.visual_positions = visual
         self.audio_channels = audio
@@ -59,9 +55,7 @@ class WindowModel(Model):
         return {"va": va[:, :length]}
 
     def fuse(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> Tensor:
-        """(B, steps, A) sound, (B, steps, C·P) pictures, (B, steps) bool or None = all valid -> (B,
-        steps, 2).
-        """
+        """(B, steps, A) and (B, steps, C·P), (B, steps) bool or None = all -> (B, steps, 2)."""
         raise NotImplementedError
 
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -110,9 +104,7 @@ def masked(x: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def initialise(net: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for linear layers, as published; LSTMs keep torch's
-    default.
-    """
+    """Xavier-uniform weights, zero biases of linear layers, as published; LSTMs keep torch's."""
     for module in net.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
