@@ -1,6 +1,4 @@
-"""``python -m lib clips …``: one command for each step of preparing clips, and one for all of
-them.
-"""
+"""``python -m lib clips …``: one command for each step of preparing clips, and one for all."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ def _say(line: object) -> None:
 
 @click.group()
 def clips() -> None:
-    """Clips of fixed length with face and voice labels, from the parameter FILES of an
-    experiment.
-    """
+    """Clips of fixed length with face and voice labels, from an experiment's parameter FILES."""
 
 
 def _files(command):
@@ -104,9 +100,7 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 @clips.command()
 @_files
 def check(files: tuple[Path, ...], overrides: tuple) -> None:
-    """What is there, what is wrong with it, and what making the clips would take. Writes
-    nothing.
-    """
+    """What is there, what is wrong with it, what the clips would take. Writes nothing."""
     from .. import datasets
     from ..speakers.clips import plan
 
