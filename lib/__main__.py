@@ -125,9 +125,7 @@ def batch(
 @main.command()
 @options.paths("folders")
 def report(folders: tuple[Path, ...]) -> None:
-    """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in
-    one file.
-    """
+    """Write report.html of run folders anew: scores, figures, notebooks and parameters."""
     from . import runs
     from .experiments import report
 
@@ -233,8 +231,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
 def merge(
     folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: str, clip: str
 ) -> None:
-    """Average the predictions of several runs: a run folder with scores and submission files of its
-    own.
+    """Average the predictions of runs: a run folder with scores and submission files of its own.
 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a
     fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
@@ -273,8 +270,7 @@ def export_labels(
     """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like
     programs read them.
 
-    With --kind expression img,EX,frame_id, with --kind action_units img,AU1,…,frame_id, of labelled
-    frames.
+    Of expressions img,EX,frame_id, of action_units img,AU1,…,frame_id, of labelled frames.
 
     Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
     """
@@ -309,8 +305,7 @@ def export_labels(
 def export_audio(
     files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool
 ) -> None:
-    """Write FOLDER/<video>/<frame from 1>.wav, one per frame, of the data set that parameter FILES
-    mean.
+    """Write FOLDER/<video>/<frame from 1>.wav, one per frame, of the data set of parameter FILES.
 
     Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds
     0`), or as many seconds round the frame as `audio_seconds` says. Needs the trial table of
@@ -464,9 +459,7 @@ def weights() -> None:
 @weights.command("ls")
 @options.root("weights")
 def weights_ls(root: Path) -> None:
-    """List the files that are known, whether they are there and right, their licence and where they
-    come from.
-    """
+    """List the known files, whether they are there and right, their licences and sources."""
     from .weights import listing
 
     faults = 0
@@ -498,9 +491,7 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
 @weights.command("card")
 @click.argument("name")
 def weights_card(name: str) -> None:
-    """Print what is known of a network by NAME: what it learnt from, licences, what was measured,
-    what it is not for.
-    """
+    """Print what is known of a network by NAME: what it learnt from, licences, measurements."""
     from .weights import card
 
     _say(card(name))

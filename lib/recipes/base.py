@@ -1,7 +1,6 @@
 """The contract of a recipe: everything that makes one published method different from another.
 
-Notebooks, trainer and inference call only what is defined here, so none of them knows a method's
-name.
+Notebooks, trainer and inference call only what is defined here, so none knows a method's name.
 """
 
 from __future__ import annotations
@@ -261,9 +260,7 @@ class Recipe:
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
     def boxes(self, trial: str) -> np.ndarray | None:
-        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen;
-        None: not known here.
-        """
+        """(T, 4) x, y, width, height in px of the face, NaN if not seen; None: not known here."""
         return None
 
     def label_requests(self) -> list[Request]:
@@ -326,8 +323,7 @@ class Recipe:
     def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
         """Rows of each batch, shuffled by (seed, epoch).
 
-        A last batch of less than half the size is left out: its loss would say little and weigh as
-        much.
+        A last batch of less than half the size is left out: its loss would weigh too much.
         """
         size = self.params.batch_size
         order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
@@ -344,9 +340,7 @@ class Recipe:
         }
 
     def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
-        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than
-        one by one if it can.
-        """
+        """The batch of these windows for prediction, on a device; faster at once if it can."""
         batch = self.collate([self.example(window) for window in windows])
         return {name: tensor.to(place) for name, tensor in batch.items()}
 
@@ -465,8 +459,7 @@ class Recipe:
     def assemble(
         self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray], n_frames: int
     ) -> dict[str, np.ndarray]:
-        """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its
-        target.
+        """task -> (T, k) float32 predictions of a trial, NaN for no window's target.
 
         `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).
         """
@@ -477,8 +470,7 @@ class Recipe:
 
     def calibrate(self, predictions: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Called after every validation, before the checkpoint is written: set in `statistics` what
-        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing by
-        default.
+        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing here.
         """
 
     def _checked(
@@ -518,8 +510,7 @@ class Recipe:
         with_intervals: bool = True,
         subjects: Mapping[str, str] | None = None,
     ) -> dict:
-        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives
-        them.
+        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as of `assemble`.
 
         with_intervals : False between epochs. subjects : {trial: subject}, whose trials are left
             out together (`lib.intervals`).

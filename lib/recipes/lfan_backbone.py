@@ -12,12 +12,10 @@ from . import base
 
 
 class Recipe(base.Recipe):
-    """IR-50 with two outputs in place of the eight classes of FER+ that the authors pre-trained it
-    on.
+    """IR-50 with two outputs in place of the eight classes of FER+ that authors pre-trained.
 
     For where their file `res50_ir_0.887.pth` is not to be had: a narrow network, on the training
-    trials of the split (or fold) that it serves. One window = one frame with a face; it needs no
-    sound.
+    trials of the split (or fold) that it serves. One window = one frame with a face; no sound.
     """
 
     modalities = ("video",)

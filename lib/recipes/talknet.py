@@ -232,9 +232,7 @@ class Recipe(base.Recipe):
         )
 
     def _training_windows(self, trials, epoch):
-        """Stretches of the clips in the order of their batches, with columns `batch` and `strength`
-        (of positions).
-        """
+        """Stretches of clips in the order of batches, with `batch`, `strength` (of positions)."""
         options = self.params.options
         clips = []
         for trial in trials["trial"]:

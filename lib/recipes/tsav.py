@@ -43,9 +43,7 @@ class Recipe(base.Recipe):
             Setting("patience", 10, source=_RETRAINED),
             Setting("epochs", None, "at most: `patience` ends it"),
             Setting(
-                "schedule",
-                None,
-                "halved after five epochs without a gain: the last epochs settle",
+                "schedule", None, "halved after five epochs without a gain: the last epochs settle"
             ),
             Setting("grad_clip", None, "one bad batch cannot throw the weights away"),
             Setting("audio_seconds", 10.0),
