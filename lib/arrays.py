@@ -412,8 +412,7 @@ def make_all(
 ) -> list[dict]:
     """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out.
 
-    optional : arrays that a trial may lack; where one cannot be made, its row says "not possible"
-        and why.
+    optional : arrays that a trial may lack; of one, its row says "not possible" and why.
     """
     requests, optional = list(requests), list(optional)
     rows = [make(trial, wanted, place, device, pack) for wanted in requests]

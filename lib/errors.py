@@ -52,8 +52,7 @@ class InputError(ValueError):
         return [f"{RED}{line}{PLAIN}" for line in str(self).splitlines()]
 
     def __reduce__(self):
-        # Exceptions cross process borders by pickling; the default would drop the keyword
-        # arguments.
+        # Exceptions cross processes by pickling; the default would drop the keyword arguments.
         return _rebuild, (self.what, self.where, self.expected, self.todo), self.__dict__
 
 

@@ -1,5 +1,4 @@
-"""Run folders: what notebooks leave behind, so that a person can repeat a run and a second run can
-skip it.
+"""Run folders: what notebooks leave behind, so that a run can be repeated or skipped.
 
 ``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results,
 ``failures.csv`` and ``steps/<notebook>.json``, the record of what each notebook was made from.

@@ -1,5 +1,4 @@
-"""Everybody in a video, in one pass: face, expression, who speaks, and affect where a network is
-named.
+"""Everybody in a video, in one pass: face, expression, who speaks, affect where a network is named.
 
 Nothing is trained. The expression network is a published one, and so is the one that tells who
 speaks; valence and arousal of a trained run come beside what is derived from the expressions.

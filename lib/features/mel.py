@@ -140,8 +140,7 @@ def tensors(
 
 
 def plain_segment(waveform: np.ndarray, start: int, columns: int) -> np.ndarray:
-    """The same segment cut from the waveform and transformed by itself: slow, to test `segment`
-    against.
+    """The same segment, cut from the waveform and transformed alone: slow, to test `segment`.
 
     Arguments
     ---------
