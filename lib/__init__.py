@@ -1,6 +1,4 @@
-"""Shared functions of the six notebooks: audio-visual recordings to per-frame affect. Importing it
-is cheap.
-"""
+"""Shared functions of the six notebooks: recordings to per-frame affect. Its import is cheap."""
 
 from __future__ import annotations
 

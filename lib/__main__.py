@@ -14,9 +14,8 @@ from pathlib import Path
 import click
 
 from .errors import InputError
+from .experiments import options
 from .experiments.clip_commands import clips
-from .experiments.options import cluster as cluster_option
-from .experiments.options import overrides as overrides_option
 from .experiments.sweeps.commands import sweep
 from .files import ROOT
 
@@ -47,11 +46,11 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@overrides_option()
+@options.paths("files")
+@options.overrides()
 @click.option("--from", "start", default="", metavar="NN", help="First notebook, for example 03.")
 @click.option("--to", "stop", default="", metavar="NN", help="Last notebook.")
-@cluster_option
+@options.cluster
 def run(
     files: tuple[Path, ...],
     overrides: tuple,
@@ -89,7 +88,7 @@ def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.paths("files")
 @click.option(
     "--with",
     "overlays",
@@ -98,8 +97,8 @@ def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs:
     metavar="OVERLAY",
     help="Overlay of all of them, as params/overlays/gpu.yaml; can be given again.",
 )
-@overrides_option("Set one parameter of all.")
-@cluster_option
+@options.overrides("Set one parameter of all.")
+@options.cluster
 def batch(
     files: tuple[Path, ...],
     overlays: tuple[Path, ...],
@@ -124,11 +123,9 @@ def batch(
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.paths("folders")
 def report(folders: tuple[Path, ...]) -> None:
-    """Write report.html of run folders anew: scores, figures, notebooks, parameters, environment in
-    one file.
-    """
+    """Write report.html of run folders anew: scores, figures, notebooks and parameters."""
     from . import runs
     from .experiments import report
 
@@ -137,7 +134,7 @@ def report(folders: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.paths("files")
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
 def check(files: tuple[Path, ...], data: bool) -> None:
     """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
@@ -184,12 +181,10 @@ def declare() -> None:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
+@options.paths("folders")
+@options.folder(
     "--to",
     "target",
-    default=None,
-    type=click.Path(path_type=Path),
     help="Folder for comparison.csv, .html and .png; by default the one that holds the runs.",
 )
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
@@ -210,12 +205,10 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
 
 
 @main.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
+@options.paths("folders")
+@options.folder(
     "--to",
     "target",
-    default=None,
-    type=click.Path(path_type=Path),
     help="The new run folder; for folds by default beside them, their common name with _merged.",
 )
 @click.option(
@@ -238,8 +231,7 @@ def compare(folders: tuple[Path, ...], target: Path | None, split: str, against:
 def merge(
     folders: tuple[Path, ...], target: Path | None, bootstrap: int, rule: str, clip: str
 ) -> None:
-    """Average the predictions of several runs: a run folder with scores and submission files of its
-    own.
+    """Average the predictions of runs: a run folder with scores and submission files of its own.
 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a
     fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
@@ -257,13 +249,10 @@ def merge(
 
 
 @main.command("export-labels")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@overrides_option()
-@click.option(
+@options.paths("files")
+@options.overrides()
+@options.folder(
     "--out",
-    default=None,
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
     help="Where to; by default preprocessed_VA_annotations (…_EX_…, …_AU_…) in the processed "
     "folder.",
 )
@@ -281,8 +270,7 @@ def export_labels(
     """Write img,V,A,frame_id CSV files of the data set that parameter FILES mean, as JCA-like
     programs read them.
 
-    With --kind expression img,EX,frame_id, with --kind action_units img,AU1,…,frame_id, of labelled
-    frames.
+    Of expressions img,EX,frame_id, of action_units img,AU1,…,frame_id, of labelled frames.
 
     Needs the trial table of notebook 01. Exit status 3 when a trial could not be done.
     """
@@ -306,14 +294,10 @@ def export_labels(
 
 
 @main.command("export-audio")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@overrides_option()
-@click.option(
-    "--out",
-    default=None,
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where to; by default audio_segments in the processed folder of the data set.",
+@options.paths("files")
+@options.overrides()
+@options.folder(
+    "--out", help="Where to; by default audio_segments in the processed folder of the data set."
 )
 @click.option(
     "--only-tell", is_flag=True, help="Say how many files and bytes it would be, and stop."
@@ -321,8 +305,7 @@ def export_labels(
 def export_audio(
     files: tuple[Path, ...], overrides: tuple, out: Path | None, only_tell: bool
 ) -> None:
-    """Write FOLDER/<video>/<frame from 1>.wav, one per frame, of the data set that parameter FILES
-    mean.
+    """Write FOLDER/<video>/<frame from 1>.wav, one per frame, of the data set of parameter FILES.
 
     Cut as JCA's own program cuts them (`-p rules published`), the last 32 frames (`-p audio_seconds
     0`), or as many seconds round the frame as `audio_seconds` says. Needs the trial table of
@@ -370,13 +353,7 @@ def _tell(done: int, total: int, outcome) -> None:
     type=click.Choice(["onnx", "export", "safetensors"]),
     help="The file: ONNX, a program of torch.export (.pt2), or the weights alone.",
 )
-@click.option(
-    "--out",
-    default=None,
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where to; by default export/KIND in the run's folder.",
-)
+@options.folder("--out", help="Where to; by default export/KIND in the run's folder.")
 @click.option(
     "--network", "name", default="", help="Of published weights that fit several networks."
 )
@@ -406,8 +383,6 @@ def _data_set(files: tuple[Path, ...], overrides: tuple):
 
 
 main.add_command(clips)
-
-
 main.add_command(sweep)
 
 
@@ -418,9 +393,7 @@ def store() -> None:
 
 @store.command("ls")
 @click.argument("words", nargs=-1)
-@click.option(
-    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
-)
+@options.root("data/processed")
 def store_ls(words: tuple[str, ...], root: Path) -> None:
     """List arrays whose data set, owner, name or parameters contain all WORDS."""
     rows = _arrays(root, words)
@@ -434,9 +407,7 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 
 @store.command("rm")
 @click.argument("words", nargs=-1, required=True)
-@click.option(
-    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
-)
+@options.root("data/processed")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed."""
@@ -457,9 +428,7 @@ def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
 
 @store.command("verify")
 @click.argument("words", nargs=-1)
-@click.option(
-    "--root", default="data/processed", show_default=True, type=click.Path(path_type=Path)
-)
+@options.root("data/processed")
 def store_verify(words: tuple[str, ...], root: Path) -> None:
     """Compare the arrays that `ls` lists for WORDS (all without them) with their check-sums.
 
@@ -488,11 +457,9 @@ def weights() -> None:
 
 
 @weights.command("ls")
-@click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
+@options.root("weights")
 def weights_ls(root: Path) -> None:
-    """List the files that are known, whether they are there and right, their licence and where they
-    come from.
-    """
+    """List the known files, whether they are there and right, their licences and sources."""
     from .weights import listing
 
     faults = 0
@@ -511,7 +478,7 @@ def weights_ls(root: Path) -> None:
 
 @weights.command("get")
 @click.argument("names", nargs=-1, required=True)
-@click.option("--root", default="weights", show_default=True, type=click.Path(path_type=Path))
+@options.root("weights")
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
@@ -524,9 +491,7 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
 @weights.command("card")
 @click.argument("name")
 def weights_card(name: str) -> None:
-    """Print what is known of a network by NAME: what it learnt from, licences, what was measured,
-    what it is not for.
-    """
+    """Print what is known of a network by NAME: what it learnt from, licences, measurements."""
     from .weights import card
 
     _say(card(name))

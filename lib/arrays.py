@@ -114,9 +114,7 @@ def locate(trial: Mapping, wanted: Request, place: Store) -> Located:
 
 
 def _of_these(paths: list[Path], inputs: Mapping) -> list[Path]:
-    """Of several variants those that were not made from other inputs than are known; all where none
-    is left.
-    """
+    """Of several variants those that were made from no other inputs than known; else all."""
     if len(paths) < 2:
         return paths
     made_from = {path: store.facts(path)["made_from"]["inputs"] for path in paths}
@@ -239,9 +237,7 @@ def _with_inputs(
 
 
 def _anew(trial: Mapping, located: Located, place: Store) -> str:
-    """Why an array is made though there is one by an older rule, of the same files; "" where there
-    is none.
-    """
+    """Why an array is made though there is one by an older rule, of the same files; or ""."""
     found = readings.fields(trial, place)
     if maker_of(located.request).step != "visual":
         found.pop("stretches", None)
@@ -418,8 +414,7 @@ def make_all(
 ) -> list[dict]:
     """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out.
 
-    optional : arrays that a trial may lack; where one cannot be made, its row says "not possible"
-        and why.
+    optional : arrays that a trial may lack; of one, its row says "not possible" and why.
     """
     requests, optional = list(requests), list(optional)
     rows = [make(trial, wanted, place, device, pack) for wanted in requests]
@@ -427,16 +422,8 @@ def make_all(
         try:
             rows.append(make(trial, wanted, place, device, pack))
         except InputError as error:
-            rows.append(
-                {
-                    "trial": trial["trial"],
-                    "array": str(wanted),
-                    "state": "not possible",
-                    "note": error.what,
-                    "path": "",
-                    "seconds": 0.0,
-                }
-            )
+            row = {"trial": trial["trial"], "array": str(wanted), "state": "not possible"}
+            rows.append({**row, "note": error.what, "path": "", "seconds": 0.0})
     _say(rows, trial, [*requests, *optional], place)
     return rows
 
@@ -513,9 +500,7 @@ def _say(rows: list[dict], trial: Mapping, asked: list[Request], place: Store) -
 
 
 def read(trial: Mapping, wanted: Request, place: Store) -> np.ndarray:
-    """An array of a trial, memory-mapped and read-only. Raises InputError naming the notebook that
-    makes it.
-    """
+    """An array of a trial, memory-mapped, read-only. Raises InputError with its notebook."""
     return store.read(_existing(trial, wanted, place).path)
 
 
@@ -580,9 +565,7 @@ def _verified(path: Path, _version: tuple) -> bool:
 
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:
-    """An array of a trial as others use it: `lib.faces.faces.Faces` of a face, packed or read in
-    place; else `read`.
-    """
+    """An array of a trial as others use it: `lib.faces.faces.Faces` of a face; else `read`."""
     located, maker = locate(trial, wanted, place), maker_of(wanted)
     in_place = maker.open is not None and maker.in_place(trial, located.request)
     if not (located.exists or in_place):
@@ -611,7 +594,5 @@ def maker_of(wanted: Request) -> Maker:
 
 
 def of_step(requests: Iterable[Request], step: str) -> list[Request]:
-    """Those of the requests that belong to notebook 02 ("visual"), 03 ("audio") or 04 ("labels"),
-    each once.
-    """
+    """Those requests that belong to notebook 02 ("visual"), 03 ("audio") or 04 ("labels")."""
     return list(dict.fromkeys(wanted for wanted in requests if maker_of(wanted).step == step))

@@ -36,9 +36,7 @@ RULES = list(version(Path(__file__)))
 
 
 class Source(NamedTuple):
-    """What a file of `lib` is here: names below `lib` that it imports, and the digest of its
-    code.
-    """
+    """What a file of `lib` is here: names below `lib` that it imports, the digest of its code."""
 
     version: list[int]
     imports: list[str]
@@ -46,9 +44,7 @@ class Source(NamedTuple):
 
 
 def use(module: str) -> None:
-    """Note that this process works with a module of `lib` that was found by name, in the state it
-    has now.
-    """
+    """Note that this process works with a module found by name, in the state it has now."""
     if module not in _used:
         _used[module] = _of_files(reachable({module}))
         _sources(ROOT).keep()
@@ -101,9 +97,7 @@ def _of_files(files: Iterable[Path]) -> dict[str, str]:
 
 
 def reachable(names: set[str], without: Iterable[Path] = ()) -> set[Path]:
-    """Files of `lib` that these dotted names mean, and all that they import in turn; nothing of the
-    folders `without`.
-    """
+    """Files of `lib` that these names mean, and all that they import; none in `without`."""
     left_out, reached = tuple(without), set()
     waiting = [file for name in names for file in _files(name)]
     while waiting:
@@ -163,9 +157,7 @@ class Sources:
 
 
 def _files(name: str) -> list[Path]:
-    """``lib.features.mel.segment`` → lib/__init__.py, lib/features/__init__.py,
-    lib/features/mel.py.
-    """
+    """``lib.features.mel`` → lib/__init__.py, lib/features/__init__.py, lib/features/mel.py."""
     parts, files = name.split("."), []
     for count in range(1, len(parts) + 1):
         place = ROOT.joinpath(*parts[:count])
@@ -174,9 +166,7 @@ def _files(name: str) -> list[Path]:
 
 
 def _imports(text: str, package: str = "") -> set[str]:
-    """Dotted names below `lib` that a source imports anywhere in it; relative ones count from
-    `package`.
-    """
+    """Dotted names below `lib` that a source imports; relative ones count from `package`."""
     return _imported(_tree(text), package)
 
 

@@ -32,9 +32,8 @@ class InputError(ValueError):
 
     def __init__(self, what: str, *, where: object = "", expected: str = "", todo: str = ""):
         self.what, self.where, self.expected, self.todo = what, str(where), expected, todo
-        self.traceback = (
-            ""  # as text, for failures.csv: `cluster.map` fills it where the error was raised
-        )
+        # as text, for failures.csv: `cluster.map` fills it where the error was raised
+        self.traceback = ""
         # "disk" or "gpu" where the machine is at fault and not the input (`full_disk`, `full_gpu`).
         self.cause = ""
         super().__init__(what)
@@ -53,8 +52,7 @@ class InputError(ValueError):
         return [f"{RED}{line}{PLAIN}" for line in str(self).splitlines()]
 
     def __reduce__(self):
-        # Exceptions cross process borders by pickling; the default would drop the keyword
-        # arguments.
+        # Exceptions cross processes by pickling; the default would drop the keyword arguments.
         return _rebuild, (self.what, self.where, self.expected, self.todo), self.__dict__
 
 
@@ -63,9 +61,7 @@ def _rebuild(what: str, where: str, expected: str, todo: str) -> InputError:
 
 
 def full_disk(where: object = "", free: str = "") -> InputError:
-    """The error of a full disk, for every place that can meet one: a sweep tries such a point
-    again.
-    """
+    """The error of a full disk, wherever one is met: a sweep tries such a point again."""
     error = InputError(
         f"no space left on the device{free}",
         where=where,

@@ -97,8 +97,7 @@ def safe_name(text: str) -> str:
 
     A text that may be a name everywhere stays as it is. Otherwise what may not stand in a name
     becomes ``_``, and eight hex digits of the text's SHA-256 follow, so that two texts never share
-    a name. The name never leads out of its folder, begins with no dot and has at most `LONGEST`
-    bytes.
+    a name. The name never leads out of its folder, begins with no dot, has at most `LONGEST` bytes.
     """
     encoded = text.encode("utf-8", "surrogatepass")
     most = len(encoded) if len(encoded) <= LONGEST else LONGEST - len("_~01234567")
@@ -176,9 +175,7 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
 def _inside(
     place: str, path: str, closed: Callable[[str], str], waiting: list, links: list
 ) -> Iterator[Entry]:
-    """Entries of one folder; folders in it are appended to `waiting`, those that are links to
-    `links`.
-    """
+    """Entries of one folder; folders in it are added to `waiting`, links to them to `links`."""
     try:
         with os.scandir(place) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -231,17 +228,25 @@ def existing(folder: Path) -> Path:
     return next(path for path in (Path(folder), *Path(folder).parents) if path.is_dir())
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name beside it, then rename it: a file that exists is whole.
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`; what was written under it takes the place of `path` when
+    nothing went wrong: a file that exists is whole.
 
     Its folder is made. Raises InputError when the disk is full.
     """
-    path = Path(path)
     with explain_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_name(path) as temporary:
-            temporary.write_bytes(content)
+            yield temporary
             temporary.replace(path)
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file that is whole as soon as it exists (`whole`)."""
+    path = Path(path)
+    with whole(path) as temporary:
+        temporary.write_bytes(content)
     return path
 
 

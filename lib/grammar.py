@@ -1,5 +1,4 @@
-"""Declarations of parameters: ``lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to
-1.0``.
+"""Parameters declared: ``lr: float = 1.0e-4  # training: learning rate; from 1.0e-7 to 1.0``.
 
 They stand in the notebooks' cells tagged ``parameters`` and in the ``class Options:`` of a recipe.
 Both are read as text (`ast`, `tokenize`): nothing is imported or executed. An option of type
@@ -186,9 +185,7 @@ def _kind(value: object) -> str:
 
 
 def _scalar(value: object, wanted: str) -> object:
-    """`value` as ``str``, ``int``, ``float`` or ``bool``; only lossless changes (1 → 1.0, 171 →
-    "171").
-    """
+    """`value` as ``str``, ``int``, ``float`` or ``bool``; lossless (1 → 1.0, 171 → "171")."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if type(value) is TYPES[wanted] and not (wanted == "float" and not math.isfinite(value)):
         return value
@@ -223,9 +220,7 @@ def _way_out(value: object, wanted: str) -> str:
 
 
 def _as_yaml_number(text: str, wanted: str) -> str:
-    """How YAML 1.1 wants the number that `text` means: ``1e-4`` → ``1.0e-4``; "" if it means
-    none.
-    """
+    """How YAML 1.1 wants the number that `text` means: ``1e-4`` → ``1.0e-4``; "" for none."""
     text = text.strip().replace(",", ".")
     if match := _EXPONENT.fullmatch(text):
         if wanted == "int":
@@ -239,8 +234,7 @@ def _as_yaml_number(text: str, wanted: str) -> str:
 def parse(source: str, where: object) -> dict[str, Declaration]:
     """Read the declarations in `source`, the text of a parameters cell.
 
-    Raises InputError, naming `where` and the line, for anything but ``name: type = constant  #
-    help``.
+    Raises InputError, with `where` and the line, for all but ``name: type = constant  # help``.
     """
     try:
         tree = ast.parse(source)
@@ -256,8 +250,7 @@ def options(path: Path) -> dict[str, Declaration] | None:
     """Read the ``class Options:`` in a recipe's file without importing it.
 
     A recipe is a ``class Recipe(…)`` that inherits; None when the file has none. A ``class
-    Recipe(jca.Recipe)`` has the options of ``jca.py`` beside it too, and all have those of
-    ``base.py``.
+    Recipe(jca.Recipe)`` has the options of ``jca.py``, too, and all have those of ``base.py``.
     """
     path = Path(path)
     read = _recipe(path, version(path))
@@ -304,9 +297,7 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def _declarations(
-    body: list[ast.stmt],
-    comments: dict[int, str],
-    where: object,
+    body: list[ast.stmt], comments: dict[int, str], where: object
 ) -> dict[str, Declaration]:
     """Declarations by name; a class among them is a group that a ``dict[str, Group]`` may name."""
     groups = {node.name: node.body for node in body if isinstance(node, ast.ClassDef)}
@@ -518,18 +509,15 @@ def _grouped(source: str, where: Path) -> dict[str, Declaration]:
 
 
 def _with_added(found: dict[str, Declaration], lib: Path = PACKAGE) -> dict[str, Declaration]:
-    """A data set or recipe that somebody added as a file is a choice, too, without a change in six
-    notebooks.
-    """
+    """A data set or recipe that somebody added as a file is a choice, too."""
     found = dict(found)
     for name, files in (
         ("dataset", _data_sets(lib / "datasets")),
         ("recipe", recipes(lib / "recipes")),
     ):
         if name in found and found[name].choices:
-            written = [
-                choice for choice in found[name].choices if not choice.endswith("*.py")
-            ]  # stands for the files
+            # stands for the files
+            written = [choice for choice in found[name].choices if not choice.endswith("*.py")]
             choices = tuple(dict.fromkeys([*written, *files]))
             found[name] = replace(found[name], choices=choices)
     return found
@@ -555,9 +543,7 @@ def _finds(path: Path, _version: tuple) -> bool:
 
 @_once_while_unchanged
 def all_declared(folder: Path = SHIPPED) -> dict[str, Declaration]:
-    """Parameters of all notebooks together; of a shared name the first one's (a test keeps them
-    equal).
-    """
+    """Parameters of all notebooks together; of a shared name the first one's (a test checks)."""
     found: dict[str, Declaration] = {}
     known = _kept(version(DECLARED)) if Path(folder) == SHIPPED else {}
     for notebook in (*NOTEBOOKS, YOUR_VIDEO):
@@ -572,9 +558,7 @@ def of_groups(names: Mapping[str, Declaration], groups: Iterable[str]) -> set[st
 
 
 def defaults(names: Mapping[str, Declaration]) -> dict:
-    """Name -> default. A parameter that came after a training had, in that training, what is its
-    default now.
-    """
+    """Name -> default. A parameter that came after a training had its default of now in it."""
     return {name: one.default for name, one in names.items()}
 
 

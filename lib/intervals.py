@@ -137,9 +137,7 @@ def of_difference(
 
 
 def rounded(value: float | None, digits: int = 2) -> str:
-    """A score for people: ``0.43``; "" where there is none. What rounds to nothing is 0.00, not
-    −0.00.
-    """
+    """A score for people: ``0.43``; "" where there is none. −0.00 is said as 0.00."""
     if value is None or value == "" or np.isnan(value):
         return ""
     return f"{round(value, digits) + 0.0:.{digits}f}"

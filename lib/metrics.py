@@ -23,9 +23,7 @@ Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def labelled(label: np.ndarray) -> np.ndarray:
-    """Where there is a label (or prediction): not NaN for numbers, not −1 for classes. Same shape,
-    bool.
-    """
+    """Where there is a label (or prediction): no NaN among numbers, no −1 among classes; bool."""
     label = np.asarray(label)
     return ~np.isnan(label) if label.dtype.kind == "f" else label >= 0
 
@@ -45,23 +43,12 @@ def moments_of(trials: Pairs) -> np.ndarray:
 
 
 def _moments(x: np.ndarray, y: np.ndarray, apart: np.ndarray, shift: float) -> list[float]:
-    return [
-        len(x),
-        x.sum(),
-        y.sum(),
-        x @ x,
-        y @ y,
-        x @ y,
-        len(x) * shift,
-        apart @ apart,
-        np.abs(apart).sum(),
-    ]
+    sums = [len(x), x.sum(), y.sum(), x @ x, y @ y, x @ y]
+    return [*sums, len(x) * shift, apart @ apart, np.abs(apart).sum()]
 
 
 def ccc_of_sums(sums: np.ndarray) -> np.ndarray:
-    """2·cov / (var x + var y + (difference of means)²); 0 where x or y is constant, NaN without a
-    frame.
-    """
+    """2·cov / (var x + var y + (difference of means)²); 0 if x or y is constant, NaN of none."""
     apart, var_x, var_y, cov = _central(sums)
     return _ratio(2 * cov, var_x + var_y + apart**2, sums[..., 0])
 
@@ -96,9 +83,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, frames: np.ndarray) -> np.ndarr
 
 
 def classes(trials: Pairs) -> np.ndarray:
-    """(trials, 3·C): hits, labelled and predicted frames of each class, over the labelled
-    frames.
-    """
+    """(trials, 3·C): hits, labelled and predicted frames of each class, where labelled."""
     number = 1 + max(int(np.max(array, initial=0)) for pair in trials for array in pair)
     rows = []
     for x, y in trials:
@@ -110,9 +95,7 @@ def classes(trials: Pairs) -> np.ndarray:
 
 
 def units(trials: Pairs) -> np.ndarray:
-    """(trials, 3·U): hits, frames labelled active, frames predicted active of each unit, where
-    labelled.
-    """
+    """(trials, 3·U): hits, frames labelled and predicted active of each unit, where labelled."""
     active = [((x == 1) & (y >= 0), y == 1) for x, y in trials]
     return np.array(
         [np.concatenate([(x & y).sum(axis=0), y.sum(axis=0), x.sum(axis=0)]) for x, y in active],
@@ -121,9 +104,7 @@ def units(trials: Pairs) -> np.ndarray:
 
 
 def f1(sums: np.ndarray) -> np.ndarray:
-    """Mean of 2·hits / (labelled + predicted) over the classes (units) that occur among the
-    labels.
-    """
+    """Mean of 2·hits / (labelled + predicted) over the classes (units) that have a label."""
     hits, there, predicted = np.split(sums, 3, axis=-1)
     each = np.where(there > 0, 2 * hits / np.maximum(there + predicted, 1), 0.0)
     number = (there > 0).sum(axis=-1)
@@ -152,8 +133,7 @@ EMOTIONS = ("valence", "arousal")
 
 
 def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Concordance correlation coefficient (Lin 1989), 2·cov / (var + var + (difference of means)²),
-    in −1…1.
+    """Concordance correlation (Lin 1989), 2·cov / (var + var + (difference of means)²), in −1…1.
 
     prediction, label : (n,) numbers; frames whose label is NaN are left out. A constant prediction
         or label
@@ -164,16 +144,12 @@ def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
 
 
 def pcc(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Pearson correlation of prediction and label, (n,) each, in −1…1; degenerate cases as in
-    `ccc`.
-    """
+    """Pearson correlation of prediction and label, (n,) each, in −1…1; undefined as in `ccc`."""
     return _score("pcc", prediction, label)
 
 
 def rmse(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Root of the mean squared difference over labelled frames, (n,) each; NaN without a labelled
-    frame.
-    """
+    """Root of the mean squared difference over labelled frames, (n,) each; NaN without one."""
     return _score("rmse", prediction, label)
 
 
@@ -233,8 +209,7 @@ def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
 
     prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit. A unit that is
         active in no
-    labelled frame has no F1 and is left out of the mean; when this holds for all of them the result
-    is NaN.
+    labelled frame has no F1 and is left out of the mean; when all are, the result is NaN.
     """
     return _score("f1_mean", prediction, label)
 
@@ -316,8 +291,7 @@ def va_scores(
 
     Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
     (only if None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON:
-    what is undefined is None. Raises InputError for a trial or a labelled frame without a
-    prediction.
+    what is undefined is None. Raises InputError for a trial or labelled frame without a prediction.
     """
     scores = (ccc, pcc, rmse, mae)
     found = {}
@@ -375,8 +349,7 @@ def utterance_scores(
     subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """{"uar", "ci95", ("why",) "f1_macro", "n_frames", "n_trials"} of {trial: (1,) int}: one label
-    per recording (−1 none), which is what n_frames counts here; with_intervals, subjects : see
-    `va_scores`.
+    per recording (−1 none), which n_frames counts here; with_intervals, subjects : see `va_scores`.
     """
     return _summary(_pairs(labels, predictions), (uar, f1_macro), with_intervals, subjects)
 
@@ -389,28 +362,18 @@ def action_units_scores(
 ) -> dict:
     """{"f1_mean", "ci95", ("why",) "n_frames", "n_trials"} of {trial: (T, U) int} labels (−1 none).
 
-    A frame counts into n_frames if any of its units is labelled; with_intervals, subjects : see
-    `va_scores`.
+    A frame counts into n_frames with any unit labelled; with_intervals, subjects : see `va_scores`.
     """
     return _summary(_pairs(labels, predictions), (f1_mean,), with_intervals, subjects)
 
 
-def per_trial(
-    labels: Mapping, predictions: Mapping, emotions: Sequence[str] = EMOTIONS
-) -> pd.DataFrame:
-    """One row per trial and emotion that has labels: trial, emotion, n_frames, ccc, pcc, rmse,
-    mae.
-    """
-    rows = []
-    for emotion in emotions:
-        for trial, (prediction, label) in _pairs(
-            labels, predictions, EMOTIONS.index(emotion)
-        ).items():
-            values = {
-                metric.__name__: metric(prediction, label) for metric in (ccc, pcc, rmse, mae)
-            }
-            n_frames = int(labelled(label).sum())
-            rows.append({"trial": trial, "emotion": emotion, "n_frames": n_frames, **values})
+def per_trial(labels: Mapping, predictions: Mapping) -> pd.DataFrame:
+    """A row per trial and emotion with labels: trial, emotion, n_frames, ccc, pcc, rmse, mae."""
+    rows, scores = [], (ccc, pcc, rmse, mae)
+    for column, emotion in enumerate(EMOTIONS):
+        for trial, pair in _pairs(labels, predictions, column).items():
+            n_frames = int(labelled(pair[1]).sum())
+            rows.append([trial, emotion, n_frames, *(score(*pair) for score in scores)])
     return pd.DataFrame(rows, columns=["trial", "emotion", "n_frames", "ccc", "pcc", "rmse", "mae"])
 
 

@@ -108,8 +108,7 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     An override is read by its declared type: where that is text, every sign counts as it stands
     (``# 2``, ``@me``, ``no``); everything else is YAML.
 
-    ``options`` are merged name by name, so that an overlay can set one of them; everything else is
-    replaced.
+    ``options`` are merged name by name, so that an overlay can set one; all else is replaced.
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
@@ -185,9 +184,7 @@ def validate(
 
 
 def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
-    """A sentence for each of `values` that `names` do not declare, or that does not fit its
-    declaration.
-    """
+    """A sentence for each of `values` that `names` do not declare, or that does not fit."""
     problems = []
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
@@ -342,9 +339,7 @@ def refuse(problems: list[str], where: object) -> None:
 
 
 def run_name(values: Mapping) -> str:
-    """Name of the run folder: `run`, or ``<dataset>_<recipe>``, and the modality if only one is
-    used.
-    """
+    """Name of the run folder: `run`, or ``<dataset>_<recipe>``, and a single modality."""
     if values.get("run"):
         return values["run"]
     single = str(values.get("modality", "")).replace("audiovisual", "")
@@ -473,9 +468,7 @@ class _Cells:
         full: Mapping,
         left: Mapping[str, Declaration],
     ) -> None:
-        """Write what holds of earlier notebooks, other than the parameter file says; or that they
-        recorded nothing yet.
-        """
+        """Write what holds of earlier notebooks, or that they recorded nothing yet."""
         if not left or (self.injected is not None and not file):
             return
         source = file or "the shipped values"
@@ -549,9 +542,7 @@ def _is_default(value: object, declaration: Declaration) -> bool:
 
 
 def _of_file(file: str) -> dict:
-    """The values of a parameter file, and the name of its run: the file's own name, as the runner
-    calls it.
-    """
+    """The values of a parameter file, and the name of its run: the file's, as in the runner."""
     if not file:
         return {}
     values = {name: each for name, each in load([resolve(file)]).items() if name != "params_file"}
@@ -561,9 +552,7 @@ def _of_file(file: str) -> dict:
 
 
 def of_fold(name: str, values: Mapping) -> str:
-    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``; without one
-    as it is.
-    """
+    """The name of a run in the fold that the parameters choose: ``sample_lfan_fold2``."""
     fold = values.get("fold", -1)
     return f"{name}_fold{fold}" if isinstance(fold, int) and fold >= 0 else name
 
@@ -587,10 +576,10 @@ def _refuse_other_method(
             )
 
 
-def _files_of(wanted: Mapping, folder: Path = ROOT / "params") -> list[str]:
+def _files_of(wanted: Mapping) -> list[str]:
     """Parameter files that set all of `wanted`, the shortest name first."""
-    fits = []
-    for path in sorted(folder.glob("*.yaml"), key=lambda path: (len(path.stem), path.stem)):
+    fits, paths = [], (ROOT / "params").glob("*.yaml")
+    for path in sorted(paths, key=lambda path: (len(path.stem), path.stem)):
         values = load([path])
         if all(values.get(name) == value for name, value in wanted.items()):
             fits.append(f"params/{path.name}")

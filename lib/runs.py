@@ -1,5 +1,4 @@
-"""Run folders: what notebooks leave behind, so that a person can repeat a run and a second run can
-skip it.
+"""Run folders: what notebooks leave behind, so that a run can be repeated or skipped.
 
 ``runs/<run>/``: executed notebooks, ``params.yaml``, ``environment.json``, results,
 ``failures.csv`` and ``steps/<notebook>.json``, the record of what each notebook was made from.
@@ -88,9 +87,7 @@ class Run:
         return self.write_text(name, shown.to_csv(index=False))
 
     def read_json(self, name: str, default: object = None) -> object:
-        """Read a JSON object; `default` when the file is not there. Raises InputError for one that
-        is damaged.
-        """
+        """Read a JSON object; `default` without the file. Raises InputError if it is damaged."""
         place = self.folder / name
         return files.read_mapping(place) if place.is_file() else default
 
@@ -108,8 +105,7 @@ class Run:
         inputs : files and folders it read. An array of the store counts by the JSON beside it.
         outputs : files and folders it wrote: when one is gone, the notebook is executed again.
         lost : outcomes of `cluster.map` that failed, or (item, error) pairs: rows of failures.csv.
-        unfinished : why it stopped before its end (a time limit): the runner then ends with status
-            75.
+        unfinished : why it stopped before its end (a time limit): the runner ends with status 75.
         """
         failures = [
             _failure(self.step, *(x if isinstance(x, tuple) else (x.item, x.error))) for x in lost
@@ -130,9 +126,7 @@ class Run:
         return facts
 
     def _code(self) -> dict:
-        """The code that this notebook ran, as it was when it ran: by its imports, and found by
-        name.
-        """
+        """The code that this notebook ran, as it was then: by its imports, and found by name."""
         modules = code_digest.used()
         if self.step in files.NOTEBOOKS[:4]:
             # Networks compute what is not there yet, some in other processes: a record must not
@@ -258,8 +252,7 @@ def start(step: str, p: Mapping, notebooks: Path = NOTEBOOKS) -> Run:
 
 
 def remember(run: Run, values: Mapping, elsewhere: Mapping | None = None) -> None:
-    """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if it is not
-    there.
+    """Merge parameters into the folder's ``params.yaml``; write ``environment.json`` if absent.
 
     elsewhere : values of other notebooks; of them, what the folder knows stays.
     """
@@ -336,8 +329,7 @@ def _copied(value: object) -> object:
 
 
 def read_numbers(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """Column -> (T,) float64 of those of `columns` that a CSV file of ours has, NaN where it is
-    empty.
+    """Column -> (T,) float64 of those of `columns` that a CSV file of ours has, NaN where empty.
 
     Many small files are read several times as fast as by `read_table`, which reads what is not
     plain, and says what is damaged.
@@ -364,12 +356,12 @@ def _number(text: str) -> float:
     return float(text) if text else math.nan
 
 
-def read_table(path: Path | TextIO, columns: Iterable[str] = (), **how) -> pd.DataFrame:
+def read_table(path: Path | TextIO, **how) -> pd.DataFrame:
     """A CSV file of ours, such as a history or predictions, or the text of one; `how` as
     `pandas.read_csv` takes it.
 
     All columns but those of `WORDS` are numbers. Raises InputError with the file, the reason and
-    the way out for one that is damaged or lacks one of `columns`.
+    the way out for one that is damaged.
     """
     import pandas as pd
 
@@ -377,7 +369,6 @@ def read_table(path: Path | TextIO, columns: Iterable[str] = (), **how) -> pd.Da
         table = pd.read_csv(path, **how)
     except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise files.damaged(path, error) from error
-    require_columns(path, table, columns)
     for name in table:
         if name not in WORDS and table[name].dtype.kind not in "biuf":
             raise files.damaged(path, f"the column {str(name)[:40]} holds more than numbers")
@@ -392,9 +383,7 @@ def require_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> 
 
 
 def refuse_other(folder: Path, values: Mapping) -> None:
-    """Raise InputError when `folder` holds a run of another recipe or data set than `values`
-    say.
-    """
+    """Raise InputError when `folder` holds a run of another recipe or data set than `values`."""
     before = parameters(folder)
     for name, label in (("dataset", "data set"), ("recipe", "recipe")):
         if name in before and name in values and before[name] != values[name]:
@@ -427,9 +416,7 @@ def folder_of_video(run: Run, video: Path) -> Path:
 
 
 def fingerprint(path: Path) -> dict:
-    """`store.fingerprint`; of an array of the store that of its JSON, which says what it was made
-    from.
-    """
+    """`store.fingerprint`; of an array of the store that of its JSON, which says its sources."""
     sidecar = Path(path).with_suffix(".json")
     if path.suffix == ".npy" and sidecar.is_file():
         return store.sidecar_fingerprint(sidecar)
@@ -437,9 +424,7 @@ def fingerprint(path: Path) -> dict:
 
 
 def as_text(value: object) -> object:
-    """A parameter as YAML keeps it: a path as text, relative to the repository when it lies
-    inside.
-    """
+    """A parameter as YAML keeps it: a path as text, relative where it lies in the repository."""
     if isinstance(value, Path):
         inside = value.is_relative_to(files.ROOT)
         return str(value.relative_to(files.ROOT) if inside else value)
@@ -455,9 +440,7 @@ def _failure(step: str, item: object, error: Exception) -> dict:
 
 
 def _plain(value: object) -> object:
-    """Python's own numbers, texts, lists and mappings; NaN and infinity, unknown to JSON, become
-    null.
-    """
+    """Python's own numbers, texts, lists, mappings; NaN and infinity (not JSON) become null."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -470,9 +453,7 @@ def _plain(value: object) -> object:
 
 
 def environment(device: str = "", **facts) -> dict:
-    """Where and with what something was computed: versions, machine, git commit. `device` is
-    given.
-    """
+    """Where and with what something was computed: versions, machine, git commit, `device`."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -490,9 +471,7 @@ def _now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages that pyproject.toml names (asked from their metadata: nothing is
-    imported).
-    """
+    """Versions of the packages that pyproject.toml names, from metadata: nothing is imported."""
     text = (files.ROOT / "requirements.txt").read_text(encoding="utf-8")
     found = {}
     for name in re.findall(r"^([A-Za-z][\w.-]*)", text, re.MULTILINE):

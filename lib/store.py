@@ -51,8 +51,7 @@ LARGEST_JSON = MEBIBYTE  # bytes of the JSON beside an array: it has some hundre
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """An array that somebody wants: its name, the parameters that change its numbers, files it is
-    made from.
+    """An array that is asked for: name, parameters that change numbers, files it is made from.
 
     `files` names inputs outside the data set (a checkpoint): their content is part of the
     fingerprint, their place is not. Two requests are equal when name, parameters and files are.
@@ -222,9 +221,7 @@ class Shelf:
         return self.folder / f"{made_from['name']}-{digest(made_from)}.npy"
 
     def find(self, name: str, parameters: Mapping, version: int) -> list[Path]:
-        """All whole arrays of that name, with these parameters and version, whatever their inputs
-        were.
-        """
+        """All whole arrays of that name, with these parameters and version, of any inputs."""
         found = []
         for sidecar in sorted(self.folder.glob(f"{name}-????????.json")):
             made_from = facts(sidecar)["made_from"]
@@ -380,8 +377,7 @@ def brought(path: Path, expected: str, todo: str) -> np.ndarray:
 
 
 def facts(path: Path | str) -> dict:
-    """The JSON beside an array: shape, dtype, made_from and what its maker noted (``t0``, ``rate``,
-    …).
+    """The JSON beside an array: shape, dtype, made_from and its maker's notes (``t0``, …).
 
     Raises InputError for one that is damaged.
     """
@@ -575,9 +571,7 @@ def _made_from(path: str) -> tuple[str, dict]:
 
 
 def remove(paths: list[Path]) -> int:
-    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half
-    array counts.
-    """
+    """Delete arrays with their JSON, which goes first; returns the bytes freed."""
     freed = 0
     for path in map(Path, paths):
         freed += path.stat().st_size

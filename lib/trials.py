@@ -1,6 +1,4 @@
-"""The trial table: one row per *trial* = one person in one video. Everything downstream is a
-function of it.
-"""
+"""The trial table: a row per *trial* = one person in one video; all later steps start from it."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from .errors import InputError, explain_full_disk, too_many_open
-from .files import safe_name, temporary_name, while_unchanged
+from .errors import InputError, too_many_open
+from .files import safe_name, while_unchanged, whole
 
 SYNTHETIC_NOTE = "trained on synthetic sample data: values have no meaning"
 MOST_TRIALS = 1_000_000  # rows that a table may have
@@ -190,9 +188,7 @@ def _rows(path: Path) -> pd.DataFrame:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read the trial table that notebook 01 wrote. Raises InputError when it is not there or
-    damaged.
-    """
+    """Read the trial table of notebook 01. Raises InputError when it is missing or damaged."""
     if not Path(path).is_file():
         raise InputError(
             "the trial table is not there",
@@ -220,21 +216,15 @@ def _is(table: pd.DataFrame, name: str, kind: str) -> bool:
 
 
 def write(trials: pd.DataFrame, path: Path) -> Path:
-    """Write the table as Parquet, under a temporary name first, so that a table that exists is
-    whole.
-    """
+    """Write the table as Parquet; a table that exists is whole."""
     path = Path(path)
-    with explain_full_disk(path), temporary_name(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as temporary:
         check(trials).to_parquet(temporary, index=False)
-        temporary.replace(path)
     return path
 
 
 def select(trials: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of the trials named (all when `names` is empty). Raises InputError for a name that
-    is not there.
-    """
+    """The rows of the trials named (all for no `names`). Raises InputError for an absent one."""
     unknown = sorted(set(names) - set(trials["trial"]))
     if unknown:
         raise InputError(

@@ -35,8 +35,7 @@ RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was t
 
 @dataclass(frozen=True)
 class Weights:
-    """One file. `sha256` has 64 digits (known), the first eight (prefix), or none (recorded at
-    first use).
+    """One file. `sha256`: 64 digits (known), eight (prefix), none (recorded at first use).
 
     `size` is in bytes, 0 where it is not known. `source` says where a person gets it; `url` is a
     direct address, "" where there is none (a form, a cloud drive); `tried` the date on which this
@@ -276,9 +275,7 @@ _ENTRIES = (
 
 
 def registry(entries: Iterable[Weights]) -> dict[str, Weights]:
-    """Name -> entry. Raises InputError for a name that is given twice: one of the two would never
-    be seen.
-    """
+    """Name -> entry. Raises InputError for a name given twice: one would never be seen."""
     names: dict[str, Weights] = {}
     for each in entries:
         if each.name in names:
@@ -325,9 +322,7 @@ def path(name: str, weights_root: Path) -> Path:
 
 
 def find(name: str, weights_root: Path) -> Path:
-    """Path of the file, checked. Raises InputError when it is absent (which file goes where) or not
-    the right one.
-    """
+    """Path of the file, checked. Raises InputError when it is absent, or not the right one."""
     place = path(name, weights_root)
     if not place.is_file():
         raise _absent(entry(name), place)
@@ -476,9 +471,7 @@ def _lock(part: Path) -> Path:
 
 @contextlib.contextmanager
 def _alone(part: Path):
-    """Two processes that append to one file would spoil it; where locks do not exist the check-sum
-    notices.
-    """
+    """Two processes that append would spoil a file; without locks the check-sum notices."""
     with locks.held(_lock(part), math.inf, remove=True):
         part.touch()
         try:
@@ -540,9 +533,7 @@ class _WrongAnswerError(Exception):
 
 
 def _continue(address: str, part: Path, most: int, progress: Callable | None) -> bool:
-    """Fetch what `part` lacks, at most up to `most` bytes; returns whether it is now as long as the
-    server said.
-    """
+    """Fetch what `part` lacks, at most to `most` bytes; returns whether it is now complete."""
     start = part.stat().st_size
     asked = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..files import named, temporary_name
+from ..files import named, whole
 from ..media.frames import spacing
 from ..speakers.video import THRESHOLD
 
@@ -75,11 +75,9 @@ def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tup
     """
     found = tiers(table)
     eaf, grid = (named(folder, video.stem, ending) for ending in (".eaf", ".TextGrid"))
-    folder.mkdir(parents=True, exist_ok=True)
     for target, made in ((eaf, _elan(found, video, note)), (grid, _praat(found, table, note))):
-        with temporary_name(target) as part:
+        with whole(target) as part:
             made.to_file(str(part))
-            part.replace(target)
     return eaf, grid
 
 

@@ -1,5 +1,4 @@
-"""Trivial predictors of valence and arousal that every CCC table carries: a table without them says
-nothing.
+"""Trivial predictors of valence and arousal: a CCC table without them says nothing.
 
 The training mean, and ridge regressions on what needs no learning of faces or voices: a face of 8×8
 or 16×16 pixels, its mean colour, loudness. Inputs are standardised on the training frames. The

@@ -1,6 +1,4 @@
-"""Checkpoints that predict: which file a parameter means, what it may be used for, and what it is
-worth.
-"""
+"""Checkpoints that predict: which file a parameter means, what it may serve, what it is worth."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ NO_ENDS = (None, None)  # of a score without an interval
 
 
 def checkpoint_path(params) -> Path:
-    """The checkpoint that 06 predicts with: `predict_run` (a run's name or a file), else the run's
-    own best one.
-    """
+    """What 06 predicts with: `predict_run` (a run or a file), else the run's own best one."""
     file = "" if params.predict_run else params.get("params_file", "")
     return checkpoint(params.predict_run or params.run, params.runs_root, file)
 
@@ -51,29 +47,23 @@ def worth(checkpoint: Path) -> str:
         return f"weights as their authors published them ({checkpoint.name}); not validated here"
     saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
     # A checkpoint that was moved out of its run folder has nobody's scores beside it.
-    found = (
-        runs.Run(folder).read_json("metrics.json", {})
-        if Path(checkpoint).parent.name == "checkpoints"
-        else {}
-    )
+    found = {}
+    if Path(checkpoint).parent.name == "checkpoints":
+        found = runs.Run(folder).read_json("metrics.json", {})
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
     dataset = saved["params"]["dataset"]
     if is_synthetic(dataset):
         return f"{_note(saved)}\nrun {name}, trained on {dataset}"
     scores = _scores((found or {}).get("val", {}))
-    told = (
-        f"validation {scores}"
-        if scores
-        else "not validated yet (no metrics.json beside its checkpoint)"
-    )
+    told = "not validated yet (no metrics.json beside its checkpoint)"
+    if scores:
+        told = f"validation {scores}"
     first = f"run {name}, trained on {dataset}: {told}"
     return "\n".join(filter(None, [first, _note(saved)]))
 
 
 def _scores(val: Mapping) -> str:
-    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of who speaks; "" where nothing
-    was scored.
-    """
+    """``CCC valence 0.83 [0.79, 0.88], arousal 0.88``, F1, or AP of speaking; "" for none."""
     found = []
     va = [(emotion, val.get(emotion, {})) for emotion in ("valence", "arousal")]
     for label, key, some in (
@@ -140,8 +130,7 @@ def open_checkpoint(path: Path, params) -> dict:
 
 
 def load(path: Path, params, store: Store) -> Predictor:
-    """Load a checkpoint, of ours or as its authors published it, as a Predictor for the data of
-    `store`.
+    """Load a checkpoint, of ours or as its authors published it, as a Predictor for `store`.
 
     The recipe gets the parameters that it was trained with; only places and device are taken from
     `params`. Raises InputError when the checkpoint is missing or was trained for another modality

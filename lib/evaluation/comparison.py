@@ -32,9 +32,7 @@ EVALUATE = "evaluate this run again: remove the file, and run its notebook 06_in
 
 @dataclass(frozen=True)
 class Comparison:
-    """`table` (one row per run or baseline), the same as `text` for a terminal, and the `files`
-    written.
-    """
+    """`table` (a row per run or baseline), its `text` for a terminal, the `files` written."""
 
     table: pd.DataFrame
     text: str
@@ -100,10 +98,7 @@ def _check_reference(against: str, evaluated: dict) -> None:
 
 
 def tables(
-    folders: list[Path],
-    split: str = "val",
-    against: str = "",
-    carried: Predictions | None = None,
+    folders: list[Path], split: str = "val", against: str = "", carried: Predictions | None = None
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The same for a notebook, without files: heading -> table of what can be compared, and the
     sentences below.
@@ -200,9 +195,7 @@ def _numbers_of(entry: object) -> list:
 
 
 def _groups(evaluated: dict, split: str) -> dict[Path, str]:
-    """Folder -> letter: runs of one letter were evaluated on the same frames, by all that the files
-    tell.
-    """
+    """Folder -> letter: runs of one letter were evaluated on the same frames, by their files."""
     letters: dict[str, str] = {}
     groups = {}
     for folder, metrics in evaluated.items():
@@ -288,9 +281,7 @@ def _about_left_out(left_out: dict[Path, object]) -> list[str]:
 
 
 def _about_shared(name: str, metrics: dict) -> str:
-    """Which val trials are of people or recordings that a run learnt from, and its scores without
-    them.
-    """
+    """Which val trials are of people or recordings that a run knew, and its scores without."""
     shared, rest = metrics["shared"], metrics.get("val_without_shared", {})
     told = ", ".join(f"{trial} ({why})" for trial, why in list(shared.items())[:5])
     told += ", …" if len(shared) > 5 else ""
@@ -349,9 +340,7 @@ def _for_terminal(blocks: dict[str, pd.DataFrame]) -> str:
 
 
 def _blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """One block for each letter: what was evaluated on different frames never stands in one
-    column.
-    """
+    """A block per letter: what was evaluated on different frames never shares a column."""
     letters = [letter for letter in dict.fromkeys(_column(table, "data")) if letter]
     if len(letters) < 2:
         return {f"data {letters[0]}": _block(table)}

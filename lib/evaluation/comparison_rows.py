@@ -65,9 +65,7 @@ def _predictions(folder: Path, carried: Predictions | None) -> Predictions:
 
 
 def _seeds_row(rows: list[dict]) -> dict:
-    """One row for several seeds of an experiment: means, their spread over seeds, and an interval
-    over seeds and trials.
-    """
+    """One row for several seeds of an experiment: means, spread over seeds, an interval."""
     first, parts = rows[0], [row["outcomes"][0] for row in rows]
     same = ("recipe", "modality", "rules", "data", "frames", "trials", "n_weights")
     found = {name: first[name] for name in same}
@@ -127,9 +125,8 @@ def _run_row(
             metrics.get(f"{split}_smoothed", {}).get(emotion, {}).get("ccc")
         )
     both = [row[emotion] for emotion in EMOTIONS]
-    if (
-        row["mean"] is None and None not in both
-    ):  # of a run from before the mean was kept: without an interval
+    # of a run from before the mean was kept: without an interval
+    if row["mean"] is None and None not in both:
         row["mean"] = sum(both) / len(both)
     scores = metrics[split].get("valence", {})
     return {
@@ -143,9 +140,7 @@ def _run_row(
 
 
 def seconds(folder: Path) -> float | None:
-    """Median seconds of a training epoch, validation not counted; None for what was not trained
-    here.
-    """
+    """Median seconds of a training epoch without validation; None for what others trained."""
     place = folder / "history.csv"
     return _seconds(place, files.version(place)) if place.is_file() else None
 
@@ -159,9 +154,7 @@ def _seconds(history: Path, _changed: tuple) -> float:
 
 
 def baselines(all_metrics: list[dict]) -> dict[str, dict]:
-    """Trivial predictors, each once: runs on the same data have the same; where they differ, all
-    are kept.
-    """
+    """Trivial predictors, each once: of runs on the same data; where they differ, all."""
     found: dict[str, dict] = {}
     for metrics in all_metrics:
         for name, scores in metrics.get("baselines", {}).items():

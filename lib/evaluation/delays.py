@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,7 @@ PARTS = 2  # of the training trials: each is predicted by a regression on the ot
 COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
-def curve(
-    table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit"
-) -> pd.DataFrame:
+def curve(table: pd.DataFrame, place: Store, delays: Sequence[float]) -> pd.DataFrame:
     """Training CCC against delay: one row per delay and emotion, `COLUMNS`; empty without `delays`.
 
     table : trial table; its train trials with labels count. place : the store, with pixels or
@@ -44,7 +43,7 @@ def curve(
     data = []
     for trial in table[(table["split"] == "train") & (table["va_path"] != "")].to_dict("records"):
         with contextlib.suppress(InputError):
-            data.append((inputs(trial, place), _labels(trial, place, delays, mismatch)))
+            data.append((inputs(trial, place), _labels(trial, place, delays)))
     wide = max((x.shape[1] for x, _ in data), default=0)
     data = [(x, y) for x, y in data if x.shape[1] == wide]
     if len(data) < PARTS:
@@ -65,11 +64,9 @@ def scores(data: Sequence[tuple[np.ndarray, np.ndarray]], delays: Sequence[float
         pairs = [(x[known], y[number][known]) for (x, y), known in zip(data, use, strict=True)]
         found, label = _crossed(pairs)
         for k, emotion in enumerate(EMOTIONS):
-            best = (
-                max(metrics.ccc(one[:, k], label[:, k]) for one in found)
-                if len(label)
-                else float("nan")
-            )
+            best = float("nan")
+            if len(label):
+                best = max(metrics.ccc(one[:, k], label[:, k]) for one in found)
             rows.append((float(delay), emotion, best, len(label)))
     return rows
 
@@ -81,9 +78,7 @@ def best(rows: pd.DataFrame) -> float | None:
 
 
 def inputs(trial: Mapping, place: Store) -> np.ndarray:
-    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness; at least
-    one of both.
-    """
+    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness, or one."""
     found = []
     with contextlib.suppress(InputError):
         seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)
@@ -100,22 +95,16 @@ def inputs(trial: Mapping, place: Store) -> np.ndarray:
     return np.concatenate(found, axis=1)
 
 
-def _labels(trial: Mapping, place: Store, delays: Sequence[float], mismatch: str) -> np.ndarray:
+def _labels(trial: Mapping, place: Store, delays: Sequence[float]) -> np.ndarray:
     paths = [place.data_root / file for file in label_files(trial["va_path"])[0]]
     times = np.asarray(arrays.read(trial, request("time"), place))
-    told = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
-    return np.stack(
-        [
-            labels_arrays.read(paths, "va", times, {**told, "delay": float(delay)})[0]
-            for delay in delays
-        ]
-    )
+    told = labels_arrays.resolve(trial, request("va", mismatch="fit"), place).parameters
+    read = partial(labels_arrays.read, paths, "va", times)
+    return np.stack([read({**told, "delay": float(delay)})[0] for delay in delays])
 
 
 def _crossed(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (penalties, n, 2) of each part of the trials by a regression on the others, and
-    labels (n, 2).
-    """
+    """Predictions (penalties, n, 2) of each part by a regression on the others; labels (n, 2)."""
     predictions, known = [], []
     for part in range(PARTS):
         learnt = [

@@ -1,6 +1,4 @@
-"""When it is wrong: where a trial's prediction is furthest from its label, with faces and sound;
-what its CCC lacks.
-"""
+"""Where a trial's prediction is furthest from its label, with faces and sound, and why."""
 
 from __future__ import annotations
 
@@ -114,8 +112,7 @@ def stretches(
 
 
 def picture(trial: Mapping, place: Store, predictions: Predictions, size: int, note: str = ""):
-    """The worst stretches of a trial side by side: faces, sound, prediction and label. Returns the
-    figure.
+    """A trial's worst stretches in a row: faces, sound, prediction and label. Returns the figure.
 
     trial : its row of the trial table. size : px of its faces; where there are none, pixels of
         16×16, or nothing.

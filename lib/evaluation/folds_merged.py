@@ -1,8 +1,7 @@
 """Join the runs of a cross-validation: test trials by all folds together, the others by the fold
 that held them out.
 
-LFAN specification §4: plain mean, or "CCC-centring", which is the plain mean plus one constant per
-trial.
+LFAN specification §4: plain mean, or "CCC-centring", the plain mean plus one constant per trial.
 """
 
 from __future__ import annotations
@@ -36,9 +35,7 @@ OF_A_FOLD = {"fold", "emotion", "backbone_run", "predict_run"}
 
 @dataclass(frozen=True)
 class Merged:
-    """`scores` (content of metrics.json) and the same as `text`; `problems` of the submission
-    files; the `folder`.
-    """
+    """`scores` (for metrics.json), their `text`, `problems` of the submission, the `folder`."""
 
     scores: dict
     text: str
@@ -214,9 +211,7 @@ def _join_tables(tables: list[pd.DataFrame], rule: str, clip: str, trial: str) -
 
 
 def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
-    """Each labelled trial as the fold predicted it that did not train on it; folds of one emotion
-    fill it up.
-    """
+    """Each labelled trial as predicted by the fold that held it out; emotions are filled up."""
     found: dict[str, pd.DataFrame] = {}
     for folder, trials in held_out.items():
         for trial in sorted(trials & set(tables[folder])):
@@ -227,9 +222,7 @@ def _out_of_fold(tables: Mapping, held_out: Mapping) -> dict[str, pd.DataFrame]:
 
 
 def _clipped(table: pd.DataFrame) -> pd.DataFrame:
-    """Frame, time, raw values clipped to −1…1 (not the smoothed ones), labels where there are
-    any.
-    """
+    """Frame, time, raw values clipped to −1…1 (not the smoothed ones), labels if there are any."""
     values = {emotion: table[raw].clip(-1, 1) for emotion, raw in zip(EMOTIONS, RAW, strict=True)}
     return table[[name for name in KEPT if name in table]].assign(
         **values, **{name: table[name] for name in LABELS if name in table}
@@ -288,9 +281,7 @@ def _scores(given, joined, own, tables, rule, clip, with_intervals) -> dict:
 
 
 def table(scores: Mapping) -> pd.DataFrame:
-    """One row per fold, their mean, and all together: CCC of val and, where labels are known, of
-    test.
-    """
+    """A row per fold, their mean, and all together: CCC of val and, if known, of test."""
     rows = []
     for entry in [
         *sorted(scores["folds"], key=lambda entry: entry["fold"]),

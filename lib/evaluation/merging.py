@@ -108,9 +108,7 @@ def _parameters(folder: Path) -> parameters.Params:
 
 
 class Recipe(base.Recipe):
-    """What scores and writes predictions that lie in files already; labels are those beside
-    them.
-    """
+    """What scores and writes predictions that lie in files already, with their labels."""
 
     def __init__(self, params, folders: list[Path], tasks: tuple[str, ...]):
         super().__init__(params, store=None)
@@ -182,18 +180,14 @@ class Ensemble(prediction.Predictor):
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """(runs, T, k) -> (T, k): of the runs that learnt a column; those with NaN in all of it did
-    not.
-    """
+    """(runs, T, k) -> (T, k): the mean of the runs that learnt a column, that is not all NaN."""
     learnt = ~np.isnan(values).all(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # a column that no run learnt stays NaN
         return (np.where(learnt, values, 0).sum(axis=0) / learnt.sum(axis=0)).astype(values.dtype)
 
 
 def load(folders: list[Path]) -> Ensemble:
-    """The runs in these folders as one predictor. Raises InputError for runs that do not fit
-    together.
-    """
+    """The runs in these folders as one predictor. Raises InputError if they do not fit together."""
     folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
     if len(folders) < 2:
         raise InputError(
@@ -260,8 +254,7 @@ def merge(
     widths: list[int],
     with_intervals: bool = True,
 ) -> list[str]:
-    """Write predictions/, metrics.json, submission/ and params.yaml of the merged runs into
-    `target`.
+    """Write predictions/, metrics.json, submission/ and params.yaml of merged runs to `target`.
 
     Arguments
     ---------

@@ -23,12 +23,8 @@ from . import overlay_panel
 from .overlay_panel import COLOURS
 from .predictions import Predictions
 
-BOX = (
-    "x",
-    "y",
-    "width",
-    "height",
-)  # columns of a prediction table: a face in px of the picture, NaN where not seen
+# columns of a prediction table: a face in px of the picture, NaN where not seen
+BOX = ("x", "y", "width", "height")
 SOUND_RATE = 44_100
 # what is predicted of such a frame comes from its neighbours, the sound, or nothing
 NO_FACE = "no face found"
@@ -141,9 +137,7 @@ def write_trial(
 
 
 def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.DataFrame:
-    """The predictions with the columns `BOX`, where the trial's face was found in the picture (not
-    read from crops).
-    """
+    """The predictions with the columns `BOX`, where the trial's face was found in the picture."""
     try:
         face = arrays.locate(trial, request("face_valid"), store)
         if face.request.parameters.get("faces") != "detect":
@@ -159,9 +153,7 @@ def with_boxes(predictions: pd.DataFrame, trial: Mapping, store: Store) -> pd.Da
 
 
 def increasing(times: np.ndarray) -> np.ndarray:
-    """(T,) s, for writing: stamps that stand still or go back follow the one before by `TICK`;
-    others are kept.
-    """
+    """(T,) s, for writing: stamps that do not rise follow the one before by `TICK`."""
     times = np.asarray(times, np.float64)
     if np.all(np.diff(times) > 0):
         return times
@@ -174,7 +166,7 @@ def _drawn(
 ) -> Iterator[np.ndarray]:
     bars = {name: predictions[name].to_numpy() for name in COLOURS if name in predictions}
     places = predictions[list(BOX)].to_numpy(float) if set(BOX) <= set(predictions) else None
-    speaks = predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
+    speaks = overlay_panel.speaking(predictions)
     panel = None
     classes = official.decided(predictions)
     seen = np.ones(len(predictions), bool)
@@ -190,9 +182,8 @@ def _drawn(
         if places is not None:
             shown = shown.copy() if shown is picture else shown
             scale = shown.shape[1] / picture.shape[1]
-            overlay_panel.box(
-                shown, places[index] * scale, None if speaks is None else bool(speaks[index])
-            )
+            said = None if speaks is None else bool(speaks[index])
+            overlay_panel.box(shown, places[index] * scale, said)
         if len(bars) == len(COLOURS) and min(shown.shape[:2]) >= overlay_panel.LEAST:
             panel = panel or overlay_panel.Panel(
                 times, predictions, shown.shape[1], shown.shape[0] // 4
@@ -230,10 +221,8 @@ def draw(
 def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int, quiet: bool) -> None:
     width = panel.shape[1]
     left, right = int(width * 0.42), width - 8
-    middle, end = (
-        (left + right) // 2,
-        int((left + right) / 2 + (right - left) / 2 * np.clip(value, -1, 1)),
-    )
+    middle = (left + right) // 2
+    end = int((left + right) / 2 + (right - left) / 2 * np.clip(value, -1, 1))
     colour = overlay_panel.GREY if quiet else COLOURS[name]
     cv2.rectangle(panel, (left, top + 2), (right, top + row - 4), (225, 225, 225), -1)
     cv2.rectangle(panel, (min(middle, end), top + 2), (max(middle, end), top + row - 4), colour, -1)
@@ -243,13 +232,4 @@ def _bar(panel: np.ndarray, name: str, value: float, top: int, row: int, quiet: 
 
 def _text(panel: np.ndarray, text: str, place: tuple[int, int], row: int, room: int) -> None:
     """Text as high as a row, smaller where the room (px) asks for it."""
-    cv2.putText(
-        panel,
-        text,
-        place,
-        cv2.FONT_HERSHEY_SIMPLEX,
-        overlay.fitting(text, room, row / 30),
-        (30, 30, 30),
-        1,
-        cv2.LINE_AA,
-    )
+    overlay.put(panel, text, place, overlay.fitting(text, room, row / 30), overlay_panel.INK)

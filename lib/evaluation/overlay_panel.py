@@ -1,6 +1,4 @@
-"""What stands below the picture of an overlay video: the circumplex with a dot, and curves over
-time with a cursor.
-"""
+"""Below the picture of an overlay video: the circumplex with a dot, curves with a cursor."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import pandas as pd
 
 from ..media.frames import runs
 from ..metrics import EMOTIONS
-from ..speakers.overlay import GREEN as SPEAKS
+from ..speakers import overlay
 from ..training.uncertainty import BAND, half_width
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: blue and vermilion, RGB.
@@ -35,19 +33,11 @@ class Panel:
         self.va = np.clip(predictions[list(EMOTIONS)].to_numpy(float), -1, 1)
         names = [f"{emotion}_sd" for emotion in EMOTIONS]
         self.sd = predictions.reindex(columns=names).to_numpy(float)
-        self.seen = (
-            predictions["valid"].to_numpy() > 0
-            if "valid" in predictions
-            else np.ones(len(self.va), bool)
-        )
-        self.left = (
-            self.height + self.height // 2
-        )  # px where the curves begin: the plane, then names
+        self.seen = predictions.get("valid", pd.Series(1, predictions.index)).to_numpy() > 0
+        self.left = self.height + self.height // 2  # px where curves begin: plane, then names
         self.ground = np.full((self.height, width, 3), 255, np.uint8)
         self._plane()
-        self._curves(
-            predictions["speaking"].to_numpy(float) > 0.5 if "speaking" in predictions else None
-        )
+        self._curves(speaking(predictions))
 
     def draw(self, index: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB of frame `index`."""
@@ -56,14 +46,9 @@ class Panel:
         path = self._on_plane(self.va[began : index + 1])
         cv2.polylines(out, _pieces(path), False, GREY, 1, cv2.LINE_AA)
         if np.isfinite(self.va[index]).all():
-            cv2.circle(
-                out,
-                tuple(map(int, path[-1])),
-                max(3, side // 20),
-                INK,
-                -1 if self.seen[index] else 1,
-                cv2.LINE_AA,
-            )
+            filled = -1 if self.seen[index] else 1
+            end = tuple(map(int, path[-1]))
+            cv2.circle(out, end, max(3, side // 20), INK, filled, cv2.LINE_AA)
         x = int(self._x(self.times[index]))
         cv2.line(out, (x, 2), (x, side - 3), INK, 1)
         for column, emotion in enumerate(EMOTIONS):
@@ -79,14 +64,9 @@ class Panel:
     def _plane(self) -> None:
         middle, radius = self.height // 2, int(0.42 * self.height)
         cv2.circle(self.ground, (middle, middle), radius, GREY, 1, cv2.LINE_AA)
-        for end in ((radius, 0), (0, radius)):
-            cv2.line(
-                self.ground,
-                (middle - end[0], middle - end[1]),
-                (middle + end[0], middle + end[1]),
-                PALE,
-                1,
-            )
+        low, high = middle - radius, middle + radius
+        cv2.line(self.ground, (low, middle), (high, middle), PALE, 1)
+        cv2.line(self.ground, (middle, low), (middle, high), PALE, 1)
         self._text("V+", (self.height - 4, middle + 4), COLOURS["valence"])
         self._text("A+", (middle + 4, int(0.13 * self.height)), COLOURS["arousal"])
 
@@ -94,30 +74,19 @@ class Panel:
         """One band each for valence and arousal, −1 at its lower edge and 1 at its upper one."""
         x = self._x(self.times)
         for start, stop in runs(~self.seen):
-            cv2.rectangle(
-                self.ground,
-                (int(x[start]), 0),
-                (int(x[stop - 1]), self.height),
-                (240, 240, 240),
-                -1,
-            )
+            begin, end = (int(x[start]), 0), (int(x[stop - 1]), self.height)
+            cv2.rectangle(self.ground, begin, end, (240, 240, 240), -1)
         for column, emotion in enumerate(EMOTIONS):
             self._band(x, column)
             zero = int(self._y(0.0, column))
             cv2.line(self.ground, (self.left, zero), (self.width - 4, zero), PALE, 1)
             points = np.c_[x, self._y(self.va[:, column], column)]
             cv2.polylines(self.ground, _pieces(points), False, COLOURS[emotion], 1, cv2.LINE_AA)
-            self._text(
-                emotion[0].upper(), (self.left - self.height // 6, zero + 4), COLOURS[emotion]
-            )
+            corner = (self.left - self.height // 6, zero + 4)
+            self._text(emotion[0].upper(), corner, COLOURS[emotion])
+        low = self.height - 3
         for start, stop in runs(speaks) if speaks is not None else ():
-            cv2.line(
-                self.ground,
-                (int(x[start]), self.height - 3),
-                (int(x[stop - 1]), self.height - 3),
-                SPEAKS,
-                3,
-            )
+            cv2.line(self.ground, (int(x[start]), low), (int(x[stop - 1]), low), overlay.GREEN, 3)
 
     def _band(self, x: np.ndarray, column: int) -> None:
         """The 90 % interval round a curve, pale, where the network tells how sure it is."""
@@ -138,16 +107,14 @@ class Panel:
         return half * (2 * column + 1) - np.asarray(values) * 0.85 * half
 
     def _text(self, text: str, place: tuple[int, int], colour: tuple) -> None:
-        cv2.putText(
-            self.ground,
-            text,
-            place,
-            cv2.FONT_HERSHEY_SIMPLEX,
-            self.height / 260,
-            colour,
-            1,
-            cv2.LINE_AA,
-        )
+        overlay.put(self.ground, text, place, self.height / 260, colour)
+
+
+def speaking(predictions: pd.DataFrame) -> np.ndarray | None:
+    """(T,) bool: where the person speaks; None where nobody can tell."""
+    if "speaking" not in predictions:
+        return None
+    return predictions["speaking"].to_numpy(float) > overlay.SPEAKS
 
 
 def _pieces(points: np.ndarray) -> list[np.ndarray]:
@@ -157,31 +124,15 @@ def _pieces(points: np.ndarray) -> list[np.ndarray]:
 
 
 def box(picture: np.ndarray, place: np.ndarray, speaks: bool | None) -> None:
-    """Draw round a face, in place: x, y, width, height in px; green and thick while its person
-    speaks.
-    """
+    """Draw round a face, in place: x, y, width, height in px; green, thick while it speaks."""
     if np.isfinite(place).all():
-        left, top, right, bottom = (
-            int(v) for v in (place[0], place[1], place[0] + place[2], place[1] + place[3])
-        )
-        thick = max(1, picture.shape[0] // 240)
-        cv2.rectangle(
-            picture,
-            (left, top),
-            (right, bottom),
-            SPEAKS if speaks else (255, 255, 255),
-            3 * thick if speaks else thick,
-        )
+        ends = np.concatenate([place[:2], place[:2] + place[2:]])
+        left, top, right, bottom = ends.astype(int).tolist()
+        colour, thick = (overlay.GREEN, 3) if speaks else ((255, 255, 255), 1)
+        thick *= max(1, picture.shape[0] // 240)
+        cv2.rectangle(picture, (left, top), (right, bottom), colour, thick)
         if speaks is not None:
-            word = "speaks" if speaks else "silent"
-            for colour, width in ((INK, 3), (SPEAKS if speaks else (255, 255, 255), 1)):
-                cv2.putText(
-                    picture,
-                    word,
-                    (max(2, left), max(12, top - 5)),
-                    cv2.FONT_HERSHEY_SIMPLEX,
-                    max(0.4, picture.shape[0] / 900),
-                    colour,
-                    width,
-                    cv2.LINE_AA,
-                )
+            word, corner = "speaks" if speaks else "silent", (max(2, left), max(12, top - 5))
+            size = max(0.4, picture.shape[0] / 900)
+            overlay.put(picture, word, corner, size, INK, 3)
+            overlay.put(picture, word, corner, size, colour)

@@ -32,9 +32,7 @@ def traces(predictions: Predictions, note: str, name: str):
 
 
 def _columns(rows: pd.DataFrame, name: str) -> np.ndarray:
-    """(T, 2): the columns of both emotions, NaN where there is none; "{}" in `name` is the
-    emotion's.
-    """
+    """(T, 2): the columns of both emotions, NaN if there is none; "{}" in `name` is the name."""
     names = [name.format(emotion) for emotion in EMOTIONS]
     return rows.reindex(columns=names).to_numpy(float)
 

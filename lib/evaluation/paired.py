@@ -135,9 +135,7 @@ def difference(
 
 
 def experiments(folders: Sequence[Path]) -> list[list[Path]]:
-    """The runs, those together that differ in nothing of a training but the seed, in the order
-    given.
-    """
+    """The runs, those together that differ in nothing but the seed, in the order given."""
     groups: dict[str, dict[object, Path]] = {}
     for folder in folders:
         p = runs.parameters(folder)

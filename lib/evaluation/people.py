@@ -1,5 +1,4 @@
-"""Everybody in a video, in one pass: face, expression, who speaks, and affect where a network is
-named.
+"""Everybody in a video, in one pass: face, expression, who speaks, affect where a network is named.
 
 Nothing is trained. The expression network is a published one, and so is the one that tells who
 speaks; valence and arousal of a trained run come beside what is derived from the expressions.
@@ -242,9 +241,7 @@ def _listener(named: str, params: Mapping) -> Path:
 
 # ---- valence and arousal of a trained network
 def _with_affect(tables, found, video: Path, params: Params, folder: Path):
-    """The tables with what the network of `predict_run` (or of the run) says of each person, and
-    what that is worth.
-    """
+    """The tables with what the network of `predict_run` (or of the run) says, and its worth."""
     named = params.get("predict_run", "") or params.get("run", "")
     file = weights_file(named, params["runs_root"]) if named else None
     if file is None or not (file.is_file() or params.get("predict_run", "")):
@@ -287,9 +284,7 @@ def _with_voice(tables, row, params: Params, folder: Path, store: Store, has_sou
 
 # ---- in words
 def summary(people: People) -> str:
-    """A sentence per person: how long she or he is seen and speaks, and the expressions in order of
-    their share.
-    """
+    """A sentence per person: how long she or he is seen and speaks, and with which expressions."""
     if people.table.empty:
         return "nobody was found in this video"
     return "\n".join(

@@ -1,6 +1,4 @@
-"""Predictions of a trained run: every frame of val and test trials, or of any video file; and what
-they are worth.
-"""
+"""Predictions of a trained run: every frame of val and test trials, or of any video file."""
 
 from __future__ import annotations
 
@@ -74,11 +72,9 @@ class Predictor:
     @property
     def n_weights(self) -> int | None:
         """Trainable numbers of the network."""
-        return (
-            sum(weight.numel() for weight in self.model.parameters())
-            if self.model is not None
-            else None
-        )
+        if self.model is not None:
+            return sum(weight.numel() for weight in self.model.parameters())
+        return None
 
     def predict(self, trial: str) -> dict[str, np.ndarray]:
         """task -> (T, k) float32 raw outputs of every frame of a trial."""
@@ -89,9 +85,7 @@ class Predictor:
 
 @lru_cache(maxsize=1)
 def _reopened(opened_by: bytes, sha256: str) -> Predictor:
-    """The predictor of another process, loaded once for all trials that come from there with this
-    checkpoint.
-    """
+    """The predictor of another process, loaded once for all trials that come from there."""
     return pickle.loads(opened_by)()
 
 
@@ -120,9 +114,7 @@ def predict_trial(predictor: Predictor, predictions: Predictions, trial: str) ->
 
 
 def begin(folder: Path, predictor: Predictor) -> Predictions:
-    """The predictions of a folder, which is emptied unless they are of the same checkpoint,
-    computed alike.
-    """
+    """The predictions of a folder; emptied unless the checkpoint and the device are the same."""
     note = Path(folder) / "made_from.txt"
     made_from = predictor.made_from
     mine = f"checkpoint SHA-256 {made_from['sha256']}, size {made_from['size']}"
@@ -149,11 +141,10 @@ def prediction_table(
     table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
     values = columns(recipe, raw, times)
     table = table.assign(**values)
-    table["valid"] = (
-        np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
-        if recipe.uses_video
-        else np.ones(len(times), int)
-    )
+    if recipe.uses_video:
+        table["valid"] = np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
+    else:
+        table["valid"] = np.ones(len(times), int)
     if recipe.from_face_alone:
         table = without_a_face_empty(table, values)
     if recipe.store is not None and not predictor.synthetic:

@@ -1,6 +1,4 @@
-"""The predictions of a run as one object: made, written and carried to all that is computed from
-them.
-"""
+"""The predictions of a run as one object: made, written, carried to all that needs them."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ class Predictions:
 
     # ---- what is computed from
     def raw(self, trial: str, tasks: Iterable[str]) -> dict[str, np.ndarray]:
-        """The network's own outputs: task -> (T, k) float32. Raises InputError for a file that
-        lacks one.
-        """
+        """The network's outputs: task -> (T, k) float32. Raises InputError if one is missing."""
         table = self.table(trial)
         units = [name for name in table if name.startswith("action_unit_")]
         columns = {
@@ -99,9 +95,7 @@ class Predictions:
         return rows.reindex(columns=list(EMOTIONS)).to_numpy(float), known.to_numpy(float)
 
     def of_sample(self, trials: Iterable[str]) -> bool:
-        """Whether the first of these trials that was predicted says that the network learnt from
-        sample data.
-        """
+        """Whether the first trial that was predicted says that the network knew sample data."""
         for trial in trials:
             if self.path(trial).is_file():
                 table = self.table(trial)

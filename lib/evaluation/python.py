@@ -36,8 +36,7 @@ def predict(
         ELAN, Praat), kept and used again; None: a temporary one. say : called with each sentence
         about weights that are fetched; None: they go to the standard error stream.
     values : parameters of the notebook ``your_video`` by name, as device="cuda",
-        weights_root="weights" or predict_run="run.pt"; relative paths count from the working
-        directory.
+        weights_root="weights" or predict_run="run.pt"; paths count from the working directory.
 
     Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
     far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, what
@@ -71,9 +70,7 @@ def _path(name: str, value: object) -> Path:
 
 
 def _weights() -> Path:
-    """Where published weights lie: in a checkout its folder ``weights``, else in the user's
-    cache.
-    """
+    """Where published weights lie: ``weights`` in a checkout, else the user's cache."""
     if (files.ROOT / "notebooks").is_dir() and (files.ROOT / "pyproject.toml").is_file():
         return files.ROOT / "weights"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE / "weights"

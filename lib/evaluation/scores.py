@@ -1,6 +1,4 @@
-"""What predictions are worth: smoothing chosen on val, scores with intervals, trivial predictors,
-submission files.
-"""
+"""What predictions are worth: smoothing chosen on val, scores, trivial predictors."""
 
 from __future__ import annotations
 
@@ -41,8 +39,7 @@ def finish(
     with_intervals: bool = True,
     hidden: Mapping[str, np.ndarray] | None = None,
 ) -> dict:
-    """Choose the smoothing on val, complete the predictions with smoothed values and labels, score
-    them.
+    """Choose the smoothing on val, add smoothed values and labels to the predictions, score.
 
     Arguments
     ---------
@@ -203,8 +200,7 @@ def zero_filled(
 
     labels, raw : {trial: (T, 2)}. Unlabelled frames are pairs (0, 0), then clip and box filter with
         zero edges
-    (tsav_jca.md §2.9). Trials without any label are left out. Returns {"valence": {"ccc"}, …,
-    "why"}.
+    (tsav_jca.md §2.9). Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
     """
     pairs = [
         metrics.zero_filled(labels[trial], raw[trial])
@@ -268,12 +264,9 @@ def _without_a_face_empty(
 
 
 def score_table(found: Mapping) -> pd.DataFrame:
-    """The CCC table of one run: this network raw and smoothed, then the trivial predictors; see
-    `metrics.ccc_table`.
-    """
-    undefined = {
-        emotion: {"ccc": None} for emotion in EMOTIONS
-    }  # without val trials, or without this task
+    """The CCC table of a run: raw, smoothed, trivial predictors; see `metrics.ccc_table`."""
+    # without val trials, or without this task
+    undefined = {emotion: {"ccc": None} for emotion in EMOTIONS}
     keys = {"raw": "val", "smoothed": "val_smoothed"}
     methods = {name: {**undefined, **found.get(key, {})} for name, key in keys.items()}
     rows = metrics.ccc_table(methods, found.get("baselines"))
@@ -281,9 +274,7 @@ def score_table(found: Mapping) -> pd.DataFrame:
 
 
 def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
-    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; nothing unless
-    `folder` is named.
-    """
+    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``, if named."""
     if not folder:
         return {}
     found = {}
@@ -297,8 +288,7 @@ def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, n
 
 
 def trivial(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> dict:
-    """Scores of predictors that see next to nothing, on the same val frames: name -> emotion ->
-    CCC.
+    """Scores of predictors that see nearly nothing, on the same val frames: name -> emotion -> CCC.
 
     What a trial lacks (no sound, no faces) leaves it out of the predictors that need it.
     """
@@ -332,13 +322,11 @@ def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]
 
 
 def majority(table: pd.DataFrame, recipe) -> dict:
-    """Scores of the class that is most frequent among the train trials' labels, on all labelled val
-    frames.
+    """Scores of the most frequent class of the train trials' labels, on all labelled val frames.
 
     table : the whole trial table. Returns {"majority class": {"expression": {"f1_macro", …}, …}}
         for those of the
-    recipe's tasks that have classes; empty without such a task, or without labels on one of the two
-    sides.
+    recipe's tasks that have classes; empty without such a task, or without labels on either side.
     """
     rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
     found = {}
@@ -422,20 +410,9 @@ def by_speaker(
 
 
 def speaking_table(found: Mapping) -> pd.DataFrame:
-    """One row per split whose speakers were predicted: AVA-style AP with its interval, and what
-    puts it in proportion.
-    """
-    names = [
-        "ap",
-        "low",
-        "high",
-        "accuracy",
-        "balanced_accuracy",
-        "positive_rate",
-        "calibration_error",
-        "n_frames",
-        "n_trials",
-    ]
+    """A row per split whose speakers were predicted: AVA-style AP and other numbers."""
+    names = ["ap", "low", "high", "accuracy", "balanced_accuracy", "positive_rate"]
+    names += ["calibration_error", "n_frames", "n_trials"]
     rows = []
     for split in ("val", "test"):
         scores = found.get(split, {}).get("speaking")

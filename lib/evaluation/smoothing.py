@@ -1,6 +1,4 @@
-"""Box filters over predicted valence and arousal, and the choice of their widths on validation
-trials.
-"""
+"""Box filters over predicted valence and arousal; their widths, chosen on validation trials."""
 
 from __future__ import annotations
 
@@ -21,8 +19,7 @@ def box(x: np.ndarray, width: int) -> np.ndarray:
 
     x : (T,) or (T, k) numbers, a row per frame. The window of frame i reaches from i − width//2 to
         i + (width−1)//2: symmetric for an odd width, one frame more before than after for an even
-        one (as scipy's). Frames outside the trial and NaN frames do not count; a NaN frame stays
-        NaN.
+        one (as scipy's). Frames outside the trial and NaN do not count; a NaN frame stays NaN.
 
     Returns float64 of the same shape.
     """
@@ -44,8 +41,7 @@ def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
 
 
 def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
-    """The published rule (``rules: published``): clip to −1…1, then a box with zeros outside the
-    trial.
+    """The published rule (``rules: published``): clip to −1…1, then a box, zeros outside the trial.
 
     va : (T, 2); frames without a prediction are 0, as in the published arrays. The first and last
         width/2
@@ -63,38 +59,26 @@ def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     )
 
 
-def choose(
-    labels: Mapping,
-    predictions: Mapping,
-    widths: Sequence[int] = WIDTHS,
-    emotions: Sequence[str] = EMOTIONS,
-) -> dict[str, int]:
-    """The width of each emotion with the highest CCC over all labelled frames of these (validation)
-    trials.
+def choose(labels: Mapping, predictions: Mapping, widths: Sequence[int] = WIDTHS) -> dict[str, int]:
+    """The width of each emotion with the highest CCC over these (validation) trials.
 
     Of equal ones the smallest; 1 where nothing is labelled. What is chosen here is optimistic on
     the same trials: report the raw score beside it. Arguments as in `ccc_by_width`.
     """
-    table = ccc_by_width(labels, predictions, widths, emotions)
-    return {
-        emotion: int(table[emotion].idxmax()) if table[emotion].notna().any() else 1
-        for emotion in emotions
-    }
+    table = ccc_by_width(labels, predictions, widths)
+    known = [emotion for emotion in EMOTIONS if table[emotion].notna().any()]
+    return dict.fromkeys(EMOTIONS, 1) | {name: int(table[name].idxmax()) for name in known}
 
 
 def ccc_by_width(
-    labels: Mapping,
-    predictions: Mapping,
-    widths: Sequence[int] = WIDTHS,
-    emotions: Sequence[str] = EMOTIONS,
+    labels: Mapping, predictions: Mapping, widths: Sequence[int] = WIDTHS
 ) -> pd.DataFrame:
-    """CCC after clipping and smoothing: one row per width (the index, in frames), one column per
-    emotion.
+    """CCC after clipping and smoothing: a row per width (index, in frames), a column per emotion.
 
     labels, predictions : {trial: (T, 2)}, valence and arousal, label NaN = unlabelled.
     """
     widths = sorted(set(widths))
-    table = pd.DataFrame(index=pd.Index(widths, name="width"), columns=list(emotions), dtype=float)
+    table = pd.DataFrame(index=pd.Index(widths, name="width"), columns=list(EMOTIONS), dtype=float)
     trials = [trial for trial, label in labels.items() if len(label)]
     if not trials:
         return table
@@ -106,8 +90,7 @@ def ccc_by_width(
     prediction = np.clip(
         np.concatenate([_prediction(predictions, trial, labels) for trial in trials]), -1, 1
     )
-    for emotion in emotions:
-        column = EMOTIONS.index(emotion)
+    for column, emotion in enumerate(EMOTIONS):
         x, y = prediction[:, column].astype(np.float64), label[:, column]
         table[emotion] = [metrics.ccc(_box(x, width, start, stop), y) for width in widths]
     return table
@@ -129,9 +112,7 @@ def _prediction(predictions: Mapping, trial: str, labels: Mapping) -> np.ndarray
 
 
 def _box(x: np.ndarray, width: int, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Means of windows that are cut at each frame's own `start` and `stop` (row numbers, (T,)
-    int).
-    """
+    """Means of windows cut at each frame's own `start` and `stop` (row numbers, (T,) int)."""
     if width != int(width) or width < 1:
         raise InputError(
             f"a smoothing width of {width}", expected="a whole number of frames, 1 = no smoothing"

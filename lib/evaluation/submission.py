@@ -187,9 +187,7 @@ def validate_single(path: Path, expected: Mapping) -> list[str]:
 
 
 def _complete(array: np.ndarray, task: str, trial: str) -> np.ndarray:
-    """The array, if every frame has a valid prediction; what is out of range by rounding alone is
-    clipped.
-    """
+    """The array, if every frame has a valid prediction; rounding beyond the range is clipped."""
     low, high = {
         "va": (-1, 1),
         "expression": (0, len(official.HEADERS["expression"][-1]) - 1),

@@ -21,12 +21,7 @@ from .predictions import write_csv
 
 
 def predict_video(
-    path: Path,
-    checkpoint: Path,
-    params,
-    folder: Path,
-    crops_dir: Path | str = "",
-    person: str = "",
+    path: Path, checkpoint: Path, params, folder: Path, crops_dir: Path | str = "", person: str = ""
 ) -> tuple:
     """Predict every frame of any video file; everything is written into `folder` and nowhere else.
 
@@ -35,8 +30,7 @@ def predict_video(
     path : the video. crops_dir : a folder of its cropped faces, ``%05d.jpg`` from 1; "" finds faces
         as ``params.faces`` says.
     person : one of several people (`lib.faces.persons`); "" is the one seen longest.
-    checkpoint : the network (`checkpoint_path`); a run that builds on a backbone finds it as in
-        training.
+    checkpoint : the network (`checkpoint_path`); a run finds its backbone as in training.
 
     Returns (Predictor, prediction table, name); the table is also ``<folder>/<name>.csv``, where
     the name is the video's stem, and ``_<person>`` if one was named. Values are not smoothed: the
@@ -60,9 +54,8 @@ def predict_video(
             where=path,
             todo="predict with a run that was trained with `modality: video`",
         )
-    arrays.make_all(
-        table.iloc[0].to_dict(), recipe.arrays(), store, params.device
-    )  # labels too: all unlabelled
+    # labels too: all unlabelled
+    arrays.make_all(table.iloc[0].to_dict(), recipe.arrays(), store, params.device)
     predictor = load(checkpoint, params, store)
     if person and recipe.uses_video:
         _require_person(predictor, name, person)

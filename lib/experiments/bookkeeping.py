@@ -20,9 +20,7 @@ MANY = 8  # trials with the same note: more are counted instead of listed
 
 
 def summary(outcomes: list) -> pd.DataFrame:
-    """One row per array: how many trials got it, how (made, there, read in place), seconds of
-    work.
-    """
+    """One row per array: how many trials got it, how (made, there, read in place), seconds."""
     rows = pd.DataFrame(
         [row for outcome in outcomes if outcome.ok for row in outcome.value],
         columns=["array", "state", "seconds"],
@@ -34,8 +32,7 @@ def summary(outcomes: list) -> pd.DataFrame:
 
 
 def notes(outcomes: list) -> pd.DataFrame:
-    """What was noted while arrays were made, by trial: label files trimmed or filled up, inputs
-    absent.
+    """Notes on making arrays, by trial: label files trimmed or filled up, inputs absent.
 
     What is true of more than `MANY` trials is one row that counts them.
     """
@@ -54,17 +51,9 @@ def notes(outcomes: list) -> pd.DataFrame:
 
 def lost(outcomes: list) -> pd.DataFrame:
     """Trials that could not be done: trial, what, where, expected, what to do."""
-    rows = [
-        {
-            "trial": outcome.item["trial"],
-            "what": outcome.error.what,
-            "where": outcome.error.where,
-            "expected": outcome.error.expected,
-            "todo": outcome.error.todo,
-        }
-        for outcome in outcomes
-        if not outcome.ok
-    ]
+    rows = []
+    for trial, error in failures(outcomes):
+        rows.append([trial, error.what, error.where, error.expected, error.todo])
     return pd.DataFrame(rows, columns=["trial", "what", "where", "expected", "todo"])
 
 
@@ -140,9 +129,7 @@ def _files_of_column(values: Iterable[str], is_of_labels: bool) -> set[str]:
 def sources(
     table: pd.DataFrame, store: Store, columns: Iterable[str], wanted: Iterable[Request]
 ) -> list[Path]:
-    """What the arrays are made from: files and folders that the trial table names in `columns`, and
-    checkpoints.
-    """
+    """What arrays are made from: files and folders in `columns` of the trial table, checkpoints."""
     named: set[str] = set()
     for column in columns:
         named |= _files_of_column(table[column], column in LABELS)

@@ -1,6 +1,4 @@
-"""``python -m lib clips …``: one command for each step of preparing clips, and one for all of
-them.
-"""
+"""``python -m lib clips …``: one command for each step of preparing clips, and one for all."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ def _say(line: object) -> None:
 
 @click.group()
 def clips() -> None:
-    """Clips of fixed length with face and voice labels, from the parameter FILES of an
-    experiment.
-    """
+    """Clips of fixed length with face and voice labels, from an experiment's parameter FILES."""
 
 
 def _files(command):
@@ -46,9 +42,12 @@ def _files(command):
         ),
     ):
         measured = option(measured)
-    return click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))(
-        measured
-    )
+    return options.paths("files")(measured)
+
+
+_force = click.option(
+    "--force", is_flag=True, help="Do not stop when there seems to be too little room."
+)
 
 
 def _length(files: tuple[Path, ...], overrides: tuple, seconds: float | None) -> tuple:
@@ -101,9 +100,7 @@ def _steps(files: tuple, overrides: tuple, steps: tuple[str, ...], force: bool =
 @clips.command()
 @_files
 def check(files: tuple[Path, ...], overrides: tuple) -> None:
-    """What is there, what is wrong with it, and what making the clips would take. Writes
-    nothing.
-    """
+    """What is there, what is wrong with it, what the clips would take. Writes nothing."""
     from .. import datasets
     from ..speakers.clips import plan
 
@@ -157,7 +154,7 @@ def prune(files: tuple[Path, ...], overrides: tuple, yes: bool) -> None:
 
 @clips.command()
 @_files
-@click.option("--force", is_flag=True, help="Do not stop when there seems to be too little room.")
+@_force
 def make(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
     """Link pictures and cut sound into clips; what is there is kept."""
     sys.exit(0 if _steps(files, overrides, ("make",), force) else LOST)
@@ -207,7 +204,7 @@ def _verified(checks) -> int:
 
 @clips.command("all")
 @_files
-@click.option("--force", is_flag=True, help="Do not stop when there seems to be too little room.")
+@_force
 def everything(files: tuple[Path, ...], overrides: tuple, force: bool) -> None:
     """make, renumber, index, verify. (Pruning is a step of its own: it removes data.)"""
     from ..speakers.clips import jobs

@@ -79,9 +79,7 @@ def install(root: Path = ROOT) -> list[str]:
 
 
 def lacking(wanted: Iterable[str], added: Iterable[str] = ()) -> list[str]:
-    """Those requirements that no installed package meets, and those of the packages `added` in
-    turn.
-    """
+    """Those requirements that no installed package meets, and those of the packages `added`."""
     from packaging.requirements import Requirement  # Matplotlib brings it
 
     added_names, waiting, seen, found = (
@@ -121,8 +119,7 @@ def fetch(p: Mapping) -> None:
 
     Of the Drive folder's `data`, `weights`, recordings that are named, and ``runs/<run>`` of every
     run that is named, what is not here yet is copied: small files are read slowly from Drive
-    itself. Without Drive it goes on and says so. Raises InputError when the disk has too little
-    room.
+    itself. Without Drive it says so. Raises InputError when the disk has too little room.
     """
     folder = _folder(p)
     if folder is None:
@@ -149,9 +146,7 @@ def fetch(p: Mapping) -> None:
 
 
 def save(p: Mapping) -> None:
-    """Write the run folder back to Google Drive: what is not there, or changed since. Nothing
-    without Drive.
-    """
+    """Write the run folder's new and changed files back to Google Drive, where it is used."""
     folder = MOUNT / p["drive"] if is_here() and p["drive"] else None
     if folder is None or not folder.is_dir():
         return
@@ -171,9 +166,7 @@ def save(p: Mapping) -> None:
 
 
 def on_epoch(p: Mapping) -> list[Callable]:
-    """For a Trainer's `on_epoch`: after every epoch `save`, since Colab takes its machines back at
-    any time.
-    """
+    """For a Trainer's `on_epoch`: `save`, since Colab may take its machine back at any time."""
     return [lambda history: save(p)] if p["drive"] else []
 
 
@@ -195,16 +188,12 @@ def _folder(p: Mapping) -> Path | None:
 
 
 def _in_drive(folder: Path, place: Path) -> Path:
-    """``data`` and ``runs/<run>`` are called so in Drive too; what lies outside the clone goes by
-    its last name.
-    """
+    """``data`` and ``runs/<run>`` as in Drive; what lies outside the clone by its last name."""
     return folder / (place.relative_to(ROOT) if place.is_relative_to(ROOT) else place.name)
 
 
 def _errors() -> list[type]:
-    """What Colab raises besides Python's own, for example when a person does not allow the
-    access.
-    """
+    """What Colab raises besides Python's own, for example when access is not allowed."""
     places = (("google.colab.errors", "Error"), ("google.colab._message", "MessageError"))
     return [
         getattr(sys.modules[module], name)

@@ -1,6 +1,4 @@
-"""What the next steps will cost on this machine: files and networks, measured for a while, scaled
-to all frames.
-"""
+"""What the next steps will cost on this machine: measured for a while, scaled to all frames."""
 
 from __future__ import annotations
 
@@ -42,11 +40,6 @@ OF_A_NETWORK = (
     "steps",
     "options",
 )
-STEPS = {
-    "visual": "02_preprocess_visual",
-    "audio": "03_preprocess_audio",
-    "labels": "04_preprocess_labels",
-}
 
 
 def usual(values: Mapping) -> tuple[Request, ...]:
@@ -85,18 +78,11 @@ def measure(
                     row = arrays_module.make(trial, item, there, pack=pack)
                 except InputError:
                     continue  # the check report names it
-                step = STEPS[arrays_module.maker_of(item).step]
-                if absent and step == STEPS["visual"]:
+                step = arrays_module.NOTEBOOKS[arrays_module.maker_of(item).step]
+                if absent and step == arrays_module.NOTEBOOKS["visual"]:
                     step += f" (without finding faces: {absent[0].name} is not there)"
-                rows.append(
-                    {
-                        "step": step,
-                        "array": str(item),
-                        "frames": trial["n_frames"],
-                        "seconds": row["seconds"],
-                        "bytes": _bytes(there.folder) - before,
-                    }
-                )
+                size = _bytes(there.folder) - before
+                rows.append([step, str(item), trial["n_frames"], row["seconds"], size])
     sums = pd.DataFrame(rows, columns=["step", "array", "frames", "seconds", "bytes"])
     sums = sums.groupby(["step", "array"], sort=False).sum().reset_index()
     return sums.assign(
@@ -132,13 +118,9 @@ def measure_networks(table: pd.DataFrame, values: Mapping, seconds: float) -> pd
     frames = table.groupby("split")["n_frames"].sum()
     if p.backbone_run and (found := recipe.sketch_of_features()):
         cost = _seconds(found, place, seconds / 2, ("forward",))
-        rows.append(
-            (
-                f"02, 03: features of {p.backbone_run}",
-                frames.sum() / found.frames * cost["forward"],
-                frames.sum() * found.kept,
-            )
-        )
+        seconds_of_all = frames.sum() / found.frames * cost["forward"]
+        step = f"02, 03: features of {p.backbone_run}"
+        rows.append((step, seconds_of_all, frames.sum() * found.kept))
     found = recipe.sketch()
     if found is None:
         return _in_hours(rows, place)
@@ -237,32 +219,19 @@ def forecast(
     measured : of `measure`. networks : of `measure_networks`; its hours are those of one device.
     """
     frames, free = int(table["n_frames"].sum()), shutil.disk_usage(files.existing(folder)).free
-    rows, together = [], 0.0
-    steps = [
-        (
-            step,
-            frames * some["seconds"].sum() / max(1, workers) / 3600,
-            frames * some["bytes"].sum() / 1e9,
-        )
-        for step, some in measured.groupby("step")
-    ]
-    for step, hours, needed in [
-        *steps,
-        *([] if networks is None else networks.itertuples(index=False, name=None)),
-    ]:
+    rows, steps, free = [], [], free / 1e9
+    for step, some in measured.groupby("step"):
+        hours = frames * some["seconds"].sum() / max(1, workers) / 3600
+        steps.append((step, hours, frames * some["bytes"].sum() / 1e9))
+    if networks is not None:
+        steps += networks.itertuples(index=False, name=None)
+    together = 0.0
+    for step, hours, needed in steps:
         together += needed
-        rows.append(
-            {
-                "step": step,
-                "time": span(3600 * hours),
-                "GB needed": needed,
-                "GB free": free / 1e9,
-                "enough": "yes" if together < free / 1e9 else "NO",
-            }
-        )
-    return pd.DataFrame(rows, columns=["step", "time", "GB needed", "GB free", "enough"]).round(
-        {"GB needed": 3, "GB free": 1}
-    )
+        enough = "yes" if together < free else "NO"
+        rows.append([step, span(3600 * hours), needed, free, enough])
+    table = pd.DataFrame(rows, columns=["step", "time", "GB needed", "GB free", "enough"])
+    return table.round({"GB needed": 3, "GB free": 1})
 
 
 def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -276,16 +245,7 @@ def features(recipe, table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     rows, together = [], 0
     for name, size in recipe.bytes_a_frame().items():
         together += frames * size
-        rows.append(
-            [
-                name,
-                frames,
-                frames * size / 1e9,
-                free / 1e9,
-                "yes" if together < free else "NO",
-                recipe.licence_of_features(),
-            ]
-        )
-    return pd.DataFrame(
-        rows, columns=["array", "frames", "GB needed", "GB free", "enough", "licence"]
-    ).round(3)
+        enough, licence = "yes" if together < free else "NO", recipe.licence_of_features()
+        rows.append([name, frames, frames * size / 1e9, free / 1e9, enough, licence])
+    columns = ["array", "frames", "GB needed", "GB free", "enough", "licence"]
+    return pd.DataFrame(rows, columns=columns).round(3)

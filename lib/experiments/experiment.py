@@ -1,6 +1,4 @@
-"""One experiment: its checked parameters, the runs that it builds on, and which of its notebooks
-are up to date.
-"""
+"""One experiment: its parameters, the runs it builds on, and which notebooks are up to date."""
 
 from __future__ import annotations
 
@@ -231,9 +229,7 @@ class Reason:
 
 
 def outdated(experiment: Experiment, step: str, run: Run) -> Reason:
-    """Why a notebook must be executed; false when its record in `run` fits parameters, code, inputs
-    and outputs.
-    """
+    """Why a notebook must be executed; false when its record in `run` fits what is there now."""
     record = record_of(run, step)
     if record is None:
         return Reason(f"its record is damaged: steps/{step}.json")
@@ -282,9 +278,7 @@ def record_of(run: Run, step: str) -> dict | None:
 
 
 def _modules(record: Mapping) -> list[str]:
-    """Modules that the notebook found by name; of a record from before they were noted, its
-    recipe.
-    """
+    """Modules that the notebook found by name; where they were not noted yet, its recipe."""
     recipe = record["parameters"].get("recipe", "")
     return record.get("modules", [f"lib.recipes.{recipe}"] if recipe else [])
 
@@ -299,9 +293,7 @@ def _first(names: list[str]) -> str:
 
 
 def take_over(experiment: Experiment, step: str) -> str:
-    """Copy record and executed notebook of another run whose step would be equal; returns that
-    run's name.
-    """
+    """Copy record and notebook of another run whose step would be equal; returns its name."""
     run = experiment.run
     for record in sorted(run.folder.parent.glob(f"*/steps/{step}.json")):
         other = Run(record.parents[1], p=experiment.values)
@@ -331,9 +323,8 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
         return
-    with files.temporary_name(target) as temporary:
+    with files.whole(target) as temporary:
         shutil.copy2(source, temporary)
-        temporary.replace(target)
 
 
 def training_parameters(experiment: Experiment) -> dict:
@@ -347,9 +338,7 @@ def training_parameters(experiment: Experiment) -> dict:
 
 
 def other_training(experiment: Experiment) -> str:
-    """Why the training in the run folder cannot be continued; "" when it can, or when there is
-    none.
-    """
+    """Why the training in the run folder cannot go on; "" when it can, or there is none."""
     before = experiment.run.read_json("steps/training.json", {})
     if not before or not (experiment.run.folder / "checkpoints").is_dir():
         return ""

@@ -60,9 +60,7 @@ def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
 
 
 def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
-    """(T, 2) samples of a video's frames. Raises InputError where time stamps or sound are not in
-    the store.
-    """
+    """(T, 2) samples of a video's frames. Raises InputError if time or sound is not stored."""
     facts = arrays.facts(trial, SOUND, place)
     times = np.asarray(arrays.read(trial, WANTED[0], place))
     return sound.segments(
@@ -72,9 +70,7 @@ def segments(trial: Mapping, place: Store, wanted: Rule) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be written of one video: its `frames`, `files` that are missing, `size` in bytes
-    on the disk.
-    """
+    """What is to be written of one video: `frames`, missing `files`, `size` in bytes on disk."""
 
     frames: int
     files: int
@@ -174,8 +170,7 @@ def export_labels(
 
     folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
         kind : "expression"
-    and "action_units" write their own columns to a folder of their own, of the trials that have
-    such labels.
+    and "action_units" write their own columns to their own folder, of trials with such labels.
     """
     folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
     clear_leftovers(folder)  # of a process that was killed

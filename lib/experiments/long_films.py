@@ -88,9 +88,7 @@ class Films:
         return [] if self._open[video] else self._round(video)
 
     def outcomes(self, every: Iterable[Outcome]) -> list[Outcome]:
-        """Those of the trials, in the order of the table; a film's first one has the seconds of all
-        its parts.
-        """
+        """Those of the trials, in the table's order; a film's first has the seconds of all."""
         found = {id(one.item): one for one in every if not isinstance(one.item, Part)}
         ordered = [found[id(row)] for row in self.rows]
         for index, row in enumerate(self.rows):

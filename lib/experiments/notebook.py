@@ -1,6 +1,4 @@
-"""Execute one notebook with papermill: its printed lines appear as they come, an error is told in a
-few lines.
-"""
+"""Execute one notebook with papermill: lines appear as they come, an error in a few lines."""
 
 from __future__ import annotations
 
@@ -48,15 +46,11 @@ class NotebookFailed(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, a batch system's wish: what runs was ended as by Ctrl-C, and is to be
-    continued.
-    """
+    """SIGTERM came, a batch system's wish: what ran ended as by Ctrl-C, and can go on."""
 
 
 class _Lines:
-    """A text stream for papermill: hands every whole line on, of a line that overwrites itself the
-    last state.
-    """
+    """A text stream for papermill: hands whole lines on; of one that is overwritten the last."""
 
     def __init__(self, say: Callable[[str], None]):
         self.say, self.rest = say, ""
@@ -85,8 +79,7 @@ def imported_papermill():
 
 
 def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
-    """Execute `notebook` with parameters `values` in the repository's root; the executed copy is
-    `target`.
+    """Execute `notebook` with parameters `values` in the root; the executed copy is `target`.
 
     say : called with each line that the notebook prints, while it runs.
     Raises NotebookFailed, InputError (kernel cannot start, disk full), Terminated or
@@ -184,9 +177,7 @@ def _told(error, notebook: Path, target: Path) -> str:
 
 
 def _last_place(traceback: str) -> list[str]:
-    """The deepest place in lib; IPython writes ``File path:12``, the story of a worker ``File
-    "path", line 12``.
-    """
+    """The deepest place in lib: IPython has ``File path:12``, a worker ``File "path", line 12``."""
     places = re.findall(r'File "?([^\s":]+\.py)(?::|", line )(\d+)', traceback)
     ours = [
         (path, line)

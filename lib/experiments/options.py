@@ -9,6 +9,23 @@ import click
 
 from .. import grammar
 
+PATH = click.Path(path_type=Path)
+
+
+def paths(name: str) -> Callable:
+    """The argument `name`: one or more files or folders."""
+    return click.argument(name, nargs=-1, required=True, type=PATH)
+
+
+def folder(*names: str, help: str) -> Callable:
+    """An option that names the folder in which something is written."""
+    return click.option(*names, type=PATH, metavar="FOLDER", help=help)
+
+
+def root(default: str) -> Callable:
+    """The option ``--root``: the folder that is looked into."""
+    return click.option("--root", default=default, show_default=True, type=PATH)
+
 
 def overrides(help: str = "Set one parameter.") -> Callable:
     """The option ``-p NAME VALUE``: pairs of texts, paths counted from where the person stands."""

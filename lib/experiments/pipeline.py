@@ -1,6 +1,4 @@
-"""Run experiments: six notebooks, one parameter file, one run folder. What has not changed is not
-done again.
-"""
+"""Run experiments: six notebooks, one parameter file, one run folder; only what has changed."""
 
 from __future__ import annotations
 
@@ -102,8 +100,7 @@ def carry_out(
     stop: str = "",
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[int, str]:
-    """Run what `experiments.plan` found: those that the last one builds on, then the last one
-    itself.
+    """Run what `experiments.plan` found: those that the last one builds on, then the last.
 
     Returns the exit status and its cause: where it is FAILED, whether the machine was at fault
     ("memory", "disk", "died", or ""); where it is CONTINUE, "terminated" after SIGTERM. SIGTERM,

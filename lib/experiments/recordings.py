@@ -1,6 +1,4 @@
-"""Recordings that nobody labelled, for report.html: what was predicted of each, in numbers and
-curves.
-"""
+"""Recordings that nobody labelled, for report.html: what was predicted, as numbers and curves."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""report.html of a run: scores, figures, what the notebooks showed, parameters, environment, in one
-file.
+"""report.html of a run: scores, figures, what notebooks showed, parameters, environment.
 
 It opens without a network: pictures are inside, nothing is fetched, nothing is executed.
 """
@@ -29,17 +28,12 @@ REPEAT = "execute this notebook again, or remove its copy from the run folder"
 # Beside the notebooks: what a reader of a report may want to open.
 BESIDE = ("predictions", "errors/index.html", "submission", "videos", "figures", "data_report.html")
 BESIDE = (*BESIDE, "metrics.json", "history.csv", "failures.csv", "params.yaml")
-FIRST = (
-    "ccc",
-    "training_curves",
-    "error_by_trial",
-    "circumplex",
-)  # figures that a reader wants to see first
+# figures that a reader wants to see first
+FIRST = ("ccc", "training_curves", "error_by_trial", "circumplex")
 
 
 def write(run: runs.Run, predictions: Predictions | None = None) -> Path:
-    """Write ``<run>/report.html`` from what lies in the run folder; what is not there yet is left
-    out.
+    """Write ``<run>/report.html`` from what lies in the run folder; what is absent is left out.
 
     predictions : those of the run, if they are at hand.
     Raises InputError for a folder that is no run.

@@ -1,6 +1,4 @@
-"""Pictures inside a report: small enough that the page can be sent, each with words that say what
-it shows.
-"""
+"""Pictures inside a report: small enough to be sent, each with words for what it shows."""
 
 from __future__ import annotations
 

@@ -42,9 +42,7 @@ class Roles:
 
     @property
     def trains(self) -> bool:
-        """Whether 05 runs in a job of `gpu`: where that file is of jobs with GPUs, or a second
-        one.
-        """
+        """Whether 05 runs in a job of `gpu`: that file has jobs with GPUs, or is a second one."""
         apart = self.cpu is not self.gpu
         return bool(self.gpu.gpus) and (apart or self.gpu.kind != "local")
 
@@ -56,8 +54,7 @@ class Roles:
 def roles(names: tuple[str, ...]) -> Roles:
     """What one or two cluster files are for.
 
-    Raises InputError for a wrong file, for more than two, and for two of which not exactly one has
-    GPUs.
+    Raises InputError for a wrong file, more than two, and two of which not exactly one has GPUs.
     """
     specs = [clusters.read(name) for name in names]
     if len(specs) == 1:
@@ -150,9 +147,7 @@ def _dashboard(cluster) -> str:
 
 
 class Keeper(threading.Thread):
-    """Sees to it that as many jobs stand as the notebooks have items for, and gives idle ones
-    back.
-    """
+    """Keeps as many jobs as the notebooks have items for, and gives idle ones back."""
 
     def __init__(self, cluster, jobs: clusters.Jobs | None, spec: Params):
         super().__init__(daemon=True)
@@ -238,17 +233,12 @@ def _tasks():
 
 
 def _payload(spec: Params, experiment: Experiment, folder: runs.Run) -> Mapping:
-    local = spec.kind == "local"
     return {
+        **sweep_run.common_payload(folder.folder, spec, clusters.threads(1)),
         "name": experiment.run.name,
-        "folder": str(folder.folder),
         "experiment": experiment,
         "start": NN,
         "stop": NN,
-        "code": worker.code_digest(),
-        "threads": clusters.threads(1) if local else spec.cores,
-        "walltime": clusters.seconds(spec.walltime) or 0,
-        "stop_before": spec.stop_before,
         "lent": True,  # `lib run` holds the lock of the run folder while the job works there
     }
 

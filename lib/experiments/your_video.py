@@ -1,6 +1,4 @@
-"""A recording of one's own, in JupyterLab, Colab or headless: choose it, look at it, take the table
-along.
-"""
+"""A recording of one's own, in JupyterLab, Colab or headless: choose it, see it, keep the table."""
 
 from __future__ import annotations
 
@@ -54,9 +52,7 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
 
 
 def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> None:
-    """`show` for each; one that cannot be looked at stops no other, and is named again at the end,
-    as an InputError.
-    """
+    """`show` for each; one that cannot be looked at stops no other, and is named at the end."""
     lost: list[tuple[Path, InputError]] = []
     for video in videos:
         try:
@@ -225,8 +221,7 @@ def _of_colab() -> dict[str, bytes]:
 
 def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     """Write uploaded files into a folder, under their own names (`files.safe_name`); returns the
-    paths. A file of that name that is there already and another one is kept: the new one gets a
-    number.
+    paths. A file of that name that is there already and differs is kept: the new one gets a number.
     """
     written = []
     for name, content in contents.items():

@@ -1,8 +1,7 @@
 """A face brought to the 112×112 template by its landmarks, and TSAV's mask channel drawn from them.
 
 Points are (x, y) in pixels, pixel centres at whole numbers, as OpenCV counts. "Left" and "right"
-are the picture's. Five landmarks: left eye, right eye, tip of the nose, left and right corner of
-the mouth.
+are the picture's. Five landmarks: left eye, right eye, tip of the nose, corners of the mouth.
 """
 
 from __future__ import annotations
@@ -38,11 +37,9 @@ LINES = (
 
 
 def similarity(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
-    """Rotation, one scale and shift that bring five landmarks nearest to the template (least
-    squares).
+    """Rotation, one scale and shift that bring landmarks nearest to the template (least squares).
 
-    points : (5, 2) in the picture. Returns (2, 3) float64 for `cv2.warpAffine`, to a face of side
-        `size`.
+    points : (5, 2) in the picture. Returns (2, 3) float64 for `cv2.warpAffine`, to side `size`.
     """
     goal = scaled(TEMPLATE, size).astype(np.float64)
     points = np.asarray(points, np.float64)
@@ -91,9 +88,7 @@ def align(picture: np.ndarray, points: np.ndarray, size: int = TEMPLATE_SIZE) ->
 def _corner(
     picture: np.ndarray, matrix: np.ndarray, size: int, shrink: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture that the face comes from, reduced by the whole number `shrink`, and
-    where it starts.
-    """
+    """The part of a picture that the face comes from, `shrink` times smaller, and its corner."""
     corners = np.array([(-2, -2), (size + 1, -2), (-2, size + 1), (size + 1, size + 1)])
     found = transform(corners, cv2.invertAffineTransform(matrix))
     sides = np.array([picture.shape[1], picture.shape[0]])
@@ -107,13 +102,11 @@ def _corner(
 
 
 def mask(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
-    """TSAV's fourth channel: lines of mouth, brows, eyes, nose and chin, (size, size) uint8 on
-    black.
+    """TSAV's fourth channel: lines of mouth, brows, eyes, nose, chin, (size, size) uint8 on black.
 
     points : (68, 2) in the aligned face of that size: the published drawing exactly. (5, 2): an
         approximation, in
-    which mouth, brows, eyes, nose and chin have a mean face's shape and only follow the five
-    landmarks.
+    which mouth, brows, eyes, nose and chin have a mean shape and only follow the five landmarks.
     """
     points = np.asarray(points, np.float64)
     if len(points) == 5:
@@ -128,9 +121,7 @@ def mask(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
 
 
 def _mean_face() -> np.ndarray:
-    """68 points of a frontal, neutral face on the template, (68, 2): our own drawing after the iBUG
-    scheme.
-    """
+    """68 points of a frontal, neutral face on the template, (68, 2), after the iBUG scheme."""
     points = np.zeros((68, 2))
     angle = np.linspace(np.pi, 0, 17)  # jaw: half an ellipse from ear to ear round the chin
     points[:17] = np.stack([56 + 46 * np.cos(angle), 58 + 53 * np.sin(angle)], axis=1)

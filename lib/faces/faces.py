@@ -1,6 +1,4 @@
-"""Faces of a trial, frame by frame: packed in one array, read in place, aligned by landmarks, or a
-picture's centre.
-"""
+"""Faces of a trial per frame: packed, read in place, aligned by landmarks, or the centre."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ def give_back(array: np.ndarray, index: int) -> None:
 
 
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (size, size, 3) uint8; area averaging when it shrinks, which does not
-    alias.
-    """
+    """(H, W, 3) uint8 -> (size, size, 3) uint8; shrinks by area averaging, without aliasing."""
     if picture.shape[:2] == (size, size):
         return picture
     shrink = min(picture.shape[:2]) >= size
@@ -37,9 +33,7 @@ def resize(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def read_crop(path: Path, size: int) -> np.ndarray:
-    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError when it is no picture, or
-    not a whole one.
-    """
+    """One cropped face as (size, size, 3) uint8 RGB. Raises InputError for no whole picture."""
     return resize(crops.read(path), size)
 
 
@@ -51,9 +45,7 @@ def centre_square(picture: np.ndarray) -> np.ndarray:
 
 
 def in_place(crops_dir: str) -> bool:
-    """Whether the trial table's `crops_dir` names a folder of pictures (and not a file that faces
-    are rendered by).
-    """
+    """Whether `crops_dir` names a folder of pictures, and not a file to render faces by."""
     return bool(crops_dir) and not crops_dir.endswith((tsav.SUFFIX, lfan_rows.SUFFIX))
 
 
@@ -72,18 +64,14 @@ def fill_from_crops(array: np.ndarray, crops_dir: Path, times: np.ndarray | None
 
 
 def fill_from_video(array: np.ndarray, video_path: Path) -> None:
-    """Fill (T, S, S, 3) uint8 with the centre square of every frame of a video that has no
-    crops.
-    """
+    """Fill (T, S, S, 3) uint8 with the centre square of every frame of a video without crops."""
     for index, (_, picture) in enumerate(recordings.frames(video_path)):
         array[index] = resize(centre_square(picture), array.shape[1])
         give_back(array, index)
 
 
 def fill_aligned(array: np.ndarray, video_path: Path, landmarks: np.ndarray) -> None:
-    """Fill (T, S, S, 3) uint8 with the faces that have landmarks (T, 5, 2) in the picture, aligned;
-    others stay.
-    """
+    """Fill (T, S, S, 3) uint8 with the faces that have landmarks (T, 5, 2), aligned."""
     for index, (_, picture) in enumerate(recordings.frames(video_path)):
         if np.isfinite(landmarks[index, 0, 0]):
             array[index] = alignment.align(picture, landmarks[index], array.shape[1])
@@ -114,9 +102,7 @@ class Faces:
         return len(self.valid)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """(N,) frame indices, −1 for none -> (N, S, S, 3) uint8 RGB; black where there is no
-        face.
-        """
+        """(N,) frames, −1 for none -> (N, S, S, 3) uint8 RGB; black where there is no face."""
         indices = np.asarray(indices)
         out = np.zeros((len(indices), self.size, self.size, 3), np.uint8)
         known = (indices >= 0) & self.valid[indices]

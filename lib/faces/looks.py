@@ -42,8 +42,7 @@ JOINED = "joined"  # the parameter `cuts` of tracks whose people were told apart
 @dataclass
 class Stretch:
     """A person in one shot. `rows` of the tracks; `looks` (3, bins), NaN for what is not seen;
-    `box` the middle one; `alike` how alike it is to the person whom it was given to, NaN for the
-    first one.
+    `box` the middle one; `alike` how alike it is to the person it was given to, NaN of the first.
     """
 
     rows: np.ndarray
@@ -137,9 +136,7 @@ def _beside(counts: np.ndarray) -> np.ndarray:
 
 
 def _part(picture: np.ndarray, box: np.ndarray, name: str) -> np.ndarray | None:
-    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it in 8 bits; None where it is
-    hardly in the picture.
-    """
+    """Pixels of a part, (n, 3) float32 CIELAB as OpenCV writes it; None hardly in the picture."""
     half, top, bottom = PARTS[name]
     x, y, width, height = (float(value) for value in box)
     left, right = x + width / 2 - half * width, x + width / 2 + half * width
@@ -182,11 +179,8 @@ class _People:
         self.lengths: list[int] = []
         # Roots of all looks in one array, which grows: a long film has thousands of stretches.
         self.roots = np.zeros((16, len(PARTS), BINS), np.float32)
-        self.boxes, self.owners, self.count = (
-            np.zeros((16, 4)),
-            np.zeros(16, int),
-            0,
-        )  # of stretches
+        # of stretches
+        self.boxes, self.owners, self.count = (np.zeros((16, 4)), np.zeros(16, int), 0)
 
     def add(self, stretch: Stretch, who: int, alike: float) -> None:
         """Give a stretch to a person; to a new one where there is none of that number."""

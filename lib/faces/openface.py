@@ -1,5 +1,4 @@
-"""OpenFace's table beside its pictures: which face is where, in which frame, and whether it was
-found.
+"""OpenFace's table beside its pictures: which face is where, in which frame, and if it was found.
 
 Its program for several faces writes a row per face and frame (column `face_id`); pictures of face 0
 are ``frame_det_00_000001.bmp``. A picture of a frame in which that face was lost is black, or shows
@@ -64,8 +63,7 @@ def _read(path: str, _version: tuple) -> pd.DataFrame:
 
 
 def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
-    """Frame number of the table, from 1 -> frame of the video, from 0, for rows in which face 0 was
-    found.
+    """Frame number of the table, from 1 -> frame of the video, from 0, where face 0 was found.
 
     times : (T,) s of the video's frames; None: frame numbers are taken as they are.
     """
@@ -93,8 +91,7 @@ def _of_face(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def by_number(table: pd.DataFrame, n_frames: int, spacing: float) -> bool:
-    """Whether the frame numbers of a table count the video's frames; else its time stamps place
-    them.
+    """Whether frame numbers of a table count the video's frames; else its time stamps place them.
 
     n_frames : of the video. spacing : s between two of them, 0 where it is not known.
     """

@@ -1,5 +1,4 @@
-"""Who is who in a video: tracks joined to people by their position over time, and the people's
-names.
+"""Who is who in a video: tracks joined to people by position over time, and the people's names.
 
 A face has no name in a picture: identity is where it is, and beyond a cut how it looks (`looks`).
 People are called as the data sets call
@@ -28,9 +27,7 @@ WHO, ALIKE = 18, 19  # columns of tracks whose people were told apart by their l
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in a video: name, tracks, number of frames, mean horizontal place (px) of the face's
-    centre.
-    """
+    """Somebody in a video: name, tracks, frames, mean horizontal place (px) of the face."""
 
     name: str
     tracks: tuple[int, ...]
@@ -46,8 +43,7 @@ def find(tracks: np.ndarray) -> list[Person]:
         together, all are one person's: a picture that swings about says nothing about who is where.
         Or (N, 20) of a film with cuts, which say themselves who it is (`looks.with_people`).
 
-    Who is seen in less than a fifth of the frames of the one seen longest (a passer-by) is left
-    out.
+    Who is seen in less than 1/5 of the frames of the one seen longest (a passer-by) is left out.
     """
     tracks = np.asarray(tracks)
     groups = _by_looks(tracks) if tracks.shape[1] > WHO else _join(tracks)
@@ -208,16 +204,12 @@ def joined(
 
 
 def landmarks(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
-    """Five landmarks of one person in every frame, (T, 5, 2) float32 px of the picture; NaN where
-    not seen.
-    """
+    """Five landmarks of one person per frame, (T, 5, 2) float32 px; NaN where not seen."""
     return _of_frames(tracks, person, n_frames, LANDMARKS).reshape(-1, 5, 2)
 
 
 def boxes(tracks: np.ndarray, person: Person | None, n_frames: int) -> np.ndarray:
-    """x, y, width, height of one person's face in every frame, (T, 4) float32 px of the picture;
-    NaN where not seen.
-    """
+    """x, y, width, height of one person's face per frame, (T, 4) float32 px; NaN if not seen."""
     return _of_frames(tracks, person, n_frames, BOX)
 
 

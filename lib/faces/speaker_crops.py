@@ -19,9 +19,7 @@ HALF_WIDTH, ABOVE, BELOW = (0.7, 0.3, 1.1)
 
 
 def region(box: np.ndarray, crop: str) -> np.ndarray:
-    """(…, 4) x, y, width, height of a face's box -> x1, y1, x2, y2 (…, 4) of what is cut out, in
-    px, as floats.
-    """
+    """(…, 4) x, y, width, height of a box -> x1, y1, x2, y2 (…, 4) of what is cut out, in px."""
     box = np.asarray(box, np.float64)
     x, y, width, height = np.moveaxis(box, -1, 0)
     if crop == "box":

@@ -90,9 +90,8 @@ class Tracker:
         self._grey: list = []
         self._thumbnails: list = []
         self._found: dict[int, np.ndarray] = {}  # frame -> detections
-        self._active: dict[
-            int, np.ndarray
-        ] = {}  # track -> (15,) where it is in the frame done last
+        # track -> (15,) where it is in the frame done last
+        self._active: dict[int, np.ndarray] = {}
         self._tracks = 0
         self._rows: list[np.ndarray] = []
         self.changes: list[float] = []  # grey levels, from each frame to the next one
@@ -175,9 +174,7 @@ def _certain(found: np.ndarray) -> np.ndarray:
 
 
 def is_cut(thumbnails: list[np.ndarray]) -> bool:
-    """Whether a scene changes between any two neighbours of these pictures (h, w), each less its
-    mean.
-    """
+    """Whether a scene changes between neighbours of these pictures (h, w), less their means."""
     return any(float(np.abs(after - before).mean()) > CUT for before, after in pairwise(thumbnails))
 
 
@@ -204,8 +201,7 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
         `lib.faces.detection`).
 
     Returns paths (F, N, 15), rows whose box moves with the landmarks' median, and held (N, 5) bool:
-    landmarks that come back to where they were when they are followed backwards from the last
-    picture.
+    landmarks that come back to where they were when followed backwards from the last picture.
     """
     faces = np.array(faces, np.float32).reshape(-1, len(detection.COLUMNS))
     paths = np.repeat(faces[None], len(grey), axis=0)
@@ -235,15 +231,11 @@ def follow(grey: list[np.ndarray], faces: list[np.ndarray]) -> tuple[np.ndarray,
 
 
 def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
-    """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row, nearest ones
-    together.
-    """
+    """Pair faces (N, 15), where they should be, with detections (M, 15): index -> row."""
     if not len(expected) or not len(found):
         return {}
     # a machine that only trains need not have SciPy
-    from scipy.optimize import (
-        linear_sum_assignment,
-    )
+    from scipy.optimize import linear_sum_assignment
 
     widths = np.sqrt(expected[:, None, 2] * found[None, :, 2])
     apart = (expected[:, None, 4:14] - found[None, :, 4:14]).reshape(
@@ -267,8 +259,7 @@ def bridge(before: np.ndarray, after: np.ndarray, path: np.ndarray, held: np.nda
 
     before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,)
         bool landmarks
-    whose flow can be believed. What they are off at the end is taken back evenly; the others go
-    straight.
+    whose flow can be believed. The error at the end is taken back evenly; others go straight.
 
     Returns (F−2, 15); the score is the lower of the two.
     """

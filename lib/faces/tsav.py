@@ -55,9 +55,7 @@ def _filled(item, shape: tuple[int, int]) -> np.ndarray:
 
 
 def fit(path: Path, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """`read`, as many rows as the video has frames. Raises InputError when they differ by more than
-    `TOLERANCE`.
-    """
+    """`read`, as many rows as frames. Raises InputError where `TOLERANCE` is exceeded."""
     matrices, points = read(path)
     if abs(len(matrices) - n_frames) > TOLERANCE:
         raise InputError(
@@ -81,8 +79,7 @@ def fill_faces(array: np.ndarray, file: Path, video: Path) -> None:
     """Render (T, S, S, 3) uint8 faces from the frames of the video; black where no face was found.
 
     At S = 112 exactly the published rendering: affine, cubic, black border. Other sizes are made
-    from that. The matrices count stored pixels: their reader did not know of pixels that are not
-    square.
+    from that. The matrices count stored pixels: their reader did not know of oblong pixels.
     """
     matrices, _ = fit(file, len(array))
     for index, (_, picture) in enumerate(recordings.frames(video, square=False)):

@@ -1,6 +1,4 @@
-"""Features of a trained two-stream network, once per frame: what joint cross-attention is
-trained on.
-"""
+"""Features of a trained two-stream network, per frame: what joint cross-attention learns from."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ JITTER = 0.2  # ± share, brightness and contrast of a clip (JCA's training, §2
 
 
 def channels(path: Path) -> int:
-    """Features of a stream that the network in a checkpoint of ours or the authors' gives, without
-    building it.
-    """
+    """Features of a stream that the network in a checkpoint gives, without building it."""
     return 8 * _state(path)["audio_model.resnet.conv1.weight"].shape[0]
 
 
@@ -58,9 +54,7 @@ def draws(number: int, n_frames: int) -> torch.Tensor:
 
 
 def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, (2, N), one draw a clip;
-    black stays black.
-    """
+    """(N, 8, S, S, 3) uint8 clips in another light and contrast, (2, N), black stays black."""
     bright, contrast = drawn.to(pictures.device).view(2, -1, 1, 1, 1, 1)
     x = (pictures.float() * bright).clamp_(max=255)
     grey = (
@@ -73,9 +67,7 @@ def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=1)
 def load(path: Path, place: torch.device, size: int = 112, pooled: bool = True) -> torch.nn.Module:
-    """The frozen network in a checkpoint of ours or the authors', without its last layer. Kept for
-    the next trial.
-    """
+    """The frozen network in a checkpoint of ours or the authors', without its last layer; kept."""
     return backbone_from_tsav(_state(path), face_size=size, pooled=pooled).to(place).folded()
 
 
@@ -94,9 +86,7 @@ def clip_indices(valid: np.ndarray, rule: str) -> np.ndarray:
 
 @torch.inference_mode()
 def visual(inputs, parameters, create, name) -> None:
-    """Fill (T, C·P) float16: the picture stream's features of every frame's clip. See
-    `lib.store.Maker`.
-    """
+    """Fill (T, C·P) float16: picture features of every frame's clip. See `lib.store.Maker`."""
     place = device.pick(name)
     network = load(inputs["weights"], place, parameters["size"], parameters["pooled"])
     clips = clip_indices(inputs["face_valid"], parameters["clip"])
@@ -142,9 +132,7 @@ def _clips(faces: Recent, clips: np.ndarray, place: torch.device) -> dict[str, t
 
 @torch.inference_mode()
 def blank_visual(inputs, parameters, create, name) -> None:
-    """Fill (1, C·P) float16: the features of eight black pictures, for steps beyond a trial
-    (published rules only).
-    """
+    """Fill (1, C·P) float16: features of eight black pictures, for steps beyond a trial."""
     network = load(inputs["weights"], device.pick(name), parameters["size"], parameters["pooled"])
     size = parameters["size"]
     batch = {"clip": torch.zeros(1, 8, size, size, 3, dtype=torch.uint8, device=device.pick(name))}
@@ -154,9 +142,7 @@ def blank_visual(inputs, parameters, create, name) -> None:
 
 @torch.inference_mode()
 def sound(inputs, parameters, create, name) -> None:
-    """Fill (T, A) float16: the sound stream's features of the segment at every frame. See
-    `lib.store.Maker`.
-    """
+    """Fill (T, A) float16: the sound's features of the segment at every frame."""
     place = device.pick(name)
     network = load(inputs["weights"], place)
     times = np.asarray(inputs["time"])
@@ -196,9 +182,7 @@ def _published_cutter(inputs):
 
 @torch.inference_mode()
 def blank_sound(inputs, parameters, create, name) -> None:
-    """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules
-    only).
-    """
+    """Fill (1, A) float16: the features of silence, for steps beyond a trial (published rules)."""
     place = device.pick(name)
     network = load(inputs["weights"], place)
     silence = published_sound.silence(published_sound.longest(np.asarray(inputs["time"])))

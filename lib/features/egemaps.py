@@ -41,9 +41,7 @@ def _smile(functionals: bool):
 
 
 def descriptors(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int16 at 16 kHz -> start times in s (rows,), and (rows, 23) float32 of eGeMAPSv01a, one
-    every 10 ms.
-    """
+    """(n,) int16 at 16 kHz -> start times in s, and (rows, 23) float32 of eGeMAPSv01a, 10 ms."""
     table = _smile(False).process_signal(np.asarray(samples, np.float32) / 32768, RATE)
     starts = table.index.get_level_values("start").total_seconds().to_numpy()
     return starts, table.to_numpy(np.float32)
@@ -80,9 +78,7 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
 
 
 def functionals_on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
-    """(T, 88): functionals of the second that begins with each frame. Slow, as in the published
-    pipeline.
-    """
+    """(T, 88): functionals of the second that begins with each frame. Slow, as published."""
     wanted = np.round((np.asarray(times, np.float64) - t0) * RATE).astype(np.int64)
     rows = [functionals(cut(samples, start, start + int(SECONDS * RATE))) for start in wanted]
     if not rows:

@@ -38,8 +38,7 @@ SLACK = 1e-6  # spans: a frame on the edge of one belongs to the later, however 
 
 # ---- requests
 def wanted(settings: Mapping, face_size: int, may_fetch: bool = True) -> Request:
-    """The request for an encoder's rows, by its settings (``class Encoder`` of the recipe
-    `features`).
+    """The request for an encoder's rows, by its settings (``Encoder`` of the recipe `features`).
 
     face_size : px of the faces that it looks at. may_fetch : whether its config.json may be
     fetched, which tells where `of` does not whether it hears or sees.
@@ -175,9 +174,7 @@ def sources_of_sound(trial: Mapping, asked: Request) -> dict:
 
 
 def make_faces(inputs, parameters, create, device) -> None:
-    """(T, k), a row per face, zeros where there is none; at a rate (M, k), of the face nearest to
-    the middle of each span.
-    """
+    """(T, k), a row per face or zeros; at a rate (M, k), of the face nearest to each middle."""
     from . import encoder_faces  # torch is needed for this array only
 
     encoder_faces.make(inputs, parameters, create, device)
@@ -191,9 +188,7 @@ def make_clips(inputs, parameters, create, device) -> None:
 
 
 def make_sound(inputs, parameters, create, device) -> None:
-    """(T, k), the mean of the network's rows within each frame's span, or (M, k), within each span
-    of the rate.
-    """
+    """(T, k), the mean of the network's rows in each frame's span, or (M, k), of the rate's."""
     from . import encoder_sound  # torch is needed for this array only
 
     encoder_sound.make(inputs, parameters, create, device)

@@ -1,6 +1,4 @@
-"""Faces through an encoder of pictures or of short clips of them: a row for each face or clip,
-zeros where there is no face.
-"""
+"""Faces through an encoder of pictures or clips: a row for each, zeros where no face is."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ def _pooled(encoder: encoders.Encoder, layer: torch.Tensor, pooling: str) -> tor
 
 
 def make(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, k): a row for each face, zeros where there is none; at a rate (M, k). See
-    `lib.store.Maker`.
-    """
+    """Fill (T, k): a row per face, zeros if there is none; at a rate (M, k)."""
     seen, rate = np.flatnonzero(inputs["face_valid"]), parameters.get("rate")
     if not rate:
         chosen, count = seen, len(inputs["face_valid"])
@@ -90,8 +86,7 @@ def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: s
     """Fill (M, k): a row for each clip of `span` s, around the middle of each span of the rate;
     zeros where no face is seen in it. See `lib.store.Maker`.
 
-    The clip's pictures are spread evenly over it; one without a face is the nearest one with a
-    face.
+    The clip's pictures are spread evenly over it; one without a face is the nearest one with one.
     """
     times, rate, span = np.asarray(inputs["time"]), parameters["rate"], parameters["span"]
     seen, middles = np.flatnonzero(inputs["face_valid"]), moments(times, rate)

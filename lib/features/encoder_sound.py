@@ -36,9 +36,7 @@ EPSILON = 1e-7  # added to the variance of a recording (transformers, Wav2Vec2Fe
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of a stack of convolutions without padding: row i sees samples ``stride·i`` up to
-    ``stride·i + reach``.
-    """
+    """Rows of convolutions without padding: row i sees ``stride·i`` to ``stride·i + reach``."""
 
     stride: int
     reach: int
@@ -103,8 +101,7 @@ def windows(rows: int, length: int, margin: int) -> list[tuple[int, int, int]]:
 class Heard:
     """The rows of an encoder for a recording, window by window.
 
-    first, last : of every video frame (`Grid.spans`). width : numbers per row. notes : what must be
-    said.
+    first, last : of every video frame (`Grid.spans`). width : numbers per row. notes : to be said.
     """
 
     def __init__(self, inputs: Mapping, encoder, parameters: Mapping, place: torch.device):

@@ -37,9 +37,7 @@ VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
 
 
 def files(crop: str, weights_root: Path | None) -> dict[str, Path]:
-    """The files of the networks that a rule for the crop needs, by the names of an array's
-    inputs.
-    """
+    """The files of the networks that a rule for the crop needs, by names of an array's inputs."""
     root = Path(weights_root or "weights")
     names = {"network": NETWORK, "network_numbers": "face_api_numbers"}
     if crop == "square":
@@ -169,9 +167,7 @@ def _in_one_pass(part: Callable, inputs, parameters, create, device) -> None:
 
 
 def squares(inputs, crop: str, tracks: np.ndarray, device) -> tuple[np.ndarray, np.ndarray, str]:
-    """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and what must be said
-    of them.
-    """
+    """Centre (N, 2) and side (N,) px of the square of each row of `tracks`, and what to say."""
     box = tracks[:, tracking.BOX]
     if crop == "five_points":
         five = tracks[:, tracking.LANDMARKS].reshape(-1, 5, 2)

@@ -1,5 +1,4 @@
-"""Crops of packed faces, and what the frozen part of LFAN's face network makes of them, once a
-frame.
+"""Crops of packed faces, and what the frozen part of LFAN's face network makes of them.
 
 While a part of the network is frozen its output is a function of the picture alone: it is computed
 once and read in training (512·5·5 numbers per frame behind stage 4, 25.6 kB in half precision).
@@ -24,16 +23,12 @@ FRAMES_AT_ONCE = 128
 
 
 def side(face_size: int, crop: int) -> int:
-    """Side of the picture that is cut out of a face: `crop`, or for 0 as large a part as published,
-    40 of 48.
-    """
+    """Side of the picture cut out of a face: `crop`, or for 0 the published part, 40 of 48."""
     return crop or face_size * 5 // 6
 
 
 def draw(generator: np.random.Generator | None, size: int, crop: int) -> tuple[int, int, bool]:
-    """Top, left and mirror of a crop, one draw for a whole window (LFAN specification 2.2); None:
-    the centre.
-    """
+    """Top, left, mirror of a crop, one draw per window (LFAN specification 2.2); None: centre."""
     if generator is None:
         return (size - crop) // 2, (size - crop) // 2, False
     top, left = generator.integers(0, size - crop + 1, 2)

@@ -70,8 +70,7 @@ def start_column(
     time : s, frame time(s) on the container's clock; a number or (T,) float.
     t0 : s, time of the file's first sample on the same clock.
     seconds : length of the segment.
-    anchor : "centre": [time - seconds/2, time + seconds/2] (TSAV); "end": [time - seconds, time]
-        (JCA).
+    anchor : "centre": time ± seconds/2 (TSAV); "end": [time - seconds, time] (JCA).
 
     Returns int or (T,) int64; may be negative or beyond the file.
     """
@@ -112,9 +111,7 @@ def stream(
     device: torch.device | str = "cpu",
     at_once: int = 256,
 ) -> Iterator[torch.Tensor]:
-    """`segments` of any number of frames, `at_once` at a time: (≤ at_once, 1, 64, columns) on
-    `device`.
-    """
+    """`segments` of any number of frames, `at_once` at a time: (≤ at_once, 1, 64, columns)."""
     starts = np.asarray(starts, np.int64)
     for first in range(0, len(starts), at_once):
         yield tensors(mel, starts[first : first + at_once], columns, device)
@@ -142,9 +139,8 @@ def tensors(
     return torch.maximum(chosen, loudest[:, None, None] - FLOOR / SPREAD, out=chosen).unsqueeze(1)
 
 
-def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RATE) -> np.ndarray:
-    """The same segment cut from the waveform and transformed by itself: slow, to test `segment`
-    against.
+def plain_segment(waveform: np.ndarray, start: int, columns: int) -> np.ndarray:
+    """The same segment, cut from the waveform and transformed alone: slow, to test `segment`.
 
     Arguments
     ---------
@@ -153,15 +149,14 @@ def plain_segment(waveform: np.ndarray, start: int, columns: int, rate: int = RA
 
     Returns (64, columns) float32.
     """
-    power = torch.from_numpy(_power_between(_checked(waveform, rate), start, columns).T)
+    power = torch.from_numpy(_power_between(_checked(waveform, RATE), start, columns).T)
     return _published_decibels(power).numpy()
 
 
 def published_span(time: float, seconds: float = 10.0) -> tuple[int, int]:
     """Offset and length in samples that the published code reads for a frame (specification 1.4).
 
-    It means [time - 5 s, time + 5 s], but before 10 s the length is too short: 5 s -> [0, 5], 7 s
-    -> [2, 9].
+    It means [time - 5 s, time + 5 s], but is too short before 10 s: 5 s -> [0, 5], 7 s -> [2, 9].
     """
     longest = int(seconds * RATE)
     offset = max(int(time * RATE - longest + longest // 2), 0)
@@ -195,9 +190,7 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
 
 
 def published_input(waveform: torch.Tensor) -> np.ndarray:
-    """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised
-    (specification 2.3).
-    """
+    """(64, 1 + n // 441) float32 decibels of (n,), edges reflected (specification 2.3)."""
     return _published_decibels(_transform(waveform, center=True)).numpy()
 
 
@@ -213,9 +206,7 @@ def _transform(sound: torch.Tensor, center: bool) -> torch.Tensor:
 
 @cache
 def _bands() -> torch.Tensor:
-    """(513, 64) weights of the triangular HTK mel bands: mel(f) = 2595 · log10(1 + f / 700), from 0
-    to 22.05 kHz.
-    """
+    """(513, 64) weights of triangular HTK mel bands: 2595 · log10(1 + f / 700), to 22.05 kHz."""
     from torchaudio.functional import melscale_fbanks  # half a second, which few need
 
     return melscale_fbanks(FFT // 2 + 1, 0.0, RATE / 2, BANDS, RATE)
@@ -239,9 +230,7 @@ def _decibels(power: torch.Tensor) -> torch.Tensor:
 
 
 def _published_decibels(power: torch.Tensor) -> torch.Tensor:
-    """(64, columns) power to the network's input, the floor below the loudest value of all of
-    it.
-    """
+    """(64, columns) power to the network's input, the floor below the loudest value of all."""
     levels = _decibels(power)
     return (torch.maximum(levels, levels.max() - FLOOR) - MEAN) / SPREAD
 

@@ -37,30 +37,26 @@ def window(fps: float, rate: int = RATE) -> int:
 
 
 def starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
-    """First samples of the 4·T rows of a clip that starts at sample 0, corrected rule: (4T,)
-    int64.
-    """
+    """First samples of the 4·T rows of a clip that starts at sample 0, corrected: (4T,) int64."""
     return np.floor(
         np.arange(ROWS_A_FRAME * n_frames) * (rate / (ROWS_A_FRAME * float(fps))) + 0.5
     ).astype(np.int64)
 
 
 def published_starts(n_frames: int, fps: Fraction | float, rate: int = RATE) -> np.ndarray:
-    """The same by the published rule: a hop of 10 ms · 25/fps rounded to whole samples (133 at 30
-    fps).
-    """
+    """The same by the published rule: a hop of 10 ms · 25/fps in whole samples (133 at 30 fps)."""
     hop = max(1, int(np.floor(rate * 0.25 / float(fps) + 0.5)))
     return np.arange(ROWS_A_FRAME * n_frames, dtype=np.int64) * hop
 
 
-def at_times(times: np.ndarray, t0: float, fps: float, rate: int = RATE) -> np.ndarray:
+def at_times(times: np.ndarray, t0: float, fps: float) -> np.ndarray:
     """First samples of the rows of frames at `times` (T,) s of a sound whose sample 0 is at `t0` s:
     (4T,) int64.
 
     fps : of the grid that the times are on; the four rows of a frame are 1/(4·fps) s apart.
     """
     each = np.asarray(times, np.float64)[:, None] + np.arange(ROWS_A_FRAME) / (ROWS_A_FRAME * fps)
-    return np.floor((each.ravel() - t0) * rate + 0.5).astype(np.int64)
+    return np.floor((each.ravel() - t0) * RATE + 0.5).astype(np.int64)
 
 
 def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE) -> np.ndarray:
@@ -101,11 +97,7 @@ def rows(samples: np.ndarray, starts: np.ndarray, length: int, rate: int = RATE)
 
 
 def of_clip(
-    samples: np.ndarray,
-    n_frames: int,
-    fps: Fraction | float,
-    rules: str = "corrected",
-    rate: int = RATE,
+    samples: np.ndarray, n_frames: int, fps: Fraction | float, rules: str = "corrected"
 ) -> np.ndarray:
     """(4T, 13) features of a clip whose sound starts with its first frame.
 
@@ -113,13 +105,13 @@ def of_clip(
         "published": rounded
     hop, and where the sound is too short the first rows again.
     """
-    length = window(fps, rate)
+    length = window(fps)
     if rules == "corrected":
-        return rows(samples, starts(n_frames, fps, rate), length, rate)
-    places = published_starts(n_frames, fps, rate)
+        return rows(samples, starts(n_frames, fps), length)
+    places = published_starts(n_frames, fps)
     hop = int(places[1]) if len(places) > 1 else 1
     there = 1 + max(0, -(-(len(samples) - length) // hop))
-    return rows(samples, places[:there], length, rate)[
+    return rows(samples, places[:there], length)[
         np.arange(len(places)) % min(there, max(len(places), 1))
     ]
 

@@ -71,17 +71,13 @@ def slopes(rows: np.ndarray) -> np.ndarray:
 
 
 def mfcc39(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples in int16 units at 16 kHz -> (rows, 39) float64: static, slopes, slopes of
-    slopes; see `static`.
-    """
+    """(n,) int16 samples at 16 kHz -> (rows, 39) float64: static, slopes, slopes of slopes."""
     found = static(samples)
     return _with_slopes(found, np.arange(len(found)))
 
 
 def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(N, 13) and rows (T,) of it -> (T, 39) float64: slopes of an hour take the memory of these
-    rows only.
-    """
+    """(N, 13) and rows (T,) of it -> (T, 39) float64: slopes take the memory of these rows only."""
     if not len(found):
         return np.zeros((0, 3 * CEPSTRA))
     delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))[rows]
@@ -93,9 +89,7 @@ def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def grid(times: np.ndarray) -> np.ndarray:
-    """(T,) row of each frame on a 10 ms grid from the first frame on; halves go to the even row, as
-    published.
-    """
+    """(T,) row of each frame on a 10 ms grid from the first one; halves go to the even row."""
     times = np.asarray(times, np.float64)
     # The rounding takes away what a container's clock adds in the last binary digit.
     return np.rint(np.round((times - times[:1]) * ROWS_A_SECOND, 6)).astype(np.int64)

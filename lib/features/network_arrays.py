@@ -1,6 +1,4 @@
-"""What the store holds of trained networks: features of faces and sound, and maps of an unfrozen
-face network.
-"""
+"""What the store holds of trained networks: features of faces and sound, maps of face networks."""
 
 from __future__ import annotations
 

@@ -30,9 +30,7 @@ MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def sources_of_file(trial: Mapping, wanted: Request) -> dict:
-    """The file of the trial, its time array if the request names one, and the times of the
-    frames.
-    """
+    """The file of the trial, its time array if the request names one, and the frames' times."""
     folder = f"{FOLDER}/{trial['trial']}"
     told = {"rows": f"{folder}/{wanted.parameters['file']}"}
     if wanted.parameters.get("time"):
@@ -58,9 +56,7 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
 
 
 def load(path: Path) -> np.ndarray:
-    """Numbers of a .npy file, memory-mapped. Raises InputError for anything else; nothing in it is
-    executed.
-    """
+    """Numbers of a .npy file, memory-mapped. Raises InputError for others; none is executed."""
     rows = brought(path, "a whole .npy file of numbers", "write it again with numpy.save")
     if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not len(rows):
         raise InputError(
@@ -183,9 +179,7 @@ def sources_of_statistics(trial: Mapping, wanted: Request) -> dict:
 
 
 def make_statistics(inputs: Mapping, parameters: Mapping, create: Callable, device: str) -> None:
-    """Fill (T, 128) float32: mean and standard deviation of each of 64 mel bands (dB) in `seconds`
-    around a frame.
-    """
+    """Fill (T, 128) float32: mean and deviation of 64 mel bands (dB) in `seconds` round a frame."""
     power, facts = np.asarray(inputs["mel"], np.float64), inputs["mel_facts"]
     decibels = 10 * np.log10(np.maximum(power, LOUDEST))
     sums = np.concatenate(
@@ -210,9 +204,7 @@ def sources_of_network(trial: Mapping, wanted: Request) -> dict:
 def make_of_network(
     inputs: Mapping, parameters: Mapping, create: Callable, device_name: str
 ) -> None:
-    """Fill (T, k) float16: what a network of torchvision makes of each face, before its last
-    layer.
-    """
+    """Fill (T, k) float16: what a network of torchvision makes of each face before its head."""
     import torch  # for this array only
 
     from ..models import device
@@ -240,18 +232,14 @@ def make_of_network(
 
 
 def torchvision_networks() -> list[str]:
-    """Names of torchvision's networks for pictures; torchvision is imported when they are asked for
-    (it takes seconds).
-    """
+    """Names of torchvision's networks for pictures; its import takes seconds."""
     from torchvision import models
 
     return models.list_models(module=models)
 
 
 def _network(name: str, weights: str, seed: int):
-    """A network of torchvision without its last layer; random weights from a seed, or torchvision's
-    published ones.
-    """
+    """A network of torchvision without its last layer; weights from a seed, or published ones."""
     import torch
     from torchvision import models
 

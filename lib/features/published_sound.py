@@ -43,8 +43,7 @@ def span(times: Sequence[float], frame: int) -> tuple[float, float]:
 def segment(waveform: np.ndarray, start: float, stop: float) -> np.ndarray:
     """(64, columns) float32, normalised; 104 columns up to 45 599 samples, 1 + n // 441 beyond.
 
-    waveform : (n,) float, sample 0 at the first video frame (`anchored`). start, stop : s, see
-        `span`.
+    waveform : (n,) float, sample 0 at the first frame (`anchored`). start, stop : s, see `span`.
     """
     read = waveform[max(round(start * mel.RATE), 0) : max(round(stop * mel.RATE), 0)].astype(
         np.float32
@@ -59,8 +58,7 @@ def segments(
     """(N, 1, 64, columns) float32: the segments of several frames, each filled up to `columns`.
 
     The published code fills up to the longest segment of a batch, so that a prediction depends on
-    the others in it. Here it is the longest of the trial: what a batch of one trial's windows
-    gives.
+    the others in it. Here the longest of the trial: what a batch of one trial's windows gives.
     """
     # 0 is −14.8 dB, not silence: as published
     out = np.zeros((len(frames), 1, mel.BANDS, columns), np.float32)
@@ -81,9 +79,7 @@ def longest(times: np.ndarray) -> int:
 
 
 def silence(columns: int) -> np.ndarray:
-    """(1, 1, 64, columns) float32: the sound of a step beyond the recording's end, filled up like
-    the others.
-    """
+    """(1, 1, 64, columns) float32: the sound of a step beyond the recording's end, filled up."""
     out = np.zeros((1, 1, mel.BANDS, columns), np.float32)
     found = segment(np.zeros(0, np.float32), 0.0, 0.0)
     out[0, 0, :, columns - found.shape[1] :] = found

@@ -1,6 +1,4 @@
-"""What the store holds of a recording's sound: the waveform, spectrograms and features, on the
-recording's clock.
-"""
+"""What the store holds of a recording's sound: waveform, spectrograms, features, on its clock."""
 
 from __future__ import annotations
 
@@ -91,22 +89,19 @@ def make_loudness(inputs, parameters, create, device) -> None:
         out[...] = rows
 
 
-def loudness(
-    waveform: np.ndarray, rate: float, t0: float, times: np.ndarray, seconds: float = 1.0
-) -> np.ndarray:
-    """Level of the sound around each frame.
+def loudness(waveform: np.ndarray, rate: float, t0: float, times: np.ndarray) -> np.ndarray:
+    """Level of the sound in the second around each frame, cut off at the ends of the sound.
 
     Arguments
     ---------
     waveform : (n,) −1…1, or int16 as the store keeps it; sample i is at t0 + i / rate (s).
     times : (T,) s on the same clock.
-    seconds : window, centred on the frame's time; cut off at the ends of the sound.
 
     Returns (T, 1) float32, dB of full scale, −100 where there is no sound.
     """
     middle = (np.asarray(times) - t0) * rate
     first, last = (
-        np.clip(np.round(middle + half * seconds * rate).astype(int), 0, len(waveform))
+        np.clip(np.round(middle + half * rate).astype(int), 0, len(waveform))
         for half in (-0.5, 0.5)
     )
     power = _power_up_to(waveform, last) - _power_up_to(waveform, first)
@@ -185,9 +180,7 @@ def make_functionals(inputs, parameters, create, device) -> None:
 
 
 def _or_database(name: str, compute: Callable) -> Maker:
-    """The rows of the published LFAN database where a request means those
-    (`published_rows.resolve`).
-    """
+    """The rows of the published LFAN database where these are meant (`published_rows.resolve`)."""
 
     def make_features(inputs, parameters, create, device):
         if "database" not in parameters:

@@ -31,8 +31,7 @@ def network_file(
     """The file of the network that tells who speaks: a run's checkpoint, a weights file, or
     Light-ASD's if it is there.
 
-    named : run, or file relative to the repository root; "" takes Light-ASD's. None where there is
-        none.
+    named : run, or file relative to the repository root; "" takes Light-ASD's. None without.
     """
     if not named:
         place = weights.path(WEIGHTS, weights_root) if weights_root is not None else None
@@ -112,15 +111,9 @@ def make_scores(inputs, parameters, create, device) -> None:
     with create((len(tracks), 2), np.float32) as out:
         for track in np.unique(tracks[:, 1]):
             rows = np.flatnonzero(tracks[:, 1] == track)
-            out[rows] = _of_track(
-                detector,
-                inputs["crops"],
-                rows,
-                times[tracks[rows, 0].astype(int)],
-                inputs["sound"],
-                t0,
-                parameters.get("durations", ()),
-            )
+            seen_at = times[tracks[rows, 0].astype(int)]
+            heard = (inputs["sound"], t0, parameters.get("durations", ()))
+            out[rows] = _of_track(detector, inputs["crops"], rows, seen_at, *heard)
 
 
 def _device() -> str:
@@ -141,9 +134,7 @@ def _of_track(detector, crops, rows, times, sound, t0, durations):
 
 
 def make_speaking(inputs, parameters, create, device) -> None:
-    """(T,) float32, probability that the trial's person is the one who is heard; NaN where not
-    seen.
-    """
+    """(T,) float32, probability that the trial's person is heard; NaN where not seen."""
     from . import speaker_scores
 
     tracks, scores = np.asarray(inputs["tracks"]), np.asarray(inputs["scores"])

@@ -35,9 +35,7 @@ NETWORK_OF = {"GRU": "light_asd", "detector": "lr_asd"}  # part of a network's k
 
 @dataclass(frozen=True)
 class Detector:
-    """A network that is ready to score faces: what it wants to see, at which frame rate, in windows
-    of what length.
-    """
+    """A network ready to score faces: what it wants to see, frame rate, length of windows."""
 
     net: torch.nn.Module
     name: str
@@ -49,9 +47,7 @@ class Detector:
 
 
 def network(params: Mapping) -> models.Model:
-    """The network of the recipe `talknet` with random weights; `params` are a run's complete
-    parameters.
-    """
+    """The network of the recipe `talknet`, random weights; `params` are a run's, complete."""
     options, name = params["options"], params["options"]["network"]
     chosen = {
         "width": params["width"],
@@ -134,8 +130,7 @@ def average(
 ) -> np.ndarray:
     """Join overlapping windows: (T, k) float32, NaN where there is none.
 
-    pieces : (first frame, (n, k) logits). weighted : triangular weights, highest in the middle of a
-        window.
+    pieces : (first frame, (n, k) logits). weighted : triangular weights, highest in the middle.
     """
     columns = pieces[0][1].shape[1] if pieces else 2
     total, weights = np.zeros((n_frames, columns)), np.zeros(n_frames)
@@ -151,9 +146,7 @@ def average(
 
 
 def probability(logits: np.ndarray) -> np.ndarray:
-    """(T, 2) logits of [not speaking, speaking] -> (T,) probability of speaking, float32; NaN
-    stays.
-    """
+    """(T, 2) logits of [not speaking, speaking] -> (T,) float32 p of speaking; NaN stays."""
     return (1 / (1 + np.exp(np.clip(logits[..., 0] - logits[..., 1], -500, 500)))).astype(
         np.float32
     )
@@ -178,8 +171,7 @@ def score(
     durations : s; () takes windows. Else the published averaging: the face is cut into pieces of
         each duration, each
     scored alone; the mean over durations. `DURATIONS` is what the published numbers used (their
-    list repeats short ones, but a set drops repeats); here a duration that is given twice weighs
-    twice.
+    list repeats short ones, but a set drops repeats); here one that is given twice weighs twice.
 
     Returns (T, 2) float32.
     """
@@ -246,9 +238,7 @@ def on_frames(logits: np.ndarray, when: np.ndarray, times: np.ndarray) -> np.nda
 
 
 def smooth(values: np.ndarray, radius: int) -> np.ndarray:
-    """Running mean over 2·radius + 1 frames, shorter at the ends (the published slice loses its
-    last one).
-    """
+    """Running mean over 2·radius + 1 frames, shorter at the ends (the published one loses one)."""
     if radius <= 0 or not len(values):
         return values
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])

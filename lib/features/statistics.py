@@ -1,6 +1,4 @@
-"""Mean and standard deviation of features over the frames of training trials, and what they do to a
-row.
-"""
+"""Mean and standard deviation of features over training frames, and what they do to a row."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ def of_known(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
 
 
 def of_everything(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
-    """One mean and one deviation of all numbers together (LFAN specification 1.10): the published
-    rule.
-    """
+    """One mean and deviation of all numbers (LFAN specification 1.10): the published rule."""
     count, mean, squares = _moments(
         each[np.isfinite(each)][:, None] for each in map(np.asarray, arrays)
     )

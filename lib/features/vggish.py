@@ -1,6 +1,4 @@
-"""VGGish on the frame grid: row k is the sound of 0.96 s from frame k on (LFAN specification
-1.7).
-"""
+"""VGGish per frame: row k is the sound of 0.96 s from frame k on (LFAN specification 1.7)."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ def _filters() -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """(n,) int16 at 16 kHz -> (1 + (n − 400) // 160, 64) float64: log of the magnitude mel
-    spectrogram + 0.01.
-    """
+    """(n,) int16 at 16 kHz -> (1 + (n − 400) // 160, 64) float64: log mel magnitudes + 0.01."""
     x = np.asarray(samples, np.float64) / 32768
     if len(x) < WINDOW:
         return np.zeros((0, BANDS))
@@ -58,8 +54,7 @@ def examples(rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def published_examples(samples: np.ndarray, fps: float) -> np.ndarray:
-    """(N, 96, 64) of a whole file, sample 0 at frame 0: its last sample is heard for one second
-    more.
+    """(N, 96, 64) of a whole file, sample 0 at frame 0: its last sample is heard one second more.
 
     As many as fit; the published pipeline repeats the last one for later frames.
     """
@@ -99,9 +94,7 @@ class Heard:
 def load(
     path: Path | None, place: torch.device, width: float = 1.0, seed: int = 0
 ) -> torch.nn.Module:
-    """The network with the weights of a file, or with random ones (`path` None), in evaluation
-    mode.
-    """
+    """The network with a file's weights, or random ones (`path` None), in evaluation mode."""
     if path is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -115,9 +108,7 @@ def load(
 
 @torch.inference_mode()
 def make(inputs, parameters, create, device) -> None:
-    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights (published, random), width,
-    seed.
-    """
+    """Fill (T, 128) float32, see `lib.store.Maker`. parameters: weights, width, seed."""
     place = models_device.pick(device)
     random = parameters["weights"] == "random"
     net = load(
@@ -155,9 +146,7 @@ LAYERS = {
 
 
 def state_dict(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """TensorFlow's arrays by name -> weights by key: (h, w, in, out) to (out, in, h, w), (in, out)
-    to (out, in).
-    """
+    """TensorFlow's arrays by name -> weights by key: (h, w, in, out) to (out, in, h, w)."""
     found = {}
     for name, layer in LAYERS.items():
         missing = [part for part in ("weights", "biases") if f"{name}/{part}" not in variables]
@@ -175,9 +164,7 @@ def state_dict(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def read(checkpoint: Path | str) -> dict[str, np.ndarray]:
-    """All variables of a TensorFlow checkpoint. Raises InputError where TensorFlow is not
-    installed.
-    """
+    """All variables of a TensorFlow checkpoint. Raises InputError without TensorFlow."""
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -223,9 +210,7 @@ def _pca(path: Path) -> dict[str, np.ndarray]:
 
 
 def convert_pca(parameters: Path | str, target: Path | str) -> Path:
-    """Write `vggish_pca_params.npz` as a PyTorch file with the keys of the port; LFAN does not use
-    it.
-    """
+    """Write `vggish_pca_params.npz` as a PyTorch file with the port's keys; unused by LFAN."""
     found = _pca(Path(parameters))
     arrays = {name: torch.from_numpy(np.asarray(rows, np.float32)) for name, rows in found.items()}
     arrays["pca_means"] = arrays["pca_means"].flatten()

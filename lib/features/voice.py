@@ -121,12 +121,10 @@ def _melody(pitch: np.ndarray) -> list[np.ndarray]:
     return [height, voiced.astype(float), own, bridged, slope(bridged)]
 
 
-def slope(values: np.ndarray, reach: int = SLOPE) -> np.ndarray:
-    """Slope per frame of the line through each value and `reach` ones to either side; the ends are
-    repeated. (T,) to (T,).
-    """
-    steps = np.arange(-reach, reach + 1)
-    padded = np.pad(np.asarray(values, np.float64), reach, mode="edge")
+def slope(values: np.ndarray) -> np.ndarray:
+    """(T,) slope per frame of the line through `SLOPE` values to either side; ends repeated."""
+    steps = np.arange(-SLOPE, SLOPE + 1)
+    padded = np.pad(np.asarray(values, np.float64), SLOPE, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, len(steps))
     return windows @ steps / (steps**2).sum()
 

@@ -28,8 +28,7 @@ def clips(n_frames: int, length: int = 8, dilation: int = 6) -> np.ndarray:
     length : pictures in a clip (8 published).
     dilation : frames from one picture to the next (6 published: t-42, t-36, …, t).
 
-    Returns (n_frames, length) int32, the last column is the target itself; -1 = before the first
-    frame.
+    Returns (n_frames, length) int32, the last one is the target; -1 = before the first frame.
     """
     _at_least(0, n_frames=n_frames)
     _at_least(1, length=length, dilation=dilation)
@@ -39,8 +38,7 @@ def clips(n_frames: int, length: int = 8, dilation: int = 6) -> np.ndarray:
 
 
 def together(n_frames: int, dilation: int = 6, size: int = 32) -> np.ndarray:
-    """Order of the target frames in which `size` neighbours share the most pictures: (n_frames,)
-    int32.
+    """Order of the target frames in which `size` neighbours share most pictures: (n_frames,) int32.
 
     The clip of frame t has 7 of its 8 pictures in common with that of t + dilation, and none with
     that of t + 1. So of each block of dilation · size frames come first the frames 0, dilation, 2 ·
@@ -60,13 +58,11 @@ def look_back(present: np.ndarray, span: int = 32, length: int = 8) -> np.ndarra
 
     Of the n frames that exist in [t-span+1, t]: every (n // length)-th, counted back from the last
     one. For the published 8 of 32 that is every 4th (n = 32), 3rd (24-31), 2nd (16-23) or the last
-    8 (8-15). With fewer than `length` all of them are taken, in order, and the last one is
-    repeated.
+    8 (8-15). With fewer than `length` all are taken, in order, and the last one is repeated.
 
     Arguments
     ---------
-    present : (T,) bool, the frame has a picture (under published rules: has a row in the label
-        table).
+    present : (T,) bool, the frame has a picture (published rules: a row in the label table).
 
     Returns (T, length) int32 frame numbers in rising order; -1 in all columns where none exists.
     """
@@ -96,8 +92,7 @@ def look_back(present: np.ndarray, span: int = 32, length: int = 8) -> np.ndarra
 def sequences(
     n_frames: int, steps: int = 16, hop: int = 32, phases: Iterable[int] | None = None
 ) -> np.ndarray:
-    """Target frames of each window: every frame is a target exactly once (corrected rule, section
-    7.1).
+    """Target frames of each window: every frame is a target once (corrected rule, section 7.1).
 
     For phase r the targets are r, r+hop, r+2·hop … in groups of `steps`; the last group is filled
     up with -1. A trial of any length gives windows.
@@ -109,8 +104,7 @@ def sequences(
     hop : frames from one target to the next (32 published).
     phases : which r in 0…hop-1; default all of them. Training draws some anew each epoch.
 
-    Returns (n_windows, steps) int32, windows of a phase in order; phases beyond the trial give
-    none.
+    Returns (n_windows, steps) int32, windows of a phase in order; phases beyond a trial: none.
     """
     _at_least(0, n_frames=n_frames)
     _at_least(1, steps=steps, hop=hop)
@@ -126,8 +120,7 @@ def sequences(
 def published_sequences(
     n_frames: int, training: bool, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Target frames of each window by the published closed form (section 2.4), 16 steps of 32
-    frames.
+    """Target frames of each window by the published form (section 2.4), 16 steps of 32 frames.
 
     Block b and phase r give the targets r + 512·b + 32·i. Training keeps a window only if it ends
     inside the trial and each of its steps has a label row among its 32 frames, so trials under 481
@@ -138,8 +131,7 @@ def published_sequences(
     ---------
     n_frames : frames of the trial, >= 0.
     training : the training rule; otherwise validation and test.
-    rows : (n_frames,) bool, the frame has a row in the label table; default all. Only used in
-        training.
+    rows : (n_frames,) bool, the frame has a row in the label table; default all. For training.
 
     Returns (n_windows, 16) int32.
     """
@@ -160,8 +152,7 @@ def published_sequences(
 
 
 def overlapping(n_frames: int, window: int = 300, hop: int = 200) -> np.ndarray:
-    """First frames of windows that overlap, the last one aligned with the end (LFAN specification
-    2.1).
+    """First frames of windows that overlap, the last one at the end (LFAN specification 2.1).
 
     Returns (N,) int64: 0, hop, 2·hop … while a window ends before the trial does, then n_frames −
     window; [0] for a trial that is not longer than a window, [] for an empty one.
@@ -176,8 +167,7 @@ def overlapping(n_frames: int, window: int = 300, hop: int = 200) -> np.ndarray:
 def with_history(
     n_frames: int, length: int, history: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pieces of a trial for a causal network: every frame a target once, with all the past that it
-    sees.
+    """Pieces of a trial for a causal network: each frame a target once, with the past that it sees.
 
     length : targets of a piece. history : frames before a target that reach it (receptive field −
         1).

@@ -1,6 +1,4 @@
-"""What every network offers: named inputs and outputs with shapes, its options, and a readable
-`repr`.
-"""
+"""What every network offers: named inputs and outputs with shapes, options, a readable `repr`."""
 
 from __future__ import annotations
 
@@ -26,12 +24,17 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
+def arguments(values: Mapping[str, object]) -> dict[str, object]:
+    """What a network's `__init__` was called with, from `locals()` in its first statement."""
+    return {name: value for name, value in values.items() if name not in ("self", "__class__")}
+
+
 class Model(nn.Module):
     """A network from a mapping of named tensors to a mapping of named tensors.
 
-    A subclass calls `super().__init__(compat, **options)` first, sets `inputs` and `outputs` (name
-    -> shape, with B samples, L or T steps) and defines `forward(batch)`. `class Net(Model,
-    name="net")` registers it for `lib.models.create`.
+    A subclass calls `super().__init__(**arguments(locals()))` first, or names its options; it sets
+    `inputs` and `outputs` (name -> shape, with B samples, L or T steps) and defines
+    `forward(batch)`. `class Net(Model, name="net")` registers it for `lib.models.create`.
     """
 
     name: str = ""
@@ -52,27 +55,24 @@ class Model(nn.Module):
         self.options = options
         self.inputs, self.outputs = {}, {}
         if options.get("modality", MODALITIES[0]) not in MODALITIES:
-            raise InputError(
-                f"modality {options['modality']!r}",
-                where=f"model {self.name}",
-                expected=" or ".join(MODALITIES),
-            )
+            raise self.wrong(f"modality {options['modality']!r}", " or ".join(MODALITIES))
         for option in SIZES & options.keys():
             if not options[option] > 0:
-                raise InputError(
-                    f"{option} = {options[option]}", where=f"model {self.name}", expected="above 0"
-                )
+                raise self.wrong(f"{option} = {options[option]}", "above 0")
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError
 
+    def wrong(self, what: str, expected: str) -> InputError:
+        """The error of an option or an input that this network cannot take."""
+        return InputError(what, where=f"model {self.name}", expected=expected)
+
     def take(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         """The named input, or an error that says which inputs are there."""
         if name not in batch:
-            raise InputError(
+            raise self.wrong(
                 f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
-                where=f"model {self.name}",
-                expected=f"{name} {self.inputs.get(name, '')}",
+                f"{name} {self.inputs.get(name, '')}",
             )
         return batch[name]
 
@@ -86,11 +86,7 @@ class Model(nn.Module):
         def size(part: str) -> int:
             number, letter = re.fullmatch(r"(\d*)([A-Z]?)", part).groups()
             if letter and letter not in letters:
-                raise InputError(
-                    f"no size is given for {letter}",
-                    where=f"model {self.name}",
-                    expected=_listed(self.inputs),
-                )
+                raise self.wrong(f"no size is given for {letter}", _listed(self.inputs))
             return int(number or 1) * letters.get(letter, 1)
 
         needed = {
@@ -110,8 +106,7 @@ class Model(nn.Module):
         return {}
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A copy for prediction only, as fast as this network can be made; outputs are the same to
-        rounding.
+        """A copy that predicts as fast as it can; outputs are the same to rounding.
 
         dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have
             none: themselves.

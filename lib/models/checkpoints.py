@@ -1,6 +1,4 @@
-"""Checkpoints of our own trainings: what may stand in them, and reading them without running
-anything.
-"""
+"""Checkpoints of our own trainings: what may stand in them, and reading them safely."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ import torch
 from numpy._core.multiarray import scalar
 
 from .. import files
-from ..errors import InputError, explain_full_disk
+from ..errors import InputError
 from ..media import bounds
 
 KEPT = 2  # files whose contents are remembered: a prediction uses a network and one that hears
@@ -55,17 +53,10 @@ PICKLES = 5  # that a file of PyTorch's before 1.6 consists of, one after the ot
 
 
 def write(content: object, path: Path) -> Path:
-    """Write a file of PyTorch's whole or not at all; its folder is made. Raises InputError where
-    the disk is full.
-    """
-    with explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with files.temporary_name(path) as temporary:
-            # Into an open file: given a path, PyTorch does not say that it was the disk that was
-            # full.
-            with temporary.open("wb") as stream:
-                torch.save(content, stream)
-            temporary.replace(path)
+    """Write a file of PyTorch's whole or not at all. Raises InputError if the disk is full."""
+    # Into an open file: given a path, PyTorch does not say that it was the disk that was full.
+    with files.whole(path) as temporary, temporary.open("wb") as stream:
+        torch.save(content, stream)
     return path
 
 
@@ -151,9 +142,7 @@ def plain(params: Mapping) -> dict:
 
 
 def load(path: Path) -> dict:
-    """A checkpoint of ours (see `contents`). Raises InputError when it is missing or no such
-    file.
-    """
+    """A checkpoint of ours (see `contents`). Raises InputError when it is missing or no such."""
     if not Path(path).is_file():
         raise InputError(
             "the checkpoint is not there",

@@ -13,8 +13,7 @@ from ..errors import full_gpu
 
 
 def channels_last(model: torch.nn.Module) -> torch.nn.Module:
-    """The network with its three-dimensional convolutions laid out as GPUs read them; elsewhere as
-    it is.
+    """The network with its three-dimensional convolutions laid out for GPUs; elsewhere as it is.
 
     On a CPU that layout was six times slower in training.
     """
@@ -27,9 +26,7 @@ def channels_last(model: torch.nn.Module) -> torch.nn.Module:
 def ready(
     model: torch.nn.Module, precision: str = "auto", compiled: bool = False
 ) -> torch.nn.Module:
-    """The network in the form that predicts fastest, outputs the same to rounding (not with
-    precision "bfloat16").
-    """
+    """The network as it predicts fastest, same to rounding (but for precision "bfloat16")."""
     found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
     return torch.compile(found) if compiled else found
 
@@ -38,9 +35,7 @@ def ready(
 def predict(
     model: torch.nn.Module, recipe, windows: pd.DataFrame, device: torch.device, batch_size: int = 0
 ) -> dict[str, np.ndarray]:
-    """Outputs of all windows, in their order: name -> (N, …) float32; zeros behind the end of
-    shorter windows.
-    """
+    """Outputs of all windows, in order: name -> (N, …) float32; zeros behind shorter windows."""
     model.eval()
     size, every = batch_size or recipe.params.batch_size, list(windows.itertuples(index=False))
     pieces = (every[start : start + size] for start in range(0, len(every), size))

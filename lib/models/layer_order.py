@@ -3,8 +3,7 @@
 A module says the order of its parts in an attribute `layer_order`: names of submodules or weights;
 inside of it a tuple of parts that work side by side, in that a list of parts of one branch, as
 ``((["spatial", "temporal"], "sound"), "head")``. Without it parts follow each other as they were
-set. Lists of layers and modules that only wrap another one are looked into; everything else is one
-layer.
+set. Lists and modules that wrap another one are looked into; everything else is one layer.
 """
 
 from __future__ import annotations

@@ -91,8 +91,7 @@ class UnsafeError(InputError):
 
 
 def load_published(name: str, path: Path | str, **options: object) -> Model:
-    """A published network with its authors' weights, in evaluation mode, by the published rules
-    (`compat`).
+    """A published network with its authors' weights, to evaluate, by published rules (`compat`).
 
     Arguments
     ---------
@@ -108,17 +107,14 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
         mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
 
     The network's `licence` says what may be done with the weights: whoever loads them shows it.
-    Raises InputError for a file that is damaged, holds more than data, or the weights of another
-    network.
+    Raises InputError for a file that is damaged, holds more than data, or is of another network.
     """
     licence(name, path)
     return fill(REGISTRY[name](compat=True, **options), path)
 
 
 def licence(name: str, path: Path | str = "") -> str:
-    """What may be done with the published weights of a network. Raises InputError where none are
-    known.
-    """
+    """What may be done with a network's published weights. Raises InputError for an unknown one."""
     if name not in LICENCES:
         raise InputError(
             f"no published weights are known of {name!r}",
@@ -144,9 +140,7 @@ def fill(net: Model, path: Path | str) -> Model:
 
 
 def read(path: Path | str) -> dict:
-    """What a weights file holds, without running anything in it. Raises InputError for what cannot
-    be read so.
-    """
+    """What a weights file holds, with nothing run. Raises InputError if that cannot be read."""
     path = Path(path)
     if not path.is_file():
         raise InputError(
@@ -184,9 +178,7 @@ def read(path: Path | str) -> dict:
 
 
 def _refused(path: Path, message: str) -> InputError:
-    """Why PyTorch's restricted reader stopped: a name that could run code, or bytes that are no
-    such file.
-    """
+    """Why PyTorch's restricted reader stopped: a name that could run code, or no such file."""
     name = re.search(
         r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message
     )
@@ -265,8 +257,7 @@ def _listed(names: list[str], most: int = 4) -> str:
 
 
 def pretrained(net: nn.Module, weights_root: Path, fetched: bool = True) -> nn.Module:
-    """Fill both encoders of a TSAV network of width 1; its last layer stays as it is. Returns the
-    network.
+    """Fill both encoders of a TSAV network of width 1, not its last layer. Returns the network.
 
     Arguments
     ---------
@@ -308,9 +299,7 @@ def _initial(get: Callable, weights_root: Path) -> list[Path]:
 
 
 def fetch(known) -> dict[str, Tensor]:
-    """The published weights that an enum of torchvision names. Raises InputError when they cannot
-    be had.
-    """
+    """The published weights that an enum of torchvision names. Raises InputError without them."""
     try:
         return dict(known.get_state_dict(progress=False, check_hash=True))
     except (URLError, OSError, RuntimeError) as error:  # the last: its check-sum is wrong

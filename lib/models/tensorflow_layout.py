@@ -36,8 +36,7 @@ def state_dict(
     (height × width × channels × 1) to channels × 1 × height × width, those of a last layer from
     in × out to out × in. where : the manifest, for messages.
 
-    Raises InputError, which names them, for tensors that are missing, too many, or of another
-    shape.
+    Raises InputError, by name, for tensors that are missing, too many, or of another shape.
     """
     expected = net.state_dict()
     names = {published_name(key): key for key in expected}

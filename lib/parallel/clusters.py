@@ -1,5 +1,4 @@
-"""Clusters from files: `params/cluster/*.yaml` → an open Dask cluster of this machine, of SLURM or
-of PBS.
+"""Clusters from files: `params/cluster/*.yaml` → an open Dask cluster here, of SLURM or PBS.
 
 What is opened here serves sweeps and, as `parallel=`, everything that goes through
 `lib.parallel.mapping.map`.
@@ -123,9 +122,7 @@ def script(spec: Params, items: bool = False) -> str:
 
 
 def check_there(spec: Params) -> None:
-    """Raise InputError when the job scheduler of `spec` is not on this machine, or does not
-    answer.
-    """
+    """Raise InputError when the job scheduler of `spec` is not here, or does not answer."""
     if spec.kind == "local":
         return
     submit, ask = COMMANDS[spec.kind]
@@ -228,9 +225,7 @@ def _class(spec: Params):
 
 
 def _options(spec: Params, items: bool = False) -> dict:
-    """What dask-jobqueue's job classes take; nothing is left to a person's own Dask
-    configuration.
-    """
+    """What dask-jobqueue's job classes take; nothing is left to a person's own configuration."""
     root = shlex.quote(str(files.ROOT))
     python = shlex.quote(spec.python or sys.executable)
     if spec.container:

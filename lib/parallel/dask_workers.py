@@ -129,9 +129,8 @@ def _hand_out(
         for future, (index, address) in answered:
             try:
                 value = _receive(future)
-            except (
-                TimeoutError
-            ):  # its worker died with it: Dask computes it anew, beside the others
+            except TimeoutError:
+                # Its worker died with it: Dask computes it anew, beside the others.
                 busy[future] = index, address
                 continue
             lost[index] += isinstance(value, processes.Death)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from typing import Self
 
 
 class Interrupts:
-    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted between batches; the
-    second one acts.
+    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`) that is granted later, for example
+    between batches; the second one acts.
     """
 
-    def __enter__(self) -> Interrupts:
-        self.asked = False
-        self.before = {}
-        try:
+    def __init__(self):
+        self.asked, self.before = False, {}
+
+    def __enter__(self) -> Self:
+        # Not in the main thread, whoever runs us there handles signals.
+        with contextlib.suppress(ValueError):
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.before[number] = signal.signal(number, self._note)
-        except ValueError:
-            pass  # not in the main thread: whoever runs us there handles signals
         return self
 
     def _note(self, number, frame) -> None:

@@ -58,9 +58,7 @@ class Jobs:
         await self.cluster
 
     def _forget_ended(self, standing: set[str]) -> None:
-        """A job that ended before its worker stood (a wrong environment) is unknown to Dask; ask
-        the scheduler.
-        """
+        """A job that ended before its worker stood is unknown to Dask; ask the scheduler."""
         waiting = {
             job.job_id: name
             for name, job in self.cluster.workers.items()

@@ -1,5 +1,4 @@
-"""A lock on a folder, held by one process at a time on one machine or on several that share a file
-system.
+"""A lock on a folder, held by one process at a time of all machines that share a file system.
 
 The package filelock (4.3) is not used: it does not see that the folder of a lock file was renamed
 meanwhile, raises where a file system has no locks (ENOLCK, ENOTSUP) or may not be written, and on
@@ -48,8 +47,7 @@ def tell(holder: str, path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, wait: float, told: Callable[[str, Path], None] = tell) -> Iterator[None]:
-    """Hold the lock on a folder, which is made; it is given back when this process ends, however it
-    ends.
+    """Hold the lock on a folder, which is made; it is given back however this process ends.
 
     Raises BusyError, naming who holds it, when it is not free after `wait` s. Where a system or a
     file system has no locks, or may not be written, there is none. `told` is called once with the

@@ -1,6 +1,4 @@
-"""Map a function over trials or videos: in this process, in processes of this machine, or on Dask's
-workers.
-"""
+"""Map a function over trials or videos: in this process, in processes, or on Dask's workers."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from . import processes, remote
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: `value` of the function, or the `error` that it raised; `seconds` it
-    took.
-    """
+    """What became of an item: `value` of the function or the `error` it raised; `seconds`."""
 
     item: object
     value: object = None
@@ -106,9 +102,7 @@ def _workers(
 
 
 def with_dask(asked_by: str):
-    """The module `lib.parallel.dask_workers`: Dask is large, and need not be there. Raises
-    InputError where it is not.
-    """
+    """The module `lib.parallel.dask_workers`. Raises InputError where Dask is not there."""
     try:
         from . import dask_workers
     except ModuleNotFoundError as error:
@@ -152,9 +146,7 @@ def _one(function: Callable, catch: tuple, item: object) -> Outcome:
 
 
 def _explained(error: Exception) -> InputError:
-    """The error with its traceback as text: where it was raised is forgotten on the way to another
-    process.
-    """
+    """The error with its traceback as text, which is lost on the way to another process."""
     story = "".join(traceback.format_exception(error))
     if not isinstance(error, InputError):
         error = InputError(

@@ -24,9 +24,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def derived(make: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """`make` of the tensors, and of their copies where each of them has one: the copy of the
-    result.
-    """
+    """`make` of the tensors, and of their copies where each has one: the copy of the result."""
     result = make(*tensors)
     copies = [getattr(tensor, _ON_HOST, None) for tensor in tensors]
     if all(copy is not None for copy in copies):

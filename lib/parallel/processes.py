@@ -126,16 +126,12 @@ class Waiting(deque):
 
 
 def available_processors() -> int:
-    """Processors that this process may use (a container or a batch system may grant fewer than
-    there are).
-    """
+    """Processors that this process may use (a container or batch system may grant fewer)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def must_be_importable(function: Callable) -> None:
-    """Raise InputError for a function that only this notebook or script has: other processes cannot
-    import it.
-    """
+    """Raise InputError for a function that only this notebook has: others cannot import it."""
     if isinstance(function, partial):
         for part in (function.func, *filter(callable, function.args)):
             must_be_importable(part)
@@ -221,9 +217,7 @@ def _leave(*_) -> None:
 
 
 def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
-    """Read in a thread, so that the parent's end (even a violent one) is noticed in the middle of
-    an item.
-    """
+    """Read in a thread, so that the parent's end is noticed in the middle of an item."""
     try:
         while True:
             tasks.put(pipe.recv_bytes())
@@ -232,9 +226,7 @@ def _take(pipe: Connection, tasks: queue.SimpleQueue) -> None:
 
 
 def answer(task: bytes) -> bytes:
-    """Pickle of (value, None), or of (None, the error that the parent raises), for a pickled
-    (function, item).
-    """
+    """Pickle of (value, None), or (None, the error to raise), for a pickled (function, item)."""
     try:
         function, item = pickle.loads(task)
         _limit_threads()

@@ -1,6 +1,4 @@
-"""Progress of long steps, for people: a line now and then under papermill, one line that moves in
-JupyterLab.
-"""
+"""Progress of long steps: a line now and then in logs, one line that moves in JupyterLab."""
 
 from __future__ import annotations
 
@@ -28,8 +26,7 @@ BAR = 20  # characters
 def has_front_end() -> bool:
     """Is there a person with a browser (JupyterLab, VS Code, Colab)?
 
-    papermill and plain Python have none: a widget would be lost there, and nobody could press its
-    buttons.
+    papermill and plain Python have none: a widget would be lost there, its buttons useless.
     """
     import IPython
 
@@ -45,8 +42,7 @@ def has_front_end() -> bool:
 
 
 class Progress:
-    """A callback ``progress(done, total, item)`` that writes ``label 12/24 (50 %) 8 s, 1.5/s, 8 s
-    left``.
+    """A ``progress(done, total, item)`` that writes ``label 12/24 (50 %) 8 s, 1.5/s, 8 s left``.
 
     stream : where to; sys.stdout by default. `live` lines overwrite each other and have a bar
         (None: where there is a person with a browser). A log (papermill) stays short: a line after

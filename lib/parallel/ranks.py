@@ -30,9 +30,7 @@ def count() -> int:
 
 
 def store(name: str):
-    """Messages of all processes under this name: torchrun holds them, without it the first process
-    does.
-    """
+    """Messages of all processes under this name: torchrun holds them, else the first process."""
     here = os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     found = distributed.TCPStore(
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=here, timeout=PATIENCE
@@ -86,8 +84,7 @@ class Ranks:
             distributed.destroy_process_group()
 
     def part(self, batch: Mapping[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
-        """This process's share of a batch of `number` items: of each tensor with so many rows, its
-        rows.
+        """This process's share of a batch of `number` items: its rows of tensors with so many.
 
         Where there are fewer items than processes, a process without one gets the last item;
         `whole` leaves it out.
@@ -133,9 +130,7 @@ class Ranks:
         return torch.cat(parts)
 
     def add_gradients(self, model: torch.nn.Module) -> None:
-        """Sum the gradients of all processes; a weight that has none in some of them counts as zero
-        there.
-        """
+        """Sum the gradients of all processes; a weight without one in some counts as zero there."""
         if self.size == 1:
             return
         weights = [weight for weight in model.parameters() if weight.requires_grad]

@@ -47,9 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a task: `state` (running, waiting, or one of the ends), `why`, the worker's
-    `host`.
-    """
+    """What happened to a task: `state` (running, waiting, an end), `why`, the worker's `host`."""
 
     name: str
     state: str
@@ -168,9 +166,7 @@ class _Dispatcher:
                 raise
 
     def _pairs(self, living: Mapping) -> Iterator[tuple[str, str]]:
-        """Tasks that can start, each with a free worker; not where it died, as long as there is
-        another one.
-        """
+        """Tasks that can start, each with a free worker; not where it died, if there is another."""
         taken = {address for _, address in self.busy.values()}
         free = [address for address in living if address not in taken]
         for name in [name for name in self.waiting if self._is_ready(name)]:
@@ -260,17 +256,13 @@ class _Dispatcher:
         self._say(task, "waiting", **facts)
 
     def _send_away(self, address: str) -> None:
-        """End the job of a worker whose time is over, instead of letting it stand idle to its
-        end.
-        """
+        """End the job of a worker whose time is over, instead of letting it stand idle."""
         self.sent_away.add(address)
         if self.jobs is not None and address in self.names:
             self.jobs.release([self.names[address]])
 
     def _drop_lost(self, living: Mapping) -> None:
-        """A worker that left in order does not end its task: it would wait for that very worker for
-        ever.
-        """
+        """A worker that left in order does not end its task, which would wait for it for ever."""
         now = time.monotonic()
         for future, (name, address) in list(self.busy.items()):
             if address in living or address in self.sent_away or future.done():

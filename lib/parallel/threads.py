@@ -1,8 +1,6 @@
-"""How many threads the numeric libraries of a process take, and how long an idle one spins before
-it sleeps.
+"""How many threads the numeric libraries of a process take, and how long idle ones spin.
 
-Both are read from the environment when the libraries are loaded, so they are set before PyTorch is
-imported.
+Both are read from the environment when libraries load, so they are set before PyTorch's import.
 """
 
 from __future__ import annotations
@@ -26,7 +24,5 @@ def limits(threads: int) -> dict[str, str]:
 
 
 def environment(threads: int, before: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a new worker process: `before` with thread limits, and with `SPIN` where
-    it is not set.
-    """
+    """The environment of a new worker: `before` with thread limits, and `SPIN` if not set."""
     return {**before, **spin(before), **limits(threads)}

@@ -33,8 +33,6 @@ from .speakers import (
     clip_timeline,
     of_video,
     speaking_strip,
-    speaking_traces,
-    time_line,
 )
 from .style import png, save, theme, unseen
 from .sweeps import grid_heat, grid_line
@@ -66,9 +64,7 @@ __all__ = [
     "save",
     "sound_view",
     "speaking_strip",
-    "speaking_traces",
     "theme",
-    "time_line",
     "training_curves",
     "trial_lines",
     "unseen",

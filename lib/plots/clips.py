@@ -20,9 +20,7 @@ VOICES = {
 
 
 def timeline(root: Path, note: str, name: str):
-    """Who is seen, who speaks and whether there is a voice in the clip `name`
-    (``<split>/<video>/clip_f…``).
-    """
+    """Who is seen and speaks, and any voice, in the clip `name` (``<split>/<video>/clip_f…``)."""
     told = schema.read(Path(root) / name / "clip.json")
     persons = {
         f"person {person['person_id']}": (person["visible"] == 1, person["asd"] == 1)

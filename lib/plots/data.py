@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from ..metrics import EMOTIONS
 from . import style
 
+BINS = 40  # cells of the plane to a side
 _STATES = {
     "ok": (style.PALETTE[0], ""),
     "missing": (style.PALETTE[1], "///"),
@@ -27,14 +28,13 @@ _TICK_INCHES = 0.16  # from one name of a frequency to the next
 
 
 def found_against_expected(
-    report: pd.DataFrame, ax: Axes | None = None, most: int = 30, title: str = "", note: str = ""
+    report: pd.DataFrame, ax: Axes | None = None, most: int = 30, note: str = ""
 ) -> Axes:
     """Bars: how much of each item was found, in per cent of what was expected, and both numbers.
 
     report : columns item, found, expected (numbers; NaN = not known beforehand), state (ok,
         missing, damaged,
-    extra or another word). More than `most` items: those that are not ok come first and the rest is
-    counted.
+    extra or another word). More than `most` items: those not ok come first, the rest is counted.
     """
     if len(report) > most:
         report = report.iloc[np.argsort(report["state"].eq("ok"), kind="stable")]
@@ -63,8 +63,7 @@ def found_against_expected(
         ylabel="" if len(shown) == len(report) else f"first {len(shown)} of {len(report)} items",
     )
     ax.grid(False, axis="y")
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, note=note)
 
 
 def _number(value: float) -> str:
@@ -75,28 +74,22 @@ def _number(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ")
 
 
-def label_plane(
-    va: np.ndarray, ax: Axes | None = None, bins: int = 40, title: str = "", note: str = ""
-) -> Axes:
-    """Two-dimensional histogram of labels in the valence–arousal plane, counts on a logarithmic
-    scale.
+def label_plane(va: np.ndarray, ax: Axes | None = None, note: str = "") -> Axes:
+    """Two-dimensional histogram of labels in the valence–arousal plane, counts as logarithms.
 
-    va : (n, 2) in −1…1, NaN unlabelled; the title says how many of the frames are labelled unless
-        one is
-    given.
+    va : (n, 2) in −1…1, NaN unlabelled; the title says how many of the frames are labelled.
     """
     ax = style.new_axes(size=(5.4, 4.6)) if ax is None else ax
     va = np.asarray(va, np.float64).reshape(-1, 2)
     known = va[~np.isnan(va).any(axis=1)]
     if len(known):
-        side = np.linspace(-1, 1, bins + 1)
+        side = np.linspace(-1, 1, BINS + 1)
         *_, mesh = ax.hist2d(
             known[:, 0], known[:, 1], bins=[side, side], cmin=1, norm=LogNorm(), cmap="viridis"
         )
         ax.figure.colorbar(mesh, ax=ax, label="labelled frames a cell", shrink=0.85, format="%d")
     style.plane(ax)
-    style.finish(ax, title or f"{_number(len(known))} labelled of {_number(len(va))} frames", note)
-    return ax
+    return style.finish(ax, f"{_number(len(known))} labelled of {_number(len(va))} frames", note)
 
 
 def face_strip(
@@ -133,8 +126,7 @@ def face_strip(
     )
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, title, note)
 
 
 def _draw_no_face(ax: Axes, place: int) -> None:
@@ -182,8 +174,7 @@ def sound_view(
     wave.set(ylabel="amplitude (−1…1)", xlim=span, ylim=(-1.35 * peak, 1.1 * peak))
     _draw_mel(picture, mel, t0, hop, f_max)
     picture.set(xlabel="time (s)", xlim=span)
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, title, note)
 
 
 def _draw_frames(ax: Axes, times: np.ndarray) -> None:
@@ -237,9 +228,7 @@ def mel_axis(ax: Axes, bands: int = 64, f_max: float = 22_050) -> None:
 
 
 def band_of(hertz: np.ndarray, bands: int = 64, f_max: float = 22_050) -> np.ndarray:
-    """Position of a frequency on an axis of HTK mel bands: k where it is the centre of band k (from
-    0).
-    """
+    """Position of a frequency on an axis of HTK mel bands: k is the centre of band k (from 0)."""
 
     def mel(f):
         return 2595 * np.log10(1 + np.asarray(f, np.float64) / 700)
@@ -284,8 +273,7 @@ def va_traces(
     )
     ax.yaxis.set_major_locator(matplotlib.ticker.MultipleLocator(0.5))
     style.legend_beside(ax)
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, title, note)
 
 
 def delay_curve(
@@ -311,5 +299,4 @@ def delay_curve(
         xlabel="annotation delay (s)", ylabel="training CCC of a\nregression on pixels and loudness"
     )
     style.legend_beside(ax)
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, title, note)

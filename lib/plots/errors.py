@@ -12,6 +12,7 @@ from ..metrics import EMOTIONS
 from . import style
 from .data import mel_axis
 
+MOST = 30  # trials in a picture: more cannot be read
 CONTEXT = 0.5  # s before and after a stretch that its curves show
 _PARTS = {
     "correlation": ("correlation", 1.0),
@@ -30,8 +31,7 @@ def worst_stretches(
     title: str = "",
     note: str = "",
 ):
-    """A column a stretch: faces, spectrogram, valence and arousal against their labels. Returns the
-    figure.
+    """A column a stretch: faces, spectrogram, values against labels. Returns the figure.
 
     shown : mappings with span (s, s), rmse, and where known faces (n, S, S, 3) uint8 with valid
         (n,) bool.
@@ -61,7 +61,7 @@ def _draw_faces(ax: Axes, one: Mapping) -> None:
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
     if "faces" not in one:
-        ax.text(0.5, 0.5, "no faces", ha="center", va="center", transform=ax.transAxes)
+        style.say(ax, "no faces")
         return
     faces = [
         face if valid else np.full_like(face, 220)
@@ -98,8 +98,7 @@ def _draw_curves(
 def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
     ax.grid(False)
     if not sound:
-        ax.set(xticks=[], yticks=[])
-        ax.text(0.5, 0.5, "no sound", ha="center", va="center", transform=ax.transAxes)
+        style.say(ax, "no sound")
         return
     end = sound["t0"] + sound["mel"].shape[1] / sound["rate"]
     bands = len(sound["mel"])
@@ -110,18 +109,14 @@ def _draw_sound(ax: Axes, sound: Mapping, span: tuple[float, float]) -> None:
 
 
 def ccc_parts(
-    table: pd.DataFrame,
-    axes: Sequence[Axes] | None = None,
-    most: int = 30,
-    title: str = "",
-    note: str = "",
+    table: pd.DataFrame, axes: Sequence[Axes] | None = None, note: str = ""
 ) -> np.ndarray:
     """One row per trial, the worst on top: correlation, scale, shift and bias of both emotions; a
     line where it is right.
 
-    table : of `errors_of_trials.parts`. Returns the axes.
+    table : of `errors.parts`; the first 30 trials are drawn. Returns the axes.
     """
-    names = list(dict.fromkeys(table["trial"]))[:most]
+    names = list(dict.fromkeys(table["trial"]))[:MOST]
     if axes is None:
         axes = style.new_axes(
             1, len(_PARTS), size=(12, 1.2 + 0.27 * max(1, len(names))), sharey=True
@@ -134,13 +129,8 @@ def ccc_parts(
             own = table[table["emotion"] == emotion].set_index("trial")[part].reindex(names)
             ax.plot(own, range(len(names)), marker, color=style.COLOURS[emotion], label=emotion)
         ax.axvline(right, color=style.LABEL, linewidth=1)
-        ax.set(
-            xlabel=words,
-            yticks=range(len(names)),
-            yticklabels=names,
-            ylim=(max(1, len(names)) - 0.5, -0.5),
-        )
+        ax.set_xlabel(words)
+        style.named_rows(ax, names)
     axes[0].set_ylabel(style.worst_of(len(names), table["trial"].nunique()))
     style.legend_beside(axes[-1])
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, note=note)

@@ -1,6 +1,4 @@
-"""One trial on one time axis: sound, spectrogram, labels and predictions, with the face of one
-moment beside it.
-"""
+"""One trial on one time axis: sound, labels and predictions, with the face of one moment."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..metrics import EMOTIONS
+from ..speakers import overlay
 from . import style
 from .data import sound_view
 from .results import prediction_traces
@@ -46,9 +45,7 @@ class Trial:
 
 
 def trial_lines(trial: Trial) -> np.ndarray:
-    """Waveform and mel spectrogram, where there is sound, above valence and arousal, all on one
-    time axis.
-    """
+    """Waveform and spectrogram, if there is sound, above valence and arousal, on one time axis."""
     heard = trial.sound is not None and trial.mel is not None and len(trial.sound) > 0
     rows = 4 if heard else 2
     heights = [1.2, 1.6, 1.6, 1.6][-rows:] if heard else [2, 2]
@@ -60,14 +57,11 @@ def trial_lines(trial: Trial) -> np.ndarray:
         axes[1].set_xlabel("")
     labels = trial.labels if np.isfinite(trial.labels).any() else None
     prediction_traces(trial.times, labels, trial.values, axes[-2:], sd=trial.sd)
-    style.finish(axes, f"trial {trial.name}", trial.note)
-    return np.asarray(axes)
+    return style.finish(axes, f"trial {trial.name}", trial.note)
 
 
 class Moments:
-    """A trial drawn once; then `picture` of any frame is a copy with face, numbers and cursor, in a
-    few ms.
-    """
+    """A trial drawn once; `picture` of any frame is a copy with face, numbers and cursor."""
 
     def __init__(self, trial: Trial, dpi: int = 100):
         self.trial = trial
@@ -84,9 +78,7 @@ class Moments:
         plt.close(figure)
 
     def picture(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: the face of frame `index` with its numbers, and all curves with a
-        cursor.
-        """
+        """(H, W, 3) uint8 RGB: the face of frame `index`, its numbers, all curves with a cursor."""
         lines = self.lines.copy()
         x = int(np.clip(self.x[index], 0, lines.shape[1] - 1))
         lines[self.top : self.bottom, max(0, x - 1) : x + 1] = CURSOR
@@ -99,28 +91,16 @@ class Moments:
             for k, emotion in enumerate(EMOTIONS)
         ]
         for row, text in enumerate(rows):
-            cv2.putText(
-                side,
-                text,
-                (10, FACE + 35 + 24 * row),
-                cv2.FONT_HERSHEY_SIMPLEX,
-                0.5,
-                INK,
-                1,
-                cv2.LINE_AA,
-            )
+            overlay.put(side, text, (10, FACE + 35 + 24 * row), 0.5, INK)
         return np.concatenate([side, lines], axis=1)
 
     def _face(self, index: int) -> np.ndarray:
         faces = self.trial.faces
         if faces is not None and faces.valid[index]:
-            return cv2.resize(
-                np.asarray(faces.read([index]))[0], (FACE, FACE), interpolation=cv2.INTER_CUBIC
-            )
+            face = np.asarray(faces.read([index]))[0]
+            return cv2.resize(face, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
         empty = np.full((FACE, FACE, 3), GREY, np.uint8)
-        cv2.putText(
-            empty, "no face", (80, FACE // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.6, INK, 1, cv2.LINE_AA
-        )
+        overlay.put(empty, "no face", (80, FACE // 2), 0.6, INK)
         return empty
 
     def heard(self, index: int, seconds: float = 2.0) -> tuple[np.ndarray, int]:
@@ -129,9 +109,8 @@ class Moments:
             return np.zeros(0, np.float32), int(self.trial.rate)
         middle = (self.trial.times[index] - self.trial.t0) * self.trial.rate
         start = max(0, int(middle - seconds / 2 * self.trial.rate))
-        return np.asarray(self.trial.sound[start : start + int(seconds * self.trial.rate)]), int(
-            self.trial.rate
-        )
+        stop = start + int(seconds * self.trial.rate)
+        return np.asarray(self.trial.sound[start:stop]), int(self.trial.rate)
 
 
 def _number(value: float) -> str:

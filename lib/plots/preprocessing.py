@@ -1,6 +1,4 @@
-"""What notebooks 01–05 show of the preprocessing: what was made, what was lost and why, pictures of
-one trial.
-"""
+"""What notebooks 01–05 show: what was made, what was lost and why, pictures of one trial."""
 
 from __future__ import annotations
 
@@ -17,6 +15,7 @@ import pandas as pd
 
 from .. import arrays, plots
 from ..errors import InputError
+from ..files import existing
 from ..media import frames, sound
 from ..media.sound import GRID, SOUND_RATE
 from ..metrics import EMOTIONS
@@ -37,12 +36,10 @@ def show(table: pd.DataFrame, nothing: str = ""):
 
 
 def machine(folder: Path) -> pd.DataFrame:
-    """Space on the disk of `folder`, processors, memory, and the device that networks will
-    run on.
-    """
+    """Space on the disk of `folder`, processors, memory, and the device that networks use."""
     from ..models import device  # torch takes seconds to import
 
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    place = existing(folder)
     disk = shutil.disk_usage(place)
     pages = (
         os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
@@ -79,21 +76,12 @@ def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: st
 
 
 def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Columns trial, frames, faces, share: how many frames of each trial with a picture have a
-    face.
-    """
+    """Columns trial, frames, faces, share: how many frames of trials with a picture have a face."""
     rows = []
     for trial in filter(has_picture, table.to_dict("records")):
         valid = arrays.read(trial, request("face_valid"), store)
-        rows.append(
-            {
-                "trial": trial["trial"],
-                "frames": len(valid),
-                "faces": int(valid.sum()),
-                "share": float(valid.mean()),
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append([trial["trial"], len(valid), int(valid.sum()), float(valid.mean())])
+    return pd.DataFrame(rows, columns=["trial", "frames", "faces", "share"])
 
 
 def with_sound(table: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -164,9 +152,7 @@ def sound_offsets(table: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> pd.DataFrame:
-    """One row per split and kind of label: trials, frames, share labelled, mean and spread or
-    classes.
-    """
+    """A row per split and kind of label: trials, frames, share labelled, mean or classes."""
     rows = []
     for split, some in table.groupby("split", sort=False):
         for item in wanted:
@@ -197,9 +183,7 @@ def label_summary(table: pd.DataFrame, wanted: Iterable[Request], store: Store) 
 
 
 def agreement(table: pd.DataFrame, store: Store, mismatch: str = "fit") -> pd.DataFrame:
-    """Mean pairwise CCC of the annotators of each trial that has several: trial, annotators,
-    valence, arousal.
-    """
+    """Mean pairwise CCC of a trial's annotators: trial, annotators, valence, arousal."""
     rows = []
     for trial in table[table["va_path"] != ""].to_dict("records"):
         facts = arrays.facts(trial, request("va", mismatch=mismatch), store)

@@ -34,8 +34,7 @@ def prediction_traces(
     note: str = "",
     sd: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Prediction against label over time, valence above arousal; stretches without labels are
-    shaded.
+    """Prediction against label over time, valence above arousal; unlabelled stretches are shaded.
 
     time : (T,) s. labels : (T, 2), NaN unlabelled, or None. prediction : (T, 2) as submitted. raw :
         (T, 2)
@@ -65,8 +64,7 @@ def prediction_traces(
             ax.plot([], [], " ", label=f"CCC {scores[emotion]:.2f}")
         style.legend_beside(ax)
     axes[-1].set_xlabel("time (s)")
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, title, note)
 
 
 def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
@@ -92,21 +90,14 @@ def predicted(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarr
         _class_stretches(axes[-1], style.edges(values["time"]), classes)
     for ax in axes[:-1]:
         ax.set_xlabel("")
-    style.finish(axes, title, note)
-    return axes
+    return style.finish(axes, title, note)
 
 
 def _class_stretches(ax: Axes, border: np.ndarray, classes: Mapping[str, np.ndarray]) -> None:
     rows = np.stack(list(classes.values())).astype(float)
     ax.pcolormesh(border, np.arange(len(rows) + 1) - 0.5, rows, cmap="Greys", vmin=0, vmax=1.3)
-    ax.set(
-        xlabel="time (s)",
-        ylabel="decided for",
-        yticks=range(len(rows)),
-        yticklabels=list(classes),
-        ylim=(len(rows) - 0.5, -0.5),
-        xlim=(border[0], border[-1]),
-    )
+    ax.set(xlabel="time (s)", ylabel="decided for", xlim=(border[0], border[-1]))
+    style.named_rows(ax, list(classes))
     ax.grid(False)
 
 
@@ -148,8 +139,7 @@ def circumplex(
         axes[0].figure.colorbar(
             mesh, ax=list(axes), label="frames a cell", shrink=0.85, format="%d"
         )
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, title, note)
 
 
 def ccc_table_plot(
@@ -178,18 +168,12 @@ def ccc_table_plot(
             _draw_score(ax, row, methods.index(row.method), is_grey=bool(note))
         ax.axvline(0, color="0.3", linewidth=1)
         intervals = " (bar: 95 % over trials)" if table["low"].notna().any() else ""
-        ax.set(
-            xlabel=f"CCC {emotion}{intervals}",
-            xlim=(low, 1.0),
-            yticks=range(len(methods)),
-            yticklabels=[method.replace(" (", "\n(") for method in methods],
-            ylim=(len(methods) - 0.5, -0.5),
-        )
+        ax.set(xlabel=f"CCC {emotion}{intervals}", xlim=(low, 1.0))
+        style.named_rows(ax, [method.replace(" (", "\n(") for method in methods])
     for method, text in zip(methods, axes[0].get_yticklabels(), strict=True):
         if table.loc[table["method"] == method, "baseline"].all():
             text.set_color("0.45")
-    style.finish(axes, ": ".join(filter(None, (note, title))))
-    return np.asarray(axes)
+    return style.finish(axes, ": ".join(filter(None, (note, title))))
 
 
 def _draw_score(ax: Axes, row, place: int, is_grey: bool) -> None:
@@ -222,7 +206,6 @@ def error_by_trial(
     ax: Axes | None = None,
     measure: str = "rmse",
     most: int = 30,
-    title: str = "",
     note: str = "",
 ) -> Axes:
     """One row per trial, worst on top: error (or score) of valence and arousal.
@@ -241,25 +224,18 @@ def error_by_trial(
         if emotion in shown:
             colour = style.COLOURS[emotion]
             ax.plot(shown[emotion], rows, marker, color=colour, label=emotion)
-    ax.set(
-        xlabel=_MEASURES[measure],
-        yticks=rows,
-        yticklabels=shown.index,
-        ylim=(max(1, len(shown)) - 0.5, -0.5),
-        ylabel=style.worst_of(len(shown), len(wide)),
-    )
+    ax.set(xlabel=_MEASURES[measure], ylabel=style.worst_of(len(shown), len(wide)))
+    style.named_rows(ax, shown.index)
     if measure in ("rmse", "mae"):
         ax.set_xlim(0, 1.05 * max(1e-3, np.nan_to_num(shown.to_numpy(float)).max(initial=0)))
     else:
         ax.axvline(0, color="0.3", linewidth=1)
     style.legend_beside(ax)
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, note=note)
 
 
-def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") -> np.ndarray:
-    """CCC of each run of a cross-validation with its 95 % interval over trials; one panel an
-    emotion.
+def folds_plot(table: pd.DataFrame, axes=None, note: str = "") -> np.ndarray:
+    """CCC of each run of a cross-validation with its 95 % interval over trials; a panel each.
 
     table : as `lib.evaluation.folds_merged.table` gives it: run, "val valence", "val valence low",
         … "test arousal high".
@@ -271,17 +247,12 @@ def folds_plot(table: pd.DataFrame, axes=None, title: str = "", note: str = "") 
         _draw_folds(ax, table, f"val {emotion}", -0.12, "o", style.COLOURS[emotion], "validation")
         _draw_folds(ax, table, f"test {emotion}", 0.12, "D", style.LABEL, "test")
         ax.axhline(len(table) - 2.5, color="0.7", linewidth=0.8)
-        ax.set(
-            xlabel=f"{emotion}: CCC, 95 % interval over trials",
-            yticks=np.arange(len(table)),
-            ylim=(len(table) - 0.5, -0.5),
-        )
-        ax.set_yticklabels(table["run"])
+        ax.set_xlabel(f"{emotion}: CCC, 95 % interval over trials")
+        style.named_rows(ax, table["run"])
     style.legend_beside(axes[-1])
     for handle in axes[-1].get_legend().legend_handles if axes[-1].get_legend() else []:
         handle.set_color(style.LABEL)  # validation has another colour in each panel: shapes tell
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, note=note)
 
 
 def _draw_folds(

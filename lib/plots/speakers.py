@@ -19,9 +19,7 @@ SPEAKS, SILENT = "#00aa3c", "#d62728"  # as the boxes of `lib.speakers.overlay`
 
 
 def of_video(values: pd.DataFrame, note: str = ""):
-    """The picture of a predicted video: who speaks where the table has faces, else what was
-    predicted over time.
-    """
+    """The picture of a predicted video: who speaks where there are faces, else all over time."""
     if "face" in values:
         return speaking_traces(values, note=note)
     if csv_columns.is_of_people(values):
@@ -29,7 +27,7 @@ def of_video(values: pd.DataFrame, note: str = ""):
     return predicted(values, note=note)
 
 
-def everybody(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarray:
+def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
     """Everybody in a video over time: per person the probabilities of the expressions, one above
     the other, the valence and arousal that are derived from them, and a bar where she or he speaks.
 
@@ -55,8 +53,7 @@ def everybody(values: pd.DataFrame, title: str = "", note: str = "") -> np.ndarr
         if len(rows):
             style.legend_beside(curves)
     axes[-1].set_xlabel("time (s)")
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, note=note)
 
 
 def _expressions(ax: Axes, rows: pd.DataFrame, name: str) -> None:
@@ -71,14 +68,11 @@ def _expressions(ax: Axes, rows: pd.DataFrame, name: str) -> None:
     ax.set(ylim=(0, 1), ylabel=f"person {name}\nexpression, p")
 
 
-def speaking_traces(
-    values: pd.DataFrame, axes=None, threshold: float = 0.5, title: str = "", note: str = ""
-):
+def speaking_traces(values: pd.DataFrame, axes=None, note: str = ""):
     """Probability of speaking of every face over time, filled where it counts as speaking; below it
     the time line.
 
-    values : rows of `lib.speakers.video.table`. Returns the axes, one a face and one for the time
-        line.
+    values : rows of `lib.speakers.video.table`. Returns the axes, one a face and the time line.
     """
     faces = list(dict.fromkeys(values.sort_values("face")["face"])) or ["nobody"]
     if axes is None:
@@ -90,25 +84,17 @@ def speaking_traces(
         for part in np.split(np.arange(len(rows)), gaps):
             some = rows.iloc[part]
             ax.plot(some["time"], some["smoothed"], color=style.PALETTE[0], linewidth=1.2)
-            ax.fill_between(
-                some["time"],
-                0,
-                some["smoothed"],
-                where=some["speaking"] == 1,
-                color=SPEAKS,
-                alpha=0.35,
-            )
-        ax.axhline(threshold, color="0.5", linewidth=0.8, linestyle="--")
+            speaks = some["speaking"] == 1
+            look = {"color": SPEAKS, "alpha": 0.35}
+            ax.fill_between(some["time"], 0, some["smoothed"], where=speaks, **look)
+        ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle="--")
         ax.set(ylabel=f"p({face} speaks)", ylim=(0, 1))
     time_line(values, ax=axes[len(faces)])
     axes[len(faces)].set_xlabel("time (s)")
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, note=note)
 
 
-def time_line(
-    values: pd.DataFrame, ax: Axes | None = None, title: str = "", note: str = ""
-) -> Axes:
+def time_line(values: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One row per face: a thin red line where it is seen, a thick green one where it speaks."""
     ax = style.new_axes(size=(8, 2)) if ax is None else ax
     faces = list(dict.fromkeys(values.sort_values("face")["face"]))
@@ -130,7 +116,6 @@ def time_line(
         yticklabels=faces,
         ylim=(-0.6, max(len(faces), 1) - 0.4),
     )
-    style.finish(ax, title, note)
     return ax
 
 
@@ -174,8 +159,7 @@ def clip_timeline(
     )
     ax.grid(False, axis="y")
     style.legend_beside(ax)
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, title, note)
 
 
 def _bars(ax: Axes, time: np.ndarray, row: int, where: np.ndarray, colour, label: str) -> None:
@@ -222,8 +206,7 @@ def speaking_strip(
         ax.spines[:].set_visible(False)
     axes[-1].set_xlabel("time (s); green, solid: speaks; red, dashed: does not; grey: not defined")
     style.finish(axes[0], title)
-    style.finish(axes, note=note)
-    return axes
+    return style.finish(axes, note=note)
 
 
 def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
@@ -237,11 +220,9 @@ def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
 
 
 def clip_distribution(
-    table: pd.DataFrame, axes: Sequence[Axes] | None = None, title: str = "", note: str = ""
+    table: pd.DataFrame, axes: Sequence[Axes] | None = None, note: str = ""
 ) -> Sequence[Axes]:
-    """Histograms of the columns frames, speaking, voice, faces a frame; a colour a split (column
-    split).
-    """
+    """Histograms of the columns frames, speaking, voice, faces a frame; a colour per split."""
     axes = style.new_axes(1, len(_BARS), size=(11, 2.8)) if axes is None else axes
     splits = list(pd.unique(table["split"]))
     for ax, (name, label) in zip(axes, _BARS.items(), strict=True):
@@ -254,5 +235,4 @@ def clip_distribution(
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=name == "frames", min_n_ticks=1))
         ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     style.legend_beside(axes[-1])
-    style.finish(axes, title, note)
-    return axes
+    return style.finish(axes, note=note)

@@ -1,6 +1,4 @@
-"""What all pictures share: theme, colours, the valence–arousal plane, shaded gaps, notes,
-saving.
-"""
+"""What all pictures share: theme, colours, the valence–arousal plane, gaps, notes, saving."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import contextlib
 import functools
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
-from ..files import temporary_name
+from ..files import whole
 from ..media import frames
 
 PALETTE = sns.color_palette("colorblind")
@@ -34,9 +32,7 @@ LABEL, BASELINE = "0.15", "0.6"  # greys: the truth, and methods that only serve
 
 @functools.cache
 def theme() -> None:
-    """Set seaborn's theme and its colour-blind palette. Acts once, so that a reader's own settings
-    stay.
-    """
+    """Set seaborn's theme and colour-blind palette, once, so that a reader's settings stay."""
     sns.set_theme(
         context="notebook",
         style="whitegrid",
@@ -95,8 +91,8 @@ def unseen() -> Iterator[None]:
         _own.reset(before)
 
 
-def finish(axes, title: str = "", note: str = "") -> None:
-    """Write the title above (over all axes) and the note below the whole figure."""
+def finish(axes, title: str = "", note: str = "") -> Axes | np.ndarray:
+    """Write the title above all axes and the note below the figure. Returns the axes."""
     figure = figure_of(axes)
     if title and isinstance(axes, Axes):
         axes.set_title(title)
@@ -106,6 +102,18 @@ def finish(axes, title: str = "", note: str = "") -> None:
         width = round(WORDS * figure.get_figwidth())
         note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
         figure.supxlabel(note, fontsize="small", style="italic", color=PALETTE[3])
+    return axes if isinstance(axes, Axes) else np.asarray(axes)
+
+
+def named_rows(ax: Axes, names: Sequence) -> None:
+    """A row of the axes for each name, the first on top."""
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(max(1, len(names)) - 0.5, -0.5))
+
+
+def say(ax: Axes, words: str) -> None:
+    """Write in the middle of axes without data why they have none."""
+    ax.set(xticks=[], yticks=[])
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
 
 
 def figure_of(picture) -> Figure:
@@ -123,10 +131,8 @@ def save(picture, path: Path, close: bool = False) -> Path:
     memory.
     """
     figure, path = figure_of(picture), Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_name(path) as temporary:
+    with whole(path) as temporary:
         figure.savefig(temporary, format=path.suffix.removeprefix(".") or None)
-        temporary.replace(path)
     if close:
         plt.close(figure)
     return path
@@ -143,9 +149,7 @@ def png(picture, dpi: int = 100, **options) -> bytes:
 
 
 def plane(ax: Axes) -> Axes:
-    """Dress axes as the circumplex: valence to the right, arousal upwards, −1…1, with the unit
-    circle.
-    """
+    """Dress axes as the circumplex: valence right, arousal up, −1…1, with the unit circle."""
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.5", linewidth=1, zorder=3)
     for line in (ax.axhline, ax.axvline):
@@ -164,9 +168,7 @@ def plane(ax: Axes) -> Axes:
 
 
 def edges(time: np.ndarray) -> np.ndarray:
-    """(T+1,) s: borders halfway between frames, so that a frame of any rate has its own stretch of
-    time.
-    """
+    """(T+1,) s: borders halfway between frames, so that each has its own stretch of time."""
     time = np.asarray(time, np.float64)
     if len(time) < 2:
         return np.concatenate([time - 0.02, time + 0.02])

@@ -10,12 +10,7 @@ from . import style
 
 
 def grid_line(
-    table: pd.DataFrame,
-    name: str,
-    measure: str = "CCC",
-    ax: Axes | None = None,
-    title: str = "",
-    note: str = "",
+    table: pd.DataFrame, name: str, measure: str = "CCC", ax: Axes | None = None, note: str = ""
 ) -> Axes:
     """The score over one parameter: a dot a run, a line through the means.
 
@@ -38,8 +33,7 @@ def grid_line(
     if not numeric:
         ax.set_xticks(range(len(values)), [str(value) for value in values])
     ax.set(xlabel=name, ylabel=f"{measure} on val (line: mean)")
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, note=note)
 
 
 def _is_number(value: object) -> bool:
@@ -52,12 +46,9 @@ def grid_heat(
     across: str,
     measure: str = "CCC",
     ax: Axes | None = None,
-    title: str = "",
     note: str = "",
 ) -> Axes:
-    """The score over two parameters: the mean over all others in each cell, as colour and number;
-    grey: no run yet.
-    """
+    """The mean score in each cell of two parameters, as colour and number; grey: no run yet."""
     known = table[table["score"].notna()]
     cells = known.pivot_table(
         index=down, columns=across, values="score", aggfunc="mean", sort=False
@@ -68,19 +59,12 @@ def grid_heat(
     middle = np.nanmean(cells.to_numpy(float))
     for (row, column), value in np.ndenumerate(cells.to_numpy(float)):
         if np.isfinite(value):
-            ax.text(
-                column,
-                row,
-                f"{value:.2f}",
-                ha="center",
-                va="center",
-                color="w" if value < middle else "k",
-            )
+            colour = "w" if value < middle else "k"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
     ax.set_facecolor("0.8")
     ax.grid(False)
     ax.set(xlabel=across, ylabel=down)
     ax.set_xticks(range(cells.shape[1]), [str(value) for value in cells.columns])
     ax.set_yticks(range(cells.shape[0]), [str(value) for value in cells.index])
     ax.figure.colorbar(drawn, ax=ax, label=f"{measure} on val")
-    style.finish(ax, title, note)
-    return ax
+    return style.finish(ax, note=note)

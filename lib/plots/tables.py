@@ -116,9 +116,7 @@ def _cell(text: str, side: str, tag: str) -> str:
 
 
 def scores(rows: pd.DataFrame) -> Shown:
-    """The CCC table (`metrics.ccc_table`) with one row per method: ``0.81 [0.72, 0.87]``, – where
-    it is not defined.
-    """
+    """The CCC table with one row per method: ``0.81 [0.72, 0.87]``, – where undefined."""
     wide = pd.DataFrame({"method": list(dict.fromkeys(rows["method"]))})
     wide.attrs = dict(rows.attrs)
     for emotion in EMOTIONS:

@@ -1,6 +1,4 @@
-"""Curves of a training run: loss, validation scores and learning rate by epoch, also while it
-runs.
-"""
+"""Curves of a training run: loss, validation scores, learning rate by epoch, also live."""
 
 from __future__ import annotations
 
@@ -45,8 +43,7 @@ def training_curves(
             ax.legend(
                 loc="lower left", bbox_to_anchor=(0, 1), ncol=3, borderaxespad=0.2, columnspacing=1
             )
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, title, note)
 
 
 def _curves(ax: Axes, history: pd.DataFrame, names: Sequence[str], ylabel: str) -> None:
@@ -66,16 +63,11 @@ def _curves(ax: Axes, history: pd.DataFrame, names: Sequence[str], ylabel: str) 
         ax.set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     if not names:
-        ax.set(xticks=[], yticks=[])
-        ax.text(
-            0.5, 0.5, "no values", ha="center", va="center", transform=ax.transAxes, color="0.5"
-        )
+        style.say(ax, "no values")
 
 
 def _words(column: str) -> str:
-    """``val_ccc_valence`` -> valence, ``val_loss`` -> validation, ``loss`` -> training, ``loss_va``
-    -> part va.
-    """
+    """``val_ccc_valence`` -> valence, ``val_loss`` -> validation, ``loss_va`` -> part va."""
     known = {"loss": "training", "train_loss": "training", "val_loss": "validation"}
     if column.startswith("loss_"):
         column = column.replace("loss_", "part ", 1)
@@ -96,8 +88,8 @@ class LiveCurves:
     always draws.
     """
 
-    def __init__(self, seconds: float = 5.0, title: str = "", note: str = ""):
-        self.seconds, self.title, self.note = seconds, title, note
+    def __init__(self, seconds: float = 5.0, note: str = ""):
+        self.seconds, self.note = seconds, note
         self._handle, self._drawn = None, -np.inf
 
     def update(self, history: pd.DataFrame, last: bool = False) -> None:
@@ -108,9 +100,7 @@ class LiveCurves:
         early = time.monotonic() - self._drawn < self.seconds and not last
         if shell is None or not hasattr(shell, "kernel") or early or not len(history):
             return
-        picture = {
-            "image/png": style.png(training_curves(history, title=self.title, note=self.note))
-        }
+        picture = {"image/png": style.png(training_curves(history, note=self.note))}
         if self._handle is None:
             self._handle = IPython.display.display(picture, raw=True, display_id=True)
         else:

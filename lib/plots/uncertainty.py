@@ -45,8 +45,7 @@ def calibration(
         ylim=(0, most),
     )
     style.legend_beside(right)
-    style.finish(axes, title, note)
-    return np.asarray(axes)
+    return style.finish(axes, title, note)
 
 
 def _lines(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:

@@ -1,6 +1,4 @@
-"""What a person sees under a cell: trials to browse (without a browser one picture), tables without
-row numbers.
-"""
+"""What a person sees under a cell: trials to browse, tables without row numbers."""
 
 from __future__ import annotations
 
@@ -26,15 +24,12 @@ PLAY_MS = 200
 EMBEDDED = 20_000_000  # bytes of a video that a notebook holds; a larger one is only linked
 
 
-def browse(
-    trials: Sequence[str], show: Callable[[str], object], static: int = 1, nothing: str = ""
-) -> None:
-    """Show one trial's picture and, where there is a front end, a list and two buttons to choose
-    another.
+def browse(trials: Sequence[str], show: Callable[[str], object], nothing: str = "") -> None:
+    """Show one trial's picture and, where there is a front end, a list and two buttons for others.
 
     trials : names, the first is shown first. show : function of a trial's name that returns a
-        figure or axes, as every function of `plots` does. static : how many pictures stand here
-        where nobody can choose. nothing : the sentence that is shown where there is no trial.
+        figure or axes, as every function of `plots` does. nothing : the sentence that is shown
+        where there is no trial.
 
     Returns nothing, so that the last line of a cell does not show the picker a second time. Raises
     InputError when there is no trial and no such sentence.
@@ -45,17 +40,21 @@ def browse(
     if not trials and nothing:
         display(Shown(nothing))
         return
+    _require_any(trials)
+    if has_front_end():
+        display(picker(trials, show))
+        return
+    picture = plots.png(show(trials[0]))
+    display({"image/png": picture, "text/plain": f"trial {trials[0]}"}, raw=True)
+
+
+def _require_any(trials: list[str]) -> None:
     if not trials:
         raise InputError(
             "there is no trial to show",
             expected="at least one",
             todo="correct the parameter `trials`, or run notebook 01_download_check again",
         )
-    if not has_front_end():
-        for trial in trials[:static]:
-            display({"image/png": plots.png(show(trial)), "text/plain": f"trial {trial}"}, raw=True)
-        return
-    display(picker(trials, show))
 
 
 def picker(trials: Sequence[str], show: Callable[[str], object]):
@@ -72,18 +71,14 @@ def picker(trials: Sequence[str], show: Callable[[str], object]):
 
 
 def _image(form: str):
-    """An Image holds bytes: unlike captured output it needs no running cell and is never drawn
-    twice.
-    """
+    """An Image holds bytes: it needs no running cell and is never drawn twice."""
     import ipywidgets
 
     return ipywidgets.Image(format=form, layout={"max_width": "100%", "object_fit": "contain"})
 
 
 def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
-    """Two buttons and a list; `chosen` is called with the first trial, and with every one that is
-    chosen later.
-    """
+    """Two buttons and a list; `chosen` is called with the first trial, then with each choice."""
     import ipywidgets
 
     names = ipywidgets.Dropdown(options=trials, value=trials[0], description="trial")
@@ -103,41 +98,27 @@ def _chooser(trials: Sequence[str], chosen: Callable[[str], object]):
 
 
 def explore(trials: Sequence[str], load: Callable[[str], plots.Trial], static: int = 1) -> None:
-    """Show a trial moment by moment: face, sound, spectrogram, labels and predictions with a time
-    cursor.
+    """Show a trial moment by moment: face, sound, spectrogram, labels, predictions, a time cursor.
 
-    trials, static : as in `browse`; where nobody can choose, the moment is the middle one. load :
-        function of a
-    trial's name that returns what there is of it. Returns nothing. Raises InputError when there is
-    no trial.
+    trials : as in `browse`. load : function of a trial's name that returns what there is of it.
+        static : how many pictures stand here where nobody can choose, each of the middle moment.
+    Returns nothing. Raises InputError when there is no trial.
     """
     from IPython.display import display
 
     trials = list(trials)
-    if not trials:
-        raise InputError(
-            "there is no trial to show",
-            expected="at least one",
-            todo="correct the parameter `trials`, or run notebook 01_download_check again",
-        )
+    _require_any(trials)
     if has_front_end():
         display(explorer(trials, load))
         return
     for name in trials[:static]:
         moments = plots.Moments(load(name))
-        display(
-            {
-                "image/png": encoded(moments.picture(len(moments.x) // 2), ".png"),
-                "text/plain": f"trial {name}",
-            },
-            raw=True,
-        )
+        picture = encoded(moments.picture(len(moments.x) // 2), ".png")
+        display({"image/png": picture, "text/plain": f"trial {name}"}, raw=True)
 
 
 def explorer(trials: Sequence[str], load: Callable[[str], plots.Trial]):
-    """The ipywidgets box of `explore`: a trial, a slider for the moment, a button to hear it, the
-    picture.
-    """
+    """The ipywidgets box of `explore`: trial, slider for the moment, button to hear it, picture."""
     import ipywidgets
 
     moment = ipywidgets.IntSlider(min=1, max=2, description="frame", layout={"width": "60%"})

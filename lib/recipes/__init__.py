@@ -17,9 +17,7 @@ NAMES = sorted(
 
 
 def create(name: str, params, store: Store):
-    """The recipe of that name: the class in ``lib/recipes/<name>.py`` that bears the module's name
-    as `Recipe`.
-    """
+    """The recipe of that name: the class `Recipe` in ``lib/recipes/<name>.py``."""
     module = _module(name)
     code_digest.use(module.__name__)
     return module.Recipe(params, store)

@@ -1,7 +1,6 @@
 """The contract of a recipe: everything that makes one published method different from another.
 
-Notebooks, trainer and inference call only what is defined here, so none of them knows a method's
-name.
+Notebooks, trainer and inference call only what is defined here, so none knows a method's name.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from .. import arrays, datasets, metrics
 from .. import trials as trial_table
 from ..errors import InputError
 from ..features import statistics
-from ..files import weights_file
+from ..features import windows as feature_windows
+from ..files import checkpoint, weights_file
 from ..labels import folds
 from ..media import open_files
 from ..models import published
@@ -68,9 +68,7 @@ class Recipe:
         """
 
         warmup: float = 0.0  # epochs over which the learning rate rises, 0: none; from 0.0 to 1.0e3
-        layer_decay: float = (
-            1.0  # factor on the rate, layer by layer down from the head; from 0.01 to 1.0
-        )
+        layer_decay: float = 1.0  # factor on the rate per layer below the head; from 0.01 to 1.0
         ema: float = 0.0  # decay of a moving average of the weights, 0: none; from 0.0 to 0.99999
         ccc_weight: float = 0.5  # of 1 - CCC beside the squared error in mse_ccc; from 0.0 to 1.0e3
 
@@ -110,9 +108,7 @@ class Recipe:
 
     @property
     def published(self) -> bool:
-        """Whether windows, sound, network, loss, smoothing and metric follow the authors' code,
-        defects included.
-        """
+        """Whether everything from windows to metric follows the authors' code, with defects."""
         return self.params.rules == "published"
 
     @property
@@ -141,9 +137,7 @@ class Recipe:
         return self.uses_video and not self.uses_audio
 
     def split(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The trial table with the split of the parameter `fold` (−1: the data set's own), see
-        `lib.labels.folds`.
-        """
+        """The trial table with the split of the parameter `fold` (−1: its own), see `folds`."""
         return folds.split(
             table,
             self.store.folder,
@@ -152,9 +146,7 @@ class Recipe:
         )
 
     def learnt_from(self) -> list[str]:
-        """Trials that the network learnt from that this one builds on; [] where none is known
-        (published ones).
-        """
+        """Trials that the network below this one learnt from; [] where none is known."""
         run = self.params.get("backbone_run", "")
         path = weights_file(run, self.params.runs_root)
         return published.read(path).get("trained_on", []) if run and path.is_file() else []
@@ -175,10 +167,11 @@ class Recipe:
         raise NotImplementedError
 
     def files(self) -> list[Path]:
-        """Files that a training depends on beside the arrays, such as an index of clips; none by
-        default.
+        """Files that a training depends on beside the arrays, such as an index of clips; by default
+        the weights of the option `start_from`.
         """
-        return []
+        start = self.params.options.get("start_from", "")
+        return [checkpoint(start, self.params.runs_root)] if start else []
 
     @cached_property
     def _trials(self) -> dict[str, dict]:
@@ -213,9 +206,7 @@ class Recipe:
         return value
 
     def digits(self, trial: str) -> dict[str, str]:
-        """What identifies the arrays, labels aside, that a prediction of this trial is made
-        from.
-        """
+        """What identifies the arrays, without labels, that a prediction of a trial is made from."""
         wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
         return {
             str(item): arrays.locate(self.trial(trial), item, self.store).digits for item in wanted
@@ -269,9 +260,7 @@ class Recipe:
         return self.read(trial, request(task, mismatch=self.params.label_mismatch))
 
     def boxes(self, trial: str) -> np.ndarray | None:
-        """(T, 4) x, y, width, height in px of the face in the video, NaN where it is not seen;
-        None: not known here.
-        """
+        """(T, 4) x, y, width, height in px of the face, NaN if not seen; None: not known here."""
         return None
 
     def label_requests(self) -> list[Request]:
@@ -305,25 +294,36 @@ class Recipe:
             {"trial": pd.Categorical.from_codes(codes, categories=names), **columns}, copy=False
         )
 
-    def fit(self, windows: pd.DataFrame) -> dict:
-        """Statistics of the training windows, saved with the run and used for any new video; none
-        by default.
+    def targets(self, trial: str, index: int, epoch: int | None, steps: int) -> np.ndarray:
+        """(N, steps) target frames of windows of steps, −1 = filled up: all frames, or those of the
+        phases that an epoch draws, in windows with a label.
+
+        index : of the trial among those of the epoch, for its own draw.
         """
+        hop, phases = self.params.step_hop, None
+        if epoch is not None:
+            generator = np.random.default_rng([self.params.seed, epoch, 2, index])
+            phases = np.sort(generator.permutation(hop)[: self.params.options["phases"]])
+        targets = feature_windows.sequences(self.n_frames(trial), steps, hop, phases)
+        if epoch is None:
+            return targets
+        known = np.isfinite(self.labels(trial, "va")).all(axis=1)
+        return targets[(known[targets] & (targets >= 0)).any(axis=1)]
+
+    def fit(self, windows: pd.DataFrame) -> dict:
+        """Statistics of training windows, saved with the run, for any new video; none here."""
         return {}
 
     def example(
         self, window, generator: np.random.Generator | None = None
     ) -> dict[str, np.ndarray]:
-        """One item; augmented only with a generator. `window` is a row of `windows`
-        (attributes).
-        """
+        """One item; augmented only with a generator. `window` is a row of `windows`."""
         raise NotImplementedError
 
     def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
         """Rows of each batch, shuffled by (seed, epoch).
 
-        A last batch of less than half the size is left out: its loss would say little and weigh as
-        much.
+        A last batch of less than half the size is left out: its loss would weigh too much.
         """
         size = self.params.batch_size
         order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
@@ -340,9 +340,7 @@ class Recipe:
         }
 
     def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
-        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than
-        one by one if it can.
-        """
+        """The batch of these windows for prediction, on a device; faster at once if it can."""
         batch = self.collate([self.example(window) for window in windows])
         return {name: tensor.to(place) for name, tensor in batch.items()}
 
@@ -362,9 +360,7 @@ class Recipe:
         return Sketch(model, model.shapes(), learnt=self.params.options.get("frame_step", 1))
 
     def sketch_of_features(self) -> Sketch | None:
-        """The network whose features notebooks 02 and 03 will compute for every frame; None where
-        there is none.
-        """
+        """The network whose features 02 and 03 compute for every frame; None without one."""
         return None
 
     def trained(self, weights: Mapping[str, torch.Tensor]) -> torch.nn.Module:
@@ -384,20 +380,14 @@ class Recipe:
         return {}
 
     def initialise(self, model: torch.nn.Module) -> None:
-        """Give a new network the weights that its training begins with; called by the trainer
-        only.
-        """
+        """Give a new network the weights that its training begins with; called by the trainer."""
 
     def bytes_a_frame(self) -> dict[str, int]:
-        """Array -> bytes on disk a frame, of the features that notebooks 02 and 03 will compute
-        with a network.
-        """
+        """Array -> bytes per frame on disk, of a network's features that 02 and 03 compute."""
         return {}
 
     def licence_of_features(self) -> str:
-        """What may be done with published weights that give these features; "" for weights of our
-        own.
-        """
+        """What may be done with published weights that give these features; "" for our own."""
         return ""
 
     def groups(self, model: torch.nn.Module) -> list[dict]:
@@ -414,15 +404,11 @@ class Recipe:
         return torch.optim.AdamW(groups, weight_decay=self.params.weight_decay)
 
     def course(self) -> Course | None:
-        """When groups of frozen layers are released, and how the rate falls; None: nothing is ever
-        released.
-        """
+        """When frozen layers are released and how the rate falls; None: nothing is released."""
         return None
 
     def release(self, model: torch.nn.Module, groups: int) -> None:
-        """Let the first `groups` groups of a network go (at a release, and when a training is
-        resumed).
-        """
+        """Let the first `groups` groups of a network go (at a release, and on resuming)."""
 
     def prepare(self, trials: pd.DataFrame, progress: Callable) -> None:
         """Called before every epoch, in the training's own process: make what examples need beside
@@ -434,15 +420,13 @@ class Recipe:
     def pieces(
         self, batch: Mapping[str, torch.Tensor]
     ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
-        """A batch in parts that fit into memory, each with its share of the loss; gradients are
-        added up.
+        """A batch in parts that fit into memory, as many as the option `accumulate` says, each with
+        its share of the loss; gradients are added up.
         """
-        return [(1.0, batch)]
+        return parts(batch, self.params.options.get("accumulate", 1))
 
     def rate_factor(self, epoch: int) -> float:
-        """Factor on the learning rate in an epoch (counted from 0), beside the parameter
-        `schedule`.
-        """
+        """Factor on the learning rate in an epoch (from 0), beside the parameter `schedule`."""
         return 1.0
 
     def loss(
@@ -467,9 +451,7 @@ class Recipe:
         return task
 
     def first_output(self, window) -> int:
-        """Index of a window's first target in what the network gives of it; above 0 where history
-        goes before.
-        """
+        """Index of a window's first target in its outputs; above 0 behind history."""
         return 0
 
     # ---- back to frames
@@ -477,8 +459,7 @@ class Recipe:
     def assemble(
         self, windows: pd.DataFrame, outputs: Mapping[str, np.ndarray], n_frames: int
     ) -> dict[str, np.ndarray]:
-        """task -> (T, k) float32 predictions of one trial, NaN where no window has the frame as its
-        target.
+        """task -> (T, k) float32 predictions of a trial, NaN for no window's target.
 
         `outputs` are the network's, joined over the trial's windows: (N, k) or (N, L, k).
         """
@@ -489,16 +470,13 @@ class Recipe:
 
     def calibrate(self, predictions: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Called after every validation, before the checkpoint is written: set in `statistics` what
-        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing by
-        default.
+        is fitted on val trials. predictions : trial -> what `assemble` gave of it. Nothing here.
         """
 
     def _checked(
         self, outputs: Mapping[str, np.ndarray], task: str, windows: pd.DataFrame
     ) -> np.ndarray:
-        """(N, L, k) outputs of a task. Raises InputError where a network returns something of
-        another shape.
-        """
+        """(N, L, k) outputs of a task. Raises InputError where the shape is another one."""
         name = self.output(task)
         values = np.asarray(outputs[name], np.float32) if name in outputs else np.zeros((0,))
         values = values[:, None] if values.ndim == 2 else values
@@ -512,11 +490,10 @@ class Recipe:
             and values.shape[1] >= needed
             and columns in (None, values.shape[2])
         )
-        found = (
-            f"{name} {values.shape}"
-            if name in outputs
-            else f"{', '.join(outputs) or 'nothing'}, and no {name}"
-        )
+        if name in outputs:
+            found = f"{name} {values.shape}"
+        else:
+            found = f"{', '.join(outputs) or 'nothing'}, and no {name}"
         self.require(
             fits,
             f"the network returned {found}",
@@ -533,8 +510,7 @@ class Recipe:
         with_intervals: bool = True,
         subjects: Mapping[str, str] | None = None,
     ) -> dict:
-        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as `assemble` gives
-        them.
+        """Scores for metrics.json. Both: task -> trial -> (T, k); predictions as of `assemble`.
 
         with_intervals : False between epochs. subjects : {trial: subject}, whose trials are left
             out together (`lib.intervals`).
@@ -604,9 +580,7 @@ class Recipe:
         return dict(zip([*names, *raw], [*rows.T, *values.T], strict=True))
 
     def main_score(self, scores: Mapping) -> float | None:
-        """The one number that chooses the best epoch: mean CCC, else mean F1; None where nothing is
-        labelled.
-        """
+        """The number that chooses the best epoch: mean CCC, else mean F1; None without labels."""
         names = metrics.EMOTIONS if "va" in self.tasks else self.tasks
         found = [next(iter(scores[name].values())) for name in names]  # ccc, f1_macro or f1_mean
         known = [score for score in found if score is not None]
@@ -618,6 +592,32 @@ class Recipe:
             raise InputError(
                 what, where=f"recipe {self.params.recipe}", expected=expected, todo=todo
             )
+
+
+def columns_of(
+    first: np.ndarray,
+    n_targets: np.ndarray | int = 1,
+    step: int = 1,
+    start: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """`WINDOW_COLUMNS` of windows whose targets are `n_targets` frames from `first` on, `step`
+    apart; start : first frame that each reads, by default its first target.
+    """
+    stop = first + (n_targets - 1) * step + 1
+    values = (first if start is None else start, stop, first, step, n_targets)
+    return dict(zip(WINDOW_COLUMNS, np.broadcast_arrays(*values), strict=True))
+
+
+def frames_of(window) -> np.ndarray:
+    """The target frames of a window, a row of `Recipe.windows`."""
+    return window.first_target + window.target_step * np.arange(window.n_targets)
+
+
+def filled(rows: np.ndarray, steps: int, value: float | np.ndarray = 0.0) -> np.ndarray:
+    """(n, k) -> (steps, k) float32, filled up with `value`, a number or (k,)."""
+    out = np.full((steps, rows.shape[1]), value, np.float32)
+    out[: len(rows)] = rows
+    return out
 
 
 def on_frames(values: np.ndarray, windows: pd.DataFrame, n_frames: int) -> np.ndarray:
@@ -637,6 +637,8 @@ def parts(
     batch: Mapping[str, torch.Tensor], count: int
 ) -> list[tuple[float, Mapping[str, torch.Tensor]]]:
     """A batch in `count` parts, each with its share of the items; see `Recipe.pieces`."""
+    if count == 1:
+        return [(1.0, batch)]
     size = len(next(iter(batch.values())))
     found = []
     for rows in torch.arange(size).chunk(count):

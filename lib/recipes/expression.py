@@ -55,9 +55,7 @@ class Recipe(base.Recipe):
             )
         pieces = []
         for trial in trials["trial"]:
-            frames, one = np.arange(self.n_frames(trial)), np.ones(self.n_frames(trial), int)
-            places = {"start": frames, "stop": frames + 1, "first_target": frames}
-            pieces.append((trial, {**places, "target_step": one, "n_targets": one}))
+            pieces.append((trial, base.columns_of(np.arange(self.n_frames(trial)))))
         return self.window_table(pieces)
 
     def example(self, window, generator=None):

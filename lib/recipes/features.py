@@ -1,6 +1,4 @@
-"""Your own features: any arrays a frame -> a temporal network, or any fusion network of the
-repository.
-"""
+"""Your own features: any arrays per frame -> a temporal network, or any fusion network here."""
 
 from __future__ import annotations
 
@@ -13,7 +11,6 @@ import numpy as np
 from .. import arrays, models
 from ..errors import nearest_name
 from ..features import encoder_arrays, expression_arrays, own, statistics
-from ..features import windows as features_windows
 from ..files import checkpoint, weights_file
 from ..models import published
 from ..models.affect.window import WindowModel
@@ -52,28 +49,17 @@ class Recipe(base.Recipe):
             kept: str = "float16"  # type of the numbers in the store; one of float16, float32
             architecture: str = ""  # name in timm, where model is a file of its weights
 
-        features: list[
-            str
-        ] = []  # files (wavlm.npy), arrays (pixels, …), names in encoders, networks (resnet18)
+        features: list[str] = []  # files (wavlm.npy), arrays (pixels), encoders, or networks
         encoders: dict[str, Encoder] = {}  # settings of pretrained encoders by their name
         times: list[str] = []  # of each file its time array in s (wavlm_time.npy), "" for none
-        rates: list[
-            float
-            # of each file without times its rows per second, 0: one per frame; from 0.0 to 100000.0
-        ] = []
+        rates: list[float] = []  # rows per second of each file, 0: one per frame; from 0.0 to 1.0e5
         align: str = "auto"  # rows of another rate to frames; one of auto, mean, linear, nearest
-        missing: str = (
-            "refuse"  # of rows with NaN: lose the trial or fill; one of refuse, neighbours
-        )
-        weights: str = (
-            "random"  # of torchvision's networks, published: fetched; one of random, published
-        )
+        missing: str = "refuse"  # rows with NaN: lose the trial, or fill; one of refuse, neighbours
+        weights: str = "random"  # of torchvision's networks; one of random, published
         network: str = "gru"  # or temporal_convolution, transformer, linear_recurrence, jca, …
         predict_steps: int = 0  # steps predicted at once, 0: those of a window; from 0 to 100000
         layers: int = 2  # of a temporal network; from 1 to 12
-        phases: int = (
-            1  # phases (first frames) of a trial in an epoch, drawn anew each epoch; from 1 to 512
-        )
+        phases: int = 1  # first frames of a trial in an epoch, drawn anew each; from 1 to 512
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         start_from: str = ""  # run or weights file to start from, empty for random weights
 
@@ -98,10 +84,6 @@ class Recipe(base.Recipe):
     def arrays(self):
         wanted = [request("time"), *self.label_requests(), *self._items]
         return wanted + ([request("face_valid")] if self.uses_video else [])
-
-    def files(self):
-        start = self.params.options["start_from"]
-        return [checkpoint(start, self.params.runs_root)] if start else []
 
     def sketch(self):
         return None  # how wide the arrays are is known when they are there
@@ -223,35 +205,12 @@ class Recipe(base.Recipe):
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            targets = self._targets(trial, index, epoch)  # (N, steps), −1 = filled up
-            n_targets, hop = (targets >= 0).sum(axis=1), self.params.step_hop
-            first = targets[:, 0]
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": first,
-                        "stop": first + (n_targets - 1) * hop + 1,
-                        "first_target": first,
-                        "target_step": np.full_like(first, hop),
-                        "n_targets": n_targets,
-                    },
-                )
-            )
+            steps = self._predicted_at_once if epoch is None else self.params.steps
+            targets = self.targets(trial, index, epoch, steps)
+            n_targets = (targets >= 0).sum(axis=1)
+            columns = base.columns_of(targets[:, 0], n_targets, self.params.step_hop)
+            pieces.append((trial, columns))
         return self.window_table(pieces)
-
-    def _targets(self, trial, index, epoch):
-        steps, hop, phases = self.params.steps, self.params.step_hop, None
-        if epoch is None:
-            steps = self._predicted_at_once
-        if epoch is not None:
-            generator = np.random.default_rng([self.params.seed, epoch, 2, index])
-            phases = np.sort(generator.permutation(hop)[: self.params.options["phases"]])
-        targets = features_windows.sequences(self.n_frames(trial), steps, hop, phases)
-        if epoch is not None:
-            known = np.isfinite(self.labels(trial, "va")).all(axis=1)
-            targets = targets[(known[targets] & (targets >= 0)).any(axis=1)]
-        return targets
 
     @property
     def _predicted_at_once(self) -> int:
@@ -265,9 +224,7 @@ class Recipe(base.Recipe):
         return more or self.params.steps
 
     def fit(self, windows):
-        """Mean and standard deviation of every number over the training trials: {array: {"mean":
-        […], "std": […]}}.
-        """
+        """Mean and deviation of each number over training trials: {array: {"mean", "std"}}."""
         self._refuse_copies()
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         return {str(item): self.statistics_of(item, trials) for item in self._items}
@@ -288,23 +245,23 @@ class Recipe(base.Recipe):
                 )
 
     def example(self, window, generator=None):
-        frames = window.first_target + window.target_step * np.arange(window.n_targets)
+        frames = base.frames_of(window)
         steps = max(self.params.steps, window.n_targets)
         # What is missing (no face) is the mean of the training trials: 0.
         parts = [self._standardised(window.trial, item, frames) for item in self._items]
-        named = (
-            dict(zip(("audio", "visual"), parts, strict=True))
-            if self._fuses
-            else {"features": np.concatenate(parts, axis=1)}
-        )
+        if self._fuses:
+            named = dict(zip(("audio", "visual"), parts, strict=True))
+        else:
+            named = {"features": np.concatenate(parts, axis=1)}
         item = self._of_targets(window, frames)
-        return item | {name: filled(rows, steps, 0.0) for name, rows in named.items()}
+        return item | {name: base.filled(rows, steps) for name, rows in named.items()}
 
     def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Which steps of a window there are, and their labels; frames : those of its targets."""
         steps = max(self.params.steps, window.n_targets)
         labels = np.asarray(self.labels(window.trial, "va")[frames])
-        return {"valid": np.arange(steps) < window.n_targets, "va": filled(labels, steps, np.nan)}
+        valid = np.arange(steps) < window.n_targets
+        return {"valid": valid, "va": base.filled(labels, steps, np.nan)}
 
     def collate(self, examples, generator=None):
         """Stack; windows of different length are filled up at the end."""
@@ -423,13 +380,6 @@ class Recipe(base.Recipe):
 
 def _at(values: list, number: int, usual):
     return values[number] if number < len(values) else usual
-
-
-def filled(rows: np.ndarray, steps: int, value: float) -> np.ndarray:
-    """(n, k) -> (steps, k) float32, filled up with `value`."""
-    out = np.full((steps, rows.shape[1]), value, np.float32)
-    out[: len(rows)] = rows
-    return out
 
 
 def filled_up(rows: np.ndarray, count: int, value: float) -> np.ndarray:

@@ -54,9 +54,7 @@ class Recipe(features.Recipe):
             "face_quality",
             "loudness",
         ]  # what gates look at; one of face_valid, face_quality, loudness, speaking
-        join: str = (
-            "features"  # what gates weigh, read by heads or said by them; one of features, values
-        )
+        join: str = "features"  # what gates weigh, before heads or behind; one of features, values
         sound_while: str = "always"  # when sound counts; one of always, speaking
         speaker: str = ""  # run or weights that tell who speaks, empty for Light-ASD's
         modality_dropout: float = 0.3  # chance that a stream is off in a window; from 0.0 to 0.9
@@ -102,9 +100,7 @@ class Recipe(features.Recipe):
         return list(self._streams.values())
 
     def kind(self, name: str, item: Request) -> str:
-        """ "faces" or "sound": what a stream shows. Raises InputError for a file of which nobody
-        said it.
-        """
+        """ "faces" or "sound": what a stream shows. Raises InputError where nobody said it."""
         if item.name in (*features.SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
             return "faces"
         if item.name in (*features.HEARD, encoder_arrays.SOUND):
@@ -178,18 +174,18 @@ class Recipe(features.Recipe):
     def example(self, window, generator=None):
         trial, hop = str(window.trial), self.params.step_hop
         steps = max(self.params.steps, window.n_targets)
-        frames = window.first_target + window.target_step * np.arange(window.n_targets)
+        frames = base.frames_of(window)
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
-        item["reliability"] = filled(self._trust(trial, frames, off), steps)
+        item["reliability"] = base.filled(self._trust(trial, frames, off), steps)
         for name, every in zip(self._streams, self._every, strict=True):
             rows = rows_of(window.n_targets, hop, every)
             at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
             key, room = _key(name), rows_of(steps, hop, every)
             values, seen = self._stream(trial, name, at)
             seen = seen & (name not in off)
-            item[f"stream_{key}"] = filled(np.where(seen[:, None], values, 0.0), room)
-            item[f"seen_{key}"] = filled(seen[:, None], room)[:, 0] > 0
+            item[f"stream_{key}"] = base.filled(np.where(seen[:, None], values, 0.0), room)
+            item[f"seen_{key}"] = base.filled(seen[:, None], room)[:, 0] > 0
         return item
 
     def _dropped(self, generator) -> set[str]:
@@ -321,11 +317,6 @@ class Recipe(features.Recipe):
             names = [f"{emotion}_gate_{_key(name)}" for name, emotion in pairs]
             return dict(zip(names, values.T, strict=True))
         return super().columns(task, values, times)
-
-
-def filled(rows: np.ndarray, steps: int) -> np.ndarray:
-    """(n, k) -> (steps, k) float32, filled up with zeros."""
-    return features.filled(rows, steps, 0.0)
 
 
 def _key(name: str) -> str:

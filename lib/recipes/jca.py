@@ -1,6 +1,4 @@
-"""Joint cross-attention (JCA) on the features of a trained two-stream network: a window of steps ->
-affect of each.
-"""
+"""Joint cross-attention (JCA) on features of a two-stream network: steps -> affect of each."""
 
 from __future__ import annotations
 
@@ -129,9 +127,7 @@ class Recipe(base.Recipe):
     published_widths = {"valence": 20, "arousal": 50}
 
     class Options:
-        phases: int = (
-            1  # phases (first targets) of a trial in an epoch, drawn anew each epoch; from 1 to 512
-        )
+        phases: int = 1  # first targets of a trial in an epoch, drawn anew each; from 1 to 512
         dropout: float = 0.6  # in co-attention and heads; from 0.0 to 0.9
         clip: str = "look_back"  # 8 of the last 32 frames, or TSAV's 8; one of look_back, dilated
         copies: int = 0  # colour-jittered copies of each clip, drawn from in training; from 0 to 20
@@ -159,13 +155,16 @@ class Recipe(base.Recipe):
         return {"weights": weights_file(self.params.backbone_run, self.params.runs_root)}
 
     @property
+    def _places(self):
+        """Positions of a picture in the features."""
+        return 1 if self.params.features == "pooled" else positions(self.params.face_size)
+
+    @property
     def _visual(self):
         return self._jittered(0)
 
     def _jittered(self, copy):
-        """Features of the pictures as they are (0) or of a copy with other brightness and
-        contrast.
-        """
+        """Features of the pictures as they are (0) or of a copy in other light and contrast."""
         return request(
             "backbone_visual",
             self._files,
@@ -180,10 +179,9 @@ class Recipe(base.Recipe):
         if not path.is_file():  # on a server that has only the features
             return sizes
         channels = backbone.channels(path)
-        places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
         if self.uses_video:
             sizes |= {
-                str(self._jittered(copy)): backbone.BYTES * channels * places
+                str(self._jittered(copy)): backbone.BYTES * channels * self._places
                 for copy in range(self.params.options["copies"] + 1)
             }
         return sizes | ({str(self._audio): backbone.BYTES * channels} if self.uses_audio else {})
@@ -226,36 +224,26 @@ class Recipe(base.Recipe):
         return {"look_back_seconds": self._look_back_seconds()}
 
     def windows(self, trials, epoch=None):
-        steps, hop = (
-            (features_windows.PUBLISHED_STEPS, features_windows.PUBLISHED_HOP)
-            if self.published
-            else self._steps
-        )
+        steps, hop = self.params.steps, self.params.step_hop
+        if self.published:
+            steps, hop = features_windows.PUBLISHED_STEPS, features_windows.PUBLISHED_HOP
         self.require(
-            self._steps == (steps, hop),
+            (self.params.steps, self.params.step_hop) == (steps, hop),
             f"steps {self.params.steps}, step_hop {self.params.step_hop}",
             f"steps {steps} and step_hop {hop} under published rules",
             "set them so, or `rules: corrected`",
         )
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            rule = self._published_targets if self.published else self._targets
-            targets = rule(trial, index, epoch)  # (N, steps), −1 = filled up
+            if self.published:
+                targets = self._published_targets(trial, epoch)  # (N, steps), −1 = filled up
+            else:
+                targets = self.targets(trial, index, epoch, steps)
             n_targets = (targets >= 0).sum(axis=1)
             targets, n_targets = targets[n_targets > 0], n_targets[n_targets > 0]
             first = targets[:, 0]
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": np.maximum(first - LOOK_BACK + 1, 0),
-                        "stop": first + (n_targets - 1) * hop + 1,
-                        "first_target": first,
-                        "target_step": np.full_like(first, hop),
-                        "n_targets": n_targets,
-                    },
-                )
-            )
+            start = np.maximum(first - LOOK_BACK + 1, 0)
+            pieces.append((trial, base.columns_of(first, n_targets, hop, start)))
         found = self.window_table(pieces)
         self.require(
             not self.published or epoch is None or len(found) > 0,
@@ -265,26 +253,10 @@ class Recipe(base.Recipe):
         )
         return found
 
-    @property
-    def _steps(self):
-        return self.params.steps, self.params.step_hop
-
     def _known(self, trial):
         return np.isfinite(self.labels(trial, "va")).all(axis=1)
 
-    def _targets(self, trial, index, epoch):
-        phases = None
-        if epoch is not None:
-            generator = np.random.default_rng([self.params.seed, epoch, 2, index])
-            phases = np.sort(
-                generator.permutation(self.params.step_hop)[: self.params.options["phases"]]
-            )
-        targets = features_windows.sequences(self.n_frames(trial), *self._steps, phases)
-        if epoch is not None:
-            targets = targets[(self._known(trial)[targets] & (targets >= 0)).any(axis=1)]
-        return targets
-
-    def _published_targets(self, trial, index, epoch):
+    def _published_targets(self, trial, epoch):
         if epoch is None:
             return features_windows.published_sequences(self.n_frames(trial), training=False)
         skipped = self.params.dataset == "affwild2" and str(trial) in SKIPPED
@@ -295,21 +267,21 @@ class Recipe(base.Recipe):
 
     def example(self, window, generator=None):
         steps, trial = self.params.steps, window.trial
-        frames = window.first_target + window.target_step * np.arange(window.n_targets)
+        frames = base.frames_of(window)
         item = {
             "valid": np.arange(steps) < window.n_targets,
-            "va": _filled(self._labels_of(trial, frames), steps, np.nan),
+            "va": base.filled(self._labels_of(trial, frames), steps, np.nan),
         }
         if self.uses_video:
             beyond = self.read(trial, self._blank)[0] if self.published else 0
             copies = self.params.options["copies"]
             copy = int(generator.integers(copies + 1)) if copies and generator is not None else 0
-            item["visual"] = _filled(
+            item["visual"] = base.filled(
                 self._finite(trial, self._jittered(copy), frames), steps, beyond
             )
         if self.uses_audio:
             beyond = self.read(trial, self._silence)[0] if self.published else 0
-            item["audio"] = _filled(self._finite(trial, self._audio, frames), steps, beyond)
+            item["audio"] = base.filled(self._finite(trial, self._audio, frames), steps, beyond)
         return item
 
     def _finite(self, trial, wanted, frames):
@@ -328,9 +300,8 @@ class Recipe(base.Recipe):
         rows = self.labels(trial, "va")
         if not self.published:
             return rows[frames]
-        last = features_windows.look_back(self._known(trial), LOOK_BACK, 1)[
-            frames, 0
-        ]  # −1 = none in 32 frames
+        # −1 = none in 32 frames
+        last = features_windows.look_back(self._known(trial), LOOK_BACK, 1)[frames, 0]
         return np.where((last >= 0)[:, None], rows[last], np.nan)
 
     def model(self):
@@ -374,10 +345,8 @@ class Recipe(base.Recipe):
 
     def sketch(self):
         channels = 8 * scaled_planes(self._backbone_width())
-        places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
-        net = self._network(
-            {"visual_channels": channels, "visual_positions": places, "audio_channels": channels}
-        )
+        sizes = {"visual_channels": channels, "audio_channels": channels}
+        net = self._network(sizes | {"visual_positions": self._places})
         return base.Sketch(
             net, net.shapes(L=self.params.steps), self.params.steps, self.params.steps
         )
@@ -397,8 +366,7 @@ class Recipe(base.Recipe):
         if not self.uses_audio:
             sizes["audio_channels"] = sizes["visual_channels"]
         if not self.uses_video:
-            places = 1 if self.params.features == "pooled" else positions(self.params.face_size)
-            sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": places}
+            sizes |= {"visual_channels": sizes["audio_channels"], "visual_positions": self._places}
         return sizes
 
     def trained(self, weights):
@@ -428,9 +396,7 @@ class Recipe(base.Recipe):
 
 
 def _sizes_in(weights) -> dict[str, int]:
-    """Sizes of the features that weights of this family are for, by the first layers that see
-    them.
-    """
+    """Sizes of the features that weights of this family are for, by their first layers."""
     if "encoder1.weight" in weights:  # jca_paper
         heard, seen = weights["encoder1.weight"], weights["encoder2.weight"]
         return {"audio_channels": heard.shape[1], "visual_channels": seen.shape[1]}
@@ -442,10 +408,3 @@ def _sizes_in(weights) -> dict[str, int]:
         "visual_channels": weights[f"{attention}_feat.weight"].shape[1],
         "visual_positions": weights[f"{attention}_h.weight"].shape[1],
     }
-
-
-def _filled(rows: np.ndarray, steps: int, value: float | np.ndarray) -> np.ndarray:
-    """(n, k) -> (steps, k) float32, filled up with `value`, a number or (k,)."""
-    out = np.full((steps, rows.shape[1]), value, np.float32)
-    out[: len(rows)] = rows
-    return out

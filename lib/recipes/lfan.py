@@ -1,6 +1,4 @@
-"""Leader–follower attentive fusion (LFAN) of faces, VGGish and MFCC: emotion of every frame of a
-window of 300.
-"""
+"""Leader–follower attentive fusion (LFAN) of faces, VGGish, MFCC: emotion of every frame."""
 
 from __future__ import annotations
 
@@ -137,39 +135,23 @@ class Recipe(base.Recipe):
         window: int = 300  # frames of a training window; from 8 to 10000
         hop: int = 200  # frames between two training windows; from 1 to 10000
         shift: bool = False  # draw anew in each epoch where a trial's first window begins
-        crop: int = (
-            0  # px of the network's picture, 0 for 5/6 of the face (40 of 48); from 0 to 256
-        )
-        head_width: float = (
-            0.0  # width of all that follows the face network, 0 for the same; from 0.0 to 4.0
-        )
+        crop: int = 0  # px of the network's picture, 0: 5/6 of the face (40 of 48); from 0 to 256
+        head_width: float = 0.0  # width behind the face network, 0: the same; from 0.0 to 4.0
         dropout: float = 0.1  # in the temporal networks; from 0.0 to 0.9
         bounded: bool = False  # tanh at the end (lfan_v2 and can always have it)
         loss_over: str = "window"  # what a CCC of the loss is taken over; one of window, batch
-        vggish: str = (
-            "published"  # weights of VGGish: published, random (tests and samples), or a file
-        )
+        vggish: str = "published"  # weights of VGGish: published, random (tests), or a file
         vggish_width: float = 1.0  # of random ones; from 0.01 to 1.0
         augment: bool = True  # in training: another crop and a mirror for each window
         cache: str = "auto"  # frozen part of the face network once; one of auto, always, never
         variants: int = 1  # crops that are cached, 1 for the centre; from 1 to 64
-        releases: int = (
-            3  # groups that may be let go: output layer, stage 4, end of stage 3; from 0 to 3
-        )
+        releases: int = 3  # groups to let go: output layer, stage 4, end of stage 3; from 0 to 3
         milestones: list[int] = [0]  # epochs, from 0, that let a group go whatever the rate
-        min_lr: float = (
-            1.0e-6  # below this rate the next group is let go, or training ends; from 0.0 to 1.0
-        )
-        plateau_patience: int = (
-            5  # epochs without a better score before the rate falls, 0 for never; from 0 to 1000
-        )
+        min_lr: float = 1.0e-6  # below it a group is let go, or training ends; from 0.0 to 1.0
+        plateau_patience: int = 5  # bad epochs until the rate falls, 0: never; from 0 to 1000
         plateau_factor: float = 0.1  # of that fall; from 0.01 to 1.0
-        warmup: int = (
-            0  # epochs over which the rate rises at the start and after a release; from 0 to 100
-        )
-        reload_best: bool = (
-            False  # go on from the best weights after an epoch that was not better (published: yes)
-        )
+        warmup: int = 0  # epochs of a rising rate, at first and after a release; from 0 to 100
+        reload_best: bool = False  # go on from the best weights after a worse epoch (published)
         accumulate: int = 1  # parts in which a batch is computed, for small memories; from 1 to 256
         targets: int = 1200  # frames that are predicted at once; from 1 to 100000
 
@@ -227,9 +209,7 @@ class Recipe(base.Recipe):
 
     @property
     def _cached(self):
-        """A trained network has all its weights: where the file that it began with is gone, it
-        looks at the faces.
-        """
+        """A trained network has its weights: without the first file it looks at the faces."""
         return (
             self.uses_video
             and not self.published
@@ -389,9 +369,7 @@ class Recipe(base.Recipe):
     # ---- windows and statistics
 
     def _frames(self, trial):
-        """Frames that the network sees in order: all of them, by the published rule the labelled
-        ones.
-        """
+        """Frames that the network sees in order: all, by the published rule the labelled ones."""
         n_frames = self.n_frames(trial)
         if not self.published:
             return np.arange(n_frames)
@@ -435,18 +413,7 @@ class Recipe(base.Recipe):
                     bool(known[one:other].any()) for one, other in zip(start, stop, strict=True)
                 ]
                 start, first, stop = start[kept], first[kept], stop[kept]
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": start,
-                        "stop": stop,
-                        "first_target": first,
-                        "target_step": np.ones_like(first),
-                        "n_targets": stop - first,
-                    },
-                )
-            )
+            pieces.append((trial, base.columns_of(first, stop - first, start=start)))
         return self.window_table(pieces)
 
     def fit(self, windows):
@@ -513,9 +480,6 @@ class Recipe(base.Recipe):
             for name in examples[0]
         }
 
-    def pieces(self, batch):
-        return base.parts(batch, self.params.options["accumulate"])
-
     # ---- network and loss
 
     def _network(self, width):
@@ -535,9 +499,8 @@ class Recipe(base.Recipe):
 
     def model(self):
         model = self._network(self.statistics.get("width", self.params.width))
-        if self.uses_video and "fitted" in vars(
-            self
-        ):  # a trained network gets all its weights from its checkpoint
+        # a trained network gets all its weights from its checkpoint
+        if self.uses_video and "fitted" in vars(self):
             face, _ = lfan.load(self._file, self._crop)
             model.backbone.load_state_dict(face.state_dict())
         self.release(model, self.statistics.get("released", 0))
@@ -583,11 +546,9 @@ class Recipe(base.Recipe):
             if kind != "ccc":
                 parts[name] = parts[name] + losses.mse_loss(x, y, mask)
             if kind != "mse":
-                rule = (
-                    losses.window_ccc_loss
-                    if self.params.options["loss_over"] == "window"
-                    else losses.ccc_loss
-                )
+                rule = losses.ccc_loss
+                if self.params.options["loss_over"] == "window":
+                    rule = losses.window_ccc_loss
                 weight = 1.0 if kind == "ccc" else self.params.options["ccc_weight"]
                 parts[name] = parts[name] + weight * rule(x, y, mask, self.params.rules)
         return {**parts, "total": sum(parts.values())}
@@ -601,9 +562,7 @@ class Recipe(base.Recipe):
         return window.first_target - window.start
 
     def assemble(self, windows, outputs, n_frames):
-        """The mean over the windows that have a frame as their target; NaN for an emotion that is
-        not learnt.
-        """
+        """The mean over windows with a frame as their target; NaN for what is not learnt."""
         values = np.asarray(outputs["emotion"], np.float32)
         sums, counts = np.zeros((n_frames, values.shape[2])), np.zeros(n_frames)
         for rows, window in zip(values, windows.itertuples(index=False), strict=True):
@@ -613,11 +572,9 @@ class Recipe(base.Recipe):
             counts[frames] += 1
         out = np.full((n_frames, 2), np.nan, np.float32)
         seen = np.flatnonzero(counts)
-        places = (
-            self._frames(windows["trial"].iloc[0])[seen]
-            if self.published and len(windows)
-            else seen
-        )
+        places = seen
+        if self.published and len(windows):
+            places = self._frames(windows["trial"].iloc[0])[seen]
         out[np.ix_(places, self.learnt)] = sums[seen] / counts[seen, None]
         return {"va": out}
 

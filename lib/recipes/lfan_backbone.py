@@ -1,6 +1,4 @@
-"""The face network of LFAN, trained frame by frame: one face -> valence and arousal. What `lfan`
-builds on.
-"""
+"""The face network of LFAN, trained frame by frame: one face -> valence and arousal."""
 
 from __future__ import annotations
 
@@ -14,23 +12,17 @@ from . import base
 
 
 class Recipe(base.Recipe):
-    """IR-50 with two outputs in place of the eight classes of FER+ that the authors pre-trained it
-    on.
+    """IR-50 with two outputs in place of the eight classes of FER+ that authors pre-trained.
 
     For where their file `res50_ir_0.887.pth` is not to be had: a narrow network, on the training
-    trials of the split (or fold) that it serves. One window = one frame with a face; it needs no
-    sound.
+    trials of the split (or fold) that it serves. One window = one frame with a face; no sound.
     """
 
     modalities = ("video",)
 
     class Options:
-        crop: int = (
-            0  # px of the network's picture, 0 for 5/6 of the face (40 of 48); from 0 to 256
-        )
-        frame_step: int = (
-            4  # every n-th frame is learnt in an epoch, from a random one on; from 1 to 1000
-        )
+        crop: int = 0  # px of the network's picture, 0: 5/6 of the face (40 of 48); from 0 to 256
+        frame_step: int = 4  # every n-th frame is learnt, from a random one on; from 1 to 1000
         augment: bool = True  # move, mirror and re-light faces in training
 
     @property
@@ -62,19 +54,7 @@ class Recipe(base.Recipe):
                 frames = np.flatnonzero(labelled & self.read(trial, request("face_valid")))[
                     start::step
                 ]
-            ones = np.ones_like(frames)
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": frames,
-                        "stop": frames + 1,
-                        "first_target": frames,
-                        "target_step": ones,
-                        "n_targets": ones,
-                    },
-                )
-            )
+            pieces.append((trial, base.columns_of(frames)))
         return self.window_table(pieces)
 
     def example(self, window, generator=None):

@@ -1,6 +1,4 @@
-"""Speaker detection: TalkNet with or without rotary positions, or Light-ASD, on one person in
-fixed-length clips.
-"""
+"""Speaker detection: TalkNet, with or without rotary positions, or Light-ASD, on clips."""
 
 from __future__ import annotations
 
@@ -100,68 +98,36 @@ class Recipe(base.Recipe):
     )
 
     class Options:
-        network: str = (
-            "talknet_mrope"  # which network; one of talknet, talknet_mrope, light_asd, lr_asd
-        )
-        visual_width: float = (
-            0.0  # factor on the channels of the picture, 0 for that of width; from 0.0 to 4.0
-        )
-        audio_width: float = (
-            0.0  # factor on the channels of the sound, 0 for that of width; from 0.0 to 4.0
-        )
-        attention_width: float = (
-            0.0  # factor on the channels of attention, 0 for that of width; from 0.0 to 4.0
-        )
+        network: str = "talknet_mrope"  # one of talknet, talknet_mrope, light_asd, lr_asd
+        visual_width: float = 0.0  # factor on the picture's channels, 0: width; from 0.0 to 4.0
+        audio_width: float = 0.0  # factor on the sound's channels, 0: width; from 0.0 to 4.0
+        attention_width: float = 0.0  # factor on attention's channels, 0: width; from 0.0 to 4.0
         visual_momentum: float = 0.01  # of the picture's batch norms; from 0.001 to 1.0
         dropout: float = 0.1  # in attention; from 0.0 to 0.9
         positions: str = "axial"  # layout of the rotary positions; one of axial, chunk, interleave
-        cross_pairs: list[int] = [
-            4,
-            2,
-            2,
-        ]  # pairs of a head for time, row, column in cross attention; from 0 to 8
+        cross_pairs: list[int] = [4, 2, 2]  # of a head for time, row, column; from 0 to 8
         self_pairs: list[int] = [6, 5, 5]  # the same in self attention; from 0 to 16
-        attention_seconds: float = (
-            0.0  # attention sees this far to either side, 0 for all; from 0.0 to 100000.0
-        )
-        trained_frames: int = (
-            0  # scale attention by ln T / ln of this many frames, 0 for none; from 0 to 100000
-        )
-        start_from: str = (
-            ""  # weights file to start from, as its authors published it; empty for random weights
-        )
+        attention_seconds: float = 0.0  # s seen to either side, 0 for all; from 0.0 to 100000.0
+        trained_frames: int = 0  # scale attention by ln T / ln of them, 0: not; from 0 to 100000
+        start_from: str = ""  # weights file, as its authors published it; empty for random weights
         ramp: bool = True  # with start_from: turn positions on little by little in the first epoch
         crop: str = "mouth"  # what is seen of a face; one of mouth, box
-        augment: str = (
-            "published"  # changes of the crops in training; one of published, light, none
-        )
+        augment: str = "published"  # of the crops in training; one of published, light, none
         noise: float = 0.5  # share of clips with sound of another clip mixed in; from 0.0 to 1.0
         level_jitter: float = 0.0  # spread of a random change of the log energy; from 0.0 to 10.0
-        negatives: float = (
-            0.0  # share of clips with wrong sound (other, shifted, muted); from 0.0 to 0.9
-        )
+        negatives: float = 0.0  # share with wrong sound (other, shifted, muted); from 0.0 to 0.9
         audio_target: str = "asd"  # label of the sound's own head; one of asd, speech
         audio_loss: float = 0.4  # weight of the loss of that head; from 0.0 to 10.0
         visual_loss: float = 0.4  # weight of the loss of the picture's head; from 0.0 to 10.0
-        synchrony_loss: float = (
-            0.0  # weight of InfoNCE between sound and picture of one frame; from 0.0 to 10.0
-        )
+        synchrony_loss: float = 0.0  # weight of InfoNCE between sound and picture; from 0.0 to 10.0
         temperature: float = 0.1  # of InfoNCE (TalkNCE takes 0.07); from 0.001 to 10.0
-        class_weight: float = (
-            1.0  # of a speaking frame in the losses (Ego4D's code takes 4); from 0.01 to 100.0
-        )
-        rate_decay: float = (
-            1.0  # factor on the learning rate after each epoch (published 0.95); from 0.1 to 1.0
-        )
+        class_weight: float = 1.0  # of a speaking frame in losses (Ego4D's: 4); from 0.01 to 100.0
+        rate_decay: float = 1.0  # factor on the rate per epoch (published 0.95); from 0.1 to 1.0
         frames: int = 2000  # frame budget of a training batch; from 2 to 1000000
         shortest: int = 60  # frames of the shortest training window; from 1 to 100000
-        longest: int = (
-            0  # frames of the longest training window, 0 for a whole clip; from 0 to 100000
-        )
+        longest: int = 0  # frames of the longest training window, 0: a whole clip; from 0 to 100000
         windows_a_clip: int = 1  # training windows of each clip in an epoch; from 1 to 1000
-        piece: int = (
-            0  # frames that are evaluated together, 0 for a clip, −1 for all; from -1 to 1000000
-        )
+        piece: int = 0  # frames evaluated together, 0: a clip, −1: all; from -1 to 1000000
         window: int = 0  # frames of a window, 0 for a clip's, −1 for the whole; from -1 to 1000000
         keep_crops: bool = True  # keep crops in processed_root, or read pictures each time
 
@@ -186,11 +152,9 @@ class Recipe(base.Recipe):
     @property
     def _root(self) -> Path:
         given, length = str(self.params.get("clips_root", "") or ""), self.params.clip_length
-        return (
-            Path(given)
-            if given not in ("", ".")
-            else self.store.folder / f"dataset_clips_L{length}"
-        )
+        if given not in ("", "."):
+            return Path(given)
+        return self.store.folder / f"dataset_clips_L{length}"
 
     def units(self, trial: str) -> list[units.Unit]:
         """Clips that show a trial's person, in order."""
@@ -247,11 +211,9 @@ class Recipe(base.Recipe):
     # ---- windows and batches
 
     def windows(self, trials, epoch=None):
-        return (
-            self._evaluation_windows(trials)
-            if epoch is None
-            else self._training_windows(trials, epoch)
-        )
+        if epoch is None:
+            return self._evaluation_windows(trials)
+        return self._training_windows(trials, epoch)
 
     def _evaluation_windows(self, trials):
         pieces = []
@@ -259,18 +221,7 @@ class Recipe(base.Recipe):
             starts, stops = speakers_windows.evaluation(
                 speakers_windows.runs(self.units(trial)), *self._cut
             )
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": starts,
-                        "stop": stops,
-                        "first_target": starts,
-                        "target_step": np.ones_like(starts),
-                        "n_targets": stops - starts,
-                    },
-                )
-            )
+            pieces.append((trial, base.columns_of(starts, stops - starts)))
         return self.window_table(pieces)
 
     @property
@@ -281,9 +232,7 @@ class Recipe(base.Recipe):
         )
 
     def _training_windows(self, trials, epoch):
-        """Stretches of the clips in the order of their batches, with columns `batch` and `strength`
-        (of positions).
-        """
+        """Stretches of clips in the order of batches, with `batch`, `strength` (of positions)."""
         options = self.params.options
         clips = []
         for trial in trials["trial"]:
@@ -397,18 +346,14 @@ class Recipe(base.Recipe):
 
     @property
     def _evaluation_length(self) -> int:
-        """Every window of an evaluation is filled up to this, so that their outputs can be
-        joined.
-        """
+        """Every window of an evaluation is filled up to this, so that outputs can be joined."""
         return speakers_windows.longest(
             [run for trial in self._trials for run in speakers_windows.runs(self.units(trial))],
             *self._cut,
         )
 
     def _times(self, examples, longest) -> dict[str, np.ndarray]:
-        """Seconds of every frame, and of the middle of what a sound token is made around, from the
-        clip's start.
-        """
+        """Seconds of every frame, and of the middle of each sound token, from the clip's start."""
         place = mfcc.starts if self.params.rules == "corrected" else mfcc.published_starts
         fps = [float(example["fps"]) for example in examples]
         heard = [

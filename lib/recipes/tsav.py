@@ -1,6 +1,4 @@
-"""Two-stream aural-visual network (TSAV): eight frames and the sound around them -> affect of the
-last frame.
-"""
+"""Two-stream aural-visual network (TSAV): eight frames and their sound -> affect of the last."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ class Recipe(base.Recipe):
             Setting("patience", 10, source=_RETRAINED),
             Setting("epochs", None, "at most: `patience` ends it"),
             Setting(
-                "schedule",
-                None,
-                "halved after five epochs without a gain: the last epochs settle",
+                "schedule", None, "halved after five epochs without a gain: the last epochs settle"
             ),
             Setting("grad_clip", None, "one bad batch cannot throw the weights away"),
             Setting("audio_seconds", 10.0),
@@ -113,19 +109,13 @@ class Recipe(base.Recipe):
         tasks: list[str] = ["va"]  # labels to learn; one of va, expression, action_units
         expressions: int = 7  # expression classes of the label files; from 2 to 20
         action_units: int = 8  # action units of the label files; from 1 to 40
-        channels: int = (
-            3  # of a picture: colours, or colours and the mask drawn from landmarks; one of 3, 4
-        )
-        frame_step: int = (
-            1  # every n-th frame is learnt in an epoch, from a random one on; from 1 to 1000
-        )
+        channels: int = 3  # colours, or colours and the mask of the landmarks; one of 3, 4
+        frame_step: int = 1  # every n-th frame is learnt, from a random one on; from 1 to 1000
         augment: bool = True  # move, mirror and re-light clips, mask sound, in training
         flip: bool = True  # of these the mirror, with the landmarks of the mask channel
         hsv: bool = False  # jitter hue, saturation and value as well
         pseudo: bool = False  # in training, guess affect from expressions and back where one lacks
-        start_from: str = (
-            ""  # run or weights file whose network the training starts from, empty for `initial`
-        )
+        start_from: str = ""  # run or weights file that it starts from, empty for `initial`
         accumulate: int = 1  # parts of a batch, each with a loss (a CCC) of its own; from 1 to 256
         recompute: bool = False  # keep less in memory and compute twice, to the same numbers
         initial: str = "random"  # weights to begin with (torchvision's); one of random, pretrained
@@ -140,9 +130,8 @@ class Recipe(base.Recipe):
 
     def labels(self, trial, task):
         rows = super().labels(trial, task)
-        if (
-            task == "action_units" and not rows.shape[1]
-        ):  # no label file: how many units there are is not known
+        # no label file: how many units there are is not known
+        if task == "action_units" and not rows.shape[1]:
             return np.full((len(rows), self.params.options["action_units"]), -1, np.int8)
         return rows
 
@@ -180,31 +169,15 @@ class Recipe(base.Recipe):
             folder = self.params.get("weights_root") or ROOT / "weights"
             published.pretrained(model, folder, self.params.get("fetch_weights", True))
 
-    def files(self):
-        start = self.params.options["start_from"]
-        return [checkpoint(start, self.params.runs_root)] if start else []
-
     def windows(self, trials, epoch=None):
         pieces = []
         for index, trial in enumerate(trials["trial"]):
-            frames = (
-                features_windows.together(self.n_frames(trial))
-                if epoch is None  # int32: an index of all data is large
-                else self._training_frames(trial, index, epoch)
-            )
-            ones = np.ones_like(frames)
-            pieces.append(
-                (
-                    trial,
-                    {
-                        "start": np.maximum(frames + CLIP[0], 0),
-                        "stop": frames + 1,
-                        "first_target": frames,
-                        "target_step": ones,
-                        "n_targets": ones,
-                    },
-                )
-            )
+            if epoch is None:
+                frames = features_windows.together(self.n_frames(trial))  # int32: of all data many
+            else:
+                frames = self._training_frames(trial, index, epoch)
+            start = np.maximum(frames + CLIP[0], 0)
+            pieces.append((trial, base.columns_of(frames, start=start)))
         return self.window_table(pieces)
 
     def _training_frames(self, trial, index, epoch):
@@ -244,9 +217,8 @@ class Recipe(base.Recipe):
                 self._pictures(self._in_order(trial), trial, shown)
             ).to(place)
             batch["shown"] = torch.from_numpy(where.reshape(len(frames), len(CLIP))).to(place)
-        if (
-            self.uses_audio and self.published
-        ):  # each frame has a spectrogram of its own: nothing can be shared
+        # each frame has a spectrogram of its own: nothing can be shared
+        if self.uses_audio and self.published:
             batch["mel"] = torch.from_numpy(
                 np.stack([self._segment(trial, frame, None) for frame in frames])
             ).to(place)
@@ -262,9 +234,7 @@ class Recipe(base.Recipe):
         return np.concatenate([pictures, self._masks(trial, frames)[..., None]], axis=-1)
 
     def _in_order(self, trial):
-        """Faces of a trial that is read frame after frame: what was decoded for the last clips
-        serves the next.
-        """
+        """Faces of a trial in order: what was decoded for the last clips serves the next."""
         faces = self.faces(trial, self.params.face_size)
         if self._recent is None or self._recent.faces is not faces:
             self._recent = Recent(faces)
@@ -272,11 +242,10 @@ class Recipe(base.Recipe):
 
     def _clip(self, trial, frame, generator):
         frames, options = np.maximum(frame + CLIP, -1), self.params.options
-        faces = (
-            self.faces(trial, self.params.face_size)
-            if generator is not None
-            else self._in_order(trial)
-        )
+        if generator is not None:
+            faces = self.faces(trial, self.params.face_size)
+        else:
+            faces = self._in_order(trial)
         if generator is None or not options["augment"]:
             return self._pictures(faces, trial, frames)  # (8, S, S, 3 or 4)
         masks = self._masks(trial, frames) if options["channels"] == 4 else None
@@ -295,9 +264,7 @@ class Recipe(base.Recipe):
         )
 
     def _waveform(self, trial):
-        """The whole sound of a trial, kept for the next frame: it is long, so only that of one
-        trial.
-        """
+        """The whole sound of a trial, kept for the next frame: long, so only that of one trial."""
         if self._sound[0] != trial:
             first, facts = self.read(trial, request("time"))[0], self.facts(trial, self._heard)
             samples = sound.as_float(self.read(trial, self._heard))
@@ -334,9 +301,6 @@ class Recipe(base.Recipe):
         )
         network.video_model["r2plus1d"].recompute = options["recompute"]
         return network
-
-    def pieces(self, batch):
-        return base.parts(batch, self.params.options["accumulate"])
 
     def loss(self, outputs, batch):
         parts = {}

@@ -53,11 +53,7 @@ class Recipe(base.Recipe):
         band_mask: int = 8  # most bands of a mask; from 0 to 64
         time_mask: float = 0.2  # largest share of the frames of a mask; from 0.0 to 1.0
         keep: str = "last"  # epoch that is kept; one of last, best
-        streams: list[str] = [
-            "spectrum",
-            "melody",
-            "loudness",
-        ]  # of gated_utterance; one of spectrum, melody, loudness
+        streams: list[str] = ["spectrum", "melody", "loudness"]  # one of spectrum, melody, loudness
         gate_by: list[str] = ["voicing", "level"]  # what gates look at; one of voicing, level
         over_time: str = "temporal_convolution"  # of each stream, or linear_recurrence, …
         layers: int = 2  # of each stream over time; from 1 to 12

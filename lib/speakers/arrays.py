@@ -27,8 +27,7 @@ def device_of(params: Mapping) -> str:
 
 # ---- for the emotion pipeline
 def request_for(params: Mapping, always: bool = False):
-    """What a trial's column `speaking` is made by: a request, or None where there is no network for
-    it.
+    """What a trial's column `speaking` is made by: a request, or None without a network for it.
 
     params : `speaker_run` names a run or a weights file; "none" wants none. "" takes Light-ASD's
         weights where they
@@ -49,9 +48,7 @@ def request_for(params: Mapping, always: bool = False):
 
 
 def requests(params: Mapping) -> list:
-    """For notebook 03: the array `speaking` of every trial, if the parameter `speaker_run` asks for
-    it.
-    """
+    """For notebook 03: the array `speaking` of every trial, if `speaker_run` asks for it."""
     asked = request_for(params)
     return [asked] if asked else []
 
@@ -76,9 +73,7 @@ def column(
 
 
 def with_column(values: pd.DataFrame, heard: arrays.Located | None) -> pd.DataFrame:
-    """A prediction table with the column `speaking`: probability that its person is heard, NaN
-    where not seen.
-    """
+    """A prediction table with `speaking`: p that its person is heard, NaN where not seen."""
     if heard is None:
         return values
     return values.assign(speaking=np.asarray(read(heard.path)))

@@ -61,11 +61,7 @@ def _cut_out(side: int, generator: np.random.Generator) -> np.ndarray:
 
 def _warped(clip: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     side = clip.shape[-1]
-    how = {
-        "flags": cv2.INTER_LINEAR,
-        "borderMode": cv2.BORDER_CONSTANT,
-        "borderValue": FILL,
-    }
+    how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT, "borderValue": FILL}
     frames = (np.ascontiguousarray(frame) for frame in clip)
     warped = [cv2.warpAffine(frame, matrix, (side, side), **how) for frame in frames]
     return np.stack(warped).astype(np.float32)
@@ -92,9 +88,7 @@ def mix(sound: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def shifted(n: int, rate: float, generator: np.random.Generator) -> int:
-    """By how many of n samples or frames to turn a clip's sound round: 0.5–2 s, at most half the
-    clip; either way.
-    """
+    """By how much (of n) a clip's sound is turned round: 0.5–2 s, at most half; either way."""
     most = min(LATEST * rate, n / 2)
     sign = generator.choice((-1, 1))
     return int(sign * round(generator.uniform(min(EARLIEST * rate, most), most)))

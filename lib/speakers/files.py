@@ -75,16 +75,13 @@ def _uids(table: pd.DataFrame) -> pd.Series:
 
 
 def write_ava(path: Path, table: pd.DataFrame) -> Path:
-    """Write predictions (columns of AVA and `score`); the label of every row is SPEAKING_AUDIBLE,
-    as AVA asks for.
-    """
+    """Write predictions (columns of AVA, `score`); every label is SPEAKING_AUDIBLE, as asked."""
     told = table.assign(label=AUDIBLE)[[*AVA_COLUMNS, "score"]]
     return write_text(path, told.to_csv(index=False))
 
 
 def ava_ap(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
-    """{"ap", "ties", "n_frames"} of two tables of `read_ava`, matched face by face, never by their
-    order.
+    """{"ap", "ties", "n_frames"} of two tables of `read_ava`, matched by face, never by order.
 
     Raises InputError when a face of one is not in the other, its box differs, or a prediction is
     not of the label SPEAKING_AUDIBLE, whose score AVA asks for.
@@ -153,9 +150,7 @@ def read_ego4d(path: Path) -> pd.DataFrame:
 def write_ego4d(
     path: Path, table: pd.DataFrame, scores: Iterable[str] = ("score", "label")
 ) -> Path:
-    """Write ``frame pid x1 y1 x2 y2 score label``; scores are not rounded, since ties destroy a
-    ranking.
-    """
+    """Write ``frame pid x1 y1 x2 y2 score label``; scores not rounded: ties destroy a ranking."""
     names = ["frame", "pid", *BOX, *(name for name in scores if name in table)]
     lines = (
         " ".join(f"{value:.10g}" if isinstance(value, float) else str(value) for value in row)

@@ -33,8 +33,7 @@ def synchrony_loss(
     temperature: float = 0.1,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """InfoNCE between the sound's and the picture's embedding of one frame (TalkNCE, Jung et al.
-    2024).
+    """InfoNCE between sound's and picture's embedding of a frame (TalkNCE, Jung et al. 2024).
 
     Arguments
     ---------

@@ -40,9 +40,7 @@ def ava_ap(scores: np.ndarray, labels: np.ndarray, uids: Sequence | None = None)
 
 
 def ties(scores: np.ndarray) -> int:
-    """How many scores are equal to another one: then AVA's reference depends on the order of
-    rows.
-    """
+    """How many scores equal another one: then AVA's reference depends on the order of rows."""
     counts = np.unique(np.asarray(scores), return_counts=True)[1]
     return int(counts[counts > 1].sum())
 
@@ -69,9 +67,7 @@ def _checked(scores, labels, uids):
 
 
 def _area(hits: np.ndarray, positives: int) -> float:
-    """Area under precision made non-increasing from the right; hits (n,) bool in descending order
-    of score.
-    """
+    """Area under precision made non-increasing from the right; hits (n,) bool by falling score."""
     if not positives:
         return float("nan")
     found = np.cumsum(hits)
@@ -85,7 +81,6 @@ def speaking_scores(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     videos: Mapping[str, str] | None = None,
-    threshold: float = 0.5,
     with_intervals: bool = True,
     subjects: Mapping[str, str] | None = None,
 ) -> dict:
@@ -111,7 +106,7 @@ def speaking_scores(
     return {
         "ap": None if np.isnan(ap) else ap,
         **(interval(pairs, ava_ap, unit, "share") if with_intervals else {"ci95": None}),
-        **_accuracies(score, label, threshold),
+        **_accuracies(score, label),
         "calibration_error": calibration_error(score, label) if (label >= 0).any() else None,
         "ties": ties(score[label >= 0]),
         "n_frames": int((label >= 0).sum()),
@@ -143,11 +138,9 @@ def _as_labels(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), -1, values).astype(int)
 
 
-def _accuracies(score: np.ndarray, label: np.ndarray, threshold: float) -> dict:
-    """With many negatives accuracy says little: so the balanced one and the share of positives
-    stand beside it.
-    """
-    said, yes, no = score >= threshold, label == 1, label == 0
+def _accuracies(score: np.ndarray, label: np.ndarray) -> dict:
+    """With many negatives accuracy says little: so two more numbers stand beside it."""
+    said, yes, no = score >= 0.5, label == 1, label == 0
     if not (yes.any() and no.any()):
         return {"accuracy": None, "balanced_accuracy": None, "positive_rate": None}
     right = np.where(yes, said, ~said)
@@ -158,7 +151,7 @@ def _accuracies(score: np.ndarray, label: np.ndarray, threshold: float) -> dict:
     }
 
 
-def calibration_error(probability: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
+def calibration_error(probability: np.ndarray, labels: np.ndarray) -> float:
     """How far probabilities are from the share of faces that speak: mean over equally wide bins,
     weighted by faces.
 
@@ -170,32 +163,23 @@ def calibration_error(probability: np.ndarray, labels: np.ndarray, bins: int = B
     probability, labels = probability[labels >= 0], labels[labels >= 0]
     if not len(labels):
         return float("nan")
-    place = np.clip((probability * bins).astype(int), 0, bins - 1)
-    gaps = np.bincount(place, probability, bins) - np.bincount(place, labels == 1, bins)
+    place = np.clip((probability * BINS).astype(int), 0, BINS - 1)
+    gaps = np.bincount(place, probability, BINS) - np.bincount(place, labels == 1, BINS)
     return float(np.abs(gaps).sum() / len(labels))
 
 
 def ap_by(
     scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str = "group"
 ) -> pd.DataFrame:
-    """AVA-style AP of each group of faces: columns `name`, faces, speaking (share), ap (NaN without
-    a speaker).
-    """
+    """AVA-style AP of each group of faces: `name`, faces, speaking (share), ap (or NaN)."""
     rows = []
     for group in pd.unique(np.asarray(groups)):
         some = (np.asarray(groups) == group) & (np.asarray(labels) >= 0)
         if some.any():
-            rows.append(
-                [
-                    group,
-                    int(some.sum()),
-                    float(np.mean(labels[some] == 1)),
-                    ava_ap(scores[some], labels[some]),
-                ]
-            )
-    return pd.DataFrame(rows, columns=[name, "faces", "speaking", "ap"]).sort_values(
-        name, ignore_index=True
-    )
+            speaking = float(np.mean(labels[some] == 1))
+            rows.append([group, int(some.sum()), speaking, ava_ap(scores[some], labels[some])])
+    table = pd.DataFrame(rows, columns=[name, "faces", "speaking", "ap"])
+    return table.sort_values(name, ignore_index=True)
 
 
 def ap_by_size(scores: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> pd.DataFrame:
@@ -212,9 +196,7 @@ def ap_by_size(scores: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> pd
 def ap_by_faces(
     scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, frames: np.ndarray
 ) -> pd.DataFrame:
-    """AP by the number of faces that a frame has; videos, frames : (n,) of each face, whole numbers
-    or names.
-    """
+    """AP by the number of faces in a frame; videos, frames : (n,) of each face."""
     keys = pd.DataFrame({"video": videos, "frame": frames})
     counts = keys.groupby(["video", "frame"])["frame"].transform("size").to_numpy()
     return ap_by(scores, labels, counts, "faces a frame")
@@ -229,21 +211,13 @@ def breakdown(
     """`ap_by_size` and `ap_by_faces` of trials as rows for JSON: {"by_size": […], "by_faces": […]},
     None for no AP.
 
-    labels, predictions : as in `speaking_scores`. boxes : {trial: (T, 4)} x, y, width, height in
-        px.
+    labels, predictions : as in `speaking_scores`. boxes : {trial: (T, 4)} x, y, width, height, px.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "video": videos[name],
-                "frame": np.arange(len(values)),
-                "label": _as_labels(values),
-                "score": predictions[name],
-                "width": boxes[name][:, 2],
-            }
-        )
-        for name, values in labels.items()
-    ]
+    parts = []
+    for name, values in labels.items():
+        part = {"video": videos[name], "frame": np.arange(len(values)), "label": _as_labels(values)}
+        part |= {"score": predictions[name], "width": boxes[name][:, 2]}
+        parts.append(pd.DataFrame(part))
     faces = pd.concat([*parts, pd.DataFrame(columns=["video", "frame", "label", "score", "width"])])
     faces = faces[faces["label"] >= 0].astype({"label": int, "score": float, "width": float})
     score, label = faces["score"].to_numpy(), faces["label"].to_numpy()
@@ -299,9 +273,7 @@ def _rows(rows: np.ndarray, columns: int, video: str) -> np.ndarray:
 
 
 def _best_overlap(found: np.ndarray, truth: np.ndarray, iou: float) -> np.ndarray:
-    """(n,) row of the speaker's box of the same frame that each detection overlaps most, −1 below
-    `iou`.
-    """
+    """(n,) row of the speaker's box that each detection overlaps most, −1 below `iou`."""
     best, owner = np.full(len(found), -1.0), np.full(len(found), -1, np.int64)
     order = np.argsort(truth[:, 0], kind="stable")
     frames = truth[order, 0]
@@ -317,9 +289,7 @@ def _best_overlap(found: np.ndarray, truth: np.ndarray, iou: float) -> np.ndarra
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) intersection over union of boxes (n, 4); the last pixel belongs to a box, as in PASCAL
-    VOC.
-    """
+    """(n,) intersection over union of boxes (n, 4); the last pixel counts, as in PASCAL VOC."""
     width, height = (
         np.minimum(a[:, i + 2], b[:, i + 2]) - np.maximum(a[:, i], b[:, i]) + 1 for i in (0, 1)
     )

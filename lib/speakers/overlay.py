@@ -1,6 +1,4 @@
-"""A video with a box round every face: green for who speaks, red for who does not; its sound
-kept.
-"""
+"""A video with a box round every face: green for who speaks, red for others; sound kept."""
 
 from __future__ import annotations
 
@@ -19,6 +17,7 @@ from ..store import Store
 
 SPEAKS = 0.5  # probability from which a face counts as speaking
 GREEN, RED, GREY = (0, 170, 60), (214, 39, 40), (110, 110, 110)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 MOST = 3  # lines of one sentence in a narrow picture; a longer one has smaller letters
 
 
@@ -34,8 +33,7 @@ def frames(video: Path, values: pd.DataFrame, note: str = "") -> Iterator[np.nda
 
 
 def of_trials(trial: Mapping, store: Store, predictions) -> pd.DataFrame:
-    """What `frames` draws of a data set's video: the predictions of all its persons that were
-    predicted.
+    """What `frames` draws of a data set's video: the predictions of all its persons, if any.
 
     trial : one of them. predictions : `lib.evaluation.predictions.Predictions`, whose tables have
         the face's boxes (`lib.evaluation.prediction.prediction_table`).
@@ -60,8 +58,7 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
     """(H, W, 3) uint8 RGB with the boxes, names and probabilities of one frame; at most 1280 px
     wide or high.
 
-    Colour is not all that tells: the box of who speaks is thick, and the number stands beside the
-    name.
+    Colour is not all that tells: the box of who speaks is thick, and a number is beside the name.
     """
     scale = min(1.0, recordings.MAX_SIDE / max(picture.shape[:2]))
     out = writing.fitted(picture).copy()
@@ -83,9 +80,7 @@ def draw(picture: np.ndarray, faces: pd.DataFrame, note: str = "") -> np.ndarray
 
 
 def broken(note: str, room: int, size: float) -> list[str]:
-    """The lines of a note, each broken into up to three where it is wider than the room (px) at
-    this size.
-    """
+    """The lines of a note, each in up to three if wider than the room (px) at this size."""
     found = []
     for text in note.splitlines():
         parts = min(MOST, math.ceil(_wide(text, size) / room))
@@ -100,7 +95,7 @@ def fitting(text: str, room: int, size: float) -> float:
 
 def _wide(text: str, size: float) -> float:
     # OpenCV 5 says a little too few
-    return 1.03 * cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    return 1.03 * cv2.getTextSize(text, FONT, size, 1)[0][0]
 
 
 def _size(picture: np.ndarray) -> float:
@@ -110,12 +105,13 @@ def _size(picture: np.ndarray) -> float:
 def _text(
     picture: np.ndarray, text: str, place: tuple[int, int], ground: tuple, size: float = 0
 ) -> None:
-    """White words on a ground of their own: an outline is as wide as other letters (OpenCV 5), and
-    covers them.
-    """
+    """White words on a ground of their own: an outline would cover them in OpenCV 5."""
     size, (x, y) = size or _size(picture), place
-    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    (width, height), below = cv2.getTextSize(text, FONT, size, 1)
     cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), ground, -1)
-    cv2.putText(
-        picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA
-    )
+    put(picture, text, place, size, (255, 255, 255))
+
+
+def put(picture: np.ndarray, text: str, place: tuple, size: float, colour: tuple, thick=1) -> None:
+    """Write a line of text on a picture, from `place` (px, its lower left corner) on."""
+    cv2.putText(picture, text, place, FONT, size, colour, thick, cv2.LINE_AA)

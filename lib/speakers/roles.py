@@ -29,8 +29,7 @@ def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:
     voice : (T,) probability that anybody is heard.
 
     Returns (K, T, 4) in the order of `ROLES`, each row with the sum 1. Where the face is not seen,
-    nothing tells its own voice from one outside the picture: both get half of what the others
-    leave.
+    nothing tells its voice from one outside the picture: both get half of what the others leave.
     """
     speaking, voice = np.asarray(speaking, np.float64), np.asarray(voice, np.float64)
     if speaking.ndim != 2 or voice.shape != speaking.shape[1:]:
@@ -52,13 +51,11 @@ def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:
     return np.divide(out, total, out=np.full_like(out, 1 / len(ROLES)), where=total > 0)
 
 
-def smoothed(speaking: np.ndarray, width: int = MEDIAN) -> np.ndarray:
-    """(T,) running median of a face's probability over the frames in which it is seen; NaN stays
-    NaN.
-    """
+def smoothed(speaking: np.ndarray) -> np.ndarray:
+    """(T,) running median of a face's probability over frames that show it; NaN stays NaN."""
     speaking = np.asarray(speaking, np.float64)
     around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(speaking, width // 2, constant_values=np.nan), width
+        np.pad(speaking, MEDIAN // 2, constant_values=np.nan), MEDIAN
     )
     out, seen = np.full(speaking.shape, np.nan), np.isfinite(speaking)
     out[seen] = np.nanmedian(around[seen], axis=1)
@@ -102,7 +99,6 @@ def va_by_group(
     predictions: Mapping[str, np.ndarray],
     groups: Mapping[str, np.ndarray],
     with_intervals: bool = True,
-    seed: int = 0,
     subjects: Mapping[str, str] | None = None,
 ) -> dict:
     """Scores of valence and arousal in the frames of each group, and the same for shuffled groups.
@@ -110,9 +106,9 @@ def va_by_group(
     labels, predictions : {trial: (T, 2)}, labels NaN where unknown. groups : {trial: (T,)}, see
         `group`; a trial
     without an entry is left out. Returns {group: scores as `metrics.va_scores`}, and all that again
-    under "shuffled". seed : of the shuffling. with_intervals, subjects : see `metrics.va_scores`.
+    under "shuffled". with_intervals, subjects : see `metrics.va_scores`.
     """
-    control = shuffled(groups, seed)
+    control = shuffled(groups, seed=0)
     return {
         **_scores(labels, predictions, groups, with_intervals, subjects),
         "shuffled": _scores(labels, predictions, control, with_intervals, subjects),
@@ -122,42 +118,24 @@ def va_by_group(
 def _scores(labels, predictions, groups, with_intervals, subjects) -> dict:
     found = {}
     for number, name in enumerate(GROUPS):
+        how = {"with_intervals": with_intervals, "subjects": subjects}
         chosen = {
             trial: np.where((groups[trial] == number)[:, None], labels[trial], np.nan)
             for trial in groups
         }
-        found[name] = metrics.va_scores(
-            chosen,
-            {trial: predictions[trial] for trial in groups},
-            with_intervals=with_intervals,
-            subjects=subjects,
-        )
+        values = {trial: predictions[trial] for trial in groups}
+        found[name] = metrics.va_scores(chosen, values, **how)
     return found
 
 
 def table(found: Mapping) -> pd.DataFrame:
-    """`va_by_group` as rows: group, shuffled (bool), emotion, ccc, low, high, mae, frames,
-    trials.
-    """
+    """`va_by_group` as rows: group, shuffled, emotion, ccc, low, high, mae, frames, trials."""
     rows = []
     for control, part in ((False, found), (True, found.get("shuffled", {}))):
         for name in GROUPS:
             for emotion, scores in part.get(name, {}).items():
-                low, high = scores.get("ci95") or (np.nan, np.nan)
-                rows.append(
-                    [
-                        name,
-                        control,
-                        emotion,
-                        scores["ccc"],
-                        low,
-                        high,
-                        scores["mae"],
-                        scores["n_frames"],
-                        scores["n_trials"],
-                    ]
-                )
-    return pd.DataFrame(
-        rows,
-        columns=["group", "shuffled", "emotion", "ccc", "low", "high", "mae", "frames", "trials"],
-    )
+                ends = scores.get("ci95") or (np.nan, np.nan)
+                counts = [scores[key] for key in ("mae", "n_frames", "n_trials")]
+                rows.append([name, control, emotion, scores["ccc"], *ends, *counts])
+    columns = ["group", "shuffled", "emotion", "ccc", "low", "high", "mae", "frames", "trials"]
+    return pd.DataFrame(rows, columns=columns)

@@ -30,8 +30,7 @@ def stretches(
     sound : (n,) int16 at 16 kHz. longest : s; longer stretches are cut where they are most silent.
     why, otherwise : what wants it, and what to do without it, for the error.
 
-    The weights come inside the package; nothing is fetched. Raises InputError when it is not
-    installed.
+    The weights come inside the package; nothing is fetched. Raises InputError without it.
     """
     require(why, otherwise)
     import torch

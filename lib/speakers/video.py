@@ -1,6 +1,4 @@
-"""Who speaks when in a video: a score for every face in every frame, and files of it that other
-programs read.
-"""
+"""Who speaks when in a video: a score per face and frame, and files for other programs."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ SHORTEST = 3
 
 @dataclass(frozen=True)
 class Found:
-    """Where the speakers of a video lie: the store of its arrays, its trial row, the request for
-    its faces' scores.
-    """
+    """Where the speakers of a video lie: store, trial row, request for the faces' scores."""
 
     store: Store
     row: dict
@@ -52,8 +48,7 @@ def find(
     store: Store | None = None,
     row: Mapping | None = None,
 ) -> Found:
-    """Follow all faces of a video and score them; arrays lie under ``<folder>/arrays``, or in
-    `store`.
+    """Follow all faces of a video and score them; arrays lie under ``<folder>/arrays``, or `store`.
 
     network : a run's checkpoint, or a weights file as its authors published it
         (`lib.features.speaker_scores.load`).
@@ -99,23 +94,15 @@ def video_store(video: Path, params: Mapping, folder: Path) -> Store:
 
 
 def video_row(video: Path, info: recordings.Info, heard: str) -> dict:
-    """The row of a trial table for a video that belongs to no data set; `heard` is the file with
-    its sound.
-    """
+    """The trial row of a video that belongs to no data set; `heard` is the file with its sound."""
     stem = trials.usable(video.stem)
     return {
-        "trial": stem,
-        "person": "",
-        "video": stem,
+        **dict.fromkeys(trials.TEXT, ""),
+        **dict.fromkeys(("trial", "video", "subject"), stem),
         "dataset": "video",
         "split": "test",
-        "subject": stem,
         "video_path": video.name,
         "audio_path": heard,
-        "crops_dir": "",
-        "va_path": "",
-        "expression_path": "",
-        "action_units_path": "",
         "n_frames": info.n_frames,
         "fps": info.fps,
         "duration": info.duration,
@@ -164,9 +151,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def face_names(tracks: np.ndarray) -> dict[int, str]:
-    """Track -> name of the face: the person's (`lib.faces.persons`; the only one is ``1``), else
-    ``track 7``.
-    """
+    """Track -> name of the face: the person's (`lib.faces.persons`), else ``track 7``."""
     names = {int(track): f"track {int(track)}" for track in np.unique(tracks[:, 1])}
     for person in persons.find(tracks):
         names |= dict.fromkeys(person.tracks, person.name or "1")
@@ -174,9 +159,7 @@ def face_names(tracks: np.ndarray) -> dict[int, str]:
 
 
 def segments(values: pd.DataFrame) -> pd.DataFrame:
-    """Who speaks when: columns face, start, stop (s), in the order of time; a stretch ends with its
-    last frame.
-    """
+    """Who speaks when: face, start, stop (s), in order; a stretch ends with its last frame."""
     rows, times = [], np.unique(values["time"])
     step = spacing(times, alone=0.04)
     for (face, _), some in values.groupby(["face", "track"], sort=False):
@@ -209,9 +192,7 @@ def write(values: pd.DataFrame, found: Found, folder: Path) -> list[Path]:
 
 
 def as_json(values: pd.DataFrame, spoken: pd.DataFrame, found: Found) -> dict:
-    """The same as numbers and text: faces with their boxes and scores frame by frame, and who
-    speaks when.
-    """
+    """The same as numbers and text: faces, boxes and scores per frame, and who speaks when."""
     faces = [
         {
             "face": face,
@@ -244,9 +225,7 @@ def rttm(spoken: pd.DataFrame, name: str) -> str:
 
 
 def learnt(checkpoint: Path) -> bool:
-    """Whether a file holds a network that tells who speaks: a run of the recipe talknet, or an
-    authors' file.
-    """
+    """Whether a file holds a network that tells who speaks: of the recipe talknet, or published."""
     from ..models import published
 
     found = published.read(checkpoint)

@@ -16,9 +16,7 @@ from ..features import speaker_scores
 
 
 def runs(units: Sequence) -> list[tuple[int, int]]:
-    """First and one past last frame of each stretch of clips without a gap; `units` in order
-    (`lib.speakers.clips.units`).
-    """
+    """First and one past last frame of each stretch of clips without a gap; `units` in order."""
     found: list[list[int]] = []
     for unit in units:
         if found and found[-1][1] == unit.start:

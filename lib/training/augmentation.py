@@ -1,6 +1,4 @@
-"""Random changes of a clip of faces and of a mel segment, one draw a clip. Ranges: sample
-specification, §5.
-"""
+"""Random changes of faces and mel segments, one draw a clip (sample specification, §5)."""
 
 from __future__ import annotations
 
@@ -40,8 +38,7 @@ def clip(
     pictures : (T, S, S, 3) uint8 RGB. masks : (T, S, S) uint8 drawn from landmarks: they move with
         the pictures, and
     in a mirror left and right brows and eyes change their grey values. flip : mirror half of the
-    clips. hsv : jitter hue, saturation and value too. Returns (T, S, S, 3), with masks (T, S, S,
-    4).
+    clips. hsv : jitter hue, saturation, value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
     """
     side = pictures.shape[1]
     matrix = _affine(side, generator)
@@ -134,9 +131,7 @@ def mel(segment: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def switched_off(count: int, chance: float, generator: np.random.Generator) -> np.ndarray:
-    """(count,) bool: which streams are off in one example, each with the same chance; one at least
-    stays on.
-    """
+    """(count,) bool: streams that are off in an example, by equal chance; one stays on."""
     drawn, kept = generator.random(count) < chance, generator.integers(count)
     if drawn.all():
         drawn[kept] = False
@@ -151,8 +146,7 @@ def mask(
     most_bands: int,
     time_share: float,
 ) -> None:
-    """Hide neighbouring bands, and all of neighbouring frames, in place (SpecAugment, Park et al.
-    2019).
+    """Hide neighbouring bands, and neighbouring frames, in place (SpecAugment, Park et al. 2019).
 
     rows : (T, k) standardised, so that 0 is the mean, which masks take; the first `bands` columns
         are those of a spectrum. masks : of each kind; `most_bands`: widest one; `time_share`: of

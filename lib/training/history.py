@@ -14,9 +14,7 @@ from ..parallel.progress import Progress
 
 
 def epoch_line(history: pd.DataFrame, stream: TextIO | None = None) -> None:
-    """Write one line about the last epoch: number, loss, validation scores, learning rate,
-    seconds.
-    """
+    """Write a line about the last epoch: number, loss, validation scores, rate, seconds."""
     row = history.iloc[-1]
     scores = "  ".join(
         f"{name.removeprefix('val_')} {row[name]:+.3f}"
@@ -48,9 +46,7 @@ class EpochProgress:
 
 
 def tensorboard(folder: Path) -> list[Callable]:
-    """Where TensorBoard is installed: a function for `Trainer.on_epoch` that writes
-    ``<folder>/tensorboard``.
-    """
+    """If TensorBoard is there: a function for `Trainer.on_epoch`, which writes its folder."""
     if importlib.util.find_spec("tensorboard") is None:
         return []
     from torch.utils.tensorboard import SummaryWriter

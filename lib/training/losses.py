@@ -25,8 +25,7 @@ CCC_WEIGHT = 0.5  # of 1 − CCC beside the squared error (sample specification,
 def ccc_loss(
     prediction: Tensor, target: Tensor, mask: Tensor | None = None, rules: str = "corrected"
 ) -> Tensor:
-    """One minus the concordance correlation coefficient (Lin 1989) of all labelled entries
-    together.
+    """One minus the concordance correlation coefficient (Lin 1989) of all labelled entries.
 
     Arguments
     ---------
@@ -37,8 +36,7 @@ def ccc_loss(
         mean_y)²); "published": ρ with 1e-8 in its denominator, times unbiased standard deviations
         (specification 2.8).
 
-    Returns a scalar in 0…2. Where the coefficient is 0/0 (one label, or two equal constants) it
-    counts as 0.
+    Returns a scalar in 0…2. Where the coefficient is 0/0 (one label, equal constants) it is 0.
     """
     if rules not in ("corrected", "published"):
         raise InputError(

@@ -36,9 +36,7 @@ class Course:
 
 
 def rate(course: Course, lr: float, state) -> float:
-    """The learning rate of the epoch that begins: lowered by the plateaus so far, lifted by the
-    warm-up.
-    """
+    """The learning rate of the epoch that begins: lowered by plateaus, lifted by the warm-up."""
     since = state.epoch - max(state.released_at, 0)
     return (
         lr

@@ -165,8 +165,7 @@ class Trainer:
         self.optimizer = self.recipe.optimizer(groups)
 
     def fit(self) -> pd.DataFrame:
-        """Train until `epochs` or until `patience` epochs brought nothing better; returns the
-        history.
+        """Train until `epochs`, or `patience` epochs brought nothing better; returns the history.
 
         An interrupt (Ctrl-C, SIGTERM) ends after the batch in hand, with a checkpoint, as
         KeyboardInterrupt. Raises InputError, before anything is kept, where it would take more than
@@ -204,9 +203,7 @@ class Trainer:
         return loader.Loader(self.recipe, count, pinned=self.device.type == "cuda")
 
     def resume(self) -> None:
-        """Take up the folder's last checkpoint, if there is one. Raises InputError when it is of
-        another experiment.
-        """
+        """Take up the last checkpoint, if any. Raises InputError for another experiment's."""
         path = self.folder / "checkpoints" / "last.pt"
         if not path.is_file():
             return
@@ -426,9 +423,7 @@ class Trainer:
         return history
 
     def _validate(self) -> dict:
-        """Scores on every `val_every`-th window: enough to choose an epoch; notebook 06 scores
-        every frame.
-        """
+        """Scores on every `val_every`-th window: enough to choose; notebook 06 scores all."""
         labels, predictions, every = {}, {}, {}
         model = self.model if self.average is None else self.average.model
         for trial in self.val_trials["trial"]:
@@ -455,9 +450,7 @@ class Trainer:
         return {name: float(value) for name, value in named.items() if value is not None}
 
     def save(self, name: str) -> Path:
-        """Write ``checkpoints/<name>.pt``: tensors, numbers and text only, under a temporary name
-        first.
-        """
+        """Write ``checkpoints/<name>.pt``, which holds tensors, numbers and text only."""
         path = self.folder / "checkpoints" / f"{name}.pt"
         if not self.ranks.is_first:
             return path
@@ -485,9 +478,7 @@ class Trainer:
 
 
 def require_variety(recipe, trials: pd.DataFrame) -> None:
-    """Raise InputError where all valence or arousal labels of these trials are one value: a CCC
-    cannot be learnt.
-    """
+    """Raise InputError where all labels of these trials are one value: no CCC can be learnt."""
     if "va" not in recipe.tasks:
         return
     labels = np.concatenate([np.asarray(recipe.labels(trial, "va")) for trial in trials["trial"]])
@@ -503,9 +494,7 @@ def require_variety(recipe, trials: pd.DataFrame) -> None:
 
 
 def _apart(recipe, trials: pd.DataFrame) -> list[str]:
-    """No trial is learnt from and judged on. Returns what is doubtful (people on both sides of a
-    data set's split).
-    """
+    """No trial is learnt from and judged on. Returns what is doubtful (people on both sides)."""
     train = trials[trials["split"] == "train"]
     by_subject = (
         recipe.params.get("fold", -1) >= 0

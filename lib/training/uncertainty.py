@@ -15,9 +15,7 @@ LEAST = 2  # known frames; from fewer nothing is fitted
 
 
 def half_width(share: float) -> float:
-    """Standard deviations to either side of the mean that hold a share (0…1) of a normal
-    distribution: 1.645 for 0.9.
-    """
+    """Deviations to either side that hold a share of a normal distribution: 1.645 for 0.9."""
     return NormalDist().inv_cdf((1 + share) / 2)
 
 

@@ -1,5 +1,4 @@
-"""Sweeps: one parameter file, a grid, and a run folder for each point of it; on one machine or on a
-cluster.
+"""Sweeps: one parameter file, a grid, and a run folder per point; on one machine or a cluster.
 
 ``<runs_root>/<run>_sweep/`` holds ``sweep.json`` (what became of each point), the table, logs and
 merged results. Modules: `grid` (what is asked for -> points), `plan` (what to do, in which

@@ -1,6 +1,4 @@
-"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → the points, their parameters and
-their names.
-"""
+"""The grid of a sweep: ``fold=0..5 emotion=valence,arousal`` → points, parameters, names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a sweep will do: the grid's points, the runs that they build on, and in which order arrays
-are made.
-"""
+"""What a sweep will do: points, the runs they build on, the order in which arrays are made."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ SHOWN = 5  # problems of a message
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be done: the grid's `points` and all `experiments` by the name of their run, bases
-    first.
-    """
+    """What is to be done: the grid's `points`, all `experiments` by run name, bases first."""
 
     folder: Path
     grid: dict[str, list]
@@ -113,9 +109,7 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
-    """Bases (each after those that it builds on, as `experiments.plan` gave them), then the
-    points.
-    """
+    """Bases (each after those that it builds on, as `experiments.plan` has them), then points."""
     own = [point.name for point in points]
     return {name: found[name] for name in [*(name for name in found if name not in own), *own]}
 

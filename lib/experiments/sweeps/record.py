@@ -1,6 +1,4 @@
-"""What became of each run of a sweep: ``sweep.json``, written after every event by the sweep
-alone.
-"""
+"""What became of each run of a sweep: ``sweep.json``, written after every event."""
 
 from __future__ import annotations
 
@@ -93,11 +91,9 @@ class Book:
     def note(self, event) -> None:
         """Keep an event of `dispatch`; a preparation counts for the run that it is made for."""
         row, prepares = self.runs[event.name.removesuffix(PREPARE)], event.name.endswith(PREPARE)
-        state = (
-            {"running": "preparing", "finished": "waiting"}.get(event.state, event.state)
-            if prepares
-            else event.state
-        )
+        state = event.state
+        if prepares:
+            state = {"running": "preparing", "finished": "waiting"}.get(event.state, event.state)
         if not (state == "blocked" and row["state"] in ("failed", "gave up")):  # which says more
             row |= {"state": state, "why": event.why}
         row["tries"] = event.tries

@@ -1,6 +1,4 @@
-"""What a sweep found: merged results with intervals, which parameter mattered, pictures of the
-grid.
-"""
+"""What a sweep found: merged results with intervals, what mattered, pictures of the grid."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ NAMES = (*EMOTIONS, *(name for name in sweeps_table.MEASURES if name not in EMOT
 
 @dataclass(frozen=True)
 class Results:
-    """`merged` (one row per result), `mattered` (one row per parameter), the same as `text`, and
-    the `files` written.
-    """
+    """`merged` (a row per result), `mattered` (a row per parameter), as `text`, the `files`."""
 
     merged: pd.DataFrame
     mattered: pd.DataFrame
@@ -35,9 +31,7 @@ class Results:
 
 
 def finish(folder: Path, with_intervals: bool = True) -> Results:
-    """Write results.csv, mattered.csv, results.html and the pictures of the sweep in `folder`; draw
-    its page anew.
-    """
+    """Write results.csv, mattered.csv, results.html and pictures of a sweep; draw its page anew."""
     run, table = runs.Run(folder), sweeps_table.read(folder)
     grid = facts.read(folder)["grid"]
     points = table[[bool(values) for values in _values(run, table)]]
@@ -62,8 +56,7 @@ def _values(run: runs.Run, table: pd.DataFrame) -> list[Mapping]:
 def merged(
     folder: Path, points: pd.DataFrame, grid: Mapping[str, Sequence], with_intervals: bool = True
 ) -> pd.DataFrame:
-    """One row per result: runs that differ in fold or seed only, as one, scored anew with an
-    interval.
+    """One row per result: runs of other folds or seeds only, as one, scored anew with an interval.
 
     Columns: the grid's other parameters, runs, and for what was measured (valence, arousal, mean;
     speaking, expression, action_units) its value, low and high; `why` where there is none, or where
@@ -116,9 +109,7 @@ def _scores(metrics: Mapping) -> dict:
 
 
 def _mean(each: Sequence[Mapping]) -> dict:
-    """Of runs that are not joined, as those that tell who speaks: the mean of their scores, without
-    an interval.
-    """
+    """Of runs that are not joined (who speaks): the mean of their scores, without an interval."""
     if len(each) == 1:
         return dict(each[0])
     shared = [name for name in NAMES if all(name in one for one in each)]

@@ -1,6 +1,4 @@
-"""A sweep at work: points are handed to the workers of a cluster, the book is kept, and a wish to
-stop is passed on.
-"""
+"""A sweep at work: workers get points, the book is kept, a wish to stop is passed on."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from pathlib import Path
 from ... import files, parameters
 from ...errors import InputError
 from ...parallel import clusters
+from ...parallel.interrupts import Interrupts
 from ...parallel.locks import BusyError, locked
 from ..experiment import Experiment
 from ..pipeline import CONTINUE, INTERRUPTED
@@ -72,24 +71,14 @@ def run(
 
 
 def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> None:
-    with clusters.opened(
-        spec,
-        min(workers or spec.workers or len(pending), len(pending))
-        if spec.kind != "local"
-        else workers,
-    ) as (cluster, jobs):
-        from ...parallel import (
-            tasks as dispatch,
-        )  # after `opened`, which says what to install where Dask is not
+    if spec.kind != "local":
+        workers = min(workers or spec.workers or len(pending), len(pending))
+    with clusters.opened(spec, workers) as (cluster, jobs):
+        # After `opened`, which says what to install where Dask is not.
+        from ...parallel import tasks as dispatch
 
         here = clusters.threads(len(getattr(cluster, "worker_spec", [])) or 1)
-        common = {
-            "folder": str(sweep.folder),
-            "code": worker.code_digest(),
-            "stop_before": spec.stop_before,
-            "walltime": clusters.seconds(spec.walltime) or 0,
-            "threads": here if spec.kind == "local" else spec.cores,
-        }
+        common = common_payload(sweep.folder, spec, here)
 
         def payload(name: str, stop: str) -> Mapping:
             return {**common, "name": name, "experiment": sweep.experiments[name], "stop": stop}
@@ -113,21 +102,26 @@ def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> No
         )
 
 
+def common_payload(folder: Path, spec: parameters.Params, threads: int) -> dict:
+    """What every task tells `worker.work`; threads : of one on this machine."""
+    return {
+        "folder": str(folder),
+        "code": worker.code_digest(),
+        "stop_before": spec.stop_before,
+        "walltime": clusters.seconds(spec.walltime) or 0,
+        "threads": threads if spec.kind == "local" else spec.cores,
+    }
+
+
 def progress(experiment: Experiment, makes_arrays: bool = False) -> tuple:
-    """What changes as long as a run comes forward: notebooks done, the last checkpoint, or
-    arrays.
-    """
-    folder, processed = (
-        experiment.run.folder,
-        files.resolve(experiment.values.get("processed_root") or "data"),
-    )
+    """What changes while a run comes forward: notebooks done, the last checkpoint, or arrays."""
+    folder = experiment.run.folder
+    processed = files.resolve(experiment.values.get("processed_root") or "data")
     last = folder / "checkpoints" / "last.pt"
     steps = sorted(path.stat().st_mtime_ns for path in folder.glob("steps/*.json"))
-    arrays = (
-        sum(name.endswith(".npy") for _, _, names in os.walk(processed) for name in names)
-        if makes_arrays
-        else 0
-    )
+    arrays = 0
+    if makes_arrays:
+        arrays = sum(name.endswith(".npy") for _, _, names in os.walk(processed) for name in names)
     return (*steps, arrays, last.stat().st_mtime_ns if last.is_file() else 0)
 
 
@@ -157,29 +151,14 @@ class _NowAndThen:
             self.last = time.monotonic()
 
 
-class Wish:
-    """Turns the first Ctrl-C or SIGTERM into a wish (`asked`), of which the points learn by a file;
-    a second acts.
-    """
+class Wish(Interrupts):
+    """`Interrupts` of which the points learn by a file."""
 
     def __init__(self, file: Path):
-        self.file, self.asked, self.status = file, False, 0
-
-    def __enter__(self) -> Wish:
-        self.before = {}
-        with contextlib.suppress(
-            ValueError
-        ):  # not in the main thread: whoever runs us there handles signals
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._note)
-        return self
+        super().__init__()
+        self.file, self.status = file, 0
 
     def _note(self, number, frame) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked, self.status = True, CONTINUE if number == signal.SIGTERM else INTERRUPTED
+        super()._note(number, frame)
+        self.status = CONTINUE if number == signal.SIGTERM else INTERRUPTED
         self.file.touch()
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)

@@ -1,6 +1,4 @@
-"""The table of a sweep, which grows while it runs: read from disk alone, so that anybody can look
-at any time.
-"""
+"""The table of a sweep, which grows while it runs: read from disk alone, at any time."""
 
 from __future__ import annotations
 
@@ -108,8 +106,7 @@ def _metrics(place: Path) -> dict:
 
 
 def score(metrics: Mapping) -> tuple[str, float | None, float | None, float | None]:
-    """What is measured, its value on val, and the interval's bounds; "" and None where there is
-    none.
+    """What is measured, its value on val, and the interval's bounds; "", None without.
 
     The CCC of valence and arousal, their mean or the one that was learnt; else AP, macro-F1 or mean
     F1 (`MEASURES`).
@@ -147,9 +144,7 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _headed(shown: pd.DataFrame) -> pd.DataFrame:
-    """With what is measured in the place of `best` and `score`; where runs differ in it, it keeps
-    its column.
-    """
+    """With what is measured in the place of `best` and `score`, unless runs differ in it."""
     name, differ = measure(shown), shown["measure"].replace("", pd.NA).nunique() > 1
     return shown.drop(columns=["low", "high"] if differ else ["measure", "low", "high"]).rename(
         columns={"best": f"best {name}", "score": name}
@@ -170,9 +165,7 @@ def write(folder: Path) -> pd.DataFrame:
 
 
 def page(folder: Path, table: pd.DataFrame) -> str:
-    """sweep.html: the table, and at the end the merged results and pictures. It reloads itself
-    while it runs.
-    """
+    """sweep.html: the table, at the end results and pictures. It reloads itself while it runs."""
     about = facts.read(folder, ("files", "cluster", "started", "ended"))
     said = f"started {about['started']}, " + (
         f"ended {about['ended']}" if about["ended"] else "running"
@@ -229,9 +222,7 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
 
 
 class Screen:
-    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a
-    log has lines.
-    """
+    """Keeps files and terminal up to date: the table moves on a terminal, a log has lines."""
 
     def __init__(self, stream: TextIO | None = None, live: bool | None = None):
         self.stream = stream or sys.stdout

@@ -1,5 +1,4 @@
-"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches
-over it.
+"""One point of a sweep, on a worker: a process of its own runs the experiment; this one watches it.
 
 The process ends with its parent (a pipe between them is closed), writes its checkpoint when it is
 asked to, and holds a lock on its run folder, so that a second one waits for it.
@@ -119,9 +118,7 @@ def judged(status: int, cause: str, reason: str, told: str) -> dict:
 
 
 def why_stop(task: Mapping) -> str:
-    """ "stop" when the sweep is being stopped, "walltime" when the job's time is nearly over, else
-    "".
-    """
+    """ "stop" when the sweep is being stopped, "walltime" when the job's time is over, else ""."""
     if (Path(task["folder"]) / STOP).exists():
         return "stop"
     return "walltime" if time_left(task) <= 0 else ""
@@ -152,9 +149,7 @@ def last_lines(log: Path) -> str:
 
 
 def visible_gpu(slot: int) -> str:
-    """The one GPU of the worker number `slot` of this machine, of those that its job was given; ""
-    without any.
-    """
+    """The one GPU of worker number `slot` of this machine, of its job's; "" without any."""
     from ...parallel import clusters
 
     there = clusters.gpus()
@@ -163,9 +158,7 @@ def visible_gpu(slot: int) -> str:
 
 @contextlib.contextmanager
 def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
-    """The process of a point; it gets its task through a pipe. Whatever ends the block ends the
-    process.
-    """
+    """The process of a point, with its task through a pipe; the end of the block ends it."""
     environment = {
         **threads.environment(task["threads"]),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
@@ -201,9 +194,7 @@ def process(task: Mapping, stream) -> Iterator[subprocess.Popen]:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Digest of the library and the notebooks: workers must run the code that the sweep was started
-    with.
-    """
+    """Digest of library and notebooks: workers must run the code that the sweep began with."""
     digest = hashlib.sha256()
     for file in sorted([*(ROOT / "lib").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())

@@ -77,9 +77,7 @@ class GatedFusion(Model, name="gated_fusion"):
         given |= {"join": join, "step_hop": step_hop, "every": list(every), "stacks": stacks}
         super().__init__(compat, **given, **sizes)
         if join not in JOINS:
-            raise InputError(
-                f"join {join!r}", where=f"model {self.name}", expected=" or ".join(JOINS)
-            )
+            raise self.wrong(f"join {join!r}", " or ".join(JOINS))
         self.join = join
         self.streams, self.reliability, self.step_hop = dict(streams), reliability, step_hop
         spacing = [*every, *[0] * len(streams)][: len(streams)]
@@ -167,10 +165,9 @@ class GatedFusion(Model, name="gated_fusion"):
         x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
         needed = rows_of(valid.shape[1], self.step_hop, self.every[number])
         if x.ndim != 3 or x.shape[1:] != (needed, self.streams[name]):
-            raise InputError(
+            raise self.wrong(
                 f"stream_{name} {tuple(x.shape)}",
-                where=f"model {self.name}",
-                expected=f"(B, {needed}, {self.streams[name]}) for {valid.shape[1]} steps",
+                f"(B, {needed}, {self.streams[name]}) for {valid.shape[1]} steps",
             )
         exists = self._existing(valid, number, needed)
         seen = batch.get(f"seen_{name}")
@@ -245,9 +242,7 @@ def perceptron(channels: int, inner: int, dropout: float, numbers: int = TARGETS
 
 
 def _weights(logits: Tensor, present: Tensor) -> Tensor:
-    """(B, L, S, 2) logits to weights that add up to 1 over the streams that are present (B, S); all
-    0 where none is.
-    """
+    """(B, L, S, 2) logits to weights with the sum 1 over the present streams (B, S), or 0."""
     present = present[:, None, :, None]
     lowest = torch.finfo(logits.dtype).min
     return logits.masked_fill(~present, lowest).softmax(dim=2) * present

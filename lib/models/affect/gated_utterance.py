@@ -1,6 +1,4 @@
-"""The gated fusion for one answer per recording: streams that are weighed at each step, then pooled
-over time.
-"""
+"""The gated fusion for one answer per recording: streams are weighed per step, then pooled."""
 
 from __future__ import annotations
 
@@ -9,7 +7,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ..base import scaled
 from .gated_fusion import GatedFusion, perceptron
 from .utterance import ATTENTION, AttentiveStatistics, halved
@@ -55,11 +52,7 @@ class GatedUtterance(GatedFusion, name="gated_utterance"):
         width: float = 1.0,
     ):
         if not (streams and classes > 0):
-            raise InputError(
-                f"{len(streams)} streams, classes = {classes}",
-                where=f"model {self.name}",
-                expected="at least 1 of each",
-            )
+            raise self.wrong(f"{len(streams)} streams, classes = {classes}", "at least 1 of each")
         self.classes, self.output = classes, output
         sizes = {"layers": layers, "dropout": dropout, "width": width}
         given = {"streams": streams, "reliability": reliability, "network": network}

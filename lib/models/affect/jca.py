@@ -1,6 +1,4 @@
-"""Joint cross-attention of pictures and sound, as in the authors' journal code (specification 2.7
-A).
-"""
+"""Joint cross-attention of pictures and sound, as in the authors' code (specification 2.7 A)."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.attention import CoAttention, SpatialAttention
 from ..blocks.recurrent import ResidualLSTM
 from .window import WindowModel, initialise
@@ -30,8 +28,7 @@ class JCA(WindowModel, name="jca"):
     * Padding: steps that are not `valid` are zeroed before anything runs over time, the LSTM passes
       over them, and their result is 0, so that filling up changes no valid step; the published code
       has no mask.
-    * Steps: a window shorter than `steps` is padded and masked; the published network takes exactly
-      `steps`.
+    * Steps: a shorter window is padded and masked; the published network takes exactly `steps`.
 
     Arguments
     ---------
@@ -65,16 +62,7 @@ class JCA(WindowModel, name="jca"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            visual_positions=visual_positions,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, visual_positions), audio_channels)
         self._build(2 * scaled(HIDDEN, width), scaled(HEAD_HIDDEN, width), dropout)
         initialise(self)
@@ -130,8 +118,7 @@ EXTRACT_DROPOUT = 0.1  # between the two layers of a modality's LSTM
 
 
 class RJCA(JCA, name="rjca"):
-    """JCA whose sound passes through a BiLSTM before it chooses positions, and whose pictures do
-    afterwards.
+    """JCA whose sound passes through a BiLSTM before it chooses positions, and pictures do after.
 
     The published file has one co-attention block, although the paper is about recursion: so has
     this network.

@@ -1,13 +1,11 @@
-"""Joint cross-attention as the paper's equations print it: without LSTM and positions
-(specification 2.7 D).
-"""
+"""Joint cross-attention by the paper's equations: no LSTM, no positions (specification 2.7 D)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.whole import from_steps, over_steps, to_steps
 from .window import WindowModel, initialise, masked
 
@@ -32,8 +30,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
       and dropped.
     * Padding: steps that are not `valid` are zeroed before attention over time, and their result is
       0.
-    * Steps: a window shorter than `steps` is padded and masked; the published network takes exactly
-      `steps`.
+    * Steps: a shorter window is padded and masked; the published network takes exactly `steps`.
 
     Arguments
     ---------
@@ -58,15 +55,7 @@ class JCAPaper(WindowModel, name="jca_paper"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, 1), audio_channels)
         encoded, head = scaled(ENCODED, width), scaled(HEAD_HIDDEN, width)
         self.encoder1 = nn.Linear(audio_channels, encoded)
@@ -107,15 +96,7 @@ class JCA512(WindowModel, name="jca_512"):
         modality: str = "audiovisual",
         dropout: float = 0.6,
     ):
-        super().__init__(
-            compat,
-            steps=steps,
-            visual_channels=visual_channels,
-            audio_channels=audio_channels,
-            width=width,
-            modality=modality,
-            dropout=dropout,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(steps, modality, (visual_channels, 1), audio_channels, outputs=1)
         add_attention(self, steps, audio_channels + visual_channels, scaled(HIDDEN, width))
         read = visual_channels + (visual_channels if compat else audio_channels)
@@ -136,9 +117,7 @@ def add_attention(net: nn.Module, steps: int, joint: int, hidden: int) -> None:
 
 
 def attend(net: nn.Module, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-    """Attended sound and pictures: (B, steps, k) each, zero where a step is masked, to the same
-    shapes.
-    """
+    """Attended sound and pictures: (B, steps, k) each, zero where masked, in the same shapes."""
     joint = torch.cat([audio, visual], dim=-1).transpose(1, 2)  # (B, joint, steps)
     return (
         _attended(audio, over_steps(net.affine_a, joint), net.W_ca, net.W_a, net.W_ha),

@@ -1,6 +1,4 @@
-"""IR-50 with a classifier behind it: the form in which LFAN's face network is pre-trained and
-published.
-"""
+"""LFAN: its face network (IR-50) with a classifier as pre-trained, the leader, all of it."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import published
-from ..base import Model, scaled
+from ..base import Model, arguments, scaled
 from ..blocks.ir50 import CHANNELS, EMBEDDING, IR50, as_pictures
 from ..blocks.temporal_convolution import TemporalConvolution
 from .sequence import SOUNDS, SequenceModel, head
@@ -33,7 +31,7 @@ class LFANBackbone(Model, name="lfan_backbone"):
     def __init__(
         self, compat: bool = False, *, classes: int = 8, width: float = 1.0, face_size: int = 40
     ):
-        super().__init__(compat, classes=classes, width=width, face_size=face_size)
+        super().__init__(**arguments(locals()))
         self.backbone = IR50(width, face_size)
         self.logits = nn.Linear(self.backbone.embedding, classes)
         self.inputs = {"frame": f"(N, 3, {face_size}, {face_size})"}
@@ -109,26 +107,13 @@ class LFANVisual(SequenceModel, name="lfan_visual"):
         dropout: float = 0.1,
         bounded: bool = False,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare("video", face_size, emotions, {})
         self.bounded, inside = bounded, head_width or width
         leader = scaled(LEADER, inside)
         self.spatial = IR50(width, face_size)
         self.temporal = TemporalConvolution(self.spatial.embedding, [leader] * LEVELS, dropout)
         self.regressor = nn.Linear(leader, emotions)
-
-    @property
-    def backbone(self) -> IR50:
-        return self.spatial
 
     def join(self, faces, sounds, valid):
         return head(self.regressor(self.temporal(faces)), self.bounded)
@@ -172,16 +157,7 @@ class LFAN(SequenceModel, name="lfan"):
         dropout: float = 0.1,
         bounded: bool = False,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.leader, self.follower = scaled(LEADER, inside), scaled(FOLLOWER, inside)
@@ -199,16 +175,10 @@ class LFAN(SequenceModel, name="lfan"):
         self.ln = nn.LayerNorm([3, f])
         self.regressor = nn.Linear(self.leader + 3 * f, emotions)
 
-    @property
-    def backbone(self) -> IR50:
-        return self.spatial
-
     def streams(
         self, faces: Tensor | None, sounds: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, leader) of the faces, (B, T, follower) of VGGish and of MFCC; zeros for what is
-        absent.
-        """
+        """(B, T, leader) of faces, (B, T, follower) of VGGish and MFCC; zeros if absent."""
         some = faces if faces is not None else sounds["vggish"]
         zeros = [some.new_zeros(*some.shape[:2], size) for size in (self.leader, self.follower)]
         leader = zeros[0] if faces is None else self.temporal(faces)
@@ -221,9 +191,7 @@ class LFAN(SequenceModel, name="lfan"):
     def attend(
         self, leader: Tensor, vggish: Tensor, mfcc: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Keys, queries (B, T, 3, f), attention (B, T, 3, 3), its rows over keys, and the fused
-        rows (B, T, 3, f).
-        """
+        """Keys, queries (B, T, 3, f), attention (B, T, 3, 3) over keys, fused rows (B, T, 3, f)."""
         keys = [self.encoder1(leader), self.encoder2(vggish), self.encoder3(mfcc)]
         queries = [self.encoderQ1(leader), self.encoderQ2(keys[1]), self.encoderQ3(keys[2])]
         values = [self.encoderV1(leader), self.encoderV2(keys[1]), self.encoderV3(keys[2])]

@@ -1,6 +1,4 @@
-"""The later leader–follower network with multi-head fusion, as in ABAW3 and ABAW5 (LFAN
-specification 3.5).
-"""
+"""The later leader–follower network, multi-head, of ABAW3 and ABAW5 (LFAN specification 3.5)."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..base import scaled
+from ..base import arguments, scaled
 from ..blocks.ir50 import IR50
 from ..blocks.temporal_convolution import TemporalConvolution
 from .lfan import LFANBackbone
@@ -64,9 +62,7 @@ class Encoder(nn.Module):
 
 
 class Streams(SequenceModel):
-    """Temporal convolution and batch norm of faces and sounds: what `lfan_v2` and `can` have in
-    common.
-    """
+    """Temporal convolution and batch norm of faces and sounds, common to `lfan_v2` and `can`."""
 
     def _streams(
         self,
@@ -134,16 +130,7 @@ class LFANv2(Streams, name="lfan_v2"):
         dropout: float = 0.1,
         bounded: bool = True,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.temporal, self.spatial, self.bn = self._streams(
@@ -194,16 +181,7 @@ class CAN(Streams, name="can"):
         dropout: float = 0.2,
         bounded: bool = True,
     ):
-        super().__init__(
-            compat,
-            emotions=emotions,
-            width=width,
-            head_width=head_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            bounded=bounded,
-        )
+        super().__init__(**arguments(locals()))
         self._declare(modality, face_size, emotions)
         self.bounded, inside = bounded, head_width or width
         self.temporal, spatial, self.bn = self._streams(
@@ -223,9 +201,7 @@ class CAN(Streams, name="can"):
         self.fc1, self.fc2 = nn.Linear(total, total), nn.Linear(total, emotions)
 
     def gate(self, faces, sounds, valid) -> tuple[Tensor, Tensor]:
-        """(B, T, channels) of the projected streams, one after the other, and their weights, which
-        sum to 1.
-        """
+        """(B, T, channels) of the projected streams in a row, and weights with the sum 1."""
         streams = self.read(faces, sounds, valid)
         projected = torch.cat(
             [

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ..base import Model
 from ..blocks.recurrent import over_valid
 from .sequence import frames, norm_over
@@ -48,9 +47,7 @@ class ResLSTMSA(Model, name="res_lstm_sa"):
         super().__init__(compat, **options, dropout=dropout)
         for option, value in options.items():
             if value < 1:
-                raise InputError(
-                    f"{option} = {value}", where=f"model {self.name}", expected="above 0"
-                )
+                raise self.wrong(f"{option} = {value}", "above 0")
         self.inputs = {"features": f"(B, T, {channels})", "valid": "(B, T) bool, optional"}
         self.outputs = {"expression": f"(B, {classes})"}
         self.channels = channels

@@ -1,6 +1,4 @@
-"""What all leader–follower networks share: faces and sound of every frame go in, checked, masked
-and embedded.
-"""
+"""What all leader–follower networks share: faces and sound are checked, masked and embedded."""
 
 from __future__ import annotations
 
@@ -37,9 +35,13 @@ class SequenceModel(Model):
     * The result of a frame that is not valid is 0.
     """
 
-    backbone: IR50
     modality: str
     map_to = "output_layer"
+
+    @property
+    def backbone(self) -> IR50:
+        """The face network."""
+        return self.spatial
 
     def _declare(
         self, modality: str, face_size: int, emotions: int, sounds: Mapping[str, int] = SOUNDS
@@ -56,11 +58,7 @@ class SequenceModel(Model):
                 self.inputs["face_valid"] = "(B, T) bool, optional"
         self.outputs = {"emotion": f"(B, T, {emotions})"}
         if emotions not in (1, 2):
-            raise InputError(
-                f"emotions = {emotions}",
-                where=f"model {self.name}",
-                expected="1, or 2 for both at once",
-            )
+            raise self.wrong(f"emotions = {emotions}", "1, or 2 for both at once")
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         sounds = {}
@@ -82,9 +80,7 @@ class SequenceModel(Model):
     def _sound(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
         x = self.take(batch, name).float()
         if x.ndim != 3 or x.shape[2] != self.sounds[name]:
-            raise InputError(
-                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=self.inputs[name]
-            )
+            raise self.wrong(f"{name} {tuple(x.shape)}", self.inputs[name])
         if self.compat or "valid" not in batch:
             return x
         # Selected, not multiplied: padding may be NaN.
@@ -101,11 +97,10 @@ class SequenceModel(Model):
         if index is not None:
             flat = flat[index]
         flat = as_pictures(flat) if flat.dtype == torch.uint8 else flat.float()
-        found = (
-            self.backbone(flat, start)
-            if flat.shape[0]
-            else flat.new_zeros(0, self.backbone.embedding)
-        )
+        if flat.shape[0]:
+            found = self.backbone(flat, start)
+        else:
+            found = flat.new_zeros(0, self.backbone.embedding)
         if seen is not None and is_whole():
             return found.unflatten(0, shape).masked_fill(~seen.unsqueeze(-1), 0.0)
         if index is not None:
@@ -122,9 +117,7 @@ class SequenceModel(Model):
         elif x.dtype == torch.uint8:
             shape = (side, side, 3)
         if tuple(x.shape[2:]) != shape:
-            raise InputError(
-                f"{name} {tuple(x.shape)}", where=f"model {self.name}", expected=expected
-            )
+            raise self.wrong(f"{name} {tuple(x.shape)}", expected)
 
     def release(self, groups: Sequence[str]) -> None:
         """Freeze the face network but for the named groups (`ir50.RELEASE_ORDER`)."""

@@ -1,6 +1,4 @@
-"""Networks over time on features of any kind: dilated convolutions, a GRU, two transformers, a
-linear recurrence.
-"""
+"""Networks over time on any features: convolutions, a GRU, transformers, a recurrence."""
 
 from __future__ import annotations
 
@@ -11,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ..base import Model, scaled
 from ..blocks.layer_average import LayerAverage, refuse_other_sizes
 from ..blocks.linear_recurrence import RecurrentLayer
@@ -75,11 +72,7 @@ class TemporalModel(Model):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         x = self.take(batch, "features").to(next(self.parameters()).dtype)
         if x.ndim != 3 or x.shape[2] != self.channels:
-            raise InputError(
-                f"features {tuple(x.shape)}",
-                where=f"model {self.name}",
-                expected=self.inputs["features"],
-            )
+            raise self.wrong(f"features {tuple(x.shape)}", self.inputs["features"])
         valid = (
             batch["valid"].bool() if "valid" in batch else x.new_ones(x.shape[:2], dtype=torch.bool)
         )
@@ -89,9 +82,7 @@ class TemporalModel(Model):
 
 
 class TemporalConvolution(TemporalModel, name="temporal_convolution"):
-    """Residual convolutions over 5 steps, each layer twice as far apart as the one before (as in
-    Bai et al. 2018).
-    """
+    """Residual convolutions over 5 steps, each twice as far apart (as in Bai et al. 2018)."""
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
         return nn.ModuleList(
@@ -115,9 +106,7 @@ class GRU(TemporalModel, name="gru"):
 
 
 class Transformer(TemporalModel, name="transformer"):
-    """A transformer encoder (Vaswani et al. 2017), four heads, with sines of the step's number as
-    positions.
-    """
+    """A transformer encoder (Vaswani et al. 2017), four heads, sines as positions."""
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
         layer = nn.TransformerEncoderLayer(

@@ -1,6 +1,4 @@
-"""TSAV without its last layer: features of pictures and sound for fusion networks (specification
-2.6).
-"""
+"""TSAV, and its features of pictures and sound for fusion networks (specification 2.6)."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..base import Model, scaled
+from ..base import Model, arguments, scaled
 from ..blocks.residual import PLANES, R2Plus1D18, ResNet18
 from ..fast.folded import folded
 
@@ -48,14 +46,7 @@ class TSAVBackbone(Model, name="tsav_backbone"):
         pooled: bool = False,
         head_size: int = 17,
     ):
-        super().__init__(
-            compat,
-            width=width,
-            face_size=face_size,
-            channels=channels,
-            pooled=pooled,
-            head_size=head_size,
-        )
+        super().__init__(**arguments(locals()))
         planes = scaled_planes(width)
         self.pooled = pooled
         self.visual_channels = self.audio_channels = 8 * planes
@@ -103,8 +94,7 @@ def backbone_from_tsav(
     Arguments
     ---------
     state : state dict of a `tsav` network, with 3 or 4 channels.
-    face_size, channels, pooled : see `TSAVBackbone`; with fewer channels the mask's weights are cut
-        off.
+    face_size, channels, pooled : see `TSAVBackbone`; fewer channels cut the mask's weights off.
 
     Raises InputError if the state dict is that of another network or has too few channels.
     """
@@ -168,8 +158,7 @@ def video_maps(encoder: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     Arguments
     ---------
     encoder : `lib.models.blocks.residual.R2Plus1D18` or its folded form.
-    pictures : (N, S, S, channels) uint8, each once. shown : (B, 8) long, which of them each clip
-        shows.
+    pictures : (N, S, S, channels) uint8, each once. shown : (B, 8) long, which each clip shows.
     """
     if "pictures" in batch:
         return encoder.of_pictures(_normalise(batch["pictures"]), batch["shown"])
@@ -200,8 +189,7 @@ class TSAV(Model, name="tsav"):
 
     `clip` is float and normalised as by `normalise_clip`; a uint8 clip (B, 8, S, S, C) is
     normalised here, so that a quarter of the bytes travels to the device. Clips that overlap can be
-    given as `pictures` and `shown` instead (`video_maps`). Outputs are raw: no softmax, tanh or
-    sigmoid.
+    given as `pictures` and `shown` instead (`video_maps`). Outputs are raw: no activation.
     """
 
     layer_order = (("audio_model", "video_model"), "fc")
@@ -220,18 +208,7 @@ class TSAV(Model, name="tsav"):
         dropout: float = 0.0,
         stream_outputs: bool = False,
     ):
-        super().__init__(
-            compat,
-            width=width,
-            face_size=face_size,
-            audio_seconds=audio_seconds,
-            channels=channels,
-            expressions=expressions,
-            action_units=action_units,
-            modality=modality,
-            dropout=dropout,
-            stream_outputs=stream_outputs,
-        )
+        super().__init__(**arguments(locals()))
         self.modality = modality
         self.stream_outputs = stream_outputs and modality == "audiovisual"
         # In the published order.

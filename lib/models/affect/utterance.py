@@ -1,6 +1,4 @@
-"""An utterance network: convolutions over spectrum and time, attentive statistics, one answer per
-recording.
-"""
+"""A network per utterance: convolutions over spectrum and time, attentive statistics."""
 
 from __future__ import annotations
 

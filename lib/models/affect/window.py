@@ -1,6 +1,4 @@
-"""What all fusion networks share: features of a window of steps go in, checked, filled up and
-masked.
-"""
+"""What all fusion networks share: features of a window of steps are checked, filled, masked."""
 
 from __future__ import annotations
 
@@ -11,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ...parallel import masks
 from ..base import Model, scaled  # noqa: F401 - models that people write take `scaled` from here
 from ..blocks.whole import is_whole
@@ -31,9 +28,7 @@ class WindowModel(Model):
     def _declare(
         self, steps: int, modality: str, visual: tuple[int, int], audio: int, outputs: int = 2
     ) -> None:
-        """Sizes, inputs and outputs. visual : channels and positions of a step's picture; audio :
-        channels.
-        """
+        """Sizes, inputs, outputs. visual : a step's channels and positions; audio : channels."""
         self.steps, self.modality = steps, modality
         self.visual_channels, self.visual_positions = visual
         self.audio_channels = audio
@@ -60,9 +55,7 @@ class WindowModel(Model):
         return {"va": va[:, :length]}
 
     def fuse(self, audio: Tensor, visual: Tensor, valid: Tensor | None) -> Tensor:
-        """(B, steps, A) sound, (B, steps, C·P) pictures, (B, steps) bool or None = all valid -> (B,
-        steps, 2).
-        """
+        """(B, steps, A) and (B, steps, C·P), (B, steps) bool or None = all -> (B, steps, 2)."""
         raise NotImplementedError
 
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -73,11 +66,7 @@ class WindowModel(Model):
         }
         for name, x in found.items():
             if x.ndim != 3 or x.shape[2] != self.sizes[name]:
-                raise InputError(
-                    f"{name} {tuple(x.shape)}",
-                    where=f"model {self.name}",
-                    expected=self.inputs[name],
-                )
+                raise self.wrong(f"{name} {tuple(x.shape)}", self.inputs[name])
         some = next(iter(found.values()))
         self._check_length(some.shape[1])
         for name in self.sizes.keys() - found.keys():
@@ -94,10 +83,9 @@ class WindowModel(Model):
 
     def _check_length(self, length: int) -> None:
         if length > self.steps or (self.compat and length != self.steps):
-            raise InputError(
+            raise self.wrong(
                 f"a window of {length} steps",
-                where=f"model {self.name}",
-                expected=f"{'' if self.compat else 'at most '}{self.steps} (the option steps)",
+                f"{'' if self.compat else 'at most '}{self.steps} (the option steps)",
             )
 
     def _fill_up(
@@ -116,9 +104,7 @@ def masked(x: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def initialise(net: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for linear layers, as published; LSTMs keep torch's
-    default.
-    """
+    """Xavier-uniform weights, zero biases of linear layers, as published; LSTMs keep torch's."""
     for module in net.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)

@@ -37,9 +37,7 @@ class CoAttention(nn.Module):
 
 
 class CoAttentionLayer(nn.Module):
-    """Each sequence is added to what it and the joint sequence have in common over the whole
-    window.
-    """
+    """Each sequence is added to what it and the joint one have in common over the window."""
 
     def __init__(self, steps: int, channels: tuple[int, int], dropout: float):
         super().__init__()

@@ -8,8 +8,5 @@ from torch import nn
 def feed_forward(hidden: int, dropout: float) -> nn.Sequential:
     """(…, hidden) -> (…, hidden) of each step by itself, twice as wide in between."""
     return nn.Sequential(
-        nn.Linear(hidden, 2 * hidden),
-        nn.GELU(),
-        nn.Dropout(dropout),
-        nn.Linear(2 * hidden, hidden),
+        nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * hidden, hidden)
     )

@@ -28,8 +28,7 @@ class RecurrentLayer(nn.Module):
     """A recurrence in each direction and a feed-forward part, each after a layer norm and beside a
     shortcut (pre-norm).
 
-    hidden : channels, an even number: half of them run forwards, half backwards. dropout : of both
-    results.
+    hidden : channels, even: half run forwards, half backwards. dropout : of both results.
     """
 
     def __init__(self, hidden: int, dropout: float):

@@ -26,24 +26,23 @@ class ResidualLSTM(nn.Module):
     dropout : between the two layers (0 in `Joint`, 0.1 in RJCA's modality LSTMs).
     """
 
-    def __init__(self, channels: int, hidden: int, dropout: float = 0.0, layers: int = 2):
+    def __init__(self, channels: int, hidden: int, dropout: float = 0.0):
         super().__init__()
-        # Rows 0…2·layers-1 are the initial outputs, the others the initial cells.
-        self.init_hidden = nn.Parameter(torch.empty(4 * layers, hidden))
+        # Rows 0…3 are the initial outputs, the others the initial cells.
+        self.init_hidden = nn.Parameter(torch.empty(8, hidden))
         self.linear = nn.Linear(channels + 2 * hidden, 2 * hidden)
         self.rnn = nn.LSTM(
-            channels, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout
+            channels, hidden, 2, batch_first=True, bidirectional=True, dropout=dropout
         )
         nn.init.xavier_uniform_(self.init_hidden)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, L, channels) to (B, L, 2·hidden) of length 1; valid (B, L) bool, None = all.
 
-        The LSTM passes over steps that are not valid, in both directions; their own rows have no
-        meaning.
+        The LSTM passes over steps that are not valid, both ways; their own rows have no meaning.
         """
         start = self.init_hidden.unsqueeze(1).expand(-1, x.shape[0], -1).contiguous()
-        state = start.chunk(2)  # h0, c0: (2·layers, B, hidden)
+        state = start.chunk(2)  # h0, c0: (4, B, hidden)
         if valid is None:
             output = recurrent(self.rnn, x, state)
         else:

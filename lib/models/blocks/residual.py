@@ -21,8 +21,7 @@ class R2Plus1D18(nn.Module):
     ---------
     channels : of the pictures: 3 colours, or 4 with a mask.
     planes : channels of the first stage (64 published); the maps have 8 times as many. The stem's
-        45 are scaled and rounded; the planes inside a block follow from its own by torchvision's
-        formula.
+        45 are scaled and rounded; the planes inside a block follow by torchvision's formula.
     """
 
     layer_order = ("stem", "layer1", "layer2", "layer3", "layer4")
@@ -58,9 +57,7 @@ class R2Plus1D18(nn.Module):
         return x
 
     def of_pictures(self, pictures: Tensor, shown: Tensor) -> Tensor:
-        """The same of clips that show pictures (N, H, W, channels): clip b shows number shown[b,
-        t], (B, T) long.
-        """
+        """The same of clips of pictures (N, H, W, channels): clip b has shown[b, t], (B, T)."""
         clip = pictures[shown].permute(0, 4, 1, 2, 3)
         # as `lib.models.affect.tsav.normalise_clip` lays it out
         return self(clip if clip.is_cuda else clip.contiguous())

@@ -23,8 +23,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
 
     sections : pairs of each axis. layout : "chunk" and "axial": one axis after the other
         (Qwen2-VL); "interleave":
-    pairs 1, 4, 7, … rows and 2, 5, 8, … columns until their sections are used up, all others time
-    (Qwen3).
+    pairs 1, 4, 7, … rows and 2, 5, 8, … columns until their sections end, others time (Qwen3).
     """
     if layout not in LAYOUTS or len(sections) != 3 or min(sections) < 0:
         raise InputError(

@@ -1,6 +1,4 @@
-"""TalkNet's attention layer: one stream's frames look at the other's, with masks and, if wanted,
-rotary positions.
-"""
+"""TalkNet's attention: one stream's frames look at the other's, masked, with rotary positions."""
 
 from __future__ import annotations
 
@@ -82,9 +80,7 @@ class Attention(nn.Module):
 
 
 class AttentionLayer(nn.Module):
-    """Attention and feed-forward, each added to what was there and normalised; the sum is with the
-    *source* (§3.2).
-    """
+    """Attention and feed-forward, each added and normalised; the sum is with *source* (§3.2)."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.1):
         super().__init__()
@@ -95,9 +91,7 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, source: Tensor, target: Tensor, look: Look) -> Tensor:
-        """source, target : (B, N, width); queries come from the target, keys and values from the
-        source.
-        """
+        """source, target : (B, N, width); queries from the target, keys, values from the source."""
         x = self.norm1(source + self.dropout(self.self_attn(target, source, look)))
         return self.norm2(
             x + self.dropout(self.linear2(self.dropout(functional.relu(self.linear1(x)))))

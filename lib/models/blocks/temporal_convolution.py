@@ -66,8 +66,7 @@ class Block(nn.Module):
 
 
 class TemporalConvolution(nn.Module):
-    """Blocks of dilation 1, 2, 4, …: (B, T, inside) -> (B, T, channels[-1]), nothing from the
-    future.
+    """Blocks of dilation 1, 2, 4, …: (B, T, inside) -> (B, T, channels[-1]), no future.
 
     Four blocks of kernel 5 see 121 frames (`receptive_field`). The published Xavier start of the
     convolutions edited what weight normalisation replaces and had no effect; it is left out.
@@ -78,18 +77,17 @@ class TemporalConvolution(nn.Module):
         inside: int,
         channels: Sequence[int],
         dropout: float = 0.1,
-        kernel: int = KERNEL,
         whole_channels: bool = True,
     ):
         super().__init__()
         before = [inside, *channels]
         self.network = nn.Sequential(
             *(
-                Block(before[k], channels[k], kernel, 2**k, dropout, whole_channels)
+                Block(before[k], channels[k], KERNEL, 2**k, dropout, whole_channels)
                 for k in range(len(channels))
             )
         )
-        self.receptive_field = 1 + 2 * (kernel - 1) * (2 ** len(channels) - 1)
+        self.receptive_field = 1 + 2 * (KERNEL - 1) * (2 ** len(channels) - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x.transpose(1, 2)).transpose(1, 2)

@@ -1,6 +1,4 @@
-"""VGGish: 0.96 s of log-mel spectrogram to 128 numbers (Hershey et al. 2017; LFAN specification
-1.7).
-"""
+"""VGGish: 0.96 s of log-mel spectrogram to 128 numbers (Hershey 2017; LFAN specification 1.7)."""
 
 from __future__ import annotations
 

@@ -30,8 +30,7 @@ LARGE = 4
 
 
 def folded(net: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A copy of a network with `audio_model` and `video_model` (TSAV, its backbone) for prediction
-    only.
+    """A copy of a network with `audio_model` and `video_model` (TSAV, its backbone) to predict.
 
     dtype : of weights and activations inside the two encoders (bfloat16 is less exact); what they
         return is float32.
@@ -71,9 +70,7 @@ class _PlanarBlock(nn.Module):
 
 
 class FoldedR2Plus1D(nn.Module):
-    """`lib.models.blocks.residual.R2Plus1D18` with folded batch norms and two-dimensional
-    convolutions.
-    """
+    """`blocks.residual.R2Plus1D18` with folded batch norms and two-dimensional convolutions."""
 
     def __init__(self, net: nn.Module):
         super().__init__()
@@ -109,9 +106,7 @@ class FoldedR2Plus1D(nn.Module):
 
 
 def _alone(x: Tensor) -> bool:
-    """Whether clips are worked on one by one at first: not on a GPU, nor where loops and row
-    numbers are compiled.
-    """
+    """Whether clips are worked on one by one at first: not on a GPU, nor where it is compiled."""
     return not (x.is_cuda or torch.compiler.is_compiling())
 
 
@@ -149,8 +144,7 @@ class _Factored(nn.Module):
 
 
 class Planar(nn.Module):
-    """A two-dimensional convolution with a batch norm folded in, made of one in two or three
-    dimensions.
+    """A two-dimensional convolution with a batch norm folded in, of one in two or three dimensions.
 
     Of a three-dimensional one the axis of size 1 is dropped: (1, k, k) has k × k places, (k, 1, 1)
     k × 1, (1, 1, 1) one. `extra_in`, `extra_out` channels of zeros are added.

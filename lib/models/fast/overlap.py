@@ -24,8 +24,7 @@ PLACES = 8 * 56 * 56
 
 
 def begin(net, pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, int]:
-    """The stem and as many blocks of a `lib.models.fast.folded.FoldedR2Plus1D` as clips share
-    enough.
+    """The stem and as many blocks of a `folded.FoldedR2Plus1D` as clips share enough.
 
     Arguments
     ---------
@@ -62,9 +61,8 @@ def factored(
     added = [None] * len(found)
     if shortcut is not None:
         which = number.new_empty(len(found))
-        which[number.flatten()] = shortcut[
-            1
-        ].flatten()  # any place with these three: they have the same one
+        # any place with these three: they have the same one
+        which[number.flatten()] = shortcut[1].flatten()
         added = [shortcut[0][row] for row in which.tolist()]
     # row by row: each stays in the cache
     for out, rows, more in zip(found, triples.tolist(), added, strict=True):
@@ -76,9 +74,7 @@ def factored(
 
 
 def neighbours(shown: Tensor) -> tuple[Tensor, Tensor]:
-    """Which three follow each other: (B, T) rows -> (M, 3) rows, −1 outside the clip, and which
-    triple where (B, T).
-    """
+    """(B, T) rows -> (M, 3) triples that follow each other, −1 outside, and which where (B, T)."""
     padded = functional.pad(shown, (1, 1), value=-1)
     triples = torch.stack([padded[:, :-2], shown, padded[:, 2:]], dim=-1)
     different, number = torch.unique(triples.flatten(0, 1), dim=0, return_inverse=True)

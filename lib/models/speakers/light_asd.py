@@ -29,8 +29,7 @@ BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}
 
 
 class OneFace(Model):
-    """Scores of one face in every frame, from its crops and the sound: what Light-ASD and LR-ASD
-    share.
+    """Scores of one face in every frame, from crops and sound: what Light-ASD and LR-ASD share.
 
     Inputs ``face`` (B,T,S,S) grey 0–255 and ``mfcc`` (B,4T,13); outputs ``speaking`` and
     ``speaking_visual`` (B,T,2), logits of [not speaking, speaking]. `compat` changes nothing: of
@@ -289,23 +288,13 @@ def normed(
     weight = convolution.weight if weight is None else weight
     padding = (weight.shape[2] // 2, weight.shape[3] // 2)
     if norm.training:
-        return functional.relu_(
-            functional.batch_norm(
-                functional.conv2d(x, weight, None, stride, padding),
-                norm.running_mean,
-                norm.running_var,
-                norm.weight,
-                norm.bias,
-                True,
-                norm.momentum,
-                norm.eps,
-            )
-        )
+        x = functional.conv2d(x, weight, None, stride, padding)
+        moments = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        return functional.relu_(functional.batch_norm(x, *moments, True, norm.momentum, norm.eps))
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     shift = norm.bias - norm.running_mean * scale
-    return functional.relu_(
-        functional.conv2d(x, weight * scale[:, None, None, None], shift, stride, padding)
-    )
+    weight = weight * scale[:, None, None, None]
+    return functional.relu_(functional.conv2d(x, weight, shift, stride, padding))
 
 
 class _Fusion(nn.Module):

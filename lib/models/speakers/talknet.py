@@ -1,5 +1,4 @@
-"""The two streams of TalkNet: faces and sound features of a clip -> one vector a frame each (asd.md
-§3.2).
+"""TalkNet's two streams: faces and sound of a clip -> one vector a frame each (asd.md §3.2).
 
 `valid` (B, T) says which frames are no padding. Where it is given, padded frames are set to zero
 before every convolution over time, and means over time (squeeze-and-excitation, global norm) are
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ..base import Model
 from ..blocks.synchrony_attention import AttentionLayer, Look
 from ..blocks.whole import is_traced
@@ -31,9 +29,7 @@ def masked(x: Tensor, valid: Tensor | None) -> Tensor:
 
 
 class VisualFrontend(nn.Module):
-    """(B, T, S, S) normalised grey -> (B, T, 8c): a convolution over five frames, then a residual
-    network a frame.
-    """
+    """(B, T, S, S) normalised grey -> (B, T, 8c): convolution over five frames, then residual."""
 
     layer_order = ("frontend3D", "resnet")
 
@@ -129,9 +125,7 @@ class GlobalNorm(nn.Module):
 
 
 class _TemporalBlock(nn.Module):
-    """ReLU, norm, depth-wise convolution over time, PReLU, global norm, mixing; added to its
-    input.
-    """
+    """ReLU, norm, depth-wise convolution over time, PReLU, global norm, mixing; a shortcut."""
 
     def __init__(self, channels):
         super().__init__()
@@ -182,9 +176,7 @@ class VisualConv1D(nn.Module):
 
 
 class _Squeeze(nn.Module):
-    """Squeeze-and-excitation: each channel scaled by what the mean over rows and valid time
-    says.
-    """
+    """Squeeze-and-excitation: channels scaled by what the mean over rows and valid time says."""
 
     def __init__(self, channels):
         super().__init__()
@@ -228,9 +220,7 @@ class _SoundBlock(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """(B, 4T, 13) -> (B, T, d): a residual network with squeeze-and-excitation; the mean of the
-    rows that remain.
-    """
+    """(B, 4T, 13) -> (B, T, d): residual, with squeeze-and-excitation; the mean of the rows."""
 
     layer_order = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 
@@ -267,8 +257,7 @@ HEAD = 16  # channels of a head in cross attention; twice as many in self attent
 
 
 class TalkNet(Model, name="talknet"):
-    """Scores of one face in every frame, by cross attention between lips and sound, then self
-    attention.
+    """Scores of one face in every frame, by cross attention of lips and sound, then self attention.
 
     Inputs ``face`` (B,T,S,S) grey 0–255, ``mfcc`` (B,4T,13), ``pad`` (B,T) bool, True where a frame
     only fills up. Outputs: logits of [not speaking, speaking] ``speaking``, ``speaking_audio``,
@@ -325,10 +314,9 @@ class TalkNet(Model, name="talknet"):
         """Channels of a token. Raises InputError where heads would not fill them."""
         tokens = ATTENTION * attention_width
         if tokens % HEAD:
-            raise InputError(
+            raise self.wrong(
                 f"attention {tokens:g} channels wide",
-                where=f"model {self.name}",
-                expected=f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
+                f"a multiple of {HEAD}: attention_width {HEAD / ATTENTION:g}, "
                 f"{2 * HEAD / ATTENTION:g}, …",
             )
         return int(tokens)
@@ -352,9 +340,7 @@ class TalkNet(Model, name="talknet"):
         return self.attend(visual, audio, *self.looks(batch, visual, valid))
 
     def embed(self, face: Tensor, mfcc: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Picture and sound of every frame as (B, T, d) each; zeros for the stream that `modality`
-        leaves out.
-        """
+        """Picture and sound of every frame as (B, T, d) each; zeros where `modality` has none."""
         parts, shape = self.model, (*face.shape[:2], self.tokens)
         visual = audio = None
         if self.modality != "audio":
@@ -366,9 +352,7 @@ class TalkNet(Model, name="talknet"):
         return visual, mfcc.new_zeros(shape) if audio is None else audio
 
     def looks(self, batch, visual: Tensor, valid: Tensor | None) -> tuple[Look, Look, Look]:
-        """How sound looks at picture, picture at sound, and both together at themselves: all
-        unpadded frames.
-        """
+        """How sound looks at picture, picture at sound, both at themselves: unpadded frames."""
         blind = None if valid is None else ~valid
         return Look(blind), Look(blind), Look(blind)
 

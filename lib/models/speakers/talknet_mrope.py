@@ -13,7 +13,6 @@ import math
 import torch
 from torch import Tensor
 
-from ...errors import InputError
 from ..blocks import rotary
 from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
@@ -33,8 +32,7 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
     Further inputs: ``time`` (B,T) s of each frame (required), ``audio_time`` (B,T) s of each sound
     token (default: as ``time``), ``visible`` (B,T) bool (False: the face is not seen; sound does
     not look at it), ``position`` (B,T,2) row and column of the face's centre on a 16×16 grid
-    (default 0), ``strength`` a number or (B,), the factor λ on all angles (default 1; 0 is
-    TalkNet).
+    (default 0), ``strength`` a number or (B,), factor λ on all angles (default 1; 0 is TalkNet).
 
     Several candidates of one recording: ``face`` (B,K,T,S,S), ``visible`` and ``pad`` (B,K,T),
     ``position`` (B,K,T,2); ``mfcc`` and times stay. Their tokens are one sequence, a sound token
@@ -94,10 +92,9 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
 
     def _refuse_other_sizes(self, name: str, pairs: tuple, size: int) -> None:
         if sum(pairs) != size // 2:
-            raise InputError(
+            raise self.wrong(
                 f"{name}_pairs {list(pairs)}",
-                where=f"model {self.name}",
-                expected=f"{size // 2} pairs in all: a head has {size} channels",
+                f"{size // 2} pairs in all: a head has {size} channels",
             )
 
     def forward(self, batch):

@@ -1,5 +1,4 @@
-"""Clips of a fixed number of frames with their sound and labels, made from any data set: what is
-cut where.
+"""Clips of as many frames with sound and labels, from any data set: what is cut where.
 
 Definitions: specs/asd.md §2.2, §2.3. Frames count from 0 in their video; every cut of sound is
 integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame rate.
@@ -97,9 +96,7 @@ def settings_of(params: Mapping) -> Settings:
 
 
 def root_of(params: Mapping, processed: Path) -> Path:
-    """Folder of the tree: the parameter clips_root, or ``dataset_clips_L<length>`` below the folder
-    `processed`.
-    """
+    """Folder of the tree: clips_root, or ``dataset_clips_L<length>`` below `processed`."""
     given = str(params["clips_root"])
     if given in ("", "."):
         return processed / f"dataset_clips_L{params['clip_length']}"

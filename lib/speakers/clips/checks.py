@@ -1,6 +1,4 @@
-"""What was checked of a tree of clips, what was expected, and everything that is not so, by
-name.
-"""
+"""What was checked of a tree of clips, what was expected, and all that is not so, by name."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ SHOWN = 12  # numbers of missing pictures that one message lists
 
 @dataclass
 class Checks:
-    """Rows (check, expected, found) and failures (check, where, what). Tables name places below
-    `root` without it.
-    """
+    """Rows (check, expected, found), failures (check, where, what); places without `root`."""
 
     root: str = ""
     rows: list[dict] = field(default_factory=list)

@@ -27,9 +27,7 @@ def as_json(told: object) -> bytes:
 
 
 class Disk:
-    """Counts operations; `before` is called with the number and name of each one, before it is
-    done.
-    """
+    """Counts operations; `before` is called with number and name of each, before it is done."""
 
     def __init__(self, before: Callable[[int, str, str], None] | None = None):
         self.count, self.before = 0, before
@@ -47,9 +45,7 @@ class Disk:
                 os.makedirs(path, exist_ok=True)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file whole, under another name first; one of that very content is left as
-        it is.
-        """
+        """Write a file whole, under another name first; one of that content is left alone."""
         try:
             with open(path, "rb") as file:
                 if file.read() == content:
@@ -64,11 +60,9 @@ class Disk:
             os.replace(path + PART, path)
 
     def place(self, source: str, target: str, how: str) -> str:
-        """Bring a file to `target` by hard, sym, copy or move, unless it is there. Returns how it
-        was done.
+        """Bring a file to `target` by hard, sym, copy or move, unless it is there. Returns how.
 
-        A hard link or a move to another file system becomes a copy (a move then removes its
-        source).
+        A hard link or a move to another file system becomes a copy (a move removes its source).
         """
         self._step(how, target)
         try:

@@ -30,8 +30,7 @@ def begin(root: Path, dataset: str, settings: Settings, disk: Disk) -> None:
     """Say what a root of clips is before anything is put into it.
 
     Raises InputError when it holds clips of other settings: lengths are never mixed in one tree.
-    Where only the program has changed, what it wrote differently is written again by the steps that
-    follow.
+    Where only the program has changed, the steps that follow write again what differs.
     """
     told = {
         "schema": f"{SCHEMA}-dataset",
@@ -80,9 +79,7 @@ def read_dataset(root: Path, needed: bool = True) -> dict:
 def describe(
     source: Source, root: Path, settings: Settings, disk: Disk | None = None
 ) -> tuple[list[dict], tuple]:
-    """Write ``clip.json`` of every clip of a video. Returns index lines and what was left out of
-    its labels.
-    """
+    """Write ``clip.json`` of a video's clips. Returns index lines and what labels lack."""
     disk, folder = disk or Disk(), folder_of(root, source)
     facts = read_facts(os.path.join(folder, FACTS))
     if facts is None:
@@ -197,9 +194,7 @@ def _person(person: Person, here: slice) -> dict:
 
 
 def _block(rows: np.ndarray) -> list | dict:
-    """A label block: whole numbers in runs where that is a list, others as they are, null =
-    unlabelled.
-    """
+    """A label block: whole numbers in runs if that is a list, others as they are, null = none."""
     if rows.ndim == 1 and rows.dtype.kind in "iub":
         return runs(rows)
     if rows.dtype.kind == "f":
@@ -211,9 +206,7 @@ def _block(rows: np.ndarray) -> list | dict:
 
 
 def runs(values: np.ndarray) -> dict | list:
-    """Whole numbers as {"rle": [[value, count], …]}; short ones, and those that change often, as a
-    list.
-    """
+    """Whole numbers as {"rle": [[value, count], …]}; as a list if short or often changing."""
     values = np.asarray(values).astype(np.int64)
     edges = np.flatnonzero(np.diff(values)) + 1
     if 4 * len(edges) > len(values):

@@ -1,6 +1,4 @@
-"""Clips of a whole data set: what notebook 04 and ``python -m lib clips`` do, video by video, on
-several processors.
-"""
+"""Clips of a whole data set, video by video: for notebook 04 and ``python -m lib clips``."""
 
 from __future__ import annotations
 
@@ -61,8 +59,7 @@ class Job:
 def opened(p: Mapping) -> Job | None:
     """The clips that an experiment's parameters mean; None when they want none (`cut_clips`).
 
-    Raises InputError where there are no lists, or (for other data sets than Ego4D's) no trial
-    table.
+    Raises InputError where there are no lists, or (but for Ego4D) no trial table.
     """
     if p["cut_clips"] == "never" or (
         p["cut_clips"] == "auto" and p["dataset"] not in datasets.SPEAKING
@@ -89,8 +86,7 @@ def _is_of_trials(video: str, names: Iterable[str]) -> bool:
 def frames_of(p: Mapping, seconds: float) -> int:
     """Frames of a clip of so many seconds, at the rate of the data set that the parameters mean.
 
-    Raises InputError where its videos have several rates: the clips of one root are equally long in
-    frames.
+    Raises InputError for videos of several rates: clips of one root are equally long in frames.
     """
     rates = {float(ego4d.FPS)}
     if p["dataset"] not in datasets.SPEAKING:
@@ -192,32 +188,20 @@ def _finish(job: Job, outcomes: list[cluster.Outcome], disk: Disk) -> None:
         made, some = outcome.value
         lines.setdefault(made.split, []).extend(some)
         counts.update({"videos": 1, "units": sum(line["n_visible"] > 0 for line in some)})
-    made_from = {
-        "fps": sorted({str(source.fps) for source in job.sources}),
-        "sources": sorted(
-            {
-                told["annotation"]: told["sha256"]
-                for source in job.sources
-                if (told := source.made_from)
-            }.items()
-        ),
-    }
-    index.finish(job.root, lines, {**made_from, "counts": dict(counts)}, disk)
+    origins = filter(None, (source.made_from for source in job.sources))
+    annotations = {told["annotation"]: told["sha256"] for told in origins}
+    rates = sorted({str(source.fps) for source in job.sources})
+    about = {"fps": rates, "sources": sorted(annotations.items()), "counts": dict(counts)}
+    index.finish(job.root, lines, about, disk)
     if job.for_published:
         talknet.write(job.root, lines, disk)
 
 
-def undo(job: Job, progress: Callable | None = None) -> int:
-    """Give all pictures the numbers of their sources back; returns how many were renamed. Index
-    again afterwards.
-    """
-    renamed = 0
+def undo(job: Job) -> int:
+    """Give pictures the numbers of their sources back; returns how many. Index afterwards."""
     with _alone(job):
-        for done, source in enumerate(job.sources, start=1):
-            renamed += sum(numbering.undo(frames) for frames in _frames_of(job.root, source))
-            if progress:
-                progress(done, len(job.sources), source.video)
-    return renamed
+        folders = [frames for source in job.sources for frames in _frames_of(job.root, source)]
+        return sum(map(numbering.undo, folders))
 
 
 # ---- what a person is shown
@@ -229,9 +213,7 @@ def needs(job: Job | None) -> pd.DataFrame:
 
 
 def faults(outcomes: list[cluster.Outcome]) -> pd.DataFrame:
-    """Columns video, what: videos that could not be done, boxes and voices that were left out,
-    tails dropped.
-    """
+    """Columns video, what: videos not done, boxes and voices left out, tails dropped."""
     rows = []
     for outcome in outcomes:
         if not outcome.ok:
@@ -299,9 +281,7 @@ def clip_names(job: Job | None, most: int = 200) -> list[str]:
 
 
 def distribution(job: Job) -> pd.DataFrame:
-    """One row per clip: split, frames, faces (mean per frame), speaking (share of visible faces),
-    voice (share).
-    """
+    """A row per clip: split, frames, faces (mean per frame), speaking (share), voice (share)."""
     from . import schema
 
     rows = []

@@ -121,9 +121,7 @@ def _sequences(
 
 
 def voiced(segments: np.ndarray, n_frames: int) -> np.ndarray:
-    """(T,) bool of segments (k, 2), whose last frame belongs to them; what lies outside the video
-    is cut off.
-    """
+    """(T,) bool of segments (k, 2), their last frame included, cut to the video."""
     found = np.zeros(n_frames, bool)
     for first, last in np.asarray(segments).reshape(-1, 2):
         found[max(0, int(first)) : max(0, min(n_frames, int(last) + 1))] = True
@@ -185,9 +183,7 @@ def _put(
 
 
 def fill(frames: np.ndarray, boxes: np.ndarray, max_gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (m,) and boxes (m, 4) between neighbouring ones at most `max_gap` missing frames
-    apart, linearly.
-    """
+    """Frames (m,) and boxes (m, 4) between neighbours at most `max_gap` apart, linearly."""
     gaps = [(i, frames[i + 1] - frames[i]) for i in np.flatnonzero(np.diff(frames) > 1)]
     some = [(i, step) for i, step in gaps if step - 1 <= max_gap]
     if not some:

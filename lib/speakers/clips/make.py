@@ -1,5 +1,4 @@
-"""Cut one video into the folders of its clips: pictures linked, sound cut. What is there already is
-kept.
+"""Cut one video into the folders of its clips: pictures linked, sound cut. What is there is kept.
 
     <split>/<video>/clip_f000450/frames/img_00451.jpg …   audio_f000450_f000899.wav
 
@@ -110,16 +109,12 @@ def _frames(
 
 
 def marker(scope: str, base: int, first: int, count: int, source: int) -> dict:
-    """What ``.numbering.json`` says: scope and base of the numbers, the first one, how many, the
-    source's first.
-    """
+    """What ``.numbering.json`` says: scope, base, first number, how many, the source's first."""
     return {"scope": scope, "base": base, "first": first, "count": count, "source": source}
 
 
 def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
-    """The marker that a clip has, or will have: of pictures from a run that was broken off, the
-    lowest number tells.
-    """
+    """The marker that a clip has or will have: of a broken run, by the lowest number."""
     try:
         with open(os.path.join(frames, MARKER), "rb") as file:
             told = json.loads(file.read())
@@ -135,8 +130,7 @@ def _numbered(span: Span, facts: Facts, frames: str, scope: str) -> dict:
     first = source if scope == SOURCE else first_number(span, scope)
     if there and min(there) != first:
         scope = next(
-            (name for name in ("global", "clip") if first_number(span, name) == min(there)),
-            SOURCE,
+            (name for name in ("global", "clip") if first_number(span, name) == min(there)), SOURCE
         )
         first = min(there)
     return marker(scope, facts.base if scope == SOURCE else 0, first, span.n_frames, source)

@@ -45,8 +45,7 @@ def read(frames: str) -> dict:
 
 
 def renumber(frames: str, scope: str, disk: Disk | None = None) -> int:
-    """Number a clip's pictures from 0: by their frame in the video (scope "global") or in the clip
-    ("clip").
+    """Number a clip's pictures from 0: by frame in the video (scope "global") or clip ("clip").
 
     Returns how many were renamed: 0 when it had been done. Raises InputError when names are there
     that neither the old nor the new numbering explains; nothing is renamed then.
@@ -96,8 +95,7 @@ def _turn(frames: str, told: dict, first: int, scope: str, base: int, disk: Disk
 
 
 def _moves(there: set[int], old: int, new: int, count: int) -> list[tuple[int, int]] | None:
-    """(old, new) numbers still to be renamed from `old`… to `new`…, None if the names do not fit to
-    that.
+    """(old, new) numbers still to be renamed from `old`… to `new`…, None if names do not fit.
 
     Downwards the first ones go first, upwards the last ones: a new name is always free.
     """

@@ -1,6 +1,4 @@
-"""What making clips will take, before anything is written: pictures, bytes, inodes and time,
-against what is free.
-"""
+"""What making clips will take, before anything is written, against what is free."""
 
 from __future__ import annotations
 
@@ -8,14 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
 
 from ...datasets import ego4d
 from ...errors import InputError
-from ...files import temporary_folder
+from ...files import existing, temporary_folder
 from ...media import pictures, recordings
 from . import Settings, sample_of, spans
 from .disk import Disk
@@ -23,6 +20,9 @@ from .sources import Source
 from .video import FACTS, folder_of, read_facts
 
 MARGIN = 1.05  # of what is needed, that must be free
+NUMBERS = ("frames", "clips", "dropped", "picture_bytes", "sound_bytes", "files")
+EMPTY = {"video": "", "split": "", **dict.fromkeys(NUMBERS, 0), "problem": ""}  # a row of a plan
+PERSONS = 2.0  # in a clip, about
 DESCRIPTION = 45  # bytes of clip.json a frame and person, about: a row of its box
 SAMPLE = 40  # pictures whose sizes are looked at, a video
 PROBES = 300  # files placed to measure how fast that goes
@@ -37,36 +37,13 @@ def plan(sources: Iterable[Source], root: Path, settings: Settings) -> pd.DataFr
     """
     rows = []
     for source in sources:
-        row = {
-            "video": source.video,
-            "split": source.split,
-            "frames": 0,
-            "clips": 0,
-            "dropped": 0,
-            "picture_bytes": 0,
-            "sound_bytes": 0,
-            "files": 0,
-            "problem": "",
-        }
+        row = {**EMPTY, "video": source.video, "split": source.split}
         try:
             row |= _video(source, root, settings)
         except InputError as error:
             row["problem"] = error.what
         rows.append(row)
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "video",
-            "split",
-            "frames",
-            "clips",
-            "dropped",
-            "picture_bytes",
-            "sound_bytes",
-            "files",
-            "problem",
-        ],
-    )
+    return pd.DataFrame(rows, columns=list(EMPTY))
 
 
 def _video(source: Source, root: Path, settings: Settings) -> dict:
@@ -112,10 +89,8 @@ def _pictures(source: Source, root: Path, settings: Settings) -> tuple[int, int]
 
 
 def measure(folder: Path, how: str) -> float:
-    """Seconds that placing one picture takes on the file system of `folder`, measured with a few
-    small files.
-    """
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    """Seconds to place one picture on the file system of `folder`, by a few small files."""
+    place = existing(folder)
     try:
         with temporary_folder(place, "clips-probe") as probe:
             disk = Disk()
@@ -134,26 +109,17 @@ def measure(folder: Path, how: str) -> float:
         return float("nan")
 
 
-def needs(
-    planned: pd.DataFrame,
-    root: Path,
-    settings: Settings,
-    persons: float = 2.0,
-    seconds_each: float | None = None,
-) -> pd.DataFrame:
-    """Columns what, needed, free, ok: pictures, bytes, inodes and time of a whole plan, with
-    `MARGIN`.
-    """
-    place = next(path for path in (Path(root), *Path(root).parents) if path.exists())
-    seconds_each = measure(place, settings.frames) if seconds_each is None else seconds_each
+def needs(planned: pd.DataFrame, root: Path, settings: Settings) -> pd.DataFrame:
+    """Columns what, needed, free, ok: pictures, bytes, inodes, time of a plan, with `MARGIN`."""
+    place = existing(root)
     frames, clips = int(planned["frames"].sum()), int(planned["clips"].sum())
-    told = round(DESCRIPTION * persons * frames)
+    told = round(DESCRIPTION * PERSONS * frames)
     n_bytes = int(planned["picture_bytes"].sum() + planned["sound_bytes"].sum()) + told
     n_bytes, inodes = n_bytes * MARGIN, int(planned["files"].sum()) * MARGIN
     free_inodes = _free_inodes(place)
     free = shutil.disk_usage(place).free
     # Linking, renaming and looking at a picture take about as long each.
-    seconds = 3 * seconds_each * frames
+    seconds = 3 * measure(place, settings.frames) * frames
     rows = [
         ("videos", len(planned), "", True),
         ("clips", clips, "", True),
@@ -173,22 +139,12 @@ def _free_inodes(place: Path) -> int | str:
     return stat.f_favail if stat and stat.f_files else UNLIMITED
 
 
-def scaled(videos: int, frames: int, settings: Settings, fps: Fraction = ego4d.FPS) -> pd.DataFrame:
-    """`plan` of so many videos of so many frames whose pictures are linked: what all of Ego4D would
-    take.
-    """
-    some, dropped = spans(frames, fps, settings)
-    row = {
-        "video": "",
-        "split": "",
-        "frames": frames,
-        "clips": len(some),
-        "dropped": dropped,
-        "picture_bytes": 0,
-        "sound_bytes": 2 * sample_of(frames, fps) + 44 * len(some),
-        "files": 5 * len(some) + 2,
-        "problem": "",
-    }
+def scaled(videos: int, frames: int, settings: Settings) -> pd.DataFrame:
+    """`plan` of so many videos of so many frames with linked pictures: what Ego4D would take."""
+    some, dropped = spans(frames, ego4d.FPS, settings)
+    row = {**EMPTY, "frames": frames, "clips": len(some), "dropped": dropped}
+    row["sound_bytes"] = 2 * sample_of(frames, ego4d.FPS) + 44 * len(some)
+    row["files"] = 5 * len(some) + 2
     return pd.DataFrame([row] * videos)
 
 

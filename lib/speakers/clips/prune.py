@@ -1,8 +1,6 @@
-"""Take the test set out of Ego4D's folders, as the clip maker wants it: first say what would go,
-then do it.
+"""Take the test set out of Ego4D's folders, as the clip maker wants it: first say what, then do it.
 
-Touched is only what bears the id of a line in ``test.list`` that stands in neither of the other
-lists.
+Touched is only what bears the id of a line in ``test.list`` that is in no other list.
 """
 
 from __future__ import annotations
@@ -19,9 +17,7 @@ from .disk import Disk
 
 @dataclass(frozen=True)
 class Pruning:
-    """What would be removed: folders of pictures, wav files, videos; and counts of each folder
-    before.
-    """
+    """What would be removed: folders of pictures, sound, videos; and counts of each before."""
 
     paths: tuple[Path, ...]
     before: pd.DataFrame
@@ -38,9 +34,7 @@ def plan(layout: Layout) -> Pruning:
 
 
 def remove(pruning: Pruning, disk: Disk | None = None) -> int:
-    """Remove what `plan` found, file by file; after a break the same call finishes. Returns how
-    many entries.
-    """
+    """Remove what `plan` found, file by file; resumable. Returns how many entries."""
     disk = disk or Disk()
     for path in pruning.paths:
         if path.is_dir() and not path.is_symlink():

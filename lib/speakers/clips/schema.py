@@ -26,9 +26,7 @@ def read_json(path: Path) -> dict:
         raise InputError("this file is not there", where=path, todo=INDEX) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"this file is no JSON, or cut off: {error}",
-            where=path,
-            todo=INDEX,
+            f"this file is no JSON, or cut off: {error}", where=path, todo=INDEX
         ) from error
     if not isinstance(told, dict):
         raise InputError("this file holds no JSON object", where=path, todo=INDEX)

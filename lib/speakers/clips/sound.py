@@ -1,6 +1,4 @@
-"""The sound of a video as clips need it: 16 kHz, mono, sample 0 at the first frame, any piece of
-it.
-"""
+"""The sound of a video as clips need it: 16 kHz, mono, from the first frame, any piece of it."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ def sound_of(span: Span, fps: Fraction) -> tuple[int, int]:
 
 
 class Sound:
-    """The sound of a video, sample 0 at its first frame: a wav file is read piece by piece, a
-    film's at once.
-    """
+    """The sound of a video from its first frame: a wav file in pieces, a film's at once."""
 
     def __init__(self, source: Source, n_samples: int):
         self.source, self.total, self.film = source, n_samples, None

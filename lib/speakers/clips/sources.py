@@ -2,8 +2,7 @@
 `Source` a video.
 
 Ego4D's layout has pictures or videos with annotated boxes and voices. Of other data sets the videos
-are taken, and the labels that the store holds (valence and arousal, expression, action units, face
-found).
+are taken, and the labels in the store (valence and arousal, expression, action units, face found).
 """
 
 from __future__ import annotations
@@ -31,11 +30,9 @@ EMOTIONS = ("va", "expression", "action_units")
 
 @dataclass(frozen=True)
 class Source:
-    """One video. Of `pictures` (a folder) and `film` one is enough; `sound` may be a wav file or a
-    film.
+    """One video. Of `pictures` (a folder) and `film` one is enough; `sound`: a wav file or film.
 
-    label(n_frames, size) gives the `Labels` of its first `n_frames` pictures of `size` (width,
-    height) px.
+    label(n_frames, size) gives the `Labels` of its first `n_frames` of `size` (width, height) px.
     """
 
     video: str
@@ -55,9 +52,7 @@ class Source:
 def of_ego4d(
     root: Path, dataset: str, settings: Settings, expected: dict | None = None
 ) -> tuple[list[Source], ego4d.Layout]:
-    """All videos of the lists of train and val that have pictures or a film, and the layout with
-    its report.
-    """
+    """All videos of train and val with pictures or a film, and the layout with its report."""
     layout, found = ego4d.look(root, expected), []
     for split in SPLITS:
         annotations = layout.annotations.get(split)
@@ -68,19 +63,8 @@ def of_ego4d(
             folder, film = layout.pictures(uid), layout.video(uid)
             if folder or film:
                 label = functools.partial(_annotated, layout.annotations, uid, settings)
-                found.append(
-                    Source(
-                        uid,
-                        split,
-                        ego4d.FPS,
-                        dataset,
-                        folder,
-                        film,
-                        layout.sound(uid) or film,
-                        label,
-                        told,
-                    )
-                )
+                places = (folder, film, layout.sound(uid) or film)
+                found.append(Source(uid, split, ego4d.FPS, dataset, *places, label, told))
     return found, layout
 
 
@@ -122,9 +106,7 @@ def of_trials(table: pd.DataFrame, place: Store, mismatch: str = "fit") -> list[
 def _stored(
     trials: list[dict], place: Store, mismatch: str, n_frames: int, size: tuple[int, int]
 ) -> Labels:
-    """Persons of a data set without boxes: a face is visible where a crop is, or where one was
-    found.
-    """
+    """Persons of a data set without boxes: a face is visible where a crop is, or was found."""
     from ... import arrays  # and with them SciPy: only these data sets need it
 
     faults: list[str] = []
@@ -133,23 +115,13 @@ def _stored(
         blocks = {}
         for kind in EMOTIONS:
             if trial[f"{kind}_path"]:
-                arrays.make(trial, request(kind, mismatch=mismatch), place)
-                blocks[kind] = _fit(
-                    arrays.read(trial, request(kind, mismatch=mismatch), place), n_frames
-                )
+                wanted = request(kind, mismatch=mismatch)
+                arrays.make(trial, wanted, place)
+                blocks[kind] = _fit(arrays.read(trial, wanted, place), n_frames)
         seen.append(_visible(trial, place, n_frames, faults))
         visible = np.zeros(n_frames, bool) if seen[-1] is None else seen[-1]
-        persons.append(
-            Person(
-                trial["trial"],
-                (),
-                np.full((n_frames, 4), np.nan),
-                np.zeros(n_frames, np.int8),
-                visible,
-                None,
-                blocks,
-            )
-        )
+        no_boxes, nothing = np.full((n_frames, 4), np.nan), np.zeros(n_frames, np.int8)
+        persons.append(Person(trial["trial"], (), no_boxes, nothing, visible, None, blocks))
     unknown = any(one is None for one in seen)
     return Labels(tuple(persons), None if unknown else np.any(seen, axis=0), faults=tuple(faults))
 

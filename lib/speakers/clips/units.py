@@ -37,9 +37,7 @@ MOST_RATE = 1_000_000  # samples a second
 
 @dataclass(frozen=True)
 class Unit:
-    """One person in one clip. `start` is the clip's first frame in its video; `path` its
-    clip.json.
-    """
+    """One person in one clip. `start` is the clip's first frame; `path` its clip.json."""
 
     video: str
     person: str
@@ -133,9 +131,7 @@ class Unit:
         return np.nan_to_num(16 * centre).astype(np.float32)
 
     def sound(self, first: int, last: int) -> tuple[np.ndarray, int]:
-        """Samples (n,) int16 of frames first … last−1, and their rate; silence where the file has
-        none.
-        """
+        """Samples (n,) int16 of frames first … last−1, and their rate; silence beyond the file."""
         told = self.told
         with _described(self.path):
             path, rate = self.path.parent / told["audio"]["path"], int(told["audio"]["sr"])
@@ -171,9 +167,7 @@ class Unit:
             return self.path.parent / told["dir"] / (pattern % (int(told["first"]) + index))
 
     def cut(self, first: int, last: int, crop: str, size: int) -> np.ndarray:
-        """Crops (n, size, size) uint8 of frames first … last−1, grey where the face is not
-        visible.
-        """
+        """Crops (n, size, size) uint8 of frames first … last−1, grey where no face is visible."""
         out, boxes = np.full((last - first, size, size), speaker_crops.FILL, np.uint8), self.boxes()
         for row in np.flatnonzero(np.isfinite(boxes[first:last, 0])):
             grey = cv2.cvtColor(pictures.read(self.picture(first + row)), cv2.COLOR_RGB2GRAY)
@@ -183,9 +177,7 @@ class Unit:
     def faces(
         self, first: int, last: int, crop: str, size: int, folder: Path | None = None
     ) -> np.ndarray:
-        """`cut`, from the array of all crops of this unit under `folder`; it is made when it is not
-        there.
-        """
+        """`cut`, from the array of all crops of this unit under `folder`, made if need be."""
         if folder is None:
             return self.cut(first, last, crop, size)
         # The pictures themselves are too many to be read for this; the first one tells a clip that
@@ -290,9 +282,7 @@ def labels(units: Sequence[Unit]) -> dict[str, np.ndarray]:
 
 
 def parts(units: Sequence[Unit], first: int, last: int) -> Iterator[tuple[Unit, int, int]]:
-    """(unit, first and one past last frame in it) of the clips that frames first … last−1 of a
-    video lie in.
-    """
+    """(unit, first and one past last frame in it) of the clips that some frames lie in."""
     for unit in units:
         begin, end = max(first, unit.start), min(last, unit.start + unit.n_frames)
         if begin < end:
@@ -300,9 +290,7 @@ def parts(units: Sequence[Unit], first: int, last: int) -> Iterator[tuple[Unit, 
 
 
 def _bits(told: list | dict, n: int, path: Path) -> np.ndarray:
-    """A list of n whole numbers, or the same in runs ({"rle": [[value, count], …]}), as (n,)
-    int8.
-    """
+    """A list of n whole numbers, or runs ({"rle": [[value, count], …]}), as (n,) int8."""
     return numbers(told, n, path, "make this clip again")
 
 
@@ -325,14 +313,7 @@ def _described(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the description of a clip is damaged ({type(error).__name__}: {str(error)[:80]})",
             where=path,

@@ -1,6 +1,4 @@
-"""Is a tree of clips what it should be? Every row of the table in specs/asd.md §2.3, and each
-failure by name.
-"""
+"""Is a tree of clips what it should be (specs/asd.md §2.3)? Every row, failures by name."""
 
 from __future__ import annotations
 

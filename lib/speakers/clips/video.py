@@ -1,6 +1,4 @@
-"""What is known of a video before it is cut: its pictures, their size, its sound; noted beside its
-clips.
-"""
+"""What is known of a video before it is cut: pictures, size, sound; noted beside its clips."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ UNEVEN = 0.5  # of a frame: a film whose frames are farther off an even grid is 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one video: pictures, the number of the first one in the source, size in px, samples of its
-    sound.
-    """
+    """Of one video: pictures, number of the first in the source, size in px, samples of sound."""
 
     n_frames: int
     base: int
@@ -51,9 +47,7 @@ def folder_of(root: Path, source: Source) -> str:
 
 
 def look(source: Source, folder: str, settings: Settings, disk: Disk) -> Facts:
-    """What is known of a video, kept beside its clips: pictures that were moved can be counted only
-    once.
-    """
+    """What is known of a video, kept beside its clips: moved pictures can be counted only once."""
     kept = os.path.join(folder, FACTS)
     if facts := read_facts(kept):
         return facts

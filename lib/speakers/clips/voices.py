@@ -1,6 +1,4 @@
-"""What the label of the sound means: an annotated voice, a detected voice, or any sound by its
-level.
-"""
+"""What the label of the sound means: an annotated or detected voice, or any sound by level."""
 
 from __future__ import annotations
 
