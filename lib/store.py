@@ -571,7 +571,9 @@ def _made_from(path: str) -> tuple[str, dict]:
 
 
 def remove(paths: list[Path]) -> int:
-    """Delete arrays with their JSON, which goes first; returns the bytes freed."""
+    """Delete arrays with their JSON; returns the bytes freed. The JSON goes first, so that no half
+    array counts.
+    """
     freed = 0
     for path in map(Path, paths):
         freed += path.stat().st_size

@@ -1,4 +1,6 @@
-"""What predictions are worth: smoothing chosen on val, scores, trivial predictors."""
+"""What predictions are worth: smoothing chosen on val, scores with intervals, trivial predictors,
+submission files.
+"""
 
 from __future__ import annotations
 
@@ -274,7 +276,9 @@ def score_table(found: Mapping) -> pd.DataFrame:
 
 
 def hidden_labels(table: pd.DataFrame, store: Store, folder: str) -> dict[str, np.ndarray]:
-    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``, if named."""
+    """Held-back labels (T, 2) of test trials in ``<data root>/<folder>/VA_Set``; nothing unless
+    `folder` is named.
+    """
     if not folder:
         return {}
     found = {}

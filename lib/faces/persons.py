@@ -43,7 +43,8 @@ def find(tracks: np.ndarray) -> list[Person]:
         together, all are one person's: a picture that swings about says nothing about who is where.
         Or (N, 20) of a film with cuts, which say themselves who it is (`looks.with_people`).
 
-    Who is seen in less than 1/5 of the frames of the one seen longest (a passer-by) is left out.
+    Who is seen in less than a fifth of the frames of the one seen longest (a passer-by) is left
+    out.
     """
     tracks = np.asarray(tracks)
     groups = _by_looks(tracks) if tracks.shape[1] > WHO else _join(tracks)

@@ -54,7 +54,9 @@ def draws(number: int, n_frames: int) -> torch.Tensor:
 
 
 def jittered(pictures: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """(N, 8, S, S, 3) uint8 clips in another light and contrast, (2, N), black stays black."""
+    """(N, 8, S, S, 3) uint8 clips with another brightness and contrast, (2, N), one draw a clip;
+    black stays black.
+    """
     bright, contrast = drawn.to(pictures.device).view(2, -1, 1, 1, 1, 1)
     x = (pictures.float() * bright).clamp_(max=255)
     grey = (

@@ -174,7 +174,9 @@ def sources_of_sound(trial: Mapping, asked: Request) -> dict:
 
 
 def make_faces(inputs, parameters, create, device) -> None:
-    """(T, k), a row per face or zeros; at a rate (M, k), of the face nearest to each middle."""
+    """(T, k), a row per face, zeros where there is none; at a rate (M, k), of the face nearest to
+    the middle of each span.
+    """
     from . import encoder_faces  # torch is needed for this array only
 
     encoder_faces.make(inputs, parameters, create, device)

@@ -1,4 +1,6 @@
-"""Faces through an encoder of pictures or clips: a row for each, zeros where no face is."""
+"""Faces through an encoder of pictures or of short clips of them: a row for each face or clip,
+zeros where there is no face.
+"""
 
 from __future__ import annotations
 

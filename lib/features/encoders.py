@@ -164,7 +164,9 @@ def _state(file: Path) -> dict[str, torch.Tensor]:
 
 
 def pictures_of_a_clip(config: Path) -> int:
-    """How many pictures a network of clips sees, by its config.json, or an InputError."""
+    """How many pictures a network of clips sees at once, by its config.json. Raises InputError for
+    a network that sees none.
+    """
     count = read(Path(config)).get("num_frames", 0)
     if not isinstance(count, int) or not 0 < count <= LONGEST_CLIP:
         raise InputError(

@@ -190,7 +190,9 @@ def published_segment(waveform: np.ndarray, time: float, seconds: float = 10.0) 
 
 
 def published_input(waveform: torch.Tensor) -> np.ndarray:
-    """(64, 1 + n // 441) float32 decibels of (n,), edges reflected (specification 2.3)."""
+    """(64, 1 + n // 441) float32: a waveform (n,) with reflected edges, in decibels, normalised
+    (specification 2.3).
+    """
     return _published_decibels(_transform(waveform, center=True)).numpy()
 
 

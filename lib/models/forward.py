@@ -26,7 +26,9 @@ def channels_last(model: torch.nn.Module) -> torch.nn.Module:
 def ready(
     model: torch.nn.Module, precision: str = "auto", compiled: bool = False
 ) -> torch.nn.Module:
-    """The network as it predicts fastest, same to rounding (but for precision "bfloat16")."""
+    """The network in the form that predicts fastest, outputs the same to rounding (not with
+    precision "bfloat16").
+    """
     found = model.folded(torch.bfloat16 if precision == "bfloat16" else torch.float32)
     return torch.compile(found) if compiled else found
 

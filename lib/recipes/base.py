@@ -323,7 +323,8 @@ class Recipe:
     def batches(self, windows: pd.DataFrame, epoch: int) -> list[np.ndarray]:
         """Rows of each batch, shuffled by (seed, epoch).
 
-        A last batch of less than half the size is left out: its loss would weigh too much.
+        A last batch of less than half the size is left out: its loss would say little and weigh as
+        much.
         """
         size = self.params.batch_size
         order = np.random.default_rng([self.params.seed, epoch, 1]).permutation(len(windows))
@@ -340,7 +341,9 @@ class Recipe:
         }
 
     def gather(self, windows: list, place: torch.device) -> dict[str, torch.Tensor]:
-        """The batch of these windows for prediction, on a device; faster at once if it can."""
+        """The batch of these windows (rows of `windows`) for prediction, on a device; faster than
+        one by one if it can.
+        """
         batch = self.collate([self.example(window) for window in windows])
         return {name: tensor.to(place) for name, tensor in batch.items()}
 
@@ -451,7 +454,9 @@ class Recipe:
         return task
 
     def first_output(self, window) -> int:
-        """Index of a window's first target in its outputs; above 0 behind history."""
+        """Index of a window's first target in what the network gives of it; above 0 where history
+        goes before.
+        """
         return 0
 
     # ---- back to frames

@@ -224,7 +224,9 @@ class Recipe(base.Recipe):
         return more or self.params.steps
 
     def fit(self, windows):
-        """Mean and deviation of each number over training trials: {array: {"mean", "std"}}."""
+        """Mean and standard deviation of every number over the training trials: {array: {"mean":
+        […], "std": […]}}.
+        """
         self._refuse_copies()
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         return {str(item): self.statistics_of(item, trials) for item in self._items}

@@ -74,7 +74,9 @@ class Row:
 
 
 def of_file(paper: Paper, file: str, values: Mapping) -> Iterator[Row]:
-    """The rows of a parameter file with these `values`. Raises InputError without a reason."""
+    """The rows of a parameter file, whose complete `values` are given. Raises InputError for a
+    difference without a reason.
+    """
     for setting in paper.settings:
         ours = _value(values, setting.key)
         if ours == setting.paper:

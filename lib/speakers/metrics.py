@@ -196,7 +196,9 @@ def ap_by_size(scores: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> pd
 def ap_by_faces(
     scores: np.ndarray, labels: np.ndarray, videos: np.ndarray, frames: np.ndarray
 ) -> pd.DataFrame:
-    """AP by the number of faces in a frame; videos, frames : (n,) of each face."""
+    """AP by the number of faces that a frame has; videos, frames : (n,) of each face, whole numbers
+    or names.
+    """
     keys = pd.DataFrame({"video": videos, "frame": frames})
     counts = keys.groupby(["video", "frame"])["frame"].transform("size").to_numpy()
     return ap_by(scores, labels, counts, "faces a frame")

@@ -222,7 +222,9 @@ def show(folder: Path, follow: bool = False, interval: float = 2.0):
 
 
 class Screen:
-    """Keeps files and terminal up to date: the table moves on a terminal, a log has lines."""
+    """Keeps files and terminal up to date: called with the folder. On a terminal the table moves, a
+    log has lines.
+    """
 
     def __init__(self, stream: TextIO | None = None, live: bool | None = None):
         self.stream = stream or sys.stdout

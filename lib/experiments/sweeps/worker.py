@@ -149,7 +149,9 @@ def last_lines(log: Path) -> str:
 
 
 def visible_gpu(slot: int) -> str:
-    """The one GPU of worker number `slot` of this machine, of its job's; "" without any."""
+    """The one GPU of the worker number `slot` of this machine, of those that its job was given; ""
+    without any.
+    """
     from ...parallel import clusters
 
     there = clusters.gpus()

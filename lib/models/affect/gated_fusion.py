@@ -242,7 +242,9 @@ def perceptron(channels: int, inner: int, dropout: float, numbers: int = TARGETS
 
 
 def _weights(logits: Tensor, present: Tensor) -> Tensor:
-    """(B, L, S, 2) logits to weights with the sum 1 over the present streams (B, S), or 0."""
+    """(B, L, S, 2) logits to weights that add up to 1 over the streams that are present (B, S); all
+    0 where none is.
+    """
     present = present[:, None, :, None]
     lowest = torch.finfo(logits.dtype).min
     return logits.masked_fill(~present, lowest).softmax(dim=2) * present

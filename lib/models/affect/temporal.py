@@ -82,7 +82,9 @@ class TemporalModel(Model):
 
 
 class TemporalConvolution(TemporalModel, name="temporal_convolution"):
-    """Residual convolutions over 5 steps, each twice as far apart (as in Bai et al. 2018)."""
+    """Residual convolutions over 5 steps, each layer twice as far apart as the one before (as in
+    Bai et al. 2018).
+    """
 
     def _body(self, hidden: int, layers: int, dropout: float) -> nn.Module:
         return nn.ModuleList(

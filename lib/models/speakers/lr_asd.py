@@ -43,7 +43,9 @@ class _Streams(nn.Module):
 
 
 class _Block(nn.Module):
-    """Four convolutions: over space to half of the channels, to all, then twice over time."""
+    """Four convolutions one after the other: twice over space, to half of the channels and to all,
+    then twice over time.
+    """
 
     REACH = sum(kernel // 2 for kernel in KERNELS)  # frames that it sees to either side
 
