@@ -49,8 +49,8 @@ def options(name: str) -> dict[str, object]:
     """Names and defaults of a network's options."""
     if name not in REGISTRY:
         raise _unknown("model", name, REGISTRY, "models.create")
-    parameters = inspect.signature(REGISTRY[name].__init__).parameters
-    return {key: each.default for key, each in parameters.items() if key not in ("self", "compat")}
+    parameters = inspect.signature(REGISTRY[name].__init__).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 def _unknown(kind: str, name: str, known: dict, where: str) -> InputError:

@@ -49,6 +49,13 @@ def test_a_network_prints_its_options_inputs_outputs_and_weights():
     )
 
 
+@pytest.mark.parametrize("name", sorted(models.REGISTRY))
+def test_a_network_tells_every_option_that_it_can_have(name):
+    given = {"width": 0.25} if "width" in models.options(name) else {}
+    given |= {"streams": {"a": 2}} if "streams" in models.options(name) else {}
+    assert set(models.create(name, **given).options) == set(models.options(name))
+
+
 def test_a_new_class_is_known_by_its_name():
     class Nothing(Model, name="nothing_for_a_test"):
         def __init__(self, compat=False, *, size=1):

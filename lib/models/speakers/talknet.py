@@ -300,6 +300,7 @@ class TalkNet(Model, name="talknet"):
             face_size=face_size,
             modality=modality,
             dropout=dropout,
+            visual_momentum=visual_momentum,
             **more,
         )
         picture = max(1, round(PICTURE * chosen["visual_width"]))

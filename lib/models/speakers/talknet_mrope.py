@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..base import arguments
 from ..blocks import rotary
 from ..blocks.synchrony_attention import Look
 from .light_asd import face_and_sound
@@ -63,20 +64,8 @@ class TalkNetMrope(TalkNet, name="talknet_mrope"):
         window: float = 0.0,
         trained_frames: int = 0,
     ):
-        super().__init__(
-            compat,
-            width=width,
-            visual_width=visual_width,
-            audio_width=audio_width,
-            attention_width=attention_width,
-            face_size=face_size,
-            modality=modality,
-            dropout=dropout,
-            visual_momentum=visual_momentum,
-            layout=layout,
-            cross_pairs=tuple(cross_pairs),
-            self_pairs=tuple(self_pairs),
-        )
+        cross_pairs, self_pairs = tuple(cross_pairs), tuple(self_pairs)
+        super().__init__(**arguments(locals()))
         self.window, self.trained_frames = UNIT * window, trained_frames
         for name, pairs, size in (("cross", cross_pairs, HEAD), ("self", self_pairs, 2 * HEAD)):
             self._refuse_other_sizes(name, pairs, size)
