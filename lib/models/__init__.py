@@ -50,7 +50,9 @@ def options(name: str) -> dict[str, object]:
     if name not in REGISTRY:
         raise _unknown("model", name, REGISTRY, "models.create")
     parameters = inspect.signature(REGISTRY[name].__init__).parameters.values()
-    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    every = {each.name: each.default for each in parameters if each.kind in named}
+    return {key: default for key, default in every.items() if key not in ("self", "compat")}
 
 
 def _unknown(kind: str, name: str, known: dict, where: str) -> InputError:
