@@ -28,7 +28,9 @@ PARTS = 2  # of the training trials: each is predicted by a regression on the ot
 COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
-def curve(table: pd.DataFrame, place: Store, delays: Sequence[float]) -> pd.DataFrame:
+def curve(
+    table: pd.DataFrame, place: Store, delays: Sequence[float], mismatch: str = "fit"
+) -> pd.DataFrame:
     """Training CCC against delay: one row per delay and emotion, `COLUMNS`; empty without `delays`.
 
     table : trial table; its train trials with labels count. place : the store, with pixels or
@@ -43,7 +45,7 @@ def curve(table: pd.DataFrame, place: Store, delays: Sequence[float]) -> pd.Data
     data = []
     for trial in table[(table["split"] == "train") & (table["va_path"] != "")].to_dict("records"):
         with contextlib.suppress(InputError):
-            data.append((inputs(trial, place), _labels(trial, place, delays)))
+            data.append((inputs(trial, place), _labels(trial, place, delays, mismatch)))
     wide = max((x.shape[1] for x, _ in data), default=0)
     data = [(x, y) for x, y in data if x.shape[1] == wide]
     if len(data) < PARTS:
@@ -95,10 +97,10 @@ def inputs(trial: Mapping, place: Store) -> np.ndarray:
     return np.concatenate(found, axis=1)
 
 
-def _labels(trial: Mapping, place: Store, delays: Sequence[float]) -> np.ndarray:
+def _labels(trial: Mapping, place: Store, delays: Sequence[float], mismatch: str) -> np.ndarray:
     paths = [place.data_root / file for file in label_files(trial["va_path"])[0]]
     times = np.asarray(arrays.read(trial, request("time"), place))
-    told = labels_arrays.resolve(trial, request("va", mismatch="fit"), place).parameters
+    told = labels_arrays.resolve(trial, request("va", mismatch=mismatch), place).parameters
     read = partial(labels_arrays.read, paths, "va", times)
     return np.stack([read({**told, "delay": float(delay)})[0] for delay in delays])
 
