@@ -65,7 +65,7 @@ def _scaled(
     values: np.ndarray, limits: Sequence[float], label_range: Sequence[float], where: str
 ) -> tuple[np.ndarray, list[str]]:
     """Values of a scale mapped to −1…1, and a note on it."""
-    chosen = tuple(map(float, label_range)) if len(label_range) == 2 else tuple(limits)
+    chosen = cells.chosen_limits(label_range) or tuple(limits)
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
     if not chosen[0] < chosen[1] or low < chosen[0] or high > chosen[1]:
