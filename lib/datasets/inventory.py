@@ -5,6 +5,7 @@ the nearest thing that would be right.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from .. import trials
 from ..errors import InputError
 from ..faces import crops
 from ..files import OURS, Entry, folded, walk
-from ..labels import sheets, tables
+from ..labels import collisions, csv_columns, sheets, tables
 from ..media import kinds
 from ..media.separate import PARAMETER
 from ..trials import LABELS, TEXT, label_files
@@ -51,6 +52,7 @@ ALIKE = {
     ".yaml": "settings, no labels",
     ".yml": "settings, no labels",
     ".ini": "settings, no labels",
+    **dict.fromkeys((".jsonl", ".ndjson"), "lines of JSON, which are not read"),
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
@@ -192,8 +194,18 @@ def _tell(
                 "left out",
                 where=place,
                 expected=right,
-                todo=f"rename or move it: {right}" if right else "nothing, if it is meant so",
+                todo=_advice(right),
             )
+
+
+def _advice(right: str) -> str:
+    """What to do so that a file is used, by what would be right: a name, a sentence, a form."""
+    if not right:
+        return "nothing, if it is meant so"
+    if right.split()[0] in ("save", "keep", "look", "write", "unpack"):
+        return right
+    is_name = right.startswith("the name") or re.search(r"[./]", right)
+    return f"rename or move it: {right}" if is_name else f"mend it ({right}), or remove it"
 
 
 def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording]) -> None:
@@ -238,7 +250,8 @@ def _reason(
     if ending in tables.SUFFIXES:
         return "named after no trial, and not looked into: too many such files", ""
     if ending in ALIKE:
-        return ALIKE[ending], AS_CSV
+        is_settings = ALIKE[ending].startswith(("settings", "a template"))
+        return ALIKE[ending], "" if is_settings else AS_CSV
     return OTHER.get(ending) or "of an unknown kind", ""
 
 
@@ -258,6 +271,8 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
         return _damaged(there, path, error)
     if not found:
         return _without_labels(there, path)
+    if several := _of_several(there, path):
+        return several
     stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
     same = [one for one in recordings.values() if folded(one.stem) == folded(stem)]
     if len(same) > 1:
@@ -272,6 +287,23 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
     return f"labels ({' and '.join(found)}) that are named after no recording", right
 
 
+def _of_several(there: Contents, path: str) -> tuple[str, str] | None:
+    """Why a table that is no single recording's labels is not used: rows of several, or predictions
+    of this program.
+    """
+    if suffix(path) not in tables.TABLES:
+        return None
+    table = sheets.kept(there.root / path)
+    if csv_columns.is_of_frames(table.names):
+        return "a table that this program wrote, and no labels", ""
+    named = collisions.recordings(table)
+    if len(named) < 2:
+        return None
+    files = ", ".join(f"{PurePosixPath(name).stem}.csv" for name in named[:3])
+    more = ", …" * (len(named) > 3)
+    return f"labels of {len(named)} recordings in one table", f"write a table each: {files}{more}"
+
+
 def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
     if suffix(path) != ".txt":
         return error.what, error.expected
@@ -281,6 +313,10 @@ def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
 
 
 def _without_labels(there: Contents, path: str) -> tuple[str, str]:
+    if split(path)[1] == csv_columns.NAME:
+        return "what the columns of this program's tables mean", ""
+    if suffix(path) == ".json":
+        return "no JSON of AFEW-VA, which is the only one that is read", AS_CSV
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
     columns = sheets.kept(there.root / path).names

@@ -63,12 +63,18 @@ def read(
     for number, cells in enumerate(table.rows):
         name, part = cells[place["trial"]], cells[place["split"]]
         subject = cells[place["subject"]] if place["subject"] is not None else ""
-        known = WORDS.get(columns.plain(part).replace(" ", "").replace("-", "").replace("_", ""))
+        known = word(part)
         if not name or not known:
             raise _not_understood(f"the line {','.join(cells)[:80]!r}", table.where(number))
         trial = resolve(name, recordings, trial_names)
         _add(told, trial, {"split": known, "subject": subject}, table.where(number), report)
     return told
+
+
+def word(text: str) -> str:
+    """train, val or test, as a person wrote it; "" for what is none of them."""
+    plain = columns.plain(text).replace(" ", "").replace("-", "").replace("_", "")
+    return WORDS.get(plain, "")
 
 
 def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:

@@ -20,10 +20,15 @@ from pathlib import Path
 from .. import errors
 from ..errors import InputError
 from ..files import version
+from ..media import kinds
 from . import columns
 from .columns import Column
 
 MARKS = ",;\t|"
+ZIP, OLE = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+)  # first bytes of Excel's files, new and old
 EXCEL = (".xlsx", ".xlsm")
 LARGEST = 200 << 20  # bytes of a label file: 100 Hz of ten annotators for a day are less
 PREAMBLE = 60  # lines before the header that are looked through
@@ -125,6 +130,13 @@ def read_text(path: Path) -> str:
         what = f"a label file of {size} bytes" if size else "the label file is empty"
         expected = f"at most {LARGEST >> 20} MiB" if size > LARGEST else "a header line, then rows"
         raise InputError(what, where=path, expected=expected, todo="write the file again")
+    if content.startswith(ZIP):
+        raise InputError(
+            "an Excel file, or another archive, under the name of a text",
+            where=path,
+            expected="labels as text",
+            todo="call it .xlsx if it is one, or save it as CSV",
+        )
     text = _decoded(content)
     if "\x00" in text:
         raise InputError(
@@ -262,6 +274,7 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
             expected="the Python package openpyxl",
             todo="pip install openpyxl, or save the table as CSV",
         ) from error
+    _refuse_no_zip(path)
     damaged = (zipfile.BadZipFile, zlib.error, openpyxl.utils.exceptions.InvalidFileException)
     with errors.foreign(path, "an Excel file", "save it as CSV", also=damaged):
         with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
@@ -279,6 +292,18 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
     return _excel_sheet(path, full[0], 0)
+
+
+def _refuse_no_zip(path: Path) -> None:
+    """Raise InputError for what is called .xlsx and is something else that is known."""
+    head = kinds.start(path)
+    if head.startswith(OLE):
+        what, todo = "an old Excel file (.xls), or one with a password", "save it as .xlsx or CSV"
+    elif kinds.is_text(head):
+        what, todo = "a text under the name of an Excel file", "call it .csv"
+    else:
+        return
+    raise InputError(what, where=path, expected="an Excel file (.xlsx)", todo=todo)
 
 
 def _excel_rows(page) -> list[list[str]]:

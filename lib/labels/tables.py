@@ -25,12 +25,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, collisions, columns, formats, official, raters, sheets, utterances
+from . import cells, collisions, columns, csv_columns, formats, official, raters, sheets, utterances
 from .annotators import Annotation
 from .sheets import Sheet
 
 TABLES = (".csv", ".tsv", ".txt", ".dat", *sheets.EXCEL)
 SUFFIXES = (*TABLES, *formats.SUFFIXES)
+OURS = "it looks like predictions of this program, which are no ratings"
 UTTERANCES = tuple(utterances.COLUMNS)
 FORMATS = tuple(formats.SUFFIXES.values())
 
@@ -201,13 +202,14 @@ def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
     chosen, notes = raters.annotators(table, placed.known)
     who = _who(table)
     collisions.refuse_mixed(table, placed.starts, who)
+    notes += [OURS] * csv_columns.is_of_frames(table.names) + collisions.of_another(table)
     found = []
     for annotator, places in chosen.items():
         values, more = np.full((len(table.rows), 2), np.nan), []
         for emotion, place in places.items():
             values[:, EMOTIONS.index(emotion)], told = cells.in_range(table, place, label_range)
             more += told
-        told = [*table.notes, *placed.notes, *notes, *more, *collisions.of_another(table)]
+        told = [*table.notes, *placed.notes, *notes, *more]
         found += placed.split(values, annotator, told, () if annotator else who)
     return found
 
