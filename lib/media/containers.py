@@ -241,3 +241,23 @@ def samples(frame: av.AudioFrame) -> np.ndarray:
     if stored.dtype.kind != "i":
         return stored
     return stored / -float(np.iinfo(stored.dtype).min)
+
+
+def finite(frame: av.AudioFrame) -> tuple[av.AudioFrame, int]:
+    """The frame with silence in place of samples that are no finite numbers, as a broken program
+    leaves them in files of floating point; and how many there are. One of them would spoil all that
+    is computed from it.
+    """
+    if frame.format.name.removesuffix("p") not in ("flt", "dbl"):
+        return frame, 0
+    every = samples(frame)
+    broken = int(every.size - np.isfinite(every).sum())
+    if not broken:
+        return frame, 0
+    whole = np.nan_to_num(every, nan=0.0, posinf=0.0, neginf=0.0)
+    stored = whole if frame.format.is_planar else whole.T.reshape(1, -1)
+    mended = pyav().AudioFrame.from_ndarray(
+        np.ascontiguousarray(stored), format=frame.format.name, layout=frame.layout.name
+    )
+    mended.sample_rate, mended.pts, mended.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return mended, broken

@@ -38,6 +38,13 @@ def pieces(path: Path, rate: int, asked: int = 0) -> Iterator[tuple[float, np.nd
                 if len(piece):
                     yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
                     given += len(piece)
+        if not given:
+            raise InputError(
+                "the sound is too short to be heard",
+                where=path,
+                expected="a recording with sound",
+                todo="leave the recording out, or train with modality: video",
+            )
 
 
 class _Resampler:
@@ -49,6 +56,7 @@ class _Resampler:
 
     def push(self, frame, anew: bool = False) -> Iterator[np.ndarray]:
         """`anew`: what came before is given out to its end first, as at a hole."""
+        frame, _ = containers.finite(frame)
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if anew or form != self.form:
             yield self.close()

@@ -3,10 +3,11 @@
 What is not ordinary stands in the parameters of the arrays whose numbers it changes, and so in
 their names: ``origin`` (s; the file's clock does not begin with the recording), ``picture`` (the
 video track from 1, where the first one is a cover), ``display`` (mirrored, …), ``track`` (not the
-first one), ``channels`` (not their mean), ``stamps`` (followed), ``offset`` and ``speed`` (a
-separate recorder's sound, placed by what the camera heard itself), ``stretches`` (a long
-recording's faces are followed in stretches that begin at these frames). An ordinary recording has
-none of these, and its arrays bear the names that they always had.
+first one), ``channels`` (not their mean), ``stamps`` (followed), ``broken`` (samples
+that are no numbers), ``offset`` and ``speed`` (a separate recorder's sound, placed by what the
+camera heard itself), ``stretches`` (a long recording's faces are followed in stretches that begin
+at these frames). An ordinary recording has none of these, and its arrays bear the names that they
+always had.
 
 To hear all sound of a recording takes seconds, so what was found lies in ``reading.json`` in the
 video's folder of the store, where machines without the recording find it, too.
@@ -28,14 +29,7 @@ KEPT = "reading.json"
 PLACED = "separate_sound"  # where it has what `separate.placing` found
 VERSION = 1  # raised when another rule finds something else
 FIELDS = (
-    "origin",
-    "picture",
-    "display",
-    "track",
-    "channels",
-    "stamps",
-    "offset",
-    "speed",
+    *("origin", "picture", "display", "track", "channels", "stamps", "broken", "offset", "speed"),
     "stretches",
 )
 _KNOWN: dict[tuple, dict] = {}  # of this process
@@ -119,6 +113,7 @@ def words(found: Mapping) -> str:
         "display": "the picture is {}, as the file asks a viewer to show it",
         "track": "sound track {}",
         "channels": "weights of the channels, {}",
+        "broken": "samples of the sound that are no numbers are {}",
         "stamps": "the sound is stretched to its time stamps",
         "offset": "the sound file begins at {:+.3f} s of the recording",
         "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
@@ -182,7 +177,10 @@ def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
     told = _kept(folder).get(column, {})
     # Earlier versions did not keep a recording's length, and which of its tracks is the picture.
+    # A level that is none is of sound with samples that are no numbers, which spoilt it.
     whole = column != "video_path" or {"seconds", "picture"} <= told.keys()
+    levels = [track.get("level") for track in told.get("tracks", ()) if isinstance(track, dict)]
+    whole = whole and not any(level != level for level in levels)
     if whole and head == {name: told.get(name) for name in head}:
         return told
     try:
