@@ -320,6 +320,8 @@ def _without_labels(there: Contents, path: str) -> tuple[str, str]:
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
     columns = sheets.kept(there.root / path).names
+    if splits.is_header(columns):
+        return "a table of splits under another name, which splits nothing", splits.FILE
     if {"frame", "success"} <= {name.strip() for name in columns}:
         stem = PurePosixPath(path).stem
         return "OpenFace's table, and no crops of a trial beside it", f"processed/{stem}_aligned/"

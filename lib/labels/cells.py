@@ -18,6 +18,7 @@ from .sheets import Sheet
 
 DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
 TIMES = {"time": "times", "start": "starts", "end": "ends", "frame": "frame numbers"}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # of a time in Excel, which has a day that means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -106,7 +107,7 @@ def times(table: Sheet, place: int) -> np.ndarray:
     unit = table.kinds[place].unit
     found = np.full(len(table.rows), np.nan)
     for row, text in enumerate(table.texts(place)):
-        if match := _CLOCK.fullmatch(text):
+        if match := _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1)):
             hours, minutes, seconds = match.groups()
             found[row] = 3600 * int(hours or 0) + 60 * int(minutes)
             found[row] += float(seconds.replace(",", "."))

@@ -285,13 +285,20 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
         book.close()
     full = [rows for rows in sheets if rows]
     with errors.foreign(path, "an Excel file", "save it as CSV"):
-        for rows in full:
-            for place, cells in enumerate(rows[:PREAMBLE]):
-                if header(cells):
-                    return _excel_sheet(path, rows, place)
+        found = [(rows, place) for rows in full if (place := _header_of(rows, header)) is not None]
+        if found:
+            sheet = _excel_sheet(path, *found[0])
+            if len(found) > 1:
+                sheet.notes.append(f"not used: labels in other sheets ({len(found) - 1})")
+            return sheet
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
     return _excel_sheet(path, full[0], 0)
+
+
+def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
+    """Number of the header line among the rows of a sheet, from 0; None where none is."""
+    return next((place for place, cells in enumerate(rows[:PREAMBLE]) if header(cells)), None)
 
 
 def _refuse_no_zip(path: Path) -> None:
@@ -329,14 +336,14 @@ def _excel_sheet(path: Path, rows: list[list[str]], place: int) -> Sheet:
 def _excel_text(cell) -> str:
     if cell is None:
         return ""
-    if isinstance(cell, datetime):  # a time of day that Excel shows; its day means nothing
-        cell = cell.time()
+    if isinstance(cell, datetime):  # of a time, or of 1.5 that was taken for a day in May
+        return cell.isoformat(" ")
     if isinstance(cell, time):
-        cell = timedelta(hours=cell.hour, minutes=cell.minute, seconds=cell.second) + timedelta(
-            microseconds=cell.microsecond
-        )
+        return cell.isoformat()
     if isinstance(cell, timedelta):
-        return repr(cell.total_seconds())
+        minutes, seconds = divmod(cell.total_seconds(), 60)
+        hours, minutes = divmod(int(minutes), 60)
+        return f"{hours}:{minutes:02d}:{seconds:09.6f}"
     if isinstance(cell, date):
         return cell.isoformat()
     return repr(cell) if isinstance(cell, float) else str(cell).strip()

@@ -158,3 +158,29 @@ def test_what_cannot_be_anybodys_data_is_told_as_what_it_is(root, tmp_path, wher
     assert why in caught.value.what
     values = {"dataset": "folder", "data_root": str(place), "processed_root": str(tmp_path / "p")}
     assert why in experiment.absent_data(parameters.complete(values))
+
+
+# ---- splits
+
+LABELS = {f"{name}.csv": TABLE for name in ("anna", "ben", "carl")}
+THREE = ("anna.mp4", "ben.mp4", "carl.mp4")
+
+
+def test_trials_that_splits_csv_does_not_name_are_told(root):
+    _, report = folder.find(root(*THREE, **LABELS, **{"splits.csv": "trial,split\nanna,val\n"}))
+    ((what, _),) = said(report, "splits.csv")
+    assert what == "2 labelled trials stand nowhere in splits.csv: ben, carl"
+
+
+def test_subjects_that_differ_in_capitals_only_are_told(root):
+    lines = "trial,split,subject\nanna,train,P1\nben,val,p1\ncarl,test,P2\n"
+    _, report = folder.find(root(*THREE, **LABELS, **{"splits.csv": lines}))
+    assert said(report, "p1")[0][0] == "the subjects P1 and p1 differ in capitals only"
+
+
+def test_splits_under_another_name_are_told_as_splits(root):
+    lines = "trial,split\nanna,train\nben,val\ncarl,test\n"
+    _, report = folder.find(root(*THREE, **LABELS, **{"splits (1).csv": lines}))
+    ((what, todo),) = said(report, "splits (1).csv")
+    assert "a table of splits under another name" in what
+    assert todo == "rename or move it: splits.csv"

@@ -2,6 +2,8 @@
 several recordings, stretches that overlap, times in another unit than the name says.
 """
 
+import datetime
+
 import numpy as np
 import pytest
 
@@ -199,3 +201,44 @@ def test_a_range_that_is_no_scale_is_refused_before_anything_is_read(read, chose
         read("time,valence,arousal", "0,0,0", range=chosen)
     assert any("as [1, 9]" in problem for problem in parameters.validate({"label_range": chosen}))
     assert cells.chosen_limits([1, 9]) == (1, 9)
+
+
+# ---- Excel
+
+
+def excel(path, rows, *more):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for page, lines in [(book.active, rows), *((book.create_sheet(), lines) for lines in more)]:
+        for line in lines:
+            page.append(line)
+    book.save(path)
+    return arrays.read([path], "va", FRAMES, {})
+
+
+HEAD = ["time", "valence", "arousal"]
+
+
+def test_a_value_that_excel_took_for_a_day_is_refused(tmp_path):
+    day = datetime.datetime(2026, 5, 1)  # 1.5, typed into a German Excel
+    with pytest.raises(InputError, match="'2026-05-01 00:00:00' in column valence is no number"):
+        excel(tmp_path / "a.xlsx", [HEAD, [0, day, 0.1], [2, 0.2, 0.1]])
+    with pytest.raises(InputError, match="'00:30:00' in column arousal is no number"):
+        excel(tmp_path / "b.xlsx", [HEAD, [0, 0.1, datetime.time(0, 30)], [2, 0.2, 0.1]])
+
+
+def test_times_of_excel_count_by_their_clock(tmp_path):
+    for number, of in enumerate(
+        (
+            lambda s: datetime.time(0, 0, s),
+            lambda s: datetime.timedelta(seconds=s),
+            lambda s: datetime.datetime(2026, 3, 9, 0, 0, s, 1),
+        )
+    ):
+        found = excel(tmp_path / f"{number}.xlsx", [HEAD, [of(0), 0, 0.1], [of(2), 0.4, 0.1]])
+        assert np.allclose(found[0][:, 0], FRAMES / 5, atol=1e-5)
+
+
+def test_labels_in_a_second_sheet_are_told(tmp_path):
+    rows = [HEAD, [0, 0.2, 0.1], [2, 0.2, 0.1]]
+    assert "not used: labels in other sheets (1)" in excel(tmp_path / "a.xlsx", rows, rows)[1]

@@ -48,7 +48,7 @@ def test_subtitles_without_an_empty_line_between_them_are_all_there(read, name):
 
 
 def test_a_name_with_a_blank_moves_no_times_in_rttm(read):
-    with pytest.raises(InputError, match="the line 'SPEAKER my anna 1 0.5") as caught:
+    with pytest.raises(InputError, match=r"the line 'SPEAKER my anna 1 0\.5") as caught:
         read("SPEAKER my anna 1 0.5 1.0 <NA> <NA> A <NA> <NA>\n", "anna.rttm")
     assert caught.value.where.endswith(":1")
     tabs = "SPEAKER\tmy anna\t1\t0.5\t1.0\t<NA>\t<NA>\tA B\t<NA>\t<NA>\n"
