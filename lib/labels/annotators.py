@@ -20,6 +20,7 @@ METHODS = ("linear", "nearest", "hold", "mean")
 GAP = 3.0
 # share of a recording below which it is told that labels are of a part of it only
 HALF = 0.5
+LONGER = 1.0  # s that labels may go on after the last frame without a word
 # Labels of less than this share of a recording that are denser than this (Hz) have another unit.
 SHORT, DENSE = 0.1, 200.0
 # rows that a table of one row per frame may have too many or too few (decoders differ by that)
@@ -115,11 +116,16 @@ def _by_time(
     return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
 
 
-def partly(one: Annotation, rows: np.ndarray, frames: np.ndarray) -> str:
-    """A note where labels, other than values of stretches, are of less than half of a recording.
+def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float = 0.0) -> str:
+    """A note where labels go on for longer than the recording, and where, other than values of
+    stretches, they are of less than half of it.
 
-    rows : (T, k) of `to_frames`. frames : (T,) s.
+    rows : (T, k) of `to_frames`. frames : (T,) s. delay : s, as in `to_frames`.
     """
+    ends = one.until if one.until is not None else one.time
+    beyond = 0.0 if ends is None else float(np.max(ends) - frames[-1] - delay)
+    if beyond > LONGER:
+        return f"labels go on for {beyond:.2f} s after the last frame"
     known = np.flatnonzero(np.isfinite(rows).any(axis=1))
     if not len(known):
         return "no frame of the recording is labelled"

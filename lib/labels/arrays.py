@@ -151,7 +151,8 @@ def _affect(
             before = found.get(name)
             found[name] = rows if before is None else np.where(np.isfinite(before), before, rows)
             how |= dict.fromkeys([done, *one.notes])
-            notes = [*one.notes, annotators.partly(one, rows, times)]
+            extent = annotators.extent(one, rows, times, parameters.get("delay", 0.0))
+            notes = [*one.notes, extent]
             mended |= dict.fromkeys(f"{path.name}: {note}" for note in notes if note)
     rows, facts = annotators.combine(list(found.values()))
     told = _told(facts, how, parameters.get("delay", 0.0))

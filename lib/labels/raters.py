@@ -182,6 +182,29 @@ def _refuse_time(table: Sheet, place: int, known: bool) -> None:
         )
 
 
+_PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORECASE)
+
+
+def _refuse_pictures(table: Sheet, place: int) -> None:
+    """Raise InputError where a column names pictures by the numbers of their frames, and they are
+    not all frames in a row: such a table has no row per frame.
+    """
+    texts = table.texts(place)
+    matches = [_PICTURE.fullmatch(text) for text in texts]
+    if len(texts) < 2 or not all(matches):
+        return
+    numbers = np.array([int(match[1]) for match in matches])
+    wrong = np.diff(numbers, prepend=numbers[0] - 1) != 1
+    wrong[0] = numbers[0] > 1
+    cells.refuse(
+        table,
+        wrong,
+        f"the pictures in column {table.names[place]} are not one per frame, in a row",
+        "a column frame with their numbers, from 1",
+        "add that column",
+    )
+
+
 def _emotion_of_file(path: Path) -> str:
     folder, stem = path.parent.name.lower(), path.stem.lower()
     return next(

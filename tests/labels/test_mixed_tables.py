@@ -242,3 +242,27 @@ def test_times_of_excel_count_by_their_clock(tmp_path):
 def test_labels_in_a_second_sheet_are_told(tmp_path):
     rows = [HEAD, [0, 0.2, 0.1], [2, 0.2, 0.1]]
     assert "not used: labels in other sheets (1)" in excel(tmp_path / "a.xlsx", rows, rows)[1]
+
+
+# ---- more
+
+
+def test_pictures_that_are_not_all_frames_are_no_row_per_frame(read):
+    name = "anna/img_{:05d}.jpg,0.5,0"
+    whole = [name.format(number) for number in range(1, 51)]
+    assert np.allclose(read("image,valence,arousal", *whole)[0], [0.5, 0])
+    for number, lines in enumerate([whole[::-1], whole[::2], [whole[0], *whole[2:]], whole[10:]]):
+        with pytest.raises(InputError, match="not one per frame"):
+            read("image,valence,arousal", *lines, name=f"{number}.csv")
+
+
+def test_an_annotator_may_be_a_number_behind_the_name(read):
+    found = read("time,valence1,arousal1,valence2,arousal2", "0,.1,.2,.3,.4", "2,.1,.2,.3,.4")
+    assert np.allclose(found[0], [0.2, 0.3])
+    assert found[2]["annotators"] == 2
+
+
+def test_labels_that_go_on_after_the_recording_are_told(read):
+    table = ("time,valence,arousal", "0,0,0", "2,0,0", "4.5,0,0")
+    assert read(*table)[2]["mended"] == ["anna.csv: labels go on for 2.54 s after the last frame"]
+    assert "mended" not in read(*table, delay=2.0)[2]
