@@ -76,6 +76,8 @@ class Contents:
             return ""
         stem = PurePosixPath(paths[0]).stem
         mine = stem == PurePosixPath(name).stem  # only .CSV is written in capitals
+        if not mine and sum(folded(one) == folded(stem) for one in self.stems) > 1:
+            return ""  # it may be of any of these
         return paths[0] if mine or stem not in self.stems else ""
 
     def use(self, path: str, what: str) -> None:

@@ -29,9 +29,10 @@ OPENED = 200  # label-like files into which somebody looks to say why they are n
 NOT_USED, NO_TRIAL = "not used", "of no trial"
 # Suffixes of files that might be meant as labels, and why they are not read.
 ALIKE = {
-    **dict.fromkeys((".srt", ".vtt", ".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
+    **dict.fromkeys((".srt", ".vtt"), "subtitles: what is said, no values; segments_path reads it"),
+    **dict.fromkeys((".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
     **dict.fromkeys((".xls", ".ods", ".numbers", ".xlsb"), "a spreadsheet of a kind not read"),
-    ".textgrid": "a TextGrid of Praat, which is not read",
+    ".textgrid": "a TextGrid of Praat, no values; segments_path reads it",
     ".antx": "a file of Annotation Explorer, which is not read",
     ".anvil": "a file of Anvil, which is not read",
     ".sav": "a table of SPSS, which is not read",
@@ -48,7 +49,7 @@ ALIKE = {
     ".npy": "an array outside features/<trial>/",
     ".h5": "a file in HDF5, which is not read",
     ".hdf5": "a file in HDF5, which is not read",
-    ".rttm": "who speaks, as other programs write it; not read",
+    ".rttm": "who speaks, no values; segments_path reads it",
     ".yaml": "settings, no labels",
     ".yml": "settings, no labels",
     ".ini": "settings, no labels",
@@ -250,8 +251,10 @@ def _reason(
     if ending in tables.SUFFIXES:
         return "named after no trial, and not looked into: too many such files", ""
     if ending in ALIKE:
-        is_settings = ALIKE[ending].startswith(("settings", "a template"))
-        return ALIKE[ending], "" if is_settings else AS_CSV
+        no_labels = (
+            ALIKE[ending].startswith(("settings", "a template")) or "no value" in ALIKE[ending]
+        )
+        return ALIKE[ending], "" if no_labels else AS_CSV
     return OTHER.get(ending) or "of an unknown kind", ""
 
 
@@ -279,6 +282,10 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
         trials = ", ".join(one.name for one in same[:4])
         right = " or ".join(f"{one.name}{ending}" for one in same[:2])
         return f"{len(same)} recordings are called {stem}, so their trials are {trials}", right
+    if same and same[0].folder == split(path)[0]:
+        alike = [name for name in there.inside(same[0].folder) if folded(name) == folded(path)]
+        if len(alike) > 1:
+            return f"{len(alike)} files of this name differ in capitals or accents only", "keep one"
     if same:
         right = joined(same[0].folder, f"{same[0].stem}{ending}")
         return "labels of a recording in another folder", f"{right}, or labels/{stem}{ending}"
@@ -319,6 +326,8 @@ def _without_labels(there: Contents, path: str) -> tuple[str, str]:
         return "no JSON of AFEW-VA, which is the only one that is read", AS_CSV
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
+    if suffix(path) == ".txt" and sheets.is_prose(there.root / path):
+        return "a text without labels", ""
     columns = sheets.kept(there.root / path).names
     if splits.is_header(columns):
         return "a table of splits under another name, which splits nothing", splits.FILE

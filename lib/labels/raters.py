@@ -166,14 +166,11 @@ def _refuse_time(table: Sheet, place: int, known: bool) -> None:
     numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(place)])
     rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
     counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
-    alone = (
-        column.what in ("end", "duration") and len(numbers) > 1
-    )  # it does not tell where a stretch begins
-    if (
-        alone
-        or (column.what == "unknown" and columns.might_be_time(name))
-        or (rises and not counts)
-    ):
+    _refuse_pictures(table, place)
+    # An end or a length alone does not tell where a stretch begins.
+    alone = column.what in ("end", "duration") and len(numbers) > 1
+    named = column.what == "unknown" and columns.might_be_time(name)
+    if alone or named or (rises and not counts):
         raise InputError(
             f"the column {name!r} may be a time, and is not understood",
             where=f"{table.path}:{table.header_line}",

@@ -118,6 +118,24 @@ def names_labels(cells: Sequence[str]) -> bool:
     return (valued and len(known) > 1) or bool(known and axes) or one_alone
 
 
+def is_prose(path: Path) -> bool:
+    """Whether a text is no table, as notes that are called like a recording: none of its first
+    lines names labels, and none has the look of rows. Raises InputError as `read_text` does.
+    """
+    text = read_text(path)
+    lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
+    cells = [[cell.strip().strip("'\"") for cell in line.split(_mark(line))] for line in lines]
+    known = any(names_labels(row) or _values(row) for row in cells)
+    return not WEB_PAGE.match(text) and not known
+
+
+def _values(cells: Iterable[str]) -> bool:
+    """Whether a cell is a number, or by itself the name of something that is labelled."""
+    names = {columns.meaning(cell).what for cell in cells if " " not in cell}
+    numbers = any(number(cell, True) == number(cell, True) for cell in cells)
+    return numbers or bool(names & {"valence", "arousal", "expression"})
+
+
 def read_text(path: Path) -> str:
     """A file as text with plain line ends: UTF-8, UTF-16, or else Windows-1252, as spreadsheets
     write it. Raises InputError where it is none, empty or too long.

@@ -53,6 +53,8 @@ def form(path: Path) -> str:
         return "official"
     if suffix == ".txt" and _is_official(path):
         return "official"
+    if suffix == ".txt" and sheets.is_prose(path):
+        return ""
     table = sheets.kept(path)
     names = {columns.plain(name).replace(" ", "_") for name in table.names}
     if {"img", "v", "a"} <= names:

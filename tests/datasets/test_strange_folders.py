@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from lib import files, parameters
-from lib.datasets import contents, folder
+from lib.datasets import check, contents, folder
 from lib.errors import InputError
 from lib.experiments import experiment
 from lib.media import writing
+from lib.store import Store
 
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 10:.2f},{k / 20:.3f},-0.5\n" for k in range(8))
 OURS = "frame,time,valid,valence,arousal,valence_raw,arousal_raw\n1,0,1,.2,.2,.3,.3\n"
@@ -184,3 +185,44 @@ def test_splits_under_another_name_are_told_as_splits(root):
     ((what, todo),) = said(report, "splits (1).csv")
     assert "a table of splits under another name" in what
     assert todo == "rename or move it: splits.csv"
+
+
+# ---- names that fit several, and texts that are no tables
+
+
+def test_a_table_that_fits_two_recordings_but_for_capitals_is_nobodys(root):
+    table, report = folder.find(root("Anna.mp4", "anna.mov", **{"ANNA.csv": TABLE}))
+    assert (table["va_path"] == "").all()
+    assert "2 recordings are called ANNA" in said(report, "ANNA.csv")[0][0]
+
+
+def test_two_tables_that_differ_in_capitals_only_are_told_as_that(root):
+    _, report = folder.find(root("anna.mp4", **{"Anna.csv": TABLE, "ANNA.csv": TABLE}))
+    assert "2 files of this name differ in capitals" in said(report, "Anna.csv")[0][0]
+
+
+@pytest.mark.parametrize("text", ["a sad day, rainy\nmore notes", "Hello there.", "Anna; 12 May\n"])
+def test_notes_that_are_called_like_a_recording_cost_it_nothing(root, text):
+    table, report = folder.find(root("anna.mp4", **{"anna.txt": text}))
+    assert table.iloc[0]["va_path"] == ""
+    assert "a text without labels" in said(report, "anna.txt")[0][0]
+    assert not [row for row in report.problems if row["severity"] == "error"]
+
+
+@pytest.mark.parametrize(
+    "text", ["0.1,0.2\n0.3,0.4\n", "valence;arousal\n0.1;high\n", "Valence\nx\n"]
+)
+def test_a_text_that_might_be_labels_stays_an_error(root, text):
+    place = root("anna.mp4", **{"anna.txt": text})
+    table, _ = folder.find(place)
+    assert table.iloc[0]["va_path"] == "anna.txt"
+    store = Store(place.parent / "processed", "folder", place)
+    assert check.check_trial(table.iloc[0].to_dict(), store)["errors"]
+
+
+@pytest.mark.parametrize("name", ["anna.srt", "anna.rttm", "anna.TextGrid"])
+def test_stretches_of_speech_are_told_with_the_parameter_that_reads_them(root, name):
+    _, report = folder.find(root("anna.mp4", **{name: "x"}))
+    ((what, todo),) = said(report, name)
+    assert "segments_path reads it" in what
+    assert "CSV" not in todo
