@@ -55,8 +55,9 @@ def _read(path: str, _version: tuple) -> pd.DataFrame:
         _refuse_cells(table)
         return table.astype({"frame": np.int64, "face_id": np.int64, "success": bool})
     except errors.FOREIGN as error:  # pandas' own errors are ValueErrors
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise InputError(
-            f"OpenFace's table cannot be read ({(str(error) or type(error).__name__).splitlines()[0][:120]})",
+            f"OpenFace's table cannot be read ({reason})",
             where=path,
             expected="columns frame and success, numbers",
             todo="run OpenFace on this video again, or remove its folder of pictures",
