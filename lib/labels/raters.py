@@ -37,11 +37,13 @@ VERSIONS = {
 
 
 class Claim(NamedTuple):
-    """A column (its number from 0) that says it holds an emotion, and whose values."""
+    """A column (its number from 0; or a tier by its name) that says it holds an emotion, and whose
+    values.
+    """
 
     emotion: str
     annotator: str
-    place: int
+    place: int | str
 
 
 def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], list[str]]:
@@ -124,19 +126,30 @@ def _beside_ratings(table: Sheet) -> list[int]:
 
 
 def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
-    """Claims that count, and those of other forms of the same values."""
-    words = {claim: re.sub(r"[\W_]+", "", claim.annotator.lower()) for claim in claims}
-    named = [word for word in words.values() if word and word not in (*SPREAD, *VERSIONS)]
-    spread = SPREAD if set(named) - INITIALS else SPREAD | INITIALS
-    valued = [claim for claim in claims if words[claim] not in spread and not _is_gate(claim)]
-    kept = []
+    """`counted`. Raises InputError where only forms of the same values are there, and several."""
+    kept, dropped = counted(claims)
     for emotion in EMOTIONS:
-        of_one = [claim for claim in valued if claim.emotion == emotion]
-        given = [claim for claim in of_one if words[claim] not in VERSIONS]
-        if not given and len(of_one) > 1:
-            _refuse_two(table, emotion, of_one[0].place, of_one[1].place)
-        kept += given or of_one
+        versions = [
+            claim for claim in kept if claim.emotion == emotion and _word(claim) in VERSIONS
+        ]
+        if len(versions) > 1:
+            _refuse_two(table, emotion, versions[0].place, versions[1].place)
+    return kept, dropped
+
+
+def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """Claims that count, and those of the spread and of other forms of the same values."""
+    named = {_word(claim) for claim in claims} - SPREAD - VERSIONS - INITIALS - {""}
+    spread = SPREAD if named else SPREAD | INITIALS
+    valued = [claim for claim in claims if _word(claim) not in spread and not _is_gate(claim)]
+    given = [claim for claim in valued if _word(claim) not in VERSIONS]
+    rated = {claim.emotion for claim in given}
+    kept = [claim for claim in valued if claim in given or claim.emotion not in rated]
     return kept, [claim for claim in claims if claim not in kept]
+
+
+def _word(claim: Claim) -> str:
+    return re.sub(r"[\W_]+", "", claim.annotator.lower())
 
 
 def _is_gate(claim: Claim) -> bool:
