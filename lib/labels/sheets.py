@@ -110,11 +110,13 @@ def names_labels(cells: Sequence[str]) -> bool:
     """Whether the cells of a line are names of columns of labels: something that is valued, and
     when. A line of settings (``Video File,Annotator,Start``) values nothing.
     """
-    found = [columns.meaning(cell).what for cell in cells]
+    meanings = [columns.meaning(cell) for cell in cells]
+    found = [kind.what for kind in meanings]
     known = [what for what in found if what not in ("unknown", "remark", "index")]
     axes = {"x", "y"} <= {cell.strip().lower() for cell in cells}
     valued = bool({"valence", "arousal", "expression", "rating"} & set(known))
-    one_alone = found in (["valence"], ["expression"])
+    # "Valence of Anna", alone in its line, is a title.
+    one_alone = found in (["valence"], ["expression"]) and not meanings[0].annotator
     return (valued and len(known) > 1) or bool(known and axes) or one_alone
 
 
@@ -221,6 +223,7 @@ def _header(
             continue
         mark = told if told in MARKS and told else _mark(line)
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
+        _refuse_blanks(path, lines, place, header)
         if header(cells):
             return place, mark, settings, _before(place)
         first = place if first is None else first
@@ -236,6 +239,22 @@ def _header(
             todo="write the file again",
         )
     return first, told or _mark(lines[first]), {}, _before(first)
+
+
+def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callable) -> None:
+    """Raise InputError where names are parted by blanks only, and numbers in the next line, too."""
+    below = lines[place + 1].split() if place + 1 < len(lines) else []
+    names = lines[place].split()
+    parted = any(mark in lines[place] for mark in MARKS)
+    if parted or len(names) < 2 or len(below) != len(names) or not _is_data(below):
+        return
+    if header(names):
+        raise InputError(
+            "columns that are parted by blanks",
+            where=f"{path}:{place + 1}",
+            expected="commas, semicolons, tabs or | between columns",
+            todo="save the table as CSV",
+        )
 
 
 def _mark(line: str) -> str:

@@ -229,4 +229,5 @@ def _expression(table: Sheet) -> Annotation:
     everything = np.ones(len(values), bool)
     if placed.time is not None and placed.until is None:  # a mean of classes has no meaning
         everything = np.diff(placed.time, append=np.inf) != 0
-    return placed.annotation(values[:, None], everything, "", [*table.notes, *placed.notes])
+    notes = [*table.notes, *placed.notes, *utterances.coded(table)]
+    return placed.annotation(values[:, None], everything, "", notes)

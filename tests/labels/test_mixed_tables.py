@@ -266,3 +266,21 @@ def test_labels_that_go_on_after_the_recording_are_told(read):
     table = ("time,valence,arousal", "0,0,0", "2,0,0", "4.5,0,0")
     assert read(*table)[2]["mended"] == ["anna.csv: labels go on for 2.54 s after the last frame"]
     assert "mended" not in read(*table, delay=2.0)[2]
+
+
+def test_columns_that_are_parted_by_blanks_are_told_as_that(read):
+    for number, blanks in enumerate((" ", "   ")):
+        lines = [blanks.join(["time", "valence", "arousal"]), blanks.join(["0", "0.1", "0.2"])]
+        with pytest.raises(InputError, match="parted by blanks") as caught:
+            read(*lines, name=f"{number}.csv")
+        assert caught.value.where.endswith(":1")
+    titled = read("Valence and arousal", "time,valence,arousal", "0,0.1,0.2", "2,0.1,0.2")
+    assert np.allclose(titled[0], [0.1, 0.2])
+
+
+def test_numbers_of_expressions_are_told_with_their_names(tmp_path):
+    (tmp_path / "a.csv").write_text("time,emotion\n0,4\n1,1\n2,4\n")
+    facts = arrays.read([tmp_path / "a.csv"], "expression", FRAMES, {})[2]
+    assert facts["mended"] == ["a.csv: numbers of expressions are taken as 1 Anger, 4 Happiness"]
+    (tmp_path / "b.csv").write_text("time,emotion\n0,happy\n1,angry\n2,happy\n")
+    assert arrays.read([tmp_path / "b.csv"], "expression", FRAMES, {})[2] == {}
