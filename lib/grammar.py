@@ -183,6 +183,8 @@ def _show(value: object) -> str:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite"
     kinds = {
         bool: "a truth value",
         int: "a whole number",
@@ -227,8 +229,6 @@ def _way_out(value: object, wanted: str) -> str:
         "bool": " where true or false belongs",
         "str": " where text belongs",
     }[wanted]
-    if isinstance(value, float) and not math.isfinite(value):
-        return where.replace("a number", "a finite number")
     if value is None:
         empty = ', or write ""' if wanted == "str" else ""
         return f"{where}: leave the line out to have the default{empty}"

@@ -894,5 +894,5 @@ def test_how_a_list_is_written_is_said_as_it_would_be_read(text, way_out):
 
 
 def test_a_number_that_is_not_finite_and_one_in_wide_digits_are_told_as_such():
-    assert "a finite number belongs" in parameters.validate({"lr": float("nan")})[0]
+    assert "is not finite where a number" in parameters.validate({"lr": float("nan")})[0]
     assert "write 9, without quotes" in parameters.validate({"epochs": "９"})[0]
