@@ -111,11 +111,14 @@ class _Listener:
         self.times, self.lengths = array("d"), array("d")
 
     def hear(self, frame) -> None:
-        frame, broken = containers.finite(frame)
-        self.broken += broken
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
         layout = frame.layout.name
         product = samples @ samples.T
+        if not np.isfinite(product).all():
+            frame, broken = containers.finite(frame)
+            self.broken += broken
+            samples = containers.samples(frame)
+            product = samples @ samples.T
         if layout not in self.names:
             self.names[layout] = [channel.name for channel in frame.layout.channels]
             self.products[layout], self.samples[layout] = np.zeros_like(product), 0
