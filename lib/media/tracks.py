@@ -113,7 +113,8 @@ class _Listener:
     def hear(self, frame) -> None:
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
         layout = frame.layout.name
-        product = samples @ samples.T
+        with np.errstate(invalid="ignore"):
+            product = samples @ samples.T
         if not np.isfinite(product).all():
             frame, broken = containers.finite(frame)
             self.broken += broken
