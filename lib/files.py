@@ -161,7 +161,11 @@ def walk(root: Path, closed: Callable[[str], str] = lambda path: "") -> Iterator
         if not waiting:
             waiting.append(links.pop(0))
         place, path = waiting.pop()
-        status = os.stat(place)
+        try:
+            status = os.stat(place)
+        except OSError as error:  # it is gone since its own folder was read
+            yield Entry(path, 0, "other", f"this folder cannot be read ({error.strerror})")
+            continue
         first = seen.setdefault((status.st_dev, status.st_ino), path)
         if first != path:
             why = f"the same folder as {first or 'the data root'}, which is read already"
@@ -213,7 +217,7 @@ def _file(entry: os.DirEntry, path: str, linked: bool) -> Entry:
         if error.errno == errno.ELOOP:
             return Entry(path, 0, "link", "a link that leads to itself")
         if linked and error.errno == errno.ENOENT:
-            return Entry(path, 0, "link", f"a link to what is not there: {os.readlink(entry.path)}")
+            return Entry(path, 0, "link", f"a link to what is not there: {_target(entry)}")
         return Entry(path, 0, "other", f"cannot be looked at ({error.strerror})")
     if not stat.S_ISREG(status.st_mode):
         kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -221,6 +225,14 @@ def _file(entry: os.DirEntry, path: str, linked: bool) -> Entry:
         return Entry(path, 0, "other", f"{what}, no file")
     target = (status.st_dev, status.st_ino) if linked else None
     return Entry(path, status.st_size, target=target)
+
+
+def _target(entry: os.DirEntry) -> str:
+    """Where a link leads; nothing of one that is gone by now."""
+    try:
+        return os.readlink(entry.path)
+    except OSError:
+        return "(the link itself is gone by now)"
 
 
 def existing(folder: Path) -> Path:

@@ -15,6 +15,7 @@ import json
 import math
 import re
 import tokenize
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -116,11 +117,20 @@ class Declaration:
         if isinstance(value, tuple):
             value = list(value)
         if not isinstance(value, list):
-            raise InputError(
-                f"{_show(value)} is {_kind(value)} where a list belongs: write [{value}]"
-            )
+            kind = f"{_show(value)} is {_kind(value)} where a list belongs"
+            raise InputError(f"{kind}{self._as_list(value)}")
         element = self.type[5:-1]
         return [self._fit(_scalar(item, element)) for item in value] if element else value
+
+    def _as_list(self, value: object) -> str:
+        """How a list is written, with what was meant where that is plain."""
+        texts = re.split(r"[\s,;]+", value.strip(" ()")) if isinstance(value, str) else [value]
+        element = self.type[5:-1]
+        try:
+            known = [_scalar(_number(text, element), element) for text in texts] if element else []
+        except InputError:
+            known = []
+        return f": write [{', '.join(map(str, known))}]" if known else ": write [first, second]"
 
     def _read_dict(self, value: object) -> dict:
         if not isinstance(value, dict):
@@ -172,6 +182,8 @@ def _show(value: object) -> str:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite"
     kinds = {
         bool: "a truth value",
         int: "a whole number",
@@ -194,6 +206,17 @@ def _scalar(value: object, wanted: str) -> object:
     if wanted == "str" and type(value) is int:
         return str(value)
     raise InputError(f"{_show(value)} is {_kind(value)}{_way_out(value, wanted)}")
+
+
+def _number(value: object, wanted: str) -> object:
+    """A text as the number that it means, where one is wanted; everything else as it is."""
+    if wanted not in ("int", "float") or not isinstance(value, str):
+        return value
+    try:
+        number = float(value.replace("−", "-"))
+    except ValueError:
+        return value
+    return int(number) if number.is_integer() else number
 
 
 def _way_out(value: object, wanted: str) -> str:
@@ -228,6 +251,7 @@ def _as_yaml_number(text: str, wanted: str) -> str:
         sign, whole, part, direction, exponent = match.groups()
         number = f"{sign}{whole or 0}.{part or 0}e{direction or '+'}{exponent}"
         return f"{number} (YAML 1.1 wants a decimal point and a signed exponent)"
+    text = unicodedata.normalize("NFKC", text)  # wide and raised digits
     return f"{text}, without quotes" if re.fullmatch(r"[-+]?\d+(\.\d*)?", text) else ""
 
 

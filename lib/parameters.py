@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import codecs
 import contextlib
+import math
 import os
 import sys
 import textwrap
@@ -178,6 +179,7 @@ def validate(
         problems
         + _wrong_recipe(values, names, partial, recipes(folder))
         + _warmup_at_odds(values, names, recipes(folder))
+        + no_scale(values.get("label_range", []))
         + _missing_files(values)
         + _no_recordings(values)
     )
@@ -257,6 +259,18 @@ def second_rise(schedule: object, warmup: float, epochs: float) -> list[str]:
             "does: lower warmup, or raise epochs"
         ]
     return []
+
+
+def no_scale(value: object) -> list[str]:
+    """What is wrong with `label_range`, as `refuse` takes it; other types are `wrong_values`."""
+    if not isinstance(value, list | tuple) or not all(map(_is_number, value)):
+        return []
+    if not value or (len(value) == 2 and -math.inf < value[0] < value[1] < math.inf):
+        return []
+    return [
+        f"label_range: {list(value)} is no scale: write its lowest and its highest value, as "
+        "[1, 9], or [] for −1…1"
+    ]
 
 
 def _missing_files(values: Mapping) -> list[str]:

@@ -355,6 +355,9 @@ def mapped(path: Path, empty: bool = False) -> np.ndarray:
     """
     if empty and Path(path).stat().st_size > LARGEST_HEADER:
         raise ValueError("it should be empty, and holds numbers")
+    with open(path, "rb") as stream:
+        if stream.read(2) == b"PK":  # NumPy would open it as a zip, whatever it is called
+            raise ValueError("an archive (.npz), and not one array")
     try:
         return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
     except UNREADABLE as error:

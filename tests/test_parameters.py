@@ -876,3 +876,23 @@ def test_while_files_are_unchanged_each_is_looked_at_once(monkeypatch):
     assert "made up" not in again
     assert grammar.all_declared() == again
     assert len(looked) > count, "afterwards a changed file is seen again"
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("1 9", "write [1.0, 9.0]"),
+        ("(1, 9)", "write [1.0, 9.0]"),
+        ("−1;1", "write [-1.0, 1.0]"),
+        ("1-9", "write [first, second]"),
+        ({"1": None}, "write [first, second]"),
+    ],
+)
+def test_how_a_list_is_written_is_said_as_it_would_be_read(text, way_out):
+    (problem,) = parameters.validate({"label_range": text})
+    assert problem.endswith(way_out)
+
+
+def test_a_number_that_is_not_finite_and_one_in_wide_digits_are_told_as_such():
+    assert "is not finite where a number" in parameters.validate({"lr": float("nan")})[0]
+    assert "write 9, without quotes" in parameters.validate({"epochs": "９"})[0]

@@ -126,6 +126,7 @@ def check_trial(trial: Mapping, place: Store) -> dict:
             "frames": len(times),
             **_rate(times, path, faults),
             **_sound(trial, _heard(trial, place, info, faults), times, faults),
+            **_ends_early(trial, place, info, times, faults),
         }
         _length(info, times, faults)
         _odd_pictures(info, faults)
@@ -222,6 +223,13 @@ def _odd_pictures(info: recordings.Info, faults: Faults) -> None:
             f"{RATES[0]:g} to {RATES[1]:g}",
             "if it is not meant: ffmpeg -i OLD -r 30 NEW.mp4",
         ),
+        (
+            info.others,
+            f"{len(info.others) + 1} tracks of pictures; others are {', '.join(info.others)}",
+            f"the first one ({info.width}×{info.height}) is looked at, no other one",
+            "one",
+            "to take another one: ffmpeg -i OLD -map 0:v:1 -map 0:a? -c copy NEW.mkv",
+        ),
     ]
     for is_odd, what, done, expected, todo in odd:
         if is_odd:
@@ -311,6 +319,30 @@ def _sound(trial: Mapping, info: recordings.Info, times: np.ndarray, faults: Fau
                 "play its end: if something is missing, copy or download it again",
             )
     return row
+
+
+def _ends_early(
+    trial: Mapping, place: Store, info: recordings.Info, times: np.ndarray, faults: Faults
+) -> dict:
+    """The same of a file that does not say how long its sound is (Matroska, WebM): by the sound
+    itself, as far as it is much shorter than the picture.
+    """
+    own = trial["audio_path"] and trial["audio_path"] == trial["video_path"]
+    if not own or info.audio_duration:
+        return {}
+    seconds = max((track.seconds for track in readings.heard(trial, place)), default=0.0)
+    missing = times[-1] + spacing(times) - info.audio_start - seconds
+    if not seconds or missing <= LATE:
+        return {}
+    faults.add(
+        "warning",
+        f"{seconds:.2f} s of sound, which ends {missing:.2f} s before the picture or has holes",
+        "silence where it is missing",
+        info.path,
+        "as long",
+        "play its end: if something is missing, copy or download it again",
+    )
+    return {"longer_ms": round(-1000 * missing)}
 
 
 def _labels(

@@ -14,8 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from .. import trials
 from ..errors import InputError
-from ..files import Entry, folded, walk
+from ..files import ROOT, Entry, folded, walk
 from ..media import kinds
+
+# Folders that operating systems and network disks make: bins, thumbnails, copies of yesterday.
+SYSTEM = {
+    *("__macosx", "$recycle.bin", "recycler", "recycled", "system volume information"),
+    *("lost+found", "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),
+}
+LOCK = "~$"  # begins the name of a file that an office program writes beside one that is open
 
 
 @dataclass
@@ -69,6 +76,8 @@ class Contents:
             return ""
         stem = PurePosixPath(paths[0]).stem
         mine = stem == PurePosixPath(name).stem  # only .CSV is written in capitals
+        if not mine and sum(folded(one) == folded(stem) for one in self.stems) > 1:
+            return ""  # it may be of any of these
         return paths[0] if mine or stem not in self.stems else ""
 
     def use(self, path: str, what: str) -> None:
@@ -107,8 +116,10 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
     Raises InputError where the folder is not there.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise InputError("the folder of videos is not there", where=root, todo="correct data_root")
+    if why := unusable(root):
+        raise InputError(
+            f"data_root {why}", where=root, expected="a folder", todo="correct data_root"
+        )
     places = {os.path.realpath(place) for place in ours} - {os.path.realpath(root)}
     found = Contents(root)
     for entry in walk(root, lambda path: _closed(root, path, places)):
@@ -121,10 +132,26 @@ def look(root: Path, ours: Collection[Path] = ()) -> Contents:
     return found
 
 
+def unusable(root: Path) -> str:
+    """Why a path cannot be the root of somebody's data, as in "data_root is a file"; "" where it
+    can. Everything on a disk, or the repository, is nobody's study.
+    """
+    if root.is_file():
+        return "is a file; for a single recording set video_path"
+    if not root.is_dir():
+        return "is not there"
+    place = os.path.realpath(root)
+    if place == os.path.realpath(ROOT):
+        return 'is this repository itself (as "" and "." are): name the folder of your data'
+    return "is the whole disk: name the folder of your data" if place == os.sep else ""
+
+
 def _closed(root: Path, path: str, ours: Collection[str]) -> str:
     name = PurePosixPath(path).name
-    if name.startswith(".") or name == "__MACOSX":
+    if name.startswith("."):
         return "hidden"
+    if name.casefold() in SYSTEM:
+        return "an operating system keeps its own files here"
     inside = ours and os.path.realpath(root / path) in ours
     return "results of this program are kept here" if inside else ""
 
@@ -135,6 +162,9 @@ def _add(found: Contents, entry: Entry) -> None:
     found.by_folder.setdefault(folder, {}).setdefault(folded(name), []).append(entry.path)
     if name.startswith("."):
         found.use(entry.path, "hidden")
+        return
+    if name.startswith(LOCK):
+        found.use(entry.path, f"left by a program that has {name.removeprefix(LOCK)} open")
         return
     if suffix(name) in kinds.PICTURE_SUFFIXES:
         found.kinds[entry.path] = "picture"

@@ -97,6 +97,17 @@ def _first_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
     return None
 
 
+def _in_any_case(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+    """`_first_file`, else one whose name differs in capitals only."""
+    folders, names = list(folders), list(names)
+    if path := _first_file(folders, names):
+        return path
+    folded = {name.lower() for name in names}
+    there = [folder for folder in folders if folder.is_dir()]
+    inside = (path for folder in there for path in sorted(folder.iterdir()))
+    return next((path for path in inside if path.name.lower() in folded and path.is_file()), None)
+
+
 def look(root: Path, expected: dict | None = None) -> Layout:
     """Read lists and annotation files (not the media). Raises InputError where there are no lists.
 
@@ -110,7 +121,7 @@ def look(root: Path, expected: dict | None = None) -> Layout:
     layout = Layout(root, folders, {}, {})
     layout.ids = _lists(layout)
     for split, names in ANNOTATIONS.items():
-        if path := _first_file(folders["json"], names):
+        if path := _in_any_case(folders["json"], names):
             layout.annotations[split] = _scanned(path, version(path))
             _tell_faults(layout.annotations[split], path, layout.report)
     for split, uids in layout.ids.items():
@@ -143,7 +154,7 @@ def _lists(layout: Layout) -> dict[str, list[str]]:
     """
     ids: dict[str, list[str]] = {}
     for split in EXPECTED:
-        path = _first_file(layout.folders["split"], [f"{split}.list"])
+        path = _in_any_case(layout.folders["split"], [f"{split}.list"])
         ids[split] = _ids(path, layout.report) if path else []
     if not ids["train"] and not ids["val"]:
         raise InputError(
@@ -317,7 +328,7 @@ def _sound(report: Report, uid: str, path: Path, n_frames: int) -> None:
     except (wave.Error, EOFError, OSError) as error:
         report.error(
             uid,
-            f"the wav file cannot be read ({error or 'it ends in its header'})",
+            f"the wav file cannot be read ({str(error) or 'it ends in its header'})",
             "no clips can be made",
             where=str(path),
             expected="16 kHz, mono, 16 bits",

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import errors
+from ..files import LONGEST
 
 CHUNK = 1 << 20  # bytes read at a time
 LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
@@ -57,7 +58,9 @@ class Clip:
 
 def is_safe(uid: object) -> bool:
     """Whether an id can be the name of a folder."""
-    return isinstance(uid, str) and not UNSAFE.search(uid) and not uid.startswith(".")
+    if not isinstance(uid, str) or UNSAFE.search(uid) or uid.startswith("."):
+        return False
+    return len(uid.encode("utf-8", "surrogatepass")) <= LONGEST
 
 
 @dataclass

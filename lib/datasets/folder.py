@@ -14,6 +14,7 @@ without it what is unlabelled is test, and every fifth subject of the labelled o
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pandas as pd
 
 from .. import trials
 from ..errors import InputError
+from ..store import fingerprint
 from . import affwild2, contents, crop_folders, folder_labels, inventory, names, splits
 from .contents import Contents
 from .names import Recording
@@ -60,6 +62,9 @@ def find(
             row |= {"video": video, "subject": recordings[video].subject}
             rows.append(row | {"crops_dir": pictures.get(trial, ""), **annotations.get(trial, {})})
     splits.refuse_unknown(rows, told, recordings, splits.place_of(there), report)
+    if not told:
+        _tell_folders(rows, report)
+    _tell_copies(recordings, root, report)
     rows = _split(rows, told)
     for row in rows:
         row |= {"dataset": dataset, **affwild2.relative(_without_labels(row), root)}
@@ -89,6 +94,45 @@ def _asked(video: str, videos: Iterable[str], told: Iterable[str]) -> list[tuple
         for trial, person in named
         if trial != person and (person in affwild2.PERSONS or person.isdecimal())
     ]
+
+
+def _tell_folders(rows: list[dict], report: Report) -> None:
+    """Say that folders called train, val or test decide nothing, where labelled recordings lie in
+    two of them.
+    """
+    labelled = [row for row in rows if _is_labelled(row) and not row.get("split")]
+    paths = {Path(row["video_path"]).parts[:-1] for row in labelled}
+    called = {part for parts in paths for part in parts if splits.word(part)}
+    if len({splits.word(part) for part in called}) < 2:
+        return
+    report.warning(
+        splits.FILE,
+        f"recordings lie in folders {' and '.join(sorted(called))}, which decide no split",
+        "drawn by subject all the same",
+        expected=f"{splits.FILE} in the data root",
+        todo=f"write {splits.FILE} with the columns trial and split, or leave it so",
+    )
+
+
+# How programs call the copy of a file: anna (1).mp4, anna - Copy.mp4, anna copy 2.mp4.
+_COPY = re.compile(r"[\s_-]*(\(\d+\)|(copy|kopie|copie|copia)\s*(\(?\d+\)?)?)", re.IGNORECASE)
+
+
+def _tell_copies(recordings: Mapping[str, Recording], root: Path, report: Report) -> None:
+    """Name recordings that are called as the copy of another one, and have its bytes."""
+    stems = {(one.folder, one.stem): one for one in recordings.values()}
+    for one in recordings.values():
+        base = next((m for m in _COPY.finditer(one.stem) if m.end() == len(one.stem)), None)
+        first = stems.get((one.folder, one.stem[: base.start()])) if base else None
+        if first and fingerprint(root / one.path) == fingerprint(root / first.path):
+            report.warning(
+                one.name,
+                f"a copy of {first.path}: the same bytes",
+                "a trial of its own",
+                where=str(root / one.path),
+                expected="each recording once",
+                todo="remove it: scores flatter where one is in train and the other in val or test",
+            )
 
 
 def _split(rows: list[dict], told: Mapping[str, dict]) -> list[dict]:

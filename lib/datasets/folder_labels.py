@@ -64,7 +64,9 @@ def _own_files(
     for path in dict.fromkeys(_candidates(contents, trial, recording, person)):
         before = found.get(trial, {})
         if all(f"{kind}_path" in before for kind in ("va", "expression")):
-            contents.refuse(path, f"trial {trial} has another label file already", "one of both")
+            contents.refuse(
+                path, f"trial {trial} has another label file already", "keep one of both"
+            )
             continue
         try:
             kinds = kinds_of(contents.root / path)
@@ -79,7 +81,9 @@ def _own_files(
             if first == label_column([path]):
                 contents.use(path, f"labels of trial {trial}")
         if kinds and path not in contents.used:
-            contents.refuse(path, f"trial {trial} has another label file already", "one of both")
+            contents.refuse(
+                path, f"trial {trial} has another label file already", "keep one of both"
+            )
     _emotion_files(contents, trial, recording, person, found)
     if damaged and not found.get(trial):  # it must not turn into a test trial without labels
         found.setdefault(trial, {})["va_path"] = label_column([damaged])
@@ -180,7 +184,9 @@ def _take_annotators(
             todo="remove one or the others",
         )
         for path in paths:
-            contents.refuse(path, f"trial {trial} has a label file of its own", "one or the others")
+            contents.refuse(
+                path, f"trial {trial} has a label file of its own", "keep one or the others"
+            )
         return
     found.setdefault(trial, {})["va_path"] = column
     for path in paths:

@@ -5,6 +5,7 @@ the nearest thing that would be right.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from .. import trials
 from ..errors import InputError
 from ..faces import crops
 from ..files import OURS, Entry, folded, walk
-from ..labels import sheets, tables
+from ..labels import collisions, csv_columns, sheets, tables
 from ..media import kinds
 from ..media.separate import PARAMETER
 from ..trials import LABELS, TEXT, label_files
@@ -28,9 +29,10 @@ OPENED = 200  # label-like files into which somebody looks to say why they are n
 NOT_USED, NO_TRIAL = "not used", "of no trial"
 # Suffixes of files that might be meant as labels, and why they are not read.
 ALIKE = {
-    **dict.fromkeys((".srt", ".vtt", ".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
+    **dict.fromkeys((".srt", ".vtt"), "subtitles: what is said, no values; segments_path reads it"),
+    **dict.fromkeys((".ass", ".ssa", ".sbv"), "subtitles: what is said, no values"),
     **dict.fromkeys((".xls", ".ods", ".numbers", ".xlsb"), "a spreadsheet of a kind not read"),
-    ".textgrid": "a TextGrid of Praat, which is not read",
+    ".textgrid": "a TextGrid of Praat, no values; segments_path reads it",
     ".antx": "a file of Annotation Explorer, which is not read",
     ".anvil": "a file of Anvil, which is not read",
     ".sav": "a table of SPSS, which is not read",
@@ -47,10 +49,11 @@ ALIKE = {
     ".npy": "an array outside features/<trial>/",
     ".h5": "a file in HDF5, which is not read",
     ".hdf5": "a file in HDF5, which is not read",
-    ".rttm": "who speaks, as other programs write it; not read",
+    ".rttm": "who speaks, no values; segments_path reads it",
     ".yaml": "settings, no labels",
     ".yml": "settings, no labels",
     ".ini": "settings, no labels",
+    **dict.fromkeys((".jsonl", ".ndjson"), "lines of JSON, which are not read"),
     ".pfsx": "settings of ELAN",
     ".etf": "a template of ELAN",
 }
@@ -192,8 +195,18 @@ def _tell(
                 "left out",
                 where=place,
                 expected=right,
-                todo=f"rename or move it: {right}" if right else "nothing, if it is meant so",
+                todo=_advice(right),
             )
+
+
+def _advice(right: str) -> str:
+    """What to do so that a file is used, by what would be right: a name, a sentence, a form."""
+    if not right:
+        return "nothing, if it is meant so"
+    if right.split()[0] in ("save", "keep", "look", "write", "unpack"):
+        return right
+    is_name = right.startswith("the name") or re.search(r"[./]", right)
+    return f"rename or move it: {right}" if is_name else f"mend it ({right}), or remove it"
 
 
 def _use_trials(there: Contents, table: pd.DataFrame, recordings: Mapping[str, Recording]) -> None:
@@ -238,7 +251,10 @@ def _reason(
     if ending in tables.SUFFIXES:
         return "named after no trial, and not looked into: too many such files", ""
     if ending in ALIKE:
-        return ALIKE[ending], AS_CSV
+        no_labels = (
+            ALIKE[ending].startswith(("settings", "a template")) or "no value" in ALIKE[ending]
+        )
+        return ALIKE[ending], "" if no_labels else AS_CSV
     return OTHER.get(ending) or "of an unknown kind", ""
 
 
@@ -258,18 +274,41 @@ def _of_label(there: Contents, path: str, recordings: Mapping[str, Recording]) -
         return _damaged(there, path, error)
     if not found:
         return _without_labels(there, path)
+    if several := _of_several(there, path):
+        return several
     stem, ending = PurePosixPath(path).stem, PurePosixPath(path).suffix
     same = [one for one in recordings.values() if folded(one.stem) == folded(stem)]
     if len(same) > 1:
         trials = ", ".join(one.name for one in same[:4])
         right = " or ".join(f"{one.name}{ending}" for one in same[:2])
         return f"{len(same)} recordings are called {stem}, so their trials are {trials}", right
+    if same and same[0].folder == split(path)[0]:
+        alike = [name for name in there.inside(same[0].folder) if folded(name) == folded(path)]
+        if len(alike) > 1:
+            return f"{len(alike)} files of this name differ in capitals or accents only", "keep one"
     if same:
         right = joined(same[0].folder, f"{same[0].stem}{ending}")
         return "labels of a recording in another folder", f"{right}, or labels/{stem}{ending}"
     near = names.nearest(stem, list(recordings))
     right = f"{near}{ending}" if near else "the name of a recording"
     return f"labels ({' and '.join(found)}) that are named after no recording", right
+
+
+def _of_several(there: Contents, path: str) -> tuple[str, str] | None:
+    """Why a table that is no single recording's labels is not used: rows of several, or predictions
+    of this program.
+    """
+    if suffix(path) not in tables.TABLES:
+        return None
+    table = sheets.kept(there.root / path)
+    if csv_columns.is_of_frames(table.names):
+        return "a table that this program wrote, and no labels", ""
+    named = collisions.recordings(table)
+    if len(named) < 2:
+        return None
+    files = ", ".join(f"{PurePosixPath(name).stem}.csv" for name in named[:3])
+    more = ", …" * (len(named) > 3)
+    return f"labels of {len(named)} recordings in one table", f"write a table each: {files}{more}"
 
 
 def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
@@ -281,9 +320,17 @@ def _damaged(there: Contents, path: str, error: InputError) -> tuple[str, str]:
 
 
 def _without_labels(there: Contents, path: str) -> tuple[str, str]:
+    if split(path)[1] == csv_columns.NAME:
+        return "what the columns of this program's tables mean", ""
+    if suffix(path) == ".json":
+        return "no JSON of AFEW-VA, which is the only one that is read", AS_CSV
     if suffix(path) not in tables.TABLES:
         return "no labels of valence, arousal or expression in it", ""
+    if suffix(path) == ".txt" and sheets.is_prose(there.root / path):
+        return "a text without labels", ""
     columns = sheets.kept(there.root / path).names
+    if splits.is_header(columns):
+        return "a table of splits under another name, which splits nothing", splits.FILE
     if {"frame", "success"} <= {name.strip() for name in columns}:
         stem = PurePosixPath(path).stem
         return "OpenFace's table, and no crops of a trial beside it", f"processed/{stem}_aligned/"

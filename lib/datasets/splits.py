@@ -52,7 +52,7 @@ def read(
         return {}
     contents.use(path, "splits")
     where = contents.root / path
-    table = sheets.read(where, _is_header)
+    table = sheets.read(where, is_header)
     place = {word: _column(table, words) for word, words in _WANTED.items()}
     if place["trial"] is None or place["split"] is None:
         raise _not_understood(
@@ -63,12 +63,34 @@ def read(
     for number, cells in enumerate(table.rows):
         name, part = cells[place["trial"]], cells[place["split"]]
         subject = cells[place["subject"]] if place["subject"] is not None else ""
-        known = WORDS.get(columns.plain(part).replace(" ", "").replace("-", "").replace("_", ""))
+        known = word(part)
         if not name or not known:
             raise _not_understood(f"the line {','.join(cells)[:80]!r}", table.where(number))
         trial = resolve(name, recordings, trial_names)
         _add(told, trial, {"split": known, "subject": subject}, table.where(number), report)
+    _tell_alike(told, str(where), report)
     return told
+
+
+def _tell_alike(told: Mapping[str, dict], where: str, report: Report) -> None:
+    """Name subjects that differ in capitals only: they are probably one person."""
+    first: dict[str, str] = {}
+    for subject in sorted({row["subject"] for row in told.values() if row["subject"]}):
+        if (other := first.setdefault(folded(subject), subject)) != subject:
+            report.warning(
+                subject,
+                f"the subjects {other} and {subject} differ in capitals only",
+                "taken as two persons",
+                where=where,
+                expected="each person written alike",
+                todo="write them alike if they are one: nobody may be in train and in test",
+            )
+
+
+def word(text: str) -> str:
+    """train, val or test, as a person wrote it; "" for what is none of them."""
+    plain = columns.plain(text).replace(" ", "").replace("-", "").replace("_", "")
+    return WORDS.get(plain, "")
 
 
 def tell_shared(table: pd.DataFrame, report: Report, refuse_in: Path | None = None) -> None:
@@ -110,7 +132,8 @@ def _column(table: sheets.Sheet, words: Collection[str]) -> int | None:
     return next((plain.index(word) for word in words if word in plain), None)
 
 
-def _is_header(cells: Collection[str]) -> bool:
+def is_header(cells: Collection[str]) -> bool:
+    """Whether names of columns are those of a table of splits."""
     plain = {columns.plain(cell).replace(" ", "").replace("_", "") for cell in cells}
     return not plain.isdisjoint(TRIAL) and not plain.isdisjoint(SPLIT)
 
@@ -177,6 +200,15 @@ def refuse_unknown(
     unknown = [name for name in told if name not in known and name not in recordings]
     without = [row for row in rows if not of_trial(row, told) and not row.get("split")]
     free = [row["trial"] for row in without if any(name in row for name in trials.LABELS)]
+    if told and free and not unknown:
+        report.warning(
+            FILE,
+            f"{len(free)} labelled trials stand nowhere in {FILE}: {', '.join(free[:5])}",
+            "drawn by subject",
+            where=place,
+            expected="a line per trial",
+            todo="add them, or leave it so",
+        )
     for name in unknown:
         near = names.nearest(name, free or known)
         if free:

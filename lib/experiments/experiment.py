@@ -173,13 +173,15 @@ def absent_data(values: Mapping) -> str:
     made (the sample sets), or where their arrays were computed elsewhere.
     """
     from .. import datasets  # only here: it imports OpenCV
+    from ..datasets import contents
 
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
     place = datasets.store(parameters.placed({**values, "run": ""}))
-    if place.data_root.is_dir() or place.trials_path.is_file():
+    why = contents.unusable(place.data_root)
+    if not why or place.trials_path.is_file():
         return ""
-    return f"data_root: {files.short(place.data_root)} is not there"
+    return f"data_root: {files.short(place.data_root)} {why}"
 
 
 def _shared(notebooks: Path, alike: bool) -> set[str]:

@@ -47,19 +47,31 @@ def _read(path: str, _version: tuple) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, usecols=lambda name: name.strip() in COLUMNS)
         table.columns = [name.strip() for name in table.columns]
+        if absent := [name for name in ("frame", "success") if name not in table]:
+            raise ValueError(f"no column {' and '.join(absent)}, parted by commas")
         table = table.reindex(columns=list(COLUMNS)).astype(float)
         table["face_id"] = table["face_id"].fillna(FACE)
-        needed = table[["frame", "success", "face_id"]].to_numpy()
-        if not len(table) or not (np.isfinite(needed) & (np.abs(needed) < 1e9)).all():
-            raise ValueError("a cell that is no number")
+        _refuse_cells(table)
         return table.astype({"frame": np.int64, "face_id": np.int64, "success": bool})
     except errors.FOREIGN as error:  # pandas' own errors are ValueErrors
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise InputError(
-            "OpenFace's table cannot be read",
+            f"OpenFace's table cannot be read ({reason})",
             where=path,
             expected="columns frame and success, numbers",
             todo="run OpenFace on this video again, or remove its folder of pictures",
         ) from error
+
+
+def _refuse_cells(table: pd.DataFrame) -> None:
+    """Raise ValueError for cells that mean nothing."""
+    needed = table[["frame", "success", "face_id"]].to_numpy()
+    if not len(table):
+        raise ValueError("no row")
+    if not (np.isfinite(needed) & (np.abs(needed) < 1e9)).all():
+        raise ValueError("a cell that is no number")
+    if not table["success"].isin((0, 1)).all() or (table["frame"] % 1 != 0).any():
+        raise ValueError("success is not 0 or 1, or a frame is not whole, in some row")
 
 
 def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
@@ -72,9 +84,14 @@ def places(path: Path, times: np.ndarray | None = None) -> dict[int, int]:
     if times is not None and not by_number(table, len(times), spacing(times)):
         rows = _nearest(table["timestamp"].to_numpy(), np.asarray(times) - times[0])
     else:
-        rows = numbers - 1
+        rows = numbers - _first(table)
     kept = table["success"].to_numpy() & (rows >= 0)
     return dict(zip(numbers[kept].tolist(), rows[kept].tolist(), strict=True))
+
+
+def _first(table: pd.DataFrame) -> int:
+    """The number of a table's first frame: 1, or 0 where some row has it."""
+    return 0 if table["frame"].min() == 0 else 1
 
 
 def _of_face(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -122,6 +139,8 @@ def notes(path: Path, n_frames: int, spacing: float) -> list[str]:
     own = _of_face(table, path)
     if lost := int((~own["success"]).sum()):
         told.append(f"face {FACE} was lost in {lost} frames: their pictures are not used")
+    if not _first(own):
+        told.append("frames counted from 0")
     if not by_number(own, n_frames, spacing):
         told.append("pictures are placed by the table's time stamps, not by their numbers")
     return told
@@ -141,4 +160,4 @@ def mark(trial: Mapping, place: Store, table: Path | None) -> dict:
         return {}
     spacing = 1 / trial["fps"] if trial["fps"] else 0.0
     ordinary = rows["face_id"].nunique() == 1 and by_number(own, trial["n_frames"], spacing)
-    return {} if ordinary else MARK
+    return {} if ordinary and _first(own) else MARK

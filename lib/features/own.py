@@ -58,7 +58,7 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
 def load(path: Path) -> np.ndarray:
     """Numbers of a .npy file, memory-mapped. Raises InputError for others; none is executed."""
     rows = brought(path, "a whole .npy file of numbers", "write it again with numpy.save")
-    if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not len(rows):
+    if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not rows.size:
         raise InputError(
             f"an array of shape {rows.shape}, type {rows.dtype}",
             where=path,

@@ -18,6 +18,11 @@ from ..metrics import EMOTIONS
 METHODS = ("linear", "nearest", "hold", "mean")
 # sampling periods: what lies further from the next value than this is unlabelled, not guessed
 GAP = 3.0
+# share of a recording below which it is told that labels are of a part of it only
+HALF = 0.5
+LONGER = 1.0  # s that labels may go on after the last frame without a word
+# Labels of less than this share of a recording that are denser than this (Hz) have another unit.
+SHORT, DENSE = 0.1, 200.0
 # rows that a table of one row per frame may have too many or too few (decoders differ by that)
 FEW = 2
 # s that labels may begin before, or go on after, their recording; half of its length if that is
@@ -105,9 +110,30 @@ def _by_time(
     if one.until is not None:
         return _stretches(one.values, times, one.until, wanted), f"{len(times)} stretches"
     period = spacing(times, alone=float(frames[-1] - frames[0]) + 1.0)
+    _refuse_other_unit(one, times, frames, period)
     found = _SAMPLERS[method](one, times, wanted, period)
     step = spacing(frames, alone=period)
     return found.astype(np.float32), f"{1 / period:.4g} Hz → {1 / step:.4g} frames/s, {method}"
+
+
+def extent(one: Annotation, rows: np.ndarray, frames: np.ndarray, delay: float = 0.0) -> str:
+    """A note where labels go on for longer than the recording, and where, other than values of
+    stretches, they are of less than half of it.
+
+    rows : (T, k) of `to_frames`. frames : (T,) s. delay : s, as in `to_frames`.
+    """
+    ends = one.until if one.until is not None else one.time
+    beyond = 0.0 if ends is None else float(np.max(ends) - frames[-1] - delay)
+    if beyond > LONGER:
+        return f"labels go on for {beyond:.2f} s after the last frame"
+    known = np.flatnonzero(np.isfinite(rows).any(axis=1))
+    if not len(known):
+        return "no frame of the recording is labelled"
+    first, last = frames[known[0]], frames[known[-1]]
+    if one.until is not None or last - first >= HALF * (frames[-1] - frames[0]):
+        return ""
+    length = frames[-1] + spacing(frames)
+    return f"labels from {first:.2f} to {last:.2f} s, and the recording lasts {length:.2f} s"
 
 
 def shift(rows: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
@@ -202,6 +228,23 @@ def _refuse_other_recording(
             expected="labels of this recording, in seconds from its start",
             todo="correct the times (milliseconds: call the column time_ms), or the name",
         )
+
+
+def _refuse_other_unit(
+    one: Annotation, times: np.ndarray, frames: np.ndarray, period: float
+) -> None:
+    """Raise InputError for labels so dense, and of so little of the recording, that their times
+    can be no seconds: minutes, days of a spreadsheet, seconds in a column of milliseconds.
+    """
+    span, length = float(times[-1] - times[0]), float(frames[-1] - frames[0])
+    if len(times) < 3 or span >= SHORT * length or period * DENSE >= 1:
+        return
+    raise InputError(
+        f"{len(times)} labels within {span:.3g} s, of a recording of {length:.4g} s",
+        where=one.where,
+        expected="times in seconds, or with their unit in the column's name: time_ms, time [min]",
+        todo="write the right unit into the name of the column",
+    )
 
 
 def _stretches(

@@ -31,6 +31,7 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
         "rows": (rows, ""),
         "times": (_newly_timed(files, place), ""),
         "scale": (_newly_scaled(files, place), ""),
+        "columns": (_newly_chosen(files, place), ""),
     }
     told = {
         name: value
@@ -52,6 +53,14 @@ def _newly_scaled(files: Sequence[str], place: Store) -> str:
     """The same of labels that were taken as −1…1 though their program has another scale."""
     newly = any(tables.was_unscaled(place.data_root / file) for file in files)
     return "DARMA" if newly and not place.label_range else ""
+
+
+def _newly_chosen(files: Sequence[str], place: Store) -> str:
+    """The same of labels that were averaged with their own spread, or with those of another
+    recording.
+    """
+    newly = any(tables.was_averaged(place.data_root / file) for file in files)
+    return "of annotators" if newly else ""
 
 
 def sources(trial: Mapping, wanted: Request) -> dict:
@@ -142,7 +151,9 @@ def _affect(
             before = found.get(name)
             found[name] = rows if before is None else np.where(np.isfinite(before), before, rows)
             how |= dict.fromkeys([done, *one.notes])
-            mended |= dict.fromkeys(f"{path.name}: {note}" for note in one.notes)
+            extent = annotators.extent(one, rows, times, parameters.get("delay", 0.0))
+            notes = [*one.notes, extent]
+            mended |= dict.fromkeys(f"{path.name}: {note}" for note in notes if note)
     rows, facts = annotators.combine(list(found.values()))
     told = _told(facts, how, parameters.get("delay", 0.0))
     absent = [

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .. import parameters
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import official, sheets
+from . import collisions, official, sheets
 from .annotators import Annotation
 from .sheets import Sheet
 
 DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
+TIMES = {"time": "times", "start": "starts", "end": "ends", "frame": "frame numbers"}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # of a time in Excel, which has a day that means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -30,7 +33,10 @@ class When:
         self.time = self.until = self.frame = None
         places = {}
         for place, column in enumerate(table.kinds):
-            places.setdefault(column.what, place)
+            first = places.setdefault(column.what, place)
+            if first != place and column.what in TIMES:
+                told = f"{table.names[first]!r}, and not {table.names[place]!r}"
+                self.notes.append(f"{TIMES[column.what]} taken from the column {told}")
         start = places.get("start")
         if start is not None and ("end" in places or "duration" in places):
             self.time = times(table, start)
@@ -43,6 +49,11 @@ class When:
         elif "frame" in places:
             self._frames(places["frame"])
         self.known = self.time is not None or self.frame is not None
+
+    @property
+    def starts(self) -> np.ndarray | None:
+        """What puts the rows into order: their times, or else their frame numbers."""
+        return self.frame if self.time is None else self.time
 
     def _frames(self, place: int) -> None:
         numbers = values_of(self.table, place)
@@ -83,28 +94,12 @@ class When:
             wrong[rows] = np.diff(time, prepend=-np.inf) < 0
             refuse(self.table, wrong, "times go back", "times that rise")
         if time is not None and until is None:
-            time, values, told = merged(time, values, lines)
+            time, values, told = collisions.merged(time, values, lines)
             notes += told
+        elif until is not None:
+            notes += collisions.overlapping(self.table, time, until, lines)
         where = str(self.table.path)
         return Annotation(annotator, values, time, until, where, frame, tuple(notes))
-
-
-def merged(
-    time: np.ndarray, values: np.ndarray, lines: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Rows of one time become one, their mean, as a joystick is faster than its clock."""
-    distinct, owner = np.unique(time, return_inverse=True)
-    if len(distinct) == len(time):
-        return time, values, []
-    known = np.isfinite(values)
-    sums = np.zeros((len(distinct), values.shape[1]))
-    counts = np.zeros((len(distinct), values.shape[1]))
-    np.add.at(sums, owner, np.where(known, values, 0))
-    np.add.at(counts, owner, known)
-    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    first = lines[np.flatnonzero(np.diff(time) == 0)[0] + 1]
-    count = len(time) - len(distinct)
-    return distinct, mean, [f"{count} times come twice: their mean (first: line {first})"]
 
 
 def times(table: Sheet, place: int) -> np.ndarray:
@@ -112,7 +107,7 @@ def times(table: Sheet, place: int) -> np.ndarray:
     unit = table.kinds[place].unit
     found = np.full(len(table.rows), np.nan)
     for row, text in enumerate(table.texts(place)):
-        if match := _CLOCK.fullmatch(text):
+        if match := _CLOCK.fullmatch(text if table.mark else _DAY.sub("", text, count=1)):
             hours, minutes, seconds = match.groups()
             found[row] = 3600 * int(hours or 0) + 60 * int(minutes)
             found[row] += float(seconds.replace(",", "."))
@@ -192,11 +187,20 @@ def limits_of(table: Sheet, label_range: Sequence[float]) -> tuple[tuple[float, 
     limits, why = (low, high), "as the file says"
     if axes(table) and not low < high:
         limits, why = DARMA, "DARMA's own scale, as the file says no other"
-    if len(label_range) == 2:
-        limits, why = (float(label_range[0]), float(label_range[1])), "label_range"
+    if chosen := chosen_limits(label_range):
+        limits, why = chosen, "label_range"
     if not (limits[0] < limits[1] and np.isfinite(limits).all()):
         limits = (-1.0, 1.0)
     return limits, [] if limits == (-1, 1) else [f"{span(limits)} mapped to −1…1 ({why})"]
+
+
+def chosen_limits(label_range: Sequence[float]) -> tuple[float, ...]:
+    """The scale that the parameter `label_range` says; () where it says none. Raises InputError for
+    what is no scale.
+    """
+    if problems := parameters.no_scale(label_range):
+        raise InputError(problems[0], where="the parameters")
+    return tuple(map(float, label_range))
 
 
 def axes(table: Sheet) -> dict[int, str]:

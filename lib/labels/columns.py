@@ -138,6 +138,8 @@ def _of_values(text: str) -> Column:
         if match := re.fullmatch(rf"{emotion}[\s_.:/-]+(.+)|(.+?)[\s_.:/-]+{emotion}", text):
             who = match[1] or match[2]
             return Column(emotion, annotator="" if _squeezed(who) in RATING else who)
+        if match := re.fullmatch(rf"{emotion}(\d+)", text):
+            return Column(emotion, annotator=match[1])
         if match := re.fullmatch(rf"{emotion}\s*[\[(](.+)[\])]", text):
             return Column(emotion)
     return Column("remark" if word in REMARKS else "unknown")

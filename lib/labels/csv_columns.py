@@ -212,6 +212,11 @@ def is_of_people(columns: Iterable[str]) -> bool:
     return {"person", "expression", "valence_derived", "arousal_derived"} <= set(columns)
 
 
+def is_of_frames(columns: Iterable[str]) -> bool:
+    """Whether a table is one of ours with a row per frame: predictions, and no ratings."""
+    return {"frame", "time", "valid"} <= set(columns)
+
+
 def describe(names: Iterable[str]) -> list[dict]:
     """A mapping per column: name, unit, range, meaning, empty_when."""
     return [{"name": name, **dict(zip(FIELDS, _told(name), strict=True))} for name in names]

@@ -24,7 +24,7 @@ import numpy as np
 from .. import errors
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, columns, sheets
+from . import cells, columns, raters, sheets
 from .annotators import Annotation
 
 SUFFIXES = {".eaf": "elan", ".json": "afew", ".annotation": "nova"}
@@ -65,7 +65,7 @@ def _scaled(
     values: np.ndarray, limits: Sequence[float], label_range: Sequence[float], where: str
 ) -> tuple[np.ndarray, list[str]]:
     """Values of a scale mapped to −1…1, and a note on it."""
-    chosen = tuple(map(float, label_range)) if len(label_range) == 2 else tuple(limits)
+    chosen = cells.chosen_limits(label_range) or tuple(limits)
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
     if not chosen[0] < chosen[1] or low < chosen[0] or high > chosen[1]:
@@ -139,7 +139,11 @@ def eaf(path: Path):
         contextlib.redirect_stderr(io.StringIO()),
     ):
         _xml(text)  # that package raises a bare Exception for what is no XML
-        return Eaf(str(path))
+        opened = Eaf(str(path))
+        unit = opened.header.get("TIME_UNITS") or "milliseconds"
+        if unit != "milliseconds":
+            raise ValueError(f"its times are {unit}, and not milliseconds")
+        return opened
 
 
 def time_origin(opened) -> int:
@@ -153,18 +157,28 @@ def _tiers(opened) -> dict[str, columns.Column]:
     return {name: column for name, column in known.items() if column.what in EMOTIONS}
 
 
+def _rated(tiers: Mapping[str, columns.Column]) -> tuple[list[str], list[str]]:
+    """Names of the tiers whose values count, and of those that are another form of the same ones
+    (`raters`). Raises ValueError for two of the same values.
+    """
+    claims = [raters.Claim(column.what, column.annotator, name) for name, column in tiers.items()]
+    kept, dropped = raters.counted(claims)
+    twice = [claim.place for claim in kept if [one[:2] for one in kept].count(claim[:2]) > 1]
+    if twice:
+        raise ValueError(f"two tiers of the same values: {' and '.join(twice)}")
+    return [claim.place for claim in kept], [claim.place for claim in dropped]
+
+
 def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     opened, found = eaf(path), []
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
         offset = time_origin(opened)
-        tiers = {
-            name: sorted(row[:3] for row in opened.get_annotation_data_for_tier(name))
-            for name in _tiers(opened)
-        }
+        known, unused = _rated(_tiers(opened))
+        tiers = {name: opened.get_annotation_data_for_tier(name) for name in known}
         if any(None in row[:2] for rows in tiers.values() for row in rows):
             raise ValueError("an annotation of valence or arousal without its time")
-    for name, rows in tiers.items():
-        column = columns.meaning(name)
+    for name, entries in tiers.items():
+        column, rows = columns.meaning(name), sorted(row[:3] for row in entries)
         if not rows:
             continue
         numbers = [_of_text(text, f"{path}, tier {name}, at {begin} ms") for begin, _, text in rows]
@@ -174,6 +188,7 @@ def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
         begin, until = (np.array([row[k] for row in rows]) / 1000 + offset / 1000 for k in (0, 1))
         if offset:
             told.append(f"{offset / 1000:g} s of offset added")
+        told += [f"no annotator's values, and not used: {', '.join(unused)}"] if unused else []
         who = column.annotator
         found.append(Annotation(who, both, begin, until, str(path), notes=tuple(told)))
     if not found:

@@ -8,16 +8,15 @@ recording, called like it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
 from ..errors import InputError
-from ..files import version
+from ..files import folded, version
 from . import cells, columns, sheets, transcripts
 from .transcripts import FIELDS
 
@@ -105,14 +104,24 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
         fields[name] = sheet.texts(place) if place is not None else ""
         taken.add(place)
     table = pd.DataFrame({"row": sheet.lines, "start": begin, "end": until, **fields})
-    own = {_free(name, k): sheet.texts(k) for k, name in enumerate(sheet.names) if k not in taken}
+    own: dict[str, list[str]] = {}
+    for place in (place for place in range(len(sheet.names)) if place not in taken):
+        own[_free(sheet.names[place], place, own)] = sheet.texts(place)
     return table[list(FIELDS)].assign(**own), list(sheet.notes)
 
 
-def _free(name: str, place: int) -> str:
-    """Name of a person's own column beside ours."""
+# Names of columns that are computed (`lib.evaluation.segments`).
+COMPUTED = re.compile(
+    r"person|frames|valid_share|note|trial|expression(_share)?|.+_(mean|median|std|slope|peak)(_time)?"
+)
+
+
+def _free(name: str, place: int, others: Collection[str]) -> str:
+    """Name of a person's own column beside ours, and beside his others."""
     name = name.strip() or f"column {place + 1}"
-    return f"{name} (given)" if name in (*FIELDS, "person", "frames", "note") else name
+    if name in FIELDS or COMPUTED.fullmatch(name):
+        name = f"{name} (given)"
+    return f"{name} (column {place + 1})" if name in others else name
 
 
 # ---- which of them belong to a recording
@@ -154,18 +163,25 @@ def _listed(folder: Path, *_version: int) -> list[Path]:
     return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
 
 
-def unused(folder: Path, names: Collection[str]) -> list[str]:
-    """Names of files of a folder that are called like no recording."""
-    if not Path(folder).is_dir():
+def unused(path: Path, names: Collection[str]) -> list[str]:
+    """Names of files of a folder, or of recordings in a file, that are called like no recording."""
+    if Path(path).is_dir():
+        return [file.name for file in files_in(path) if not _same(file.stem, names)]
+    try:
+        told = dict.fromkeys(read(path).table["recording"])
+    except InputError:  # each recording was told so
         return []
-    return [file.name for file in files_in(folder) if not _same(file.stem, names)]
+    return [name for name in told if name and not _means(name, names)]
 
 
 def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
     told = segments.table["recording"]
-    ours = told.map(lambda name: _same(name, names) or _same(Path(name).stem, names))
+    ours = told.map(lambda name: _means(name, names))
     if ours.any():
-        return Segments(segments.table[ours].reset_index(drop=True), segments.path, segments.notes)
+        nobody = int((told == "").sum())
+        said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
+        table = segments.table[ours].reset_index(drop=True)
+        return Segments(table, segments.path, (*segments.notes, *said))
     others = sorted(set(told) - {""})
     if not others and not is_its_own:
         raise InputError(
@@ -187,7 +203,13 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
     return Segments(segments.table, segments.path, (*segments.notes, *said))
 
 
+def _means(name: str, names: Collection[str]) -> bool:
+    """Whether a text means a recording of these names: with the suffix of its file, its folders."""
+    return _same(name, names) or _same(PureWindowsPath(name).stem, names)
+
+
 def _same(name: str, names: Collection[str]) -> bool:
-    """Whether a name is one of these, composed and decomposed letters being equal."""
-    forms = {unicodedata.normalize("NFC", other) for other in names}
-    return bool(name) and unicodedata.normalize("NFC", str(name)) in forms
+    """Whether a name is one of these, whatever its capitals, composed and decomposed letters being
+    equal.
+    """
+    return bool(name) and folded(str(name)) in set(map(folded, names))

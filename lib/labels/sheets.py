@@ -20,10 +20,15 @@ from pathlib import Path
 from .. import errors
 from ..errors import InputError
 from ..files import version
+from ..media import kinds
 from . import columns
 from .columns import Column
 
 MARKS = ",;\t|"
+ZIP, OLE = (
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+)  # first bytes of Excel's files, new and old
 EXCEL = (".xlsx", ".xlsm")
 LARGEST = 200 << 20  # bytes of a label file: 100 Hz of ten annotators for a day are less
 PREAMBLE = 60  # lines before the header that are looked through
@@ -105,12 +110,32 @@ def names_labels(cells: Sequence[str]) -> bool:
     """Whether the cells of a line are names of columns of labels: something that is valued, and
     when. A line of settings (``Video File,Annotator,Start``) values nothing.
     """
-    found = [columns.meaning(cell).what for cell in cells]
+    meanings = [columns.meaning(cell) for cell in cells]
+    found = [kind.what for kind in meanings]
     known = [what for what in found if what not in ("unknown", "remark", "index")]
     axes = {"x", "y"} <= {cell.strip().lower() for cell in cells}
     valued = bool({"valence", "arousal", "expression", "rating"} & set(known))
-    one_alone = found in (["valence"], ["expression"])
+    # "Valence of Anna", alone in its line, is a title.
+    one_alone = found in (["valence"], ["expression"]) and not meanings[0].annotator
     return (valued and len(known) > 1) or bool(known and axes) or one_alone
+
+
+def is_prose(path: Path) -> bool:
+    """Whether a text is no table, as notes that are called like a recording: none of its first
+    lines names labels, and none has the look of rows. Raises InputError as `read_text` does.
+    """
+    text = read_text(path)
+    lines = [line for line in text.split("\n")[:PREAMBLE] if line.strip()]
+    cells = [[cell.strip().strip("'\"") for cell in line.split(_mark(line))] for line in lines]
+    known = any(names_labels(row) or _values(row) for row in cells)
+    return not WEB_PAGE.match(text) and not known
+
+
+def _values(cells: Iterable[str]) -> bool:
+    """Whether a cell is a number, or by itself the name of something that is labelled."""
+    names = {columns.meaning(cell).what for cell in cells if " " not in cell}
+    numbers = any(number(cell, True) == number(cell, True) for cell in cells)
+    return numbers or bool(names & {"valence", "arousal", "expression"})
 
 
 def read_text(path: Path) -> str:
@@ -125,6 +150,13 @@ def read_text(path: Path) -> str:
         what = f"a label file of {size} bytes" if size else "the label file is empty"
         expected = f"at most {LARGEST >> 20} MiB" if size > LARGEST else "a header line, then rows"
         raise InputError(what, where=path, expected=expected, todo="write the file again")
+    if content.startswith(ZIP):
+        raise InputError(
+            "an Excel file, or another archive, under the name of a text",
+            where=path,
+            expected="labels as text",
+            todo="call it .xlsx if it is one, or save it as CSV",
+        )
     text = _decoded(content)
     if "\x00" in text:
         raise InputError(
@@ -191,6 +223,7 @@ def _header(
             continue
         mark = told if told in MARKS and told else _mark(line)
         cells = [cell.strip().strip('"') for cell in line.split(mark)]
+        _refuse_blanks(path, lines, place, header)
         if header(cells):
             return place, mark, settings, _before(place)
         first = place if first is None else first
@@ -206,6 +239,22 @@ def _header(
             todo="write the file again",
         )
     return first, told or _mark(lines[first]), {}, _before(first)
+
+
+def _refuse_blanks(path: Path, lines: Sequence[str], place: int, header: Callable) -> None:
+    """Raise InputError where names are parted by blanks only, and numbers in the next line, too."""
+    below = lines[place + 1].split() if place + 1 < len(lines) else []
+    names = lines[place].split()
+    parted = any(mark in lines[place] for mark in MARKS)
+    if parted or len(names) < 2 or len(below) != len(names) or not _is_data(below):
+        return
+    if header(names):
+        raise InputError(
+            "columns that are parted by blanks",
+            where=f"{path}:{place + 1}",
+            expected="commas, semicolons, tabs or | between columns",
+            todo="save the table as CSV",
+        )
 
 
 def _mark(line: str) -> str:
@@ -262,6 +311,7 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
             expected="the Python package openpyxl",
             todo="pip install openpyxl, or save the table as CSV",
         ) from error
+    _refuse_no_zip(path)
     damaged = (zipfile.BadZipFile, zlib.error, openpyxl.utils.exceptions.InvalidFileException)
     with errors.foreign(path, "an Excel file", "save it as CSV", also=damaged):
         with zipfile.ZipFile(path) as parts:  # a small file may unpack to gigabytes
@@ -272,13 +322,32 @@ def _of_excel(path: Path, header: Callable) -> Sheet:
         book.close()
     full = [rows for rows in sheets if rows]
     with errors.foreign(path, "an Excel file", "save it as CSV"):
-        for rows in full:
-            for place, cells in enumerate(rows[:PREAMBLE]):
-                if header(cells):
-                    return _excel_sheet(path, rows, place)
+        found = [(rows, place) for rows in full if (place := _header_of(rows, header)) is not None]
+        if found:
+            sheet = _excel_sheet(path, *found[0])
+            if len(found) > 1:
+                sheet.notes.append(f"not used: labels in other sheets ({len(found) - 1})")
+            return sheet
     if not full:
         raise InputError("an Excel file without a cell", where=path, todo="write the file again")
     return _excel_sheet(path, full[0], 0)
+
+
+def _header_of(rows: Sequence[Sequence[str]], header: Callable) -> int | None:
+    """Number of the header line among the rows of a sheet, from 0; None where none is."""
+    return next((place for place, cells in enumerate(rows[:PREAMBLE]) if header(cells)), None)
+
+
+def _refuse_no_zip(path: Path) -> None:
+    """Raise InputError for what is called .xlsx and is something else that is known."""
+    head = kinds.start(path)
+    if head.startswith(OLE):
+        what, todo = "an old Excel file (.xls), or one with a password", "save it as .xlsx or CSV"
+    elif kinds.is_text(head):
+        what, todo = "a text under the name of an Excel file", "call it .csv"
+    else:
+        return
+    raise InputError(what, where=path, expected="an Excel file (.xlsx)", todo=todo)
 
 
 def _excel_rows(page) -> list[list[str]]:
@@ -304,14 +373,14 @@ def _excel_sheet(path: Path, rows: list[list[str]], place: int) -> Sheet:
 def _excel_text(cell) -> str:
     if cell is None:
         return ""
-    if isinstance(cell, datetime):  # a time of day that Excel shows; its day means nothing
-        cell = cell.time()
+    if isinstance(cell, datetime):  # of a time, or of 1.5 that was taken for a day in May
+        return cell.isoformat(" ")
     if isinstance(cell, time):
-        cell = timedelta(hours=cell.hour, minutes=cell.minute, seconds=cell.second) + timedelta(
-            microseconds=cell.microsecond
-        )
+        return cell.isoformat()
     if isinstance(cell, timedelta):
-        return repr(cell.total_seconds())
+        minutes, seconds = divmod(cell.total_seconds(), 60)
+        hours, minutes = divmod(int(minutes), 60)
+        return f"{hours}:{minutes:02d}:{seconds:09.6f}"
     if isinstance(cell, date):
         return cell.isoformat()
     return repr(cell) if isinstance(cell, float) else str(cell).strip()

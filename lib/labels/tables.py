@@ -18,7 +18,6 @@ utterances: `lib.labels.utterances`. ELAN, AFEW-VA, NOVA: `lib.labels.formats`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,15 +25,15 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import EMOTIONS
-from . import cells, columns, formats, official, sheets, utterances
+from . import cells, collisions, columns, csv_columns, formats, official, raters, sheets, utterances
 from .annotators import Annotation
 from .sheets import Sheet
 
 TABLES = (".csv", ".tsv", ".txt", ".dat", *sheets.EXCEL)
 SUFFIXES = (*TABLES, *formats.SUFFIXES)
+OURS = "it looks like predictions of this program, which are no ratings"
 UTTERANCES = tuple(utterances.COLUMNS)
 FORMATS = tuple(formats.SUFFIXES.values())
-WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
 
 
 def form(path: Path) -> str:
@@ -54,6 +53,8 @@ def form(path: Path) -> str:
         return "official"
     if suffix == ".txt" and _is_official(path):
         return "official"
+    if suffix == ".txt" and sheets.is_prose(path):
+        return ""
     table = sheets.kept(path)
     names = {columns.plain(name).replace(" ", "_") for name in table.names}
     if {"img", "v", "a"} <= names:
@@ -118,6 +119,31 @@ def was_untimed(path: Path) -> bool:
     return bool(timed) and EARLIER.isdisjoint(names)
 
 
+def was_averaged(path: Path) -> bool:
+    """Whether earlier versions averaged what does not belong together: columns as annotators' that
+    are their mean, their spread or something else, or rows of several recordings.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TABLES or not path.is_file():
+        return False
+    try:
+        if form(path) != "own":
+            return False
+        table = sheets.kept(path)
+    except InputError:
+        return False
+    return raters.averaged_earlier(table) or (bool(collisions.recordings(table)) and _mixed(table))
+
+
+def _mixed(table: Sheet) -> bool:
+    """Whether rows of several recordings were averaged."""
+    try:
+        placed = cells.When(table)
+    except InputError:
+        return False
+    return collisions.mixed(table, placed.starts, _who(table)) is not None
+
+
 _WHEN = ("time", "frame", "start")
 
 
@@ -138,7 +164,7 @@ def has_affect(table: Sheet) -> bool:
     found = {column.what for column in table.kinds}
     if found & set(EMOTIONS) or cells.axes(table):
         return True
-    if not (emotion_of_file(table.path) or _emotion_of_settings(table)):
+    if not raters.emotion_of(table):
         return "rating" in found and "time" in found
     return "rating" in found or (bool(found & {"time", "frame", "start"}) and len(found) > 1)
 
@@ -175,7 +201,10 @@ def read(
 
 def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
     placed = cells.When(table)
-    chosen, notes = _annotators(table, placed.known)
+    chosen, notes = raters.annotators(table, placed.known)
+    who = _who(table)
+    collisions.refuse_mixed(table, placed.starts, who)
+    notes += [OURS] * csv_columns.is_of_frames(table.names) + collisions.of_another(table)
     found = []
     for annotator, places in chosen.items():
         values, more = np.full((len(table.rows), 2), np.nan), []
@@ -183,89 +212,15 @@ def _affect(table: Sheet, label_range: Sequence[float]) -> list[Annotation]:
             values[:, EMOTIONS.index(emotion)], told = cells.in_range(table, place, label_range)
             more += told
         told = [*table.notes, *placed.notes, *notes, *more]
-        found += placed.split(values, annotator, told, _who(table, annotator))
+        found += placed.split(values, annotator, told, () if annotator else who)
     return found
 
 
-def _annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], list[str]]:
-    """annotator -> emotion -> number of the column; and notes on columns that are not used."""
-    found: dict[str, dict[str, int]] = {}
-    told = emotion_of_file(table.path) or _emotion_of_settings(table)
-    notes, strange = [], []
-    darma = cells.axes(table)
-    for place, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
-        if column.what in EMOTIONS:
-            found.setdefault(column.annotator, {})[column.what] = place
-        elif place in darma:
-            found.setdefault("", {})[darma[place]] = place
-        elif column.what == "rating" and told:
-            found.setdefault("", {})[told] = place
-        elif column.what in ("unknown", "index", "rating", "remark") and name:
-            _refuse_time(table, place, known)
-            if told and column.what == "unknown":
-                found.setdefault(name, {})[told] = place
-            elif column.what in ("unknown", "rating"):
-                strange.append(name)
-    if darma:
-        notes.append("X taken as valence, Y as arousal")
-    if strange:
-        notes.append(f"columns not understood and not used: {', '.join(strange[:8])}")
-    if not found:
-        raise InputError(
-            "no column of valence or arousal",
-            where=f"{table.path}:{table.header_line}",
-            expected=WANTED,
-            todo="correct the header line; a file of one of both is called <trial>_valence.csv or "
-            "lies in a folder valence",
-        )
-    return found, notes
-
-
-def _refuse_time(table: Sheet, place: int, known: bool) -> None:
-    """Raise InputError where a column that is not understood might be a time, and no other column
-    says when.
-    """
-    name, column = table.names[place], table.kinds[place]
-    if known:
-        return
-    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(place)])
-    rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
-    counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
-    if (column.what == "unknown" and columns.might_be_time(name)) or (rises and not counts):
-        raise InputError(
-            f"the column {name!r} may be a time, and is not understood",
-            where=f"{table.path}:{table.header_line}",
-            expected="time (s), time_ms, start and end, or frame",
-            todo="give it one of these names",
-        )
-
-
-def _who(table: Sheet, annotator: str) -> list[str]:
+def _who(table: Sheet) -> list[str]:
     """Who said each row, where a column tells several; else nothing."""
     places = [place for place, column in enumerate(table.kinds) if column.what == "who"]
-    texts = table.texts(places[0]) if places and not annotator else []
+    texts = table.texts(places[0]) if places else []
     return texts if len(set(texts)) > 1 else []
-
-
-def emotion_of_file(path: Path) -> str:
-    """valence or arousal where a file or its folder is called so, else ""."""
-    folder, stem = path.parent.name.lower(), path.stem.lower()
-    return next(
-        (name for name in EMOTIONS if folder == name or re.search(rf"[_.\- ]{name}$", stem)), ""
-    )
-
-
-WORDS = {
-    "valence": ("valence", "pleasan", "positive", "negative"),
-    "arousal": ("arousal", "activ", "calm", "excite"),
-}
-
-
-def _emotion_of_settings(table: Sheet) -> str:
-    """What a rating is of, where the labels of its scale say so."""
-    text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
-    said = [name for name, words in WORDS.items() if any(word in text for word in words)]
-    return said[0] if len(said) == 1 else ""
 
 
 def _expression(table: Sheet) -> Annotation:
@@ -274,4 +229,5 @@ def _expression(table: Sheet) -> Annotation:
     everything = np.ones(len(values), bool)
     if placed.time is not None and placed.until is None:  # a mean of classes has no meaning
         everything = np.diff(placed.time, append=np.inf) != 0
-    return placed.annotation(values[:, None], everything, "", [*table.notes, *placed.notes])
+    notes = [*table.notes, *placed.notes, *utterances.coded(table)]
+    return placed.annotation(values[:, None], everything, "", notes)

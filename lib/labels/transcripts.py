@@ -25,6 +25,7 @@ _RTTM_OTHERS = {
     *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT"),
     *("SU", "IP", "CB", "A/P", "SPKR-INFO"),
 }
+FEWEST, MOST = 8, 10  # fields of such a line
 _STAMP = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}[.,]\d{1,3})"
 _ARROW = re.compile(rf"\s*{_STAMP}\s*-->\s*{_STAMP}(\s.*)?")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")  # WebVTT: <v Name>
@@ -47,14 +48,15 @@ def of_rttm(path: Path) -> Rows:
     """Lines ``SPEAKER file channel start duration <NA> <NA> name …``; s."""
     rows, others = [], 0
     for number, line in enumerate(sheets.read_text(path).split("\n"), 1):
-        cells = line.split()
+        cells = line.split("\t") if line.count("\t") >= FEWEST - 1 else line.split()
         if not cells or cells[0].startswith(";"):
             continue
         if cells[0] in _RTTM_OTHERS:
             others += 1
             continue
         begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
-        if cells[0] != "SPEAKER" or len(cells) < 8 or not math.isfinite(begin + length):
+        fields = FEWEST <= len(cells) <= MOST  # more: a name with a blank in it
+        if cells[0] != "SPEAKER" or not fields or not math.isfinite(begin + length):
             expected = "SPEAKER file 1 start duration <NA> <NA> name <NA> <NA>"
             raise _wrong(f"{path}:{number}", f"the line {line[:80]!r}", expected)
         rows.append((number, cells[1], begin, begin + length, _there(cells[7]), ""))
@@ -89,9 +91,15 @@ def of_subtitles(path: Path) -> Rows:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line of its beginning, lines) of what empty lines part."""
+    """(line of its beginning, lines) of what empty lines part, or of a line of times and what
+    follows it, where the empty line before it was forgotten.
+    """
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], 1):
+        if _ARROW.fullmatch(line) and any(map(_ARROW.fullmatch, block)):
+            own = 1 if block[-1].strip().isdecimal() else 0  # the number before the times
+            whole, block = block[: len(block) - own], block[len(block) - own :]
+            yield number - own - len(whole), whole
         if line.strip():
             block.append(line)
         elif block:

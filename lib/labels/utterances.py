@@ -104,13 +104,28 @@ def _placed(
 
 def classes(table: Sheet) -> np.ndarray:
     """(n,) float64 class numbers of `official.EXPRESSIONS` (Other is 7), −1 where unlabelled."""
-    names = ("expression", "emotion", "emotionmaxvote")
-    place = next(place for name in names if (place := _place(table, name)) is not None)
+    place = _of_classes(table)
     name = table.names[place].strip("'\"").lower()
     texts = table.texts(place)
     return np.array(
         [_class(text, name, table.where(row)) for row, text in enumerate(texts)], np.float64
     )
+
+
+def _of_classes(table: Sheet) -> int:
+    names = ("expression", "emotion", "emotionmaxvote")
+    return next(place for name in names if (place := _place(table, name)) is not None)
+
+
+def coded(table: Sheet) -> list[str]:
+    """A note where classes are written as numbers, which may be another order than ours."""
+    place = _of_classes(table)
+    numbers = sorted({int(t) for t in table.texts(place) if t.isdecimal() and len(t) < 4})
+    if not numbers or table.names[place].strip("'\"").lower() == "emotionmaxvote":
+        return []
+    names = official.HEADERS["expression"][-1]
+    told = ", ".join(f"{n} {names[n]}" for n in numbers if n < len(names))
+    return [f"numbers of expressions are taken as {told}"]
 
 
 def _place(table: Sheet, name: str) -> int | None:

@@ -38,10 +38,11 @@ def _origin(path: Path, _version: tuple) -> float:
         if FROM_ZERO & set(container.format.name.split(",")):
             return 0.0
         videos, sounds = container.streams.video, container.streams.audio
-        step = 1 / float(videos[0].average_rate or videos[0].guessed_rate or 25) if videos else 0.0
+        shown = containers.picture(container) if videos else None
+        step = 1 / float(shown.average_rate or shown.guessed_rate or 25) if videos else 0.0
         stream = sound(container, path) if sounds else None
         heard = None if stream is None else _first(path, "audio", sounds.index(stream))
-        seen = _first(path, "video", 0) if videos else None
+        seen = _first(path, "video", videos.index(shown)) if videos else None
     if seen is None or heard is None:
         return next((time for time in (seen, heard) if time is not None), 0.0)
     return heard if heard < seen - step else seen

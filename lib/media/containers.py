@@ -77,7 +77,8 @@ def opened(path: Path):
             todo=AGAIN,
         ) from error
     with container:
-        for track in [*container.streams.video[:1], *container.streams.audio[:1]]:
+        pictures = [picture(container)] if container.streams.video else []
+        for track in [*pictures, *container.streams.audio[:1]]:
             if track.codec_context is None:
                 raise InputError(
                     f"the {track.type} track is coded in a way that nothing here decodes",
@@ -86,6 +87,20 @@ def opened(path: Path):
                     todo="write it again with the program that recorded it: as H.264, AAC in mp4",
                 )
         yield container
+
+
+def picture(container):
+    """The video track that a player shows: the first one that is no cover, the first where all are.
+
+    A container without any has to be told apart before.
+    """
+    tracks = container.streams.video
+    return next((track for track in tracks if not is_cover(track)), tracks[0])
+
+
+def is_cover(track) -> bool:
+    """Whether a video track is one picture that stands for the file in a player's list."""
+    return bool(track.disposition & pyav().stream.Disposition.attached_pic)
 
 
 def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -97,7 +112,7 @@ def timed(container, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
             expected="a recording with picture",
             todo="leave the file out, or use it with modality: audio",
         )
-    track = container.streams.video[0]
+    track = picture(container)
     track.thread_type = "AUTO"
     step, last = 1 / float(track.average_rate or 25), None
     for frame in decoded(container, track, path):
@@ -226,3 +241,23 @@ def samples(frame: av.AudioFrame) -> np.ndarray:
     if stored.dtype.kind != "i":
         return stored
     return stored / -float(np.iinfo(stored.dtype).min)
+
+
+def finite(frame: av.AudioFrame) -> tuple[av.AudioFrame, int]:
+    """The frame with silence in place of samples that are no finite numbers, as a broken program
+    leaves them in files of floating point; and how many there are. One of them would spoil all that
+    is computed from it.
+    """
+    if frame.format.name.removesuffix("p") not in ("flt", "dbl"):
+        return frame, 0
+    every = samples(frame)
+    broken = int(every.size - np.isfinite(every).sum())
+    if not broken:
+        return frame, 0
+    whole = np.nan_to_num(every, nan=0.0, posinf=0.0, neginf=0.0)
+    stored = whole if frame.format.is_planar else whole.T.reshape(1, -1)
+    mended = pyav().AudioFrame.from_ndarray(
+        np.ascontiguousarray(stored), format=frame.format.name, layout=frame.layout.name
+    )
+    mended.sample_rate, mended.pts, mended.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return mended, broken

@@ -38,17 +38,26 @@ def pieces(path: Path, rate: int, asked: int = 0) -> Iterator[tuple[float, np.nd
                 if len(piece):
                     yield t0 + given / rate, np.clip(piece, -1, 1).astype(np.float32)
                     given += len(piece)
+        if not given:
+            raise InputError(
+                "the sound is too short to be heard",
+                where=path,
+                expected="a recording with sound",
+                todo="leave the recording out, or train with modality: video",
+            )
 
 
 class _Resampler:
-    """Frames in, one channel at the rate that is wanted out."""
+    """Frames of a track in, one channel at the rate that is wanted out."""
 
-    def __init__(self, rate: int, mix):
-        self.rate, self.mix = rate, mix
+    def __init__(self, rate: int, track: tracks.Track):
+        self.rate, self.mix, self.is_broken = rate, track.mix, bool(track.broken)
         self.resampler = self.form = None
 
     def push(self, frame, anew: bool = False) -> Iterator[np.ndarray]:
         """`anew`: what came before is given out to its end first, as at a hole."""
+        if self.is_broken:
+            frame, _ = containers.finite(frame)
         form = frame.format.name, frame.layout.name, frame.sample_rate
         if anew or form != self.form:
             yield self.close()
@@ -74,7 +83,7 @@ class _Resampler:
 
 def _counted(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
     """(time where sound begins, or None where it goes on without a hole; samples)."""
-    resampler, end = _Resampler(rate, track.mix), None
+    resampler, end = _Resampler(rate, track), None
     for frame in decoded:
         time = frame.time if frame.time is not None else (end or 0.0)
         begins = end is None or time - end > drift.GAP
@@ -89,7 +98,7 @@ def _counted(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | 
 def _followed(decoded, track: tracks.Track, rate: int) -> Iterator[tuple[float | None, np.ndarray]]:
     """The same of sound that is stretched to stay with its stamps."""
     starts = {first: (points, clock) for first, points, clock in track.stamps}
-    resampler, stretcher, end = _Resampler(rate, track.mix), None, -np.inf
+    resampler, stretcher, end = _Resampler(rate, track), None, -np.inf
     for number, frame in enumerate(decoded):
         begins = number in starts
         *before, samples = resampler.push(frame, anew=begins)

@@ -1,11 +1,13 @@
 """How each recording is read where that is not the ordinary way, kept beside its arrays.
 
 What is not ordinary stands in the parameters of the arrays whose numbers it changes, and so in
-their names: ``origin`` (s; the file's clock does not begin with the recording), ``display``
-(mirrored, …), ``track`` (not the first one), ``channels`` (not their mean), ``stamps`` (followed),
-``offset`` and ``speed`` (a separate recorder's sound, placed by what the camera heard itself),
-``stretches`` (a long recording's faces are followed in stretches that begin at these frames). An
-ordinary recording has none of these, and its arrays bear the names that they always had.
+their names: ``origin`` (s; the file's clock does not begin with the recording), ``picture`` (the
+video track from 1, where the first one is a cover), ``display`` (mirrored, …), ``track`` (not the
+first one), ``channels`` (not their mean), ``stamps`` (followed), ``broken`` (samples
+that are no numbers), ``offset`` and ``speed`` (a separate recorder's sound, placed by what the
+camera heard itself), ``stretches`` (a long recording's faces are followed in stretches that begin
+at these frames). An ordinary recording has none of these, and its arrays bear the names that they
+always had.
 
 To hear all sound of a recording takes seconds, so what was found lies in ``reading.json`` in the
 video's folder of the store, where machines without the recording find it, too.
@@ -26,18 +28,25 @@ from . import recordings, separate, stretches, tracks
 KEPT = "reading.json"
 PLACED = "separate_sound"  # where it has what `separate.placing` found
 VERSION = 1  # raised when another rule finds something else
-FIELDS = ("origin", "display", "track", "channels", "stamps", "offset", "speed", "stretches")
+FIELDS = (
+    *("origin", "picture", "display", "track", "channels", "stamps", "broken", "offset", "speed"),
+    "stretches",
+)
 _KNOWN: dict[tuple, dict] = {}  # of this process
 
 
 def of_time(trial: Mapping, place: store.Store) -> dict:
-    """``{"origin": s}`` where the file's clock begins elsewhere than the recording, else {}."""
-    return _view(trial, place, "origin")
+    """``{"origin": s}`` where the file's clock begins elsewhere than the recording, and
+    ``{"picture": n}`` where its first video track is a cover, else {}.
+    """
+    return {**_view(trial, place, "origin"), **_view(trial, place, "picture")}
 
 
 def of_picture(trial: Mapping, place: store.Store) -> dict:
-    """``{"display": "mirrored"}`` where a viewer does more than turn the picture, else {}."""
-    return _view(trial, place, "display")
+    """``{"display": "mirrored"}`` where a viewer does more than turn the picture, and
+    ``{"picture": n}`` as in `of_time`, else {}.
+    """
+    return {**_view(trial, place, "display"), **_view(trial, place, "picture")}
 
 
 def of_length(trial: Mapping, place: store.Store) -> dict:
@@ -100,9 +109,11 @@ def words(found: Mapping) -> str:
     """The same for people."""
     sentences = {
         "origin": "the file's clock begins at {:g} s: times count from the recording's start",
+        "picture": "the picture is video track {}, as the ones before it are a cover",
         "display": "the picture is {}, as the file asks a viewer to show it",
         "track": "sound track {}",
         "channels": "weights of the channels, {}",
+        "broken": "samples of the sound that are no numbers are {}",
         "stamps": "the sound is stretched to its time stamps",
         "offset": "the sound file begins at {:+.3f} s of the recording",
         "speed": "the sound is stretched by {:.6f}, as the recorder's clock ran apart",
@@ -165,8 +176,11 @@ def _found(trial: Mapping, place: store.Store, column: str) -> dict:
 def _kept_or_looked(path: Path, folder: Path, column: str) -> dict:
     head = {"version": VERSION, "of": store.fingerprint(path)}
     told = _kept(folder).get(column, {})
-    # Before recordings were cut, their length was not kept.
-    whole = column != "video_path" or "seconds" in told
+    # Earlier versions did not keep a recording's length, and which of its tracks is the picture.
+    # A level that is none is of sound with samples that are no numbers, which spoilt it.
+    whole = column != "video_path" or {"seconds", "picture"} <= told.keys()
+    levels = [track.get("level") for track in told.get("tracks", ()) if isinstance(track, dict)]
+    whole = whole and not any(level != level for level in levels)
     if whole and head == {name: told.get(name) for name in head}:
         return told
     try:
@@ -187,7 +201,8 @@ def _keep(folder: Path, column: str, told: Mapping) -> None:
 def _look(path: Path) -> dict:
     info = recordings.probe(path)
     seconds, frames = recordings.length(info)
-    shown = {"origin": info.origin, "display": info.display}
+    track = info.picture + 1 if info.picture else 0
+    shown = {"origin": info.origin, "picture": track, "display": info.display}
     return {**shown, "seconds": seconds, "frames": frames}
 
 

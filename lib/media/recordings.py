@@ -37,7 +37,8 @@ class Info:
     before `rotation` (degrees anticlockwise, as a viewer would turn it); `display` says what a
     viewer does besides ("mirrored", "flipped", "transposed"), "" for nothing. `pixels` is the
     stored format (yuv420p10le: 10 bits; gray: no colour); `interlaced` says whether the first frame
-    is two fields.
+    is two fields. `picture` is the place, from 0, of the video track that is shown; `others` are
+    tracks of pictures in motion beside it, in words.
     """
 
     path: str
@@ -58,6 +59,8 @@ class Info:
     pixels: str = ""
     interlaced: bool = False
     pixel_aspect: float = 1.0
+    picture: int = 0
+    others: tuple[str, ...] = ()
 
 
 def probe(path: Path) -> Info:
@@ -74,7 +77,8 @@ def probe(path: Path) -> Info:
             "duration": (container.duration or 0) / containers.pyav().time_base,
         }
         if container.streams.video:
-            facts |= _video_facts(container.streams.video[0], facts["duration"])
+            facts |= _video_facts(containers.picture(container), facts["duration"])
+            facts |= _beside(container)
         if container.streams.audio:
             track = clock.sound(container, path)
             facts |= {
@@ -84,7 +88,7 @@ def probe(path: Path) -> Info:
                 "audio_duration": _seconds(track.duration, track),
             }
         if container.streams.video:
-            first = next(containers.decoded(container, container.streams.video[0], path))
+            first = next(containers.decoded(container, containers.picture(container), path))
             facts |= {
                 "rotation": first.rotation,
                 "display": orientation.of(first).name,
@@ -109,6 +113,15 @@ def _video_facts(track, duration: float) -> dict:
     }
 
 
+def _beside(container) -> dict:
+    """Which of the video tracks is shown, and what else is there besides covers."""
+    shown, every = containers.picture(container), container.streams.video
+    moving = [track for track in every if track is not shown and not containers.is_cover(track)]
+    coded = [track.codec_context for track in moving]
+    words = (f"{one.width}×{one.height}" if one else "of an unknown codec" for one in coded)
+    return {"picture": every.index(shown), "others": tuple(words)}
+
+
 def _seconds(stamp: int | None, track) -> float:
     return float(stamp * track.time_base) if stamp is not None else 0.0
 
@@ -131,7 +144,7 @@ def length(info: Info) -> tuple[float, int]:
     if info.duration or not info.video_codec:
         return info.duration, info.n_frames or round(info.duration * info.fps)
     with containers.opened(info.path) as container:
-        track = container.streams.video[0]
+        track = containers.picture(container)
         packets = containers.packets(container, track, info.path)
         stamps = [packet.pts for packet in packets if packet.pts is not None]
         first = min(stamps, default=0)
@@ -177,7 +190,7 @@ def frames(
         whole = containers.progressive(containers.timed(container, path))
         for index, (time, frame, shown) in enumerate(whole):
             if index == 0:
-                track = container.streams.video[0]
+                track = containers.picture(container)
                 width, height = (
                     containers.square_size(track, frame) if square else (frame.width, frame.height)
                 )

@@ -124,7 +124,7 @@ def _shown(
 def _size(path: Path) -> tuple[int, int]:
     """Width and height of the recording's first picture, which all others are scaled to."""
     with containers.opened(path) as container:
-        track = container.streams.video[0]
+        track = containers.picture(container)
         return containers.square_size(track, next(containers.decoded(container, track, path)))
 
 
@@ -169,7 +169,7 @@ def _from_key_frame(
 def _after_jump(path: Path, stamp: float | None) -> Iterator:
     """Frames as they are stored, after a jump to a time of the file's clock; all for None."""
     with containers.opened(path) as container:
-        track = container.streams.video[0]
+        track = containers.picture(container)
         track.thread_type = "AUTO"
         try:
             if stamp is not None:

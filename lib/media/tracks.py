@@ -25,7 +25,8 @@ class Track:
     """One sound track. `number` counts from 1. `level` is the root mean square of its loudest
     channel in dB of full scale, `silent` the share of its length in which no channel is heard;
     `mix` has the weights of its channels (`channels.weights`) by layout where they are not all one;
-    `stamps` is what `drift.course` found, empty where stamps and samples agree.
+    `stamps` is what `drift.course` found, empty where stamps and samples agree; `broken` counts
+    samples that are no numbers (`containers.finite`).
     """
 
     number: int
@@ -37,6 +38,7 @@ class Track:
     mix: Mapping[str, Sequence[float]] = field(default_factory=dict)
     said: Sequence[str] = ()  # what `channels.weights` says of them
     stamps: Sequence = ()
+    broken: int = 0
 
     @property
     def heard(self) -> bool:
@@ -105,12 +107,19 @@ class _Listener:
         self.names: dict[str, list[str]] = {}
         self.samples: dict[str, int] = {}
         self.seconds = self.silence = 0.0
+        self.broken = 0
         self.times, self.lengths = array("d"), array("d")
 
     def hear(self, frame) -> None:
         samples, length = containers.samples(frame), frame.samples / frame.sample_rate
         layout = frame.layout.name
-        product = samples @ samples.T
+        with np.errstate(invalid="ignore"):
+            product = samples @ samples.T
+        if not np.isfinite(product).all():
+            frame, broken = containers.finite(frame)
+            self.broken += broken
+            samples = containers.samples(frame)
+            product = samples @ samples.T
         if layout not in self.names:
             self.names[layout] = [channel.name for channel in frame.layout.channels]
             self.products[layout], self.samples[layout] = np.zeros_like(product), 0
@@ -140,6 +149,7 @@ class _Listener:
             mix,
             tuple(dict.fromkeys(said)),
             drift.course(np.array(self.times), np.array(self.lengths)),
+            self.broken,
         )
 
 
@@ -177,6 +187,8 @@ def notes(tracks: Sequence[Track], asked: int = 0) -> list[str]:
         words.append("the sound is digital silence from beginning to end")
     elif track.silent > MOSTLY:
         words.append(f"the sound is digital silence for {track.silent:.0%} of its length")
+    if track.broken:
+        words.append(f"{track.broken} samples of the sound are no numbers: silence in their place")
     return [*words, *track.said, *drift.said(track.stamps)]
 
 
@@ -195,5 +207,6 @@ def fields(tracks: Sequence[Track], asked: int = 0, where: object = "") -> dict:
         "track": track.number if track.number > 1 else 0,
         "channels": mixed,
         "stamps": "followed" if track.stamps else "",
+        "broken": "silence" if track.broken else "",
     }
     return {name: value for name, value in told.items() if value}

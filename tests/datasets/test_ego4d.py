@@ -313,3 +313,18 @@ def test_pruning_that_was_broken_off_anywhere_is_finished_by_the_next_one(tmp_pa
         wanted = wanted or tiny.tree(data)
         assert tiny.tree(data) == wanted
         assert not any("/t" in name for name in wanted if name.startswith(("video_imgs", "wave")))
+
+
+def test_lists_and_annotations_are_found_in_capitals(data):
+    for path in [*data.rglob("*.list"), *data.rglob("av_*.json")]:
+        path.rename(path.with_name(path.name.upper()))
+    assert ego4d.find(data)[0]["trial"].tolist() == ["a_1", "b_1", "t"]
+
+
+def test_an_id_that_is_too_long_for_a_folder_and_an_empty_wav_file_say_so(data):
+    (path,) = data.rglob("train.list")
+    path.write_text(path.read_text() + "\n" + "x" * 3000)
+    next(data.rglob("a.wav")).write_bytes(b"")
+    told = problems(data)
+    assert "train.list: an id that cannot be a folder's name: 'xxx" in told
+    assert "a: the wav file cannot be read (it ends in its header)" in told

@@ -73,7 +73,11 @@ def test_features_of_another_trial_are_refused(n, time, what):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no array", np.array(["a", "b"]), np.array([{"a": 1}], dtype=object)]
+    "content",
+    [
+        *(b"no array", b"PK\x03\x04", np.zeros((50, 0)), np.array(["a", "b"])),
+        np.array([{"a": 1}], dtype=object),
+    ],
 )
 def test_what_is_no_array_of_numbers_is_refused_and_never_executed(tmp_path, content):
     path = tmp_path / "x.npy"

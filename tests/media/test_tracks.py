@@ -1,5 +1,7 @@
 """Which sound is heard: track and channels; what was done is said."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -167,3 +169,38 @@ def test_every_sample_format_has_its_level(tmp_path, codec):
         container.mux(track.encode(None))
     assert tracks.of(path)[0].level == pytest.approx(of(VOICE), abs=0.2)
     assert tracks.fields(tracks.of(path)) == {}
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+def test_samples_that_are_no_numbers_are_silence_and_told(tmp_path, codec, layout):
+    count = {"mono": 1, "stereo": 2}[layout]
+    tone = np.repeat(np.sin(np.arange(16_000) / 5)[:, None] / 2, count, 1)
+    spoilt = tone.copy()
+    spoilt[100::500, 0] = np.nan
+    spoilt[200::500, -1] = -np.inf
+    path = tmp_path / "a.wav"
+    body = spoilt.astype({"pcm_f32le": "<f4", "pcm_f64le": "<f8"}[codec])
+    size = body.itemsize
+    head = (16, 3, count, 8000, 8000 * count * size, count * size, 8 * size)
+    path.write_bytes(
+        b"RIFF" + struct.pack("<I", 36 + body.nbytes) + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", *head) + b"data" + struct.pack("<I", body.nbytes) + body.tobytes()
+    )  # fmt: skip
+    (track,) = tracks.of(path)
+    assert track.broken == 64
+    assert abs(track.level + 9.03) < 0.1
+    assert tracks.notes([track])[0].startswith("64 samples of the sound are no numbers")
+    assert tracks.fields([track]) == {"broken": "silence"}
+    heard, start = recordings.sound(path, 8000)
+    assert start == 0
+    assert np.abs(heard - tone.mean(axis=1)).mean() < 0.01
+    assert tracks.Track(1).broken == 0
+
+
+def test_sound_of_a_single_sample_is_refused_as_too_short(tmp_path):
+    path = tmp_path / "a.wav"
+    head = struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16_000, 2, 16)
+    path.write_bytes(b"RIFF&\0\0\0WAVEfmt " + head + b"data\2\0\0\0\0\1")
+    with pytest.raises(InputError, match="too short to be heard"):
+        recordings.sound(path, 16_000)

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+import re
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
-from lib import runs
+from lib import files, runs
 from lib.evaluation import comparison
 from lib.experiments import report
 from lib.plots import html
@@ -132,6 +133,13 @@ def test_text_that_begins_as_a_formula_is_quoted_in_tables_for_people_and_nothin
     assert [row["'=name"] for row in rows[len(FORMULAS) :]] == PLAIN
     assert {row["number"] for row in rows} == {"-1.5"}
     assert [runs.unquoted(row["'=name"]) for row in rows] == values
+
+
+def test_no_notebook_writes_a_table_for_people_without_quoting_its_texts():
+    notebooks = sorted((files.ROOT / "notebooks").glob("*.ipynb"))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in notebooks}
+    assert "here.write_table(" in texts["01_download_check.ipynb"]
+    assert not [name for name, text in texts.items() if re.search(r"write_text\([^)]*\.csv", text)]
 
 
 def test_failures_are_quoted_and_read_back_by_value(tmp_path):

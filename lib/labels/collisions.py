@@ -1,0 +1,140 @@
+"""Rows of a label table that are of the same time: a joystick faster than its clock, several
+recordings in one table, stretches that overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import folded
+from ..media.kinds import VIDEO_SUFFIXES
+from . import columns
+from .sheets import Sheet, number
+
+TOUCH = 1e-3  # s by which rounded stretches may overlap
+# Names of columns that tell rows of one recording, person or emotion from those of another one.
+RECORDINGS = {
+    *("recording", "video", "videofile", "videoname", "videoid", "file", "filename", "filepath"),
+    *("path", "clip", "clipname", "clipid", "trial", "trialname", "movie", "media", "mediafile"),
+    *("stimulus", "stimulusname", "stimulusid", "session", "sessionid", "film", "uri"),
+}
+OTHERS = {
+    *("participant", "participantid", "subject", "subjectid", "person", "personid", "name"),
+    *("speaker", "speakerid", "faceid", "user", "userid", "dimension", "scale", "variable", "axis"),
+}
+
+
+def merged(
+    time: np.ndarray, values: np.ndarray, lines: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows of one time become one, their mean, as a joystick is faster than its clock."""
+    distinct, owner = np.unique(time, return_inverse=True)
+    if len(distinct) == len(time):
+        return time, values, []
+    known = np.isfinite(values)
+    sums = np.zeros((len(distinct), values.shape[1]))
+    counts = np.zeros((len(distinct), values.shape[1]))
+    np.add.at(sums, owner, np.where(known, values, 0))
+    np.add.at(counts, owner, known)
+    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    first = lines[np.flatnonzero(np.diff(time) == 0)[0] + 1]
+    count = len(time) - len(distinct)
+    return distinct, mean, [f"{count} times come twice: their mean (first: line {first})"]
+
+
+def overlapping(table: Sheet, time: np.ndarray, until: np.ndarray, lines: np.ndarray) -> list[str]:
+    """A note where stretches overlap: the later one counts from its start on. Raises InputError for
+    one that lies inside another one, as nothing tells which of both counts.
+    """
+    longest = np.maximum.accumulate(until)[:-1]
+    over = np.flatnonzero(time[1:] < longest - TOUCH) + 1
+    inside = [k for k in over if until[k] < longest[k - 1] - TOUCH or time[k] == time[k - 1]]
+    if inside:
+        raise InputError(
+            f"a stretch inside another one: from {time[inside[0]]:g} to {until[inside[0]]:g} s",
+            where=f"{table.path}:{lines[inside[0]]}",
+            expected="stretches one after another, of several people a column annotator",
+            todo="part them, or remove one of both",
+        )
+    if not len(over):
+        return []
+    count = "1 stretch begins" if len(over) == 1 else f"{len(over)} stretches begin"
+    told = f"{count} before the last one ends: the later counts from there"
+    return [f"{told} (first: line {lines[over[0]]})"]
+
+
+def refuse_mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> None:
+    """Raise InputError where rows are of the same times because they are of several recordings,
+    people or emotions, which a column names: their mean would be nobody's.
+
+    starts : times or frame numbers of the rows; None where the table tells none. who : annotators
+    of the rows, or nothing.
+    """
+    place = mixed(table, starts, who)
+    if place is None:
+        return
+    texts = list(dict.fromkeys(filter(None, table.texts(place))))
+    shown = ", ".join(texts[:4]) + ", …" * (len(texts) > 4)
+    raise InputError(
+        f"rows of {len(texts)} in one table: its column {table.names[place]!r} names {shown}",
+        where=f"{table.path}:{table.header_line}",
+        expected="the labels of one recording; of several people a column annotator",
+        todo="write a table for each of them, named after its recording",
+    )
+
+
+def mixed(table: Sheet, starts: np.ndarray | None, who: list[str]) -> int | None:
+    """The column that tells the rows of a table apart which are of the same times; None where no
+    rows are, or no column does.
+    """
+    keys = np.array(who or [""] * len(table.rows))
+    if starts is not None and not _collide(starts, keys):
+        return None
+    for place, name in enumerate(table.names):
+        word = re.sub(r"[\W_]+", "", columns.plain(name))
+        if starts is None and word not in RECORDINGS:
+            continue
+        texts = np.array(table.texts(place))
+        if table.kinds[place].what in ("unknown", "remark", "expression") and _parts(
+            texts, word in RECORDINGS | OTHERS, starts, keys
+        ):
+            return place
+    return None
+
+
+def recordings(table: Sheet) -> list[str]:
+    """What the first column of recordings names, each once; nothing where there is none."""
+    words = [re.sub(r"[\W_]+", "", columns.plain(name)) for name in table.names]
+    place = next((place for place, word in enumerate(words) if word in RECORDINGS), None)
+    texts = [] if place is None else [text.strip("'\"") for text in table.texts(place)]
+    return list(dict.fromkeys(filter(None, texts)))
+
+
+def of_another(table: Sheet) -> list[str]:
+    """A note where all rows are said to be of one recording, and the file is called otherwise."""
+    said = recordings(table)
+    if len(said) != 1 or not said[0].lower().endswith(VIDEO_SUFFIXES):
+        return []
+    stem = PurePath(folded(said[0]).replace("\\", "/")).stem
+    return [] if folded(table.path.name).startswith(stem) else [f"it is said to be of {said[0]}"]
+
+
+def _collide(starts: np.ndarray, keys: np.ndarray) -> bool:
+    """Whether rows of one key are of the same time, or go back."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    return bool((same & ~(np.diff(starts[order]) > 0)).any())
+
+
+def _parts(texts: np.ndarray, is_known: bool, starts: np.ndarray | None, keys: np.ndarray) -> bool:
+    """Whether the words of a column part the rows into a few that rise each."""
+    distinct = set(texts.tolist())
+    few = 1 < len(distinct) <= len(texts) / 2 and "" not in distinct
+    if not few or not (is_known or all(np.isnan(number(text, True)) for text in distinct)):
+        return False
+    both = np.array([f"{key}\0{text}" for key, text in zip(keys, texts, strict=True)])
+    return starts is None or not _collide(starts, both)

@@ -1,0 +1,235 @@
+"""Which columns of a label table are whose values.
+
+A column of valence or arousal belongs to an annotator, to nobody by name, or is another form of the
+same values: their mean, a smoothed form, their spread. Only values that somebody gave count; what
+is not used is named.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..metrics import EMOTIONS
+from . import cells, columns, sheets
+from .sheets import Sheet
+
+WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
+# Beside valence or arousal these words tell how values spread or how sure somebody is, no values.
+SPREAD = {
+    *("std", "stdev", "stddev", "stdeviation", "standarddeviation", "var", "variance", "sem"),
+    *("stderr", "standarderror", "min", "max", "minimum", "maximum", "range", "iqr", "count"),
+    *("confidence", "conf", "certainty", "agreement", "delta", "velocity", "slope"),
+}
+INITIALS = {"sd", "se", "ci", "cv", "n"}  # spread as well, unless others are annotators by name
+GATE = "gate"  # of our own predictions: valence_gate_pixels
+# These are values, and no annotator's: they count where there is nothing else.
+VERSIONS = {
+    *("mean", "avg", "average", "median", "gold", "goldstandard", "consensus", "final", "label"),
+    *("raw", "smooth", "smoothed", "filtered", "interpolated", "resampled", "scaled", "z"),
+    *("zscore", "normalized", "normalised", "derived", "pred", "predicted", "prediction"),
+    *("gt", "groundtruth", "orig", "original"),
+}
+
+
+class Claim(NamedTuple):
+    """A column (its number from 0; or a tier by its name) that says it holds an emotion, and whose
+    values.
+    """
+
+    emotion: str
+    annotator: str
+    place: int | str
+
+
+def annotators(table: Sheet, known: bool) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """annotator -> emotion -> number of the column; and notes on columns that are not used.
+
+    known : whether another column says when the rows are. Raises InputError where no column is of
+    valence or arousal, where two are the same, where one might be a time.
+    """
+    claims, strange = _claims(table, known)
+    claims, dropped = _counted(table, claims)
+    if not claims:
+        raise InputError(
+            "no column of valence or arousal",
+            where=f"{table.path}:{table.header_line}",
+            expected=WANTED,
+            todo="correct the header line; a file of one of both is called <trial>_valence.csv or "
+            "lies in a folder valence",
+        )
+    found: dict[str, dict[str, int]] = {}
+    for emotion, annotator, place in claims:
+        _refuse_two(table, emotion, found.get(annotator, {}).get(emotion), place)
+        found.setdefault(annotator, {})[emotion] = place
+    notes = ["X taken as valence, Y as arousal"] if cells.axes(table) else []
+    if strange:
+        notes.append(f"columns not understood and not used: {', '.join(strange[:8])}")
+    if dropped:
+        names = ", ".join(table.names[claim.place] for claim in dropped[:8])
+        notes.append(f"no annotator's values, and not used: {names}")
+    return found, notes
+
+
+def averaged_earlier(table: Sheet) -> bool:
+    """Whether earlier versions took columns as annotators' that are not counted, or the last of two
+    that are refused.
+    """
+    claims, _ = _claims(table, True)
+    twice = len({claim[:2] for claim in claims}) < len(claims)
+    try:
+        return twice or bool(_beside_ratings(table)) or bool(_counted(table, claims)[1])
+    except InputError:
+        return True
+
+
+def emotion_of(table: Sheet) -> str:
+    """valence or arousal where a table's file, folder or settings say that it is of one."""
+    return _emotion_of_file(table.path) or _emotion_of_settings(table)
+
+
+def _claims(table: Sheet, known: bool) -> tuple[list[Claim], list[str]]:
+    """Columns of emotions, and the names of those that are not understood."""
+    told, darma = emotion_of(table), cells.axes(table)
+    beside = _beside_ratings(table)
+    claims, strange = [], []
+    for place, (name, column) in enumerate(zip(table.names, table.kinds, strict=True)):
+        if column.what in EMOTIONS:
+            claims.append(Claim(column.what, column.annotator, place))
+        elif place in darma:
+            claims.append(Claim(darma[place], "", place))
+        elif column.what == "rating" and told:
+            claims.append(Claim(told, "", place))
+        elif column.what in ("end", "duration"):
+            _refuse_time(table, place, known)
+        elif column.what in ("unknown", "index", "rating", "remark") and name:
+            _refuse_time(table, place, known)
+            if told and column.what == "unknown" and place not in beside:
+                claims.append(Claim(told, name, place))
+            elif column.what in ("unknown", "rating"):
+                strange.append(name)
+    return claims, strange
+
+
+def _beside_ratings(table: Sheet) -> list[int]:
+    """Columns, in a table of one emotion, that are not understood beside one that says that it is
+    the rating; without such a one they are annotators.
+    """
+    told, kinds = emotion_of(table), [column.what for column in table.kinds]
+    if not told or not {"rating", told} & set(kinds):
+        return []
+    return [place for place, what in enumerate(kinds) if what == "unknown" and table.names[place]]
+
+
+def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """`counted`. Raises InputError where only forms of the same values are there, and several."""
+    kept, dropped = counted(claims)
+    for emotion in EMOTIONS:
+        versions = [
+            claim for claim in kept if claim.emotion == emotion and _word(claim) in VERSIONS
+        ]
+        if len(versions) > 1:
+            _refuse_two(table, emotion, versions[0].place, versions[1].place)
+    return kept, dropped
+
+
+def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """Claims that count, and those of the spread and of other forms of the same values."""
+    named = {_word(claim) for claim in claims} - SPREAD - VERSIONS - INITIALS - {""}
+    spread = SPREAD if named else SPREAD | INITIALS
+    valued = [claim for claim in claims if _word(claim) not in spread and not _is_gate(claim)]
+    given = [claim for claim in valued if _word(claim) not in VERSIONS]
+    rated = {claim.emotion for claim in given}
+    kept = [claim for claim in valued if claim in given or claim.emotion not in rated]
+    return kept, [claim for claim in claims if claim not in kept]
+
+
+def _word(claim: Claim) -> str:
+    return re.sub(r"[\W_]+", "", claim.annotator.lower())
+
+
+def _is_gate(claim: Claim) -> bool:
+    return bool(re.match(rf"{GATE}[\s_.]", claim.annotator.lower()))
+
+
+def _refuse_two(table: Sheet, emotion: str, first: int | None, second: int) -> None:
+    """Raise InputError where two columns say that they are the same values."""
+    if first is None:
+        return
+    raise InputError(
+        f"two columns of {emotion}, and nothing tells which one counts: {table.names[first]!r} "
+        f"(column {first + 1}) and {table.names[second]!r} (column {second + 1})",
+        where=f"{table.path}:{table.header_line}",
+        expected=WANTED,
+        todo="remove one of both, or name them after their annotators",
+    )
+
+
+def _refuse_time(table: Sheet, place: int, known: bool) -> None:
+    """Raise InputError where a column that is not understood might be a time, and no other column
+    says when.
+    """
+    name, column = table.names[place], table.kinds[place]
+    if known:
+        return
+    numbers = np.array([sheets.number(text, table.mark != ",") for text in table.texts(place)])
+    rises = len(numbers) > 2 and bool((np.diff(numbers) > 0).all())
+    counts = rises and bool((np.diff(numbers) == 1).all()) and column.what in ("index", "remark")
+    _refuse_pictures(table, place)
+    # An end or a length alone does not tell where a stretch begins.
+    alone = column.what in ("end", "duration") and len(numbers) > 1
+    named = column.what == "unknown" and columns.might_be_time(name)
+    if alone or named or (rises and not counts):
+        raise InputError(
+            f"the column {name!r} may be a time, and is not understood",
+            where=f"{table.path}:{table.header_line}",
+            expected="time (s), time_ms, start and end, or frame",
+            todo="give it one of these names",
+        )
+
+
+_PICTURE = re.compile(r"(?:.*\D)?(\d+)\.(?:jpe?g|png|bmp|tiff?|webp)", re.IGNORECASE)
+
+
+def _refuse_pictures(table: Sheet, place: int) -> None:
+    """Raise InputError where a column names pictures by the numbers of their frames, and they are
+    not all frames in a row: such a table has no row per frame.
+    """
+    texts = table.texts(place)
+    matches = [_PICTURE.fullmatch(text) for text in texts]
+    if len(texts) < 2 or not all(matches):
+        return
+    numbers = np.array([int(match[1]) for match in matches])
+    wrong = np.diff(numbers, prepend=numbers[0] - 1) != 1
+    wrong[0] = numbers[0] > 1
+    cells.refuse(
+        table,
+        wrong,
+        f"the pictures in column {table.names[place]} are not one per frame, in a row",
+        "a column frame with their numbers, from 1",
+        "add that column",
+    )
+
+
+def _emotion_of_file(path: Path) -> str:
+    folder, stem = path.parent.name.lower(), path.stem.lower()
+    return next(
+        (name for name in EMOTIONS if folder == name or re.search(rf"[_.\- ]{name}$", stem)), ""
+    )
+
+
+WORDS = {
+    "valence": ("valence", "pleasan", "positive", "negative"),
+    "arousal": ("arousal", "activ", "calm", "excite"),
+}
+
+
+def _emotion_of_settings(table: Sheet) -> str:
+    """What a rating is of, where the labels of its scale say so."""
+    text = " ".join(value.lower() for key, value in table.settings.items() if "label" in key)
+    said = [name for name, words in WORDS.items() if any(word in text for word in words)]
+    return said[0] if len(said) == 1 else ""

@@ -1,0 +1,65 @@
+"""Tiers of ELAN beside those of valence and arousal, and files whose times are no milliseconds."""
+
+import numpy as np
+import pytest
+
+from lib.errors import InputError
+from lib.labels import arrays
+
+pytest.importorskip("pympi")
+FRAMES = np.arange(50) / 25
+PAIR = {"valence": "0.5", "arousal": "-0.5"}
+
+
+def eaf(tiers, units="milliseconds", until='TIME_VALUE="2000"'):
+    body = "".join(
+        f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="t"><ANNOTATION><ALIGNABLE_ANNOTATION '
+        f'ANNOTATION_ID="a{k}" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>{value}'
+        "</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>"
+        for k, (name, value) in enumerate(tiers.items())
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><ANNOTATION_DOCUMENT AUTHOR="" FORMAT="3.0" '
+        'DATE="2026-01-01T00:00:00+00:00" VERSION="3.0" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        'xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv3.0.xsd">'
+        f'<HEADER MEDIA_FILE="" TIME_UNITS="{units}"/><TIME_ORDER>'
+        f'<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" {until}/>'
+        f'</TIME_ORDER>{body}<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/>'
+        "</ANNOTATION_DOCUMENT>"
+    )
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(*given, **more):
+        path = tmp_path / "anna.eaf"
+        path.write_text(eaf(*given, **more))
+        return arrays.read([path], "va", FRAMES, {})
+
+    return of
+
+
+def test_a_tier_of_the_spread_is_no_annotator(read):
+    found = read({**PAIR, "valence_sd": "0.9", "valence_raw": "0.7"})
+    assert np.allclose(found[0], [0.5, -0.5])
+    assert "no annotator's values, and not used: valence_sd, valence_raw" in found[1]
+    both = read({**PAIR, "valence_ben": "0.9", "arousal_ben": "-0.1"})
+    assert np.allclose(both[0], [0.7, -0.3])
+    assert both[2]["annotators"] == 2
+
+
+def test_two_tiers_of_the_same_values_are_refused(read):
+    with pytest.raises(InputError, match="two tiers of the same values: valence and V"):
+        read({**PAIR, "V": "0.9"})
+
+
+@pytest.mark.parametrize("units", ["PAL-frames", "NTSC-frames"])
+def test_times_in_frames_are_not_taken_for_milliseconds(read, units):
+    with pytest.raises(InputError, match=f"its times are {units}, and not milliseconds"):
+        read(PAIR, units=units)
+
+
+def test_an_annotation_without_its_end_says_so(read):
+    with pytest.raises(InputError, match="an annotation of valence or arousal without its time"):
+        read(PAIR, until="")

@@ -1,0 +1,69 @@
+"""Files of stretches that programs and people wrote a little otherwise: nothing of them is lost or
+changed without a word.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.errors import InputError
+from lib.evaluation import segments as numbers
+from lib.labels import segments
+
+FRAMES = pd.DataFrame({"frame": np.arange(1, 51), "time": np.arange(50) / 25, "valid": 1,
+                       "valence": np.linspace(-1, 1, 50), "expression": "sad"})  # fmt: skip
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(text, name="anna.csv", called=("anna",), alone=True):
+        path = tmp_path / name
+        path.write_text(text)
+        return segments.of_recording(path, list(called), alone)
+
+    return of
+
+
+def test_a_column_of_ones_own_is_kept_beside_a_computed_one_of_its_name(read):
+    found = read("start,end,valence_mean,expression,valid_share\n0,1,0.9,happy,high\n")
+    (row,) = numbers.statistics(FRAMES, found.table).to_dict("records")
+    assert (row["valence_mean (given)"], row["expression (given)"]) == ("0.9", "happy")
+    assert (row["valid_share (given)"], row["expression"], row["valid_share"]) == ("high", "sad", 1)
+    assert row["valence_mean"] < 0
+
+
+def test_two_columns_of_one_name_are_both_kept(read):
+    table = read("start,end,task,task\n0,1,a,b\n").table
+    assert table.iloc[0][["task", "task (column 4)"]].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["anna.srt", "anna.vtt"])
+def test_subtitles_without_an_empty_line_between_them_are_all_there(read, name):
+    times = "00:00:0{},000 --> 00:00:0{},500"
+    text = f"1\n{times.format(0, 0)}\nhow are you\n2\n{times.format(1, 1)}\nfine\n42\n\n3\n"
+    table = read(text + f"{times.format(2, 2)}\nwell\n", name).table
+    assert table["start"].tolist() == [0, 1, 2]
+    assert table["text"].tolist() == ["how are you", "fine 42", "well"]
+    assert table["row"].tolist() == [2, 5, 10]
+
+
+def test_a_name_with_a_blank_moves_no_times_in_rttm(read):
+    with pytest.raises(InputError, match=r"the line 'SPEAKER my anna 1 0\.5") as caught:
+        read("SPEAKER my anna 1 0.5 1.0 <NA> <NA> A <NA> <NA>\n", "anna.rttm")
+    assert caught.value.where.endswith(":1")
+    tabs = "SPEAKER\tmy anna\t1\t0.5\t1.0\t<NA>\t<NA>\tA B\t<NA>\t<NA>\n"
+    (row,) = read(tabs, "a.rttm", ["my anna"]).table.to_dict("records")
+    assert (row["start"], row["end"], row["speaker"]) == (0.5, 1.5, "A B")
+
+
+@pytest.mark.parametrize("name", ["ANNA", "Anna.MP4", "day1/anna.mp4", "C:\\films\\anna.mp4"])
+def test_a_recording_is_known_in_capitals_and_with_its_folders(read, name):
+    text = f"recording,start,end\n{name},0,1\nben.mp4,1,2\n"
+    assert read(text, "all.csv", alone=False).table["start"].tolist() == [0]
+
+
+def test_rows_that_name_nobody_and_names_of_no_recording_are_told(read, tmp_path):
+    text = "recording,start,end\nanna,0,1\n,1,2\ncarl,1,2\n"
+    found = read(text, "all.csv", alone=False)
+    assert found.notes == ("passed over, as they name no recording: 1 rows",)
+    assert segments.unused(tmp_path / "all.csv", ["anna", "ben"]) == ["carl"]
