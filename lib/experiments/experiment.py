@@ -26,6 +26,7 @@ from ..runs import Run
 
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
+BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def plan(
         circle = " → ".join([*above, name])
         raise InputError(f"runs build on each other in a circle: {circle}", where=files[0])
     first: dict[str, Experiment] = {}
-    for parameter in ("backbone_run", "predict_run"):
+    for parameter in BUILDS_ON:
         text = file = wanted.values.get(parameter, "")
         if text and (library / f"{text}.yaml").is_file():
             # What a fold builds on has learnt from the same trials: it is a run of that fold.
@@ -166,6 +167,22 @@ def plan(
         )
         first |= {other.values["run"]: other for other in more}
     return [*first.values(), wanted]
+
+
+def needed(planned: list[Experiment], start: str = "", stop: str = "") -> list[Experiment]:
+    """Of what `plan` found the last one, and what its notebooks from `start` to `stop` build on."""
+    wanted, by_run = planned[-1], {each.values["run"]: each for each in planned[:-1]}
+    names = {
+        name for step in wanted.steps(start, stop) for name in declared(step, wanted.notebooks)
+    }
+    waiting = [wanted.values.get(name) for name in BUILDS_ON if name in names]
+    kept = set()
+    while waiting:
+        run = waiting.pop()
+        if run in by_run and run not in kept:
+            kept.add(run)
+            waiting += [by_run[run].values.get(name) for name in BUILDS_ON]
+    return [*(each for run, each in by_run.items() if run in kept), wanted]
 
 
 def absent_data(values: Mapping) -> str:

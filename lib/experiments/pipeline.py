@@ -107,6 +107,7 @@ def carry_out(
     while a notebook runs, ends it as Ctrl-C does (a training writes its checkpoint) with CONTINUE.
     """
     try:
+        planned = experiments_experiment.needed(planned, start, stop)
         _check_folders(planned, start, stop)
     except InputError as error:
         say(f"nothing was started: {error}")

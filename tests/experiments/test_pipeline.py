@@ -346,6 +346,13 @@ def test_a_missing_run_that_this_one_builds_on_is_made_first_with_the_same_overl
     assert (backbone["epochs"], backbone["sample_trials"], backbone["lr"]) == (1, 6, 0.1)
 
 
+@pytest.mark.parametrize("recipe", ["sample_jca", "mine"])
+def test_a_run_that_no_notebook_to_be_executed_builds_on_is_not_made(world, recipe):
+    world.file("mine", "predict_run: sample_tsav\nrecipe: tsav\n")
+    assert world.run(recipe, stop="04") == 0
+    assert world.executed == [f"{recipe} 01", f"{recipe} 04"]
+
+
 def test_with_a_run_to_predict_with_training_is_left_out(world):
     world.run("sample_tsav")
     assert world.run("sample_tsav", run="mine", predict_run="sample_tsav") == 0
