@@ -22,10 +22,12 @@ WANTED = "valence and arousal, or valence_<annotator>, arousal_<annotator>"
 # Beside valence or arousal these words tell how values spread or how sure somebody is, no values.
 SPREAD = {
     *("std", "stdev", "stddev", "stdeviation", "standarddeviation", "var", "variance", "sem"),
-    *("stderr", "standarderror", "min", "max", "minimum", "maximum", "range", "iqr", "count"),
+    *("stderr", "standarderror", "minimum", "maximum", "range", "iqr", "count"),
     *("confidence", "conf", "certainty", "agreement", "delta", "velocity", "slope"),
 }
-INITIALS = {"sd", "se", "ci", "cv", "n"}  # spread as well, unless others are annotators by name
+# Spread as well, unless others are annotators by name: Max is a person beside Anna.
+INITIALS = {"sd", "se", "ci", "cv", "n", "min", "max"}
+EXTREMES = {"min", "max"}  # both together are never people
 GATE = "gate"  # of our own predictions: valence_gate_pixels
 # These are values, and no annotator's: they count where there is nothing else.
 VERSIONS = {
@@ -139,8 +141,11 @@ def _counted(table: Sheet, claims: list[Claim]) -> tuple[list[Claim], list[Claim
 
 def counted(claims: list[Claim]) -> tuple[list[Claim], list[Claim]]:
     """Claims that count, and those of the spread and of other forms of the same values."""
-    named = {_word(claim) for claim in claims} - SPREAD - VERSIONS - INITIALS - {""}
-    spread = SPREAD if named else SPREAD | INITIALS
+    words = {_word(claim) for claim in claims}
+    named = words - SPREAD - VERSIONS - INITIALS - {""}
+    spread = SPREAD | INITIALS
+    if named:
+        spread = SPREAD | EXTREMES if words >= EXTREMES else SPREAD
     valued = [claim for claim in claims if _word(claim) not in spread and not _is_gate(claim)]
     given = [claim for claim in valued if _word(claim) not in VERSIONS]
     rated = {claim.emotion for claim in given}

@@ -49,6 +49,14 @@ def test_the_spread_or_another_form_of_values_is_no_annotator(read, header):
     assert f"no annotator's values, and not used: {told}" in found[1]
 
 
+@pytest.mark.parametrize(("others", "count"), [("Max,Min-ji", 3), ("max,ben", 3), ("min,max", 1)])
+def test_max_is_a_person_beside_anna_and_a_limit_beside_min(read, others, count):
+    names = ["anna", *others.split(",")]
+    columns = [f"{emotion}_{name}" for name in names for emotion in ("valence", "arousal")]
+    found = read(",".join(["time", *columns]), *(f"{t}{',0.5,-0.5' * 3}" for t, _ in TWO))
+    assert found[2].get("annotators", 1) == count
+
+
 def test_annotators_count_and_their_mean_beside_them_does_not(read):
     found = read(
         "time,valence_AB,valence_SD,valence_mean,arousal_AB,arousal_SD",
