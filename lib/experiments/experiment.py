@@ -172,9 +172,9 @@ def plan(
 def needed(planned: list[Experiment], start: str = "", stop: str = "") -> list[Experiment]:
     """Of what `plan` found the last one, and what its notebooks from `start` to `stop` build on."""
     wanted, by_run = planned[-1], {each.values["run"]: each for each in planned[:-1]}
-    names = {
-        name for step in wanted.steps(start, stop) for name in declared(step, wanted.notebooks)
-    }
+    names: set[str] = set()
+    for step in wanted.steps(start, stop):
+        names |= set(declared(step, wanted.notebooks))
     waiting = [wanted.values.get(name) for name in BUILDS_ON if name in names]
     kept = set()
     while waiting:

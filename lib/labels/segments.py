@@ -112,7 +112,8 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
 
 # Names of columns that are computed (`lib.evaluation.segments`).
 COMPUTED = re.compile(
-    r"person|frames|valid_share|note|trial|expression(_share)?|.+_(mean|median|std|slope|peak)(_time)?"
+    r"person|frames|valid_share|note|trial|expression(_share)?|"
+    r".+_(mean|median|std|slope|peak)(_time)?"
 )
 
 
