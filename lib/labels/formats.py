@@ -169,6 +169,13 @@ def _rated(tiers: Mapping[str, columns.Column]) -> tuple[list[str], list[str]]:
     return [claim.place for claim in kept], [claim.place for claim in dropped]
 
 
+def has_unrated_tiers(path: Path) -> bool:
+    """Whether a file of ELAN has tiers of an emotion that are nobody's values, as a spread."""
+    opened = eaf(path)
+    with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):
+        return bool(_rated(_tiers(opened))[1])
+
+
 def _read_elan(path: Path, label_range: Sequence[float]) -> list[Annotation]:
     opened, found = eaf(path), []
     with errors.foreign(path, "a file of ELAN", "save it again in ELAN"):

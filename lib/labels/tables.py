@@ -124,10 +124,13 @@ def was_averaged(path: Path) -> bool:
     are their mean, their spread or something else, or rows of several recordings.
     """
     path = Path(path)
-    if path.suffix.lower() not in TABLES or not path.is_file():
+    if path.suffix.lower() not in (*TABLES, *formats.SUFFIXES) or not path.is_file():
         return False
     try:
-        if form(path) != "own":
+        kind = form(path)
+        if kind == "elan":
+            return formats.has_unrated_tiers(path)
+        if kind != "own":
             return False
         table = sheets.kept(path)
     except InputError:

@@ -5,6 +5,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.labels import arrays
+from lib.store import Store, request
 
 pytest.importorskip("pympi")
 FRAMES = np.arange(50) / 25
@@ -47,6 +48,15 @@ def test_a_tier_of_the_spread_is_no_annotator(read):
     both = read({**PAIR, "valence_ben": "0.9", "arousal_ben": "-0.1"})
     assert np.allclose(both[0], [0.7, -0.3])
     assert both[2]["annotators"] == 2
+
+
+@pytest.mark.parametrize("more", [{}, {"valence_sd": "0.9"}])
+def test_only_files_with_such_a_tier_have_another_array(tmp_path, more):
+    (tmp_path / "anna.eaf").write_text(eaf({**PAIR, **more}))
+    store = Store(tmp_path / "processed", "folder", tmp_path)
+    trial = {"trial": "anna", "va_path": "anna.eaf"}
+    resolved = arrays.resolve(trial, request("va"), store).parameters
+    assert resolved == ({"columns": "of annotators"} if more else {})
 
 
 def test_two_tiers_of_the_same_values_are_refused(read):
