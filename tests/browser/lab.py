@@ -185,7 +185,7 @@ def kept(name: str) -> Path:
 def note_minutes(step: str, seconds: float, clicks: int) -> None:
     """Add a line to minutes.csv: what a person waits for a step, and how often he clicks."""
     with kept("minutes.csv").open("a") as file:
-        file.write(f"{step},{seconds / 60:.2f},{clicks}\n")
+        file.write(f"{step},{seconds / 60:.4f},{clicks}\n")
 
 
 def is_collapsed(cell: nbformat.NotebookNode) -> bool:

@@ -7,7 +7,6 @@ needs: ``.venv/bin/python -m pytest tests/browser -k "01 or 02"``.
 """
 
 import csv
-import os
 import subprocess
 import sys
 import time
@@ -71,10 +70,10 @@ def test_run_all_cells_shows_every_figure_and_no_error(
     if name.startswith("06"):
         notebook.move_slider()
         notebook.take_picture(lab.kept("06_moment.png"))
-        # By way of kernel and page; on a machine that has more to do than it can, only that it
-        # comes.
-        limit = 0.15 if os.getloadavg()[0] < 2 * (os.cpu_count() or 1) else 2.0
-        assert min(notebook.move_slider() for _ in range(5)) < limit
+        # By way of kernel and page. How long it takes is the machine's; that it comes is ours.
+        moved = min(notebook.move_slider() for _ in range(5))
+        lab.note_minutes("06: one step of the slider", moved, 0)
+        assert moved < 2.0
     if pickers:
         assert len(notebook.find(".jp-OutputArea select")) == pickers, (
             "a trial picker is shown once"
