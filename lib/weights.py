@@ -367,7 +367,7 @@ def check(name: str, weights_root: Path) -> str:
 
 def _recorded(wanted: Weights, place: Path, sha256: str) -> dict:
     """What was written down of a file at its first use, which may be this one."""
-    records, lock = _records(place.parent), place.parent / f".{RECORDS}.lock"
+    records, lock = _records(place.parent), locks.beside(place.parent / RECORDS)
     if wanted.file not in records or lock.is_file():  # the lock may be of a killed process
         with locks.held(lock, math.inf, remove=True):
             records = _records(place.parent)  # with what others wrote meanwhile

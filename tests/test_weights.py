@@ -2,7 +2,6 @@
 replaced.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import http.server
@@ -21,6 +20,7 @@ from lib.__main__ import main
 from lib.datasets import check
 from lib.errors import InputError
 from tests.shared_files import shared
+from tests.waiting import both_read_first
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
 
@@ -219,15 +219,8 @@ def test_a_check_sum_is_recorded_at_first_use(tmp_path):
 def test_two_files_that_are_used_first_at_the_same_time_are_both_recorded(tmp_path, monkeypatch):
     other = dataclasses.replace(weights.REGISTRY["first"], name="second", file="second.bin")
     monkeypatch.setitem(weights.REGISTRY, "second", other)
-    both, read = threading.Barrier(2), weights._records
-
-    def records(weights_root):
-        found = read(weights_root)
-        with contextlib.suppress(threading.BrokenBarrierError):
-            both.wait(0.3)  # who may, has read before the other writes
-        return found
-
-    monkeypatch.setattr(weights, "_records", records)
+    read = weights._records
+    monkeypatch.setattr(weights, "_records", both_read_first(read))
     for name in ("first", "second"):
         weights.path(name, tmp_path).write_bytes(name.encode())
     with futures.ThreadPoolExecutor(2) as pool:

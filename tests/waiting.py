@@ -1,5 +1,7 @@
-"""Waiting for other processes in tests."""
+"""Waiting for others in tests: processes, and threads that do the same at once."""
 
+import contextlib
+import threading
 import time
 
 
@@ -20,3 +22,18 @@ def alive(pid):
             return stream.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def both_read_first(read):
+    """`read`, which returns when two have read, or after .3 s: who may, has read before the other
+    writes.
+    """
+    both = threading.Barrier(2)
+
+    def reading(*given):
+        content = read(*given)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+        return content
+
+    return reading

@@ -231,8 +231,8 @@ def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> P
     """See that ``columns.json`` of a folder describes these columns, too; given : those of them
     that are of a person's own file. Raises InputError where the file is damaged.
     """
-    file, lock = Path(folder) / NAME, Path(folder) / f".{NAME}.lock"
-    names = list(names)
+    file, names = Path(folder) / NAME, list(names)
+    lock = locks.beside(file)
     if _added(_recorded(file), names, given) or lock.is_file():  # it may be of a killed process
         with locks.held(lock, math.inf, remove=True, quiet=QUIET):
             before = _recorded(file)  # with what others described meanwhile

@@ -39,6 +39,11 @@ class BusyError(InputError):
         return BusyError, (self.holder, self.where)
 
 
+def beside(path: Path) -> Path:
+    """The lock file of whoever writes a file or folder; it lies beside it, out of sight."""
+    return path.with_name(f".{path.name}.lock")
+
+
 def tell(holder: str, path: Path) -> None:
     """Say, in a line of text, for whom this process waits."""
     sys.stdout.write(f"waiting for another process, {holder} (lock: {path})\n")

@@ -18,7 +18,7 @@ from lib.datasets.report import Report
 from lib.errors import InputError, foreign
 from lib.faces import crops, openface
 from lib.labels import formats, official, tables
-from lib.media import kinds, pictures, recordings, writing
+from lib.media import kinds, pictures, recordings
 
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 10:.2f},{k / 20:.3f},0.5\n" for k in range(8))
 AFEW = json.dumps({"frames": {"00000": {"valence": 2.0, "arousal": -3.0}}})
@@ -40,14 +40,6 @@ EAF = """<?xml version="1.0" encoding="UTF-8"?>
 <LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="default-lt"
  TIME_ALIGNABLE="true"/></ANNOTATION_DOCUMENT>
 """
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    shades = (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(10))
-    writing.write_video(path, shades, np.arange(10) / 25)
-    return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)

@@ -1,25 +1,15 @@
 """Folders as people, operating systems and other programs leave them, and what is said of them."""
 
-import numpy as np
 import pytest
 
 from lib import files, parameters
 from lib.datasets import check, contents, folder
 from lib.errors import InputError
 from lib.experiments import experiment
-from lib.media import writing
 from lib.store import Store
 
 TABLE = "time,valence,arousal\n" + "".join(f"{k / 10:.2f},{k / 20:.3f},-0.5\n" for k in range(8))
 OURS = "frame,time,valid,valence,arousal,valence_raw,arousal_raw\n1,0,1,.2,.2,.3,.3\n"
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    shades = (np.full((32, 32, 3), 20 * k, np.uint8) for k in range(10))
-    writing.write_video(path, shades, np.arange(10) / 25)
-    return path.read_bytes()
 
 
 @pytest.fixture

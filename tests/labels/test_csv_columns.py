@@ -1,12 +1,11 @@
 """Every column of our CSV files is described, in data_README.md and beside the files."""
 
-import contextlib
 import json
-import threading
 from concurrent import futures
 
 from lib.files import ROOT
 from lib.labels import csv_columns
+from tests.waiting import both_read_first
 
 
 def test_the_table_of_data_readme_is_that_of_the_code():
@@ -38,15 +37,8 @@ def test_a_file_beside_the_tables_gathers_all_their_columns(tmp_path):
 
 
 def test_two_who_write_other_columns_at_the_same_time_are_both_described(tmp_path, monkeypatch):
-    both, read = threading.Barrier(2), csv_columns._recorded
-
-    def recorded(file):
-        found = read(file)
-        with contextlib.suppress(threading.BrokenBarrierError):
-            both.wait(0.3)  # who may, has read before the other writes
-        return found
-
-    monkeypatch.setattr(csv_columns, "_recorded", recorded)
+    read = csv_columns._recorded
+    monkeypatch.setattr(csv_columns, "_recorded", both_read_first(read))
     with futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(csv_columns.record, [tmp_path] * 2, (["frame", "joy"], ["frame", "anger"])))
     rows = read(tmp_path / csv_columns.NAME)

@@ -18,7 +18,7 @@ from ... import datasets, trials
 from ... import parallel as cluster
 from ...datasets import ego4d
 from ...errors import InputError
-from ...parallel.locks import held
+from ...parallel.locks import beside, held
 from . import (
     Settings,
     checks,
@@ -129,7 +129,7 @@ def run(
 
 def _alone(job: Job) -> contextlib.AbstractContextManager:
     """Two commands would take each other's half written files away."""
-    return held(job.root.with_name(f".{job.root.name}.lock"), math.inf, remove=True)
+    return held(beside(job.root), math.inf, remove=True)
 
 
 def _run(job, steps, workers, progress, force, disk, parallel) -> list[cluster.Outcome]:
