@@ -1,13 +1,13 @@
 """Scores count labelled frames only, and degenerate cases have defined values."""
 
 import json
-import time
 
 import numpy as np
 import pytest
 
 from lib import intervals, metrics
 from lib.errors import InputError
+from tests import pace
 
 
 def curves(n=100):
@@ -259,12 +259,9 @@ def test_most_intervals_of_eight_trials_hold_the_true_value():
     assert 0.91 < np.mean((low <= truth) & (truth <= high)) < 0.99
 
 
-def test_an_interval_of_a_hundred_trials_takes_milliseconds():
-    labels, predictions = trials(100, 1000)
-    pairs = pairs_of(labels, predictions)
-    start = time.perf_counter()
-    metrics.interval(pairs, metrics.ccc)
-    assert time.perf_counter() - start < 0.5
+def test_an_interval_of_ten_times_the_trials_takes_ten_times_as_long_not_a_hundred_times():
+    pairs = pairs_of(*trials(200, 1000))
+    assert pace.growth(lambda count: metrics.interval(pairs[:count], metrics.ccc), 20, 200) < 30
 
 
 def test_f1_macro_averages_the_classes_that_occur_among_the_labels():

@@ -2,8 +2,6 @@
 CCC.
 """
 
-import time
-
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d
@@ -106,10 +104,3 @@ def test_a_trial_without_its_predictions_is_refused():
     labels, predictions = noisy(2)
     with pytest.raises(InputError, match="trial t1"):
         smoothing.choose(labels, {"t0": predictions["t0"]})
-
-
-def test_twelve_widths_on_real_amounts_of_data_take_seconds():
-    labels, predictions = noisy(60, 1000)
-    start = time.process_time()
-    smoothing.choose(labels, predictions)
-    assert time.process_time() - start < 2

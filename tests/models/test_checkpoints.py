@@ -2,7 +2,6 @@
 
 import pickle
 import struct
-import time
 import zipfile
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from lib.errors import InputError
 from lib.models import checkpoints, published
+from tests import pace
 
 SAVED = {
     "model": {
@@ -96,12 +96,10 @@ GREEDY = {
 @pytest.mark.parametrize("content", GREEDY.values(), ids=GREEDY)
 def test_what_would_grow_beyond_its_file_is_refused(tmp_path, content, zipped):
     path = program(tmp_path / "a.pt", content, zipped)
-    started = time.process_time()
     for read in (checkpoints.load, published.read):
-        with pytest.raises(InputError) as caught:
+        with pace.ends(), pytest.raises(InputError) as caught:
             read(path)
         assert caught.value.where == str(path)
-    assert time.process_time() - started < 5
 
 
 def test_numbers_that_are_shown_many_times_over_are_refused(tmp_path):

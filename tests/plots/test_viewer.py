@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import time
 import wave
 
 import matplotlib
@@ -103,14 +102,6 @@ def test_another_moment_moves_the_cursor_with_the_time_and_shows_its_face(parts)
     assert (moments.picture(2)[20, 20] == 235).all(), (
         "a frame without a face is not another one's face"
     )
-
-
-def test_a_moment_takes_a_fraction_of_the_150_ms_that_are_asked_for():
-    moments = plots.Moments(trial())
-    began = time.process_time()
-    for k in range(20):
-        viewer.encoded(moments.picture(k), ".jpg")
-    assert (time.process_time() - began) / 20 < 0.15
 
 
 def test_labels_and_predictions_stand_in_one_picture_with_sound_and_note():
