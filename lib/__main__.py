@@ -406,18 +406,30 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 
 
 @store.command("rm")
-@click.argument("words", nargs=-1, required=True)
+@click.argument("words", nargs=-1)
 @options.root("data/processed")
+@click.option("--unused", is_flag=True, help="Of them, those that no run would open any more.")
+@click.option("--runs-root", default="runs", show_default=True, type=options.PATH, help="The runs.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def store_rm(words: tuple[str, ...], root: Path, yes: bool) -> None:
-    """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed."""
+def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, yes: bool) -> None:
+    """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed.
+
+    With --unused those that no run folder asks for: made by an older version, of files that have
+    changed, of trials that are gone, for runs that were removed.
+    """
     from .store import remove
 
+    if not (words or unused):
+        raise InputError("nothing is named", expected="WORDS as for `store ls`, or --unused")
     rows = _arrays(root, words)
-    if not rows:
+    if unused:
+        rows = _unused(rows, root, runs_root)
+    elif not rows:
         raise InputError(
             f"no array contains {' and '.join(words)}", where=root, todo="look with `store ls`"
         )
+    if not rows:
+        return
     if not yes:
         click.confirm(
             f"remove {len(rows)} arrays, {sum(row['mb'] for row in rows):.1f} MB?", abort=True
@@ -495,6 +507,23 @@ def weights_card(name: str) -> None:
     from .weights import card
 
     _say(card(name))
+
+
+def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
+    """Those rows that no run would open any more, after a line for each data set that has some."""
+    from .experiments import unused
+
+    found, doubts = unused.find(ROOT / root, ROOT / runs_root)
+    paths = {row["path"] for row in found}
+    rows = [row for row in rows if row["path"] in paths]
+    for line in doubts:
+        _say(line)
+    for name in dict.fromkeys(row["dataset"] for row in rows):
+        sizes = [row["mb"] for row in rows if row["dataset"] == name]
+        _say(f"{sum(sizes):8.1f} MB  {name}: {len(sizes)} arrays that no run uses")
+    if not rows:
+        _say(f"every array under {root} is used by a run under {runs_root}")
+    return rows
 
 
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:

@@ -1,0 +1,87 @@
+"""Which arrays of a processed root no run would open any more: what an older version of the code
+made, of inputs that have changed, of trials that are gone, or for runs that were removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import arrays, datasets, parameters, recipes, runs, store, trials
+from ..errors import InputError
+from ..evaluation import baselines
+from ..labels import arrays as label_arrays
+from ..parameters import Params
+from ..speakers import arrays as speaker_arrays
+from ..store import Request, Store, request
+
+SHOWN = (request("mel"),)  # notebook 03 draws it whatever the network hears
+
+
+def find(processed_root: Path, runs_root: Path) -> tuple[list[dict], list[str]]:
+    """Rows of `store.listing` that no run under `runs_root` asks for by today's rules, and a
+    sentence for each owner of arrays of whom that cannot be told: all of theirs are kept.
+
+    Raises InputError for a run whose parameters cannot be read.
+    """
+    used: set[Path] = set()
+    doubtful: dict[Path, str] = {}  # folders of owners
+    for file in sorted(Path(runs_root).glob("*/params.yaml")):
+        p = _parameters(file.parent)
+        if Path(p.processed_root).resolve() == Path(processed_root).resolve():
+            _of_run(p, used, doubtful)
+    # Of what is taken over many trials there is little, and a training that starts looks for it.
+    kept = {*doubtful, *(Path(path.parts[0], "statistics") for path in used)}
+    rows = []
+    for row in store.listing(processed_root):
+        path = Path(row["path"]).relative_to(processed_root)
+        if path not in used and not kept.intersection(path.parents):
+            rows.append(row)
+    return rows, [f"{owner}: kept whole, as {why}" for owner, why in sorted(doubtful.items())]
+
+
+def _of_run(p: Params, used: set[Path], doubtful: dict[Path, str]) -> None:
+    """Add the paths, in the processed root, of all arrays that a run asks for to `used`."""
+    place = datasets.store(p)
+    if not place.trials_path.is_file():
+        return
+    wanted, optional = recipes.create(p.recipe, p, place).arrays(), list(_optional(p))
+    for row in trials.read(place.trials_path).to_dict("records"):
+        for asked in [*wanted, *optional]:
+            try:
+                used.update(_paths(arrays.locate(row, asked, place), place))
+            except InputError as error:
+                # Sound of a silent film is asked for where it may be absent: then there is none.
+                if asked not in optional or isinstance(error, arrays.AbsentError):
+                    owner = arrays.maker_of(asked).owner
+                    shelf = place.shelf(owner, row[owner]).folder
+                    doubtful[shelf.relative_to(place.processed_root)] = error.what
+
+
+def _parameters(folder: Path) -> Params:
+    """Of a run, complete."""
+    try:
+        return parameters.placed({**runs.parameters(folder), "run": ""})
+    except InputError as error:
+        raise InputError(
+            f"which arrays this run uses cannot be told: {error.what}",
+            where=folder,
+            expected="a run folder of this version or of one before",
+            todo="mend or remove the run folder; or name what is to go: `store rm WORDS`",
+        ) from error
+
+
+def _optional(p: Params) -> Iterator[Request]:
+    """What notebooks 02 to 04 make beside the arrays of the recipe, where a trial allows it."""
+    yield from baselines.REQUESTS
+    yield from label_arrays.requests(p.label_mismatch)
+    yield from speaker_arrays.requests(p)
+    yield from SHOWN
+
+
+def _paths(located: arrays.Located, place: Store) -> Iterator[Path]:
+    """Of an array and of all that it is made from."""
+    yield located.path.relative_to(place.processed_root)
+    for source in located.sources.values():
+        if isinstance(source, arrays.Located):
+            yield from _paths(source, place)
