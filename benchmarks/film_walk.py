@@ -1,4 +1,4 @@
-"""How much memory notebooks 01, 02, 03 and 06 need for a film of some minutes and of an hour, all
+"""How much memory notebooks 01 to 04 and 06 need for a film of some minutes and of an hour, all
 processes together: it must not grow with the length.
 
     python benchmarks/film_walk.py RECORDING PARAMS.yaml … [--minutes 1 10 60] [--places FOLDER]
@@ -35,7 +35,7 @@ from lib.media import recordings, writing
 FPS, SIZE, RATE = 25, (640, 360), 16_000
 GROWTH = 300  # MB that an hour may need beyond the shortest film
 FIRST = 0.1  # minutes of a film that is not measured: what is built on is made with it
-NOTEBOOKS = ("01", "02", "03", "06")
+NOTEBOOKS = ("01", "02", "03", "04", "06")
 
 
 def films(place: Path, recording: Path, seconds: int) -> Path:
@@ -105,13 +105,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = (given.places or Path(temporary)).absolute()
         found = {}
-        for minutes in (FIRST, *given.minutes):
+        for params, minutes in product(given.params, (FIRST, *given.minutes)):
             data = films(place / "data", given.recording, round(60 * minutes))
-            for params, notebook in product(given.params, NOTEBOOKS):
+            for notebook in NOTEBOOKS:
                 one = walked(params.absolute(), data, place, more, notebook)
                 found[params.stem, notebook, minutes] = one
                 print(params.stem, notebook, minutes, one, flush=True)
-    publish(found, given.minutes)
+            if minutes == given.minutes[-1]:
+                publish(found, given.minutes)
 
 
 def publish(found: dict, minutes: list[int]) -> None:

@@ -58,8 +58,9 @@ def lost(outcomes: list) -> pd.DataFrame:
 
 
 def failures(outcomes: list) -> list[tuple[str, Exception]]:
-    """The same as (trial, error) pairs, for ``run.record(lost=…)``."""
-    return [(outcome.item["trial"], outcome.error) for outcome in outcomes if not outcome.ok]
+    """The same as (trial, error) pairs, for ``run.record(lost=…)``; items are rows or names."""
+    lost = [outcome for outcome in outcomes if not outcome.ok]
+    return [(o.item if isinstance(o.item, str) else o.item["trial"], o.error) for o in lost]
 
 
 def intact(table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
@@ -72,7 +73,10 @@ def intact(table: pd.DataFrame, outcomes: list) -> pd.DataFrame:
                 f"{outcomes[0].error}"
             )
         raise InputError(
-            "the trial table is empty", todo="look at the report of 01_download_check, run it again"
+            "there is no trial",
+            expected="at least one",
+            todo="correct the parameters `trials` and `splits`, or look at the report of "
+            "01_download_check and run it again",
         )
     return kept
 

@@ -130,7 +130,7 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
     drawn, heard = Progress("frames drawn"), evaluation_video.hearing(video, p)
     overlay.write(video, found.table, target, found.note, drawn, **heard)
     _display(viewer.video(target), *_curves(found, files.named(folder, video.stem, ".png")))
-    say(f"all of it lies in {folder}")
+    say(f"all of it lies in {files.short(folder)}")
     _display(*map(viewer.link, (*found.files, *stretches, target)))
     return found
 

@@ -93,9 +93,16 @@ def test_a_table_without_rows_is_shown_as_a_sentence():
 
 def test_intact_trials_go_on_and_without_any_the_first_error_is_told():
     assert bookkeeping.intact(table("a", "b", "c"), OUTCOMES)["trial"].tolist() == ["a", "b"]
+    predicted = [Outcome("a", "file"), Outcome("b", None, ERROR)]  # of notebook 06: items are names
+    assert bookkeeping.intact(table("a", "b"), predicted)["trial"].tolist() == ["a"]
+    assert bookkeeping.failures(predicted) == [("b", ERROR)]
+    with pytest.raises(
+        InputError, match="not one of 1 trials could be done; the first one: broken"
+    ):
+        bookkeeping.intact(table("b"), predicted[1:])
     with pytest.raises(InputError, match=r"not one of 1 trials could be done; .*broken"):
         bookkeeping.intact(table("a"), ALL_LOST)
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(InputError, match="there is no trial"):
         bookkeeping.intact(table(), [])
 
 
