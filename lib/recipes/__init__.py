@@ -12,7 +12,7 @@ from ..store import Store
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in ("__init__", "base", "papers")
+    if path.stem not in ("__init__", "base", "papers", "streams")
 )
 
 

@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from .. import arrays, models
-from ..errors import nearest_name
-from ..features import encoder_arrays, expression_arrays, own, statistics
-from ..files import checkpoint, weights_file
+from .. import models
+from ..features import encoder_arrays
+from ..files import checkpoint
 from ..models import published
 from ..models.affect.window import WindowModel
-from ..store import Request, request
-from . import base
-
-SEEN, HEARD = (
-    ("pixels", "backbone_visual", "face_api"),
-    ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio"),
-)
+from ..store import request
+from . import base, streams
+from .streams import HEARD, SEEN
 
 
-class Recipe(base.Recipe):
-    """Windows of `steps` frames, `step_hop` apart, of the arrays that the option `features` names.
+class Recipe(streams.Recipe, base.Recipe):
+    """Windows of `steps` frames, `step_hop` apart, of the arrays that the option `features` names
+    (`lib.recipes.streams`).
 
-    A name that ends in .npy is a file ``<data_root>/features/<trial>/<name>`` (`lib.features.own`);
-    others are arrays of this repository (pixels, mel_statistics, loudness, mfcc39, vggish,
-    backbone_visual, backbone_audio, face_api: 256 numbers of the expression network), a pretrained
-    network that the option `encoders` describes (`lib.features.encoder_arrays`), or a network of
-    torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two:
-    sound, then picture. Every number is standardised by the training trials.
+    A fusion network (jca, dca, …) takes two: sound, then picture. Every number is standardised by
+    the training trials.
     """
 
     class Options:
-        class Encoder:
-            """Settings of one encoder in `encoders`."""
-
-            model: str = ""  # name on the Hugging Face hub, folder, or file of a network of timm
-            layers: list[int] = []  # hidden layers side by side, empty for the last; from 0 to 200
-            average: bool = False  # learn to average its layers instead of laying them side by side
-            of: str = "auto"  # auto by its config.json; one of auto, faces, clips, sound
-            rate: float = 0.0  # rows per second, 0: one per frame, of clips 4; from 0.0 to 30.0
-            span: float = 2.0  # s of pictures in which it sees a clip; from 0.1 to 60.0
-            pooling: str = "auto"  # of a picture's tokens; one of auto, first, mean
-            seconds: float = 20.0  # of sound that it hears at once; from 1.0 to 600.0
-            kept: str = "float16"  # type of the numbers in the store; one of float16, float32
-            architecture: str = ""  # name in timm, where model is a file of its weights
-
-        features: list[str] = []  # files (wavlm.npy), arrays (pixels), encoders, or networks
-        encoders: dict[str, Encoder] = {}  # settings of pretrained encoders by their name
-        times: list[str] = []  # of each file its time array in s (wavlm_time.npy), "" for none
-        rates: list[float] = []  # rows per second of each file, 0: one per frame; from 0.0 to 1.0e5
-        align: str = "auto"  # rows of another rate to frames; one of auto, mean, linear, nearest
-        missing: str = "refuse"  # rows with NaN: lose the trial, or fill; one of refuse, neighbours
-        weights: str = "random"  # of torchvision's networks; one of random, published
         network: str = "gru"  # or temporal_convolution, transformer, linear_recurrence, jca, …
         predict_steps: int = 0  # steps predicted at once, 0: those of a window; from 0 to 100000
         layers: int = 2  # of a temporal network; from 1 to 12
@@ -64,11 +33,6 @@ class Recipe(base.Recipe):
         start_from: str = ""  # run or weights file to start from, empty for random weights
 
     # ---- which arrays
-
-    @cached_property
-    def _encoders(self) -> dict[str, Request]:
-        """Requests of encoders by name: examples ask for them, and files need not be read again."""
-        return {}
 
     @property
     def uses_video(self):
@@ -85,120 +49,12 @@ class Recipe(base.Recipe):
         wanted = [request("time"), *self.label_requests(), *self._items]
         return wanted + ([request("face_valid")] if self.uses_video else [])
 
+    def _named(self):
+        self._refuse_published()
+        return super()._named()
+
     def sketch(self):
         return None  # how wide the arrays are is known when they are there
-
-    def bytes_a_frame(self):
-        items = [item for item in self._items if item.name in encoder_arrays.NAMES]
-        sizes = {str(item): encoder_arrays.bytes_a_frame(item) for item in items}
-        return {name: size for name, size in sizes.items() if size}
-
-    @property
-    def _items(self) -> list[Request]:
-        names = self.params.options["features"]
-        self.require(
-            bool(names),
-            "the option `features` is empty",
-            "options: {features: [wavlm.npy, clip.npy]}",
-            "name the arrays in the parameter file",
-        )
-        self.require(
-            not self.published,
-            "rules: published",
-            "rules: corrected: nobody published your features",
-            "leave `rules` out",
-        )
-        unused = [name for name in self.params.options["encoders"] if name not in names]
-        self.require(
-            not unused,
-            f"the encoder {', '.join(unused)} is not in the option `features`",
-            "settings of names in `features`",
-            "name it there, or leave its settings out",
-        )
-        return [self._item(name, number) for number, name in enumerate(names)]
-
-    def _item(self, name: str, number: int) -> Request:
-        options = self.params.options
-        if name in options["encoders"]:
-            return self._of_encoder(name, options["encoders"][name])
-        if name.endswith(".npy"):
-            told = {
-                "align": (options["align"], "auto"),
-                "missing": (options["missing"], "refuse"),
-                "time": (_at(options["times"], number, ""), ""),
-                "rate": (_at(options["rates"], number, 0.0), 0.0),
-            }
-            given = {key: value for key, (value, usual) in told.items() if value != usual}
-            self.require(
-                all(Path(file).name == file for file in (name, given.get("time", ""))),
-                f"features: {name}",
-                "a file's name in <data_root>/features/<trial>/",
-                "leave folders out",
-            )
-            return request("feature", file=name, **given)
-        if name == "mel_statistics":
-            return request(name, seconds=self.params.audio_seconds)
-        if name.startswith("backbone_"):
-            return self._of_backbone(name)
-        if name == expression_arrays.NETWORK:
-            return expression_arrays.wanted(expression_arrays.CROPS[0], self.store.weights_root)
-        if name in (*SEEN, *HEARD):
-            return request(name)
-        known = own.torchvision_networks()
-        near = nearest_name(name, [*SEEN, *HEARD, *known])
-        self.require(
-            name in known,
-            f"features: nobody makes an array called {name!r}",
-            f"a file (….npy), {', '.join((*SEEN, *HEARD))}, or a network of torchvision",
-            "correct the option `features`" + (f": did you mean {near}?" if near else ""),
-        )
-        return request(
-            "frame_features",
-            network=name,
-            weights=options["weights"],
-            seed=0,
-            size=self.params.face_size,
-        )
-
-    def _of_encoder(self, name: str, settings: dict) -> Request:
-        self.require(
-            bool(settings["model"]),
-            f"the encoder {name} names no model",
-            f"encoders: {{{name}: {{model: microsoft/wavlm-large}}}}",
-            "set `model`: a name on the hub, a folder or a file",
-        )
-        item = self._encoders.get(name)
-        if item is None or not item.files:  # looked for again until its network is there
-            may_fetch = self.store is None or self.store.fetch
-            item = encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
-            self._encoders[name] = item
-        return item
-
-    def _of_backbone(self, name: str) -> Request:
-        self.require(
-            bool(self.params.backbone_run),
-            "backbone_run is empty",
-            "the run that gives the features",
-            "set backbone_run in the parameter file",
-        )
-        files = {"weights": weights_file(self.params.backbone_run, self.params.runs_root)}
-        if name == "backbone_audio":
-            return request(name, files, seconds=self.params.audio_seconds, anchor="centre")
-        return request(
-            name,
-            files,
-            size=self.params.face_size,
-            clip="dilated",
-            pooled=self.params.features == "pooled",
-        )
-
-    def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) of some frames: of rows at a rate of their own, that in whose span each lies."""
-        if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
-            times = np.asarray(self.read(trial, request("time")))
-            frames = encoder_arrays.rows_of(item, times, frames)
-        rows = np.asarray(self.read(trial, item)[frames])
-        return rows.reshape(len(rows), -1)
 
     # ---- windows
 
@@ -231,26 +87,14 @@ class Recipe(base.Recipe):
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         return {str(item): self.statistics_of(item, trials) for item in self._items}
 
-    def _refuse_copies(self) -> None:
-        """Raise InputError where one file of features serves two trials of different recordings."""
-        for item in (item for item in self._items if item.name == "feature"):
-            seen: dict[str, str] = {}
-            for trial, row in self._trials.items():
-                located = arrays.locate(row, item, self.store)
-                digest = located.made_from and located.made_from["inputs"]["rows"]["sha256"]
-                other = seen.setdefault(digest, trial) if digest and located.exists else trial
-                self.require(
-                    self._trials[other]["video"] == row["video"],
-                    f"{item.parameters['file']} of {trial} is a copy of that of {other}",
-                    "features of this trial",
-                    "compute them again for one of the two",
-                )
-
     def example(self, window, generator=None):
         frames = base.frames_of(window)
         steps = max(self.params.steps, window.n_targets)
         # What is missing (no face) is the mean of the training trials: 0.
-        parts = [self._standardised(window.trial, item, frames) for item in self._items]
+        parts = [
+            self._standardised(window.trial, item, frames, self.statistics[str(item)])
+            for item in self._items
+        ]
         if self._fuses:
             named = dict(zip(("audio", "visual"), parts, strict=True))
         else:
@@ -273,20 +117,6 @@ class Recipe(base.Recipe):
             for each in examples:
                 each[name] = filled_up(each[name], rows, lacking)
         return super().collate(examples, generator)
-
-    def _standardised(self, trial: str, item: Request, frames) -> np.ndarray:
-        """(n, k) of some frames by the training trials' mean and deviation; what is NaN becomes 0.
-
-        Raises InputError where the array has another number of columns than in training.
-        """
-        told, rows = self.statistics[str(item)], self._rows(trial, item, frames)
-        self.require(
-            rows.shape[1] == len(told["mean"]),
-            f"{item} has {rows.shape[1]} columns in {trial}",
-            f"{len(told['mean'])}, as in training",
-            "compute the features of all trials alike",
-        )
-        return np.nan_to_num(statistics.normalised(rows, told))
 
     # ---- network
 
@@ -329,20 +159,6 @@ class Recipe(base.Recipe):
             network, **{key: given[key] for key in models.options(network) if key in given}
         )
 
-    def stack(self, name: str, width: int) -> tuple[int, int]:
-        """Layers that a learnt average brings together in an array of `width` numbers, and the
-        numbers of each; 1 and all of them where there is none.
-        """
-        settings = self.params.options["encoders"].get(name, {})
-        layers = len(settings.get("layers", ())) if settings.get("average") else 1
-        self.require(
-            layers > 0 and width % max(1, layers) == 0,
-            f"average of the encoder {name}, and layers {settings.get('layers')}",
-            "several hidden layers, as layers: [6, 9, 12]",
-            "name the layers, or leave `average` out",
-        )
-        return layers, width // layers
-
     @property
     def _names(self) -> list[str]:
         return self.params.options["features"]
@@ -378,10 +194,6 @@ class Recipe(base.Recipe):
             "mend the network's forward (docs/add_a_model.md)",
         )
         return {"total": self.va_loss(outputs["va"], batch["va"], batch["valid"])}
-
-
-def _at(values: list, number: int, usual):
-    return values[number] if number < len(values) else usual
 
 
 def filled_up(rows: np.ndarray, count: int, value: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import models
-from ..features import encoder_arrays, statistics
+from ..features import statistics
 from ..metrics import EMOTIONS
 from ..models.affect.gated_fusion import rows_of
 from ..speakers import arrays as speaker_arrays
@@ -20,6 +20,7 @@ from ..speakers.roles import SPEAKS
 from ..store import Request, request
 from ..training import augmentation, losses, uncertainty
 from . import base, features
+from .streams import as_key
 
 # What a gate may look at, and of which streams it tells something.
 TELLS_OF = {
@@ -64,59 +65,12 @@ class Recipe(features.Recipe):
     def __init__(self, params, store):
         super().__init__(params, store)
         self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
-        self._kept_streams: dict[str, Request] = {}
 
     # ---- which arrays
 
     @property
-    def _streams(self) -> dict[str, Request]:
-        """Streams that this modality has, by their names in `features`."""
-        if self._kept_streams:
-            return self._kept_streams
-        names, items = self.params.options["features"], super()._items
-        self.require(
-            len(set(map(_key, names))) == len(names),
-            f"features: {', '.join(names)}",
-            "each stream once, under a name of its own",
-            "leave out what stands there twice",
-        )
-        absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
-        every = zip(names, items, strict=True)
-        streams = {name: item for name, item in every if self.kind(name, item) != absent}
-        self.require(
-            bool(streams),
-            f"modality: {self.params.modality}, and no stream of it",
-            "a stream of this modality in `features`",
-            "correct the option `features`",
-        )
-        encoders = encoder_arrays.NAMES
-        if all(item.files or item.name not in encoders for item in items):
-            # Else an encoder is still to be fetched, and is looked for again.
-            self._kept_streams = streams
-        return streams
-
-    @property
     def _items(self):
         return list(self._streams.values())
-
-    def kind(self, name: str, item: Request) -> str:
-        """ "faces" or "sound": what a stream shows. Raises InputError where nobody said it."""
-        if item.name in (*features.SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
-            return "faces"
-        if item.name in (*features.HEARD, encoder_arrays.SOUND):
-            return "sound"
-        files = self.params.options["files_of"]
-        self.require(
-            files.get(name) in ("faces", "sound"),
-            f"whether {name} shows faces or sound is not known",
-            f"files_of: {{{name}: sound}}",
-            "say it in the option `files_of`",
-        )
-        return files[name]
-
-    @property
-    def _kinds(self) -> dict[str, str]:
-        return {name: self.kind(name, item) for name, item in self._streams.items()}
 
     @property
     def uses_video(self):
@@ -181,7 +135,7 @@ class Recipe(features.Recipe):
         for name, every in zip(self._streams, self._every, strict=True):
             rows = rows_of(window.n_targets, hop, every)
             at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
-            key, room = _key(name), rows_of(steps, hop, every)
+            key, room = as_key(name), rows_of(steps, hop, every)
             values, seen = self._stream(trial, name, at)
             seen = seen & (name not in off)
             item[f"stream_{key}"] = base.filled(np.where(seen[:, None], values, 0.0), room)
@@ -205,7 +159,7 @@ class Recipe(features.Recipe):
         if kind == "sound" and self._hears_the_speaker:
             speaks = np.asarray(self.read(trial, self._speaking))[frames]
             seen &= ~(speaks <= SPEAKS)  # where the person is not seen, it may be her or his voice
-        return self._standardised(trial, item, frames), seen
+        return self._standardised(trial, item, frames, self.statistics[str(item)]), seen
 
     def _trust(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
         """(n, r): each number that reliability is told by, and beside it whether it is known. What
@@ -242,7 +196,7 @@ class Recipe(features.Recipe):
         options = self.params.options
         return models.create(
             "gated_fusion",
-            streams=dict(zip(map(_key, self._streams), widths, strict=True)),
+            streams=dict(zip(map(as_key, self._streams), widths, strict=True)),
             reliability=2 * sum(len(each["mean"]) for each in moments),
             every=self._every,
             step_hop=self.params.step_hop,
@@ -254,7 +208,7 @@ class Recipe(features.Recipe):
     def _stacks(self, widths: list[int]) -> dict[str, tuple[int, int]]:
         """The streams whose layers are averaged, as the network wants it."""
         stacks = zip(self._streams, map(self.stack, self._streams, widths), strict=True)
-        return {_key(name): stack for name, stack in stacks if stack[0] > 1}
+        return {as_key(name): stack for name, stack in stacks if stack[0] > 1}
 
     def loss(self, outputs, batch):
         target, valid = batch["va"], batch["valid"]
@@ -274,7 +228,7 @@ class Recipe(features.Recipe):
         """The mean over streams of what each loses alone, where it was on."""
         parts = []
         for number, name in enumerate(self._streams):
-            on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
+            on = batch[f"seen_{as_key(name)}"].any(dim=1, keepdim=True)
             mask = batch["valid"] & on
             values = alone[:, :, number]
             parts.append(self.va_loss(values, batch["va"], mask))
@@ -314,11 +268,6 @@ class Recipe(features.Recipe):
             return dict(zip([f"{name}_sd" for name in EMOTIONS], values.T, strict=True))
         if task == GATES:
             pairs = product(self._streams, EMOTIONS)
-            names = [f"{emotion}_gate_{_key(name)}" for name, emotion in pairs]
+            names = [f"{emotion}_gate_{as_key(name)}" for name, emotion in pairs]
             return dict(zip(names, values.T, strict=True))
         return super().columns(task, values, times)
-
-
-def _key(name: str) -> str:
-    """A stream's name as part of a tensor's name."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
