@@ -116,7 +116,7 @@ def train_fold(
         return
     store = datasets.store(p)
     method = recipes.create(p.recipe, p, store)
-    method._rows = rows
+    method.voices = rows
     method = CHANGED[change](method, p.seed) if change else method
     table = method.split(trials.read(store.trials_path))
     trainer = Trainer(method, table, folder)

@@ -35,6 +35,7 @@ from .media import readings, stretches
 from .media.seeking import InexactError
 from .parallel.locks import held
 from .store import Maker, Request, Store, request
+from .trials import has_picture
 
 FAMILIES = (
     arrays,
@@ -124,6 +125,17 @@ def _of_these(paths: list[Path], inputs: Mapping) -> list[Path]:
         if all(told.get(name, known) == known for name, known in inputs.items())
     ]
     return fitting or paths
+
+
+def of_trial(trial: Mapping, requests: Iterable[Request]) -> list[Request]:
+    """Those requests that are asked for of a trial (`Request.only_with`)."""
+    return [wanted for wanted in requests if not lacking(trial, wanted)]
+
+
+def lacking(trial: Mapping, wanted: Request) -> str:
+    """What keeps an array from being asked for of a trial: "no sound", "no picture"; else ""."""
+    has = {"": True, "sound": bool(trial["audio_path"]), "picture": has_picture(trial)}
+    return "" if has[wanted.only_with] else f"no {wanted.only_with}"
 
 
 class AbsentError(InputError):
@@ -414,22 +426,34 @@ def make_all(
 ) -> list[dict]:
     """`make` for several arrays of one trial: the unit of work that ``cluster.map`` hands out.
 
-    optional : arrays that a trial may lack; of one, its row says "not possible" and why.
+    optional : arrays that a trial may lack; of one, its row says "not possible" and why. So does
+        that of an array that is not asked for of this trial (`Request.only_with`).
     """
     requests, optional = list(requests), list(optional)
-    rows = [make(trial, wanted, place, device, pack) for wanted in requests]
+    rows = []
+    for wanted in requests:
+        if reason := lacking(trial, wanted):
+            rows.append(_not_possible(trial, wanted, f"the recording has {reason}: done without"))
+        else:
+            rows.append(make(trial, wanted, place, device, pack))
     for wanted in optional:
         try:
             rows.append(make(trial, wanted, place, device, pack))
         except InputError as error:
-            row = {"trial": trial["trial"], "array": str(wanted), "state": "not possible"}
-            rows.append({**row, "note": error.what, "path": "", "seconds": 0.0})
+            rows.append(_not_possible(trial, wanted, error.what))
     _say(rows, trial, [*requests, *optional], place)
     return rows
 
 
+def _not_possible(trial: Mapping, wanted: Request, why: str) -> dict:
+    row = {"trial": trial["trial"], "array": str(wanted), "state": "not possible"}
+    return {**row, "note": why, "path": "", "seconds": 0.0}
+
+
 def needs_network(trial: Mapping, wanted: Request, place: Store) -> bool:
     """Whether a network computes this array, or one that it is made from."""
+    if lacking(trial, wanted):
+        return False
     maker = maker_of(wanted)
     sources = maker.sources(trial, maker.resolve(trial, wanted, place)).values()
     asked = [source for source in sources if isinstance(source, Request)]
@@ -537,7 +561,7 @@ def check(trial: Mapping, requests: Iterable[Request], place: Store) -> None:
 
     Raises InputError that names the damaged one and how it is made anew.
     """
-    for wanted in requests if place.verify != "never" else ():
+    for wanted in of_trial(trial, requests) if place.verify != "never" else ():
         _check_kept(trial, locate(trial, wanted, place), place)
 
 
@@ -566,11 +590,25 @@ def _verified(path: Path, _version: tuple) -> bool:
 
 def opened(trial: Mapping, wanted: Request, place: Store) -> object:
     """An array of a trial as others use it: `lib.faces.faces.Faces` of a face; else `read`."""
-    located, maker = locate(trial, wanted, place), maker_of(wanted)
-    in_place = maker.open is not None and maker.in_place(trial, located.request)
-    if not (located.exists or in_place):
+    located = locate(trial, wanted, place)
+    if not _is_there(trial, located):
         raise _not_there(trial, wanted, located)
     return _open(trial, located, place)
+
+
+def is_there(trial: Mapping, wanted: Request, place: Store) -> bool:
+    """Whether an array of a trial can be `opened`: made, or the data set's own files."""
+    try:
+        located = locate(trial, wanted, place)
+    except AbsentError:  # neither it, nor what it is made from
+        return False
+    return _is_there(trial, located)
+
+
+def _is_there(trial: Mapping, located: Located) -> bool:
+    maker = maker_of(located.request)
+    in_place = maker.open is not None and maker.in_place(trial, located.request)
+    return located.exists or in_place
 
 
 def _open(trial: Mapping, located: Located, place: Store) -> object:

@@ -55,11 +55,14 @@ class Request:
 
     `files` names inputs outside the data set (a checkpoint): their content is part of the
     fingerprint, their place is not. Two requests are equal when name, parameters and files are.
+    `only_with` is "sound" or "picture" where a recording without does without the array
+    (`lib.arrays.of_trial`).
     """
 
     name: str
     parameters: Mapping = field(default_factory=dict)
     files: Mapping = field(default_factory=dict)
+    only_with: str = ""
 
     def key(self) -> str:
         return json.dumps(

@@ -15,7 +15,7 @@ import torch
 from lib import arrays, trials
 from lib.evaluation import checkpoint
 from lib.training.trainer import Trainer
-from tests import tiny_clips, tiny_set
+from tests import tiny_clips, tiny_set, tiny_utterances
 from tests.recipes import test_features, test_talknet, test_utterance
 
 AVERAGED = {"warmup": 1, "layer_decay": 0.9, "ema": 0.9}  # what every recipe can have
@@ -33,6 +33,7 @@ def make(root: Path) -> Path:
     tiny_clips.make(speakers / "clips", test_talknet.VIDEOS)
     trials.write(test_talknet.table_of(25), test_talknet.store(speakers).trials_path)
     test_utterance.prepared(root / "voices")
+    tiny_utterances.make(root / "utterances")
     return root
 
 
@@ -65,6 +66,7 @@ def cases(root: Path) -> dict:
             _utterance, root / "voices", options={"network": "gated_utterance"}
         ),
         "res_lstm_sa": partial(_utterance, root / "voices", options={"network": "res_lstm_sa"}),
+        "utterance_streams": partial(_streams, root / "utterances"),
     }
 
 
@@ -90,6 +92,12 @@ def _speakers(root, network, options=(), **changes):
 def _utterance(root, **changes):
     method = test_utterance.recipe(root, **changes)
     return method, test_utterance.table(method), method.store
+
+
+def _streams(root, **changes):
+    options = {"class_weights": "balanced", **changes.pop("options", {})}
+    method = tiny_utterances.recipe(root, ["face_api", "voice"], options=options, **changes)
+    return method, tiny_utterances.table(root), method.store
 
 
 def lfan_cached(root: Path, **changes):

@@ -141,7 +141,7 @@ def prediction_table(
     table = pd.DataFrame({"frame": np.arange(1, len(times) + 1), "time": times})
     values = columns(recipe, raw, times)
     table = table.assign(**values)
-    if recipe.uses_video:
+    if recipe.has_faces(trial):
         table["valid"] = np.asarray(recipe.read(trial, request("face_valid"))).astype(int)
     else:
         table["valid"] = np.ones(len(times), int)
@@ -152,7 +152,7 @@ def prediction_table(
     if (boxes := recipe.boxes(trial)) is not None:
         table[["x", "y", "width", "height"]] = boxes.round(2)
     first = trials.SYNTHETIC_NOTE if predictor.synthetic else predictor.terms
-    note = "; ".join(filter(None, [first, about_faces(recipe, trial)]))
+    note = "; ".join(filter(None, [first, about_faces(recipe, trial), recipe.remark(trial)]))
     return table.assign(note=note) if note else table
 
 
@@ -181,7 +181,9 @@ def about_faces(recipe, trial: str) -> str:
     """What must be said of a trial's faces: that nobody could look for any, or that the person was
     followed over cuts; "" for nothing, and for recipes that have no face for each frame.
     """
-    if getattr(recipe, "store", None) is None or not recipe.uses_video:  # merged runs have no store
+    if getattr(recipe, "store", None) is None:  # merged runs have none
+        return ""
+    if not recipe.has_faces(trial):
         return ""
     wanted = request("face_valid")
     if wanted.name not in [item.name for item in recipe.arrays()]:

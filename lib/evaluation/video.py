@@ -48,7 +48,7 @@ def predict_video(
     table = trials.table([row])
     trials.write(table, store.trials_path)
     recipe = recipe_of(open_checkpoint(checkpoint, params), params, store)
-    if recipe.uses_audio and not heard:
+    if recipe.needs_sound and not heard:
         raise InputError(
             "this video has no audio track, and the network needs sound",
             where=path,
@@ -65,6 +65,7 @@ def predict_video(
     )
     table = overlay.with_boxes(table, trials.read(store.trials_path).iloc[0].to_dict(), store)
     told = [worth(checkpoint).replace("\n", "; "), about_faces(predictor.recipe, name)]
+    told.append(predictor.recipe.remark(name))
     table["note"] = "; ".join(filter(None, told))
     write_csv(named(folder, name, ".csv"), table)
     return predictor, table, name

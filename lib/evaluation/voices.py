@@ -96,12 +96,13 @@ def _reader(params: Mapping) -> Path:
     """The checkpoint of `voice_run`, which reads voices."""
     path = _file(params)
     saved = {} if checkpoint.is_published(path) else checkpoints.load(path)["params"]
-    task = saved.get("options", {}).get("task", "")
-    if (saved.get("recipe"), task) != ("utterance", "expression"):
+    options = saved.get("options", {})
+    task, read = options.get("task", ""), options.get("features", ["voice"])
+    if (saved.get("recipe"), task, read) != ("utterance", "expression", ["voice"]):
         raise InputError(
             f"voice_run: {_told(saved)}",
             where=path,
-            expected="a run of the recipe utterance that learnt classes",
+            expected="a run of the recipe utterance that learnt classes from the voice alone",
             todo="python -m lib run params/ravdess.yaml, then voice_run: ravdess",
         )
     return path
@@ -114,8 +115,10 @@ def _load(params: Params, store: Store):
 def _told(saved: Mapping) -> str:
     if not saved:
         return "weights as their authors published them"
-    task = saved.get("options", {}).get("task", "")
-    return f"a run of the recipe {saved['recipe']}" + (f" for {task}" if task else "")
+    options = saved.get("options", {})
+    task, read = options.get("task", ""), ", ".join(options.get("features", []))
+    of = f" from {read}" if read else ""
+    return f"a run of the recipe {saved['recipe']}" + (f" for {task}" if task else "") + of
 
 
 def _classes(predictor) -> list[str]:
@@ -133,7 +136,8 @@ def _probabilities(predictor, sound: np.ndarray) -> np.ndarray:
     recipe = predictor.recipe
     rows = statistics.normalised(voice.prepared(voice.measure(sound)), recipe.statistics["voice"])
     target = np.zeros(recipe.params.options["classes"], np.float32)
-    batch = recipe.collate([{"features": rows, "target": target}])
+    seen = np.ones((len(rows), 1), bool)
+    batch = recipe.collate([{"features": rows, "seen": seen, "target": target}])
     batch = {name: values.to(predictor.device) for name, values in batch.items()}
     with torch.inference_mode():
         logits = predictor.model(batch)["expression"][0].float().cpu()

@@ -90,10 +90,11 @@ def usable(
     DamagedError where an array is there and damaged: a training without it would be another one,
     and it can be made anew.
     """
+    wanted = list(wanted)
     kept, missing, damaged = [], [], []
     for trial in table.to_dict("records"):
         try:
-            for item in wanted:
+            for item in arrays.of_trial(trial, wanted):
                 arrays.require(trial, item, store)
             kept.append(trial["trial"])
         except DamagedError as error:
@@ -119,8 +120,12 @@ def paths(outcomes: list) -> list[Path]:
 
 def array_paths(table: pd.DataFrame, wanted: Iterable[Request], store: Store) -> list[Path]:
     """Files of these arrays of these trials that exist."""
-    pairs = product(table.to_dict("records"), wanted)
-    found = [arrays.locate(trial, item, store) for trial, item in pairs]
+    wanted = list(wanted)
+    found = [
+        arrays.locate(trial, item, store)
+        for trial in table.to_dict("records")
+        for item in arrays.of_trial(trial, wanted)
+    ]
     return sorted({located.path for located in found if located.exists})
 
 

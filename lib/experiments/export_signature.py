@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from .. import datasets
 from ..datasets import ravdess
-from ..features import mel, voice_streams
+from ..features import mel
 from ..labels import official
 from ..metrics import EMOTIONS
 from ..models import Model, graphs
@@ -46,10 +46,6 @@ INPUTS = {
     "stream_spectrum": "64 bands in dB, less the recording's mean: lib.features.voice.prepared",
     "stream_melody": "pitch, voicing, harmonics to noise: lib.features.voice_streams.COLUMNS",
     "stream_loudness": "level and length of a recording: lib.features.voice_streams.COLUMNS",
-    **{
-        f"seen_{name}": f"whether a row of stream_{name} was observed; nowhere: the stream is off"
-        for name in voice_streams.COLUMNS
-    },
     "position": "row and column of the face's centre in the picture, each from 0 to 16",
 }
 OUTPUTS = {
@@ -92,7 +88,7 @@ def _input(net: Model, name: str, shape: list, normalisation: Mapping) -> dict:
         "name": name,
         "shape": shape,
         "dtype": "bool" if "bool" in told else "float32",
-        "what": INPUTS.get(f"{name} {shape[-1]}", INPUTS.get(name, "")),
+        "what": _what(name, shape),
         "unit": told[told.index(")") + 1 :].replace(", optional", "").strip(),
         "range": _range(name, told),
         "normalisation": _normalised(name, shape, normalisation),
@@ -104,6 +100,14 @@ def _range(name: str, told: str) -> list[float]:
     if name in ("frame", "clip") or "0–255" in told:
         return [0.0, 255.0]
     return {"mel": [-100.0, 0.0], "position": [0.0, 16.0]}.get(name, [-1.0, 1.0])
+
+
+def _what(name: str, shape: list) -> str:
+    kind, _, stream = name.partition("_")
+    if kind == "seen":
+        return f"whether a row of stream_{stream} was observed; nowhere: the stream is off"
+    usual = f"the numbers of {stream} in the option `features`" if kind == "stream" else ""
+    return INPUTS.get(f"{name} {shape[-1]}", INPUTS.get(name, usual))
 
 
 def _normalised(name: str, shape: list, normalisation: Mapping) -> dict | None:

@@ -47,7 +47,7 @@ def _of_run(p: Params, used: set[Path], doubtful: dict[Path, str]) -> None:
         return
     wanted, optional = recipes.create(p.recipe, p, place).arrays(), list(_optional(p))
     for row in trials.read(place.trials_path).to_dict("records"):
-        for asked in [*wanted, *optional]:
+        for asked in [*arrays.of_trial(row, wanted), *optional]:
             try:
                 used.update(_paths(arrays.locate(row, asked, place), place))
             except InputError as error:

@@ -32,7 +32,7 @@ def of_dimensions(arrays: Iterable[np.ndarray]) -> dict[str, list[float]]:
         raise InputError(
             "no row to take statistics of",
             where="features.statistics",
-            expected="training trials with sound",
+            expected="training trials with sound, or in which a face was found",
         )
     spread = np.sqrt(squares / count)
     spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-6), spread, 1.0)

@@ -1,5 +1,5 @@
-"""The numbers of `voice.prepared` as streams of a fusion network: what each tells, what it is
-trusted by, and its own mean and deviation.
+"""The numbers of `voice.prepared` and what stands beside them as streams of a fusion network: what
+each tells, what it is trusted by, its own mean and deviation, and rows at the same times.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .voice import BANDS
+from ..media.frames import nearest, spacing
+from .voice import BANDS, HOP, RATE
+
+PERIOD = HOP / RATE  # s from one row of a voice to the next, as it is played
 
 # Columns of `voice.prepared`: the spectrum; pitch, voicing and harmonics; level and length.
 COLUMNS = {
@@ -27,44 +30,67 @@ def told_by(names: Iterable[str], gate_by: Sequence[str]) -> list[tuple[str, int
     return [RELIABILITY[name] for name in gate_by if RELIABILITY[name][0] in present]
 
 
+def moments(times: np.ndarray, speed: float, as_voice: bool) -> np.ndarray:
+    """(T',) s of the rows of a recording that is played `speed` times as fast: of its video frames,
+    whose `times` are (T,) s, or as far apart as those of a voice.
+    """
+    if as_voice:
+        count = int((times[-1] - times[0] + spacing(times)) / (PERIOD * speed))
+        return times[0] + PERIOD * speed * np.arange(max(1, count))
+    return times[np.arange(0, len(times), speed).astype(int)]
+
+
+def frames_at(times: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the video frame nearest to each of `rows` (n,) s, and (n,) bool: whether it is no
+    farther than the next frame would be. times : (T,) s of the frames.
+    """
+    frames = nearest(times, rows)
+    return frames, np.abs(times[frames] - rows) <= spacing(times, alone=PERIOD)
+
+
 def cut(
-    features: np.ndarray, valid: np.ndarray, on: Mapping[str, np.ndarray], gate_by: Sequence[str]
+    features: np.ndarray,
+    seen: Mapping[str, np.ndarray],
+    columns: Mapping[str, Sequence[int]],
+    gate_by: Sequence[str],
 ) -> dict[str, np.ndarray]:
     """The inputs of `lib.models.affect.gated_utterance` from the rows of a batch.
 
     Arguments
     ---------
-    features : (B, T, 75) float32, standardised. valid : (B, T) bool, which rows there are.
-    on : stream -> (B,) bool, in which recordings it is. gate_by : of `RELIABILITY`.
+    features : (B, T, k) float32, standardised; a voice's columns come first.
+    seen : stream -> (B, T) bool, where it was observed. columns : stream -> its own of the k.
+    gate_by : of `RELIABILITY`.
 
     Returns `stream_<name>` (B, T, numbers) and `seen_<name>` (B, T) of each stream, and
     `reliability` (B, T, 2 for each of `gate_by`): the number, and beside it whether it is known. Of
     a stream that is off nothing is known, and zeros stand there.
     """
-    seen = {name: valid & each[:, None] for name, each in on.items()}
-    parts = [np.zeros((*valid.shape, 0), np.float32)]
-    for name, column in told_by(on, gate_by):
+    parts = [np.zeros((*features.shape[:2], 0), np.float32)]
+    for name, column in told_by(seen, gate_by):
         known = seen[name]
         parts += [np.where(known, features[..., column], 0)[..., None], known[..., None]]
     batch = {"reliability": np.concatenate(parts, axis=2, dtype=np.float32)}
     for name, known in seen.items():
         batch[f"seen_{name}"] = known
-        batch[f"stream_{name}"] = np.where(known[..., None], features[..., COLUMNS[name]], 0)
+        batch[f"stream_{name}"] = np.where(known[..., None], features[..., columns[name]], 0)
     return batch
 
 
-def moments(
-    of_columns: Mapping[str, Sequence[float]], names: Iterable[str], gate_by: Sequence[str]
+def statistics_of(
+    of_columns: Mapping[str, Sequence[float]],
+    columns: Mapping[str, Sequence[int]],
+    gate_by: Sequence[str],
 ) -> dict[str, dict[str, list[float]]]:
     """Mean and deviation that each input of `cut` is standardised by.
 
-    of_columns : those of the 75 columns. names : of the streams. gate_by : see `cut`.
+    of_columns : those of all columns. columns : stream -> its own. gate_by : see `cut`.
     """
-    by_input = {f"stream_{name}": _picked(of_columns, COLUMNS[name]) for name in names}
-    columns = [column for _, column in told_by(names, gate_by)]
-    if columns:  # whether a number is known stays as it is
-        mean = np.array([[of_columns["mean"][column], 0.0] for column in columns])
-        std = np.array([[of_columns["std"][column], 1.0] for column in columns])
+    by_input = {f"stream_{name}": _picked(of_columns, own) for name, own in columns.items()}
+    told = [column for _, column in told_by(columns, gate_by)]
+    if told:  # whether a number is known stays as it is
+        mean = np.array([[of_columns["mean"][column], 0.0] for column in told])
+        std = np.array([[of_columns["std"][column], 1.0] for column in told])
         by_input["reliability"] = {"mean": mean.ravel().tolist(), "std": std.ravel().tolist()}
     return by_input
 

@@ -130,6 +130,15 @@ class Recipe:
         return self.params.modality != "video"
 
     @property
+    def needs_sound(self) -> bool:
+        """Whether nothing is predicted of a recording without sound."""
+        return self.uses_audio
+
+    def has_faces(self, trial: str) -> bool:
+        """Whether a trial has the array `face_valid`, and it counts."""
+        return self.uses_video
+
+    @property
     def from_face_alone(self) -> bool:
         """Whether its values of a frame come from a face and nothing else: where none was found,
         tables for people then leave them empty.
@@ -207,7 +216,11 @@ class Recipe:
 
     def digits(self, trial: str) -> dict[str, str]:
         """What identifies the arrays, without labels, that a prediction of a trial is made from."""
-        wanted = [item for item in self.arrays() if arrays.maker_of(item).step != "labels"]
+        wanted = [
+            item
+            for item in arrays.of_trial(self.trial(trial), self.arrays())
+            if arrays.maker_of(item).step != "labels"
+        ]
         return {
             str(item): arrays.locate(self.trial(trial), item, self.store).digits for item in wanted
         }
@@ -375,6 +388,14 @@ class Recipe:
     def row(self) -> str:
         """What one row of the network's inputs over time is, or one sample where it has no time."""
         return "one row per video frame, at the frame rate of the video"
+
+    def remarks(self, trials: Sequence[str]) -> list[str]:
+        """What is to be said before a training on these trials begins; `statistics` are known."""
+        return []
+
+    def remark(self, trial: str) -> str:
+        """What is to be said beside the predictions of a trial; "" for nothing."""
+        return ""
 
     def normalisation(self) -> dict[str, dict[str, list[float]]]:
         """Input of the network -> "mean" and "std" of the training trials that `example`

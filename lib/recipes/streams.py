@@ -56,6 +56,7 @@ class Recipe:
         missing: str = "refuse"  # rows with NaN: lose the trial, or fill; one of refuse, neighbours
         weights: str = "random"  # of torchvision's networks; one of random, published
 
+    heard: tuple[str, ...] = HEARD  # arrays of this repository that tell of sound
     _kept_streams: Mapping[str, Request] = {}
 
     # ---- which arrays
@@ -126,14 +127,14 @@ class Recipe:
             return self._of_backbone(name)
         if name == expression_arrays.NETWORK:
             return expression_arrays.wanted(expression_arrays.CROPS[0], self.store.weights_root)
-        if name in (*SEEN, *HEARD):
+        if name in (*SEEN, *self.heard):
             return request(name)
         known = own.torchvision_networks()
-        near = nearest_name(name, [*SEEN, *HEARD, *known])
+        near = nearest_name(name, [*SEEN, *self.heard, *known])
         self.require(
             name in known,
             f"features: nobody makes an array called {name!r}",
-            f"a file (….npy), {', '.join((*SEEN, *HEARD))}, or a network of torchvision",
+            f"a file (….npy), {', '.join((*SEEN, *self.heard))}, or a network of torchvision",
             "correct the option `features`" + (f": did you mean {near}?" if near else ""),
         )
         return request(
@@ -209,7 +210,7 @@ class Recipe:
         """ "faces" or "sound": what a stream shows. Raises InputError where nobody said it."""
         if item.name in (*SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
             return "faces"
-        if item.name in (*HEARD, encoder_arrays.SOUND):
+        if item.name in (*self.heard, encoder_arrays.SOUND):
             return "sound"
         files = self.params.options["files_of"]
         self.require(

@@ -1,31 +1,47 @@
-"""One label per recording: how something is said -> a small network that pools over time.
+"""One label per recording: how something is said, and what the face shows -> a small network that
+pools over time.
 
 Everything that was chosen was chosen on an inner split by actors of RAVDESS (docs/ravdess.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from .. import arrays, metrics, models
 from ..features import statistics, voice, voice_streams
-from ..store import request
+from ..store import Request, request
 from ..training import augmentation
-from . import base
+from ..trials import has_picture
+from . import base, streams
 
+VOICE = "voice"  # the array that is read where nothing else is named
+STREAM = "stream "  # before the name of any other one in `statistics`
 SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part and frames of a recording of 3.7 s
 BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
 
 
-class Recipe(base.Recipe):
+class Recipe(streams.Recipe, base.Recipe):
     """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
 
     A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
     the same at every frame; scores count recordings.
 
+    `features` names what is read, as in `lib.recipes.streams`; ``voice`` are the 75 numbers of
+    `lib.features.voice`. Of other arrays there is a row where the voice has one, by time: that of
+    the nearest video frame; without the voice one per video frame, of which speeds leave some out
+    or repeat some. `modality` leaves streams of faces or of sound out. A row in which no stream was
+    observed (no face, no sound) is not valid; what one stream lacks is 0, its mean. A recording
+    that shows nothing at all is not learnt from.
+
     Against the classes' different numbers the logarithm of their share in training is added to the
     logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+    ``class_weights: balanced`` multiplies the cross-entropy's terms instead, or beside it, by
+    recordings / (classes that there are · recordings of the class).
 
     With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
     `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
@@ -34,19 +50,22 @@ class Recipe(base.Recipe):
     each stream says by itself.
     """
 
-    modalities = ("audio",)
-    uses_video, uses_audio = False, True
     submits = False
+    from_face_alone = False  # what is said of a recording stands where no face is seen, too
+    heard = (VOICE, *streams.HEARD)
 
     class Options:
         task: str = "expression"  # what is learnt; one of expression, va
         classes: int = 8  # of expression; from 2 to 1000
+        features: list[str] = ["voice"]  # the voice, files (wavlm.npy), arrays, encoders, networks
+        files_of: dict[str, str] = {}  # what each file (.npy) shows; one of faces, sound
         network: str = "utterance"  # one of utterance, res_lstm_sa, gated_utterance
         hidden: int = 64  # width of res_lstm_sa; from 1 to 4096
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         speeds: list[float] = [0.9, 0.95, 1.0, 1.05, 1.1]  # as learnt from; from 0.5 to 2.0
         smoothing: float = 0.1  # of the labels, shared by all classes; from 0.0 to 0.9
         prior: float = 1.0  # weight of the classes' log share in training; from 0.0 to 2.0
+        class_weights: str = "none"  # of the cross-entropy; one of none, balanced
         mixup: float = 0.2  # both parameters of the beta distribution, 0 for none; from 0.0 to 10.0
         mixup_share: float = 0.5  # of the batches that are mixed; from 0.0 to 1.0
         masks: int = 2  # of bands and of frames, each; from 0 to 20
@@ -63,7 +82,8 @@ class Recipe(base.Recipe):
     def __init__(self, params, store):
         super().__init__(params, store)
         self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
-        self._rows: dict[tuple[str, float], np.ndarray] = {}
+        self.voices: dict[tuple[str, float], np.ndarray] = {}  # rows of each, at each speed
+        self._shown: dict[str, bool] = {}
 
     # ---- which data
 
@@ -80,17 +100,90 @@ class Recipe(base.Recipe):
     def validates(self):
         return self.params.options["keep"] == "best"
 
+    @property
+    def _streams(self) -> dict[str, Request]:
+        """Streams of this modality by name, the voice first. Where there are sound and faces, an
+        array of either is asked for only of recordings that have it; files of one's own always.
+        """
+        found = super()._streams
+        kinds = {name: self.kind(name, item) for name, item in found.items()}
+        names = sorted(found, key=lambda name: name != VOICE)
+        if len(set(kinds.values())) == 1:
+            return {name: found[name] for name in names}
+        needed = {"faces": "picture", "sound": "sound"}
+        return {
+            name: found[name]
+            if found[name].name == "feature"
+            else replace(found[name], only_with=needed[kinds[name]])
+            for name in names
+        }
+
+    @property
+    def _items(self):
+        return list(self._streams.values())
+
+    def _named(self):
+        options = self.params.options
+        averaged = [name for name, own in options["encoders"].items() if own.get("average")]
+        self.require(
+            not averaged,
+            f"`average` of the encoder {', '.join(averaged)}",
+            "layers side by side: the networks of this recipe learn no average",
+            "leave `average` out",
+        )
+        self.require(
+            VOICE not in options["encoders"],
+            f"an encoder with the name {VOICE}",
+            "a name of its own: the array of the voice is called so",
+            "give the encoder another name",
+        )
+        if options["features"] != [VOICE]:
+            self._refuse_published()
+        return super()._named()
+
+    @property
+    def _voice_alone(self) -> bool:
+        return list(self._streams) == [VOICE]
+
+    @property
+    def uses_video(self):
+        return "faces" in self._kinds.values()
+
+    @property
+    def uses_audio(self):
+        return "sound" in self._kinds.values()
+
+    @property
+    def needs_sound(self):
+        return self.uses_audio and not self.uses_video
+
+    @property
+    def _found(self) -> Request:
+        """Whether a face was found; of recordings with pictures only, where there is sound, too."""
+        return replace(request("face_valid"), only_with="picture" if self.uses_audio else "")
+
+    def has_faces(self, trial):
+        return self.uses_video and not arrays.lacking(self.trial(trial), self._found)
+
     def arrays(self):
         self.require(
-            self.params.modality == "audio",
-            f"modality: {self.params.modality}",
-            "audio: this recipe hears only",
-            "set `modality: audio`",
+            self.task == "expression" or self.params.options["class_weights"] == "none",
+            f"class_weights: {self.params.options['class_weights']} with task: {self.task}",
+            "none: there are no classes",
+            "leave class_weights out",
         )
+        wanted = [request("time"), *self.label_requests()]
         speeds = sorted({1.0, *self.params.options["speeds"]})
-        return [request("time"), *self.label_requests(), *map(_voice, speeds)]
+        for name, item in self._streams.items():
+            if name == VOICE:
+                wanted += [replace(_voice(speed), only_with=item.only_with) for speed in speeds]
+            else:
+                wanted.append(item)
+        return wanted + ([self._found] if self.uses_video else [])
 
     def sketch(self):
+        if self.params.options["features"] != [VOICE]:
+            return None  # how wide the arrays are is known when they are there
         model = self.model()  # of recordings that are as long as RAVDESS's are in the median
         return base.Sketch(model, model.shapes(T=SPOKEN_ROWS), FRAMES, FRAMES)
 
@@ -107,46 +200,158 @@ class Recipe(base.Recipe):
         label = self.label(trial)
         return bool(np.isfinite(label).all() if self.task == "va" else label >= 0)
 
+    # ---- rows of all streams at the same times
+
     def rows(self, trial: str, speed: float = 1.0) -> np.ndarray:
-        """(T, 75) numbers of a recording, before they are standardised; in memory, as five files
-        per recording need not stay open.
+        """(T, 75) numbers of a recording's voice, before they are standardised, none without sound;
+        in memory, as five files per recording need not stay open.
         """
-        if (trial, speed) not in self._rows:
-            located = arrays.read(self.trial(trial), _voice(speed), self.store)
-            self._rows[trial, speed] = np.array(located)
-        return self._rows[trial, speed]
+        if (trial, speed) not in self.voices:
+            rows = np.zeros((0, voice.COLUMNS), np.float32)
+            if not arrays.lacking(self.trial(trial), self._streams[VOICE]):
+                rows = np.array(arrays.read(self.trial(trial), _voice(speed), self.store))
+            self.voices[trial, speed] = rows
+        return self.voices[trial, speed]
+
+    def _frames(self, trial: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
+        """(T,) the video frame of each row, and (T,) bool: whether there is one at this time."""
+        times, as_voice = np.asarray(self.read(trial, request("time"))), VOICE in self._streams
+        if as_voice and len(rows := self.rows(trial, speed)):
+            facts = self.facts(trial, _voice(speed))
+            moments = facts["t0"] + np.arange(len(rows)) / facts["rate"]
+        else:
+            moments = voice_streams.moments(times, speed, as_voice)
+        return voice_streams.frames_at(times, moments)
+
+    def _count(self, trial: str) -> int:
+        """Rows of a recording at its own speed."""
+        return len(self.rows(trial) if self._voice_alone else self._frames(trial, 1.0)[0])
+
+    def _seen(self, trial: str, speed: float) -> np.ndarray:
+        """(T, streams) bool: in which rows each stream was observed."""
+        if self._voice_alone:
+            return np.ones((len(self.rows(trial, speed)), 1), bool)
+        frames, near = self._frames(trial, speed)
+        with_face = near
+        if self.has_faces(trial):
+            with_face = near & np.asarray(self.read(trial, self._found))[frames].astype(bool)
+        seen = np.zeros((len(frames), len(self._streams)), bool)
+        for column, (name, item) in enumerate(self._streams.items()):
+            if arrays.lacking(self.trial(trial), item):
+                continue
+            if name == VOICE:
+                seen[:, column] = len(self.rows(trial, speed)) > 0
+                continue
+            known = np.isfinite(self._rows(trial, item, frames).astype(np.float32)).all(axis=1)
+            seen[:, column] = known & (with_face if self._kinds[name] == "faces" else near)
+        return seen
+
+    def _joined(self, trial: str, speed: float) -> tuple[np.ndarray, np.ndarray]:
+        """(T, k) standardised numbers of all streams side by side, 0 where one was not observed,
+        and `_seen`.
+        """
+        seen, parts = self._seen(trial, speed), []
+        frames = None if self._voice_alone else self._frames(trial, speed)[0]
+        for known, (name, item) in zip(seen.T, self._streams.items(), strict=True):
+            if not known.any():
+                parts.append(np.zeros((len(seen), self._widths[name]), np.float32))
+            elif name == VOICE:
+                rows = self.rows(trial, speed)
+                parts.append(statistics.normalised(rows, self.statistics[VOICE]))
+            else:
+                told = self.statistics[STREAM + name]
+                rows = self._standardised(trial, item, frames, told)
+                parts.append(np.where(known[:, None], rows, np.float32(0)))
+        return np.concatenate(parts, axis=1), seen
+
+    def _shows(self, trial: str) -> bool:
+        """Whether any stream was observed anywhere in a recording. (Of a voice alone that is not
+        asked: whoever has sound has rows, but for a file without a sample.)
+        """
+        if self._voice_alone:
+            return True
+        if trial not in self._shown:
+            self._shown[trial] = bool(self._seen(trial, 1.0).any())
+        return self._shown[trial]
+
+    def remark(self, trial):
+        if self._voice_alone:
+            return ""
+        shown, kinds = self._seen(trial, 1.0).any(axis=0), list(self._kinds.values())
+        lost = set(kinds) - {kind for kind, any_row in zip(kinds, shown, strict=True) if any_row}
+        faces = "no face was found" if has_picture(self.trial(trial)) else "no picture"
+        words = {"faces": faces, "sound": "no sound"}
+        reason = " and ".join(words[kind] for kind in sorted(lost))
+        if not lost:
+            return ""
+        if lost == set(kinds):
+            return f"{reason}: nothing to learn or to predict from, its values are a constant"
+        return f"{reason}: the other streams say all"
+
+    def remarks(self, trials):
+        told: dict[str, list[str]] = {}
+        for trial in trials:
+            if words := self.remark(trial):
+                told.setdefault(words, []).append(trial)
+        found = [
+            f"{len(names)} of {len(trials)} training recordings ({', '.join(names[:3])}"
+            f"{', …' if len(names) > 3 else ''}): {words}"
+            for words, names in told.items()
+        ]
+        if weights := self.statistics.get("class_weights"):
+            listed = ", ".join(f"{weight:.3g}" for weight in weights)
+            beside = f", beside prior {prior:g}" if (prior := self.params.options["prior"]) else ""
+            found.append(f"class_weights balanced: {listed}, by their recordings{beside}")
+        return found
 
     # ---- windows and batches
 
     def windows(self, trials, epoch=None):
         pieces = []
         for trial in trials["trial"]:
-            if epoch is None or self._known(trial):
+            if epoch is None or (self._known(trial) and self._shows(trial)):
                 whole = {"start": [0], "stop": [self.n_frames(trial)], "first_target": [0]}
                 pieces.append((trial, {**whole, "target_step": [1], "n_targets": [1]}))
         return self.window_table(pieces)
 
     def fit(self, windows):
         """Mean and deviation of every number over the training recordings; the classes' counts."""
-        trials = list(windows["trial"].astype(str))
-        found = {"voice": statistics.of_known(self.rows(trial) for trial in trials)}
-        if self.task == "expression":
-            labels = [int(self.label(trial)) for trial in trials]
-            classes = self.params.options["classes"]
+        self._refuse_copies()
+        trials, found = list(windows["trial"].astype(str)), {}
+        for name, item in self._streams.items():
+            own = [trial for trial in trials if not arrays.lacking(self.trial(trial), item)]
             self.require(
-                max(labels, default=0) < classes,
-                f"a label {max(labels, default=0)} with `classes: {classes}`",
-                "labels from 0 to classes − 1",
-                "set the option `classes`",
+                bool(own),
+                f"no training recording has {name}",
+                "recordings with sound and with pictures, some of each",
+                "set `modality` to the one that there is",
             )
-            found["counts"] = np.bincount(labels, minlength=classes).tolist()
-        return found
+            if name == VOICE:
+                found[VOICE] = statistics.of_known(self.rows(trial) for trial in own)
+            else:
+                found[STREAM + name] = self.statistics_of(item, own)
+        return found | (self._of_classes(trials) if self.task == "expression" else {})
+
+    def _of_classes(self, trials: Sequence[str]) -> dict[str, list]:
+        """Recordings of each class, and its weight where `class_weights` is not none."""
+        labels = [int(self.label(trial)) for trial in trials]
+        classes = self.params.options["classes"]
+        self.require(
+            max(labels, default=0) < classes,
+            f"a label {max(labels, default=0)} with `classes: {classes}`",
+            "labels from 0 to classes − 1",
+            "set the option `classes`",
+        )
+        counts = np.bincount(labels, minlength=classes)
+        if self.params.options["class_weights"] == "none":
+            return {"counts": counts.tolist()}
+        return {"counts": counts.tolist(), "class_weights": balanced(counts).tolist()}
 
     def batches(self, windows, epoch):
         """Shuffled by (seed, epoch); recordings of a batch are about equally long."""
         size = self.params.batch_size
         generator = np.random.default_rng([self.params.seed, epoch, 1])
-        lengths = np.array([len(self.rows(trial)) for trial in windows["trial"]])
+        lengths = np.array([self._count(trial) for trial in windows["trial"]])
         order = generator.permutation(len(windows))
         groups = np.split(order, range(size * BUCKET, len(order), size * BUCKET))
         order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in groups])
@@ -158,12 +363,16 @@ class Recipe(base.Recipe):
         options, speed = self.params.options, 1.0
         if generator is not None:
             speed = options["speeds"][generator.integers(len(options["speeds"]))]
-        rows = self.rows(str(window.trial), speed)
-        rows = statistics.normalised(rows, self.statistics["voice"])
+        rows, seen = self._joined(str(window.trial), speed)
         if generator is not None:
             amounts = (options["masks"], options["band_mask"], options["time_mask"])
-            augmentation.mask(rows, voice.BANDS, generator, *amounts)
-        return {"features": rows, "target": self._target(self.label(str(window.trial)))}
+            augmentation.mask(rows, self._bands, generator, *amounts)
+        target = self._target(self.label(str(window.trial)))
+        return {"features": rows, "seen": seen, "target": target}
+
+    @property
+    def _bands(self) -> int:
+        return voice.BANDS if VOICE in self._widths else 0
 
     def _target(self, label: np.ndarray) -> np.ndarray:
         """(classes,) shares, all 0 where unlabelled; or (2,) valence and arousal."""
@@ -173,20 +382,22 @@ class Recipe(base.Recipe):
 
     def collate(self, examples, generator=None):
         longest = max(1, *(len(example["features"]) for example in examples))
-        features = np.zeros((len(examples), longest, voice.COLUMNS), np.float32)
-        valid = np.zeros((len(examples), longest), bool)
+        widths = list(self._widths.values())
+        features = np.zeros((len(examples), longest, sum(widths)), np.float32)
+        seen = np.zeros((len(examples), longest, len(widths)), bool)
         for row, example in enumerate(examples):
             count = len(example["features"])
-            features[row, :count], valid[row, :count] = example["features"], True
+            features[row, :count], seen[row, :count] = example["features"], example["seen"]
         target = np.stack([example["target"] for example in examples])
         amount, share = self.params.options["mixup"], self.params.options["mixup_share"]
         if generator is not None and amount and generator.random() < share:
-            features, target = _mixed(features, target, valid, amount, generator)
-        batch = {"features": features, "valid": valid, "target": target}
+            # Of what a recording does not show nothing is mixed in.
+            observed = np.repeat(seen, widths, axis=2) if len(widths) > 1 else seen
+            features, target = _mixed(features, target, observed, amount, generator)
+        batch = {"features": features, "valid": seen.any(axis=2), "target": target}
         if self._gated:
             del batch["features"]
-            on = self._on(len(features), generator)
-            batch |= voice_streams.cut(features, valid, on, self.params.options["gate_by"])
+            batch |= self._cut(features, seen, generator)
         return {name: torch.from_numpy(array) for name, array in batch.items()}
 
     # ---- streams
@@ -196,8 +407,36 @@ class Recipe(base.Recipe):
         return self.params.options["network"] == "gated_utterance"
 
     @property
-    def _streams(self) -> list[str]:
-        """Names of the streams. Raises InputError where one is there twice, or none."""
+    def _widths(self) -> dict[str, int]:
+        """Stream -> its numbers per row, by the statistics: a checkpoint is enough."""
+        told = [name for name in self.statistics if name == VOICE or name.startswith(STREAM)]
+        names = [name.removeprefix(STREAM) for name in told] or list(self._streams)
+        return {
+            name: voice.COLUMNS if name == VOICE else len(self.statistics[STREAM + name]["mean"])
+            for name in names
+        }
+
+    @property
+    def _parts(self) -> dict[str, tuple[int, list[int]]]:
+        """What gates weigh: its name -> the number of its stream, and its columns of `features`."""
+        parts, first = {}, 0
+        for number, (name, width) in enumerate(self._widths.items()):
+            own = {streams.as_key(name): list(range(first, first + width))}
+            if name == VOICE:
+                own = {one: voice_streams.COLUMNS[one] for one in self._parts_of_voice}
+            self.require(
+                not parts.keys() & own.keys(),
+                f"a stream called {name}, and one of the voice",
+                "each stream under a name of its own",
+                "give the encoder or file another name",
+            )
+            parts |= {one: (number, columns) for one, columns in own.items()}
+            first += width
+        return parts
+
+    @property
+    def _parts_of_voice(self) -> list[str]:
+        """Names of its streams. Raises InputError where one is there twice, or none."""
         names = self.params.options["streams"]
         self.require(
             len(set(names)) == len(names) > 0,
@@ -207,9 +446,16 @@ class Recipe(base.Recipe):
         )
         return names
 
+    def _cut(self, features, seen, generator) -> dict[str, np.ndarray]:
+        """The inputs of `gated_utterance`, with some streams off in training."""
+        parts, on = self._parts, self._on(len(features), generator)
+        observed = {name: seen[..., own] & on[name][:, None] for name, (own, _) in parts.items()}
+        columns = {name: columns for name, (_, columns) in parts.items()}
+        return voice_streams.cut(features, observed, columns, self.params.options["gate_by"])
+
     def _on(self, count: int, generator) -> dict[str, np.ndarray]:
         """(count,) bool of each stream: in which recordings of a batch it is on."""
-        names, chance = self._streams, self.params.options["modality_dropout"]
+        names, chance = list(self._parts), self.params.options["modality_dropout"]
         on = np.array([[name not in self.off for name in names]] * count)
         if generator is not None and chance:
             off = [augmentation.switched_off(len(names), chance, generator) for _ in on]
@@ -222,7 +468,7 @@ class Recipe(base.Recipe):
         if self._gated:
             return self._gated_model()
         options = self.params.options
-        sizes = {"channels": voice.COLUMNS, "dropout": options["dropout"]}
+        sizes = {"channels": sum(self._widths.values()), "dropout": options["dropout"]}
         if options["network"] == "res_lstm_sa":
             self.require(
                 self.task == "expression", "task: va", "expression", "set `network: utterance`"
@@ -230,15 +476,15 @@ class Recipe(base.Recipe):
             sizes |= {"hidden": options["hidden"], "classes": options["classes"]}
             return models.create("res_lstm_sa", self.published, **sizes)
         sizes |= {"output": self.task, "width": self.params.width, "classes": self._outputs}
-        return models.create("utterance", **sizes, bands=voice.BANDS)
+        return models.create("utterance", **sizes, bands=self._bands)
 
     def _gated_model(self):
         options = self.params.options
-        streams = {name: len(voice_streams.COLUMNS[name]) for name in self._streams}
-        told_by = voice_streams.told_by(streams, options["gate_by"])
+        sizes = {name: len(columns) for name, (_, columns) in self._parts.items()}
+        told_by = voice_streams.told_by(sizes, options["gate_by"])
         return models.create(
             "gated_utterance",
-            streams=streams,
+            streams=sizes,
             reliability=2 * len(told_by),
             classes=self._outputs,
             output=self.task,
@@ -248,13 +494,17 @@ class Recipe(base.Recipe):
         )
 
     def row(self):
+        if VOICE not in self._widths:
+            return super().row()
         return "one row per 20 ms of the spoken part of a recording"
 
     def normalisation(self):
-        moments = self.statistics["voice"]
+        told = [self.statistics[n if n == VOICE else STREAM + n] for n in self._widths]
+        moments = {key: [value for one in told for value in one[key]] for key in ("mean", "std")}
         if not self._gated:
             return {"features": moments}
-        return voice_streams.moments(moments, self._streams, self.params.options["gate_by"])
+        columns = {name: columns for name, (_, columns) in self._parts.items()}
+        return voice_streams.statistics_of(moments, columns, self.params.options["gate_by"])
 
     @property
     def _outputs(self) -> int:
@@ -273,7 +523,7 @@ class Recipe(base.Recipe):
         total = self._lost(outputs[self.task], target).mean()
         if "alone" not in outputs or not self.params.options["alone"]:
             return {"total": total}
-        seen = [batch[f"seen_{name}"].any(dim=1) for name in self._streams]
+        seen = [batch[f"seen_{name}"].any(dim=1) for name in self._parts]
         on = torch.stack(seen, dim=1)  # (B, streams)
         lost = self._lost(outputs["alone"], target[:, None].expand(-1, on.shape[1], -1), on)
         alone = (lost * on).sum() / on.sum().clamp(min=1)
@@ -285,6 +535,8 @@ class Recipe(base.Recipe):
             return self.va_loss(values, target, on)
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
         target = target * (1 - smoothing) + smoothing / target.shape[-1]
+        if weights := self.statistics.get("class_weights"):
+            target = target * torch.tensor(weights, device=target.device)
         share = torch.tensor(counts, device=target.device).clamp(min=1) / sum(counts)
         logits = values.float() + self.params.options["prior"] * share.log()
         return -(target * logits.log_softmax(dim=-1)).sum(dim=-1)
@@ -317,6 +569,14 @@ def _voice(speed: float):
     return request("voice") if speed == 1 else request("voice", speed=speed)
 
 
+def balanced(counts: np.ndarray) -> np.ndarray:
+    """(classes,) weight of each class from its recordings: its share of them times its weight is
+    the same for all, and the mean weight of a recording is 1. A class without any has 1.
+    """
+    present = np.maximum(counts, 1) * max(1, np.count_nonzero(counts))
+    return np.where(counts > 0, counts.sum() / present, 1.0)
+
+
 def _most(rows: np.ndarray) -> np.ndarray:
     """(T,) labels of frames -> (1,) the most frequent one, −1 where none is labelled."""
     rows = np.asarray(rows)
@@ -324,11 +584,11 @@ def _most(rows: np.ndarray) -> np.ndarray:
     return np.array([np.bincount(known).argmax() if len(known) else -1])
 
 
-def _mixed(features, target, valid, amount: float, generator: np.random.Generator):
+def _mixed(features, target, observed, amount: float, generator: np.random.Generator):
     """Every recording with a lesser share of another one of its batch, of which what lies behind
-    its own end is left out; targets alike (Zhang et al. 2018).
+    its own end is left out; targets alike (Zhang et al. 2018). observed : (B, T, 1 or k) bool.
     """
     share = generator.beta(amount, amount)
     share, other = np.float32(max(share, 1 - share)), generator.permutation(len(features))
-    features = (share * features + (1 - share) * features[other]) * valid[..., None]
+    features = (share * features + (1 - share) * features[other]) * observed
     return features, share * target + (1 - share) * target[other]

@@ -91,6 +91,7 @@ class Trainer:
             device.repeat(self.params.get("deterministic", False))
         self._take_trials(recipe.split(trials))
         self.recipe.statistics = self.recipe.fit(self.recipe.windows(self.train_trials, 0))
+        self.notes += recipe.remarks(list(self.train_trials["trial"].astype(str)))
         torch.manual_seed(self.params.seed)
         self.model = recipe.model()
         recipe.initialise(self.model)

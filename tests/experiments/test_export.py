@@ -104,6 +104,25 @@ def test_the_streams_of_a_voice_are_told_with_their_own_statistics(tmp_path, mon
     assert signature["outputs"][0]["columns"][0] == "neutral"
 
 
+@pytest.mark.parametrize("network", ["utterance", "gated_utterance"])
+def test_a_network_of_face_and_voice_needs_its_checkpoint_only(tmp_path, monkeypatch, network):
+    options = {"network": network, "features": ["face_api", "voice", "mine.npy"]}
+    options |= {"files_of": {"mine.npy": "sound"}}
+    moments = {"voice": VOICE[1]["voice"], "stream face_api": {"mean": [0.5] * 256}}
+    moments |= {"stream mine.npy": {"mean": [0.25] * 3, "std": [1.0] * 3}, "counts": [1] * 8}
+    moments["stream face_api"]["std"] = [2.0] * 256
+    monkeypatch.setitem(RUNS, "utterance", ({"options": options, "width": 0.125}, moments))
+    path, net = saved(tmp_path, "utterance", dataset="ravdess")
+    source = export._source(str(path.parents[1]), "")
+    assert source.net.options == net.options
+    inputs = export._signature(source, "onnx", {"1 × 1": 0.0})["inputs"]
+    told = {one["name"]: one["normalisation"] for one in inputs}
+    assert all(one["what"] for one in inputs)
+    means = [told[name]["mean"] for name in told if name.startswith(("features", "stream"))]
+    assert [value for mean in means for value in mean] == [0.0] * 75 + [0.5] * 256 + [0.25] * 3
+    assert ("seen_mine_npy" in told) == (network == "gated_utterance")
+
+
 def test_statistics_of_the_training_stand_beside_the_input_that_they_belong_to(tmp_path):
     path, _ = saved(tmp_path, "features")
     source = export._source(str(path), "")

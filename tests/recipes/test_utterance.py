@@ -178,7 +178,7 @@ def test_mixing_keeps_the_greater_share_and_leaves_padding_empty():
     generator = np.random.default_rng(3)
     features, valid = np.ones((3, 4, 2), np.float32), np.arange(4) < np.array([[4], [2], [3]])
     features *= np.arange(1, 4, dtype=np.float32)[:, None, None] * valid[..., None]
-    mixed, target = _mixed(features, np.eye(3, dtype=np.float32), valid, 0.2, generator)
+    mixed, target = _mixed(features, np.eye(3, dtype=np.float32), valid[..., None], 0.2, generator)
     assert mixed.dtype == target.dtype == np.float32
     assert not mixed[~valid].any()
     assert (target.argmax(axis=1) == np.arange(3)).all()
@@ -228,9 +228,9 @@ def test_what_it_will_cost_is_told_before_any_array_is_there(made):
     assert found.net(batch)["va"].shape == (2, 2)
 
 
-def test_pictures_and_too_few_classes_are_refused(made):
-    with pytest.raises(InputError, match="this recipe hears only"):
-        recipe(made, modality="audiovisual").arrays()
+def test_pictures_that_no_stream_shows_and_too_few_classes_are_refused(made):
+    with pytest.raises(InputError, match="modality: video, and no stream of it"):
+        recipe(made, modality="video").arrays()
     method = recipe(made, options={"classes": 3})
     with pytest.raises(InputError, match="a label 4 with `classes: 3`"):
         method.fit(method.windows(table(method), 0))

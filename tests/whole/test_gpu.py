@@ -93,7 +93,7 @@ MAIN = (
     *("can", "features_gru", "features_transformer", "features_convolution", "features_recurrence"),
     *("gated_fusion", "gated_fusion_relative", "jca_averaged", "lfan_averaged"),
     *("talknet", "talknet_mrope", "light_asd", "lr_asd", "utterance", "res_lstm_sa"),
-    "gated_utterance",
+    *("gated_utterance", "utterance_streams"),
 )
 
 
