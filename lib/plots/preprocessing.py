@@ -26,6 +26,7 @@ from . import viewer
 
 VIEW_SECONDS = 8.0  # of sound shown at once: more makes frame ticks merge
 STRIP_FACES = 12  # pictures in a strip
+_SMALL = request("pixels")
 NO_SOUND = "there is no recording with sound to show"
 SILENCE, FLOOR = 1e-10, 1e-8  # power, and the least share of the loudest that is drawn: 80 dB
 
@@ -60,26 +61,39 @@ def row(table: pd.DataFrame, name: str) -> dict:
 
 
 def face_strip(table: pd.DataFrame, store: Store, size: int, note: str, name: str):
-    """Faces of the trial `name`, evenly spaced in time; hatched where there is sound only."""
-    trial = row(table, name)
-    if not has_picture(trial):
+    """Faces of the trial `name`, evenly spaced in time; hatched where there is sound only, or where
+    no network asks for faces. Where none asks for this size, what trivial predictors see is shown.
+    """
+    trial, wanted = row(table, name), request("face", size=size)
+    seen = has_picture(trial) and arrays.is_there(trial, request("face_valid"), store)
+    if not (seen and any(arrays.is_there(trial, one, store) for one in (wanted, _SMALL))):
         nothing = np.zeros((STRIP_FACES, 1, 1))
         times = np.linspace(0, trial["duration"], STRIP_FACES)
-        title = f"trial {name}: sound only"
+        why = "no network asks for faces" if has_picture(trial) else "sound only"
+        title = f"trial {name}: {why}"
         return plots.face_strip(nothing, times, nothing[:, 0, 0], title=title, note=note)
-    faces = arrays.opened(trial, request("face", size=size), store)
     times = arrays.read(trial, request("time"), store)
-    chosen = np.linspace(0, len(faces) - 1, STRIP_FACES).round().astype(int)
-    return plots.face_strip(
-        faces.read(chosen), times[chosen], faces.valid[chosen], title=f"trial {name}", note=note
-    )
+    chosen = np.linspace(0, len(times) - 1, STRIP_FACES).round().astype(int)
+    title = f"trial {name}"
+    if arrays.is_there(trial, wanted, store):
+        faces = arrays.opened(trial, wanted, store)
+        pictures, valid = faces.read(chosen), faces.valid[chosen]
+    else:
+        pictures = arrays.read(trial, _SMALL, store)[chosen]
+        valid = np.asarray(arrays.read(trial, request("face_valid"), store))[chosen]
+        title += f": no network asks for faces of {size} px; {pictures.shape[1]} px of each"
+    return plots.face_strip(pictures, times[chosen], valid, title=title, note=note)
 
 
 def faces_found(table: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """Columns trial, frames, faces, share: how many frames of trials with a picture have a face."""
-    rows = []
+    """Columns trial, frames, faces, share: how many frames of trials with a picture have a face;
+    without trials whose faces no network asks for.
+    """
+    rows, wanted = [], request("face_valid")
     for trial in filter(has_picture, table.to_dict("records")):
-        valid = arrays.read(trial, request("face_valid"), store)
+        if not arrays.is_there(trial, wanted, store):
+            continue
+        valid = arrays.read(trial, wanted, store)
         rows.append([trial["trial"], len(valid), int(valid.sum()), float(valid.mean())])
     return pd.DataFrame(rows, columns=["trial", "frames", "faces", "share"])
 

@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib import trials
 from lib.errors import InputError
 from lib.experiments import bookkeeping, exports
 from lib.parallel import Outcome
 from lib.plots import preprocessing
-from lib.store import DamagedError, request
+from lib.store import DamagedError, Store, request
+from tests import tiny_set
 
 VA, FACE = request("va", mismatch="fit"), request("face", size=32)
 ERROR = InputError("broken", where="a.mp4", expected="whole", todo="copy it again")
@@ -235,3 +237,24 @@ def test_pictures_of_a_trial_are_drawn_with_late_sound_and_without_labels(made, 
     drawn = draw(made, name)
     figure = getattr(drawn, "figure", None) or np.ravel(drawn)[0].figure
     assert f"trial {name}" in " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+
+
+def test_where_no_network_asks_for_faces_the_strip_says_so_or_shows_the_small_ones(tmp_path):
+    rows = [
+        {"trial": name, "video": name, "split": "train", "dataset": "tiny", "duration": 1.0}
+        | {"video_path": f"{name}.mp4", "crops_dir": f"crops/{name}", "n_frames": 25}
+        for name in ("heard", "small")
+    ]
+    place, given = Store(tmp_path / "processed", "tiny", tmp_path), trials.table(rows)
+    for name in ("heard", "small"):
+        tiny_set.write(place, name, request("time"), np.arange(25) / 25)
+    tiny_set.write(place, "small", request("face_valid"), np.arange(25) % 5 > 0)
+    tiny_set.write(place, "small", request("pixels"), np.full((25, 16, 16, 3), 90, np.uint8))
+    titles = [
+        preprocessing.face_strip(given, place, 32, "", name).get_title(loc="left")
+        or preprocessing.face_strip(given, place, 32, "", name).get_title()
+        for name in ("heard", "small")
+    ]
+    assert titles[0] == "trial heard: no network asks for faces"
+    assert titles[1] == "trial small: no network asks for faces of 32 px; 16 px of each"
+    assert preprocessing.faces_found(given, place).to_numpy().tolist() == [["small", 25, 20, 0.8]]
