@@ -190,6 +190,11 @@ def test_of_a_recording_without_a_picture_no_face_is_asked_for_and_that_is_told(
     words = "the recording has no picture: done without"
     assert told["face_api"] == told["face_valid"] == ("not possible", words)
     assert told["time"][0] == "there"
+    face = method._streams["face_api"]
+    networks = [
+        arrays.needs_network(rows[name], face, method.store) for name in ("plain_0", "blind")
+    ]
+    assert networks == [True, False]
     assert not method.needs_sound
     assert recipe(tiny, ["voice"], modality="audio").needs_sound
 
