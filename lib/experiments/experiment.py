@@ -27,6 +27,7 @@ from ..runs import Run
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # what another run on the same data may have done already
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
+RECORDINGS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,13 @@ def absent_data(values: Mapping) -> str:
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
     place = datasets.store(parameters.placed({**values, "run": ""}))
-    why = contents.unusable(place.data_root)
-    if not why or place.trials_path.is_file():
+    if place.trials_path.is_file():
         return ""
-    return f"data_root: {files.short(place.data_root)} {why}"
+    kind = RECORDINGS.get(values["dataset"], "")
+    why = contents.unusable(place.data_root)
+    if not why and kind and not contents.holds(place.data_root, kind):
+        why = f"holds no recording: no file in it begins as a {kind} file does"
+    return f"data_root: {files.short(place.data_root)} {why}" if why else ""
 
 
 def _shared(notebooks: Path, alike: bool) -> set[str]:
