@@ -136,7 +136,8 @@ def report(folders: tuple[Path, ...]) -> None:
 @main.command()
 @options.paths("files")
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
-def check(files: tuple[Path, ...], data: bool) -> None:
+@options.overrides()
+def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
     """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
     is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
     """
@@ -147,7 +148,7 @@ def check(files: tuple[Path, ...], data: bool) -> None:
     for file in files:
         kind = file.resolve().parent.name
         try:
-            values = parameters.load([file])
+            values = parameters.load([file], {} if kind == "cluster" else dict(overrides))
             if kind == "cluster":
                 problems = clusters.problems_of(values)
             else:

@@ -296,6 +296,15 @@ def test_every_shipped_parameter_file_is_right_where_no_data_are(tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_looks_at_the_data_that_are_named_beside_a_file(tmp_path):
+    videos = ROOT / "params" / "my_videos.yaml"
+    there = ("check", "--data", videos, "-p", "data_root", tmp_path)
+    assert call(*there).exit_code == 2
+    (tmp_path / "talk").write_bytes(b"\x00\x00\x00\x20ftypisom" + bytes(64))
+    assert call(*there).exit_code == 0
+    assert call("check", videos, "-p", "data_roots", "x").exit_code == 2
+
+
 def test_a_parameter_file_without_its_folder_is_offered_where_it_is(tmp_path):
     for name in ("sample_tsav", "sample_tsav.yaml", "sample_tsaw"):
         done = call("run", name)
