@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import folded, version
-from . import cells, columns, sheets, transcripts
+from . import cells, columns, csv_columns, sheets, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -96,6 +96,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     begin, until = cells.times(sheet, start), cells.times(sheet, kinds.index(last))
     until = until if last == "end" else begin + until
     taken = {start, kinds.index(last)}
+    notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
         place = next(
@@ -107,7 +108,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     own: dict[str, list[str]] = {}
     for place in (place for place in range(len(sheet.names)) if place not in taken):
         own[_free(sheet.names[place], place, own)] = sheet.texts(place)
-    return table[list(FIELDS)].assign(**own), list(sheet.notes)
+    return table[list(FIELDS)].assign(**own), notes
 
 
 # Names of columns that are computed (`lib.evaluation.segments`).
@@ -120,7 +121,7 @@ COMPUTED = re.compile(
 def _free(name: str, place: int, others: Collection[str]) -> str:
     """Name of a person's own column beside ours, and beside his others."""
     name = name.strip() or f"column {place + 1}"
-    if name in FIELDS or COMPUTED.fullmatch(name):
+    if name in FIELDS or COMPUTED.fullmatch(name) or csv_columns.is_described(name):
         name = f"{name} (given)"
     return f"{name} (column {place + 1})" if name in others else name
 
