@@ -134,7 +134,8 @@ def test_actors_behind_links_and_in_any_capitals_are_found_hidden_ones_are_not(t
     (tmp_path / "data" / "ravdess").symlink_to(root)
     (root / "back").symlink_to(tmp_path / "data")
     table, report = ravdess.find(tmp_path / "data")
-    assert set(table["subject"]) == {"actor_01", "actor_02"} and not report.problems
+    assert set(table["subject"]) == {"actor_01", "actor_02"}
+    assert not report.problems
     assert table["audio_path"].str.startswith("ravdess/").all()
 
 
