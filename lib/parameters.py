@@ -114,6 +114,8 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
+        if path.is_dir():
+            raise InputError("a folder", where=path, expected="a parameter file in it (.yaml)")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)

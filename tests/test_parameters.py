@@ -390,6 +390,8 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     file(tmp_path, "", "sample_tsav.yaml")
     with pytest.raises(InputError, match=r"did you mean sample_tsav\.yaml"):
         parameters.load([tmp_path / "sample_tsaw.yaml"])
+    with pytest.raises(InputError, match="a folder"):
+        parameters.load([tmp_path])
 
 
 # ---- the check cell
