@@ -4,6 +4,7 @@ Praat's ``.TextGrid``, with a tier per person and kind of value.
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import re
 from itertools import pairwise
@@ -91,7 +92,7 @@ def _elan(found: dict[str, Stretches], video: Path, folder: Path, note: str):
     eaf = Eaf(author="affect-notebooks")
     eaf.remove_tier("default")
     address = Path(video).absolute().as_uri()
-    kind = "video/mp4" if video.suffix.lower() == ".mp4" else "unknown"
+    kind = mimetypes.guess_type(video.name)[0] or "unknown"
     eaf.add_linked_file(address, relpath=_of_xml(_relative(video, folder)), mimetype=kind)
     eaf.add_property("note", _of_xml(note))
     for tier, stretches in found.items():

@@ -173,12 +173,16 @@ def unused(path: Path, names: Collection[str]) -> list[str]:
         told = dict.fromkeys(read(path).table["recording"])
     except InputError:  # each recording was told so
         return []
-    return [name for name in told if name and not _means(name, names)]
+    known = {*names, *(name.replace(" ", "_") for name in names)}  # as RTTM has them
+    return [name for name in told if name and not _means(name, known)]
 
 
 def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
     told = segments.table["recording"]
     ours = told.map(lambda name: _means(name, names))
+    if not ours.any() and segments.path.suffix.lower() == ".rttm":  # its names have no blanks
+        blanks = {name.replace(" ", "_") for name in names}
+        ours = told.map(lambda name: _means(name, blanks))
     if ours.any():
         nobody = int((told == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []

@@ -82,6 +82,7 @@ def test_any_name_and_note_leads_to_files_that_can_be_read_and_to_the_recording(
     eaf, grid = annotations.write(table(), video, tmp_path / "out", "sound of\x02 it \ud800")
     [media] = Eaf(str(eaf)).get_linked_files()
     assert media["MEDIA_URL"] == video.as_uri()
+    assert media["MIME_TYPE"] == ("video/quicktime" if name.endswith(".mov") else "video/mp4")
     clean = name.replace("\x01", "�").replace("\udcff", "�")
     assert media["RELATIVE_MEDIA_URL"] == f"../films/{clean}"
     assert "sound of� it �" in TextGrid(str(grid)).get_tier("note").intervals[0][2]

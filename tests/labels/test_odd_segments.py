@@ -56,6 +56,14 @@ def test_a_name_with_a_blank_moves_no_times_in_rttm(read):
     assert (row["start"], row["end"], row["speaker"]) == (0.5, 1.5, "A B")
 
 
+def test_rttm_that_was_written_here_is_of_the_recording_whose_name_has_blanks(read, tmp_path):
+    """RTTM has no blanks in names: `lib.speakers.video` writes _ in their place."""
+    text = "".join(f"SPEAKER {name} 1 0 1 <NA> <NA> A <NA> <NA>\n" for name in ("my_anna", "ben"))
+    found = read(text, "all.rttm", ["my anna"], alone=False)
+    assert found.table["row"].tolist() == [1]
+    assert segments.unused(tmp_path / "all.rttm", ["my anna"]) == ["ben"]
+
+
 @pytest.mark.parametrize("name", ["ANNA", "Anna.MP4", "day1/anna.mp4", "C:\\films\\anna.mp4"])
 def test_a_recording_is_known_in_capitals_and_with_its_folders(read, name):
     text = f"recording,start,end\n{name},0,1\nben.mp4,1,2\n"
