@@ -173,7 +173,7 @@ def unused(path: Path, names: Collection[str]) -> list[str]:
         told = dict.fromkeys(read(path).table["recording"])
     except InputError:  # each recording was told so
         return []
-    known = {*names, *(name.replace(" ", "_") for name in names)}  # as RTTM has them
+    known = {*names, *map(_without_blanks, names)}
     return [name for name in told if name and not _means(name, known)]
 
 
@@ -181,8 +181,7 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
     told = segments.table["recording"]
     ours = told.map(lambda name: _means(name, names))
     if not ours.any() and segments.path.suffix.lower() == ".rttm":  # its names have no blanks
-        blanks = {name.replace(" ", "_") for name in names}
-        ours = told.map(lambda name: _means(name, blanks))
+        ours = told.map(lambda name: _means(name, set(map(_without_blanks, names))))
     if ours.any():
         nobody = int((told == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
@@ -207,6 +206,11 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
         )
     said = [f"the file calls the recording {others[0]}"] if others else []
     return Segments(segments.table, segments.path, (*segments.notes, *said))
+
+
+def _without_blanks(name: str) -> str:
+    """A recording's name as RTTM has it (`lib.speakers.video.rttm`)."""
+    return "_".join(name.split())
 
 
 def _means(name: str, names: Collection[str]) -> bool:
