@@ -62,7 +62,7 @@ def test_a_training_with_guessed_labels_runs_and_its_checkpoint_loads(tiny, tmp_
 
 @pytest.mark.parametrize("tasks", [[], ["va", "va"]])
 def test_no_task_and_one_that_is_there_twice_are_refused(tiny, tasks):
-    with pytest.raises(InputError, match="tasks: (none|va, va)"):
+    with pytest.raises(InputError, match=r"tasks: (none|va, va)"):
         recipe(tiny, tasks=tasks).arrays()
 
 
