@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
@@ -137,8 +137,12 @@ def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | 
     """
     path = Path(path)
     if path.is_dir():
-        file = next((file for file in files_in(path) if _same(file.stem, names)), None)
-        return _chosen(read(file), names, True) if file else None
+        mine = [file for file in files_in(path) if _same(file.stem, names)]
+        found = _chosen(read(mine[0]), names, True) if mine else None
+        if found is None or len(mine) == 1:
+            return found
+        said = f"not used, of the same recording: {', '.join(file.name for file in mine[1:])}"
+        return replace(found, notes=(*found.notes, said))
     return _chosen(read(existing(path)), names, alone or _same(path.stem, names))
 
 

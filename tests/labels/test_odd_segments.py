@@ -164,3 +164,11 @@ def test_annotations_of_elan_without_a_time_are_told_and_the_others_read(tmp_pat
     found = segments.read(tmp_path / "anna.eaf")
     assert found.table["text"].tolist() == ["aligned"]
     assert found.notes == ("1 annotations without a time of their own are passed over",)
+
+
+def test_a_second_file_of_a_recording_in_a_folder_is_told(tmp_path):
+    for name, text in (("anna.csv", "start,end\n0,1\n"), ("anna.srt", ""), ("ben.csv", "")):
+        (tmp_path / name).write_text(text)
+    found = segments.of_recording(tmp_path, ["anna"], True)
+    assert found.table["end"].tolist() == [1]
+    assert found.notes == ("not used, of the same recording: anna.srt",)
