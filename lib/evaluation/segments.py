@@ -141,8 +141,8 @@ def write(path: Path, table: pd.DataFrame) -> Path:
 def of_video(
     path: Path, video: str, values: pd.DataFrame, folder: Path, alone: bool = True
 ) -> tuple[Path | None, list[str]]:
-    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it), and
-    what must be said.
+    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it, or
+    nobody was found in it), and what must be said.
 
     values : the table of people. alone : whether no other recording is looked at. Raises InputError
     as `segments.of_recording` does.
@@ -150,6 +150,8 @@ def of_video(
     found = segments.of_recording(path, [video], alone)
     if found is None:
         return None, [f"no stretches of {video} in {path}"]
+    if values.empty:
+        return None, [f"{found.path.name}: nobody was found in {video}, so there are no numbers"]
     table = statistics(values, found.table).assign(recording=video)
     return write(named(folder, f"{video}_segments", ".csv"), table), _said(found, table)
 

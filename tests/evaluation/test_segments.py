@@ -194,3 +194,11 @@ def test_that_stretches_are_named_counts_and_where_they_lie_does_not():
     assert "segments_path" not in without
     given = [runs.counted("06_inference", {**values, "segments_path": place}) for place in "ab"]
     assert given[0] == given[1] == {**without, "segments_path": "given"}
+
+
+def test_stretches_of_a_recording_in_which_nobody_was_found_are_told(tmp_path):
+    (tmp_path / "turns.csv").write_text("start,end\n0,1\n")
+    nobody = pd.DataFrame(columns=["frame", "time", "person", "valid", "expression"])
+    file, said = segments.of_video(tmp_path / "turns.csv", "talk", nobody, tmp_path)
+    assert file is None
+    assert said == ["turns.csv: nobody was found in talk, so there are no numbers"]
