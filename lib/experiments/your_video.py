@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 
-from .. import files, plots, runs
+from .. import files, plots, runs, trials
 from ..errors import InputError
 from ..evaluation import overlay, people, segments
 from ..evaluation import video as evaluation_video
@@ -99,10 +99,13 @@ def listing(folders: list[Path]) -> list[Path]:
 
 
 def _videos(folders: list[Path]) -> list[Path]:
-    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too."""
+    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too, in the order in
+    which people count.
+    """
     entries = chain.from_iterable(folder.iterdir() for folder in folders if folder.is_dir())
     paths = {path.resolve(): path for path in entries}
-    return sorted(path for path in paths.values() if path.is_file() and _is_video(path))
+    found = (path for path in paths.values() if path.is_file() and _is_video(path))
+    return sorted(found, key=lambda path: (trials.counted(path.name), path))
 
 
 def _is_video(path: Path) -> bool:

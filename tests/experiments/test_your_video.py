@@ -25,6 +25,10 @@ def test_recordings_are_listed_by_what_is_in_them(film):
     (film.parent / "notes.mp4").write_text("no video")
     (film.parent / "your_video.ipynb").write_text("{}")
     assert [path.name for path in your_video.listing([film.parent])] == ["one.mp4", "two.xyz"]
+    for name in ("talk 10.mp4", "talk 2.mp4"):
+        (film.parent / name).write_bytes(film.read_bytes())
+    found = [path.name for path in your_video.listing([film.parent])]
+    assert found[1:3] == ["talk 2.mp4", "talk 10.mp4"]
 
 
 def test_a_folder_means_all_recordings_in_it_and_an_empty_one_is_told(film, tmp_path):
