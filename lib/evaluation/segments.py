@@ -128,14 +128,29 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     """Write statistics as CSV, six significant digits; ``columns.json`` beside it says what they
     are. A text that a spreadsheet would take for a formula is quoted.
     """
-    names = list(table.columns)
-    given = names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+    # As the file has them.
+    names, given = ([*map(runs.quoted, some)] for some in (table.columns, _own(table)))
     csv_columns.record(path.parent, names, given)
     run = runs.Run(path.parent)
     rounded = table.copy()
     for name in rounded.select_dtypes("float"):
         rounded[name] = [float(f"{value:.6g}") for value in rounded[name]]
     return run.write_table(path.name, rounded)
+
+
+def _own(table: pd.DataFrame) -> list[str]:
+    """The columns of a person's file: between ours of the stretch and those that are computed."""
+    names = list(table.columns)
+    return names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+
+
+def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several recordings, whose files may have other columns each."""
+    whole = pd.concat(tables, ignore_index=True)
+    own = list(dict.fromkeys(name for table in tables for name in _own(table)))
+    first = list(tables[0].columns)
+    head = first[: first.index(segments.FIELDS[-1]) + 1]
+    return whole[[*head, *own, *(name for name in whole if name not in {*head, *own})]]
 
 
 def of_video(
@@ -202,7 +217,7 @@ def of_run(
     notes += [f"{trial}: {error}" for trial, error in lost]
     if not tables:
         return pd.DataFrame(), notes, lost
-    together = pd.concat(tables, ignore_index=True)
+    together = _together(tables)
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
 
 
