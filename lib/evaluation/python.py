@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -52,8 +52,7 @@ def predict(
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
-    for name in (name for name in values if name in UNUSED):
-        raise InputError(f"{name} is for the notebook only", where="predict(…)", todo=UNUSED[name])
+    _refuse_unused(values)
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
     given = {
@@ -69,6 +68,11 @@ def predict(
         return people.look(video, params, folder).table
     with tempfile.TemporaryDirectory(prefix="affect-") as place:
         return people.look(video, params, Path(place)).table
+
+
+def _refuse_unused(names: Iterable[str]) -> None:
+    for name in (name for name in names if name in UNUSED):
+        raise InputError(f"{name} is for the notebook only", where="predict(…)", todo=UNUSED[name])
 
 
 def _path(name: str, value: object) -> Path:

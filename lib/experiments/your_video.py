@@ -196,10 +196,8 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
 
     def take(change):
         written = uploaded(contents_of(change["new"]), folders[0])
-        usable = [path for path in written if _is_video(path) and _opens(path)]
         with below:
-            for path in (path for path in written if path not in usable):
-                say(f"{path.name} is no recording that can be opened: it is not in the list")
+            usable = _usable(written, say)
         if usable:
             refresh(first=usable[0])
 
@@ -216,6 +214,14 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     look.on_click(run)
     refresh()
     return ipywidgets.VBox([ipywidgets.HBox([names, look, again, upload]), below])
+
+
+def _usable(paths: list[Path], say: Callable[[str], object]) -> list[Path]:
+    """Those of these files that are recordings; of the others each is said."""
+    usable = [path for path in paths if _is_video(path) and _opens(path)]
+    for path in (path for path in paths if path not in usable):
+        say(f"{path.name} is no recording that can be opened: it is not in the list")
+    return usable
 
 
 def contents_of(value: object) -> dict[str, bytes]:

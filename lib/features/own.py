@@ -100,17 +100,7 @@ def aligned(
         time = frames[0] + np.arange(len(rows)) / rate
     time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
-    period = spacing(time, alone=1.0)
-    method, step = align, spacing(frames, alone=period)
-    if align == "auto":
-        method = "mean" if period < 0.75 * step else "linear"
-    if align == "mean" and period > step * 1.01:
-        raise InputError(
-            f"align: mean, with {1 / period:.3g} rows per second and {1 / step:.3g} frames",
-            where=where,
-            expected="more rows than frames",
-            todo="set the option `align` to linear, or leave it out",
-        )
+    method = _method(align, time, frames, where)
     annotation = annotators.Annotation("", rows, time, where=str(where))
     found, how = annotators.to_frames(annotation, frames, method)
     beside = int(
@@ -118,6 +108,22 @@ def aligned(
     )  # in gaps, before the first, after the last
     told = f"; {beside} frames without a row near them took the nearest" if beside else ""
     return _without_gaps(found, "neighbours", where)[0], how + filled + told
+
+
+def _method(align: str, time: np.ndarray, frames: np.ndarray, where: object) -> str:
+    """How rows come to frames: "auto" is decided, a mean of few rows refused."""
+    period = spacing(time, alone=1.0)
+    step = spacing(frames, alone=period)
+    if align == "auto":
+        return "mean" if period < 0.75 * step else "linear"
+    if align == "mean" and period > step * 1.01:
+        raise InputError(
+            f"align: mean, with {1 / period:.3g} rows per second and {1 / step:.3g} frames",
+            where=where,
+            expected="more rows than frames",
+            todo="set the option `align` to linear, or leave it out",
+        )
+    return align
 
 
 def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.ndarray, str]:
