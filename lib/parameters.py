@@ -742,12 +742,28 @@ def _only_assigned(sources: Iterable[str]) -> list[str]:
 
 
 def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
-    """Names that cells of assignments set and nothing declares -> the parameter that each is nearly
-    called like; a name of a person's own is like none.
+    """Names that get a constant in cells of assignments, and that nothing declares -> the parameter
+    that each is nearly called like; what a notebook computes is no parameter.
     """
-    own = [name for name in dict.fromkeys(_only_assigned(sources)) if name not in names]
-    near = {name: nearest_name(name, names, ALIKE) for name in own}
+    own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
+    near = {name: nearest_name(name, names, ALIKE) for name in own if name not in names}
     return {name: parameter for name, parameter in near.items() if parameter}
+
+
+def _set_to_constants(source: str) -> list[str]:
+    body = _body(source)
+    if not _only_assigned([source]):
+        return []
+    lines = [node for node in body if isinstance(node, ast.Assign) and _is_constant(node.value)]
+    return [one.id for node in lines for one in node.targets if isinstance(one, ast.Name)]
+
+
+def _is_constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _constants(source: str, namespace: Mapping) -> dict:

@@ -621,8 +621,9 @@ def test_a_run_is_the_name_of_one_folder_in_notebooks_too(filed, name):
 
 
 def test_a_mistyped_name_in_a_cell_of_ones_own_is_told_with_the_nearest(filed, capsys):
-    checked(filed, None, "epoch = 5\ntotal = 3\nlr = 0.2")
+    checked(filed, None, "epoch = 5\ntotal = 3\nlr = 0.2", "option = dict(a=1)")
     told = capsys.readouterr().out
+    assert "option is" not in told, "what a notebook computes is nobody's setting"
     assert "not used: epoch is no parameter; did you mean epochs?\n" in told
     assert "total" not in told
 

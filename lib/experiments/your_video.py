@@ -195,9 +195,8 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
                 names.value = wanted
 
     def take(change):
-        written = uploaded(contents_of(change["new"]), folders[0])
         with below:
-            usable = _usable(written, say)
+            usable = _usable(uploaded(contents_of(change["new"]), folders[0]), say)
         if usable:
             refresh(first=usable[0])
 
