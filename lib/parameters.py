@@ -46,6 +46,7 @@ NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 AFTER_TRAINING = NOTEBOOKS[5]
 
 WIDTH = 96  # characters of a line of output that JupyterLab shows whole
+ALIKE = 0.8  # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
@@ -113,6 +114,8 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
+        if path.is_dir():
+            raise InputError("a folder", where=path, expected="a parameter file in it (.yaml)")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)
@@ -180,6 +183,7 @@ def validate(
         + _wrong_recipe(values, names, partial, recipes(folder))
         + _warmup_at_odds(values, names, recipes(folder))
         + no_scale(values.get("label_range", []))
+        + _no_folder_name(values.get("run", ""))
         + _missing_files(values)
         + _no_recordings(values)
     )
@@ -271,6 +275,14 @@ def no_scale(value: object) -> list[str]:
         f"label_range: {list(value)} is no scale: write its lowest and its highest value, as "
         "[1, 9], or [] for −1…1"
     ]
+
+
+def _no_folder_name(run: object) -> list[str]:
+    """What is wrong with the name of a run; other types are `wrong_values`."""
+    if not isinstance(run, str):
+        return []
+    parted = {"/", "\\", "\x00"} & set(run) or run in (".", "..")
+    return [f"run: {run!r} cannot be the name of a folder"] if parted else []
 
 
 def _missing_files(values: Mapping) -> list[str]:
@@ -424,7 +436,8 @@ class _Cells:
     def __init__(self, namespace: Mapping, names: Mapping, own: Mapping):
         self.namespace, self.own = namespace, own
         sources = _since_parameters(namespace.get("In", []), own)
-        self.injected = next((_constants(one) for one in reversed(sources) if _injected(one)), None)
+        came = (_constants(one, namespace) for one in reversed(sources) if _injected(one))
+        self.injected = next(came, None)
         written = [source for source in sources if not _injected(source)]
         typed = dict(pair for source in written for pair in _assignments(source))
         if not written:  # plain Python, or a cell with next to none of the parameters
@@ -439,6 +452,7 @@ class _Cells:
         by_person |= {name: namespace[name] for name in unknown if name in namespace}
         self.given = merged([by_person, self.injected or {}], names)
         self.set_here = [name for name in by_person if name not in (self.injected or {})]
+        self.alike = _alike(written[1:], names)
 
     def file(self) -> str:
         """The parameter file to read, "" for none."""
@@ -447,7 +461,9 @@ class _Cells:
         if self.injected is not None and "params_file" not in self.injected:
             return ""
         shipped = os.environ.get(PARAMS_FILE) or self.own["params_file"].default
-        return str(self.given.get("params_file", shipped))
+        value = self.given.get("params_file", shipped)
+        refuse(wrong_values({"params_file": value}, self.own), "the parameters cell")
+        return self.own["params_file"].read(value)
 
     def tell(
         self, levels: list[Mapping], file: str, full: Mapping, left: Mapping[str, Declaration]
@@ -473,6 +489,8 @@ class _Cells:
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
                 "without its type"
             )
+        for name, near in self.alike.items():
+            _write(f"not used: {name} is no parameter; did you mean {near}?")
 
     def tell_recorded(
         self,
@@ -676,8 +694,8 @@ def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:
 
 
 def _injected(source: str) -> bool:
-    """Whether papermill put this cell in."""
-    return source.lstrip().startswith("# Parameters")
+    """Whether papermill put this cell in: its first line is this remark and nothing else."""
+    return source.lstrip().partition("\n")[0].rstrip() == "# Parameters"
 
 
 def _since_parameters(sources: Iterable[str], own: Mapping) -> list[str]:
@@ -723,12 +741,43 @@ def _only_assigned(sources: Iterable[str]) -> list[str]:
     return names
 
 
-def _constants(source: str) -> dict:
-    """Names and values of an injected cell."""
+def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
+    """Names that get a constant in cells of assignments, and that nothing declares -> the parameter
+    that each is nearly called like; what a notebook computes is no parameter.
+    """
+    own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
+    near = {name: nearest_name(name, names, ALIKE) for name in own if name not in names}
+    return {name: parameter for name, parameter in near.items() if parameter}
+
+
+def _set_to_constants(source: str) -> list[str]:
+    body = _body(source)
+    if not _only_assigned([source]):
+        return []
+    lines = [node for node in body if isinstance(node, ast.Assign) and _is_constant(node.value)]
+    return [one.id for node in lines for one in node.targets if isinstance(one, ast.Name)]
+
+
+def _is_constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _constants(source: str, namespace: Mapping) -> dict:
+    """Names and values of an injected cell; of an expression, which papermill never writes, what
+    it came to.
+    """
     values = {}
     for node in _body(source):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            values[node.targets[0].id] = _constant(node.value)
+            name = node.targets[0].id
+            try:
+                values[name] = _constant(node.value)
+            except (ValueError, TypeError):
+                values[name] = namespace.get(name)
     return values
 
 

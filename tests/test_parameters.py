@@ -390,6 +390,8 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     file(tmp_path, "", "sample_tsav.yaml")
     with pytest.raises(InputError, match=r"did you mean sample_tsav\.yaml"):
         parameters.load([tmp_path / "sample_tsaw.yaml"])
+    with pytest.raises(InputError, match="a folder"):
+        parameters.load([tmp_path])
 
 
 # ---- the check cell
@@ -591,6 +593,39 @@ def test_what_papermill_injected_wins_and_reads_a_file_only_if_it_names_one(file
     named = f"# Parameters\nparams_file = {str(filed[0] / 'mine.yaml')!r}\nepochs = 9\n"
     assert (checked(filed, None, named).lr, checked(filed, None, named).epochs) == (0.003, 9)
     assert checked(filed, None, named, "epochs = 7").epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("cell", "lr"),
+    [
+        ("# Parameters of mine\nlr = 0.2", (0.2, "mine")),
+        ("# Parameters: mine\nlr = 10**-2", (0.01, "mine")),
+        ("# Parameters\nlr = 10**-2", (0.01, "sample_toy")),  # taken for papermill's
+    ],
+)
+def test_a_remark_of_ones_own_is_no_injected_cell_and_an_expression_is_no_error(filed, cell, lr):
+    p = checked(filed, None, cell)
+    assert (p.lr, p.run) == lr
+
+
+@pytest.mark.parametrize("value", ["None", "['a.yaml']", "Path('a.yaml')"])
+def test_a_parameter_file_that_is_no_text_is_refused_as_such(filed, value):
+    with pytest.raises(InputError, match=r"params_file: .* where text belongs"):
+        checked(filed, None, f"from pathlib import Path\nparams_file = {value}")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "c:\\\\x", "a\\x00b"])
+def test_a_run_is_the_name_of_one_folder_in_notebooks_too(filed, name):
+    with pytest.raises(InputError, match="cannot be the name of a folder"):
+        checked(filed, None, f'run = "{name}"')
+
+
+def test_a_mistyped_name_in_a_cell_of_ones_own_is_told_with_the_nearest(filed, capsys):
+    checked(filed, None, "epoch = 5\ntotal = 3\nlr = 0.2", "option = dict(a=1)")
+    told = capsys.readouterr().out
+    assert "option is" not in told, "what a notebook computes is nobody's setting"
+    assert "not used: epoch is no parameter; did you mean epochs?\n" in told
+    assert "total" not in told
 
 
 def test_options_are_merged_key_by_key(filed):

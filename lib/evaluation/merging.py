@@ -60,6 +60,13 @@ def join(
     Raises InputError for runs that do not fit together, or a target that holds a training.
     """
     folders = [Path(folder) for folder in folders]
+    if absent := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise InputError(
+            "there is no such run folder",
+            where=", ".join(absent),
+            expected="folders of runs that have predicted, as runs/sample_jca",
+            todo="correct the name",
+        )
     if target is not None and (Path(target) / "checkpoints").is_dir():
         raise InputError(
             "this folder holds a training of its own",

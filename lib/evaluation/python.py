@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,13 @@ from .. import files, grammar, parameters
 from ..errors import InputError
 from . import people
 
+# Parameters of the notebook that mean nothing here, and what to do.
+UNUSED = {
+    "video_path": "give the recording as the first argument",
+    "videos_path": "leave it out",
+    "drive": "leave it out",
+    "segments_path": "use lib.evaluation.segments.of_video with the table, or the notebook",
+}
 CACHE = "affect_notebooks"  # folder of an installed package's weights, in the user's cache
 
 
@@ -45,10 +52,13 @@ def predict(
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
+    _refuse_unused(values)
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
     given = {
-        name: str(Path(str(value)).expanduser().absolute()) if name in places and value else value
+        name: _from_here(value, name in places)
+        if name in (*places, *parameters.NETWORKS)
+        else value
         for name, value in {"weights_root": _weights(), **values}.items()
     }
     params = parameters.placed({**given, "video_path": str(video)}, declared)
@@ -60,6 +70,11 @@ def predict(
         return people.look(video, params, Path(place)).table
 
 
+def _refuse_unused(names: Iterable[str]) -> None:
+    for name in (name for name in names if name in UNUSED):
+        raise InputError(f"{name} is for the notebook only", where="predict(…)", todo=UNUSED[name])
+
+
 def _path(name: str, value: object) -> Path:
     """What a program gives as a path, counted from the working directory."""
     if not isinstance(value, (str, os.PathLike)) or not str(value):
@@ -67,6 +82,16 @@ def _path(name: str, value: object) -> Path:
             f"{value!r} is no path", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
         )
     return Path(value).expanduser().absolute()
+
+
+def _from_here(value: object, is_path: bool) -> object:
+    """A path that counts from the working directory; of a network, which may be a run's name,
+    where a file of that name is there.
+    """
+    if not value or not isinstance(value, (str, os.PathLike)):
+        return value
+    place = Path(value).expanduser().absolute()
+    return str(place) if is_path or place.is_file() else str(value)
 
 
 def _weights() -> Path:

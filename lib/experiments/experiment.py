@@ -100,8 +100,6 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
         values["params_file"] = ""  # they are complete: no notebook reads a file
-    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
-        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
 
 

@@ -90,6 +90,29 @@ def test_a_video_that_is_no_path_is_refused(video):
         predict(video)
 
 
+@pytest.mark.parametrize("name", ["segments_path", "video_path", "drive"])
+def test_a_parameter_of_the_notebook_that_means_nothing_here_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name} is for the notebook only"):
+        predict("talk.mp4", **{name: str(tmp_path)})
+
+
+def test_a_file_of_weights_counts_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "best.pt").write_bytes(b"x")
+    (tmp_path / "talk.mp4").write_bytes(bytes(range(256)))
+    monkeypatch.chdir(tmp_path)
+    given = {}
+
+    def look(video, params, folder):
+        given.update(params)
+        raise InputError("seen")
+
+    monkeypatch.setattr("lib.evaluation.python.people.look", look)
+    monkeypatch.setattr("lib.evaluation.python.people.fetch", lambda params: [])
+    with pytest.raises(InputError, match="seen"):
+        predict("talk.mp4", predict_run="best.pt", speaker_run="none")
+    assert (given["predict_run"], given["speaker_run"]) == (str(tmp_path / "best.pt"), "none")
+
+
 def test_a_folder_that_is_a_file_is_refused_and_a_path_may_begin_at_home(tmp_path, monkeypatch):
     (tmp_path / "out").write_text("")
     monkeypatch.chdir(tmp_path)
