@@ -668,9 +668,8 @@ def test_notebooks_run_through_papermill_and_an_error_is_told_in_a_few_lines(tmp
         one,
         SHARED + OWN[one],
         CHECK.format(folder=world.notebooks, step=one),
-        "import os\nprint('in', os.getcwd())\nrun.record([], [run.write_text('a.txt', "
-        "str(p.sample_trials)"
-        " + os.environ['MALLOC_TOP_PAD_'])])",
+        "import os\nprint('in', os.getcwd())\n"
+        "run.record([], [run.write_text('a.txt', str(p.sample_trials))])",
     )
     world.notebook(
         four,
@@ -681,7 +680,7 @@ def test_notebooks_run_through_papermill_and_an_error_is_told_in_a_few_lines(tmp
     )
     assert world.run("sample_tsav", stop="04", runs_root=world.runs, sample_trials=7) == 1
     folder = world.runs / "sample_tsav"
-    assert (folder / "a.txt").read_text() == "7268435456"
+    assert (folder / "a.txt").read_text() == "7"
     assert f"in {ROOT}" in world.text
     assert world.said[-1].splitlines() == [
         f"{four} stopped in cell 4",
