@@ -6,6 +6,7 @@ Heavy packages are imported by what needs them.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,8 @@ from .experiments.sweeps.commands import sweep
 from .files import ROOT
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
+# What a path of a command may be: a folder that is closed to this person, or no name at all.
+UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 class _Group(click.Group):
@@ -30,6 +33,11 @@ class _Group(click.Group):
             return super().invoke(context)
         except InputError as error:
             click.echo(str(error), err=True)
+            sys.exit(WRONG)
+        except OSError as error:
+            if error.errno not in UNREACHABLE or error.filename is None:
+                raise
+            click.echo(f"{error.strerror}\n  where: {str(error.filename)[:200]}", err=True)
             sys.exit(WRONG)
 
 
@@ -501,6 +509,9 @@ def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
     from .store import listing
 
     root = ROOT / root
+    if not all(words):
+        # A variable of the shell that is not set: `rm` would remove everything.
+        raise InputError("an empty word, which all arrays contain", todo="leave it out")
     if not root.is_dir():
         raise InputError(
             "no such folder",

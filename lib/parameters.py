@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import LONGEST, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -113,23 +113,30 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
+        if path.is_dir():
+            raise InputError("this is a folder", where=path, expected="a parameter file")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
-    levels.append({name: _override(name, text) for name, text in (overrides or {}).items()})
-    return merged(levels, ("options",))
+    declared = all_declared()
+    typed = {
+        name: typed_value(text, declared[name].type if name in declared else "", f"-p {name}")
+        for name, text in (overrides or {}).items()
+    }
+    return merged([*levels, typed], ("options",))
 
 
-def _override(name: str, text: str) -> object:
-    """The value of ``-p name text``; two quotes with nothing between them are the empty text."""
-    declaration = all_declared().get(name)
-    if declaration is not None and declaration.type == "str":
+def typed_value(text: str, kind: str, where: str) -> object:
+    """What a text of the command line says, as a value of the declared type `kind` ("" for none);
+    two quotes with nothing between them are the empty text.
+    """
+    if kind == "str":
         return "" if text in ('""', "''") else text
-    value = documents.yaml_value(text, f"-p {name}")
-    if isinstance(value, str) and declaration is not None and declaration.type == "float":
+    value = documents.yaml_value(text, where)
+    if isinstance(value, str) and kind == "float":
         with contextlib.suppress(ValueError):
             return float(value)  # 1e-4 is a number, though YAML 1.1 reads it as text
     return "" if value is None else value
@@ -174,15 +181,19 @@ def validate(
     folder : where the recipes' files are.
     """
     names = all_declared() if names is None else names
-    problems = wrong_values(values, names)
-    return (
-        problems
-        + _wrong_recipe(values, names, partial, recipes(folder))
-        + _warmup_at_odds(values, names, recipes(folder))
-        + no_scale(values.get("label_range", []))
-        + _missing_files(values)
-        + _no_recordings(values)
-    )
+    known = recipes(folder)
+    outside = _options_outside(values, names, known)
+    within = {name: value for name, value in values.items() if name not in outside}
+    return [
+        *wrong_values(within, names),
+        *outside.values(),
+        *_wrong_recipe(values, names, partial, known),
+        *_warmup_at_odds(values, names, known),
+        *no_scale(values.get("label_range", [])),
+        *no_names(values, names),
+        *_missing_files(values),
+        *_no_recordings(values),
+    ]
 
 
 def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
@@ -191,6 +202,20 @@ def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
     return problems
+
+
+def _options_outside(values: Mapping, names: Mapping, known: Mapping) -> dict[str, str]:
+    """A sentence for each of `values` that is an option of the recipe and stands beside `options`,
+    also as a sweep's grid writes it (``options.dropout``).
+    """
+    recipe = values.get("recipe")
+    own = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    short = {name: name.removeprefix("options.") for name in values if name not in names}
+    return {
+        name: f"{name}: an option of the recipe {recipe}: write options: {{{option}: …}}"
+        for name, option in short.items()
+        if option in own
+    }
 
 
 def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: str) -> list[str]:
@@ -273,19 +298,52 @@ def no_scale(value: object) -> list[str]:
     ]
 
 
+def no_names(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
+    """What is wrong with texts that are to be names of files and folders, before a disk is asked
+    for them, as `refuse` takes it.
+    """
+    problems = []
+    for name in (*of_groups(names, ["place"]), *NETWORKS, "run"):
+        text = values.get(name)
+        if isinstance(text, str) and (why := _no_name(text, name == "run")):
+            problems.append(f"{name}: {text[:60]!r} cannot be the name of a folder{why}")
+    return problems
+
+
+def _no_name(text: str, is_run: bool) -> str:
+    """Why a text cannot be a path, or the name of a run (of which `-1` and `_sweep` are made)."""
+    try:
+        longest = max(len(part.encode()) for part in text.split("/"))
+    except UnicodeEncodeError:
+        return " (a character that is none)"
+    if any(ord(character) < ord(" ") for character in text):
+        return " (a line break, tabulator or other control character in it)"
+    if is_run and ({"/", "\\"} & set(text) or text in (".", "..")):
+        return " (a name is needed; where it lies says runs_root)"
+    if is_run and text != text.strip():
+        return " (a blank at an end)"
+    most = LONGEST if is_run else NAME_BYTES
+    return f" ({longest} bytes, at most {most})" if longest > most else ""
+
+
 def _missing_files(values: Mapping) -> list[str]:
     given = {name: values.get(name) for name in MUST_EXIST}
     return [
         f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not resolve(value).exists()
+        if isinstance(value, str) and value and not _no_name(value, is_run=False)
+        if not resolve(value).exists()
     ]
 
 
 def _no_recordings(values: Mapping) -> list[str]:
     """A text file where a recording belongs, told as what it is."""
     given = {name: values.get(name) for name in MUST_EXIST}
-    files = {name: resolve(value) for name, value in given.items() if value and str(value) == value}
+    files = {
+        name: resolve(value)
+        for name, value in given.items()
+        if isinstance(value, str) and value and not _no_name(value, is_run=False)
+    }
     return [
         f"{name}: {file} is text ({_first_line(file)!r}), not a recording"
         for name, file in files.items()
@@ -394,6 +452,7 @@ def check(
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
+    refuse(no_names(by_hand, names), place)
     if fetch and (lies := _where_things_lie(by_hand, names)):
         fetch(lies)
     before = _recorded(by_hand, names, left)

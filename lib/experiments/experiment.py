@@ -72,6 +72,14 @@ class Experiment:
             chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
+        if not chosen:
+            raise InputError(
+                f"no notebook is left to execute from {start or there[0]} to {stop or there[-1]}",
+                where=self.run.folder,
+                expected="--from before --to, and between them one of `notebooks` (with "
+                f"`predict_run` without {TRAIN})",
+                todo="correct --from and --to, or leave them out",
+            )
         return chosen
 
 
@@ -99,8 +107,6 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
         values["params_file"] = ""  # they are complete: no notebook reads a file
-    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
-        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
     return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
 
 

@@ -94,6 +94,13 @@ def test_a_wrong_command_ends_with_status_2():
     assert call("run").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["run", "report", "compare", "merge"])
+def test_a_path_that_is_too_long_is_one_sentence(command):
+    done = call(command, "x" * 300)
+    assert done.exit_code == 2, done.output
+    assert "File name too long" in done.output or "there is n" in done.output
+
+
 @pytest.fixture
 def declared(monkeypatch):
     names = {"lr": Declaration("lr", "float", 0.1), "epochs": Declaration("epochs", "int", 3)}
@@ -256,6 +263,8 @@ def test_store_lists_and_removes_arrays(tmp_path):
     assert "freed" in done.output
     assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
     assert call("store", "rm", "face", "--root", tmp_path, "--yes").exit_code == 2
+    assert call("store", "rm", "", "--root", tmp_path, "--yes").exit_code == 2  # "$UNSET"
+    assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
     assert "no such folder" in call("store", "ls", "--root", tmp_path / "none").output
 
 
