@@ -18,7 +18,6 @@ from .errors import InputError
 from .experiments import options
 from .experiments.clip_commands import clips
 from .experiments.sweeps.commands import sweep
-from .files import ROOT
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
 # What a path of a command may be: a folder that is closed to this person, or no name at all.
@@ -471,7 +470,7 @@ def weights_ls(root: Path) -> None:
     from .weights import listing
 
     faults = 0
-    for row in listing(ROOT / root):
+    for row in listing(root):
         state = row["fault"] or ("there" if row["there"] else "absent")
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
         _say(
@@ -493,7 +492,7 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     from .weights import get
 
     for name in names:
-        _say(f"{name}: {get(name, ROOT / root, url)}")
+        _say(f"{name}: {get(name, root, url)}")
 
 
 @weights.command("card")
@@ -508,7 +507,6 @@ def weights_card(name: str) -> None:
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
     from .store import listing
 
-    root = ROOT / root
     if not all(words):
         # A variable of the shell that is not set: `rm` would remove everything.
         raise InputError("an empty word, which all arrays contain", todo="leave it out")

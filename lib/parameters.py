@@ -39,6 +39,8 @@ from .media import documents
 # starts.
 MUST_EXIST = ("video_path",)
 
+WRITTEN_TO = ("runs_root", "processed_root", "clips_root")  # folders, which are made
+
 # A run, or a file of weights.
 NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 
@@ -191,6 +193,7 @@ def validate(
         *_warmup_at_odds(values, names, known),
         *no_scale(values.get("label_range", [])),
         *no_names(values, names),
+        *_no_folders(values),
         *_missing_files(values),
         *_no_recordings(values),
     ]
@@ -324,6 +327,19 @@ def _no_name(text: str, is_run: bool) -> str:
         return " (a blank at an end)"
     most = LONGEST if is_run else NAME_BYTES
     return f" ({longest} bytes, at most {most})" if longest > most else ""
+
+
+def _no_folders(values: Mapping) -> list[str]:
+    """Where a file lies in the place of a folder that results are written to."""
+    problems = []
+    for name in WRITTEN_TO:
+        text = values.get(name)
+        if not isinstance(text, str) or not text or _no_name(text, is_run=False):
+            continue
+        place = resolve(text)
+        if file := next((each for each in (place, *place.parents) if each.is_file()), None):
+            problems.append(f"{name}: {file} is a file, and no folder")
+    return problems
 
 
 def _missing_files(values: Mapping) -> list[str]:

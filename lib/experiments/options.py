@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .. import grammar
-from ..files import NAME_BYTES
+from ..files import NAME_BYTES, ROOT
 
 PATH = click.Path(path_type=Path)
 
@@ -24,8 +24,18 @@ def folder(*names: str, help: str) -> Callable:
 
 
 def root(default: str) -> Callable:
-    """The option ``--root``: the folder that is looked into."""
-    return click.option("--root", default=default, show_default=True, type=PATH)
+    """The option ``--root``: the folder that is looked into. As all paths of a command it counts
+    from where the person stands; the default one lies in the repository.
+    """
+    return click.option(
+        "--root",
+        metavar="FOLDER",
+        type=PATH,
+        show_default=default,
+        callback=lambda context, option, path: (
+            ROOT / default if path is None else Path.cwd() / path.expanduser()
+        ),
+    )
 
 
 def overrides(help: str = "Set one parameter.") -> Callable:

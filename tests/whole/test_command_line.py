@@ -11,10 +11,12 @@ from click.testing import CliRunner
 
 from lib import parameters, runs
 from lib.__main__ import main
+from lib.errors import InputError
 from lib.evaluation import comparison
 from lib.experiments import pipeline
 from lib.files import NOTEBOOKS, ROOT
 from lib.grammar import Declaration
+from lib.parallel.locks import held
 from lib.store import Shelf
 from lib.trials import SYNTHETIC_NOTE
 
@@ -247,10 +249,36 @@ def test_compare_without_any_evaluated_run_says_what_to_do(tmp_path):
     assert "no metrics.json" in done.output
 
 
+def test_compare_names_what_is_not_there_and_counts_a_run_once(evaluated):
+    one = evaluated / "sample_jca"
+    (evaluated / "link").symlink_to(one)
+    named = [one, evaluated / "new" / ".." / one.name, evaluated / "link", evaluated / "typo"]
+    done = call("compare", *named, "--to", evaluated)
+    assert done.output.count("0.76") == 1, done.output
+    assert "left out: typo: there is no such folder" in done.output
+    assert call("compare", evaluated / "typo").exit_code == 2
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(evaluated, place):
+    (evaluated / "file").write_text("")
+    done = call("compare", evaluated / "sample_jca", "--to", evaluated / place)
+    assert done.exit_code == 2
+    assert "there is a file where a folder belongs" in done.output
+    place = evaluated / place
+    (problem,) = parameters.validate({"processed_root": str(place)})
+    assert problem == f"processed_root: {evaluated / 'file'} is a file, and no folder"
+    with (
+        pytest.raises(InputError, match="a file where a folder belongs"),
+        held(place / "lock", 0.0, print),
+    ):
+        pass
+
+
 # ---- store
 
 
-def test_store_lists_and_removes_arrays(tmp_path):
+def test_store_lists_and_removes_arrays(tmp_path, monkeypatch):
     for name in ("face", "mel"):
         Shelf(tmp_path / "sample" / "trials" / "t1").write(
             {"name": name, "parameters": {"size": 3}, "version": 1}, np.zeros(3)
@@ -266,6 +294,8 @@ def test_store_lists_and_removes_arrays(tmp_path):
     assert call("store", "rm", "", "--root", tmp_path, "--yes").exit_code == 2  # "$UNSET"
     assert "in 1 arrays" in call("store", "ls", "--root", tmp_path).output
     assert "no such folder" in call("store", "ls", "--root", tmp_path / "none").output
+    monkeypatch.chdir(tmp_path)  # as all paths of a command, --root counts from there
+    assert "in 1 arrays" in call("store", "ls", "--root", "sample/..").output
 
 
 # ---- the parameter files of this repository
