@@ -132,6 +132,7 @@ class Trainer:
     def _take_shared_options(self) -> None:
         """Those of all recipes (`lib.recipes.base`), and what is to be said of them."""
         options, epochs = self.params.options, self.params.epochs
+        self.notes += self.recipe.without_effect()
         # A course of releases warms up by itself, anew after each.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)

@@ -3,9 +3,11 @@ strangers may open.
 """
 
 import errno
+import inspect
 import math
 import os
 import pickletools
+import re
 import signal
 import sys
 import zipfile
@@ -431,6 +433,20 @@ def test_a_network_learns_and_the_history_says_so(tiny, tmp_path):
         "val_ccc_arousal",
         "score",
     } <= set(written)
+
+
+@every_recipe
+def test_parameters_that_a_method_does_not_know_are_told(tiny, tmp_path, name):
+    """Whether it knows one is seen where its own files read it."""
+    unusual = {"emotion": "valence", "step_hop": 7, "steps": 5, "stream_loss": 0.5}
+    recipe = tiny_set.create(name, tiny, **unusual)
+    files = [inspect.getsource(inspect.getmodule(kind)) for kind in type(recipe).__mro__[:-2]]
+    own = "\n".join(files)
+    unread = {each for each in unusual if not re.search(rf"params\.({each}\b|get\(.{each})", own)}
+    assert {line.split()[0] for line in recipe.without_effect()} == unread
+    if name == "jca":
+        notes = trainer(tiny, tmp_path, emotion="valence").notes
+        assert notes == ["emotion valence changes nothing: jca has none"]
 
 
 def test_parts_of_the_loss_stand_in_the_history(tiny, tmp_path):
