@@ -308,19 +308,19 @@ def no_names(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
     problems = []
     for name in (*of_groups(names, ["place"]), *NETWORKS, "run"):
         text = values.get(name)
-        if isinstance(text, str) and (why := _no_name(text, name == "run")):
+        if isinstance(text, str) and (why := no_name(text, name == "run")):
             problems.append(f"{name}: {text[:60]!r} cannot be the name of a folder{why}")
     return problems
 
 
-def _no_name(text: str, is_run: bool) -> str:
+def no_name(text: str, is_run: bool = False) -> str:
     """Why a text cannot be a path, or the name of a run (of which `-1` and `_sweep` are made)."""
     try:
         longest = max(len(part.encode()) for part in text.split("/"))
     except UnicodeEncodeError:
         return " (a character that is none)"
-    if any(ord(character) < ord(" ") for character in text):
-        return " (a line break, tabulator or other control character in it)"
+    if "\0" in text or (is_run and any(ord(character) < ord(" ") for character in text)):
+        return " (a control character in it)"
     if is_run and ({"/", "\\"} & set(text) or text in (".", "..")):
         return " (a name is needed; where it lies says runs_root)"
     if is_run and text != text.strip():
@@ -334,7 +334,7 @@ def _no_folders(values: Mapping) -> list[str]:
     problems = []
     for name in WRITTEN_TO:
         text = values.get(name)
-        if not isinstance(text, str) or not text or _no_name(text, is_run=False):
+        if not isinstance(text, str) or not text or no_name(text):
             continue
         place = resolve(text)
         if file := next((each for each in (place, *place.parents) if each.is_file()), None):
@@ -347,7 +347,7 @@ def _missing_files(values: Mapping) -> list[str]:
     return [
         f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not _no_name(value, is_run=False)
+        if isinstance(value, str) and value and not no_name(value)
         if not resolve(value).exists()
     ]
 
@@ -358,7 +358,7 @@ def _no_recordings(values: Mapping) -> list[str]:
     files = {
         name: resolve(value)
         for name, value in given.items()
-        if isinstance(value, str) and value and not _no_name(value, is_run=False)
+        if isinstance(value, str) and value and not no_name(value)
     }
     return [
         f"{name}: {file} is text ({_first_line(file)!r}), not a recording"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
@@ -47,8 +47,12 @@ def predict(
         raise InputError("a file, not a folder", where=folder, todo="give `folder` another name")
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
+    if "video_path" in values:
+        raise InputError(
+            "video_path is set by `video`", where="predict(video_path=…)", todo="leave it out"
+        )
     given = {
-        name: str(Path(str(value)).expanduser().absolute()) if name in places and value else value
+        name: _from_here(name, value, places)
         for name, value in {"weights_root": _weights(), **values}.items()
     }
     params = parameters.placed({**given, "video_path": str(video)}, declared)
@@ -62,11 +66,31 @@ def predict(
 
 def _path(name: str, value: object) -> Path:
     """What a program gives as a path, counted from the working directory."""
-    if not isinstance(value, (str, os.PathLike)) or not str(value):
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text:
+        why = " is no path"
+    elif "://" in text:
+        why = " is an address: download it first"
+    else:
+        why = parameters.no_name(text)
+    if why:
         raise InputError(
-            f"{value!r} is no path", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
+            f"{value!r}{why}", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
         )
-    return Path(value).expanduser().absolute()
+    return Path(text).expanduser().absolute()
+
+
+def _from_here(name: str, value: object, places: Collection[str]) -> object:
+    """A value as parameters take it: paths are texts, and count from the working directory; what
+    names a network may also be the name of a run.
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text or parameters.no_name(text):
+        return text
+    path = Path(text).expanduser()
+    is_file = isinstance(value, os.PathLike) or path.is_file()
+    is_path = name in places or (name in parameters.NETWORKS and is_file)
+    return str(path.absolute()) if is_path else text
 
 
 def _weights() -> Path:
