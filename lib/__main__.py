@@ -7,10 +7,12 @@ Heavy packages are imported by what needs them.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -28,16 +30,28 @@ class _Group(click.Group):
     """Says what an InputError says, without a traceback."""
 
     def invoke(self, context: click.Context):
+        if sys.stdout is None or sys.stderr is None:  # closed by who started this
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 to the end
+            sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
         try:
             return super().invoke(context)
         except InputError as error:
             click.echo(str(error), err=True)
             sys.exit(WRONG)
         except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                _end_of_output(error)
             if error.errno not in UNREACHABLE or error.filename is None:
                 raise
             click.echo(f"{error.strerror}\n  where: {str(error.filename)[:200]}", err=True)
             sys.exit(WRONG)
+
+
+def _end_of_output(error: OSError) -> NoReturn:
+    """End where what is said goes to a file on a disk that is full: it is told where it can be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
+    click.echo(f"the output cannot be written ({error.strerror})", err=True)
+    sys.exit(1)
 
 
 def _say(line: str) -> None:

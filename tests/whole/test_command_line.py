@@ -1,8 +1,10 @@
 """``python -m lib``: help without heavy imports, check, compare, store, exit status."""
 
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,6 +96,17 @@ def test_a_report_is_written_anew_by_a_command(tmp_path):
 def test_a_wrong_command_ends_with_status_2():
     assert call("rum").exit_code == 2
     assert call("run").exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full")
+@pytest.mark.parametrize(
+    ("output", "status", "told"), [("/dev/full", 1, "the output cannot be written"), ("&-", 0, "")]
+)
+def test_an_output_that_is_full_or_closed_is_no_traceback(output, status, told):
+    command = f"exec {shlex.quote(sys.executable)} -m lib check params/sample_tsav.yaml >{output}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.partition(" (")[0] == told
 
 
 @pytest.mark.parametrize("command", ["run", "report", "compare", "merge"])
