@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import LONGEST, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -38,6 +38,8 @@ from .media import documents
 # A file that these name is an input that the person brings: it must be there before anything
 # starts.
 MUST_EXIST = ("video_path",)
+
+WRITTEN_TO = ("runs_root", "processed_root", "clips_root")  # folders, which are made
 
 # A run, or a file of weights.
 NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
@@ -115,24 +117,29 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     levels: list[Mapping] = []
     for path in map(Path, files):
         if path.is_dir():
-            raise InputError("a folder", where=path, expected="a parameter file in it (.yaml)")
+            raise InputError("this is a folder", where=path, expected="a parameter file")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
-    levels.append({name: _override(name, text) for name, text in (overrides or {}).items()})
-    return merged(levels, ("options",))
+    declared = all_declared()
+    typed = {
+        name: typed_value(text, declared[name].type if name in declared else "", f"-p {name}")
+        for name, text in (overrides or {}).items()
+    }
+    return merged([*levels, typed], ("options",))
 
 
-def _override(name: str, text: str) -> object:
-    """The value of ``-p name text``; two quotes with nothing between them are the empty text."""
-    declaration = all_declared().get(name)
-    if declaration is not None and declaration.type == "str":
+def typed_value(text: str, kind: str, where: str) -> object:
+    """What a text of the command line says, as a value of the declared type `kind` ("" for none);
+    two quotes with nothing between them are the empty text.
+    """
+    if kind == "str":
         return "" if text in ('""', "''") else text
-    value = documents.yaml_value(text, f"-p {name}")
-    if isinstance(value, str) and declaration is not None and declaration.type == "float":
+    value = documents.yaml_value(text, where)
+    if isinstance(value, str) and kind == "float":
         with contextlib.suppress(ValueError):
             return float(value)  # 1e-4 is a number, though YAML 1.1 reads it as text
     return "" if value is None else value
@@ -177,16 +184,20 @@ def validate(
     folder : where the recipes' files are.
     """
     names = all_declared() if names is None else names
-    problems = wrong_values(values, names)
-    return (
-        problems
-        + _wrong_recipe(values, names, partial, recipes(folder))
-        + _warmup_at_odds(values, names, recipes(folder))
-        + no_scale(values.get("label_range", []))
-        + _no_folder_name(values.get("run", ""))
-        + _missing_files(values)
-        + _no_recordings(values)
-    )
+    known = recipes(folder)
+    outside = _options_outside(values, names, known)
+    within = {name: value for name, value in values.items() if name not in outside}
+    return [
+        *wrong_values(within, names),
+        *outside.values(),
+        *_wrong_recipe(values, names, partial, known),
+        *_warmup_at_odds(values, names, known),
+        *no_scale(values.get("label_range", [])),
+        *no_names(values, names),
+        *_no_folders(values),
+        *_missing_files(values),
+        *_no_recordings(values),
+    ]
 
 
 def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
@@ -195,6 +206,20 @@ def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
     return problems
+
+
+def _options_outside(values: Mapping, names: Mapping, known: Mapping) -> dict[str, str]:
+    """A sentence for each of `values` that is an option of the recipe and stands beside `options`,
+    also as a sweep's grid writes it (``options.dropout``).
+    """
+    recipe = values.get("recipe")
+    own = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    short = {name: name.removeprefix("options.") for name in values if name not in names}
+    return {
+        name: f"{name}: an option of the recipe {recipe}: write options: {{{option}: …}}"
+        for name, option in short.items()
+        if option in own
+    }
 
 
 def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: str) -> list[str]:
@@ -277,12 +302,45 @@ def no_scale(value: object) -> list[str]:
     ]
 
 
-def _no_folder_name(run: object) -> list[str]:
-    """What is wrong with the name of a run; other types are `wrong_values`."""
-    if not isinstance(run, str):
-        return []
-    parted = {"/", "\\", "\x00"} & set(run) or run in (".", "..")
-    return [f"run: {run!r} cannot be the name of a folder"] if parted else []
+def no_names(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
+    """What is wrong with texts that are to be names of files and folders, before a disk is asked
+    for them, as `refuse` takes it.
+    """
+    problems = []
+    for name in (*of_groups(names, ["place"]), *NETWORKS, "run"):
+        text = values.get(name)
+        if isinstance(text, str) and (why := no_name(text, name == "run")):
+            problems.append(f"{name}: {text[:60]!r} cannot be the name of a folder{why}")
+    return problems
+
+
+def no_name(text: str, is_run: bool = False) -> str:
+    """Why a text cannot be a path, or the name of a run (of which `-1` and `_sweep` are made)."""
+    try:
+        longest = max(len(part.encode()) for part in text.split("/"))
+    except UnicodeEncodeError:
+        return " (a character that is none)"
+    if "\0" in text or (is_run and any(ord(character) < ord(" ") for character in text)):
+        return " (a control character in it)"
+    if is_run and ({"/", "\\"} & set(text) or text in (".", "..")):
+        return " (a name is needed; where it lies says runs_root)"
+    if is_run and text != text.strip():
+        return " (a blank at an end)"
+    most = LONGEST if is_run else NAME_BYTES
+    return f" ({longest} bytes, at most {most})" if longest > most else ""
+
+
+def _no_folders(values: Mapping) -> list[str]:
+    """Where a file lies in the place of a folder that results are written to."""
+    problems = []
+    for name in WRITTEN_TO:
+        text = values.get(name)
+        if not isinstance(text, str) or not text or no_name(text):
+            continue
+        place = resolve(text)
+        if file := next((each for each in (place, *place.parents) if each.is_file()), None):
+            problems.append(f"{name}: {file} is a file, and no folder")
+    return problems
 
 
 def _missing_files(values: Mapping) -> list[str]:
@@ -290,14 +348,19 @@ def _missing_files(values: Mapping) -> list[str]:
     return [
         f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not resolve(value).exists()
+        if isinstance(value, str) and value and not no_name(value)
+        if not resolve(value).exists()
     ]
 
 
 def _no_recordings(values: Mapping) -> list[str]:
     """A text file where a recording belongs, told as what it is."""
     given = {name: values.get(name) for name in MUST_EXIST}
-    files = {name: resolve(value) for name, value in given.items() if value and str(value) == value}
+    files = {
+        name: resolve(value)
+        for name, value in given.items()
+        if isinstance(value, str) and value and not no_name(value)
+    }
     return [
         f"{name}: {file} is text ({_first_line(file)!r}), not a recording"
         for name, file in files.items()
@@ -406,6 +469,7 @@ def check(
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
+    refuse(no_names(by_hand, names), place)
     if fetch and (lies := _where_things_lie(by_hand, names)):
         fetch(lies)
     before = _recorded(by_hand, names, left)

@@ -307,6 +307,13 @@ def test_a_number_that_yaml_reads_as_text_is_answered_with_its_right_form(names,
         ("options", [1], "a list where a mapping belongs"),
         ("video_path", "no/such.mp4", "no such file"),
         ("recipe", "toi", "did you mean toy?"),
+        ("runs_root", "a\0b", "control character"),
+        ("runs_root", "/data/" + "x" * 300, "300 bytes, at most 255"),
+        ("video_path", "x" * 9000, "9000 bytes, at most 255"),
+        ("runs_root", "\ud800", "a character that is none"),
+        ("run", "a\nb", "control character"),
+        ("run", "  ", "a blank at an end"),
+        ("run", "x" * 200, "200 bytes, at most 180"),
     ],
 )
 def test_each_wrong_value_gets_one_sentence(names, name, value, words):
@@ -318,6 +325,8 @@ def test_options_are_checked_against_the_recipe(names):
     assert "none of 3, 4" in problem(names, recipe="toy", options={"channels": 5})
     assert parameters.validate({"recipe": "toy", "options": {"channels": 4}}, names) == []
     assert parameters.validate({"options": {"dropout": 0.1}}, names, partial=True) == []
+    for name in ("channels", "options.channels"):  # beside `options`, where it has no effect
+        assert "write options: {channels: …}" in problem(names, recipe="toy", **{name: 3})
 
 
 def test_a_whole_number_is_a_float_and_a_trial_may_be_a_number(names):
@@ -390,7 +399,7 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     file(tmp_path, "", "sample_tsav.yaml")
     with pytest.raises(InputError, match=r"did you mean sample_tsav\.yaml"):
         parameters.load([tmp_path / "sample_tsaw.yaml"])
-    with pytest.raises(InputError, match="a folder"):
+    with pytest.raises(InputError, match="this is a folder"):
         parameters.load([tmp_path])
 
 

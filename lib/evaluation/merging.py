@@ -195,7 +195,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def load(folders: list[Path]) -> Ensemble:
     """The runs in these folders as one predictor. Raises InputError if they do not fit together."""
-    folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
+    folders = list({Path(folder).resolve(): Path(folder) for folder in folders}.values())  # once
     if len(folders) < 2:
         raise InputError(
             f"{len(folders)} run to merge", expected="two or more different run folders"

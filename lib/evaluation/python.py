@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -56,9 +56,7 @@ def predict(
     declared = grammar.declared(files.YOUR_VIDEO)
     places = grammar.of_groups(declared, ["place"])
     given = {
-        name: _from_here(value, name in places)
-        if name in (*places, *parameters.NETWORKS)
-        else value
+        name: _from_here(name, value, places)
         for name, value in {"weights_root": _weights(), **values}.items()
     }
     params = parameters.placed({**given, "video_path": str(video)}, declared)
@@ -77,21 +75,31 @@ def _refuse_unused(names: Iterable[str]) -> None:
 
 def _path(name: str, value: object) -> Path:
     """What a program gives as a path, counted from the working directory."""
-    if not isinstance(value, (str, os.PathLike)) or not str(value):
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text:
+        why = " is no path"
+    elif "://" in text:
+        why = " is an address: download it first"
+    else:
+        why = parameters.no_name(text)
+    if why:
         raise InputError(
-            f"{value!r} is no path", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
+            f"{value!r}{why}", where=f"predict({name}=…)", expected="a text or a pathlib.Path"
         )
-    return Path(value).expanduser().absolute()
+    return Path(text).expanduser().absolute()
 
 
-def _from_here(value: object, is_path: bool) -> object:
-    """A path that counts from the working directory; of a network, which may be a run's name,
-    where a file of that name is there.
+def _from_here(name: str, value: object, places: Collection[str]) -> object:
+    """A value as parameters take it: paths are texts, and count from the working directory; what
+    names a network may also be the name of a run.
     """
-    if not value or not isinstance(value, (str, os.PathLike)):
-        return value
-    place = Path(value).expanduser().absolute()
-    return str(place) if is_path or place.is_file() else str(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text or parameters.no_name(text):
+        return text
+    path = Path(text).expanduser()
+    is_file = isinstance(value, os.PathLike) or path.is_file()
+    is_path = name in places or (name in parameters.NETWORKS and is_file)
+    return str(path.absolute()) if is_path else text
 
 
 def _weights() -> Path:

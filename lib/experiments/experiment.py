@@ -73,6 +73,14 @@ class Experiment:
             chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
+        if not chosen:
+            raise InputError(
+                f"no notebook is left to execute from {start or there[0]} to {stop or there[-1]}",
+                where=self.run.folder,
+                expected="--from before --to, and between them one of `notebooks` (with "
+                f"`predict_run` without {TRAIN})",
+                todo="correct --from and --to, or leave them out",
+            )
         return chosen
 
 

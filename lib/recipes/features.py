@@ -36,6 +36,8 @@ class Recipe(base.Recipe):
     sound, then picture. Every number is standardised by the training trials.
     """
 
+    reads = ("step_hop", "steps")
+
     class Options:
         class Encoder:
             """Settings of one encoder in `encoders`."""

@@ -34,6 +34,8 @@ class Recipe(base.Recipe):
     0.5; nothing is smoothed.
     """
 
+    reads = ("stream_loss",)
+
     paper = Paper(
         ("affwild2_tsav",),
         (

@@ -270,6 +270,16 @@ def test_first_and_last_notebook_can_be_chosen(world):
     assert "no notebook is called 09" in world.text
 
 
+def test_where_no_notebook_is_left_to_execute_nothing_is_called_done(world):
+    assert world.run("sample_tsav", start="05", stop="04") == 2
+    assert "no notebook is left to execute from 05 to 04" in world.text
+    network = world.place / "network.pt"
+    network.write_bytes(b"")
+    assert world.run("sample_tsav", start="05", stop="05", predict_run=network) == 2
+    assert "no notebook is left to execute from 05 to 05" in world.text
+    assert not world.runs.exists()
+
+
 def test_an_interrupted_step_is_not_skipped_although_its_old_record_fits(world, monkeypatch):
     world.run("sample_tsav")
 
