@@ -5,12 +5,12 @@ processes together: it must not grow with the length.
         [--places FOLDER]
 
 The film is the recording over and over, at 640×360 px, with its sound, as H.264; films of over 20
-minutes are worked on in stretches, by all workers. Each notebook is one command (`python -m lib run PARAMS.yaml --from NN --to NN`) with the
-file's own options; a second parameter file finds the arrays of the first one. A run that the film
-is predicted with, and weights, lie below --places or are made there before anything is measured.
-Told is the largest sum, over the command and all its processes, of memory that is theirs (Pss_Anon
-and Pss_Shmem of the system's count: what two share is counted once, libraries are not), every half
-second.
+minutes are worked on in stretches, by all workers. Each notebook is one command (`python -m lib run
+PARAMS.yaml --from NN --to NN`) with the file's own options; a second parameter file finds the
+arrays of the first one. A run that the film is predicted with, and weights, lie below --places or
+are made there before anything is measured. Told is the largest sum, over the command and all its
+processes, of memory that is theirs (Pss_Anon and Pss_Shmem of the system's count: what two share is
+counted once, libraries are not), every half second.
 """
 
 from __future__ import annotations
