@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..media.frames import nearest
 from ..models import device as models_device
 from ..models import memory
 from ..store import give_back
@@ -95,21 +96,13 @@ def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: s
     pictures = encoders.pictures_of_a_clip(inputs["config"])
     apart = span / pictures
     places = middles[:, None] + (np.arange(pictures) - (pictures - 1) / 2) * apart
-    frames = seen[_nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
+    frames = seen[nearest(times[seen], places)] if len(seen) else np.zeros_like(places, int)
     inside = np.abs(times[frames] - middles[:, None]) <= span / 2
     chosen = np.flatnonzero(inside.any(axis=1) & (len(seen) > 0))
     told = f"{rate:g} rows per second, each of {pictures} pictures over {span:g} s around its span"
     facts = {"rate": rate, "span": span, "t0": float(times[0])}
     args = (inputs, parameters, create, device, len(middles), chosen, frames[chosen], told)
     _fill(*args, clips=True, **facts)
-
-
-def _nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Index of the value (rising) that lies nearest to each of `wanted`."""
-    after = np.searchsorted(values, wanted).clip(1, max(1, len(values) - 1))
-    after = np.minimum(after, len(values) - 1)
-    before = np.maximum(after - 1, 0)
-    return np.where(wanted - values[before] <= values[after] - wanted, before, after)
 
 
 @torch.inference_mode()

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError, explain_full_disk
-from ..files import temporary_name
+from ..errors import InputError
+from ..files import whole
 from ..store import give_back
 from . import containers
 from .recordings import CLOCK, MAX_SIDE
@@ -53,11 +53,11 @@ def write_video(
     """
     path, times = Path(path), np.asarray(times, np.float64)
     _refuse_unordered(times, path)
-    with explain_full_disk(path), temporary_name(path) as part:
-        with containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container:
-            how = (crf, preset, progress)
-            _encode(container, iter(frames), times, sound, rate, sound_start, *how)
-        part.replace(path)
+    with (
+        whole(path) as part,
+        containers.pyav().open(str(part), "w", format="mp4", options=MP4) as container,
+    ):
+        _encode(container, iter(frames), times, sound, rate, sound_start, crf, preset, progress)
     return path
 
 
