@@ -135,10 +135,10 @@ EMOTIONS = ("valence", "arousal")
 def ccc(prediction: np.ndarray, label: np.ndarray) -> float:
     """Concordance correlation (Lin 1989), 2·cov / (var + var + (difference of means)²), in −1…1.
 
-    prediction, label : (n,) numbers; frames whose label is NaN are left out. A constant prediction
-        or label
-    gives 0; without a labelled frame the result is NaN. Raises InputError where a labelled frame
-    has no prediction.
+    prediction, label : (n,) numbers; frames whose label is NaN are left out.
+
+    A constant prediction or label gives 0; without a labelled frame the result is NaN. Raises
+    InputError where a labelled frame has no prediction.
     """
     return _score("ccc", prediction, label)
 
@@ -162,12 +162,13 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """What a CCC is made of (Lin 1989): ccc = correlation · accuracy, accuracy = 2 / (scale + 1 /
     scale + shift²).
 
-    prediction, label : (n,); frames whose label is NaN are left out. Returns ccc, correlation
-        (−1…1), scale (standard
-    deviation of the prediction over that of the label; 1 is right), shift (difference of means over
-    the geometric mean of both standard deviations; 0 is right), accuracy (0…1), and in the label's
-    units bias (mean prediction − label), sd_prediction, sd_label. What is undefined, as the scale
-    of a constant, is NaN; then ccc is 0 as in `ccc`.
+    prediction, label : (n,); frames whose label is NaN are left out.
+
+    Returns ccc, correlation (−1…1), scale (standard deviation of the prediction over that of the
+    label; 1 is right), shift (difference of means over the geometric mean of both standard
+    deviations; 0 is right), accuracy (0…1), and in the label's units bias (mean prediction −
+    label), sd_prediction, sd_label. What is undefined, as the scale of a constant, is NaN; then ccc
+    is 0 as in `ccc`.
     """
     prediction, label = np.asarray(prediction, np.float64), np.asarray(label, np.float64)
     found = {"ccc": ccc(prediction, label), "correlation": pcc(prediction, label)}
@@ -195,11 +196,11 @@ def ccc_parts(prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
 def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
     """Mean F1 of the expressions, 0…1: the expression score of the ABAW challenges.
 
-    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled. The mean runs over
-        the classes
-    that occur among the labels; one of these that is never predicted rightly has F1 0. A class
-    without a labelled frame has no F1 and is left out (predicting it still is a miss of another
-    class). No labelled frame: NaN.
+    prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled.
+
+    The mean runs over the classes that occur among the labels; one of these that is never predicted
+    rightly has F1 0. A class without a labelled frame has no F1 and is left out (predicting it
+    still is a miss of another class). No labelled frame: NaN.
     """
     return _score("f1_macro", prediction, label)
 
@@ -207,9 +208,10 @@ def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
 def f1_mean(prediction: np.ndarray, label: np.ndarray) -> float:
     """Mean F1 of the action units, 0…1.
 
-    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit. A unit that is
-        active in no
-    labelled frame has no F1 and is left out of the mean; when all are, the result is NaN.
+    prediction, label : (n, U) int, 0 or 1; label −1 = unlabelled, unit by unit.
+
+    A unit that is active in no labelled frame has no F1 and is left out of the mean; when all are,
+    the result is NaN.
     """
     return _score("f1_mean", prediction, label)
 

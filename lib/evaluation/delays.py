@@ -35,10 +35,11 @@ def curve(
 
     table : trial table; its train trials with labels count. place : the store, with pixels or
         loudness of these trials.
-    delays : s. Every delay is scored on the same frames. Half of the trials are predicted by a
-        ridge regression on the
-    other half, from 8×8 pixels of the face and the loudness; the penalty is the best one. Raises
-    InputError where fewer than two trials have labels and inputs.
+    delays : s. Every delay is scored on the same frames.
+
+    Half of the trials are predicted by a ridge regression on the other half, from 8×8 pixels of the
+    face and the loudness; the penalty is the best one. Raises InputError where fewer than two
+    trials have labels and inputs.
     """
     if not len(delays):
         return pd.DataFrame(columns=list(COLUMNS))

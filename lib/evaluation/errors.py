@@ -78,10 +78,9 @@ def stretches(
     worst first.
 
     time : (T,) s. prediction, label : (T, 2); a column that is NaN throughout (an emotion that was
-        not learnt) is left
-    out, then frames with a NaN do not count. Stretches of `seconds` s (a shorter trial is one) do
-    not overlap, and half of the frames of each count at least; where labels are sparser than that
-    everywhere, half as many as in the stretch with most.
+        not learnt) is left out, then frames with a NaN do not count. Stretches of `seconds` s (a
+        shorter trial is one) do not overlap, and half of the frames of each count at least; where
+        labels are sparser than that everywhere, half as many as in the stretch with most.
     """
     squared = np.square(np.asarray(prediction, np.float64) - label)
     told = np.isfinite(squared).any(axis=0)

@@ -22,9 +22,9 @@ class Panel:
     """Circumplex and curves of a whole video; drawn once, then for each frame a dot and a cursor.
 
     times : (T,) s. predictions : columns `valence` and `arousal` (−1…1); where `valid` is 0 the
-        ground is grey; where
-    `speaking` (probability) passes 0.5 a green line runs below the curves; with `valence_sd` and
-    `arousal_sd` a pale band round each should hold 90 % of the labels.
+        ground is grey; where `speaking` (probability) passes 0.5 a green line runs below the
+        curves; with `valence_sd` and `arousal_sd` a pale band round each should hold 90 % of the
+        labels.
     """
 
     def __init__(self, times: np.ndarray, predictions: pd.DataFrame, width: int, height: int):

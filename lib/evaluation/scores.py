@@ -200,9 +200,10 @@ def zero_filled(
 ) -> dict:
     """CCC as the authors' validation counts it, to compare with their numbers and for nothing else.
 
-    labels, raw : {trial: (T, 2)}. Unlabelled frames are pairs (0, 0), then clip and box filter with
-        zero edges
-    (tsav_jca.md §2.9). Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
+    labels, raw : {trial: (T, 2)}.
+
+    Unlabelled frames are pairs (0, 0), then clip and box filter with zero edges (tsav_jca.md §2.9).
+    Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
     """
     pairs = [
         metrics.zero_filled(labels[trial], raw[trial])
@@ -328,9 +329,10 @@ def _labels_of(recipe, names: Iterable[str], task: str) -> dict[str, np.ndarray]
 def majority(table: pd.DataFrame, recipe) -> dict:
     """Scores of the most frequent class of the train trials' labels, on all labelled val frames.
 
-    table : the whole trial table. Returns {"majority class": {"expression": {"f1_macro", …}, …}}
-        for those of the
-    recipe's tasks that have classes; empty without such a task, or without labels on either side.
+    table : the whole trial table.
+
+    Returns {"majority class": {"expression": {"f1_macro", …}, …}} for those of the recipe's tasks
+    that have classes; empty without such a task, or without labels on either side.
     """
     rules = {"expression": recipe.expression_scores, "action_units": metrics.action_units_scores}
     found = {}

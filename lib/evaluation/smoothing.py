@@ -30,9 +30,9 @@ def box(x: np.ndarray, width: int) -> np.ndarray:
 def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     """Predictions as they are submitted: clipped to −1…1, then `box` with each emotion's width.
 
-    va : (T, 2) valence and arousal. widths : {"valence": frames, "arousal": frames}; an emotion
-        that is not
-    named keeps its frames. Returns (T, 2) float64.
+    va : (T, 2) valence and arousal.
+    widths : {"valence": frames, "arousal": frames}; an emotion that is not named keeps its frames.
+        Returns (T, 2) float64.
     """
     clipped = np.clip(np.asarray(va, np.float64), -1, 1)
     return np.stack(
@@ -43,9 +43,9 @@ def smooth(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
 def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
     """The published rule (``rules: published``): clip to −1…1, then a box, zeros outside the trial.
 
-    va : (T, 2); frames without a prediction are 0, as in the published arrays. The first and last
-        width/2
-    frames shrink towards 0. Returns (T, 2) float64.
+    va : (T, 2); frames without a prediction are 0, as in the published arrays.
+
+    The first and last width/2 frames shrink towards 0. Returns (T, 2) float64.
     """
     from scipy.ndimage import uniform_filter1d  # half a second to import, needed for this rule only
 

@@ -111,10 +111,9 @@ def write_single(
 ) -> Path:
     """Write valence and arousal of all trials as the one file that ABAW5 and later ask for.
 
-    predictions : {trial: (T, 2) in −1…1}. frames : {trial: frame numbers from 1} if the organisers'
-        list
-    leaves frames out (those without a cropped face); otherwise every frame gets its line
-    ``<trial>/00001.jpg,…``.
+    predictions : {trial: (T, 2) in −1…1}.
+    frames : {trial: frame numbers from 1} if the organisers' list leaves frames out (those without
+        a cropped face); otherwise every frame gets its line ``<trial>/00001.jpg,…``.
     """
     rows = [",".join(COLUMNS)]
     for trial, va in predictions.items():
@@ -139,9 +138,10 @@ def validate(folder: Path, expected: Mapping[str, int], task: str = "va") -> lis
     """Check the files that `write` made (or anybody) -> what is wrong, one sentence each; [] =
     ready to send.
 
-    expected : {trial: number of frames}. Looked at: files missing and too many, header, columns,
-        numbers,
-    ranges, one line per frame, no unlabelled marks (−5, −1).
+    expected : {trial: number of frames}.
+
+    Looked at: files missing and too many, header, columns, numbers, ranges, one line per frame, no
+    unlabelled marks (−5, −1).
     """
     folder = Path(folder) / FOLDERS[task]
     if not folder.is_dir():

@@ -134,9 +134,10 @@ def plan(
     """The experiment, after those of missing runs that it builds on; all are checked before
     anything starts.
 
-    library : folder of the parameter files of such runs. They get the same overlays, and those
-        overrides that
-    say where data are and on which machine: a run that bears a file's name is what the file says.
+    library : folder of the parameter files of such runs.
+
+    They get the same overlays, and those overrides that say where data are and on which machine: a
+    run that bears a file's name is what the file says.
     """
     wanted = read(files, overrides, notebooks)
     name = wanted.values["run"]

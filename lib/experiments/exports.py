@@ -48,9 +48,9 @@ class Rule:
 def rule(rules: str, audio_seconds: float, rates: Iterable[float]) -> Rule:
     """The rule that parameters mean.
 
-    rules : "published" or "corrected". audio_seconds : sound round a frame, 0 for a look-back of 32
-        frames, whose one
-    length comes from the lowest of `rates` (frames per second of the videos).
+    rules : "published" or "corrected".
+    audio_seconds : sound round a frame, 0 for a look-back of 32 frames, whose one length comes from
+        the lowest of `rates` (frames per second of the videos).
     """
     if rules == "published":
         return Rule("published")
@@ -169,8 +169,8 @@ def export_labels(
     form, every frame.
 
     folder : `preprocessed_VA_annotations` of the data set's processed folder unless it is given.
-        kind : "expression"
-    and "action_units" write their own columns to their own folder, of trials with such labels.
+    kind : "expression" and "action_units" write their own columns to their own folder, of trials
+        with such labels.
     """
     folder, written = folder or store.folder / LABEL_FOLDERS[kind], []
     clear_leftovers(folder)  # of a process that was killed

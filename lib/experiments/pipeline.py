@@ -142,9 +142,10 @@ def batch(
     """Execute one experiment after the other, each with the same overlays; one that fails does not
     stop the others.
 
-    places : `notebooks` and `library` of `run`. Ends with a line for each. Returns DONE; FAILED
-        when one failed or
-    could not be started; else the highest status of all; Ctrl-C and SIGTERM stop at once.
+    places : `notebooks` and `library` of `run`. Ends with a line for each.
+
+    Returns DONE; FAILED when one failed or could not be started; else the highest status of all;
+    Ctrl-C and SIGTERM stop at once.
     """
     told = {}
     for file in files:

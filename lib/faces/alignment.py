@@ -66,10 +66,10 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def align(picture: np.ndarray, points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """The face of a picture, upright and in place.
 
-    picture : (H, W, 3) uint8. points : (5, 2) landmarks in it. Returns (size, size, 3) uint8, black
-        outside the
-    picture; cubic, as the published data were made (§1.3), after area averaging where the face is
-    much larger.
+    picture : (H, W, 3) uint8. points : (5, 2) landmarks in it.
+
+    Returns (size, size, 3) uint8, black outside the picture; cubic, as the published data were made
+    (§1.3), after area averaging where the face is much larger.
     """
     matrix = similarity(points, size)
     shrink = int(1 / max(np.hypot(*matrix[:, 0]), 1e-3))  # picture pixels in one pixel of the face
@@ -104,9 +104,10 @@ def _corner(
 def mask(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """TSAV's fourth channel: lines of mouth, brows, eyes, nose, chin, (size, size) uint8 on black.
 
-    points : (68, 2) in the aligned face of that size: the published drawing exactly. (5, 2): an
-        approximation, in
-    which mouth, brows, eyes, nose and chin have a mean shape and only follow the five landmarks.
+    points : (68, 2) in the aligned face of that size: the published drawing exactly.
+
+    (5, 2): an approximation, in which mouth, brows, eyes, nose and chin have a mean shape and only
+    follow the five landmarks.
     """
     points = np.asarray(points, np.float64)
     if len(points) == 5:
@@ -173,9 +174,10 @@ _PARTS = (
 def approximate(points: np.ndarray, size: int = TEMPLATE_SIZE) -> np.ndarray:
     """68 points guessed from five: a mean face whose parts are moved as the landmarks are.
 
-    points : (5, 2) in the aligned face of side `size`. Returns (68, 2) in it. It knows where eyes,
-        nose and mouth
-    corners are; brows that rise, eyes that close and a mouth that opens it cannot know.
+    points : (5, 2) in the aligned face of side `size`. Returns (68, 2) in it.
+
+    It knows where eyes, nose and mouth corners are; brows that rise, eyes that close and a mouth
+    that opens it cannot know.
     """
     moved = scaled(points, TEMPLATE_SIZE, size).astype(np.float64) - TEMPLATE  # (5, 2)
     guessed = MEAN_FACE.copy()

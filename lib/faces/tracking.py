@@ -257,9 +257,10 @@ def match(expected: np.ndarray, found: np.ndarray) -> dict[int, int]:
 def bridge(before: np.ndarray, after: np.ndarray, path: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Faces between two detections of the same one.
 
-    before, after : (15,), frames 0 and F−1. path : (F, 15), where it was followed to; held : (5,)
-        bool landmarks
-    whose flow can be believed. The error at the end is taken back evenly; others go straight.
+    before, after : (15,), frames 0 and F−1.
+    path : (F, 15), where it was followed to.
+    held : (5,) bool, landmarks whose flow can be believed: their error at the end is taken back
+        evenly; the others go straight.
 
     Returns (F−2, 15); the score is the lower of the two.
     """

@@ -101,9 +101,9 @@ def of_clip(
 ) -> np.ndarray:
     """(4T, 13) features of a clip whose sound starts with its first frame.
 
-    samples : (n,) on the scale of int16. rules : "corrected": exact times, silence after the end;
-        "published": rounded
-    hop, and where the sound is too short the first rows again.
+    samples : (n,) on the scale of int16.
+    rules : "corrected": exact times, silence after the end; "published": rounded hop, and where the
+        sound is too short the first rows again.
     """
     length = window(fps)
     if rules == "corrected":

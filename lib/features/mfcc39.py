@@ -98,9 +98,10 @@ def grid(times: np.ndarray) -> np.ndarray:
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """(T, 39) float32: the row that starts with each frame, on the container's clock.
 
-    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s. Where
-        the file has no
-    sound, silence is heard (39 zeros), so that a sound shorter than its video loses no frame.
+    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s.
+
+    Where the file has no sound, silence is heard (39 zeros), so that a sound shorter than its video
+    loses no frame.
     """
     rows = grid(times)
     if not len(rows):

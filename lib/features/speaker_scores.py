@@ -168,10 +168,11 @@ def score(
         read as needed.
     sound : (n,) on the scale of int16, 16 kHz. first : (4T,) first sample of the sound rows
         (`mfcc.at_times`).
-    durations : s; () takes windows. Else the published averaging: the face is cut into pieces of
-        each duration, each
-    scored alone; the mean over durations. `DURATIONS` is what the published numbers used (their
-    list repeats short ones, but a set drops repeats); here one that is given twice weighs twice.
+    durations : s; () takes windows.
+
+    Else the published averaging: the face is cut into pieces of each duration, each scored alone;
+    the mean over durations. `DURATIONS` is what the published numbers used (their list repeats
+    short ones, but a set drops repeats); here one that is given twice weighs twice.
 
     Returns (T, 2) float32.
     """
@@ -218,9 +219,10 @@ def _logits(
 def grid(times: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """A network's own frame grid over a stretch of a video of any frame rate, also an uneven one.
 
-    times : (n,) s, increasing, of the frames in which a face is tracked. Returns (T,) s of the grid
-        from the first
-    frame on, and (T,) which of the frames is shown at each: the nearest one.
+    times : (n,) s, increasing, of the frames in which a face is tracked.
+
+    Returns (T,) s of the grid from the first frame on, and (T,) which of the frames is shown at
+    each: the nearest one.
     """
     times = np.asarray(times, np.float64)
     if len(times) < 2:

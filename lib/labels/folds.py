@@ -85,11 +85,11 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
 def split(table: pd.DataFrame, folder: Path, fold: int, rule: str = "subject") -> pd.DataFrame:
     """The trial table with `split` and `fold` as this fold has them; as it is for ``fold=-1``.
 
-    folder : of the fold files, the data set's processed folder. Those of `rule` "subject" are made
-        by notebook 04
-    (`n_folds`), the published ones here, when they are first asked for. Test trials stay test
-    trials. Raises InputError for a fold that the file does not have, or a file that names other
-    trials than the data set has.
+    folder : of the fold files, the data set's processed folder.
+
+    Those of `rule` "subject" are made by notebook 04 (`n_folds`), the published ones here, when
+    they are first asked for. Test trials stay test trials. Raises InputError for a fold that the
+    file does not have, or a file that names other trials than the data set has.
     """
     if fold < 0:
         return table

@@ -108,8 +108,9 @@ def fit_rows(
     was done).
 
     policy : "fit" trims rows at the end or adds unlabelled ones; "refuse" raises InputError
-        instead. The
-    message holds both numbers, so that it can stand in a report.
+        instead.
+
+    The message holds both numbers, so that it can stand in a report.
     """
     rows = len(array)
     if rows == n_frames:

@@ -33,8 +33,8 @@ def found_against_expected(
     """Bars: how much of each item was found, in per cent of what was expected, and both numbers.
 
     report : columns item, found, expected (numbers; NaN = not known beforehand), state (ok,
-        missing, damaged,
-    extra or another word). More than `most` items: those not ok come first, the rest is counted.
+        missing, damaged, extra or another word). More than `most` items: those not ok come first,
+        the rest is counted.
     """
     if len(report) > most:
         report = report.iloc[np.argsort(report["state"].eq("ok"), kind="stable")]
@@ -102,9 +102,8 @@ def face_strip(
 ) -> Axes:
     """Faces side by side, each with its time; frames without a face are hatched and say so.
 
-    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s. valid : (N,) bool, False = no
-        face
-    found.
+    faces : (N, S, S, 3) uint8 RGB, or (N, S, S) grey. times : (N,) s.
+    valid : (N,) bool, False = no face found.
     """
     valid = np.ones(len(faces), bool) if valid is None else np.asarray(valid, bool)
     # Inches per face; the rest is room for title, times and note.
@@ -157,10 +156,11 @@ def sound_view(
 ) -> np.ndarray:
     """Waveform with the grid of video frames, above the mel spectrogram, on one time axis.
 
-    waveform : (n,) in −1…1, sample i at t0 + i/rate. mel : (bands, columns) dB, column j centred at
-        t0 +
-    j·hop, HTK mel bands from 0 Hz to `f_max` (tsav_jca.md §1.4). times : (T,) s of the video
-    frames. span : (start, stop) s that is shown; all of it if None. Returns both axes.
+    waveform : (n,) in −1…1, sample i at t0 + i/rate.
+    mel : (bands, columns) dB, column j centred at t0 + j·hop, HTK mel bands from 0 Hz to `f_max`
+        (tsav_jca.md §1.4).
+    times : (T,) s of the video frames.
+    span : (start, stop) s that is shown; all of it if None. Returns both axes.
     """
     if axes is None:
         axes = style.new_axes(2, size=(10, 4.6), sharex=True, height_ratios=(2, 3))

@@ -127,8 +127,7 @@ def save(picture, path: Path, close: bool = False) -> Path:
     """Write a figure (or the figure of these axes) as PNG, PDF or SVG, after the path's suffix.
 
     close : forget the figure afterwards, so that a notebook does not show it and loops do not fill
-        the
-    memory.
+        the memory.
     """
     figure, path = figure_of(picture), Path(path)
     with whole(path) as temporary:

@@ -29,10 +29,10 @@ def device_of(params: Mapping) -> str:
 def request_for(params: Mapping, always: bool = False):
     """What a trial's column `speaking` is made by: a request, or None without a network for it.
 
-    params : `speaker_run` names a run or a weights file; "none" wants none. "" takes Light-ASD's
-        weights where they
-    are there, and only if `always`: for one video the seconds do not matter, for a data set
-    somebody has to ask.
+    params : `speaker_run` names a run or a weights file; "none" wants none.
+
+    "" takes Light-ASD's weights where they are there, and only if `always`: for one video the
+    seconds do not matter, for a data set somebody has to ask.
     """
     from ..features import speaker_scores
 

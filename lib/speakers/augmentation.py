@@ -26,9 +26,8 @@ def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.nda
     """(T, S, S) uint8 crops of a clip, all changed the same way -> (T, S, S) float32, 0–255.
 
     kind : "published": as it is, mirrored, a square of 70–100 % cut out, or rotated by up to 15°,
-        one of the four
-    (asd.md §3.1); "light": mirror, brightness, contrast and a small shift (sample_conversations.md
-    §4); "none".
+        one of the four (asd.md §3.1); "light": mirror, brightness, contrast and a small shift
+        (sample_conversations.md §4); "none".
     """
     side = clip.shape[-1]
     if kind == "published":
@@ -110,13 +109,15 @@ def sounds(
 
     Arguments
     ---------
-    heard : sound of each clip, (n,) on the scale of int16. labels : of each clip, (T,) 1, 0 or −1:
-        ``speaking``, this
-    face is heard; ``voice``, anybody is. videos : the recording of each clip: another one's sound
-    is taken, never that of the other face of the same recording. rates : frames per second of each
-    clip. negatives : share of clips that get sound of another clip, shifted sound or none, a third
-    each; whoever wears a wrong sound does not speak, whatever is seen. noise : share of the others
-    into which another clip's sound is mixed; their label stays (asd.md §3.1).
+    heard : sound of each clip, (n,) on the scale of int16.
+    labels : of each clip, (T,) 1, 0 or −1: ``speaking``, this face is heard; ``voice``, anybody is.
+    videos : the recording of each clip: another one's sound is taken, never that of the other face
+        of the same recording.
+    rates : frames per second of each clip.
+    negatives : share of clips that get sound of another clip, shifted sound or none, a third each;
+        whoever wears a wrong sound does not speak, whatever is seen.
+    noise : share of the others into which another clip's sound is mixed; their label stays (asd.md
+        §3.1).
     """
     out, told = [], []
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):

@@ -103,10 +103,10 @@ def va_by_group(
 ) -> dict:
     """Scores of valence and arousal in the frames of each group, and the same for shuffled groups.
 
-    labels, predictions : {trial: (T, 2)}, labels NaN where unknown. groups : {trial: (T,)}, see
-        `group`; a trial
-    without an entry is left out. Returns {group: scores as `metrics.va_scores`}, and all that again
-    under "shuffled". with_intervals, subjects : see `metrics.va_scores`.
+    labels, predictions : {trial: (T, 2)}, labels NaN where unknown.
+    groups : {trial: (T,)}, see `group`; a trial without an entry is left out. Returns {group:
+        scores as `metrics.va_scores`}, and all that again under "shuffled".
+    with_intervals, subjects : see `metrics.va_scores`.
     """
     control = shuffled(groups, seed=0)
     return {

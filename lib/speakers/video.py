@@ -53,9 +53,8 @@ def find(
     network : a run's checkpoint, or a weights file as its authors published it
         (`lib.features.speaker_scores.load`).
     params : weights_root, device, faces, ``speaker_durations`` (s; scores are averaged over pieces
-        of each, as
-    published; none: windows).
-    Raises InputError for a video without sound or picture, and for weights of another network.
+        of each, as published; none: windows). Raises InputError for a video without sound or
+        picture, and for weights of another network.
     """
     from ..features import speaker_scores
 

@@ -31,9 +31,8 @@ def evaluation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and stops, (n,) int64 each, of the windows that cover every frame of some `runs`.
 
-    piece : frames that are scored together, −1 for a whole run. window : frames of a window of a
-        longer piece, −1 for
-    no windows.
+    piece : frames that are scored together, −1 for a whole run.
+    window : frames of a window of a longer piece, −1 for no windows.
     """
     starts, stops = [], []
     for first, last in stretches:

@@ -35,10 +35,11 @@ def clip(
 ) -> np.ndarray:
     """The same clip moved, mirrored and re-lit; black pictures (no face) stay black.
 
-    pictures : (T, S, S, 3) uint8 RGB. masks : (T, S, S) uint8 drawn from landmarks: they move with
-        the pictures, and
-    in a mirror left and right brows and eyes change their grey values. flip : mirror half of the
-    clips. hsv : jitter hue, saturation, value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
+    pictures : (T, S, S, 3) uint8 RGB.
+    masks : (T, S, S) uint8 drawn from landmarks: they move with the pictures, and in a mirror left
+        and right brows and eyes change their grey values.
+    flip : mirror half of the clips.
+    hsv : jitter hue, saturation, value too. Returns (T, S, S, 3), with masks (T, S, S, 4).
     """
     side = pictures.shape[1]
     matrix = _affine(side, generator)

@@ -19,9 +19,9 @@ class Course:
     min_lr : a release is due, or without groups left the end, when the rate is below it (0: never).
     patience, factor : epochs without a better score before the rate is multiplied by `factor`; 0:
         never.
-    warmup : epochs over which the rate rises, at the start and after a release. reload_best : after
-        an epoch that was
-    not better, go on from the best weights; moments of the optimiser are kept.
+    warmup : epochs over which the rate rises, at the start and after a release.
+    reload_best : after an epoch that was not better, go on from the best weights; moments of the
+        optimiser are kept.
     reset_stale : a release starts the count of early stopping anew (published ABAW2: it does not).
     """
 

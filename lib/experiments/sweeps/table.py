@@ -45,9 +45,8 @@ def read(folder: Path) -> pd.DataFrame:
     seconds, host, ….
 
     best : of all epochs, on the validation windows of training; score : of notebook 06, every
-        labelled frame, with its
-    95 % interval; measure : what both are, see `score`.
-    Raises InputError when there is no sweep in that folder.
+        labelled frame, with its 95 % interval; measure : what both are, see `score`. Raises
+        InputError when there is no sweep in that folder.
     """
     found = facts.read(folder)
     if not found:

@@ -52,9 +52,9 @@ def frequencies(
 ) -> Tensor:
     """Radians a unit of position of each pair, (d/2,) float64.
 
-    chunk, interleave : theta^(−2i/d) for pair i, whatever its axis. axial : each axis has a ladder
-        of its own,
-    theta^(−j/n) for the j-th of its n pairs, with `theta_space` for row and column.
+    chunk, interleave : theta^(−2i/d) for pair i, whatever its axis.
+    axial : each axis has a ladder of its own, theta^(−j/n) for the j-th of its n pairs, with
+        `theta_space` for row and column.
     """
     pairs = sum(sections)
     if layout != "axial":

@@ -32,15 +32,16 @@ class Settings:
     """What makes one tree of clips different from another one of the same data; written into
     ``dataset.json``.
 
-    length, hop : frames; hop 0 = length.   frames : how pictures get into a clip (hard and symbolic
-        links, copies,
-    moved, or none: the description points at where they are).   tail : what becomes of a last clip
-    that is shorter.
+    length, hop : frames; hop 0 = length.
+    frames : how pictures get into a clip (hard and symbolic links, copies, moved, or none: the
+        description points at where they are).
+    tail : what becomes of a last clip that is shorter.
     numbering : names of pictures after renumbering: the frame's number in its video, or in its
         clip.
-    unit : one sequence a person, or one a track.   voice : what the sound's label means.   no_sound
-        : a video without
-    sound is taken, silent.   max_gap : frames; min_tail : s.
+    unit : one sequence a person, or one a track.
+    voice : what the sound's label means.
+    no_sound : a video without sound is taken, silent.
+    max_gap : frames. min_tail : s.
     """
 
     length: int = 450

@@ -50,9 +50,9 @@ class Labels:
 
     face_visible : anybody's face is in the picture.   speech : anybody is heard.   wearer : the
         camera wearer is.
-    speech_visible : somebody is whose face is in the picture.   offscreen : somebody is whose face
-        is not, and who
-    does not wear the camera; with two voices at once both may hold.
+    speech_visible : somebody is whose face is in the picture.
+    offscreen : somebody is whose face is not, and who does not wear the camera; with two voices at
+        once both may hold.
     """
 
     persons: tuple[Person, ...]
