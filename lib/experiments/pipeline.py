@@ -15,8 +15,8 @@ from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
 from ..media import open_files
 from ..parallel.locks import LOCK, held
 from ..parallel.progress import clock
-from . import crews, report
 from . import experiment as experiments_experiment
+from . import report, torchrun
 from .experiment import PREPARATION, TRAIN, Experiment, begun
 from .notebook import NotebookFailed, Terminated, execute
 
@@ -70,26 +70,26 @@ def _run(
     except InputError as error:
         say(f"nothing was started: {error}")
         return WRONG, ""
-    crew = crews.current()
-    crew.has_planned()
-    if crew.rank:
-        return _follow(crew, planned, say), ""
+    process = torchrun.current()
+    process.wait_for_plans()
+    if process.rank:
+        return _follow(process, planned, say), ""
     try:
         return carry_out(planned, start, stop, say)
     finally:
-        crew.says("")
+        process.announce("")
 
 
-def _follow(crew: crews.Crew, planned: list[Experiment], say: Callable) -> int:
+def _follow(process: torchrun.Process, planned: list[Experiment], say: Callable) -> int:
     """What processes after the first one do under torchrun: their part of each training."""
     known = {experiment.run.name: experiment for experiment in planned}
     try:
-        while name := crew.hears():
-            crews.help_to_train(known[name])
+        while name := process.announced():
+            torchrun.help_to_train(known[name])
     except KeyboardInterrupt:
         return INTERRUPTED
     except InputError as error:
-        say(f"process {crew.rank}: {error}")
+        say(f"process {process.rank}: {error}")
         return FAILED
     return DONE
 
@@ -303,7 +303,7 @@ def _one(experiment: Experiment, step: str, label: str, say: Callable) -> bool:
     say(f"{label}: {reason}")
     if step == TRAIN:
         _fetch_initial(experiment, say)
-    elsewhere = crews.current().elsewhere
+    elsewhere = torchrun.current().elsewhere
     if step == TRAIN and elsewhere:
         elsewhere(experiment, lambda line: say(f"      {line}"))
     else:
@@ -338,7 +338,7 @@ def _execute(experiment: Experiment, step: str, label: str, say: Callable) -> No
         run.write_json(
             "steps/training.json", experiments_experiment.training_parameters(experiment)
         )
-        crews.current().says(run.name)
+        torchrun.current().announce(run.name)
     run.write_text(f"steps/{begun(run, step).name}", "")
     execute(
         experiment.notebooks / f"{step}.ipynb",

@@ -20,7 +20,7 @@ from .. import runs
 from ..errors import InputError
 from ..parallel import clusters, mapping, remote
 from ..parameters import Params
-from . import crews
+from . import torchrun
 from .experiment import TRAIN, Experiment
 from .notebook import NotebookFailed, Terminated
 from .pipeline import CONTINUE, FAILED, Unfinished
@@ -113,9 +113,9 @@ def opened(chosen: Roles, say: Callable[[str], None]) -> Iterator[list[Keeper]]:
             bool(chosen.gpu.gpus) and chosen.gpu.kind != "local",
         )
         stack.enter_context(mock.patch.dict(os.environ, there.environment()))
-        crew = crews.current()
-        crew.elsewhere = partial(train, gpu) if chosen.trains else None
-        stack.callback(setattr, crew, "elsewhere", None)
+        process = torchrun.current()
+        process.elsewhere = partial(train, gpu) if chosen.trains else None
+        stack.callback(setattr, process, "elsewhere", None)
         yield keepers
 
 
