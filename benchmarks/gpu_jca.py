@@ -26,7 +26,7 @@ from lib import models
 from lib.models.forward import ahead
 from lib.training import losses
 
-FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512  # tsav_jca.md §2, §4
+FRAMES, STEPS, HOP, BATCH, CHANNELS = 2_800_000, 16, 32, 64, 512  # TSAV/JCA specification §2, §4
 STORED = {1: 100_000, 49: 8_000}  # different frames in memory: 0.1 GB pooled, 0.4 GB with positions
 
 

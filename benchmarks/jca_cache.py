@@ -36,7 +36,7 @@ from lib.features import mel, published_sound
 from lib.models.affect.tsav import TSAVBackbone
 from lib.training import losses
 
-FRAMES = 2_800_000  # of Aff-Wild2 (tsav_jca.md §4)
+FRAMES = 2_800_000  # of Aff-Wild2 (TSAV/JCA specification §4)
 STEPS = 16
 BATCH = 64  # windows in a training step, as published
 LOOK_BACK, FPS = 32, 30.0  # frames from one step to the next

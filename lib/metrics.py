@@ -233,8 +233,8 @@ def zero_filled(label: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, 
     pairs (0, 0).
 
     (T, 2) each -> (label, prediction); a frame is unlabelled if either emotion is NaN. Only for
-    ``rules: published`` (tsav_jca.md §2.9; smoothing comes after it): with 20 % of such frames a
-    CCC of 0.568 reads 0.596.
+    ``rules: published`` (TSAV/JCA specification §2.9; smoothing comes after it): with 20 % of such
+    frames a CCC of 0.568 reads 0.596.
     """
     known = labelled(label).all(axis=1, keepdims=True)
     return np.where(known, label, 0.0), np.where(known, prediction, 0.0)

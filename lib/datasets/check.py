@@ -29,7 +29,7 @@ from . import tree
 from .report import Report, traceback_of
 
 UNEVEN = 0.2  # of a frame: time stamps that are rounded to 1/1000 s move by less
-ROWS = 2  # label rows that may be too many or too few: decoders differ by that (lfan.md §1.11)
+ROWS = 2  # label rows that may be too many or too few: decoders differ so much (LFAN, §1.11)
 RATES = (10.0, 61.0)  # frames/s that cameras and the published data sets have
 LATE = 0.5  # s between the starts, or the ends, of sound and picture that a person should look at
 EARLY = 1.5  # s; the last picture may be shown for longer than all others, not for so long

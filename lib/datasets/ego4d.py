@@ -6,8 +6,8 @@ check report.
     after the last one video_imgs/<id>/img_00001.jpg …   and/or   videos/<id>.mp4       picture n is
     frame n − 1 wav/<id>.wav   or   wave/<id>.wav                                16 kHz, mono
 
-Specifications: specs/asd.md §1. A "video" is an Ego4D clip of five minutes; a trial is one person
-with a face in it.
+Specifications: speaker specification §1. A "video" is an Ego4D clip of five minutes; a trial is one
+person with a face in it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .ego4d_annotation import Annotations, Clip, is_safe
 from .report import Report
 
 FPS = Fraction(30)  # of the released clips, and of the pictures that are extracted from them
-EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # specs/asd.md §1.1
+EXPECTED = {"train": (389,), "val": (50,), "test": (133,)}  # speaker specification §1.1
 RATE = 16_000  # Hz of the sound that is extracted from them
 # s by which sound and pictures may differ: a packet of AAC is 0.06 s, a picture 0.03 s
 ROUNDED = 0.1

@@ -2,8 +2,8 @@
 gigabyte of memory.
 
 `Annotations` notes where each clip stands in the file; `parse` turns one clip into boxes and
-voices. Frames count from 0 within the clip; voice segments include their last frame (specs/asd.md
-§1.3).
+voices. Frames count from 0 within the clip; voice segments include their last frame (speaker
+specification §1.3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..files import LONGEST
 
 CHUNK = 1 << 20  # bytes read at a time
 LATEST = 1e9  # number of a frame; a year at 30 frames/s has fewer
-IGNORED = "visual_anchor"  # tracks that are no tracking (specs/asd.md §1.3)
+IGNORED = "visual_anchor"  # tracks that are no tracking (speaker specification §1.3)
 UNSAFE = re.compile(r"[/\\\x00]|^\.*$")
 _CLIPS = re.compile(rb'"clips"\s*:\s*\[')
 _BLANK = b" \t\r\n,"

@@ -3,7 +3,7 @@ were scaled.
 
 ``dataset_info.pkl`` tells partition and number of kept frames of each trial, ``mean_std_dict.pkl``
 one mean and one deviation a feature, fold and partition, ``npy_data/<trial>/`` holds the arrays
-(lfan.md §1.9–1.10, §1.13), which `lib.labels.lfan_rows` reads.
+(LFAN specification §1.9–1.10, §1.13), which `lib.labels.lfan_rows` reads.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The published TSAV database: which alignment file belongs to which trial (tsav_jca.md §1.3 and
-§1.8).
+"""The published TSAV database: which alignment file belongs to which trial (TSAV/JCA specification
+§1.3 and §1.8).
 
 ``video_info.txt`` has rows ``video stem, type (AU|EX|VA), split, position``; ``aff2_processed/``
 holds ``NNN_AUxx_EXxx_VAxx[_left|_right|_main]_alignment_mask.pkl`` and, where the database was

@@ -202,8 +202,8 @@ def zero_filled(
 
     labels, raw : {trial: (T, 2)}.
 
-    Unlabelled frames are pairs (0, 0), then clip and box filter with zero edges (tsav_jca.md §2.9).
-    Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
+    Unlabelled frames are pairs (0, 0), then clip and box filter with zero edges (TSAV/JCA
+    specification §2.9). Trials without labels are left out. Returns {"valence": {"ccc"}, …, "why"}.
     """
     pairs = [
         metrics.zero_filled(labels[trial], raw[trial])

@@ -1,8 +1,8 @@
 """Prediction files in the challenge's formats, and a check of a folder of them before it is sent.
 
 Up to ABAW4 a task has one text file per trial, named by the trial's stem, with the annotation's
-header and one line per frame (tsav_jca.md §1.7, §2.9); from ABAW5 on valence and arousal are one
-file ``image_location,valence,arousal``.
+header and one line per frame (TSAV/JCA specification §1.7, §2.9); from ABAW5 on valence and arousal
+are one file ``image_location,valence,arousal``.
 """
 
 from __future__ import annotations

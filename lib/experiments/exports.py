@@ -1,8 +1,8 @@
 """One wav per frame, ``<out>/<video>/<frame from 1>.wav``, for programs that read such files;
 nothing here needs them.
 
-Names, lengths and order are those of JCA's published preprocessing (tsav_jca.md §2.2) or of the
-corrected rule (§7.2).
+Names, lengths and order are those of JCA's published preprocessing (TSAV/JCA specification §2.2) or
+of the corrected rule (§7.2).
 """
 
 from __future__ import annotations

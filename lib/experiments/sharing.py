@@ -208,7 +208,7 @@ def train(keeper: Keeper, experiment: Experiment, say: Callable[[str], None]) ->
     task = tasks.Task(experiment.run.name, _payload(keeper.spec, experiment, folder))
     keeper.paused = True
     try:
-        with sweep_run.Wish(stop) as wish:
+        with sweep_run.StopRequest(stop) as stop_request:
             events = tasks.run(
                 [task],
                 keeper.cluster,
@@ -217,13 +217,13 @@ def train(keeper: Keeper, experiment: Experiment, say: Callable[[str], None]) ->
                 lambda event: say(f"{event.state} {event.host} {event.why}".rstrip()),
                 log,
                 lambda task: sweep_run.progress(experiment),
-                lambda: wish.asked,
+                lambda: stop_request.asked,
                 keeper.jobs,
             )
     finally:
         keeper.paused = False
         log()
-    _judge(events[task.name], tasks, wish.status, folder)
+    _judge(events[task.name], tasks, stop_request.status, folder)
 
 
 def _tasks():

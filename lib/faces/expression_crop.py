@@ -1,7 +1,7 @@
 """Squares that the expression network of face-api sees: three rules, and the cutting itself.
 
 The crop decides: on one test set the accuracy runs from .38 to .81 with the crop alone
-(open_nets.md §1.5). Each rule gives the centre and the side of an upright square.
+(face-api specification §1.5). Each rule gives the centre and the side of an upright square.
 
 - `from_points`, the published rule made square: around the face's own 68 landmarks. It needs the
   landmark network, which sees `of_box`, and ends at the eyebrows.

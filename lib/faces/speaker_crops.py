@@ -1,7 +1,7 @@
 """What a speaker network sees of a face: the whole box, or the region of the mouth; grey, square.
 
-Geometry: asd.md §3.1. Each set of published weights was trained on one of the two and does badly on
-the other.
+Geometry: speaker specification §3.1. Each set of published weights was trained on one of the two
+and does badly on the other.
 """
 
 from __future__ import annotations

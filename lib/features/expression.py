@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..models.affect.face_api import CLASSES
 
-# Valence and arousal of each expression: by hand (open_nets.md §1.7).
+# Valence and arousal of each expression: by hand (face-api specification §1.7).
 PLANE = {
     "neutral": (0.0, 0.0),
     "happy": (0.70, 0.20),

@@ -1,14 +1,14 @@
 """Cepstral features of sound on the frame grid of a video, as TalkNet and Light-ASD hear it: four
 rows per frame.
 
-The 13 coefficients are those of `python_speech_features` (asd.md §3.1): pre-emphasis 0.97,
-rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal DCT,
-lifter 22, and the log of the energy in place of the first one. Sound is taken on the scale of
+The 13 coefficients are those of `python_speech_features` (speaker specification §3.1): pre-emphasis
+0.97, rectangular window of 25 ms · 25/fps, 512-point FFT, 26 mel bands from 0 to 8 kHz, orthonormal
+DCT, lifter 22, and the log of the energy in place of the first one. Sound is taken on the scale of
 16-bit integers; another scale moves the first one only.
 
 Corrected rule: row k starts at sample round(k · rate / (4 · fps)). Published rule
 (`published_starts`): every row a whole number of samples after the last one, which slips by 0.25 %
-at 30 fps (asd.md §0, fact 3).
+at 30 fps (speaker specification §0, fact 3).
 """
 
 from __future__ import annotations

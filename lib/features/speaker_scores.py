@@ -3,7 +3,7 @@ of any video.
 
 Long recordings are cut into windows of the length that the network knows, a third of which
 overlaps; logits are averaged with triangular weights, so that frames near a window's edge count
-less (asd.md §4.2).
+less (speaker specification §4.2).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..media.frames import nearest
 from ..models import checkpoints, published
 from . import mfcc
 
-# s, what the published multi-duration averaging really averages over (asd.md §3.4)
+# s, what the published multi-duration averaging really averages over (speaker specification §3.4)
 DURATIONS = (1, 2, 3, 4, 5, 6)
 PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained on
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks

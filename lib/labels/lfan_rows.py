@@ -2,9 +2,9 @@
 of the video.
 
 ``npy_data/<trial>/frame.npy`` (48×48 faces), ``mfcc.npy``, ``vggish.npy``, ``label.npy`` hold the
-labelled frames of a trial only, gaps closed, of a test trial all of them (lfan.md §1.4–1.9). Which
-frames those were stands in the trial's annotation file: without it rows can be placed only where
-there are as many as frames.
+labelled frames of a trial only, gaps closed, of a test trial all of them (LFAN specification
+§1.4–1.9). Which frames those were stands in the trial's annotation file: without it rows can be
+placed only where there are as many as frames.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ FACE = "frame.npy"
 # the code writes the first, its README says the second
 LABELS = ("label.npy", "continuous_label.npy")
 SIDE = 48  # px of a face
-TOLERANCE = 2  # frames that two decoders may differ by at the end of a video (lfan.md §1.11)
+TOLERANCE = (
+    2  # frames by which two decoders may differ at the end of a video (§1.11)
+)
 VERSION = 1  # of the features' arrays, raised when their numbers change
 # array of the store -> file, columns
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}

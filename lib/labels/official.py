@@ -1,8 +1,8 @@
 """Annotations: official text files ↔ arrays ↔ the CSV files that TSAV- and JCA-like code reads.
 
-An official file has a header line and one row per video frame, in order (tsav_jca.md §1.7). In
-arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the files),
-classes and units without one are −1.
+An official file has a header line and one row per video frame, in order (TSAV/JCA specification
+§1.7). In arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the
+files), classes and units without one are −1.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ def fit_rows(
 
 
 def to_csv_table(trial: str, va: np.ndarray, index_column: bool = False) -> pd.DataFrame:
-    """Labelled frames as JCA's label CSV (tsav_jca.md §2.1): columns img, V, A, frame_id.
+    """Labelled frames as JCA's label CSV (TSAV/JCA specification §2.1): columns img, V, A,
+    frame_id.
 
     va : (T, 2), NaN unlabelled. img is ``<trial>/%05d.jpg``, frame_id the same number, both from 1.
     index_column : put the published files' unnamed running number in front.

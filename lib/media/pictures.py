@@ -2,7 +2,7 @@
 write them.
 
 Numbers go from 1 or from 0 without a hole; picture 1 of a folder that begins with 1 is frame 0
-(specs/asd.md §1.4).
+(speaker specification §1.4).
 """
 
 from __future__ import annotations

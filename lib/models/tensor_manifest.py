@@ -3,7 +3,7 @@
 The manifest is a list of groups, each with `paths`, files that are read as one, and `weights`,
 tensors in the order in which they lie there, without gaps. A tensor with `quantization` has one or
 two bytes for each number, value = stored number · scale + min; any other is little-endian float32
-(open_nets.md §1.1). What a manifest claims is compared with its files before any number is read.
+(specification §1.1). What a manifest claims is compared with its files before any number is read.
 """
 
 from __future__ import annotations

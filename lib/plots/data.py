@@ -158,7 +158,7 @@ def sound_view(
 
     waveform : (n,) in −1…1, sample i at t0 + i/rate.
     mel : (bands, columns) dB, column j centred at t0 + j·hop, HTK mel bands from 0 Hz to `f_max`
-        (tsav_jca.md §1.4).
+        (TSAV/JCA specification §1.4).
     times : (T,) s of the video frames.
     span : (start, stop) s that is shown; all of it if None. Returns both axes.
     """

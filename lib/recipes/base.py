@@ -87,7 +87,7 @@ class Recipe:
     # Whether its predictions of frames are what the challenge's files hold.
     submits: bool = True
 
-    decimals: int = 5  # of valence and arousal in submission files (tsav_jca.md §2.9)
+    decimals: int = 5  # of valence and arousal in submission files (TSAV/JCA specification §2.9)
 
     def __init__(self, params, store: Store):
         self.params, self.store = params, store

@@ -123,7 +123,8 @@ class Recipe(base.Recipe):
         (*FEATURES, *TRAINING, Setting("features", "positions")),
         (*DIFFERENCES, POSITIONS),
     )
-    # Frames of the box filter in the authors' validation and test code (tsav_jca.md §2.9).
+    # Frames of the box filter in the authors' validation and test code (TSAV/JCA specification
+    # §2.9).
     published_widths = {"valence": 20, "arousal": 50}
 
     class Options:

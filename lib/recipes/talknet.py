@@ -27,10 +27,10 @@ class Recipe(base.Recipe):
 
     A trial is one person in one video; its frames lie in the clips of `clips_root` that show this
     person. Windows for training and evaluation: `lib.speakers.windows`; those that overlap are
-    averaged with triangular weights (asd.md §4.2).
+    averaged with triangular weights (speaker specification §4.2).
 
-    Published rules (asd.md §3): a convolution that sees the neighbouring clip, the rounded hop of
-    sound features. Corrected: each clip by itself, exact times.
+    Published rules (speaker specification §3): a convolution that sees the neighbouring clip, the
+    rounded hop of sound features. Corrected: each clip by itself, exact times.
     """
 
     paper = Paper(

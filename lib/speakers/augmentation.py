@@ -2,7 +2,7 @@
 
 Everything is computed in floating point. (TalkNet's Ego4D code mixes noise into sound of RMS 0.1
 and casts the sum to whole numbers, which makes every such clip silent; the original squares 16-bit
-numbers, which overflow: asd.md §5.)
+numbers, which overflow: speaker specification §5.)
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def faces(clip: np.ndarray, kind: str, generator: np.random.Generator) -> np.nda
     """(T, S, S) uint8 crops of a clip, all changed the same way -> (T, S, S) float32, 0–255.
 
     kind : "published": as it is, mirrored, a square of 70–100 % cut out, or rotated by up to 15°,
-        one of the four (asd.md §3.1); "light": mirror, brightness, contrast and a small shift
-        (sample_conversations.md §4); "none".
+        one of the four (speaker specification §3.1); "light": mirror, brightness, contrast and a
+        small shift (specification of the sample conversations §4); "none".
     """
     side = clip.shape[-1]
     if kind == "published":
@@ -116,8 +116,8 @@ def sounds(
     rates : frames per second of each clip.
     negatives : share of clips that get sound of another clip, shifted sound or none, a third each;
         whoever wears a wrong sound does not speak, whatever is seen.
-    noise : share of the others into which another clip's sound is mixed; their label stays (asd.md
-        §3.1).
+    noise : share of the others into which another clip's sound is mixed; their label stays (speaker
+        specification §3.1).
     """
     out, told = [], []
     for row, (sound, label) in enumerate(zip(heard, labels, strict=True)):

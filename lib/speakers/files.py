@@ -3,7 +3,8 @@ tracker and evaluation.
 
 AVA: ``video_id,frame_timestamp,x1,y1,x2,y2,label,entity_id[,score]``, boxes as shares of the
 picture. Ego4D, blank between the numbers: ``frame pid x1 y1 x2 y2`` and, after a prediction,
-``score label``; ground truth: ``speak`` (0, 1). Specifications: specs/asd.md §1.4, §1.5, §3.3.
+``score label``; ground truth: ``speak`` (0, 1). Specifications: speaker specification §1.4, §1.5,
+§3.3.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `ava_ap`: faces are given, every face of every frame is scored; the number of AVA-ActiveSpeaker and
 of most papers that report "mAP" on Ego4D. `ego4d_map`: faces are found and followed by the method,
 too; Ego4D's official mAP@0.5. Both are areas under the same interpolated precision–recall curve
-(specs/asd.md §3.3, §1.5).
+(speaker specification §3.3, §1.5).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Whose voice is it? Roles of the sound beside a face, and what they mean for the error of valence
 and arousal.
 
-A face's emotion is labelled, but the sound belongs to whoever speaks. Definitions: asd.md §8.2.
+A face's emotion is labelled, but the sound belongs to whoever speaks. Definitions: speaker
+specification §8.2.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..errors import InputError
 ROLES = ("self", "other", "off-screen", "silent")
 GROUPS = ("speaking", "somebody else speaking", "not speaking")
 SPEAKS = 0.5  # probability from which somebody counts as speaking
-MEDIAN = 5  # frames of the running median of probabilities (asd.md §8.2)
+MEDIAN = 5  # frames of the running median of probabilities (speaker specification §8.2)
 
 
 def roles(speaking: np.ndarray, voice: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from ..media.frames import runs, spacing
 from ..store import Store, request
 from .arrays import device_of, durations
 
-SMOOTH = 2  # frames to either side whose mean is taken, the published display's (asd.md §3.4)
+SMOOTH = 2  # frames to either side of the running mean, as in the published display (§3.4)
 THRESHOLD = 0.5  # probability from which a face counts as speaking
 # frames of a track below which its scores are not shown: a network hears nothing in so little
 SHORTEST = 3

@@ -3,7 +3,7 @@ of one person.
 
 Training takes random stretches of random length; all of a batch have one length, and so many are in
 it as the frame budget allows. Evaluation cuts what is without a gap into pieces, and a piece that
-is longer than a window into windows that overlap by a third (asd.md §4.2).
+is longer than a window into windows that overlap by a third (speaker specification §4.2).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 seed.
 
 It tests plumbing, not science: one photograph (NASA, public domain), one synthetic voice. Valence
-moves mouth and brows, arousal the voice and the height of the eyes. specs/sample.md says what the
-set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on pixels or
-loudness fails on it.
+moves mouth and brows, arousal the voice and the height of the eyes. The sample specification says what
+the set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on
+pixels or loudness fails on it.
 
 Of 24 trials, two pairs share one recording each, where the persons take turns to speak; a person's
 VA rows are −5 while the other one speaks. One recording has a stretch of uneven frame times, in one
@@ -33,7 +33,7 @@ from . import scene as samples_scene
 from .plan import SPLITS, Person, Recording, plan
 
 VERSION = 2  # raised when the same seed gives other files
-QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (specs/sample.md §1)
+QUALITY = 92  # of the crops' JPEG; 95 would pass 60 MB (sample specification §1)
 SPLIT_FOLDERS = {"train": "Train_Set", "val": "Validation_Set"}
 HIDDEN = "annotations_test_hidden"
 PHOTOGRAPH = "Eileen Collins, NASA, public domain (skimage.data.astronaut)"

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...labels.official import ACTION_UNITS, EXPRESSIONS
 
-KNOTS = (2.0, 3.5)  # s between two values of a label curve (specs/sample.md §1)
+KNOTS = (2.0, 3.5)  # s between two values of a label curve (sample specification §1)
 CURVES = 4  # curves drawn per trial and emotion, of which the best balanced one is kept
 LAG, LAGS = 0.5, 6  # s; steps of it over which one emotion must not tell the other
 DRAWS = 200  # sets of curves drawn per split, of which the best is kept

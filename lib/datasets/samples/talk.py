@@ -1,4 +1,4 @@
-"""From turns to sound and moving mouths: specs/sample_conversations.md §2.
+"""From turns to sound and moving mouths: specification of the sample conversations §2.
 
 The mouth follows the syllables of its own voice with a lag. When it moves in silence it does what
 the same person's speech would do, unheard, or it chews: only the fit of sound and movement tells

@@ -2,8 +2,8 @@
 arousal.
 
 Source and filter: a pulse train at the pitch, five vowels of three formants each, one vowel a
-syllable. All constants are those of specs/sample.md §4; the formants are Peterson and Barney's
-(1952) means of /i ɛ ɑ ɔ u/ for men.
+syllable. All constants are those of the sample specification §4; the formants are Peterson and
+Barney's (1952) means of /i ɛ ɑ ɔ u/ for men.
 """
 
 from __future__ import annotations

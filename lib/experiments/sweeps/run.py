@@ -1,4 +1,4 @@
-"""A sweep at work: workers get points, the book is kept, a wish to stop is passed on."""
+"""A sweep at work: workers get points, the book is kept, a stop_request to stop is passed on."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def run(
             + (f", {', '.join(sweep.bases)} first" if sweep.bases else "")
         )
         show(sweep.folder)
-        with Wish(sweep.folder / worker.STOP) as wish:
+        with StopRequest(sweep.folder / worker.STOP) as stop_request:
             if pending:
-                _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work)
+                _dispatch(sweep, spec, workers, pending, book, stop_request, tell, show, work)
         book.save(ended=time.strftime("%Y-%m-%d %H:%M:%S"))
         show(sweep.folder)
         (sweep.folder / worker.STOP).unlink(missing_ok=True)
-        return wish.status or book.status()
+        return stop_request.status or book.status()
 
 
-def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> None:
+def _dispatch(sweep, spec, workers, pending, book, stop_request, tell, show, work) -> None:
     if spec.kind != "local":
         workers = min(workers or spec.workers or len(pending), len(pending))
     with clusters.opened(spec, workers) as (cluster, jobs):
@@ -97,7 +97,7 @@ def _dispatch(sweep, spec, workers, pending, book, wish, tell, show, work) -> No
             note,
             tick,
             lambda task: progress(task.payload["experiment"], bool(task.payload["stop"])),
-            lambda: wish.asked,
+            lambda: stop_request.asked,
             jobs,
         )
 
@@ -151,7 +151,7 @@ class _NowAndThen:
             self.last = time.monotonic()
 
 
-class Wish(Interrupts):
+class StopRequest(Interrupts):
     """`Interrupts` of which the points learn by a file."""
 
     def __init__(self, file: Path):

@@ -1,8 +1,8 @@
 """The two small networks of face-api (MIT) on one cropped face: seven expressions, 68 landmarks.
 
 Published weights of both can be had, each a manifest with a file of numbers beside it
-(`lib.models.load_published`). Specification: open_nets.md §1 and §2. Which pictures they were
-trained on is not known, nor was an accuracy ever published.
+(`lib.models.load_published`). Specification: the face-api specification §1 and §2. Which pictures
+they were trained on is not known, nor was an accuracy ever published.
 """
 
 from __future__ import annotations

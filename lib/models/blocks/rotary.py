@@ -2,8 +2,8 @@
 
 A head of size d has d/2 pairs of channels (i and i + d/2); each pair belongs to one axis and is
 rotated by its frequency times the token's position on that axis. So a product of two tokens depends
-only on the difference of their positions. Formulas: Qwen2-VL and Qwen3 as described in asd.md §4.1,
-the `axial` layout in §4.2.
+only on the difference of their positions. Formulas: Qwen2-VL and Qwen3 as described in the speaker
+specification §4.1, the `axial` layout in §4.2.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Published weights of it can be had (MIT): `lib.weights` knows them as ``light_asd_ava`` (whole face
 box) and ``light_asd_talkset`` (mouth region); each needs its own crop (`lib.faces.speaker_crops`).
-Specification: asd.md §3.2.
+Specification: the speaker specification §3.2.
 """
 
 from __future__ import annotations

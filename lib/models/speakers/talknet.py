@@ -1,4 +1,5 @@
-"""TalkNet's two streams: faces and sound of a clip -> one vector a frame each (asd.md §3.2).
+"""TalkNet's two streams: faces and sound of a clip -> one vector a frame each (speaker
+specification §3.2).
 
 `valid` (B, T) says which frames are no padding. Where it is given, padded frames are set to zero
 before every convolution over time, and means over time (squeeze-and-excitation, global norm) are

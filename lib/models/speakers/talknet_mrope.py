@@ -2,8 +2,8 @@
 token belongs.
 
 TalkNet's attention has no order at all; rotating queries and keys adds one without a single new
-weight, so published weights load. Whether it helps is for the ablation to say (asd.md §4.4).
-Specification: asd.md §4.2.
+weight, so published weights load. Whether it helps is for the ablation to say (speaker
+specification §4.4). Specification: the speaker specification §4.2.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Clips of as many frames with sound and labels, from any data set: what is cut where.
 
-Definitions: specs/asd.md §2.2, §2.3. Frames count from 0 in their video; every cut of sound is
-integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame rate.
-Modules: `sources` (what a data set offers), `labels` (voices and boxes -> labels a frame), `make`,
-`numbering`, `index`, `verify`, `prune`, `plan`.
+Definitions: speaker specification §2.2, §2.3. Frames count from 0 in their video; every cut of
+sound is integer arithmetic, so that neighbouring clips tile without gap or overlap at any frame
+rate. Modules: `sources` (what a data set offers), `labels` (voices and boxes -> labels a frame),
+`make`, `numbering`, `index`, `verify`, `prune`, `plan`.
 """
 
 from __future__ import annotations

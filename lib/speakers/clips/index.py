@@ -1,8 +1,9 @@
 """Describe clips: ``clip.json`` in each, a line per training unit in ``train.jsonl`` and
 ``val.jsonl``, ``dataset.json``.
 
-Schema ``avclip/1`` of specs/asd.md §2.5. Everything is a function of the tree and the annotation,
-without a date: the same clips give the same bytes. `lib.speakers.clips.schema.read` reads it again.
+Schema ``avclip/1`` of the speaker specification §2.5. Everything is a function of the tree and the
+annotation, without a date: the same clips give the same bytes. `lib.speakers.clips.schema.read`
+reads it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From voices and boxes to labels a frame, arrays in and out: specs/asd.md §2.4.
+"""From voices and boxes to labels a frame, arrays in and out: speaker specification §2.4.
 
 Labels come from voice segments frame by frame, never from a list of boxes: they cannot slip against
 the faces.

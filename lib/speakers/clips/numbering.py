@@ -1,4 +1,5 @@
-"""Give the pictures of clips numbers that begin with 0, or their old ones back: specs/asd.md §2.3.
+"""Give the pictures of clips numbers that begin with 0, or their old ones back: speaker
+specification §2.3.
 
 What has been done is read from the names themselves: pictures are renamed in rising order, so the
 ones that have their new name are a run at the beginning. A break at any place is taken up there,

@@ -1,8 +1,9 @@
 """One person in fixed-length clips, as a speaker network is trained on them: crops, sound, labels
 of every frame.
 
-Clips are read by their own description alone (`clip.json`, schema avclip/1, asd.md §2.5): whoever
-made them, and from which data set. Crops are cut out of the pictures once and kept in the store.
+Clips are read by their own description alone (`clip.json`, schema avclip/1, speaker specification
+§2.5): whoever made them, and from which data set. Crops are cut out of the pictures once and kept
+in the store.
 """
 
 from __future__ import annotations

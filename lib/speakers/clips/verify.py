@@ -1,4 +1,6 @@
-"""Is a tree of clips what it should be (specs/asd.md §2.3)? Every row, failures by name."""
+"""Is a tree of clips what it should be (speaker specification §2.3)? Every row, failures by
+name.
+"""
 
 from __future__ import annotations
 
