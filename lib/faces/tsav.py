@@ -18,9 +18,7 @@ from . import alignment
 
 SUFFIX = ".pkl"
 SIZE = 112  # px, of the face that the matrices lead to
-TOLERANCE = (
-    2  # frames by which two decoders may differ at the end of a video (LFAN, §1.11)
-)
+TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (LFAN, §1.11)
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:

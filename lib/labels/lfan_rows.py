@@ -25,9 +25,7 @@ FACE = "frame.npy"
 # the code writes the first, its README says the second
 LABELS = ("label.npy", "continuous_label.npy")
 SIDE = 48  # px of a face
-TOLERANCE = (
-    2  # frames by which two decoders may differ at the end of a video (§1.11)
-)
+TOLERANCE = 2  # frames by which two decoders may differ at the end of a video (§1.11)
 VERSION = 1  # of the features' arrays, raised when their numbers change
 # array of the store -> file, columns
 FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}

@@ -2,8 +2,8 @@
 seed.
 
 It tests plumbing, not science: one photograph (NASA, public domain), one synthetic voice. Valence
-moves mouth and brows, arousal the voice and the height of the eyes. The sample specification says what
-the set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on
+moves mouth and brows, arousal the voice and the height of the eyes. The sample specification says
+what the set must contain; tests and ``benchmarks/sample_floors.py`` measure that a linear model on
 pixels or loudness fails on it.
 
 Of 24 trials, two pairs share one recording each, where the persons take turns to speak; a person's
