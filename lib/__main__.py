@@ -1,7 +1,7 @@
 """The command line: ``python -m lib run | batch | sweep | check | report | compare | merge |
 export | export-… | clips | …``.
 
-Heavy packages are imported by what needs them.
+Heavy packages are imported inside the commands that need them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WRONG = 2  # exit status: wrong command or parameters, nothing started
 
 
 class _Group(click.Group):
-    """Says what an InputError says, without a traceback."""
+    """Shows an InputError as its message, without a traceback."""
 
     def invoke(self, context: click.Context):
         try:
@@ -71,7 +71,7 @@ def run(
 
 
 def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs: bool) -> int:
-    """The exit status of `work`, with the jobs of --cluster open where it is given."""
+    """The exit status of `work`, run with the jobs of --cluster open if it is given."""
     if not cluster_files:
         if print_jobs:
             raise InputError("--print-jobs without --cluster", todo="--cluster slurm")
@@ -106,8 +106,8 @@ def batch(
     cluster_files: tuple[str, ...],
     print_jobs: bool,
 ) -> None:
-    """Execute several experiments, each FILE one: what fails is named at the end and does not stop
-    the others.
+    """Execute several experiments, one per FILE. One that fails does not stop the others and is
+    named at the end.
 
     Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost,
     75, 130 as `run`.
@@ -137,8 +137,9 @@ def report(folders: tuple[Path, ...]) -> None:
 @options.paths("files")
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
 def check(files: tuple[Path, ...], data: bool) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
-    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
+    """Check parameter files, each by itself. Files in a folder `overlays` may be partial, those in
+    `cluster` describe clusters. Absent data are reported in a line; `run` would stop before
+    anything starts.
     """
     from . import parameters
     from .parallel import clusters
@@ -162,7 +163,7 @@ def check(files: tuple[Path, ...], data: bool) -> None:
 
 
 def _absent(values: dict) -> str:
-    """What the experiment of checked parameters lacks on this machine."""
+    """The data that an experiment with checked parameters lacks on this machine."""
     from . import parameters
     from .experiments.experiment import absent_data
 
@@ -171,9 +172,10 @@ def _absent(values: dict) -> str:
 
 @main.command()
 def declare() -> None:
-    """Take over what the notebooks' parameters cells say now as the shipped defaults.
+    """Make the present values of the notebooks' parameters cells the shipped defaults.
 
-    Written to lib/declared.json, which every experiment reads; for those who change a notebook.
+    They are written to lib/declared.json, which every experiment reads. For people who change a
+    notebook.
     """
     from . import grammar
 
@@ -234,8 +236,9 @@ def merge(
     """Average the predictions of runs: a run folder with scores and submission files of its own.
 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a
-    fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
-    when a submission file is wrong.
+    fold held out. Runs that are not folds of one cross-validation must cover the same trials of the
+    same data; their predictions are averaged and the average is scored. Exit status 3 when a
+    submission file is wrong.
     """
     from .evaluation import merging
 
@@ -414,8 +417,8 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed.
 
-    With --unused those that no run folder asks for: made by an older version, of files that have
-    changed, of trials that are gone, for runs that were removed.
+    With --unused: only arrays that no run folder asks for, because an older version made them,
+    their files have changed, or their trials or runs are gone.
     """
     from .store import remove
 
@@ -442,9 +445,9 @@ def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, 
 @click.argument("words", nargs=-1)
 @options.root("data/processed")
 def store_verify(words: tuple[str, ...], root: Path) -> None:
-    """Compare the arrays that `ls` lists for WORDS (all without them) with their check-sums.
+    """Compare the arrays that `ls` lists for WORDS (without WORDS: all) with their check-sums.
 
-    Names each damaged one and how it is made anew; the exit status is 1 then.
+    Names each damaged array and how to make it again; the exit status is then 1.
     """
     from .store import verify
 
@@ -471,7 +474,7 @@ def weights() -> None:
 @weights.command("ls")
 @options.root("weights")
 def weights_ls(root: Path) -> None:
-    """List the known files, whether they are there and right, their licences and sources."""
+    """List the known files, whether they are present and correct, their licences and sources."""
     from .weights import listing
 
     faults = 0
@@ -493,7 +496,7 @@ def weights_ls(root: Path) -> None:
 @options.root("weights")
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
-    """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
+    """Download files by NAME (see `ls`) and check them; an existing file is only checked."""
     from .weights import get
 
     for name in names:
@@ -503,14 +506,14 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
 @weights.command("card")
 @click.argument("name")
 def weights_card(name: str) -> None:
-    """Print what is known of a network by NAME: what it learnt from, licences, measurements."""
+    """Print the card of a network by NAME: what it was trained on, licences, measurements."""
     from .weights import card
 
     _say(card(name))
 
 
 def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
-    """Those rows that no run would open any more, after a line for each data set that has some."""
+    """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
     found, doubts = unused.find(ROOT / root, ROOT / runs_root)

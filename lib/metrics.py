@@ -1,11 +1,11 @@
 """Scores over labelled frames, and 95 % intervals over subjects or trials (`lib.intervals`).
 
 Moments are population moments (divided by n). Frames without a label never count; a frame with a
-label but without a prediction is an error, because a method that skips frames must not gain by it.
+label but without a prediction is an error, because a method must not gain by skipping frames.
 
-What a score is made of: sums over the labelled frames of each trial. The sums of trials add up, so
-the score of any selection of trials (all, one, all but one) is a sum of rows. A selection
-is an array (…, k) of sums; a score of it has shape (…). Frames without a label add nothing.
+Scores are computed from sums over the labelled frames of each trial. The sums of several trials add
+up, so the score of any selection of trials (all, one, all but one) needs only a sum of rows. A
+selection is an array (…, k) of sums; its score has shape (…). Frames without a label add nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from . import intervals
 from .errors import InputError
 
-_CONSTANT = 1e-12  # variance below this share of the mean square is rounding, not variation
+_CONSTANT = 1e-12  # a variance below this share of the mean square is rounding error, not variation
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
@@ -198,8 +198,8 @@ def f1_macro(prediction: np.ndarray, label: np.ndarray) -> float:
 
     prediction, label : (n,) int, class numbers from 0; label −1 = unlabelled.
 
-    The mean runs over the classes that occur among the labels; one of these that is never predicted
-    rightly has F1 0. A class without a labelled frame has no F1 and is left out (predicting it
+    The mean runs over the classes that occur among the labels; a class that is never predicted
+    correctly has F1 0. A class without a labelled frame has no F1 and is left out (predicting it
     still is a miss of another class). No labelled frame: NaN.
     """
     return _score("f1_macro", prediction, label)
@@ -249,11 +249,11 @@ def interval(
         one subject (`intervals.units`); by default each is a unit of its own. scale : a name in
         `intervals.SCALES`; needed for a function that is not of this module.
 
-    CCC and PCC go by Fisher's z; shares (F1, recall, AP) by the arcsine of their root; RMSE and MAE
-    by their logarithm. F1 and recall are means over the classes that occur: a class of one subject
-    alone is missing where that subject is left out, as it would be in other data, and the interval
-    covers this. A metric of this module costs milliseconds; any other function of (prediction,
-    label) is called once for each unit.
+    Intervals of CCC and PCC use Fisher's z, those of shares (F1, recall, AP) the arcsine of the
+    square root, those of RMSE and MAE the logarithm. F1 and recall are means over the classes that
+    occur: a class of one subject alone is missing where that subject is left out, as it would be in
+    other data, and the interval covers this. A metric of this module costs milliseconds; any other
+    function of (prediction, label) is called once for each unit.
     """
     unit = np.arange(len(trials)) if unit is None else np.asarray(unit)
     if metric in OWN and trials:
@@ -287,9 +287,10 @@ def va_scores(
     """Scores of valence and arousal over the concatenation of all labelled frames.
 
     labels, predictions : {trial: (T, 2)}, columns valence and arousal, label NaN = unlabelled;
-        `emotions` says which columns to score. with_intervals : between epochs of a training nobody
-        reads an interval. subjects : {trial: subject}; trials of one subject are left out together
-        (`intervals.units`), and where a subject has several, n_subjects stands beside n_trials.
+        `emotions` says which columns to score. with_intervals : False between the epochs of a
+        training, where nobody reads an interval. subjects : {trial: subject}; trials of one subject
+        are left out together (`intervals.units`), and where a subject has several, n_subjects
+        stands beside n_trials.
 
     Returns {"valence": {"ccc", "ci95": [low, high] or None, "why"
     (only if None), "pcc", "rmse", "mae", "n_frames", "n_trials"}, "arousal": …}, ready for JSON:

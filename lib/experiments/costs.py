@@ -29,7 +29,7 @@ USUAL = (
     *BASELINES,
 )
 BATCH = 2  # samples per batch at first: a published network in batches of 64 would take minutes
-LEAST = 2.0  # s: a network that is faster than this is measured in larger batches, too
+LEAST = 2.0  # s of measuring per network at least
 OF_A_NETWORK = (
     "recipe",
     "modality",
