@@ -137,7 +137,7 @@ class Maker:
         be filled; with a first axis of None it returns a function that appends rows.
     resolve(trial, request, store) : the request with every parameter that its numbers depend on.
     prepare(trial, request, store) : downloads what is needed before it is made, such as weights.
-    note(resolved request, store) : what a report must say of a choice that was made; "" for nothing.
+    note(resolved request, store) : what a report must say of a choice; "" for nothing.
     in_place(trial, resolved request) : whether the data set's own files serve without a copy in the
         store.
     open(trial, resolved request, path, store, read) : the form in which recipes get it, if that is

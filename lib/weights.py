@@ -24,7 +24,10 @@ from .parallel import locks
 
 # in weights_root: check-sums, recorded at first use, of files without a published one
 RECORDS = "recorded.json"
-CARDS, _COVERS = ROOT / "docs" / "models", "Weights: "  # one card per network; what it covers
+CARDS, _COVERS = (
+    ROOT / "docs" / "models",
+    "Weights: ",
+)  # one card per network, by its line "Weights:"
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer

@@ -22,7 +22,7 @@ from ..errors import InputError
 
 SIZE = 112  # px, side of what the networks see
 WIDENED = 1.2  # sides of the square in longer sides of the points' box: 10 % at each edge (§1.5)
-MEDIAN = 5  # frames of the running median of the points' box, which tremble (§1.5, a proposal)
+MEDIAN = 5  # frames of the running median of the points' box, which jitters (§1.5, a proposal)
 BOX_SIDE, BOX_LOWER = 0.92, 0.08  # in longer sides of YuNet's box; the centre moves down (§1.5)
 FIVE_DOWN, FIVE_SIDE = 0.55, 2.4  # from eyes to mouth; in the larger of their distances (§1.5)
 FARTHEST = 1e6  # px from the picture's corner, below which coordinates are believed

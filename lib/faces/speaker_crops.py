@@ -1,4 +1,4 @@
-"""What a speaker network sees of a face: the whole box, or the region of the mouth; grey, square.
+"""Crops for a speaker network: the whole face box, or the region of the mouth; grey, square.
 
 Geometry: speaker specification §3.1. Each set of published weights was trained on one of the two
 and does badly on the other.

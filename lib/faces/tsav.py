@@ -1,5 +1,5 @@
-"""Faces and masks out of the published TSAV database: no detector, only its alignment files
-(TSAV/JCA specification §1.2, §1.3).
+"""Faces and masks from the published TSAV database: without a detector, only from its alignment
+files (TSAV/JCA specification §1.2, §1.3).
 
 ``<name>_alignment_mask.pkl`` is a dict with 'frame', a list over video frames of 2×3 affine
 matrices (None where no face was found), and 'mask', a list of 68×2 landmarks in the 112×112 face.

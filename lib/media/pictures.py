@@ -120,7 +120,7 @@ def read(
     kind, todo : what it is and what mends it, for the error. Raises InputError when it is no
         picture, or not whole.
     """
-    try:  # what is no file (a pipe) would never end
+    try:  # reading a pipe would never end
         content = Path(path).read_bytes() if Path(path).is_file() else None
     except OSError as error:
         raise _unreadable(path, kind, todo, error.strerror) from error
@@ -143,16 +143,16 @@ def read(
 
 
 def _too_large(content: bytes) -> str:
-    """How many pixels a picture's header claims, where these are too many to be built; else ""."""
+    """The number of pixels that a picture's header claims, as text, if it is too large; else ""."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about pictures that are refused anyway
+        warnings.simplefilter("ignore")  # warnings about pictures that are refused anyway
         try:
             with Image.open(io.BytesIO(content)) as picture:
                 width, height = picture.size
         except Image.DecompressionBombError:
             return "hundreds of millions of"
         except (OSError, ValueError, SyntaxError, TypeError, struct.error):
-            return ""  # the decoder says why
+            return ""  # the decoder reports why
     return f"{width}×{height}" if width * height > MOST_PIXELS else ""
 
 
