@@ -1,8 +1,10 @@
-"""39 mel cepstra on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
+"""39 MFCC on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
 specification 1.7).
 
 The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in
-each group of 13.
+each group of 13. This is our own code because of openSMILE's floor:
+`torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth, but has a lower
+floor, so that digital silence and very quiet sound differ.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ TOP = 8000.0  # Hz
 EMPHASIS = 0.97
 LIFTER = 22
 CEPSTRA = 13
-FLOOR = 1.0  # of a band's power, in squared int16 units: digital silence gives zeros
+FLOOR = 1.0  # least power of a band, in squared int16 units: digital silence gives zeros
 BLOCK = 6000  # rows transformed at a time: one minute, 25 MB of spectrum
 ROWS_A_SECOND = RATE // HOP
 
@@ -58,7 +60,7 @@ def static(samples: np.ndarray) -> np.ndarray:
         last = min(first + BLOCK, n_rows)
         piece = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float64)
         frames = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP]
-        # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
+        # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
         blocks.append(np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines())

@@ -24,7 +24,8 @@ from ..media.frames import nearest
 from ..models import checkpoints, published
 from . import mfcc
 
-# s, what the published multi-duration averaging really averages over (speaker specification §3.4)
+# s, over which the published multi-duration averaging actually averages (speaker specification
+# §3.4)
 DURATIONS = (1, 2, 3, 4, 5, 6)
 PUBLISHED_FPS = 25.0  # of everything that AVA and TalkSet networks were trained on
 PUBLISHED_WINDOW = 500  # frames, 20 s: longer than nearly all of AVA's tracks
@@ -35,7 +36,7 @@ NETWORK_OF = {"GRU": "light_asd", "detector": "lr_asd"}  # part of a network's k
 
 @dataclass(frozen=True)
 class Detector:
-    """A network ready to score faces: what it wants to see, frame rate, length of windows."""
+    """A network ready to score faces, with its crop, frame rate and length of windows."""
 
     net: torch.nn.Module
     name: str
@@ -198,8 +199,8 @@ def _logits(
     detector: Detector, faces: np.ndarray, sound: np.ndarray, first: np.ndarray, place
 ) -> np.ndarray:
     length = mfcc.window(detector.fps)
-    # Only the sound of this window is looked at: a long recording would otherwise be filtered again
-    # for each.
+    # Only the sound of this window is processed: otherwise a long recording would be filtered again
+    # for each window.
     begin = max(0, int(first[0]) - 1) if len(first) else 0
     heard = mfcc.rows(sound[begin : max(int(first[-1]) + length, begin)], first - begin, length)
     time = np.arange(len(faces), dtype=np.float32) / detector.fps

@@ -1,5 +1,8 @@
 """The sound of a recording as one channel on the container's clock: one track, its channels mixed,
 holes filled with silence, and placed by its stamps if they drift away from its samples.
+
+Resampling is FFmpeg's, through PyAV, frame by frame, so that hours need little memory; torchaudio
+resamples whole waveforms only, to other numbers.
 """
 
 from __future__ import annotations
