@@ -16,7 +16,7 @@ from .. import files
 from ..parallel import locks
 
 NAME = "columns.json"
-QUIET = 5.0  # s that another process may take to describe its columns
+QUIET = 5.0  # s to wait for another process that writes columns.json
 AGAIN = "remove it: it is written again with the next table"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
@@ -206,14 +206,14 @@ FIELDS = ("unit", "range", "meaning", "empty_when")
 
 
 def is_of_people(columns: Iterable[str]) -> bool:
-    """Whether a table tells what the faces of named people show (`lib.evaluation.people`), and not
-    only, beside a person's name, what a trained network predicts.
+    """Whether a table describes the faces of named people (`lib.evaluation.people`), and not only a
+    trained network's predictions for one person.
     """
     return {"person", "expression", "valence_derived", "arousal_derived"} <= set(columns)
 
 
 def is_of_frames(columns: Iterable[str]) -> bool:
-    """Whether a table is one of ours with a row per frame: predictions, and no ratings."""
+    """Whether a table is one of ours with a row per frame, that is, predictions and no ratings."""
     return {"frame", "time", "valid"} <= set(columns)
 
 
@@ -228,14 +228,14 @@ def _told(name: str) -> tuple[str, ...]:
 
 
 def record(folder: Path, names: Iterable[str], given: Collection[str] = ()) -> Path:
-    """See that ``columns.json`` of a folder describes these columns, too; given : those of them
-    that are of a person's own file. Raises InputError where the file is damaged.
+    """Add these columns to ``columns.json`` of a folder; given : those that come from a person's
+    own file. Raises InputError if the file is damaged.
     """
     file, names = Path(folder) / NAME, list(names)
     lock = locks.beside(file)
     if _added(_recorded(file), names, given) or lock.is_file():  # it may be of a killed process
         with locks.held(lock, math.inf, remove=True, quiet=QUIET):
-            before = _recorded(file)  # with what others described meanwhile
+            before = _recorded(file)  # including what other processes wrote meanwhile
             rows = [*before, *_added(before, names, given)]
             files.write_text(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     return file

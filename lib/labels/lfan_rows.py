@@ -32,10 +32,10 @@ FEATURES = {"mfcc39": ("mfcc.npy", 39), "vggish": ("vggish.npy", 128)}
 
 
 def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
-    """A request for one of `FEATURES` as the database's rows of this trial, where it has them or
-    the store kept them.
+    """A request for one of `FEATURES`, completed to mean the database's rows of this trial, if the
+    database or the store has them.
 
-    Features that are asked for with weights of one's own are left as they are.
+    Requests with a person's own weights pass unchanged.
     """
     if wanted.parameters.get("weights", "published") != "published":
         return wanted
@@ -46,7 +46,9 @@ def resolve(trial: Mapping, wanted: Request, place: Store) -> Request:
 
 
 def sources(trial: Mapping, name: str) -> dict:
-    """Inputs of a file of the trial: the file, and what says which frames its rows are."""
+    """Inputs for a file of the trial: the file, and the source of which frames its rows belong
+    to.
+    """
     return {"rows": f"{FOLDER}/{trial['trial']}/{name}", **annotation(trial)}
 
 

@@ -1,4 +1,5 @@
-"""Annotations: official text files ↔ arrays ↔ the CSV files that TSAV- and JCA-like code reads.
+"""Annotations: official text files ↔ arrays ↔ the CSV files that code derived from TSAV and JCA
+reads.
 
 An official file has a header line and one row per video frame, in order (TSAV/JCA specification
 §1.7). In arrays, row k is video frame k; valence and arousal without a label are NaN (−5 in the
@@ -61,7 +62,7 @@ def read(path: Path, kind: str) -> np.ndarray:
         only one of the two is −5 counts as unlabelled. "expression" -> (n,) int8, −1 unlabelled.
         "action_units" -> (n, U) int8, −1. Windows line ends, a missing last line end and blank
         lines at the end are accepted. Raises InputError with file and line number for a missing
-        header, a wrong number of columns, what is no number or out of range.
+        header, a wrong number of columns, a value that is no number or out of range.
     """
     path = Path(path)
     first, *rows = _lines(path, kind)
@@ -173,8 +174,8 @@ def names_of(kind: str, count: int) -> tuple[str, ...]:
 
 
 def decided(predictions: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Name of an expression or action unit -> (T,) bool: decided for, by the columns of a
-    prediction file.
+    """Name of an expression or action unit -> (T,) bool: whether a prediction file's columns decide
+    for it.
     """
     found = {}
     scores = [name for name in predictions if re.fullmatch(r"expression_\d+", name)]

@@ -26,7 +26,7 @@ AVA_COLUMNS = ("video_id", "frame_timestamp", "x1", "y1", "x2", "y2", "label", "
 AUDIBLE = "SPEAKING_AUDIBLE"
 AVA_LABELS = (AUDIBLE, "SPEAKING_NOT_AUDIBLE", "NOT_SPEAKING")
 BOX = ("x1", "y1", "x2", "y2")
-CLOSE = 1e-9  # boxes of ground truth and prediction may differ by this
+CLOSE = 1e-9  # largest difference between boxes of ground truth and prediction
 
 
 def read_ava(path: Path, scores: bool = False) -> pd.DataFrame:

@@ -1,5 +1,5 @@
-"""Whose voice is it? Roles of the sound beside a face, and what they mean for the error of valence
-and arousal.
+"""Whose voice is it? The role of the sound for a face, and how the error of valence and arousal
+depends on it.
 
 A face's emotion is labelled, but the sound belongs to whoever speaks. Definitions: speaker
 specification §8.2.
@@ -17,7 +17,7 @@ from ..errors import InputError
 
 ROLES = ("self", "other", "off-screen", "silent")
 GROUPS = ("speaking", "somebody else speaking", "not speaking")
-SPEAKS = 0.5  # probability from which somebody counts as speaking
+SPEAKS = 0.5  # probability from which a person counts as speaking
 MEDIAN = 5  # frames of the running median of probabilities (speaker specification §8.2)
 
 
@@ -80,10 +80,11 @@ def group(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def shuffled(groups: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """The control: every trial gets the groups of another one, turned by a random number of frames.
+    """The control: every trial gets the groups of another trial, rotated by a random number of
+    frames.
 
-    The shares of the groups and the lengths of their stretches stay; which frames they are has no
-    meaning any more.
+    The shares of the groups and the lengths of their stretches stay the same, but which frames
+    belong to them is meaningless.
     """
     generator, names = np.random.default_rng(seed), list(groups)
     givers = np.roll(generator.permutation(len(names)), 1)
