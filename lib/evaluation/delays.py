@@ -1,9 +1,9 @@
-"""Which annotation delay fits: what a simple regression learns of the training labels, shifted by
-each of some delays.
+"""Choose the annotation delay: the CCC that a simple regression reaches on training labels shifted
+by each of several delays.
 
 People who move a slider while they watch react late, by some seconds (Mariooryad & Busso, IEEE
-Transactions on Affective Computing 2015). Shifted back by the right delay, labels follow best from
-what is seen and heard then.
+Transactions on Affective Computing 2015). Labels that are shifted back by the right delay can be
+predicted best from picture and sound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..trials import label_files
 from . import baselines
 
 SIDE = 8  # px of the faces that the regression sees
-PARTS = 2  # of the training trials: each is predicted by a regression on the others
+PARTS = 2  # parts of the training trials, each predicted by a regression on the others
 COLUMNS = ("delay", "emotion", "ccc", "frames")
 
 
@@ -81,7 +81,9 @@ def best(rows: pd.DataFrame) -> float | None:
 
 
 def inputs(trial: Mapping, place: Store) -> np.ndarray:
-    """(T, d) of what needs no learning: pixels of the face (NaN without one), loudness, or one."""
+    """(T, d) inputs that need no network: pixels of the face (NaN without one), loudness, or one of
+    them.
+    """
     found = []
     with contextlib.suppress(InputError):
         seen = baselines.pixels(np.asarray(arrays.read(trial, request("pixels"), place)), SIDE)

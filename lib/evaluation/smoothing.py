@@ -62,8 +62,9 @@ def published_box(va: np.ndarray, widths: Mapping[str, int]) -> np.ndarray:
 def choose(labels: Mapping, predictions: Mapping, widths: Sequence[int] = WIDTHS) -> dict[str, int]:
     """The width of each emotion with the highest CCC over these (validation) trials.
 
-    Of equal ones the smallest; 1 where nothing is labelled. What is chosen here is optimistic on
-    the same trials: report the raw score beside it. Arguments as in `ccc_by_width`.
+    Of equally good widths the smallest is taken; 1 if nothing is labelled. The score of the chosen
+    width on the same trials is optimistic: report the raw score beside it. Arguments as in
+    `ccc_by_width`.
     """
     table = ccc_by_width(labels, predictions, widths)
     known = [emotion for emotion in EMOTIONS if table[emotion].notna().any()]
@@ -82,7 +83,7 @@ def ccc_by_width(
     trials = [trial for trial, label in labels.items() if len(label)]
     if not trials:
         return table
-    # All trials in one row of frames; each frame knows where its trial starts and stops.
+    # All trials are concatenated; each frame knows where its trial starts and stops.
     lengths = np.array([len(labels[trial]) for trial in trials])
     stop = np.repeat(np.cumsum(lengths), lengths)
     start = stop - np.repeat(lengths, lengths)

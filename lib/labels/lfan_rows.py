@@ -152,7 +152,7 @@ def features(name: str, path: Path, n_frames: int, annotation: Path | None) -> n
 
 def read_labels(path: Path, n_frames: int) -> np.ndarray:
     """(T, 2) float32 valence and arousal of a trial whose annotation file is gone; see
-    `labels.read`.
+    `official.read`.
     """
     rows = np.asarray(read(path, (2,)), np.float32)
     if not (np.abs(rows) <= 1).all():
