@@ -50,7 +50,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
 def frequencies(
     sections: Sequence[int], layout: str, theta: float = 1000.0, theta_space: float = 16.0
 ) -> Tensor:
-    """Radians a unit of position of each pair, (d/2,) float64.
+    """Radians per unit of position for each pair, (d/2,) float64.
 
     chunk, interleave : theta^(−2i/d) for pair i, whatever its axis.
     axial : each axis has a ladder of its own, theta^(−j/n) for the j-th of its n pairs, with
