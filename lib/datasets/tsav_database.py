@@ -88,11 +88,11 @@ def _info(folders: list[Path], report: Report) -> dict[str, list[str]]:
 
 
 def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int, str]:
-    """Running number -> video: videos sorted by path, one number a position (how the database
+    """Running number -> video: videos sorted by path, one number per position (as the database
     counted).
     """
     stems = [path.stem for path in sorted(videos.values(), key=str) if path.stem in positions]
-    # With one video missing every later number would mean another video.
+    # If one video is missing every later number would mean another video.
     if set(stems) != set(positions):
         return {}
     entries = [stem for stem in stems for _ in positions[stem]]
@@ -100,9 +100,7 @@ def _order(positions: dict[str, list[str]], videos: dict[str, Path]) -> dict[int
 
 
 def _video(folder: Path, name: str, report: Report) -> str:
-    """The video's stem as meta.json or the link beside the alignment file says; "" where neither is
-    there.
-    """
+    """The video's stem, from meta.json or a link beside the alignment file; "" without both."""
     try:
         for path in folder.glob(f"{name}.*meta.json"):
             return _stem(json.loads(read_text(path))["original_video"])

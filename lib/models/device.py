@@ -40,8 +40,8 @@ def told(place: torch.device) -> str:
 def repeat(exactly: bool) -> None:
     """Choose whether a GPU must give bitwise reproducible numbers.
 
-    cuDNN then uses deterministic algorithms only. Some of PyTorch's own operations have none, such
-    as the gradient of 3-D pooling: a warning names each one that a training uses.
+    In a training cuDNN always uses deterministic algorithms. Some of PyTorch's own operations have
+    none, such as the gradient of 3-D pooling: a warning names each one that a training uses.
     """
     if exactly:  # read by cuBLAS when it is initialised
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
