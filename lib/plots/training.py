@@ -1,4 +1,4 @@
-"""Curves of a training run: loss, validation scores, learning rate by epoch, also live."""
+"""Curves of a training, also live: loss, validation scores, learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _words(column: str) -> str:
 
 
 class LiveCurves:
-    """Curves that are redrawn in place while a notebook trains.
+    """Training curves that are redrawn in place while a notebook trains.
 
         curves = plots.LiveCurves(note=note)
         trainer.on_epoch = [curves.update]

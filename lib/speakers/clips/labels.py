@@ -22,10 +22,11 @@ KINDS = {ANNOTATED: "gt", FILLED: "interp"}
 class Person:
     """One sequence of a video: a person, or a single track.
 
-    boxes : (T, 4) x1, y1, x2, y2 px, NaN where there is none.   kind : (T,) 0 none, 1 annotated, 2
-        filled up.
-    visible : (T,) bool.   voice : (T,) bool, None = unknown.   more : label blocks of other tasks,
-        (T, …) each.
+    boxes : (T, 4) x1, y1, x2, y2 px, NaN where there is none.
+    kind : (T,) 0 none, 1 annotated, 2 filled up.
+    visible : (T,) bool.
+    voice : (T,) bool, None = unknown.
+    more : label blocks of other tasks, (T, …) each.
     """
 
     name: str
@@ -47,11 +48,12 @@ class Person:
 class Labels:
     """Labels of the frames of a video; (T,) bool each, None = unknown. `faults`: what was left out.
 
-    face_visible : anybody's face is in the picture.   speech : anybody is heard.   wearer : the
-        camera wearer is.
-    speech_visible : somebody is whose face is in the picture.
-    offscreen : somebody is whose face is not, and who does not wear the camera; with two voices at
-        once both may hold.
+    face_visible : anybody's face is in the picture.
+    speech : anybody is heard.
+    wearer : the camera wearer is heard.
+    speech_visible : somebody is heard whose face is in the picture.
+    offscreen : somebody is heard whose face is not, and who does not wear the camera; with two
+        voices at once both may hold.
     """
 
     persons: tuple[Person, ...]
