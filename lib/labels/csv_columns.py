@@ -21,7 +21,7 @@ AGAIN = "remove it: it is written again with the next table"
 UNKNOWN = ("", "", "of a recipe of your own: describe it in lib/labels/csv_columns.py", "")
 GIVEN = ("", "text", "a column of the file that names the stretches", "empty there")
 NEVER, NO_FACE = "never", "no face was found in this frame"
-ONLY_SEES = "no face was found in this frame, and the network only sees"
+ONLY_SEES = "no face was found in this frame, and the network uses pictures only"
 UNLABELLED = "the frame is not labelled"
 
 # Pattern of the name: shown name, unit, range, meaning, empty when.
@@ -65,7 +65,7 @@ COLUMNS = {
         "above 0",
         "how far off the network's own output may be: its standard deviation in label units, "
         "calibrated on val trials; ±1.645 of it should hold 90 % of the labels",
-        "the network does not tell how sure it is",
+        "the network does not predict its uncertainty",
     ),
     r"(valence|arousal)_gate_.+": (
         "valence_gate_pixels …",
@@ -85,7 +85,7 @@ COLUMNS = {
         "expression",
         "",
         "a number from 0, or a name",
-        "the expression that was decided for",
+        "the predicted expression",
         ONLY_SEES,
     ),
     r"expression_share": (
@@ -99,7 +99,7 @@ COLUMNS = {
         "expression_decided",
         "",
         "a number from 0",
-        "the expression that a trained network decided for, beside the published one's",
+        "the expression that a trained network predicts, beside the published one's",
         ONLY_SEES,
     ),
     r"expression_\d+": (
@@ -200,7 +200,7 @@ COLUMNS = {
         "value and when it is first reached",
         "the stretch has no such frame (slope: fewer than two)",
     ),
-    r"note": ("note", "", "text", "what must be known before a value is used", "nothing"),
+    r"note": ("note", "", "text", "remarks on how far to trust the values of this row", "nothing"),
 }
 FIELDS = ("unit", "range", "meaning", "empty_when")
 
