@@ -64,8 +64,8 @@ def main() -> None:
             "features",
             "autocast",
             "windows/s",
-            "s an epoch of one phase",
-            "s an epoch of every frame",
+            "s per epoch of one phase",
+            "s per epoch of every frame",
         ],
         rows,
         ["torch", "numpy"],
@@ -75,7 +75,7 @@ def main() -> None:
             "sending "
             f"included. One phase: {FRAMES:,} frames / {STEPS * HOP} = "
             f"{FRAMES / STEPS / HOP:,.0f} windows; every "
-            f"frame: {FRAMES / STEPS:,.0f}. The author's log: 2.3 to 2.9 hours an epoch of every "
+            f"frame: {FRAMES / STEPS:,.0f}. The author's log: 2.3 to 2.9 hours per epoch of every "
             "frame of the train "
             "videos, the backbone in the loop, on one GPU of another kind.",
         ],

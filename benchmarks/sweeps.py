@@ -99,7 +99,7 @@ def overhead_rows(asked) -> list[list]:
     return [
         [
             f"{points} points that return at once",
-            f"{took:.3f} s a point",
+            f"{took:.3f} s per point",
             f"under {MOST['overhead']:g} s",
         ]
     ]

@@ -1,4 +1,4 @@
-"""Networks that leave this repository: `python -m lib export RUN --to onnx`.
+"""Export networks as files that run without this repository: `python -m lib export RUN --to onnx`.
 
 The folder holds the network as a file, a description of its tensors (`signature.json`), and a
 program that runs it (`example.py`). The outputs of the file are compared with the network's before

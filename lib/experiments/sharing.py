@@ -89,7 +89,7 @@ def scripts(chosen: Roles) -> list[str]:
 def _size(spec: Params) -> str:
     most = spec.workers or "as many as there is work for"
     if spec.kind == "local":
-        return f"of this machine; workers: {spec.workers or 'one a processor'}"
+        return f"of this machine; workers: {spec.workers or 'one per processor'}"
     return f"of {spec.kind.upper()}; at a time: {most}; workers in each: {_each(spec)}"
 
 

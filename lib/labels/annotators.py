@@ -285,7 +285,7 @@ def _mean(one: Annotation, times: np.ndarray, wanted: np.ndarray, period: float)
     step = spacing(wanted, alone=period)
     if period > step * 1.01:
         raise InputError(
-            f"label_resample: mean, with {1 / period:.3g} values a second and {1 / step:.3g} "
+            f"label_resample: mean, with {1 / period:.3g} values per second and {1 / step:.3g} "
             "frames",
             where=one.where,
             expected="more values than frames",

@@ -179,7 +179,7 @@ def read(
     """All annotators of one file (of a table of utterances the one that `rows` names).
 
     kind : "va" -> values (n, 2), −5 and empty cells NaN; "expression" -> values (n, 1), class
-        numbers of `labels.EXPRESSIONS`.
+        numbers of `official.EXPRESSIONS`.
     label_range : lowest and highest value of the scale, mapped to −1 and 1; empty: the scale that
         the file names, else −1 and 1.
     Raises InputError, with the line, for decreasing times, values out of range or that are no

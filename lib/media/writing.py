@@ -66,8 +66,8 @@ def _refuse_unordered(times: np.ndarray, path: Path) -> None:
         raise InputError(
             "frame times do not increase from 0 on",
             where=path,
-            expected="one time a frame, in s",
-            todo="pass the times of media.frame_times",
+            expected="one time per frame, in s",
+            todo="pass the times of lib.media.recordings.frame_times",
         )
 
 

@@ -53,7 +53,7 @@ def make(
     workers: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Make the sample set below `data_root`, or what is missing of it.
+    """Make the sample set below `data_root`, or its missing parts.
 
     Arguments
     ---------
@@ -63,9 +63,9 @@ def make(
     workers : processes of this machine; 1 works in this one.
     progress : called with (recordings done, recordings, name of the last one).
 
-    Returns ``<data_root>/sample-<8 hex of the parameters>``. A set that was finished once is left
-    as it is. After a break, the next call keeps the recordings that are whole. Raises InputError
-    for parameters out of range, a full disk or a worker that died.
+    Returns ``<data_root>/sample-<8 hex of the parameters>``. A finished set is left unchanged.
+    After an interruption, the next call keeps the complete recordings. Raises InputError for
+    parameters out of range, a full disk or a worker that died.
     """
     root = Path(data_root) / folder_name(seed, trials, seconds)
     if (root / "sample.json").is_file():
@@ -222,7 +222,7 @@ def _write_crop(path: Path, picture: np.ndarray, matrix: np.ndarray) -> None:
 
 
 def _summary(seed: int, trials: int, seconds: float, recordings: list[Recording]) -> dict:
-    """What is true of the set: `expected` has the names under which `affwild2.find` counts."""
+    """Facts about the set: `expected` has the names under which `affwild2.find` counts."""
     names = {
         split: [name for one in recordings if one.split == split for name in one.persons]
         for split in SPLITS

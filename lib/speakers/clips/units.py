@@ -137,7 +137,7 @@ class Unit:
         with _described(self.path):
             path, rate = self.path.parent / told["audio"]["path"], int(told["audio"]["sr"])
             if not 0 < rate <= MOST_RATE:
-                raise ValueError(f"{rate} samples a second")
+                raise ValueError(f"{rate} samples per second")
             begin, end = (int(Fraction(frame * rate) / self.fps) for frame in (first, last))
         try:
             with wave.open(str(path)) as file:
