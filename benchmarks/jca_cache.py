@@ -9,7 +9,7 @@ on little data is extrapolated to Aff-Wild2 with the arithmetic shown.
 
 The losses of the first steps are compared too, with the published 64 windows per step: of float16,
 and of float32, where only the folded network's rounding is left. Training makes rounding grow from
-step to step, more so with fewer windows per step; most of float16's is that of the sound's features:
+step to step, more with fewer windows per step; most of float16's is that of the sound's features:
 those of a picture are averaged over 49 positions.
 
 Exit status 1 when a promise (80 times, 1e-3 of the loss) is not kept.

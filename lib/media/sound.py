@@ -126,7 +126,9 @@ def segments(
     """
     times = np.asarray(times, np.float64)
     if anchor not in ANCHORS:
-        raise InputError(f"anchor {anchor!r}", where="audio.segments", expected=", ".join(ANCHORS))
+        raise InputError(
+            f"anchor {anchor!r}", where="media.sound.segments", expected=", ".join(ANCHORS)
+        )
     if anchor == "published":
         starts, stops = published_spans(times, np.arange(len(times)))
         # silence in front of the published wav

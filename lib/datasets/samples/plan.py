@@ -20,7 +20,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Person:
-    """One trial. Its number is that of its random stream; masks are (T,) bool, one value per frame."""
+    """One trial. Its number is that of its random stream; masks: (T,) bool, one value per frame."""
 
     number: int
     turns: list[tuple[float, float]]  # s in which the person speaks

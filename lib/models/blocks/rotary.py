@@ -28,7 +28,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
     if layout not in LAYOUTS or len(sections) != 3 or min(sections) < 0:
         raise InputError(
             f"layout {layout!r}, sections {list(sections)}",
-            where="models.rotary",
+            where="models.blocks.rotary",
             expected=f"{', '.join(LAYOUTS)}; the pairs of time, row, column",
         )
     if layout != "interleave":
@@ -39,7 +39,7 @@ def axes(sections: Sequence[int], layout: str) -> Tensor:
         if len(places) < sections[axis]:
             raise InputError(
                 f"sections {list(sections)} cannot be interleaved",
-                where="models.rotary",
+                where="models.blocks.rotary",
                 expected="rows and columns with at most a third of the pairs each",
             )
         for place in places:
