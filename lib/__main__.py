@@ -6,10 +6,13 @@ Heavy packages are imported inside the commands that need them.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -17,20 +20,38 @@ from .errors import InputError
 from .experiments import options
 from .experiments.clip_commands import clips
 from .experiments.sweeps.commands import sweep
-from .files import ROOT
 
 WRONG = 2  # exit status: wrong command or parameters, nothing started
+# What a path of a command may be: a folder that is closed to this person, or no name at all.
+UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 class _Group(click.Group):
     """Shows an InputError as its message, without a traceback."""
 
     def invoke(self, context: click.Context):
+        if sys.stdout is None or sys.stderr is None:  # closed by who started this
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 to the end
+            sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
         try:
             return super().invoke(context)
         except InputError as error:
             click.echo(str(error), err=True)
             sys.exit(WRONG)
+        except OSError as error:
+            if error.errno == errno.ENOSPC and error.filename is None:
+                _end_of_output(error)
+            if error.errno not in UNREACHABLE or error.filename is None:
+                raise
+            click.echo(f"{error.strerror}\n  where: {str(error.filename)[:200]}", err=True)
+            sys.exit(WRONG)
+
+
+def _end_of_output(error: OSError) -> NoReturn:
+    """End where what is said goes to a file on a disk that is full: it is told where it can be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
+    click.echo(f"the output cannot be written ({error.strerror})", err=True)
+    sys.exit(1)
 
 
 def _say(line: str) -> None:
@@ -136,10 +157,10 @@ def report(folders: tuple[Path, ...]) -> None:
 @main.command()
 @options.paths("files")
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
-def check(files: tuple[Path, ...], data: bool) -> None:
-    """Check parameter files, each by itself. Files in a folder `overlays` may be partial, those in
-    `cluster` describe clusters. Absent data are reported in a line; `run` would stop before
-    anything starts.
+@options.overrides()
+def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
+    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
+    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
     """
     from . import parameters
     from .parallel import clusters
@@ -148,7 +169,7 @@ def check(files: tuple[Path, ...], data: bool) -> None:
     for file in files:
         kind = file.resolve().parent.name
         try:
-            values = parameters.load([file])
+            values = parameters.load([file], {} if kind == "cluster" else dict(overrides))
             if kind == "cluster":
                 problems = clusters.problems_of(values)
             else:
@@ -412,7 +433,7 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 @click.argument("words", nargs=-1)
 @options.root("data/processed")
 @click.option("--unused", is_flag=True, help="Of them, those that no run would open any more.")
-@click.option("--runs-root", default="runs", show_default=True, type=options.PATH, help="The runs.")
+@options.root("runs", "--runs-root")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed.
@@ -478,7 +499,7 @@ def weights_ls(root: Path) -> None:
     from .weights import listing
 
     faults = 0
-    for row in listing(ROOT / root):
+    for row in listing(root):
         state = row["fault"] or ("there" if row["there"] else "absent")
         size = f"{row['mb']:.2f} MB" if row["mb"] else "size unknown"
         _say(
@@ -500,7 +521,7 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
     from .weights import get
 
     for name in names:
-        _say(f"{name}: {get(name, ROOT / root, url)}")
+        _say(f"{name}: {get(name, root, url)}")
 
 
 @weights.command("card")
@@ -516,7 +537,7 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
     """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
-    found, doubts = unused.find(ROOT / root, ROOT / runs_root)
+    found, doubts = unused.find(root, runs_root)
     paths = {row["path"] for row in found}
     rows = [row for row in rows if row["path"] in paths]
     for line in doubts:
@@ -532,7 +553,9 @@ def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
 def _arrays(root: Path, words: tuple[str, ...]) -> list[dict]:
     from .store import listing
 
-    root = ROOT / root
+    if not all(words):
+        # A variable of the shell that is not set: `rm` would remove everything.
+        raise InputError("an empty word, which all arrays contain", todo="leave it out")
     if not root.is_dir():
         raise InputError(
             "no such folder",

@@ -93,7 +93,8 @@ def full_gpu(told: str = "") -> InputError:
     return error
 
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of a person's quota
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of what one person may fill of it
+NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of a folder that is to be made
 TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)  # of this process, or of the whole system
 
 
@@ -114,8 +115,9 @@ def too_many_open(error: object, where: object = "") -> InputError | None:
 
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn errors of the file system (no space left, no permission, file too large, too many open
-    files) into an InputError that says what to do.
+    """Turn "no space left on device", a place that may not be written, a file in the place of a
+    folder, a file that may not be so large and a limit of open files into an InputError that says
+    what to do.
     """
     try:
         yield
@@ -145,6 +147,13 @@ def _told(error: OSError | None, path: Path) -> InputError | None:
             expected="a folder of yours",
             todo="set runs_root, processed_root and, for the sample set, data_root to folders that "
             "you may write, for example with -p runs_root /home/me/runs",
+        )
+    if number in NO_FOLDER:
+        return InputError(
+            f"there is a file where a folder belongs ({error.strerror})",
+            where=error.filename or path,
+            expected="a folder, or a name that is free",
+            todo="name another folder, or rename the file",
         )
     if number == errno.EFBIG:
         return InputError(

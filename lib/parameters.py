@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import runs
 from .errors import InputError, nearest_name
-from .files import NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
+from .files import LONGEST, NAME_BYTES, NOTEBOOKS, PACKAGE, ROOT, YOUR_VIDEO, resolve, short
 from .grammar import (
     NOT_OF_A_TRAINING,
     SHIPPED,
@@ -38,13 +38,16 @@ from .media import documents
 # Parameters that name a person's own input file, which must exist before anything starts.
 MUST_EXIST = ("video_path",)
 
-# Parameters that name a run or a weights file.
+WRITTEN_TO = ("runs_root", "processed_root", "clips_root")  # folders, which are made
+
+# A run, or a file of weights.
 NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 
 # The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
-WIDTH = 96  # characters of an output line that JupyterLab does not break
+WIDTH = 96  # characters of a line of output that JupyterLab shows whole
+ALIKE = 0.8  # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # `make lab PARAMS=params/x.yaml` names a file for all notebooks, in this environment variable.
@@ -112,23 +115,30 @@ def load(files: list[Path], overrides: Mapping[str, str] | None = None) -> dict:
     """
     levels: list[Mapping] = []
     for path in map(Path, files):
+        if path.is_dir():
+            raise InputError("this is a folder", where=path, expected="a parameter file")
         if not path.is_file():
             raise InputError(f"no such parameter file{_offered(path)}", where=path)
         values = documents.read_yaml(path)
         if not isinstance(values, dict | None):
             raise InputError("no `name: value` lines", where=path, expected="one flat YAML mapping")
         levels.append({str(name): value for name, value in (values or {}).items()})
-    levels.append({name: _override(name, text) for name, text in (overrides or {}).items()})
-    return merged(levels, ("options",))
+    declared = all_declared()
+    typed = {
+        name: typed_value(text, declared[name].type if name in declared else "", f"-p {name}")
+        for name, text in (overrides or {}).items()
+    }
+    return merged([*levels, typed], ("options",))
 
 
-def _override(name: str, text: str) -> object:
-    """The value of ``-p name text``; a pair of quotes is the empty text."""
-    declaration = all_declared().get(name)
-    if declaration is not None and declaration.type == "str":
+def typed_value(text: str, kind: str, where: str) -> object:
+    """What a text of the command line says, as a value of the declared type `kind` ("" for none);
+    two quotes with nothing between them are the empty text.
+    """
+    if kind == "str":
         return "" if text in ('""', "''") else text
-    value = documents.yaml_value(text, f"-p {name}")
-    if isinstance(value, str) and declaration is not None and declaration.type == "float":
+    value = documents.yaml_value(text, where)
+    if isinstance(value, str) and kind == "float":
         with contextlib.suppress(ValueError):
             return float(value)  # 1e-4 is a number, though YAML 1.1 reads it as text
     return "" if value is None else value
@@ -176,15 +186,20 @@ def validate(
     folder : where the recipes' files are.
     """
     names = all_declared() if names is None else names
-    problems = wrong_values(values, names)
-    return (
-        problems
-        + _wrong_recipe(values, names, partial, recipes(folder))
-        + _warmup_at_odds(values, names, recipes(folder))
-        + no_scale(values.get("label_range", []))
-        + _missing_files(values)
-        + _no_recordings(values)
-    )
+    known = recipes(folder)
+    outside = _options_outside(values, names, known)
+    within = {name: value for name, value in values.items() if name not in outside}
+    return [
+        *wrong_values(within, names),
+        *outside.values(),
+        *_wrong_recipe(values, names, partial, known),
+        *_warmup_at_odds(values, names, known),
+        *no_scale(values.get("label_range", [])),
+        *no_names(values, names),
+        *_no_folders(values),
+        *_missing_files(values),
+        *_no_recordings(values),
+    ]
 
 
 def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
@@ -193,6 +208,20 @@ def wrong_values(values: Mapping, names: Mapping[str, Declaration]) -> list[str]
     for name, value in values.items():
         problems += _wrong(name, value, names, "no such parameter")
     return problems
+
+
+def _options_outside(values: Mapping, names: Mapping, known: Mapping) -> dict[str, str]:
+    """A sentence for each of `values` that is an option of the recipe and stands beside `options`,
+    also as a sweep's grid writes it (``options.dropout``).
+    """
+    recipe = values.get("recipe")
+    own = known.get(recipe, {}) if isinstance(recipe, str) else {}
+    short = {name: name.removeprefix("options.") for name in values if name not in names}
+    return {
+        name: f"{name}: an option of the recipe {recipe}: write options: {{{option}: …}}"
+        for name, option in short.items()
+        if option in own
+    }
 
 
 def _wrong(name: str, value: object, names: Mapping[str, Declaration], unknown: str) -> list[str]:
@@ -277,19 +306,65 @@ def no_scale(value: object) -> list[str]:
     ]
 
 
+def no_names(values: Mapping, names: Mapping[str, Declaration]) -> list[str]:
+    """What is wrong with texts that are to be names of files and folders, before a disk is asked
+    for them, as `refuse` takes it.
+    """
+    problems = []
+    for name in (*of_groups(names, ["place"]), *NETWORKS, "run"):
+        text = values.get(name)
+        if isinstance(text, str) and (why := no_name(text, name == "run")):
+            problems.append(f"{name}: {text[:60]!r} cannot be the name of a folder{why}")
+    return problems
+
+
+def no_name(text: str, is_run: bool = False) -> str:
+    """Why a text cannot be a path, or the name of a run (of which `-1` and `_sweep` are made)."""
+    try:
+        longest = max(len(part.encode()) for part in text.split("/"))
+    except UnicodeEncodeError:
+        return " (a character that is none)"
+    if "\0" in text or (is_run and any(ord(character) < ord(" ") for character in text)):
+        return " (a control character in it)"
+    if is_run and ({"/", "\\"} & set(text) or text in (".", "..")):
+        return " (a name is needed; where it lies says runs_root)"
+    if is_run and text != text.strip():
+        return " (a blank at an end)"
+    most = LONGEST if is_run else NAME_BYTES
+    return f" ({longest} bytes, at most {most})" if longest > most else ""
+
+
+def _no_folders(values: Mapping) -> list[str]:
+    """Where a file lies in the place of a folder that results are written to."""
+    problems = []
+    for name in WRITTEN_TO:
+        text = values.get(name)
+        if not isinstance(text, str) or not text or no_name(text):
+            continue
+        place = resolve(text)
+        if file := next((each for each in (place, *place.parents) if each.is_file()), None):
+            problems.append(f"{name}: {file} is a file, and no folder")
+    return problems
+
+
 def _missing_files(values: Mapping) -> list[str]:
     given = {name: values.get(name) for name in MUST_EXIST}
     return [
         f"{name}: no such file or folder: {resolve(value)}"
         for name, value in given.items()
-        if isinstance(value, str) and value and not resolve(value).exists()
+        if isinstance(value, str) and value and not no_name(value)
+        if not resolve(value).exists()
     ]
 
 
 def _no_recordings(values: Mapping) -> list[str]:
     """Report a text file given as a recording for what it is."""
     given = {name: values.get(name) for name in MUST_EXIST}
-    files = {name: resolve(value) for name, value in given.items() if value and str(value) == value}
+    files = {
+        name: resolve(value)
+        for name, value in given.items()
+        if isinstance(value, str) and value and not no_name(value)
+    }
     return [
         f"{name}: {file} is text ({_first_line(file)!r}), not a recording"
         for name, file in files.items()
@@ -399,6 +474,7 @@ def check(
     _refuse_other_method(from_file, cells.given, names, place)
     levels = [from_file]
     by_hand = merged([from_file, cells.given], names)
+    refuse(no_names(by_hand, names), place)
     if fetch and (lies := _where_things_lie(by_hand, names)):
         fetch(lies)
     before = _recorded(by_hand, names, left)
@@ -429,7 +505,8 @@ class _Cells:
     def __init__(self, namespace: Mapping, names: Mapping, own: Mapping):
         self.namespace, self.own = namespace, own
         sources = _since_parameters(namespace.get("In", []), own)
-        self.injected = next((_constants(one) for one in reversed(sources) if _injected(one)), None)
+        came = (_constants(one, namespace) for one in reversed(sources) if _injected(one))
+        self.injected = next(came, None)
         written = [source for source in sources if not _injected(source)]
         typed = dict(pair for source in written for pair in _assignments(source))
         if not written:  # plain Python, or no cell that assigns enough of the parameters
@@ -444,6 +521,7 @@ class _Cells:
         by_person |= {name: namespace[name] for name in unknown if name in namespace}
         self.given = merged([by_person, self.injected or {}], names)
         self.set_here = [name for name in by_person if name not in (self.injected or {})]
+        self.alike = _alike(written[1:], names)
 
     def file(self) -> str:
         """The parameter file to read, "" for none."""
@@ -452,7 +530,9 @@ class _Cells:
         if self.injected is not None and "params_file" not in self.injected:
             return ""
         shipped = os.environ.get(PARAMS_FILE) or self.own["params_file"].default
-        return str(self.given.get("params_file", shipped))
+        value = self.given.get("params_file", shipped)
+        refuse(wrong_values({"params_file": value}, self.own), "the parameters cell")
+        return self.own["params_file"].read(value)
 
     def tell(
         self, levels: list[Mapping], file: str, full: Mapping, left: Mapping[str, Declaration]
@@ -479,6 +559,8 @@ class _Cells:
                 f"set here: {', '.join(rows)}; to keep a value that the cell shows, write it "
                 "without its type"
             )
+        for name, near in self.alike.items():
+            _write(f"not used: {name} is no parameter; did you mean {near}?")
 
     def tell_recorded(
         self,
@@ -684,8 +766,8 @@ def _absolute(values: Mapping, names: Mapping[str, Declaration]) -> dict:
 
 
 def _injected(source: str) -> bool:
-    """Whether papermill injected this cell."""
-    return source.lstrip().startswith("# Parameters")
+    """Whether papermill put this cell in: its first line is this remark and nothing else."""
+    return source.lstrip().partition("\n")[0].rstrip() == "# Parameters"
 
 
 def _since_parameters(sources: Iterable[str], own: Mapping) -> list[str]:
@@ -731,12 +813,43 @@ def _only_assigned(sources: Iterable[str]) -> list[str]:
     return names
 
 
-def _constants(source: str) -> dict:
-    """Names and values of an injected cell."""
+def _alike(sources: Iterable[str], names: Container[str]) -> dict[str, str]:
+    """Names that get a constant in cells of assignments, and that nothing declares -> the parameter
+    that each is nearly called like; what a notebook computes is no parameter.
+    """
+    own = dict.fromkeys(name for source in sources for name in _set_to_constants(source))
+    near = {name: nearest_name(name, names, ALIKE) for name in own if name not in names}
+    return {name: parameter for name, parameter in near.items() if parameter}
+
+
+def _set_to_constants(source: str) -> list[str]:
+    body = _body(source)
+    if not _only_assigned([source]):
+        return []
+    lines = [node for node in body if isinstance(node, ast.Assign) and _is_constant(node.value)]
+    return [one.id for node in lines for one in node.targets if isinstance(one, ast.Name)]
+
+
+def _is_constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _constants(source: str, namespace: Mapping) -> dict:
+    """Names and values of an injected cell; of an expression, which papermill never writes, what
+    it came to.
+    """
     values = {}
     for node in _body(source):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            values[node.targets[0].id] = _constant(node.value)
+            name = node.targets[0].id
+            try:
+                values[name] = _constant(node.value)
+            except (ValueError, TypeError):
+                values[name] = namespace.get(name)
     return values
 
 

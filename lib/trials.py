@@ -255,11 +255,11 @@ def has_picture(trial: Mapping) -> bool:
 
 def in_people_order(rows: pd.DataFrame, column: str = "trial") -> pd.DataFrame:
     """A table sorted by the names in a column as people count: 1, 2, 10 and not 1, 10, 2."""
-    return rows.iloc[sorted(range(len(rows)), key=lambda row: _counted(rows[column].iloc[row]))]
+    return rows.iloc[sorted(range(len(rows)), key=lambda row: counted(rows[column].iloc[row]))]
 
 
-def _counted(name: object) -> list:
-    """Sort key: the text and number parts of a name, alternately."""
+def counted(name: object) -> list:
+    """Text and numbers by turns, by which names are sorted as people count: 1, 2, 10."""
     parts = re.split(r"(\d+)", str(name))
     return [int(part) if place % 2 else part.lower() for place, part in enumerate(parts)]
 

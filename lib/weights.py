@@ -12,6 +12,9 @@ import math
 import os
 import re
 import shlex
+import string
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,8 +34,9 @@ CARDS, _COVERS = (
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer
-LARGEST = 4 << 30  # most bytes of a file of unknown size
-RANGE_NOT_THERE = 416  # HTTP: the download was to continue beyond the file's end
+LARGEST = 4 << 30  # bytes taken of a file whose size is not known
+UNREACHED = (urllib.error.URLError, ConnectionError, TimeoutError)
+RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was to go on
 
 
 @dataclass(frozen=True)
@@ -425,14 +429,28 @@ def _address(wanted: Weights, place: Path, url: str) -> str:
     address = f"{url}{wanted.file}" if url.endswith("/") else url or wanted.url
     if not address:
         raise _absent(wanted, place, ", and no address is known that gives it without a person")
-    if url and not re.match(r"https?://[^/\s]+", url, re.IGNORECASE):
+    if url and not _is_address(url):
         raise InputError(
             f"the address {url[:200]!r}",
             where=f"weights get {wanted.name}",
             expected="http:// or https://, and a machine",
             todo="write it whole, as https://example.org/weights/",
         )
-    return address
+    parts = urllib.parse.urlsplit(
+        address
+    )  # blanks and letters beyond ASCII as a browser sends them
+    path, query = (urllib.parse.quote(text, safe=string.punctuation) for text in parts[2:4])
+    return parts._replace(path=path, query=query).geturl()
+
+
+def _is_address(url: str) -> bool:
+    """Whether a text is a whole address of the web, with a machine in it that can have a name."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_machine = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # "http://[::1/", "http://a..b/", a port that is no number
+        return False
+    return parts.scheme in ("http", "https") and is_machine
 
 
 def get(
@@ -513,7 +531,7 @@ def _fetch(
 
     A server that sends too much, or an invalid length, is not asked again.
     """
-    reason, most = "broke off", wanted.size or LARGEST
+    reason, cause, most = "broke off", "", wanted.size or LARGEST
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:
@@ -524,14 +542,19 @@ def _fetch(
             return str(error)
         except urllib.error.HTTPError as error:
             if error.code != RANGE_NOT_THERE:
-                return f"answers {error.code} {error.reason}"
-            part.write_bytes(b"")  # longer than the file: it is part of something else
+                return f"answers {error.code} {_brief(error.reason)}"
+            part.write_bytes(b"")  # longer than the file: it belongs to something else
             continue
-        except (urllib.error.URLError, ConnectionError, TimeoutError, HTTPException) as error:
-            reason = f"broke off ({error})"
+        except (*UNREACHED, HTTPException, ValueError) as error:
+            # ValueError: the address that a server or a proxy names is none.
+            reason, cause = f"broke off ({error})", f" ({_brief(getattr(error, 'reason', error))})"
         if part.stat().st_size <= before:
-            return "cannot be reached" if not before else reason
+            return f"cannot be reached{cause}" if not before else reason
     return f"{reason} {ATTEMPTS} times"
+
+
+def _brief(reason: object) -> str:
+    return " ".join(str(reason).split())[:120]
 
 
 class _WrongAnswerError(Exception):

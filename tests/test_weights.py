@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import threading
+import urllib.request
 from concurrent import futures
 
 import numpy as np
@@ -115,12 +116,31 @@ def test_a_server_that_sends_more_than_the_file_has_is_left_at_once(
 
 
 @pytest.mark.parametrize(
-    "url", ["example.org/file", "ftp://example.org/x", "file:///etc/passwd", "http://"]
+    "url",
+    [
+        *("example.org/file", "ftp://example.org/x", "file:///etc/passwd", "http://"),
+        *("http://[::1/x", "http://[zz]/x", "http://a..b/x", f"http://{'a' * 300}/x"),
+        *("http://localhost:port/x", "http://localhost:99999/x"),
+    ],
 )
 def test_an_address_without_its_beginning_is_one_sentence(tmp_path, url):
     with pytest.raises(InputError, match=r"http:// or https://"):
         weights.get("known", tmp_path, url)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_address_with_blanks_and_other_letters_is_asked_for_and_a_wrong_redirect_told(
+    server, tmp_path, monkeypatch
+):
+    place = weights.get("known", tmp_path, f"{server.url.rstrip('/')}/my weights/ü.bin?é=1")
+    assert place.read_bytes() == CONTENT
+
+    def redirected(asked, timeout):
+        raise ValueError("Invalid IPv6 URL")  # as urllib does for `Location: http://[::1/`
+
+    monkeypatch.setattr(urllib.request, "urlopen", redirected)
+    with pytest.raises(InputError, match=r"cannot be reached \(Invalid IPv6 URL\)"):
+        weights.get("md5", tmp_path, server.url)
 
 
 def test_a_lock_of_a_process_that_was_killed_with_the_file_in_place_is_removed(server, tmp_path):

@@ -7,6 +7,7 @@ the nearest right thing would be (`lib.datasets.inventory`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -145,6 +146,15 @@ def unusable(root: Path) -> str:
     if place == os.path.realpath(ROOT):
         return 'is this repository itself (as "" and "." are): name the folder of your data'
     return "is the whole disk: name the folder of your data" if place == os.sep else ""
+
+
+def holds(root: Path, kind: str) -> bool:
+    """Whether any file below a folder is of this `kinds.kind`; the first one ends the search."""
+    for entry in walk(root, lambda path: _closed(root, path, ())):
+        with contextlib.suppress(OSError):  # what cannot be read is named by notebook 01
+            if entry.kind == "file" and kinds.kind(root / entry.path) == kind:
+                return True
+    return False
 
 
 def _closed(root: Path, path: str, ours: Collection[str]) -> str:

@@ -122,8 +122,11 @@ def _evaluated(folders: list[Path], split: str) -> tuple[dict[Path, dict], dict[
     """Folder -> metrics of the runs with a score on this split; for the other run folders the error
     of a damaged one, or None.
     """
-    there = [folder for folder in map(Path, folders) if folder.is_dir()]
-    found = {folder: _metrics(folder, split) for folder in there}
+    once: dict[Path, Path] = {}  # a run may be named twice, as `a` and `runs/a`, or by a link
+    for folder in map(Path, folders):
+        once.setdefault(folder.resolve(), folder)
+    # Other files lie beside runs, as a comparison itself.
+    found = {each: _metrics(each, split) for each in once.values() if not each.is_file()}
     evaluated = {
         folder: metrics
         for folder, metrics in found.items()
@@ -154,6 +157,8 @@ def _metrics(folder: Path, split: str) -> dict | InputError | None:
     still be compared.
     """
     try:
+        if not folder.is_dir():
+            raise InputError("there is no such folder", where=folder, todo="correct its name")
         metrics = runs.Run(folder).read_json("metrics.json")
         if metrics and metrics.get(split):
             _require_scores(folder / "metrics.json", metrics, split)
@@ -255,6 +260,9 @@ def _notes(
             "compared"
         )
     notes += _about_differences(table) + _about_seeds(table)
+    if len(evaluated) > 1:
+        unpaired = table.attrs["unpaired"].items()
+        notes += [f"without Δ: {name}: {why}; run its notebook 06 again" for name, why in unpaired]
     for folder, metrics in evaluated.items():
         if metrics.get("shared") and split == "val":
             notes.append(_about_shared(folder.name, metrics))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import files, intervals, runs
+from ..errors import InputError
 from ..files import damaged
 from ..metrics import EMOTIONS
 from . import paired
@@ -26,7 +27,8 @@ def table(
 ) -> pd.DataFrame:
     """A row for each experiment of several seeds, each run and each trivial predictor.
 
-    carried : the predictions of one of the runs, if they are in memory.
+    carried : the predictions of one of the runs, if they are at hand. ``attrs["unpaired"]`` of the
+        table has the runs without a difference whose prediction files were lost or changed.
     """
     rows = []
     for letter in dict.fromkeys(groups.values()):
@@ -35,11 +37,14 @@ def table(
     for row in rows:
         row["scored"] = paired.of_runs(row["outcomes"])
     _add_differences(rows, against)
+    why = {row["name"]: row.pop("unpaired", "") for row in rows}
     for row in rows:
         del row["scored"]
         del row["outcomes"]
     trivial = baselines(list(evaluated.values()))
-    return pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
+    found = pd.DataFrame(rows + [_baseline_row(name, scores) for name, scores in trivial.items()])
+    found.attrs["unpaired"] = {name: text for name, text in why.items() if text}
+    return found
 
 
 def _rows_on_same_frames(
@@ -108,13 +113,15 @@ def _run_row(
     folder: Path, metrics: dict, split: str, letter: str, predictions: Predictions
 ) -> dict:
     p = runs.parameters(folder)
+    outcomes, why = _outcomes(predictions, metrics, split)
     row = {
         "name": folder.name,
         "recipe": p.get("recipe", ""),
         "modality": p.get("modality", ""),
         "rules": metrics.get("rules", p.get("rules", "")),
         "data": letter,
-        "outcomes": [paired.outcomes(predictions, metrics, split)],
+        "outcomes": [outcomes],
+        "unpaired": why,
     }
     for name in (*EMOTIONS, "mean"):
         scores = metrics[split].get(name, {})
@@ -137,6 +144,17 @@ def _run_row(
         "n_weights": metrics.get("n_weights"),
         "seconds_per_epoch": seconds(folder),
     }
+
+
+def _outcomes(predictions: Predictions, metrics: dict, split: str) -> tuple[dict, str]:
+    """What a run is paired by, and why it is not, or not by all: a damaged file of one run stops
+    no comparison of the others.
+    """
+    try:
+        found = paired.outcomes(predictions, metrics, split)
+        return found, paired.unpaired(predictions, metrics, split, found)
+    except InputError as error:
+        return {}, error.what
 
 
 def seconds(folder: Path) -> float | None:

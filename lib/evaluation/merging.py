@@ -60,6 +60,13 @@ def join(
     Raises InputError for runs that do not fit together, or a target that holds a training.
     """
     folders = [Path(folder) for folder in folders]
+    if absent := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise InputError(
+            "there is no such run folder",
+            where=", ".join(absent),
+            expected="folders of runs that have predicted, as runs/sample_jca",
+            todo="correct the name",
+        )
     if target is not None and (Path(target) / "checkpoints").is_dir():
         raise InputError(
             "this folder holds a training of its own",
@@ -192,7 +199,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def load(folders: list[Path]) -> Ensemble:
     """The runs in these folders as one predictor. Raises InputError if they do not fit together."""
-    folders = [Path(folder) for folder in dict.fromkeys(map(Path, folders))]
+    folders = list({Path(folder).resolve(): Path(folder) for folder in folders}.values())  # once
     if len(folders) < 2:
         raise InputError(
             f"{len(folders)} run to merge", expected="two or more different run folders"

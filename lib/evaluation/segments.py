@@ -128,8 +128,8 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     """Write statistics as CSV, six significant digits; ``columns.json`` beside it describes them. A
     text that a spreadsheet would take for a formula is quoted.
     """
-    names = list(table.columns)
-    given = names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+    # As the file has them.
+    names, given = ([*map(runs.quoted, some)] for some in (table.columns, _own(table)))
     csv_columns.record(path.parent, names, given)
     run = runs.Run(path.parent)
     rounded = table.copy()
@@ -138,11 +138,26 @@ def write(path: Path, table: pd.DataFrame) -> Path:
     return run.write_table(path.name, rounded)
 
 
+def _own(table: pd.DataFrame) -> list[str]:
+    """The columns of a person's file: between ours of the stretch and those that are computed."""
+    names = list(table.columns)
+    return names[names.index(segments.FIELDS[-1]) + 1 : names.index("person")]
+
+
+def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several recordings, whose files may have other columns each."""
+    whole = pd.concat(tables, ignore_index=True)
+    own = list(dict.fromkeys(name for table in tables for name in _own(table)))
+    first = list(tables[0].columns)
+    head = first[: first.index(segments.FIELDS[-1]) + 1]
+    return whole[[*head, *own, *(name for name in whole if name not in {*head, *own})]]
+
+
 def of_video(
     path: Path, video: str, values: pd.DataFrame, folder: Path, alone: bool = True
 ) -> tuple[Path | None, list[str]]:
-    """Write ``<video>_segments.csv`` of a person's own recording (None if it has no stretches);
-    returns it and remarks.
+    """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it, or
+    nobody was found in it), and what must be said.
 
     values : the table of people. alone : whether it is the only recording. Raises InputError
     as `segments.of_recording` does.
@@ -150,6 +165,8 @@ def of_video(
     found = segments.of_recording(path, [video], alone)
     if found is None:
         return None, [f"no stretches of {video} in {path}"]
+    if values.empty:
+        return None, [f"{found.path.name}: nobody was found in {video}, so there are no numbers"]
     table = statistics(values, found.table).assign(recording=video)
     return write(named(folder, f"{video}_segments", ".csv"), table), _said(found, table)
 
@@ -200,7 +217,7 @@ def of_run(
     notes += [f"{trial}: {error}" for trial, error in lost]
     if not tables:
         return pd.DataFrame(), notes, lost
-    together = pd.concat(tables, ignore_index=True)
+    together = _together(tables)
     return together, [*notes, f"-> {write(run.path(NAME), together)}"], lost
 
 

@@ -27,6 +27,7 @@ from ..runs import Run
 TRAIN, PREDICT = NOTEBOOKS[4:]
 PREPARATION = NOTEBOOKS[:4]  # notebooks whose results another run on the same data can provide
 BUILDS_ON = ("backbone_run", "predict_run")  # parameters that name a run
+RECORDINGS = {"folder": "video", "ravdess": "sound"}  # what a data set must hold: lib.media.kinds
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ class Experiment:
             chosen = [name for name in chosen if name in own]
         if self.values.get("predict_run"):
             chosen = [name for name in chosen if name != TRAIN]
+        if not chosen:
+            raise InputError(
+                f"no notebook is left to execute from {start or there[0]} to {stop or there[-1]}",
+                where=self.run.folder,
+                expected="--from before --to, and between them one of `notebooks` (with "
+                f"`predict_run` without {TRAIN})",
+                todo="correct --from and --to, or leave them out",
+            )
         return chosen
 
 
@@ -100,9 +109,7 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     values["run"] = usual if named else of_these_data(usual, values)
     renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
-        values["params_file"] = ""  # the values are complete: no notebook reads a parameter file
-    if {"/", "\\"} & set(values["run"]) or values["run"] in (".", ".."):
-        raise InputError(f"run: {values['run']!r} cannot be the name of a folder", where=files[0])
+        values["params_file"] = ""  # they are complete: no notebook reads a file
     return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
 
 
@@ -201,10 +208,13 @@ def absent_data(values: Mapping) -> str:
     if datasets.is_made(values.get("dataset", "sample")):
         return ""
     place = datasets.store(parameters.placed({**values, "run": ""}))
-    why = contents.unusable(place.data_root)
-    if not why or place.trials_path.is_file():
+    if place.trials_path.is_file():
         return ""
-    return f"data_root: {files.short(place.data_root)} {why}"
+    kind = RECORDINGS.get(values["dataset"], "")
+    why = contents.unusable(place.data_root)
+    if not why and kind and not contents.holds(place.data_root, kind):
+        why = f"holds no recording: no file in it begins as a {kind} file does"
+    return f"data_root: {files.short(place.data_root)} {why}" if why else ""
 
 
 def _shared(notebooks: Path, alike: bool) -> set[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import InputError, explain_full_disk
-from ..files import PACKAGE, ROOT, short
+from ..files import NOTEBOOKS, PACKAGE, ROOT, short
 from ..parallel.threads import spin
 
 # What jsonschema, which papermill brings, imports to check addresses in other scripts: it builds a
@@ -23,7 +23,8 @@ ADDRESSES = "rfc3987_syntax"
 
 # glibc gives large blocks back to the system after every training step; keeping them took a quarter
 # off a step's time (specification of the sample set, §5). Read when a process starts, so they are
-# set before the kernel is.
+# set before the kernel of 05 is. The others work through recordings of any length: what they kept
+# there would grow with the hours (benchmarks/film_walk.py).
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
@@ -82,6 +83,19 @@ def imported_papermill():
     return papermill
 
 
+@contextlib.contextmanager
+def _environment_of(notebook: Path) -> Iterator[None]:
+    """What a training's kernel finds beside this process's environment; a person's own wins."""
+    own = MEMORY if notebook.stem == NOTEBOOKS[4] else {}
+    added = {name: value for name, value in own.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], None]) -> None:
     """Execute `notebook` with parameters `values` in the root; the executed copy is `target`.
 
@@ -93,13 +107,13 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    for name, value in {**MEMORY, **spin()}.items():
+    for name, value in spin().items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     target.parent.mkdir(parents=True, exist_ok=True)
     lines = _Lines(say)
     try:
-        with _terminate_as_interrupt(), explain_full_disk(target):
+        with _terminate_as_interrupt(), explain_full_disk(target), _environment_of(notebook):
             papermill.execute_notebook(
                 notebook,
                 target,

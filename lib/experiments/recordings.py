@@ -61,7 +61,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
 
     for name, table in list(tables.items())[:MOST]:
         for person, own in _people(table):
-            if set(EMOTIONS) <= set(own) or "expression" in own:
+            if len(own) and (set(EMOTIONS) <= set(own) or "expression" in own):
                 title = f"{name}, {person}" if person else name
                 note = str(own["note"].iloc[0]) if "note" in own and len(own) else ""
                 yield title, plots.png(results.predicted(own, title, note.partition(";")[0]), 80)

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..evaluation.predictions import Predictions
 from ..files import NOTEBOOKS, clear_leftovers, read_mapping
 from ..plots.html import Html, page, table_of
-from ..trials import SYNTHETIC_NOTE
+from ..trials import SYNTHETIC_NOTE, counted
 from . import recordings
 from .report_pictures import Pictures, caption
 
@@ -120,8 +120,9 @@ def _scores(found: Mapping) -> dict:
 
 
 def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
-    """The section on unlabelled recordings: numbers and curves of what was predicted, no score."""
-    tables = {name: predictions.table(name) for name in predictions.names()}
+    """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
+    names = sorted(predictions.names(), key=counted)
+    tables = {name: predictions.table(name) for name in names}
     if not tables:
         return {"Recordings": "nothing was predicted"}
     curves = [

@@ -4,11 +4,12 @@ table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 
-from .. import files, plots, runs
+from .. import files, plots, runs, trials
 from ..errors import InputError
 from ..evaluation import overlay, people, segments
 from ..evaluation import video as evaluation_video
@@ -24,6 +25,7 @@ VOICE = (
     "voice: no network is named that reads it; to have one:\n"
     "python -m lib run params/ravdess.yaml, then set voice_run to ravdess"
 )
+ENDING = re.compile(r"\.[A-Za-z0-9]{1,10}")  # of a file's name; of an address it may be anything
 NONE_YET = "no recording yet: drag a file into the folder of this notebook, or upload one"
 
 
@@ -46,7 +48,10 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
     if p["video_path"]:
         _show_all(recordings_in(p["video_path"]), p, say)
     elif colab.is_here():
-        _show_all(uploaded(_of_colab(), p["videos_path"]), p, say)
+        videos = uploaded(_of_colab(), p["videos_path"])
+        if not videos:
+            say("nothing was uploaded: run this cell again, or set video_path")
+        _show_all(videos, p, say)
     elif has_front_end():
         _display(chooser(p, lambda video: show(video, p, say), say))
     else:
@@ -98,10 +103,13 @@ def listing(folders: list[Path]) -> list[Path]:
 
 
 def _videos(folders: list[Path]) -> list[Path]:
-    """Files that are meant as recordings (`lib.media.kinds`), including damaged ones."""
+    """Files that are meant as recordings (`lib.media.kinds`), damaged ones too, in the order in
+    which people count.
+    """
     entries = chain.from_iterable(folder.iterdir() for folder in folders if folder.is_dir())
     paths = {path.resolve(): path for path in entries}
-    return sorted(path for path in paths.values() if path.is_file() and _is_video(path))
+    found = (path for path in paths.values() if path.is_file() and _is_video(path))
+    return sorted(found, key=lambda path: (trials.counted(path.name), path))
 
 
 def _is_video(path: Path) -> bool:
@@ -195,9 +203,10 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
                 names.value = wanted
 
     def take(change):
-        written = uploaded(contents_of(change["new"]), folders[0])
-        if written:
-            refresh(first=written[0])
+        with below:
+            usable = _usable(uploaded(contents_of(change["new"]), folders[0]), say)
+        if usable:
+            refresh(first=usable[0])
 
     def run(_):
         below.clear_output()
@@ -214,13 +223,33 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
     return ipywidgets.VBox([ipywidgets.HBox([names, look, again, upload]), below])
 
 
+def _usable(paths: list[Path], say: Callable[[str], object]) -> list[Path]:
+    """Those of these files that are recordings; of the others each is said."""
+    usable = [path for path in paths if _is_video(path) and _opens(path)]
+    for path in (path for path in paths if path not in usable):
+        say(f"{path.name} is no recording that can be opened: it is not in the list")
+    return usable
+
+
 def contents_of(value: object) -> dict[str, bytes]:
     """Name -> content of the files in a FileUpload, whose form differs between ipywidgets 7 and
     8.
     """
     if isinstance(value, Mapping):
         return {name: bytes(each["content"]) for name, each in value.items()}
-    return {each["name"]: bytes(each["content"]) for each in value}
+    found: dict[str, bytes] = {}
+    for each in value:
+        name, number = each["name"], 1
+        while found.get(name, each["content"]) != each["content"]:  # two files of one name
+            number += 1
+            name = _numbered(each["name"], number)
+        found[name] = bytes(each["content"])
+    return found
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{number}{dot}{ending}" if stem else f"{name}-{number}"
 
 
 def _of_colab() -> dict[str, bytes]:
@@ -236,9 +265,11 @@ def uploaded(contents: Mapping[str, bytes], folder: Path) -> list[Path]:
     written = []
     for name, content in contents.items():
         last = Path(name.replace("\\", "/")).name or "upload"
-        place, number = files.named(folder, Path(last).stem, Path(last).suffix), 1
+        ending = Path(last).suffix if ENDING.fullmatch(Path(last).suffix) else ""
+        stem, number = last.removesuffix(ending) if ending else last, 1
+        place = files.named(folder, stem, ending)
         while place.is_file() and place.read_bytes() != content:
             number += 1
-            place = files.named(folder, f"{Path(last).stem}-{number}", Path(last).suffix)
+            place = files.named(folder, f"{stem}-{number}", ending)
         written.append(files.write_bytes(place, content))
     return written

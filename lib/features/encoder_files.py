@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import InputError
+from ..errors import InputError, foreign
 from ..files import resolve as path_of
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -80,8 +80,9 @@ def _parts(place: Path) -> list[str]:
     for name in WEIGHTS:
         index = place / f"{name}.index.json"
         if index.is_file():
-            parts = read(index).get("weight_map", {}).values()
-            return sorted({Path(part).name for part in parts})
+            with foreign(index, "an index of weights", "fetch it again"):
+                parts = read(index).get("weight_map", {}).values()
+                return sorted({Path(part).name for part in parts})
         if (place / name).is_file():
             return [name]
     return [WEIGHTS[0]]
@@ -118,7 +119,10 @@ def _absent(model: str, why: str, todo: str) -> InputError:
 def read(file: Path) -> dict:
     """A JSON file of a network. Raises InputError where it is absent or damaged."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no mapping")
+        return content
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"an encoder's {file.name} cannot be read ({type(error).__name__})",

@@ -32,7 +32,8 @@ CROPS = ("square", "detector", "five_points")
 # Points' box in longer sides of the detector's, below which the points are not believed: on faces
 # of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
 DRAWN_TOGETHER = 0.6
-BATCH = 16  # faces per batch; 64 were no faster, and took .27 GB more
+BATCH = 16  # faces that are looked at together; 64 were no faster, and took .27 GB more
+BLOCK = 9000  # rows that are copied at once: 9 MB
 VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
 
 
@@ -237,16 +238,20 @@ def make_face_api(inputs, parameters, create, device) -> None:
     if "crops" in inputs:
         _fill_from_crops(inputs, n_frames, create, device)
         return
-    out = np.full((n_frames, 256), np.nan, np.float32)
-    if "rows" in inputs:
+    remark = inputs.get("rows_facts", {}).get("note", "")
+    with create((n_frames, 256), np.float32, note=remark) as out:
+        if "rows" not in inputs:
+            out[...] = np.nan
+            return
         tracks = np.asarray(inputs["tracks"])
         width = inputs["tracks_facts"]["width"]
         person = persons.choose(persons.find(tracks), parameters["person"], width)
         rows = persons.rows(tracks, person, n_frames)
-        out[rows >= 0] = np.asarray(inputs["rows"])[rows[rows >= 0]]
-    remark = inputs.get("rows_facts", {}).get("note", "")
-    with create(out.shape, np.float32, note=remark) as place:
-        place[...] = out
+        for start in range(0, n_frames, BLOCK):  # hours are not copied at once
+            some = rows[start : start + BLOCK]
+            block = np.full((len(some), 256), np.nan, np.float32)
+            block[some >= 0] = inputs["rows"][some[some >= 0]]
+            out[start : start + BLOCK] = block
 
 
 def _fill_from_crops(inputs, n_frames: int, create, device) -> None:

@@ -53,23 +53,29 @@ def static(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.ndim != 1:
         raise InputError(f"sound of shape {samples.shape}", where="mfcc39", expected="(n,), mono")
-    n_rows = max(0, 1 + (len(samples) - WINDOW) // HOP)
+    return _static(samples, 0, max(0, 1 + (len(samples) - WINDOW) // HOP))
+
+
+def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
+    """(count, 13) `static` rows from sample `first` on; outside of the sound silence is heard. A
+    block is taken out of it at a time, so that hours need the memory of their rows only.
+    """
     hamming = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(WINDOW) / (WINDOW - 1))
-    blocks = [np.zeros((0, CEPSTRA))]
-    for first in range(0, n_rows, BLOCK):
-        last = min(first + BLOCK, n_rows)
-        piece = samples[first * HOP : (last - 1) * HOP + WINDOW].astype(np.float64)
-        frames = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP]
-        # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
+    found = np.empty((count, CEPSTRA))
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        heard = cut(samples, first + start * HOP, first + (stop - 1) * HOP + WINDOW)
+        frames = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), WINDOW)[::HOP]
+        # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
-        blocks.append(np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines())
-    return np.concatenate(blocks)
+        found[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()
+    return found
 
 
 def slopes(rows: np.ndarray) -> np.ndarray:
-    """(N + 4, k) -> (N, k): regression over two rows on either side."""
-    return (rows[3:-1] - rows[1:-3] + 2 * (rows[4:] - rows[:-4])) / 10
+    """(N, 5, …) -> (N, …): regression over five rows, of which the third one is meant."""
+    return (rows[:, 3] - rows[:, 1] + 2 * (rows[:, 4] - rows[:, 0])) / 10
 
 
 def mfcc39(samples: np.ndarray) -> np.ndarray:
@@ -79,14 +85,14 @@ def mfcc39(samples: np.ndarray) -> np.ndarray:
 
 
 def _with_slopes(found: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(N, 13) and rows (T,) of it -> (T, 39) float64: slopes take the memory of these rows only."""
-    if not len(found):
-        return np.zeros((0, 3 * CEPSTRA))
-    delta = slopes(np.pad(found, ((2, 2), (0, 0)), mode="edge"))[rows]
-    # Behind the end the second slopes use two rows more that the first ones have there; in front
-    # their first row.
-    longer = slopes(np.pad(found, ((2, 4), (0, 0)), mode="edge"))
-    second = slopes(np.pad(longer, ((2, 0), (0, 0)), mode="edge"))[rows]
+    """(N, 13) and rows (T,) of it -> (T, 39) float64."""
+    around, last = np.arange(-2, 3), len(found) - 1
+    near = rows[:, None] + around  # (T, 5)
+    # The second slopes are made of the first ones, which go on behind the end: there the last row
+    # stands again and again. In front of the beginning the first slope itself does.
+    nearer = np.maximum(near, 0)[..., None] + around  # (T, 5, 5)
+    delta = slopes(found[near.clip(0, last)])
+    second = slopes(slopes(np.moveaxis(found[nearer.clip(0, last)], 2, 1)))
     return np.concatenate([found[rows], delta, second], axis=1)
 
 
@@ -108,6 +114,8 @@ def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     rows = grid(times)
     if not len(rows):
         return np.zeros((0, 3 * CEPSTRA), np.float32)
-    first = round((times[0] - t0) * RATE)
-    heard = cut(samples, first, first + int(rows.max()) * HOP + WINDOW)
-    return _with_slopes(static(heard), rows).astype(np.float32)
+    found = _static(samples, round((times[0] - t0) * RATE), int(rows.max()) + 1)
+    values = np.empty((len(rows), 3 * CEPSTRA), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        values[start : start + BLOCK] = _with_slopes(found, rows[start : start + BLOCK])
+    return values

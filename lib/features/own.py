@@ -92,22 +92,40 @@ def aligned(
     Raises InputError for NaN, another number of rows, times that go back, or times of another
     recording.
     """
-    rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        rows = np.asarray(rows, np.float32).reshape(len(rows), -1)
     rows, filled = _without_gaps(rows, missing, where)
     if time is None and not rate:
-        return _row_by_row(rows, frames, where), f"one row per frame{filled}"
+        found, how = _row_by_row(rows, frames, where)
+        return found, how + filled
     if time is None:
         time = frames[0] + np.arange(len(rows)) / rate
     time = np.asarray(time, np.float64).reshape(-1)
     _refuse(rows, time, frames, where)
-    period = spacing(time, alone=1.0)
-    method = align
-    if align == "auto":
-        denser = period < 0.75 * spacing(frames, alone=period)
-        method = "mean" if denser else "linear"
+    method = _method(align, time, frames, where)
     annotation = annotators.Annotation("", rows, time, where=str(where))
     found, how = annotators.to_frames(annotation, frames, method)
-    return _without_gaps(found, "neighbours", where)[0], how + filled
+    beside = int(
+        (~np.isfinite(found).all(axis=1)).sum()
+    )  # in gaps, before the first, after the last
+    told = f"; {beside} frames without a row near them took the nearest" if beside else ""
+    return _without_gaps(found, "neighbours", where)[0], how + filled + told
+
+
+def _method(align: str, time: np.ndarray, frames: np.ndarray, where: object) -> str:
+    """How rows come to frames: "auto" is decided, a mean of few rows refused."""
+    period = spacing(time, alone=1.0)
+    step = spacing(frames, alone=period)
+    if align == "auto":
+        return "mean" if period < 0.75 * step else "linear"
+    if align == "mean" and period > step * 1.01:
+        raise InputError(
+            f"align: mean, with {1 / period:.3g} rows per second and {1 / step:.3g} frames",
+            where=where,
+            expected="more rows than frames",
+            todo="set the option `align` to linear, or leave it out",
+        )
+    return align
 
 
 def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.ndarray, str]:
@@ -130,7 +148,8 @@ def _without_gaps(rows: np.ndarray, missing: str, where: object) -> tuple[np.nda
     return rows[closer], f"; {bad.sum()} rows without numbers took their neighbours'"
 
 
-def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarray:
+def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> tuple[np.ndarray, str]:
+    """A row for each frame, and how that came about."""
     n, wanted = len(rows), len(frames)
     if abs(n - wanted) > FEW:
         raise InputError(
@@ -141,7 +160,11 @@ def _row_by_row(rows: np.ndarray, frames: np.ndarray, where: object) -> np.ndarr
             expected="one row per frame, or a time array",
             todo="name a time array in the option `times`, or the rate in `rates`",
         )
-    return rows[np.minimum(np.arange(wanted), n - 1)]
+    how = "one row per frame"
+    if n != wanted:
+        what = "the last ones are not used" if n > wanted else "the last one is repeated"
+        how += f": {n} rows for {wanted} frames, {what}"
+    return rows[np.minimum(np.arange(wanted), n - 1)], how
 
 
 def _refuse(rows: np.ndarray, time: np.ndarray, frames: np.ndarray, where: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from .annotators import Annotation
 from .sheets import Sheet
 
 DARMA = (-100.0, 100.0)  # its axes (Girard and Wright 2018, doi:10.3758/s13428-017-0915-5)
-TIMES = {"time": "times", "start": "starts", "end": "ends", "frame": "frame numbers"}
-_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
+TIMES = {
+    **{"time": "times", "start": "starts", "end": "ends", "duration": "durations"},
+    "frame": "frame numbers",
+}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # of a time in Excel, which has a day that means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 
@@ -28,14 +31,11 @@ class When:
     """
 
     def __init__(self, table: Sheet):
-        self.table, self.notes = table, []
+        self.table, self.notes = table, told_of_others(table, TIMES)
         self.time = self.until = self.frame = None
-        places = {}
+        places: dict[str, int] = {}
         for place, column in enumerate(table.kinds):
-            first = places.setdefault(column.what, place)
-            if first != place and column.what in TIMES:
-                told = f"{table.names[first]!r}, and not {table.names[place]!r}"
-                self.notes.append(f"{TIMES[column.what]} taken from the column {told}")
+            places.setdefault(column.what, place)
         start = places.get("start")
         if start is not None and ("end" in places or "duration" in places):
             self.time = times(table, start)
@@ -99,6 +99,21 @@ class When:
             notes += collisions.overlapping(self.table, time, until, lines)
         where = str(self.table.path)
         return Annotation(annotator, values, time, until, where, frame, tuple(notes))
+
+
+def told_of_others(table: Sheet, kinds: Collection[str]) -> list[str]:
+    """A note for each column that says the same as an earlier one, and so is not used.
+
+    kinds : of columns, some of `TIMES`.
+    """
+    first: dict[str, str] = {}
+    notes = []
+    for name, column in zip(table.names, table.kinds, strict=True):
+        if column.what in kinds and column.what in first:
+            told = f"{first[column.what]!r}, and not {name!r}"
+            notes.append(f"{TIMES[column.what]} taken from the column {told}")
+        first.setdefault(column.what, name)
+    return notes
 
 
 def times(table: Sheet, place: int) -> np.ndarray:

@@ -222,6 +222,11 @@ def describe(names: Iterable[str]) -> list[dict]:
     return [{"name": name, **dict(zip(FIELDS, _told(name), strict=True))} for name in names]
 
 
+def is_described(name: str) -> bool:
+    """Whether a column of one of our files is called so."""
+    return _told(name) is not UNKNOWN
+
+
 def _told(name: str) -> tuple[str, ...]:
     matches = (told[1:] for pattern, told in COLUMNS.items() if re.fullmatch(pattern, name))
     return next(matches, UNKNOWN)

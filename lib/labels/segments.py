@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import folded, version
-from . import cells, columns, sheets, transcripts
+from . import cells, columns, csv_columns, sheets, transcripts
 from .transcripts import FIELDS
 
 TABLES = (".csv", ".tsv", ".txt", *sheets.EXCEL)
@@ -97,6 +97,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     begin, until = cells.times(sheet, start), cells.times(sheet, kinds.index(last))
     until = until if last == "end" else begin + until
     taken = {start, kinds.index(last)}
+    notes = [*sheet.notes, *cells.told_of_others(sheet, ("start", last))]
     fields = {}
     for name, words in (("recording", RECORDING), ("speaker", SPEAKER), ("text", TEXT)):
         place = next(
@@ -108,7 +109,7 @@ def _of_sheet(sheet: sheets.Sheet) -> tuple[pd.DataFrame, list[str]]:
     own: dict[str, list[str]] = {}
     for place in (place for place in range(len(sheet.names)) if place not in taken):
         own[_free(sheet.names[place], place, own)] = sheet.texts(place)
-    return table[list(FIELDS)].assign(**own), list(sheet.notes)
+    return table[list(FIELDS)].assign(**own), notes
 
 
 # Names of columns that are computed (`lib.evaluation.segments`).
@@ -123,7 +124,7 @@ def _free(name: str, place: int, others: Collection[str]) -> str:
     columns.
     """
     name = name.strip() or f"column {place + 1}"
-    if name in FIELDS or COMPUTED.fullmatch(name):
+    if name in FIELDS or COMPUTED.fullmatch(name) or csv_columns.is_described(name):
         name = f"{name} (given)"
     return f"{name} (column {place + 1})" if name in others else name
 
@@ -139,8 +140,12 @@ def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | 
     """
     path = Path(path)
     if path.is_dir():
-        file = next((file for file in files_in(path) if _same(file.stem, names)), None)
-        return _chosen(read(file), names, True) if file else None
+        mine = [file for file in files_in(path) if _same(file.stem, names)]
+        found = _chosen(read(mine[0]), names, True) if mine else None
+        if found is None or len(mine) == 1:
+            return found
+        said = f"not used, of the same recording: {', '.join(file.name for file in mine[1:])}"
+        return replace(found, notes=(*found.notes, said))
     return _chosen(read(existing(path)), names, alone or _same(path.stem, names))
 
 
@@ -175,12 +180,15 @@ def unused(path: Path, names: Collection[str]) -> list[str]:
         told = dict.fromkeys(read(path).table["recording"])
     except InputError:  # reported with each recording already
         return []
-    return [name for name in told if name and not _means(name, names)]
+    known = {*names, *map(_without_blanks, names)}
+    return [name for name in told if name and not _means(name, known)]
 
 
 def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Segments | None:
     told = segments.table["recording"]
     ours = told.map(lambda name: _means(name, names))
+    if not ours.any() and segments.path.suffix.lower() == ".rttm":  # its names have no blanks
+        ours = told.map(lambda name: _means(name, set(map(_without_blanks, names))))
     if ours.any():
         nobody = int((told == "").sum())
         said = [f"passed over, as they name no recording: {nobody} rows"] if nobody else []
@@ -205,6 +213,11 @@ def _chosen(segments: Segments, names: Collection[str], is_its_own: bool) -> Seg
         )
     said = [f"the file calls the recording {others[0]}"] if others else []
     return Segments(segments.table, segments.path, (*segments.notes, *said))
+
+
+def _without_blanks(name: str) -> str:
+    """A recording's name as RTTM has it (`lib.speakers.video.rttm`)."""
+    return "_".join(name.split())
 
 
 def _means(name: str, names: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -193,10 +193,18 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
     start, mark, settings, notes = _header(path, lines, header)
     names = [name.strip() for name in next(csv.reader([lines[start]], delimiter=mark))]
     sheet = Sheet(path, names, [], [], mark, settings, notes, start + 1)
-    reader, line = csv.reader(lines[start + 1 :], delimiter=mark), start + 1
+    # With its line ends: they belong to a cell in quotation marks that has several lines.
+    reader, line = (
+        csv.reader((f"{text}\n" for text in lines[start + 1 :]), delimiter=mark),
+        start + 1,
+    )
+    inner: set[int] = set()  # lines of such cells but for their first
     try:
         for cells in reader:
             first, line = line + 1, start + 1 + reader.line_num
+            if first < line:
+                _refuse_open_quotation(path, lines[first - 1 : line], first)
+                inner.update(range(first + 1, line + 1))
             _add(sheet, [cell.strip() for cell in cells], first)
     except csv.Error as error:
         raise InputError(
@@ -205,8 +213,21 @@ def _sheet(path: Path, text: str, header: Callable) -> Sheet:
             expected="cells of at most 131072 signs",
             todo="correct that line",
         ) from error
-    _tell_empty(sheet, len(lines) - start - 1)
+    _tell_empty(sheet, len(lines) - start - 1, inner)
     return sheet
+
+
+def _refuse_open_quotation(path: Path, lines: Sequence[str], first: int) -> None:
+    """Raise InputError where the lines of a row hold a quotation mark that is never closed: all
+    rows after it would be the text of one cell.
+    """
+    if sum(line.count('"') for line in lines) % 2:
+        raise InputError(
+            f"a cell that begins with a quotation mark and does not end: {lines[0][:80]!r}",
+            where=f"{path}:{first}",
+            expected='texts as "he said ""yes"""',
+            todo="close it, or take the mark out",
+        )
 
 
 def _header(
@@ -289,9 +310,12 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
     sheet.lines.append(line)
 
 
-def _tell_empty(sheet: Sheet, lines: int) -> None:
-    """Note how many lines after the header are no rows, and the first of them."""
-    taken = set(sheet.lines)
+def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None:
+    """Note how many lines between the header and the end are no rows, and the first of them.
+
+    inner : lines that belong to a row which begins before them.
+    """
+    taken = {*sheet.lines, *inner}
     last = sheet.header_line + lines
     empty = [line for line in range(sheet.header_line + 1, last + 1) if line not in taken]
     if empty and sheet.lines:

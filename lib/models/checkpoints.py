@@ -191,7 +191,27 @@ def fill(model: torch.nn.Module, saved: Mapping, path: Path) -> None:
             todo="give this experiment another name with `run`, or rename the old folder, and "
             "train again",
         )
+    require_numbers(saved["model"], path)
     model.load_state_dict(saved["model"])
+
+
+def require_numbers(state: Mapping[str, torch.Tensor], path: Path | str) -> None:
+    """Raise InputError where weights hold what no network can compute with: NaN, infinity, complex
+    numbers.
+    """
+    lost = [
+        name
+        for name, each in state.items()
+        if each.is_complex()
+        or (each.is_floating_point() and not each.sum(dtype=torch.float64).isfinite())
+    ]
+    if lost:
+        raise InputError(
+            f"weights that are no finite numbers: {len(lost)} of {len(state)}, first {lost[0]}",
+            where=path,
+            expected="a network that was trained to its end",
+            todo="download or copy the file again, or train again with a lower lr",
+        )
 
 
 def misfits(mine: Mapping[str, torch.Tensor], its: Mapping[str, torch.Tensor]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from torch import nn
 
 from ..errors import InputError
 
@@ -27,6 +28,25 @@ def pick(name: str = "auto") -> torch.device:
     if name.startswith("cuda"):
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
+
+
+class ExactConv3d(nn.Conv3d):
+    """A convolution of three dimensions that is computed outside autocast.
+
+    On a CPU the gradient of a kernel (3, 1, 1) in bfloat16 is what lay in the memory before, where
+    two pictures follow each other (PyTorch 2.11 with oneDNN), and float32 takes no longer.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
+def convolve_exactly(model: nn.Module) -> None:
+    """Make all convolutions of three dimensions in a network `ExactConv3d`."""
+    for module in model.modules():
+        if type(module) is nn.Conv3d:
+            module.__class__ = ExactConv3d
 
 
 def told(place: torch.device) -> str:

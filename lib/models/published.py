@@ -22,12 +22,14 @@ from ..media.bounds import RefusedError
 from . import tensor_manifest, tensorflow_layout
 from .base import REGISTRY, Model
 from .blocks.residual import PLANES
-from .checkpoints import contents, misfits
+from .checkpoints import contents, misfits, require_numbers
 
 # (45, 4 or 3, 1, 7, 7): the only weight that sees the channels
 STEM = "video_model.r2plus1d.stem.0.weight"
 MANIFEST = ".json"  # suffix of a manifest as TensorFlow.js publishes weights
 # TSAV's and JCA's name for the weights in their files, and ours for those of a manifest.
+LFS_POINTER = b"version https://git-lfs"
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # of several GPUs, of torch.compile
 CONTAINERS = ("state_dict", "net", "manifest")
 _RESEARCH = (
     "The authors of TSAV (github.com/kuhnkeF/ABAW2020TNT) give these weights for research only; "
@@ -102,7 +104,8 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
         (pretrain_AVA.model, pretrain_TalkSet.model), "lfan_backbone" (res50_ir_0.887.pth), "lfan",
         "lfan_visual", "lfan_v2" or "can" (model_state_dict.pth), "vggish" (vggish-10086976.pth),
         "face_api" or "face_api_landmarks" (their ….json, the numbers beside it).
-    path : the file. A `module.` before every key (several GPUs) is taken off.
+    path : the file. `module.` (several GPUs) and `_orig_mod.` (torch.compile) before keys are taken
+        off.
     options : of the network where the file is not of the published size; ``channels=3`` cuts the
         mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
 
@@ -134,6 +137,7 @@ def fill(net: Model, path: Path | str) -> Model:
     if STEM in expected and STEM in state and state[STEM].ndim == 5:
         state = {**state, STEM: state[STEM][:, : expected[STEM].shape[1]]}
     _require_fit(name, state, expected, path)
+    require_numbers(state, path)
     net.load_state_dict(state)
     net.licence = licence(name, path)
     return net.eval().requires_grad_(False)
@@ -184,6 +188,14 @@ def _refused(path: Path, message: str) -> InputError:
     name = re.search(
         r"GLOBAL (\S+)|Trying to (?:instantiate|call) (?:\w+ )*?([\w.]+\.[\w.]+)", message
     )
+    with path.open("rb") as stream:
+        is_pointer = stream.read(len(LFS_POINTER)) == LFS_POINTER
+    if is_pointer:
+        return InputError(
+            "a pointer of Git LFS, which stands for the weights and holds none",
+            where=path,
+            todo="fetch the file itself: `git lfs pull`, or the site's download button",
+        )
     if name is None:
         return InputError(
             "a weights file that is damaged or no file of PyTorch's",
@@ -200,7 +212,9 @@ def _refused(path: Path, message: str) -> InputError:
 
 
 def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
-    """The state dict in the content of a file, without `module.` before its keys."""
+    """The state dict in what `read` returned, without what a wrapper put before its keys
+    (`WRAPPERS`).
+    """
     state = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         held = ", ".join(map(str, list(found)[:5])) or "nothing"
@@ -209,7 +223,13 @@ def weights_in(found: Mapping, path: Path | str) -> dict[str, torch.Tensor]:
             where=path,
             expected=f"named tensors under {' or '.join(CONTAINERS)}",
         )
-    named = {str(key).removeprefix("module."): value for key, value in state.items()}
+    named = {WRAPPERS.sub("", str(key)): value for key, value in state.items()}
+    if len(named) < len(state):
+        raise InputError(
+            f"{len(state) - len(named)} weights are there twice, with module. before and without",
+            where=path,
+            expected="one state dict",
+        )
     return {key: value for key, value in named.items() if not key.endswith(CLASS_WEIGHTS)}
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from ..errors import InputError
+from ..errors import InputError, explain_full_disk
 
 LOCK = ".lock"  # the file in a locked folder
 LOOK = 0.2  # s between two looks whether the lock is free
@@ -118,7 +118,8 @@ def _opened(path: Path) -> TextIO | None:
         return None
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise
+            with explain_full_disk(path):
+                raise
         return None
 
 

@@ -15,6 +15,7 @@ from .. import plots
 from ..metrics import EMOTIONS
 from ..trials import in_people_order
 
+LARGE = 1e15  # from which on a float has no decimals, and its digits mean nothing
 DIGITS = 3  # of the largest number of a column: intervals of our scores are wider than that
 # Style of the words before a table whose numbers have no meaning, and of that table.
 QUIET, GREY = "<p class='note'><b>{note}</b></p>", "color:#8a8a8a;"
@@ -82,14 +83,14 @@ def _is_missing(value: object) -> bool:
 
 
 def _writer(column: pd.Series) -> Callable[[float], str]:
-    finite = [abs(float(value)) for value in column if math.isfinite(value)]
+    finite = [abs(float(value)) for value in column.dropna() if math.isfinite(value)]
     largest = max(finite, default=0.0)
     whole = all(value == int(value) for value in finite)
     decimals = 0 if whole or largest == 0 else max(0, DIGITS - 1 - math.floor(math.log10(largest)))
 
     def written(value: float) -> str:
         rounded = round(float(value), decimals) + 0.0  # never −0
-        if rounded == 0 and value != 0:
+        if (rounded == 0 and value != 0) or LARGE <= abs(value) < math.inf:
             return f"{value:.{DIGITS}g}"
         return f"{rounded:.{decimals}f}"
 

@@ -6,6 +6,7 @@ import html
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -188,7 +189,7 @@ def link(path: Path) -> object:
     from IPython.display import HTML
 
     path = Path(path).absolute()
-    place = os.path.relpath(path, Path.cwd())
+    place = quote(os.path.relpath(path, Path.cwd()).replace(os.sep, "/"))  # names with # or %
     size = path.stat().st_size
     told = f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
     return HTML(f'<a href="{html.escape(place)}" download>{html.escape(path.name)}</a> ({told})')

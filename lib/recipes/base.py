@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import arrays, datasets, metrics
+from .. import arrays, datasets, grammar, metrics
 from .. import trials as trial_table
 from ..errors import InputError
 from ..features import statistics
@@ -54,6 +54,10 @@ WINDOW_COLUMNS = ("start", "stop", "first_target", "target_step", "n_targets")
 OUTPUT_SIZES = {"va": 2}
 
 
+# Parameters of notebook 05 that some methods do not know.
+OF_SOME = ("emotion", "step_hop", "steps", "stream_loss")
+
+
 class Recipe:
     """One method. Made by ``recipes.create(name, params, store)``.
 
@@ -72,7 +76,9 @@ class Recipe:
         ema: float = 0.0  # decay of a moving average of the weights, 0: none; from 0.0 to 0.99999
         ccc_weight: float = 0.5  # of 1 - CCC beside the squared error in mse_ccc; from 0.0 to 1.0e3
 
-    paper: Paper | None = None  # differences from the paper that it follows, if any
+    # Which of `OF_SOME` its training depends on; the others are told where somebody sets them.
+    reads: tuple[str, ...] = ()
+    paper: Paper | None = None  # what it differs in from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
     modalities: tuple[str, ...] = MODALITIES  # modalities that it can work with
     # Frames of the box filter under published rules; 1 = no smoothing.
@@ -99,6 +105,16 @@ class Recipe:
         """Pickled for a data-loader worker, which opens arrays, sound and networks itself."""
         kept = {name: value for name, value in vars(self).items() if name not in self.OPENED}
         return {**kept, "_opened": {}}
+
+    def without_effect(self) -> list[str]:
+        """A sentence for each parameter that is set and that this method does not know."""
+        declared = grammar.all_declared()
+        return [
+            f"{name} {self.params[name]} changes nothing: {self.params.recipe} has none"
+            for name in OF_SOME
+            if name not in self.reads
+            and self.params.get(name, declared[name].default) != declared[name].default
+        ]
 
     # ---- which data
 

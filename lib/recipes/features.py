@@ -22,6 +22,8 @@ SEEN, HEARD = (
     ("mel_statistics", "loudness", "mfcc39", "vggish", "backbone_audio"),
 )
 
+_NONE = {"times": '""', "rates": "0"}  # of what has no time array, or no rate
+
 
 class Recipe(base.Recipe):
     """Windows of `steps` frames, `step_hop` apart, of the arrays that the option `features` names.
@@ -33,6 +35,8 @@ class Recipe(base.Recipe):
     torchvision (resnet18, …) that looks at each face. A fusion network (jca, dca, …) takes two:
     sound, then picture. Every number is standardised by the training trials.
     """
+
+    reads = ("step_hop", "steps")
 
     class Options:
         class Encoder:
@@ -115,7 +119,30 @@ class Recipe(base.Recipe):
             "settings of names in `features`",
             "name it there, or leave its settings out",
         )
+        self._refuse_times_of_none(names)
         return [self._item(name, number) for number, name in enumerate(names)]
+
+    def _refuse_times_of_none(self, names: list[str]) -> None:
+        """Raise InputError where `times` or `rates` are set for what is no file: they stand in the
+        order of `features`.
+        """
+        for option in ("times", "rates"):
+            given = self.params.options[option]
+            beyond = [str(value) for value in given[len(names) :] if value]
+            self.require(
+                not beyond,
+                f"{option}: {', '.join(beyond)}, and there are {len(names)} names in `features`",
+                "one for each name in `features`, in their order",
+                f"correct the option `{option}`",
+            )
+            for name, value in zip(names, given, strict=False):
+                is_file = name.endswith(".npy") and name not in self.params.options["encoders"]
+                self.require(
+                    is_file or not value,
+                    f"{option}: {value} for {name}, which is no file of yours",
+                    f"{option} in the order of `features`, {_NONE[option]} for what is no file",
+                    f"correct the option `{option}`",
+                )
 
     def _item(self, name: str, number: int) -> Request:
         options = self.params.options

@@ -80,6 +80,13 @@ class Recipe(features.Recipe):
             "each stream once, under a name of its own",
             "leave out what stands there twice",
         )
+        unused = [name for name in self.params.options["files_of"] if name not in names]
+        self.require(
+            not unused,
+            f"files_of: {', '.join(unused)}, which is not in `features`",
+            "names of files in `features`",
+            "name it there, or leave it out",
+        )
         absent = {"audio": "faces", "video": "sound"}.get(self.params.modality)
         every = zip(names, items, strict=True)
         streams = {name: item for name, item in every if self.kind(name, item) != absent}

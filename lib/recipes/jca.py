@@ -117,6 +117,8 @@ class Recipe(base.Recipe):
     the authors' training took labelled ones only.
     """
 
+    reads = ("step_hop", "steps")
+
     network = "jca"
     paper = Paper(
         ("affwild2_jca",),

@@ -48,6 +48,8 @@ class Recipe(base.Recipe):
     stopping is not reset by a release.
     """
 
+    reads = ("emotion",)
+
     paper = Paper(
         ("affwild2_lfan", "affwild2_lfan_visual"),
         (

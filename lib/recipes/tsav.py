@@ -34,6 +34,8 @@ class Recipe(base.Recipe):
     0.5; nothing is smoothed.
     """
 
+    reads = ("stream_loss",)
+
     paper = Paper(
         ("affwild2_tsav",),
         (
@@ -126,7 +128,14 @@ class Recipe(base.Recipe):
 
     @property
     def tasks(self):
-        return tuple(self.params.options["tasks"])
+        tasks = tuple(self.params.options["tasks"])
+        self.require(
+            len(set(tasks)) == len(tasks) > 0,
+            f"tasks: {', '.join(tasks) or 'none'}",
+            "at least one of va, expression, action_units, each once",
+            "correct the option `tasks`",
+        )
+        return tasks
 
     def labels(self, trial, task):
         rows = super().labels(trial, task)

@@ -88,6 +88,12 @@ class Recipe(base.Recipe):
             "audio: this recipe hears only",
             "set `modality: audio`",
         )
+        self.require(
+            bool(self.params.options["speeds"]),
+            "speeds: []",
+            "at least one, [1.0] to learn from recordings as they are",
+            "correct the option `speeds`",
+        )
         speeds = sorted({1.0, *self.params.options["speeds"]})
         return [request("time"), *self.label_requests(), *map(_voice, speeds)]
 

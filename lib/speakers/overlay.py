@@ -83,7 +83,7 @@ def broken(note: str, room: int, size: float) -> list[str]:
     """The lines of a note, each in up to three if wider than the room (px) at this size."""
     found = []
     for text in note.splitlines():
-        parts = min(MOST, math.ceil(_wide(text, size) / room))
+        parts = min(MOST, math.ceil(_wide(text, size) / max(1, room)))
         found += textwrap.wrap(text, math.ceil(1.15 * len(text) / parts)) if parts > 1 else [text]
     return found
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn import BatchNorm1d
 
 from .. import code_digest, parameters
 from ..errors import InputError, full_gpu
@@ -103,6 +104,8 @@ class Trainer:
         self._take_shared_options()
         self._new_optimizer()
         self.autocast = _autocast(self.params.precision, self.device.type)
+        if self.autocast["enabled"] and self.device.type == "cpu":
+            device.convolve_exactly(self.model)
         scaled = self.autocast["enabled"] and self.autocast["dtype"] is torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self.state = State()
@@ -131,7 +134,8 @@ class Trainer:
     def _take_shared_options(self) -> None:
         """Take the options of all recipes (`lib.recipes.base`), and the remarks on them."""
         options, epochs = self.params.options, self.params.epochs
-        # A release course has its own warm-up after each release.
+        self.notes += self.recipe.without_effect()
+        # A course of releases warms up by itself, anew after each.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)
         rises = parameters.second_rise(self.params.schedule, self.warmup, epochs)
@@ -372,11 +376,25 @@ class Trainer:
         """Add the gradient of `share` of a batch's loss; returns its parts, float64 scalars."""
         number = next(len(tensor) for tensor in batch.values() if tensor.ndim)
         with torch.autocast(**self.autocast):
-            outputs = self.forward(self.ranks.part(batch, number))
+            try:
+                outputs = self.forward(self.ranks.part(batch, number))
+            except ValueError as error:
+                raise self._too_few(number) or error from error
         outputs = self.ranks.whole(outputs, number)
         parts = self.recipe.loss(outputs, batch)
         self.scaler.scale(parts["total"] * share).backward()
         return {name: value.detach().double() for name, value in parts.items()}
+
+    def _too_few(self, number: int) -> InputError | None:
+        """What to say of a batch of one window, which batch normalisation refuses."""
+        if number > 1 or not any(isinstance(each, BatchNorm1d) for each in self.model.modules()):
+            return None
+        return InputError(
+            "a batch of one training window: this network's batch normalisation compares windows",
+            where=f"epoch {self.state.epoch + 1}, batch {self.state.batch + 1}",
+            expected="two windows in each batch, and in each part of it (option accumulate)",
+            todo="set another batch_size, of which no single window is left over, or more trials",
+        )
 
     def _require_finite(self, loss: float) -> None:
         """Raise InputError before weights are changed by a loss that is no number."""
@@ -462,6 +480,7 @@ class Trainer:
         path = self.folder / "checkpoints" / f"{name}.pt"
         if not self.ranks.is_first:
             return path
+        self._require_weights()
         content = {
             **self._weights(name),
             "optimizer": self.optimizer.state_dict(),
@@ -475,6 +494,22 @@ class Trainer:
             "epoch": self.state.best_epoch + 1 if name == "best" else self.state.epoch,
         }
         return checkpoints.write(content, path)
+
+    def _require_weights(self) -> None:
+        """Raise InputError before a checkpoint is replaced by one whose weights are no numbers: a
+        gradient may overflow where the loss did not.
+        """
+        names, weights = zip(*self.model.named_parameters(), strict=True)
+        sums = torch.stack([weight.detach().sum(dtype=torch.float64) for weight in weights])
+        finite = sums.isfinite().tolist()  # a GPU is waited for once
+        lost = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
+        if lost:
+            raise InputError(
+                f"{len(lost)} weights of the network are no numbers in epoch "
+                f"{max(self.state.epoch, 1)}, first: {lost[0]}",
+                where=self.folder,
+                todo="lower lr, or set grad_clip; the last checkpoint is whole",
+            )
 
     def _weights(self, name: str) -> dict:
         """The weights for prediction ("model"), and with `ema` those with which training

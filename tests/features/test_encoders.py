@@ -180,6 +180,51 @@ def test_what_a_network_was_trained_to_see_is_read_from_its_files_or_told(models
     assert encoders.looks(tmp_path) == (96, encoders.MEAN, encoders.SD, told)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"do_normalize": False},
+        {"offset": False, "rescale_factor": 1 / 255},
+        {"offset": False, "do_rescale": False, "image_mean": [120.0] * 3, "image_std": [60.0] * 3},
+    ],
+)
+def test_pictures_are_brought_to_the_scale_that_the_networks_own_processor_gives(tmp_path, changes):
+    """ViViT's takes 1 from values that it has brought to 0…2 before it standardises them."""
+    picture = np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    from transformers.models.vivit.image_processing_vivit import VivitImageProcessor
+
+    own = VivitImageProcessor(do_resize=False, do_center_crop=False, **changes)
+    (tmp_path / encoder_files.CONFIG).write_text(json.dumps({"image_size": 28}))
+    own.save_pretrained(tmp_path)
+    expected = own([picture], return_tensors="np")["pixel_values"][0, 0]
+    _, mean, sd, told = encoders.looks(tmp_path)
+    encoder = encoders.Encoder(None, 28, mean, sd)
+    found = encoder_faces.pixels(picture[None], encoder, CPU)[0].numpy()
+    assert told == ""
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "seen", "said"),
+    [
+        ([], {}, "config.json cannot be read"),
+        ({}, [1], "preprocessor_config.json cannot be read"),
+        ({}, {"size": "large"}, "invalid literal"),
+        ({}, {"size": {"height": -1}}, "a side of -1 px"),
+        ({"image_size": 1e9}, {}, "a side of 1000000000 px"),
+        ({}, {"image_mean": [0.5] * 4, "image_std": [0.5] * 4}, "trained to see"),
+        ({}, {"image_mean": [0.5] * 3, "image_std": [0.0] * 3}, "sd"),
+    ],
+)
+def test_files_that_say_what_cannot_be_are_named(tmp_path, config, seen, said):
+    (tmp_path / encoder_files.CONFIG).write_text(json.dumps(config))
+    (tmp_path / encoder_files.PREPROCESSOR).write_text(json.dumps(seen))
+    with pytest.raises(InputError, match=said) as caught:
+        encoders.looks(tmp_path)
+    assert str(tmp_path) in str(caught.value.where)
+
+
 # ---- rows at a rate of their own, and clips
 RATE = 3.0
 TIMES = np.arange(41) / 25  # of the recording that `place` has

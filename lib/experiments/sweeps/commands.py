@@ -101,5 +101,5 @@ def job_lines(planned, spec, workers: int = 0) -> list[str]:
     for point in planned.points:
         both = {**planned.overrides, **point.overrides(), "run": point.name}
         more = "".join(f" -p {name} {shlex.quote(text)}" for name, text in both.items())
-        lines.append(f"python -m lib run {' '.join(planned.files)}{more}")
+        lines.append(f"python -m lib run {shlex.join(planned.files)}{more}")
     return lines

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from ...errors import InputError, nearest_name
+from ...files import folded
 from ...grammar import Declaration
-from ...media.documents import yaml_value
+from ...parameters import typed_value
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 LARGEST = 10_000  # points; more are taken for a typing mistake
@@ -102,8 +104,8 @@ def _values(name: str, text: str, declared: Mapping[str, Declaration]) -> list:
     one = declared[name]
     if one.type.startswith(("list", "dict")):
         raise InputError(f"is a {one.type}: only single values can stand in a grid")
-    values = [one.read(_scalar(part, one.type)) for part in _parts(text)]
-    doubles = sorted({str(value) for value in values if values.count(value) > 1})
+    values = [one.read(typed_value(part, one.type, "--grid")) for part in _parts(text)]
+    doubles = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     if doubles:
         raise InputError(f"{', '.join(doubles)} is there twice")
     return values
@@ -129,13 +131,6 @@ def _parts(text: str) -> list[str]:
     return parts
 
 
-def _scalar(text: str, kind: str) -> object:
-    """The text as YAML reads it; where text belongs, it stays as it is (a run called 1, `no`)."""
-    if kind == "str":
-        return text
-    return yaml_value(text, "--grid")
-
-
 def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
     """All combinations, the last parameter changing fastest, named ``<run>_fold0_valence_video``.
 
@@ -147,8 +142,8 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
         found.append(
             Point("_".join([run, *(_word(name, value) for name, value in values.items())]), values)
         )
-    names = [point.name for point in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(folded(point.name) for point in found)
+    if twice := sorted(name for name, count in names.items() if count > 1):
         raise InputError(
             f"two points would have the same run folder: {twice[0]}", expected=f"--grid {EXAMPLE}"
         )

@@ -73,6 +73,12 @@ def _plan(
     known = grammar.all_declared(notebooks)
     options = grammar.recipes().get(below.values.get("recipe", ""), {})
     values = sweeps_grid.parse(grid, known, options)
+    if twice := sorted(values.keys() & overrides.keys()):
+        raise InputError(
+            f"{', '.join(twice)}: set by -p, and in the grid",
+            where=files[0],
+            todo="leave one of them out",
+        )
     name = overrides.get("run") or parameters.load(files).get("run") or Path(files[0]).stem
     points = sweeps_grid.points(values, name)
     found: dict[str, Experiment] = {}
@@ -109,11 +115,9 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
-    """Bases (each after those that it builds on, in the order of `experiment.plan`), then
-    points.
-    """
-    own = [point.name for point in points]
-    return {name: found[name] for name in [*(name for name in found if name not in own), *own]}
+    """Bases (each after those that it builds on, as `experiments.plan` has them), then points."""
+    own = {point.name: found[point.name] for point in points}
+    return {name: one for name, one in found.items() if name not in own} | own
 
 
 def tasks(sweep: Sweep, pending: list[str], payload: Callable[[str, str], Mapping]) -> list:
