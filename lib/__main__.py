@@ -159,8 +159,9 @@ def report(folders: tuple[Path, ...]) -> None:
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
 @options.overrides()
 def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
-    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
+    """Check parameter files, each by itself. Files in a folder `overlays` may be partial, those in
+    `cluster` describe clusters. Absent data are reported in a line; `run` would stop before
+    anything starts.
     """
     from . import parameters
     from .parallel import clusters

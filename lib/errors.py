@@ -93,7 +93,7 @@ def full_gpu(told: str = "") -> InputError:
     return error
 
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of what one person may fill of it
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # of the disk, or of a person's quota
 NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of a folder that is to be made
 TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)  # of this process, or of the whole system
 

@@ -40,13 +40,13 @@ MUST_EXIST = ("video_path",)
 
 WRITTEN_TO = ("runs_root", "processed_root", "clips_root")  # folders, which are made
 
-# A run, or a file of weights.
+# Parameters that name a run or a weights file.
 NETWORKS = ("predict_run", "backbone_run", "speaker_run", "voice_run")
 
 # The notebook that reads everything a training decided from the run's params.yaml.
 AFTER_TRAINING = NOTEBOOKS[5]
 
-WIDTH = 96  # characters of a line of output that JupyterLab shows whole
+WIDTH = 96  # characters of an output line that JupyterLab does not break
 ALIKE = 0.8  # from which ratio on (`nearest_name`) a name in a cell is told as a mistyped parameter
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

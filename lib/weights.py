@@ -34,9 +34,9 @@ CARDS, _COVERS = (
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer
-LARGEST = 4 << 30  # bytes taken of a file whose size is not known
+LARGEST = 4 << 30  # most bytes of a file of unknown size
 UNREACHED = (urllib.error.URLError, ConnectionError, TimeoutError)
-RANGE_NOT_THERE = 416  # HTTP: the file is shorter than where the download was to go on
+RANGE_NOT_THERE = 416  # HTTP: the download was to continue beyond the file's end
 
 
 @dataclass(frozen=True)
@@ -543,7 +543,7 @@ def _fetch(
         except urllib.error.HTTPError as error:
             if error.code != RANGE_NOT_THERE:
                 return f"answers {error.code} {_brief(error.reason)}"
-            part.write_bytes(b"")  # longer than the file: it belongs to something else
+            part.write_bytes(b"")  # longer than the file: it is part of something else
             continue
         except (*UNREACHED, HTTPException, ValueError) as error:
             # ValueError: the address that a server or a proxy names is none.

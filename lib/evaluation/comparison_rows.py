@@ -27,8 +27,8 @@ def table(
 ) -> pd.DataFrame:
     """A row for each experiment of several seeds, each run and each trivial predictor.
 
-    carried : the predictions of one of the runs, if they are at hand. ``attrs["unpaired"]`` of the
-        table has the runs without a difference whose prediction files were lost or changed.
+    carried : the predictions of one of the runs, if they are in memory. ``attrs["unpaired"]`` of
+        the table has the runs without a difference whose prediction files were lost or changed.
     """
     rows = []
     for letter in dict.fromkeys(groups.values()):

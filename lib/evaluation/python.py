@@ -74,7 +74,7 @@ def _refuse_unused(names: Iterable[str]) -> None:
 
 
 def _path(name: str, value: object) -> Path:
-    """What a program gives as a path, counted from the working directory."""
+    """A path that a program passes, relative to the working directory."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or not text:
         why = " is no path"

@@ -109,7 +109,7 @@ def read(files: list[Path], overrides: Mapping[str, str], notebooks: Path) -> Ex
     values["run"] = usual if named else of_these_data(usual, values)
     renamed = usual if usual != values["run"] else ""
     if "params_file" in values:
-        values["params_file"] = ""  # they are complete: no notebook reads a file
+        values["params_file"] = ""  # the values are complete: no notebook reads a parameter file
     return Experiment(tuple(map(Path, files)), values, Path(notebooks), renamed)
 
 

@@ -120,7 +120,7 @@ def _scores(found: Mapping) -> dict:
 
 
 def _recordings(predictions: Predictions, pictures: Pictures) -> dict:
-    """What was predicted of recordings that nobody labelled: numbers and curves, no score."""
+    """The section on unlabelled recordings: numbers and curves of what was predicted, no score."""
     names = sorted(predictions.names(), key=counted)
     tables = {name: predictions.table(name) for name in names}
     if not tables:

@@ -32,7 +32,7 @@ CROPS = ("square", "detector", "five_points")
 # Points' box in longer sides of the detector's, below which the points are not believed: on faces
 # of about 30 px and behind hands they draw together, elsewhere their box has .75 to .81 (§1.5).
 DRAWN_TOGETHER = 0.6
-BATCH = 16  # faces that are looked at together; 64 were no faster, and took .27 GB more
+BATCH = 16  # faces per batch; 64 were no faster, and took .27 GB more
 BLOCK = 9000  # rows that are copied at once: 9 MB
 VERSIONS = {"track_face_api": 1, BOXES: 1, "face_api": 1}
 

@@ -4,7 +4,9 @@ specification 1.7).
 The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in
 each group of 13. This is our own code because of openSMILE's floor:
 `torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth, but has a lower
-floor, so that digital silence and very quiet sound differ.
+floor, so that digital silence and very quiet sound differ. This is our own code because of
+openSMILE's floor: `torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth,
+but has a lower floor, so that digital silence and very quiet sound differ.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
         stop = min(start + BLOCK, count)
         heard = cut(samples, first + start * HOP, first + (stop - 1) * HOP + WINDOW)
         frames = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), WINDOW)[::HOP]
-        # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
+        # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
         found[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()

@@ -19,7 +19,7 @@ TIMES = {
     **{"time": "times", "start": "starts", "end": "ends", "duration": "durations"},
     "frame": "frame numbers",
 }
-_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # of a time in Excel, which has a day that means nothing
+_DAY = re.compile(r"\d{4}-\d\d-\d\d ")  # a time in Excel has a date, which means nothing
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{1,2}(?:[.,]\d+)?)")
 
 

@@ -311,7 +311,7 @@ def _add(sheet: Sheet, cells: list[str], line: int) -> None:
 
 
 def _tell_empty(sheet: Sheet, lines: int, inner: Set[int] = frozenset()) -> None:
-    """Note how many lines between the header and the end are no rows, and the first of them.
+    """Note how many lines after the header are no rows, and the first of them.
 
     inner : lines that belong to a row which begins before them.
     """

@@ -56,7 +56,7 @@ def of_rttm(path: Path) -> Rows:
             others += 1
             continue
         begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
-        fields = FEWEST <= len(cells) <= MOST  # more: a name with a blank in it
+        fields = FEWEST <= len(cells) <= MOST  # more fields: a name that contains a blank
         if fields and math.isfinite(
             sheets.number(cells[5])
         ):  # moved by it: no speaker line has one
@@ -119,7 +119,7 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def _spoken(text: str) -> tuple[str, str]:
-    """(speaker, text without marks)."""
+    """(speaker, text without markup)."""
     voices, bracket = _VOICE.findall(text), _BRACKET.match(text)
     if not voices and bracket:
         return bracket[1].strip(), _MARKUP.sub("", text[bracket.end() :]).strip()

@@ -3,6 +3,9 @@ holes filled with silence, and placed by its stamps if they drift away from its 
 
 Resampling is FFmpeg's, through PyAV, frame by frame, so that hours need little memory; torchaudio
 resamples whole waveforms only, to other numbers.
+
+Resampling is FFmpeg's, through PyAV, frame by frame, so that hours need little memory; torchaudio
+resamples whole waveforms only, to other numbers.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ..trials import counted
 from . import style
 from .results import predicted
 
-SPEAKS, SILENT = "#00aa3c", "#d62728"  # as the boxes of `lib.speakers.overlay`
+SPEAKS, SILENT = "#00aa3c", "#d62728"  # same as the boxes of `lib.speakers.overlay`
 # Persons and faces that a picture shows: of more it would take minutes, and a page's height.
 MOST_PERSONS, MOST_FACES = 12, 20
 

@@ -78,7 +78,7 @@ class Recipe:
 
     # Which of `OF_SOME` its training depends on; the others are told where somebody sets them.
     reads: tuple[str, ...] = ()
-    paper: Paper | None = None  # what it differs in from the paper that it follows, if any
+    paper: Paper | None = None  # differences from the paper that it follows, if any
     network: str = ""  # name in `lib.models` of the published network, "" for the recipe's own
     modalities: tuple[str, ...] = MODALITIES  # modalities that it can work with
     # Frames of the box filter under published rules; 1 = no smoothing.

@@ -135,7 +135,7 @@ class Trainer:
         """Take the options of all recipes (`lib.recipes.base`), and the remarks on them."""
         options, epochs = self.params.options, self.params.epochs
         self.notes += self.recipe.without_effect()
-        # A course of releases warms up by itself, anew after each.
+        # A release course has its own warm-up after each release.
         self.warmup = options.get("warmup", 0.0) if self.course is None else 0.0
         self.layer_decay = options.get("layer_decay", 1.0)
         rises = parameters.second_rise(self.params.schedule, self.warmup, epochs)

@@ -115,7 +115,9 @@ def _merged(overrides: Mapping[str, str], point: Point) -> dict[str, str]:
 
 
 def _in_order(found: Mapping[str, Experiment], points: list[Point]) -> dict[str, Experiment]:
-    """Bases (each after those that it builds on, as `experiments.plan` has them), then points."""
+    """Bases (each after those that it builds on, in the order of `experiment.plan`), then
+    points.
+    """
     own = {point.name: found[point.name] for point in points}
     return {name: one for name, one in found.items() if name not in own} | own
 
