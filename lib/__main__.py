@@ -1,7 +1,7 @@
 """The command line: ``python -m lib run | batch | sweep | check | report | compare | merge |
 export | export-… | clips | …``.
 
-Heavy packages are imported by what needs them.
+Heavy packages are imported inside the commands that need them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 
 class _Group(click.Group):
-    """Says what an InputError says, without a traceback."""
+    """Shows an InputError as its message, without a traceback."""
 
     def invoke(self, context: click.Context):
         if sys.stdout is None or sys.stderr is None:  # closed by who started this
@@ -92,7 +92,7 @@ def run(
 
 
 def _shared(work: Callable[[], int], cluster_files: tuple[str, ...], print_jobs: bool) -> int:
-    """The exit status of `work`, with the jobs of --cluster open where it is given."""
+    """The exit status of `work`, run with the jobs of --cluster open if it is given."""
     if not cluster_files:
         if print_jobs:
             raise InputError("--print-jobs without --cluster", todo="--cluster slurm")
@@ -127,8 +127,8 @@ def batch(
     cluster_files: tuple[str, ...],
     print_jobs: bool,
 ) -> None:
-    """Execute several experiments, each FILE one: what fails is named at the end and does not stop
-    the others.
+    """Execute several experiments, one per FILE. One that fails does not stop the others and is
+    named at the end.
 
     Exit status: 0 all done, 1 one failed or could not be started, 3 done but something was lost,
     75, 130 as `run`.
@@ -159,8 +159,9 @@ def report(folders: tuple[Path, ...]) -> None:
 @click.option("--data", is_flag=True, help="Exit status 2 where the data are not there, too.")
 @options.overrides()
 def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
-    """Check parameter files, each by itself; those in a folder `overlays` may be partial, `cluster`
-    is for sweeps. Data that are not there are a line; `run` stops there before anything starts.
+    """Check parameter files, each by itself. Files in a folder `overlays` may be partial, those in
+    `cluster` describe clusters. Absent data are reported in a line; `run` would stop before
+    anything starts.
     """
     from . import parameters
     from .parallel import clusters
@@ -184,7 +185,7 @@ def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
 
 
 def _absent(values: dict) -> str:
-    """What the experiment of checked parameters lacks on this machine."""
+    """The data that an experiment with checked parameters lacks on this machine."""
     from . import parameters
     from .experiments.experiment import absent_data
 
@@ -193,9 +194,10 @@ def _absent(values: dict) -> str:
 
 @main.command()
 def declare() -> None:
-    """Take over what the notebooks' parameters cells say now as the shipped defaults.
+    """Make the present values of the notebooks' parameters cells the shipped defaults.
 
-    Written to lib/declared.json, which every experiment reads; for those who change a notebook.
+    They are written to lib/declared.json, which every experiment reads. For people who change a
+    notebook.
     """
     from . import grammar
 
@@ -256,8 +258,9 @@ def merge(
     """Average the predictions of runs: a run folder with scores and submission files of its own.
 
     Folds of one cross-validation are joined on the test trials, and scored on each trial that a
-    fold held out. Other runs must have predicted the same trials of the same data. Exit status 3
-    when a submission file is wrong.
+    fold held out. Runs that are not folds of one cross-validation must cover the same trials of the
+    same data; their predictions are averaged and the average is scored. Exit status 3 when a
+    submission file is wrong.
     """
     from .evaluation import merging
 
@@ -436,8 +439,8 @@ def store_ls(words: tuple[str, ...], root: Path) -> None:
 def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, yes: bool) -> None:
     """Remove the arrays that `ls` lists for the same WORDS; they are computed again when needed.
 
-    With --unused those that no run folder asks for: made by an older version, of files that have
-    changed, of trials that are gone, for runs that were removed.
+    With --unused: only arrays that no run folder asks for, because an older version made them,
+    their files have changed, or their trials or runs are gone.
     """
     from .store import remove
 
@@ -464,9 +467,9 @@ def store_rm(words: tuple[str, ...], root: Path, unused: bool, runs_root: Path, 
 @click.argument("words", nargs=-1)
 @options.root("data/processed")
 def store_verify(words: tuple[str, ...], root: Path) -> None:
-    """Compare the arrays that `ls` lists for WORDS (all without them) with their check-sums.
+    """Compare the arrays that `ls` lists for WORDS (without WORDS: all) with their check-sums.
 
-    Names each damaged one and how it is made anew; the exit status is 1 then.
+    Names each damaged array and how to make it again; the exit status is then 1.
     """
     from .store import verify
 
@@ -493,7 +496,7 @@ def weights() -> None:
 @weights.command("ls")
 @options.root("weights")
 def weights_ls(root: Path) -> None:
-    """List the known files, whether they are there and right, their licences and sources."""
+    """List the known files, whether they are present and correct, their licences and sources."""
     from .weights import listing
 
     faults = 0
@@ -515,7 +518,7 @@ def weights_ls(root: Path) -> None:
 @options.root("weights")
 @click.option("--url", default="", help="Another address, for example a copy on a local server.")
 def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
-    """Download files by NAME (see `ls`) and check them; a file that is there is only checked."""
+    """Download files by NAME (see `ls`) and check them; an existing file is only checked."""
     from .weights import get
 
     for name in names:
@@ -525,14 +528,14 @@ def weights_get(names: tuple[str, ...], root: Path, url: str) -> None:
 @weights.command("card")
 @click.argument("name")
 def weights_card(name: str) -> None:
-    """Print what is known of a network by NAME: what it learnt from, licences, measurements."""
+    """Print the card of a network by NAME: what it was trained on, licences, measurements."""
     from .weights import card
 
     _say(card(name))
 
 
 def _unused(rows: list[dict], root: Path, runs_root: Path) -> list[dict]:
-    """Those rows that no run would open any more, after a line for each data set that has some."""
+    """The rows that no run would open any more, after a line for each data set that has some."""
     from .experiments import unused
 
     found, doubts = unused.find(root, runs_root)

@@ -296,7 +296,7 @@ def test_the_data_check_shows_what_is_there_what_is_wrong_and_where_to_get_the_r
     assert table.loc["known", "MB"] == "0.30"
     assert (
         table.loc["tsav_alignment", "SHA-256"] == "MD5 806aee937c52103ad7f48b1b19608860"
-    )  # tsav_jca.md §1.3
+    )  # TSAV/JCA specification §1.3
     assert table.loc["tsav_544k", ["MB", "licence"]].tolist() == ["not known", "research only"]
     assert table.loc["tsav_544k", "where to get it"].startswith("linked from github.com/kuhnkeF")
 

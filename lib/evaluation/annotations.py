@@ -1,5 +1,5 @@
-"""What was found in a recording, as the files that annotators work with: ELAN's ``.eaf`` and
-Praat's ``.TextGrid``, with a tier per person and kind of value.
+"""Export results for annotation programs: ELAN's ``.eaf`` and Praat's ``.TextGrid``, with a tier
+per person and kind of value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..files import named, whole
 from ..media.frames import spacing
 from ..speakers.video import THRESHOLD
 
-THIRD = 1 / 3  # of −1…1: the middle of three bins reaches from minus this to this
+THIRD = 1 / 3  # the middle one of three bins reaches from minus this to this
 BINS = {"valence": ("negative", "neutral", "positive"), "arousal": ("low", "medium", "high")}
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Stretches = list[tuple[float, float, str]]  # start and end in s, what holds in between
@@ -28,7 +28,7 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
     (`lib.evaluation.people`).
 
     For each person: ``<person> speaking``, ``<person> expression``, and valence and arousal in
-    three bins, derived ones called so. Frames without a value belong to no stretch.
+    three bins; derived ones say so in their names. Frames without a value belong to no stretch.
     """
     out: dict[str, Stretches] = {}
     for person, rows in table.groupby("person", sort=False):
@@ -39,10 +39,10 @@ def tiers(table: pd.DataFrame) -> dict[str, Stretches]:
 
 
 def _values(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Name of a tier -> what holds in each frame, "" for nothing."""
+    """Name of a tier -> its label in each frame, "" for none."""
     found = {}
     if "speaking" in rows:
-        speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # NaN is not above
+        speaks = rows["speaking"].to_numpy(float) > THRESHOLD  # false for NaN
         found["speaking"] = np.where(speaks, "speaking", "")
     found["expression"] = rows["expression"].fillna("").astype(str).to_numpy(object)
     for name in ("valence", "arousal"):
@@ -75,7 +75,7 @@ def _stretches(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Stre
 def write(table: pd.DataFrame, video: Path, folder: Path, note: str = "") -> tuple[Path, Path]:
     """``<video>.eaf``, which names the recording, and ``<video>.TextGrid``; returns both paths.
 
-    note : what must be known before a value is used; a property of the one, a tier of the other.
+    note : what a user must know of the values; a property of the .eaf, a tier of the .TextGrid.
     """
     found = tiers(table)
     eaf, grid = (named(folder, video.stem, ending) for ending in (".eaf", ".TextGrid"))

@@ -1,4 +1,4 @@
-"""What a program of one's own calls: everybody in a recording, as a table.
+"""Python interface for other programs: everybody in a recording, as a table.
 
 from affect_notebooks import predict  # in a checkout: from lib import predict
 table = predict("video.mp4")
@@ -39,15 +39,15 @@ def predict(
 
     Arguments
     ---------
-    video : a recording with pictures. folder : for what is computed and for the files (CSV, RTTM,
-        ELAN, Praat), kept and used again; None: a temporary one. say : called with each sentence
-        about weights that are fetched; None: they go to the standard error stream.
+    video : a recording with pictures. folder : for arrays and files (CSV, RTTM, ELAN, Praat), which
+        are kept and used again; None: a temporary one. say : called with each sentence about
+        weights that are fetched; None: they go to the standard error stream.
     values : parameters of the notebook ``your_video`` by name, as device="cuda",
         weights_root="weights" or predict_run="run.pt"; paths count from the working directory.
 
     Returns the table of `people.look`, one row per person and frame; the column ``note`` says how
-    far to trust it. Empty where nobody is seen. Raises InputError for a file without pictures, what
-    is no path, an unknown parameter, or weights that cannot be had.
+    far to trust it. Empty if nobody is seen. Raises InputError for a file without pictures, an
+    invalid path, an unknown parameter, or weights that cannot be obtained.
     """
     video, folder = _path("video", video), None if folder is None else _path("folder", folder)
     if folder is not None and folder.exists() and not folder.is_dir():
@@ -74,7 +74,7 @@ def _refuse_unused(names: Iterable[str]) -> None:
 
 
 def _path(name: str, value: object) -> Path:
-    """What a program gives as a path, counted from the working directory."""
+    """A path that a program passes, relative to the working directory."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or not text:
         why = " is no path"
@@ -103,7 +103,7 @@ def _from_here(name: str, value: object, places: Collection[str]) -> object:
 
 
 def _weights() -> Path:
-    """Where published weights lie: ``weights`` in a checkout, else the user's cache."""
+    """Folder of published weights: ``weights`` in a checkout, else the user's cache."""
     if (files.ROOT / "notebooks").is_dir() and (files.ROOT / "pyproject.toml").is_file():
         return files.ROOT / "weights"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE / "weights"

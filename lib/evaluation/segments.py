@@ -1,5 +1,5 @@
-"""Numbers per stretch of a recording and person: what the values of a prediction file come to in
-each turn, sentence or task (`lib.labels.segments`).
+"""Statistics of a prediction file per person and stretch of a recording: turn, sentence or task
+(`lib.labels.segments`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ..media.frames import spacing
 from .predictions import Predictions
 
 NAME = "segments.csv"
-# Columns of a prediction file that are numbered up; others are frames, boxes, logits, remarks.
+# Columns of a prediction file for which statistics are computed; others are frames, boxes, logits,
+# remarks.
 VALUES = re.compile(
     r"(valence|arousal)(_derived)?|label_(valence|arousal)|speaking|expression_[a-z]+"
     r"|action_unit_\d+"
 )
 NOT_VALUES = ("expression_decided",)
-OF_FACE = re.compile(r"(?!label_).*")  # labels hold where the face is lost, too
+OF_FACE = re.compile(r"(?!label_).*")  # labels are valid even where the face is lost
 STATISTICS = ("mean", "median", "std", "slope", "peak", "peak_time")
 
 
@@ -42,9 +43,8 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
     stretch, person, frames (how many of the recording lie in it), valid_share (of them), and per
     value its mean, median, std (divisor n), slope (per s, least squares), peak (the highest value)
     and peak_time (s, of the first such frame), over frames that are valid and not empty; expression
-    is the one that most valid frames have, expression_share their share. note says what is not as
-    it seems: a stretch that is cut at an end of the recording, overlaps another one, holds no frame
-    or no valid one.
+    is the one that most valid frames have, expression_share their share. note marks a stretch that
+    is cut at an end of the recording, overlaps another one, or contains no frame or no valid frame.
     """
     people = [("", values)]
     if "person" in values:  # empty: the only one
@@ -62,7 +62,7 @@ def statistics(values: pd.DataFrame, stretches: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks(stretches: pd.DataFrame, times: np.ndarray) -> list[str]:
-    """Per stretch what must be known of it, "" for nothing; times : (T,) s of the frames."""
+    """A remark per stretch, "" for none; times : (T,) s of the frames."""
     distinct = np.unique(times)
     step = spacing(distinct)
     first, last = (distinct[0], distinct[-1] + step) if len(distinct) else (0.0, 0.0)
@@ -125,8 +125,8 @@ def _of_value(name: str, rows: pd.DataFrame) -> dict[str, float]:
 
 # ---- of a recording, of a run
 def write(path: Path, table: pd.DataFrame) -> Path:
-    """Write statistics as CSV, six significant digits; ``columns.json`` beside it says what they
-    are. A text that a spreadsheet would take for a formula is quoted.
+    """Write statistics as CSV, six significant digits; ``columns.json`` beside it describes them. A
+    text that a spreadsheet would take for a formula is quoted.
     """
     # As the file has them.
     names, given = ([*map(runs.quoted, some)] for some in (table.columns, _own(table)))
@@ -159,7 +159,7 @@ def of_video(
     """``<video>_segments.csv`` of a recording of one's own (None where no stretch is of it, or
     nobody was found in it), and what must be said.
 
-    values : the table of people. alone : whether no other recording is looked at. Raises InputError
+    values : the table of people. alone : whether it is the only recording. Raises InputError
     as `segments.of_recording` does.
     """
     found = segments.of_recording(path, [video], alone)
@@ -172,8 +172,8 @@ def of_video(
 
 
 def check(path: Path | str) -> None:
-    """Raise InputError where `segments_path` names nothing, or a file that cannot be read: said
-    before anything is predicted. An empty path is no error.
+    """Raise InputError, before anything is predicted, if `segments_path` names no file or an
+    unreadable one. An empty path is no error.
     """
     if path and not Path(path).is_dir():
         segments.read(segments.existing(path))
@@ -190,8 +190,8 @@ def of_run(
     path: Path | str, trials: pd.DataFrame, predictions: Predictions, run: runs.Run
 ) -> tuple[pd.DataFrame, list[str], list[tuple[str, InputError]]]:
     """Write ``segments.csv`` of a run: the statistics of all trials that have stretches. Returns
-    them, what must be said, and the trials that are lost with their errors: a file that cannot be
-    read costs its own recording.
+    them, remarks, and the lost trials with their errors: an unreadable file affects only its own
+    recording.
 
     path : file or folder of stretches, "" for none. trials : rows of the trial table, predicted.
     """

@@ -1,4 +1,6 @@
-"""Execute one notebook with papermill: lines appear as they come, an error in a few lines."""
+"""Execute one notebook with papermill: output lines appear while it runs, an error takes a few
+lines.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 
-# Seconds that a kernel has, after Ctrl-C, to finish its batch and write a checkpoint; then it is
+# After Ctrl-C a kernel has so many seconds to finish its batch and write a checkpoint before it is
 # killed.
 SHUTDOWN_SECONDS = 30.0
 
@@ -37,7 +39,7 @@ SHUTDOWN_SECONDS = 30.0
 class NotebookFailed(Exception):
     """A notebook stopped at an error; `str` says where, what and which file shows more.
 
-    cause : "memory", "disk" or "died" where the machine was at fault, and another try (elsewhere)
+    cause : "memory", "disk" or "died" if the machine was at fault, so that another try (elsewhere)
         may succeed.
     """
 
@@ -47,11 +49,13 @@ class NotebookFailed(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came, a batch system's wish: what ran ended as by Ctrl-C, and can go on."""
+    """A batch system sent SIGTERM: the notebook ended as by Ctrl-C and can be continued."""
 
 
 class _Lines:
-    """A text stream for papermill: hands whole lines on; of one that is overwritten the last."""
+    """A text stream for papermill that passes on whole lines; of a line that is overwritten, the
+    last state.
+    """
 
     def __init__(self, say: Callable[[str], None]):
         self.say, self.rest = say, ""
@@ -63,7 +67,7 @@ class _Lines:
                 self.say(line.rstrip("\r").rpartition("\r")[2])
 
     def flush(self) -> None:
-        """Nothing to do: lines are handed on at once."""
+        """Do nothing: lines are passed on at once."""
 
 
 def imported_papermill():
@@ -133,22 +137,24 @@ def execute(notebook: Path, target: Path, values: Mapping, say: Callable[[str], 
         )
         raise NotebookFailed(text, "died") from error
     finally:
-        lines.write("\n")  # a last line that was printed without an end
+        lines.write("\n")  # a last line without a line end
 
 
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM (a batch system's wish) ends the kernel as Ctrl-C does, and is told as Terminated."""
+    """Inside the block SIGTERM (sent by a batch system) ends the kernel as Ctrl-C does and raises
+    Terminated.
+    """
     came = []
 
     def interrupt(*_):
         came.append(True)
-        if len(came) == 1:  # a second one must not stop the kernel's own end
+        if len(came) == 1:  # a second one must not disturb the kernel while it ends
             raise Terminated
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: whoever runs us there handles signals
+    except ValueError:  # not in the main thread, where alone handlers can be set
         yield
         return
     try:
@@ -162,7 +168,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 
 def _interrupted_errors() -> tuple[type[BaseException], ...]:
-    """How a kernel that was interrupted can end."""
+    """Exceptions with which an interrupted kernel may end."""
     papermill = imported_papermill()
     from nbclient.exceptions import DeadKernelError
 
@@ -170,7 +176,9 @@ def _interrupted_errors() -> tuple[type[BaseException], ...]:
 
 
 def _cause(error) -> str:
-    """Whether the machine was at fault: no memory (this machine's or the GPU's), or a full disk."""
+    """The machine's fault if it was one: "memory" (of the machine or the GPU) or "disk"; else
+    "".
+    """
     if error.ename in ("MemoryError", "OutOfMemoryError"):
         return "memory"
     return "disk" if re.search("no space left on (the )?device", error.evalue.lower()) else ""
@@ -179,7 +187,7 @@ def _cause(error) -> str:
 def _told(error, notebook: Path, target: Path) -> str:
     """The notebook, the cell, the message, the last place in our code, the executed copy."""
     rows = [f"{notebook.stem} stopped in cell {error.exec_count}"]
-    # Also one of its kinds, such as that of a damaged array: it says itself what to do.
+    # Also subclasses, such as the error of a damaged array: they say themselves what to do.
     if error.ename == InputError.__name__ or "\n  what to do: " in error.evalue:
         rows += _clean(error.evalue).splitlines()
     else:

@@ -39,7 +39,7 @@ def root(default: str, name: str = "--root") -> Callable:
 
 
 def overrides(help: str = "Set one parameter.") -> Callable:
-    """The option ``-p NAME VALUE``: pairs of texts, paths counted from where the person stands."""
+    """The option ``-p NAME VALUE``: pairs of texts; paths are relative to the working directory."""
     words = f"{help} Paths count from the folder you are in."
     return click.option(
         "-p",
@@ -81,8 +81,8 @@ def cluster(command: Callable) -> Callable:
 
 
 def from_here(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The pairs with absolute paths where a parameter names a folder or file, and where a run may
-    also be a file that is there.
+    """The pairs, with absolute paths for parameters that name a folder or file, and for a run that
+    is an existing file.
     """
     places = grammar.of_groups(grammar.all_declared(), ["place"])
     return tuple(

@@ -1,4 +1,6 @@
-"""A recording of one's own, in JupyterLab, Colab or headless: choose it, see it, keep the table."""
+"""A person's own recording, in JupyterLab, Colab or headless: choose it, look at it, keep the
+table.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from ..parallel.progress import Progress, has_front_end
 from ..plots import viewer
 from . import colab
 
-# Of the table, what a person sees in the notebook: the rest is in the file.
+# Columns of the table that the notebook shows; the file has all.
 SHOWN = ("frame", "time", "person", "valid", "expression", "valence_derived", "arousal_derived")
 SHOWN = (*SHOWN, "speaking", "valence", "arousal")
 VOICE = (
@@ -28,11 +30,11 @@ NONE_YET = "no recording yet: drag a file into the folder of this notebook, or u
 
 
 def start(p: Mapping, say: Callable[[str], object]) -> None:
-    """Show what is in `video_path` (a recording, or a folder of them); where that is empty, a list
-    of the recordings at hand and an upload.
+    """Show the recording in `video_path`, or all of a folder; if it is empty, a list of recordings
+    to choose from and an upload.
 
-    p : checked parameters of notebook ``your_video``. say : called with the words. Raises
-        InputError for a path that holds no recording.
+    p : checked parameters of notebook ``your_video``. say : called with each sentence. Raises
+        InputError for a path without a recording.
     """
     segments.check(p.get("segments_path", ""))
     if p.get("voice_run", ""):
@@ -57,7 +59,9 @@ def start(p: Mapping, say: Callable[[str], object]) -> None:
 
 
 def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> None:
-    """`show` for each; one that cannot be looked at stops no other, and is named at the end."""
+    """`show` for each recording; one that fails does not stop the others and is named at the
+    end.
+    """
     lost: list[tuple[Path, InputError]] = []
     for video in videos:
         try:
@@ -76,8 +80,8 @@ def _show_all(videos: list[Path], p: Mapping, say: Callable[[str], object]) -> N
 
 
 def recordings_in(place: Path) -> list[Path]:
-    """The recording, or those in a folder, also what cannot be opened: `show` says why. Raises
-    InputError where there is none.
+    """The recording, or all in a folder, including those that cannot be opened: `show` says why.
+    Raises InputError if there is none.
     """
     place = Path(place)
     if place.is_file():
@@ -94,7 +98,7 @@ def recordings_in(place: Path) -> list[Path]:
 
 
 def listing(folders: list[Path]) -> list[Path]:
-    """Recordings with pictures that lie in these folders and open, sorted by name."""
+    """Recordings with pictures in these folders that can be opened, sorted by name."""
     return [path for path in _videos(folders) if _opens(path)]
 
 
@@ -111,7 +115,7 @@ def _videos(folders: list[Path]) -> list[Path]:
 def _is_video(path: Path) -> bool:
     try:
         return kinds.kind(path) == "video"
-    except OSError:  # it cannot be read
+    except OSError:  # unreadable
         return False
 
 
@@ -129,7 +133,9 @@ def folder_of(video: Path, p: Mapping) -> Path:
 
 
 def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People:
-    """Look at a recording and show it: in words, as curves, as a video, and where the table is."""
+    """Analyse a recording and show the result: in words, as curves, as a video, with a link to the
+    table.
+    """
     folder = folder_of(video, p)
     found = people.look(video, p, folder)
     say(f"{video.name}\n{people.summary(found)}\n{found.note}")
@@ -144,7 +150,7 @@ def show(video: Path, p: Mapping, say: Callable[[str], object]) -> people.People
 
 
 def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) -> list[Path]:
-    """The file of statistics per stretch, where `segments_path` names stretches of this video."""
+    """The file of statistics per stretch, if `segments_path` names stretches of this video."""
     if not p.get("segments_path", ""):
         return []
     alone = not Path(p["video_path"]).is_dir()
@@ -156,7 +162,9 @@ def _stretches(found: people.People, p: Mapping, folder: Path, say: Callable) ->
 
 
 def _curves(found: people.People, target: Path) -> tuple:
-    """The curves, kept as a picture, and the first rows of the table; nothing of nobody."""
+    """Show the curves, which are also saved as a picture, and the first rows of the table; nothing
+    if nobody is seen.
+    """
     if found.table.empty:
         return ()
     with plots.unseen():
@@ -188,7 +196,7 @@ def chooser(p: Mapping, chosen: Callable[[Path], object], say: Callable[[str], o
 
     def refresh(_=None, first: Path | None = None):
         found, wanted = listing(folders), first or names.value
-        # In one message: between two of them the page would undo what a person chooses.
+        # In one message: between two messages the page would undo a person's choice.
         with names.hold_sync():
             names.options = [(path.name, path) for path in found] or [(NONE_YET, None)]
             if wanted in found:
@@ -224,7 +232,9 @@ def _usable(paths: list[Path], say: Callable[[str], object]) -> list[Path]:
 
 
 def contents_of(value: object) -> dict[str, bytes]:
-    """Name -> content of what a FileUpload holds, in the form of ipywidgets 8 or of 7."""
+    """Name -> content of the files in a FileUpload, whose form differs between ipywidgets 7 and
+    8.
+    """
     if isinstance(value, Mapping):
         return {name: bytes(each["content"]) for name, each in value.items()}
     found: dict[str, bytes] = {}

@@ -1,5 +1,5 @@
-"""Faces through an encoder of pictures or of short clips of them: a row for each face or clip,
-zeros where there is no face.
+"""Pass faces, or short clips of them, through an encoder: a row per face or clip, zeros where there
+is no face.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..store import give_back
 from . import encoders
 from .encoder_arrays import moments, refuse_layers, rows_at
 
-AT_MOST, ON_CPU = 256, 16  # faces at once on a GPU and on a CPU; of clips as many pictures
+AT_MOST, ON_CPU = 256, 16  # faces per batch on a GPU and on a CPU; as many pictures with clips
 
 
 def pixels(faces: np.ndarray, encoder: encoders.Encoder, place: torch.device) -> torch.Tensor:
@@ -36,8 +36,8 @@ def of_pictures(encoder: encoders.Encoder, shown: torch.Tensor, layers=(), pooli
     """(N, 3, S, S), or clips (N, n, 3, S, S) → (N, k): the last layer pooled, or several hidden
     layers side by side.
 
-    pooling : of a layer's tokens: "first", "mean", or "auto": what the network was trained to give,
-    else its class token, else the mean.
+    pooling : of a layer's tokens: "first", "mean", or "auto": the network's trained pooling, else
+    its class token, else the mean.
     """
     if encoder.config is None:  # of timm
         refuse_layers(layers, 0)
@@ -89,7 +89,8 @@ def make_clips(inputs: Mapping, parameters: Mapping, create: Callable, device: s
     """Fill (M, k): a row for each clip of `span` s, around the middle of each span of the rate;
     zeros where no face is seen in it. See `lib.store.Maker`.
 
-    The clip's pictures are spread evenly over it; one without a face is the nearest one with one.
+    The clip's pictures are spread evenly over it; a picture without a face is replaced by the
+    nearest one with a face.
     """
     times, rate, span = np.asarray(inputs["time"]), parameters["rate"], parameters["span"]
     seen, middles = np.flatnonzero(inputs["face_valid"]), moments(times, rate)

@@ -24,8 +24,8 @@ from .own import MEAN, SD
 LARGEST = 4096  # px of a side
 SAME = 1e-6  # by which a factor of 1/255 may be rounded
 LONGEST_CLIP = 512  # pictures
-SIDE = 224  # px: what a network sees whose files name no size
-# Parameters that may be absent: the pooler is not used then, masks are for pretraining.
+SIDE = 224  # px: size of the pictures if the network's files name none
+# Parameters that may be absent: the pooler is then not used, and masks are for pretraining.
 NOT_NEEDED = ("pooler", "masked_spec_embed", "mask_token")
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
@@ -36,7 +36,7 @@ class Encoder:
 
     see(pixels) : (N, 3, S, S) or (N, samples) float32 → the network's own outputs. size, mean, sd :
     of the pictures that it sees. config : its config.json. pools : whether its pooled output was
-    trained. assumed : what the files leave open, in words.
+    trained. assumed : what was assumed where the files say nothing, in words.
     """
 
     see: Callable
@@ -69,7 +69,7 @@ def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Enco
         net, report = transformers.AutoModel.from_pretrained(
             folder, config=config, output_loading_info=True, dtype=torch.float32, **given
         )
-    net = getattr(net, "vision_model", net)  # of CLIP and its like the half that sees
+    net = getattr(net, "vision_model", net)  # of CLIP and similar networks only the vision part
     absent = {name for name in report["missing_keys"] if not name.startswith("text_model")}
     _refuse_untrained(folder, absent)
     names = {name.rpartition(".")[2] for name, _ in net.named_parameters()}
@@ -88,7 +88,9 @@ def _of_transformers(folder: Path, place: torch.device, _version: tuple) -> Enco
 
 @contextlib.contextmanager
 def _quiet(transformers) -> Iterator[None]:
-    """Without its progress bars and reports: what matters of them is checked and told here."""
+    """Silence transformers' progress bars and reports; what matters in them is checked and reported
+    here.
+    """
     logging = transformers.utils.logging
     before = logging.get_verbosity()
     logging.disable_progress_bar()
@@ -217,12 +219,12 @@ def pictures_of_a_clip(config: Path) -> int:
 
 # ---- rows
 def kept(parameters: Mapping) -> np.dtype:
-    """The type that the rows are kept in."""
+    """The type in which rows are stored."""
     return np.dtype(parameters.get("kept", "float16"))
 
 
 def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Rows in the type that they are kept in. Raises InputError for numbers too large for it."""
+    """Rows in the type in which they are stored. Raises InputError for numbers too large for it."""
     largest, most = float(np.abs(values).max(initial=0)), float(np.finfo(dtype).max)
     if not largest <= most:
         raise InputError(
@@ -235,7 +237,7 @@ def fitting(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def told(inputs: Mapping, parameters: Mapping, encoder: Encoder) -> str:
-    """In one line which network it was, whence it came, and what was chosen for it."""
+    """One line on which network was used, where it came from, and what was chosen for it."""
     place = Path(inputs.get("config", inputs.get("weights"))).parent
     cached = place.parent.name == "snapshots"
     where = f"the hub's cache, commit {place.name[:8]}" if cached else "a folder of this machine"

@@ -1,8 +1,12 @@
-"""39 mel cepstra on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
+"""39 MFCC on the frame grid: 13 coefficients, their slopes, and the slopes of those (LFAN
 specification 1.7).
 
 The numbers are openSMILE's with `MFCC12_0_D_A`: 16 kHz, 25 ms every 10 ms, order c1 … c12, c0 in
-each group of 13.
+each group of 13. This is our own code because of openSMILE's floor:
+`torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth, but has a lower
+floor, so that digital silence and very quiet sound differ. This is our own code because of
+openSMILE's floor: `torchaudio.compliance.kaldi.mfcc` gives the same cepstra to about a millionth,
+but has a lower floor, so that digital silence and very quiet sound differ.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ TOP = 8000.0  # Hz
 EMPHASIS = 0.97
 LIFTER = 22
 CEPSTRA = 13
-FLOOR = 1.0  # of a band's power, in squared int16 units: digital silence gives zeros
+FLOOR = 1.0  # least power of a band, in squared int16 units: digital silence gives zeros
 BLOCK = 6000  # rows transformed at a time: one minute, 25 MB of spectrum
 ROWS_A_SECOND = RATE // HOP
 
@@ -64,7 +68,7 @@ def _static(samples: np.ndarray, first: int, count: int) -> np.ndarray:
         stop = min(start + BLOCK, count)
         heard = cut(samples, first + start * HOP, first + (stop - 1) * HOP + WINDOW)
         frames = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), WINDOW)[::HOP]
-        # Pre-emphasis acts inside each frame: its first sample counts as its own predecessor.
+        # Pre-emphasis is applied within each frame: its first sample counts as its own predecessor.
         frames = frames - EMPHASIS * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         power = np.abs(np.fft.rfft(frames * hamming, FFT)) ** 2
         found[start:stop] = np.log(np.maximum(power @ _triangles(), FLOOR)) @ _cosines()
@@ -104,9 +108,10 @@ def grid(times: np.ndarray) -> np.ndarray:
 def on_frames(samples: np.ndarray, t0: float, times: np.ndarray) -> np.ndarray:
     """(T, 39) float32: the row that starts with each frame, on the container's clock.
 
-    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s. Where
-        the file has no
-    sound, silence is heard (39 zeros), so that a sound shorter than its video loses no frame.
+    samples : (n,) int16 at 16 kHz; sample i is heard at ``t0 + i / 16000`` s. times : (T,) s.
+
+    Where the file has no sound, silence is heard (39 zeros), so that a sound shorter than its video
+    loses no frame.
     """
     rows = grid(times)
     if not len(rows):

@@ -1,5 +1,5 @@
-"""Features a frame from anywhere: files that a person computed, statistics of the sound, a network
-of torchvision.
+"""Features per frame from any source: files that a person computed, statistics of the sound, a
+network of torchvision.
 
 A file is ``<data root>/features/<trial>/<name>.npy``: (n, …) numbers, one row per video frame, or
 at a rate of its own with a time array (n,) in s on the recording's clock beside it. It becomes one
@@ -21,8 +21,8 @@ from ..store import Maker, Request, brought, request
 FOLDER = "features"
 VERSIONS = {"feature": 1, "mel_statistics": 1, "frame_features": 1}
 FEW = 2  # rows that may be too many or too few (decoders differ by that)
-BEYOND = 1.0  # s that features may end before, or go on after, the picture
-LOUDEST = 1e-10  # of the power spectrogram: below any sound
+BEYOND = 1.0  # s by which features may end before or after the picture
+LOUDEST = 1e-10  # floor of the power spectrogram, below any sound
 AT_ONCE = 64  # pictures in a batch of `frame_features`
 
 # What torchvision's weights were trained with (its documentation): mean and sd of red, green, blue.
@@ -56,7 +56,9 @@ def make_from_file(inputs: Mapping, parameters: Mapping, create: Callable, devic
 
 
 def load(path: Path) -> np.ndarray:
-    """Numbers of a .npy file, memory-mapped. Raises InputError for others; none is executed."""
+    """Numbers of a .npy file, memory-mapped. Raises InputError for other files; nothing is
+    executed.
+    """
     rows = brought(path, "a whole .npy file of numbers", "write it again with numpy.save")
     if rows.dtype.kind not in "iufb" or rows.ndim < 1 or not rows.size:
         raise InputError(
@@ -77,14 +79,14 @@ def aligned(
     missing: str = "refuse",
     where: object = "",
 ) -> tuple[np.ndarray, str]:
-    """Rows of any rate -> ((T, k) float32 at the frames, how).
+    """Resample rows of any rate to the frames -> ((T, k) float32, how it was done).
 
     Arguments
     ---------
     rows : (n, …), flattened to (n, k). time : (n,) s, rising; None: one row per frame, or `rate`
         rows per second from the first frame on. frames : (T,) s.
-    align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": mean where
-        rows are denser.
+    align : "mean" of the rows around a frame, "linear" between two, "nearest"; "auto": the mean if
+        rows are denser than frames.
     missing : what NaN means: "refuse" the trial, or "neighbours" that have a value are taken.
 
     Raises InputError for NaN, another number of rows, times that go back, or times of another
@@ -227,7 +229,7 @@ def sources_of_network(trial: Mapping, wanted: Request) -> dict:
 def make_of_network(
     inputs: Mapping, parameters: Mapping, create: Callable, device_name: str
 ) -> None:
-    """Fill (T, k) float16: what a network of torchvision makes of each face before its head."""
+    """Fill (T, k) float16: the output of a torchvision network for each face, before its head."""
     import torch  # for this array only
 
     from ..models import device

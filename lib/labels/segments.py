@@ -1,8 +1,9 @@
-"""Stretches of recordings that a person names: turns, sentences, tasks, scenes.
+"""Segments of recordings that a person defines: turns, sentences, tasks, scenes. Here they are
+called stretches.
 
 A table with start and end (CSV, TSV, Excel), or what programs write (`lib.labels.transcripts`). A
-file is for one recording, or has a column that names the recording; a folder holds a file per
-recording, called like it.
+file is for one recording, or has a column that names the recording; a folder holds one file per
+recording with the recording's name.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Segments:
     """Stretches of one recording, in the file's order.
 
     table : row (line of a text file, else number of the entry, from 1), recording, start, end (s),
-    speaker, text ("" where none is told), then a person's own columns as texts. path : the file.
-    notes : what was passed over or chosen.
+    speaker, text ("" if not given), then a person's own columns as texts. path : the file. notes :
+    what was skipped or chosen.
     """
 
     table: pd.DataFrame
@@ -42,8 +43,8 @@ class Segments:
 
 
 def read(path: Path) -> Segments:
-    """All stretches in a file, which is read once while it stays as it is: each recording asks for
-    its own. Raises InputError, with the line, for what cannot be read.
+    """All stretches in a file, which is read again only if it changes, since each recording asks
+    for its own. Raises InputError, with the line, for unreadable content.
     """
     path = Path(path)
     return _read(path, *(version(path) if path.is_file() else ()))
@@ -119,7 +120,9 @@ COMPUTED = re.compile(
 
 
 def _free(name: str, place: int, others: Collection[str]) -> str:
-    """Name of a person's own column beside ours, and beside his others."""
+    """A name for a person's own column that differs from ours and from the person's other
+    columns.
+    """
     name = name.strip() or f"column {place + 1}"
     if name in FIELDS or COMPUTED.fullmatch(name) or csv_columns.is_described(name):
         name = f"{name} (given)"
@@ -128,12 +131,12 @@ def _free(name: str, place: int, others: Collection[str]) -> str:
 
 # ---- which of them belong to a recording
 def of_recording(path: Path, names: Collection[str], alone: bool) -> Segments | None:
-    """The stretches of one recording in a file or a folder; None where there are none of it.
+    """The stretches of one recording in a file or a folder; None if it has none.
 
-    names : what the recording is called: trial and video. alone : whether it is the only recording
-    that is looked at; the file is then about it, whatever name it holds.
-    Raises InputError for a path that is not there and for a file that cannot be read, that names
-    several recordings but not this one (`alone`), or none though there are others.
+    names : names of the recording: trial and video. alone : whether it is the only recording in
+    use; the file then belongs to it, whatever name the file contains. Raises InputError for a path
+    that is not there and for a file that cannot be read, that names several recordings but not this
+    one (`alone`), or none though there are others.
     """
     path = Path(path)
     if path.is_dir():
@@ -159,7 +162,7 @@ def existing(path: Path | str) -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Files of stretches in a folder, by name; it is listed once while it stays as it is."""
+    """Files of stretches in a folder, by name; the folder is listed again only if it changes."""
     return _listed(Path(folder), *version(folder))
 
 
@@ -170,12 +173,12 @@ def _listed(folder: Path, *_version: int) -> list[Path]:
 
 
 def unused(path: Path, names: Collection[str]) -> list[str]:
-    """Names of files of a folder, or of recordings in a file, that are called like no recording."""
+    """Names of files in a folder, or of recordings in a file, that match no recording."""
     if Path(path).is_dir():
         return [file.name for file in files_in(path) if not _same(file.stem, names)]
     try:
         told = dict.fromkeys(read(path).table["recording"])
-    except InputError:  # each recording was told so
+    except InputError:  # reported with each recording already
         return []
     known = {*names, *map(_without_blanks, names)}
     return [name for name in told if name and not _means(name, known)]

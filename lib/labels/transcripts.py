@@ -1,8 +1,8 @@
-"""Stretches of speech as programs write them: RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat
-TextGrid and ELAN.
+"""Read stretches of speech from RTTM, whisperX and pyannote JSON, SRT, WebVTT, Praat TextGrid and
+ELAN.
 
-A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and what was
-passed over.
+A reader takes the text of a file and returns rows of `FIELDS`, in the file's order, and notes on
+what was skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import formats, sheets
 FIELDS = ("row", "recording", "start", "end", "speaker", "text")
 Rows = tuple[list[tuple], list[str]]
 
-# Lines of an RTTM file that are no speaker's (NIST, Rich Transcription 2009, appendix A).
+# Lines of an RTTM file other than a speaker's (NIST, Rich Transcription 2009, appendix A).
 _RTTM_OTHERS = {
     *("NOSCORE", "NO_RT_METADATA", "SEGMENT", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT"),
     *("SU", "IP", "CB", "A/P", "SPKR-INFO"),
@@ -56,7 +56,7 @@ def of_rttm(path: Path) -> Rows:
             others += 1
             continue
         begin, length = (sheets.number(cell) for cell in (cells[3:5] or ("", "")))
-        fields = FEWEST <= len(cells) <= MOST  # more: a name with a blank in it
+        fields = FEWEST <= len(cells) <= MOST  # more fields: a name that contains a blank
         if fields and math.isfinite(
             sheets.number(cells[5])
         ):  # moved by it: no speaker line has one
@@ -98,8 +98,8 @@ def of_subtitles(path: Path) -> Rows:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line of its beginning, lines) of what empty lines part, or of a line of times and what
-    follows it, where the empty line before it was forgotten.
+    """(first line number, lines) of blocks that empty lines separate, or that begin with a line of
+    times if the empty line before it is missing.
     """
     block: list[str] = []
     for number, line in enumerate([*text.split("\n"), ""], 1):
@@ -119,7 +119,7 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 
 def _spoken(text: str) -> tuple[str, str]:
-    """(speaker, text without marks)."""
+    """(speaker, text without markup)."""
     voices, bracket = _VOICE.findall(text), _BRACKET.match(text)
     if not voices and bracket:
         return bracket[1].strip(), _MARKUP.sub("", text[bracket.end() :]).strip()
@@ -176,8 +176,8 @@ def _plain(value: object) -> str:
 def of_textgrid(path: Path) -> Rows:
     """Intervals with a text, of all interval tiers; the tier is the speaker.
 
-    pympi's reader loses signs and exponents of numbers ("1e-05" becomes 5), so that we read the
-    text ourselves.
+    pympi's reader loses signs and exponents of numbers ("1e-05" becomes 5), so the text is parsed
+    here.
     """
     content = Path(path).read_bytes()[:12]
     if content == b"ooBinaryFile":
@@ -206,7 +206,7 @@ def of_textgrid(path: Path) -> Rows:
 
 
 class _Tokens:
-    """What counts in a TextGrid, one after the other."""
+    """The tokens of a TextGrid, one after the other."""
 
     def __init__(self, path: Path, text: str):
         self.path = path

@@ -35,11 +35,11 @@ def write_video(
     preset: str = "veryfast",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an H.264/AAC mp4; a file of that name is whole.
+    """Write an H.264/AAC mp4 atomically.
 
     Arguments
     ---------
-    frames : pictures (H, W, 3) uint8 RGB, one for every time; an odd last row or column is left out
+    frames : pictures (H, W, 3) uint8 RGB, one per time; an odd last row or column is left out
         (4:2:0).
     times : (T,) s, increasing, from 0; uneven steps are kept.
     sound : (n,) −1…1, or None for a silent file; its first sample is played at `sound_start` (s,
@@ -66,8 +66,8 @@ def _refuse_unordered(times: np.ndarray, path: Path) -> None:
         raise InputError(
             "frame times do not increase from 0 on",
             where=path,
-            expected="one time a frame, in s",
-            todo="pass the times of media.frame_times",
+            expected="one time per frame, in s",
+            todo="pass the times of lib.media.recordings.frame_times",
         )
 
 

@@ -1,4 +1,4 @@
-"""What every network offers: named inputs and outputs with shapes, options, a readable `repr`."""
+"""The base of every network: named inputs and outputs with shapes, options, a readable `repr`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scaled(channels: int, width: float) -> int:
 
 
 def arguments(values: Mapping[str, object]) -> dict[str, object]:
-    """What a network's `__init__` was called with, from `locals()` in its first statement."""
+    """The arguments of a network's `__init__`, from `locals()` in its first statement."""
     return {name: value for name, value in values.items() if name not in ("self", "__class__")}
 
 
@@ -38,7 +38,7 @@ class Model(nn.Module):
     """
 
     name: str = ""
-    licence: str = ""  # what may be done with weights that others published; "" for our own
+    licence: str = ""  # licence of published weights; "" for our own
     inputs: dict[str, str]
     outputs: dict[str, str]
 
@@ -68,7 +68,7 @@ class Model(nn.Module):
         return InputError(what, where=f"model {self.name}", expected=expected)
 
     def take(self, batch: Mapping[str, Tensor], name: str) -> Tensor:
-        """The named input, or an error that says which inputs are there."""
+        """The named input, or an error that lists the present inputs."""
         if name not in batch:
             raise self.wrong(
                 f"no input {name!r}, only {', '.join(batch) or 'nothing'}",
@@ -79,7 +79,7 @@ class Model(nn.Module):
     def shapes(self, **letters: int) -> dict[str, tuple[int, ...]]:
         """Shape of one sample of every input that is needed, as `inputs` declares them.
 
-        letters : what stands for a size that the network leaves open, as T=300 for its frames.
+        letters : values for sizes that the network leaves open, such as T=300 for its frames.
         Raises InputError for a letter that is not given.
         """
 
@@ -99,17 +99,17 @@ class Model(nn.Module):
         return shapes
 
     def limits(self) -> dict[str, tuple[int, int]]:
-        """Least and most of sizes that `inputs` leave open: letter -> (1, 16), 0 for no limit.
+        """Limits of the sizes that `inputs` leave open: letter -> (1, 16), 0 for no limit.
 
         A letter that is not named may be any size from 1 on.
         """
         return {}
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A copy that predicts as fast as it can; outputs are the same to rounding.
+        """A copy in its fastest form for prediction; outputs are the same up to rounding.
 
-        dtype : inside, where there are encoders to fold; bfloat16 is less exact. Most networks have
-            none: themselves.
+        dtype : inside encoders that can be folded; bfloat16 is less exact. Most networks have none
+            and return themselves.
         """
         return self
 

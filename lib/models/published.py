@@ -68,11 +68,11 @@ LICENCES = {
         "licence; cite Tao et al. (ACM Multimedia 2021).",
     ),
 }
-# by which a speaker network's file, which has no container, is known
+# key that identifies a speaker network's file, whose weights are not inside a dict entry
 SPEAKER_HEAD = "lossAV.FC.weight"
 # buffers that the Ego4D version of TalkNet saves with its heads
 CLASS_WEIGHTS = ".criterion.weight"
-# How an unreadable file shows: each was met with a file cut or altered at some place.
+# Exceptions of unreadable files, each seen with a file that was cut or altered.
 _UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -89,7 +89,7 @@ _UNREADABLE = (
 
 
 class UnsafeError(InputError):
-    """A file that names something which is more than data."""
+    """A file that contains more than data."""
 
 
 def load_published(name: str, path: Path | str, **options: object) -> Model:
@@ -109,15 +109,15 @@ def load_published(name: str, path: Path | str, **options: object) -> Model:
     options : of the network where the file is not of the published size; ``channels=3`` cuts the
         mask's weights off a file for four channels, as JCA did (`tsav_backbone` has three anyway).
 
-    The network's `licence` says what may be done with the weights: whoever loads them shows it.
-    Raises InputError for a file that is damaged, holds more than data, or is of another network.
+    The network's `licence` is that of the weights; a program that loads them must show it. Raises
+    InputError for a file that is damaged, holds more than data, or is of another network.
     """
     licence(name, path)
     return fill(REGISTRY[name](compat=True, **options), path)
 
 
 def licence(name: str, path: Path | str = "") -> str:
-    """What may be done with a network's published weights. Raises InputError for an unknown one."""
+    """The licence of a network's published weights. Raises InputError for an unknown network."""
     if name not in LICENCES:
         raise InputError(
             f"no published weights are known of {name!r}",
@@ -128,7 +128,7 @@ def licence(name: str, path: Path | str = "") -> str:
 
 
 def fill(net: Model, path: Path | str) -> Model:
-    """`load_published` into a network that is there already, one with `compat`; returns it."""
+    """`load_published` into an existing network with `compat`; returns it."""
     if Path(path).suffix == MANIFEST:
         tensorflow_layout.fill(net, path)
         net.licence = licence(net.name, path)
@@ -144,7 +144,9 @@ def fill(net: Model, path: Path | str) -> Model:
 
 
 def read(path: Path | str) -> dict:
-    """What a weights file holds, with nothing run. Raises InputError if that cannot be read."""
+    """The content of a weights file, without running code in it. Raises InputError for an
+    unreadable one.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(
@@ -267,7 +269,7 @@ def networks_of(state: Mapping) -> list[str]:
 
 
 def _keys(name: str) -> set[str]:
-    with torch.device("meta"):  # no memory, no numbers
+    with torch.device("meta"):  # meta device: no memory, no numbers
         return set(REGISTRY[name](compat=True).state_dict())
 
 
@@ -338,11 +340,11 @@ def _fill(net: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def begin(net: nn.Module, path: Path) -> nn.Module:
-    """Give a network the weights of a checkpoint of ours, or of a file as its authors published it,
-    to train on.
+    """Initialise a network for training with the weights of a checkpoint of ours or of a published
+    file.
 
-    Of a first layer for four channels the mask's weights are cut off where the network has three.
-    Raises InputError where a weight is missing, too many, or of another shape.
+    If the file's first layer has four channels and the network's three, the mask's weights are cut
+    off. Raises InputError for a weight that is missing, superfluous, or of another shape.
     """
     found, mine = read(path), net.state_dict()
     its = found["model"] if "model" in found else weights_in(found, path)

@@ -1,6 +1,6 @@
 """Clusters from files: `params/cluster/*.yaml` → an open Dask cluster here, of SLURM or PBS.
 
-What is opened here serves sweeps and, as `parallel=`, everything that goes through
+The cluster serves sweeps and, as `parallel=`, everything that goes through
 `lib.parallel.mapping.map`.
 """
 
@@ -50,8 +50,7 @@ scratch: str = ""  # folder on the nodes for Dask's own files, empty for the sys
 logs: str = "runs/cluster_logs"  # folder of the jobs' output
 """
 
-# Started by the command that asks the scheduler about itself; where that is missing there is no
-# scheduler.
+# Command that asks a job scheduler about its state; a machine without the command has no scheduler.
 COMMANDS = {"slurm": ("sbatch", ["sinfo", "--noheader"]), "pbs": ("qsub", ["qstat", "-B"])}
 UNITS = "KMGT"
 SIZE = rf"([0-9]+(?:\.[0-9]+)?)\s*([{UNITS}])i?B"  # of memory
@@ -135,8 +134,8 @@ def seconds(text: str) -> int | None:
 
 
 def script(spec: Params, items: bool = False) -> str:
-    """The job script of one worker (with `items` see `opened`), made without a scheduler; the
-    scheduler's address stands there as ADDRESS.
+    """The job script of one worker (for `items` see `opened`). No scheduler is needed for it; the
+    text ADDRESS stands for the address of Dask's scheduler.
     """
     if spec.kind == "local":
         raise InputError(
@@ -180,12 +179,12 @@ def check_there(spec: Params) -> None:
 def opened(
     spec: Params, workers: int = 0, items: bool = False
 ) -> Iterator[tuple[object, Jobs | None]]:
-    """An open Dask cluster, and for job schedulers what starts and replaces its jobs; all of it
-    ends with the block.
+    """Open a Dask cluster and, for a job scheduler, the `jobs.Jobs` that starts and replaces its
+    jobs. All of it ends with the block.
 
-    workers : at most so many; 0 for what the file says. items : it is for many short items, not for
-        trainings: a job has one worker for each processor core, or one in all where it has a GPU,
-        each with one thread; and there is a dashboard where the package bokeh is installed.
+    workers : at most so many; 0 for what the file says. items : the cluster is for many short
+        items, not for trainings: a job has one worker per processor core, or a single one if it has
+        a GPU, each with one thread; and there is a dashboard if the package bokeh is installed.
     """
     from . import mapping
 
@@ -212,7 +211,7 @@ def has_dashboard() -> bool:
 
 
 def workers_of_job(spec: Params) -> int:
-    """Workers for items in one job: one a processor core, or one where it has a GPU."""
+    """Workers for items in one job: one per processor core, or a single one with a GPU."""
     return 1 if spec.gpus else spec.cores
 
 
@@ -253,7 +252,9 @@ def _class(spec: Params):
 
 
 def _options(spec: Params, items: bool = False) -> dict:
-    """What dask-jobqueue's job classes take; nothing is left to a person's own configuration."""
+    """Arguments of dask-jobqueue's job classes; all are set, so that a person's own Dask
+    configuration changes none.
+    """
     root = shlex.quote(str(files.ROOT))
     python = _word(spec.python or sys.executable)
     if spec.container:
@@ -323,8 +324,9 @@ def _without_days(walltime: str) -> str:
 
 
 def _for_items(spec: Params, prologue: list[str]) -> dict:
-    """Of `_options`, what is different where workers have one thread each (sums are then rounded
-    alike everywhere). A full memory ends one worker, never makes all wait.
+    """The entries of `_options` that differ where workers have one thread each (so that sums are
+    rounded alike everywhere). A worker whose memory is full is ended; Dask's default would pause
+    it.
     """
     count = workers_of_job(spec)
     names = [f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}" for name in ("TARGET", "SPILL", "PAUSE")]

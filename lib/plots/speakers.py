@@ -16,13 +16,15 @@ from ..trials import counted
 from . import style
 from .results import predicted
 
-SPEAKS, SILENT = "#00aa3c", "#d62728"  # as the boxes of `lib.speakers.overlay`
+SPEAKS, SILENT = "#00aa3c", "#d62728"  # same as the boxes of `lib.speakers.overlay`
 # Persons and faces that a picture shows: of more it would take minutes, and a page's height.
 MOST_PERSONS, MOST_FACES = 12, 20
 
 
 def of_video(values: pd.DataFrame, note: str = ""):
-    """The picture of a predicted video: who speaks where there are faces, else all over time."""
+    """The picture of a predicted video: who speaks for a table of faces, everybody for a table of
+    people, else all predictions over time.
+    """
     if "face" in values:
         return speaking_traces(values, note=note)
     if csv_columns.is_of_people(values):
@@ -31,8 +33,8 @@ def of_video(values: pd.DataFrame, note: str = ""):
 
 
 def everybody(values: pd.DataFrame, note: str = "") -> np.ndarray:
-    """Everybody in a video over time: per person the probabilities of the expressions, one above
-    the other, the valence and arousal that are derived from them, and a bar where she or he speaks.
+    """Everybody in a video over time: per person the stacked probabilities of the expressions, the
+    valence and arousal derived from them, and a bar where she or he speaks.
 
     values : rows of `lib.evaluation.people.look`. Returns the axes, two per person; of more than
         `MOST_PERSONS` those who are seen longest, and the note says so.
@@ -162,7 +164,7 @@ def clip_timeline(
     title: str = "",
     note: str = "",
 ) -> Axes:
-    """One line per person and one a kind of voice, over time.
+    """One line per person and one per kind of voice, over time.
 
     time : (n,) s. persons : name -> (visible, speaks), (n,) bool each. voices : name -> (n,) bool.
     """
@@ -204,8 +206,9 @@ def speaking_strip(
     """Faces side by side, framed green (1, speaks), red (0, does not) or grey (−1, not defined); a
     line per person.
 
-    faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.   speaks : of each person
-        (N,).   times : (N,) s.
+    faces : of each person (N, S, S) grey or (N, S, S, 3) RGB, uint8.
+    speaks : of each person (N,).
+    times : (N,) s.
     """
     count = len(times)
     if axes is None:
@@ -246,7 +249,7 @@ def _draw_framed(ax: Axes, place: int, face: np.ndarray, label: int) -> None:
 def clip_distribution(
     table: pd.DataFrame, axes: Sequence[Axes] | None = None, note: str = ""
 ) -> Sequence[Axes]:
-    """Histograms of the columns frames, speaking, voice, faces a frame; a colour per split."""
+    """Histograms of the columns frames, speaking, voice, faces per frame; a colour per split."""
     axes = style.new_axes(1, len(_BARS), size=(11, 2.8)) if axes is None else axes
     splits = list(pd.unique(table["split"]))
     for ax, (name, label) in zip(axes, _BARS.items(), strict=True):

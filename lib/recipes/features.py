@@ -1,4 +1,4 @@
-"""Your own features: any arrays per frame -> a temporal network, or any fusion network here."""
+"""Your own features: any arrays per frame -> a temporal network, or any of the fusion networks."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Recipe(base.Recipe):
         dropout: float = 0.2  # in the network; from 0.0 to 0.9
         start_from: str = ""  # run or weights file to start from, empty for random weights
 
-    # ---- which arrays
+    # ---- arrays
 
     @cached_property
     def _encoders(self) -> dict[str, Request]:
-        """Requests of encoders by name: examples ask for them, and files need not be read again."""
+        """Requests of encoders by name, cached so that files are not read for every example."""
         return {}
 
     @property
@@ -90,7 +90,7 @@ class Recipe(base.Recipe):
         return wanted + ([request("face_valid")] if self.uses_video else [])
 
     def sketch(self):
-        return None  # how wide the arrays are is known when they are there
+        return None  # the widths of arrays are known once they exist
 
     def bytes_a_frame(self):
         items = [item for item in self._items if item.name in encoder_arrays.NAMES]
@@ -195,7 +195,7 @@ class Recipe(base.Recipe):
             "set `model`: a name on the hub, a folder or a file",
         )
         item = self._encoders.get(name)
-        if item is None or not item.files:  # looked for again until its network is there
+        if item is None or not item.files:  # not cached until its network exists
             may_fetch = self.store is None or self.store.fetch
             item = encoder_arrays.wanted(settings, self.params.face_size, may_fetch)
             self._encoders[name] = item
@@ -220,7 +220,9 @@ class Recipe(base.Recipe):
         )
 
     def _rows(self, trial: str, item: Request, frames=slice(None)) -> np.ndarray:
-        """(n, k) of some frames: of rows at a rate of their own, that in whose span each lies."""
+        """(n, k) of some frames; for arrays with a rate of their own, the row in whose span each
+        frame lies.
+        """
         if item.name in encoder_arrays.NAMES and item.parameters.get("rate"):
             times = np.asarray(self.read(trial, request("time")))
             frames = encoder_arrays.rows_of(item, times, frames)
@@ -259,7 +261,7 @@ class Recipe(base.Recipe):
         return {str(item): self.statistics_of(item, trials) for item in self._items}
 
     def _refuse_copies(self) -> None:
-        """Raise InputError where one file of features serves two trials of different recordings."""
+        """Raise InputError if trials of different recordings have identical feature files."""
         for item in (item for item in self._items if item.name == "feature"):
             seen: dict[str, str] = {}
             for trial, row in self._trials.items():
@@ -276,7 +278,7 @@ class Recipe(base.Recipe):
     def example(self, window, generator=None):
         frames = base.frames_of(window)
         steps = max(self.params.steps, window.n_targets)
-        # What is missing (no face) is the mean of the training trials: 0.
+        # A missing value (no face) becomes the mean of the training trials: 0.
         parts = [self._standardised(window.trial, item, frames) for item in self._items]
         if self._fuses:
             named = dict(zip(("audio", "visual"), parts, strict=True))
@@ -286,7 +288,7 @@ class Recipe(base.Recipe):
         return item | {name: base.filled(rows, steps) for name, rows in named.items()}
 
     def _of_targets(self, window, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Which steps of a window there are, and their labels; frames : those of its targets."""
+        """Which steps of a window exist, and their labels; frames : of its targets."""
         steps = max(self.params.steps, window.n_targets)
         labels = np.asarray(self.labels(window.trial, "va")[frames])
         valid = np.arange(steps) < window.n_targets
@@ -302,9 +304,10 @@ class Recipe(base.Recipe):
         return super().collate(examples, generator)
 
     def _standardised(self, trial: str, item: Request, frames) -> np.ndarray:
-        """(n, k) of some frames by the training trials' mean and deviation; what is NaN becomes 0.
+        """(n, k) of some frames, standardised by the training trials' mean and deviation; NaN
+        becomes 0.
 
-        Raises InputError where the array has another number of columns than in training.
+        Raises InputError if the array has another number of columns than in training.
         """
         told, rows = self.statistics[str(item)], self._rows(trial, item, frames)
         self.require(
@@ -320,7 +323,7 @@ class Recipe(base.Recipe):
     @property
     def _fuses(self) -> bool:
         network = self.params.options["network"]
-        models.options(network)  # raises with the nearest name
+        models.options(network)  # raises an error with the nearest name
         fuses, count = issubclass(models.REGISTRY[network], WindowModel), len(self._names)
         self.require(
             not fuses or count == 2,
@@ -357,8 +360,8 @@ class Recipe(base.Recipe):
         )
 
     def stack(self, name: str, width: int) -> tuple[int, int]:
-        """Layers that a learnt average brings together in an array of `width` numbers, and the
-        numbers of each; 1 and all of them where there is none.
+        """Number of layers that a learnt average combines in an array of `width` numbers, and the
+        numbers of each; 1 and `width` without an average.
         """
         settings = self.params.options["encoders"].get(name, {})
         layers = len(settings.get("layers", ())) if settings.get("average") else 1
@@ -377,7 +380,7 @@ class Recipe(base.Recipe):
     @property
     def _told(self) -> list[dict]:
         """Statistics of each array, in the order of `features`. They were saved in that order, so a
-        checkpoint is enough; a name that is there twice has its statistics once.
+        checkpoint suffices; a name that occurs twice has its statistics once.
         """
         told = list(self.statistics.values())
         if len(told) == len(self._names):

@@ -1,5 +1,5 @@
-"""Gated fusion by reliability: any streams, each with a network over time of its own, weighed frame
-by frame by how far they can be trusted; valence and arousal with their uncertainty.
+"""Gated fusion by reliability: any streams, each with its own temporal network, weighted frame by
+frame by their reliability; valence and arousal with their uncertainty.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..store import Request, request
 from ..training import augmentation, losses, uncertainty
 from . import base, features
 
-# What a gate may look at, and of which streams it tells something.
+# Possible inputs of a gate, and the streams that they describe.
 TELLS_OF = {
     "face_valid": {"faces"},
     "face_quality": {"faces"},
@@ -34,10 +34,10 @@ SD, GATES, FACTOR = "va_sd", "gates", "sd_factor"
 class Recipe(features.Recipe):
     """Windows and streams as in `features`; each keeps its own spacing here, and may be missing.
 
-    A row of a stream of faces counts as seen where the face was found, one of sound always or, with
-    ``sound_while: speaking``, but where the person is seen not to speak. `gate_by` are the arrays
-    that the gates look at. In training each stream of a window is switched off with the chance
-    `modality_dropout`, never all of them, and what it is trusted by with it.
+    A row of a face stream counts as observed if the face was found; a row of a sound stream always
+    does or, with ``sound_while: speaking``, unless the person is seen and does not speak. `gate_by`
+    are the arrays that the gates read. In training each stream of a window is switched off,
+    together with its reliability, with probability `modality_dropout`, but never all of them.
 
     The loss is that of `va_loss`, plus `nll` times the negative log-likelihood of the labels, plus
     `alone` times the same `va_loss` of each stream alone. The predicted deviation is
@@ -63,14 +63,14 @@ class Recipe(features.Recipe):
 
     def __init__(self, params, store):
         super().__init__(params, store)
-        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
+        self.off: set[str] = set()  # streams that are switched off, for an ablation
         self._kept_streams: dict[str, Request] = {}
 
-    # ---- which arrays
+    # ---- arrays
 
     @property
     def _streams(self) -> dict[str, Request]:
-        """Streams that this modality has, by their names in `features`."""
+        """Streams of this modality, by their names in `features`."""
         if self._kept_streams:
             return self._kept_streams
         names, items = self.params.options["features"], super()._items
@@ -98,7 +98,7 @@ class Recipe(features.Recipe):
         )
         encoders = encoder_arrays.NAMES
         if all(item.files or item.name not in encoders for item in items):
-            # Else an encoder is still to be fetched, and is looked for again.
+            # Otherwise an encoder has yet to be downloaded, and the result is not cached.
             self._kept_streams = streams
         return streams
 
@@ -107,7 +107,7 @@ class Recipe(features.Recipe):
         return list(self._streams.values())
 
     def kind(self, name: str, item: Request) -> str:
-        """ "faces" or "sound": what a stream shows. Raises InputError where nobody said it."""
+        """ "faces" or "sound": the content of a stream. Raises InputError if it is not given."""
         if item.name in (*features.SEEN, "frame_features", *encoder_arrays.OF_A_FACE):
             return "faces"
         if item.name in (*features.HEARD, encoder_arrays.SOUND):
@@ -135,7 +135,7 @@ class Recipe(features.Recipe):
 
     @property
     def _reliability(self) -> dict[str, Request]:
-        """Arrays that the gates look at, of the modalities that there are."""
+        """Arrays that the gates read, for the present modalities."""
         kinds, asked = set(self._kinds.values()), self.params.options["gate_by"]
         return {name: self._told_by(name) for name in asked if TELLS_OF[name] <= kinds}
 
@@ -170,7 +170,7 @@ class Recipe(features.Recipe):
     # ---- windows
 
     def fit(self, windows):
-        """Beside the streams' mean and deviation those of what the gates look at."""
+        """Mean and deviation of the streams and of the gates' inputs."""
         trials = list(dict.fromkeys(windows["trial"].astype(str)))
         fitted = super().fit(windows)
         for item in self._reliability.values():
@@ -211,12 +211,12 @@ class Recipe(features.Recipe):
             seen &= np.asarray(self.read(trial, request("face_valid")))[frames].astype(bool)
         if kind == "sound" and self._hears_the_speaker:
             speaks = np.asarray(self.read(trial, self._speaking))[frames]
-            seen &= ~(speaks <= SPEAKS)  # where the person is not seen, it may be her or his voice
+            seen &= ~(speaks <= SPEAKS)  # if the person is not seen, it may be her or his voice
         return self._standardised(trial, item, frames), seen
 
     def _trust(self, trial: str, frames: np.ndarray, off: set[str]) -> np.ndarray:
-        """(n, r): each number that reliability is told by, and beside it whether it is known. What
-        belongs to streams that are all off is not known.
+        """(n, r): each measure of reliability, and whether it is known. A measure whose streams are
+        all off is unknown.
         """
         on = {kind for name, kind in self._kinds.items() if name not in off}
         parts = [np.zeros((len(frames), 0), np.float32)]
@@ -259,7 +259,7 @@ class Recipe(features.Recipe):
         )
 
     def _stacks(self, widths: list[int]) -> dict[str, tuple[int, int]]:
-        """The streams whose layers are averaged, as the network wants it."""
+        """The streams whose layers are averaged, in the form that the network takes."""
         stacks = zip(self._streams, map(self.stack, self._streams, widths), strict=True)
         return {_key(name): stack for name, stack in stacks if stack[0] > 1}
 
@@ -278,7 +278,7 @@ class Recipe(features.Recipe):
         return {"total": total, **parts}
 
     def _loss_of_streams(self, alone: torch.Tensor, batch) -> torch.Tensor:
-        """The mean over streams of what each loses alone, where it was on."""
+        """The mean over streams of the loss of each alone, where it was on."""
         parts = []
         for number, name in enumerate(self._streams):
             on = batch[f"seen_{_key(name)}"].any(dim=1, keepdim=True)
@@ -304,7 +304,7 @@ class Recipe(features.Recipe):
     def calibrate(self, predictions):
         """Set the factors of the predicted deviations by the labels of the val trials.
 
-        These frames have been looked at anyway, to choose the epoch; test trials never are.
+        These frames were used already to choose the epoch; test trials are never used.
         """
         before = self.statistics.get(FACTOR, dict.fromkeys(EMOTIONS, 1.0))
         errors, spread = [np.zeros((0, 2))], [np.zeros((0, 2))]

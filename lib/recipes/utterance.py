@@ -1,4 +1,4 @@
-"""One label per recording: how something is said -> a small network that pools over time.
+"""One label per recording: how something is said, by a small network that pools over time.
 
 Everything that was chosen was chosen on an inner split by actors of RAVDESS (docs/ravdess.md).
 """
@@ -14,24 +14,25 @@ from ..store import request
 from ..training import augmentation
 from . import base
 
-SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part and frames of a recording of 3.7 s
+SPOKEN_ROWS, FRAMES = 100, 92  # rows of the spoken part, and frames, of a recording of 3.7 s
 BUCKET = 8  # batches whose recordings are sorted by length, so that little is padded
 
 
 class Recipe(base.Recipe):
-    """A recording as a whole: the spoken part of its sound, one class or one valence and arousal.
+    """One prediction per recording: from the spoken part of its sound, a class or a pair of valence
+    and arousal.
 
     A trial is one window. Its label is that of most of its frames, or their mean. Predictions are
     the same at every frame; scores count recordings.
 
-    Against the classes' different numbers the logarithm of their share in training is added to the
-    logits while the network learns (Menon et al. 2021); what it predicts with has equal shares.
+    Logit adjustment against class imbalance: in training the logarithm of each class's share is
+    added to its logit (Menon et al. 2021); predictions assume equal shares.
 
-    With ``network: gated_utterance`` its rows are several `streams`, weighed as in the recipe
-    `gated_fusion`: `gate_by` are the numbers that the gates look at, beside whether they are known.
-    In training each stream of a recording is switched off with the chance `modality_dropout`, never
-    all of them, and what it is trusted by with it; `alone` is the weight of the same loss of what
-    each stream says by itself.
+    With ``network: gated_utterance`` its rows are several `streams`, weighted as in the recipe
+    `gated_fusion`: `gate_by` are the numbers that the gates read, each with whether it is known. In
+    training each stream of a recording is switched off, together with its reliability, with
+    probability `modality_dropout`, but never all of them; `alone` is the weight of the same loss on
+    each stream's own prediction.
     """
 
     modalities = ("audio",)
@@ -62,10 +63,10 @@ class Recipe(base.Recipe):
 
     def __init__(self, params, store):
         super().__init__(params, store)
-        self.off: set[str] = set()  # streams that are switched off, to see what is lost by it
+        self.off: set[str] = set()  # streams that are switched off, for an ablation
         self._rows: dict[tuple[str, float], np.ndarray] = {}
 
-    # ---- which data
+    # ---- data
 
     @property
     def tasks(self):
@@ -73,7 +74,7 @@ class Recipe(base.Recipe):
 
     @property
     def task(self) -> str:
-        """The one thing that is learnt."""
+        """The task that is learnt."""
         return self.params.options["task"]
 
     @property
@@ -97,7 +98,7 @@ class Recipe(base.Recipe):
         return [request("time"), *self.label_requests(), *map(_voice, speeds)]
 
     def sketch(self):
-        model = self.model()  # of recordings that are as long as RAVDESS's are in the median
+        model = self.model()  # for recordings of RAVDESS's median length
         return base.Sketch(model, model.shapes(T=SPOKEN_ROWS), FRAMES, FRAMES)
 
     def label(self, trial: str) -> np.ndarray:
@@ -214,7 +215,7 @@ class Recipe(base.Recipe):
         return names
 
     def _on(self, count: int, generator) -> dict[str, np.ndarray]:
-        """(count,) bool of each stream: in which recordings of a batch it is on."""
+        """Stream -> (count,) bool: in which recordings of a batch it is on."""
         names, chance = self._streams, self.params.options["modality_dropout"]
         on = np.array([[name not in self.off for name in names]] * count)
         if generator is not None and chance:
@@ -267,7 +268,7 @@ class Recipe(base.Recipe):
         return 2 if self.task == "va" else self.params.options["classes"]
 
     def groups(self, model):
-        """Weight decay pulls at matrices only, not at biases and scales."""
+        """Parameter groups: weight decay for matrices only, not for biases and scales."""
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         return [
             {"params": [weight for weight in weights if weight.ndim > 1]},
@@ -286,7 +287,9 @@ class Recipe(base.Recipe):
         return {"total": total + self.params.options["alone"] * alone, "streams": alone}
 
     def _lost(self, values, target, on=None) -> torch.Tensor:
-        """(…) loss of each answer (…, k); of valence and arousal one of all that are `on`."""
+        """(…) loss of each prediction (…, k); for valence and arousal a single loss over all that
+        are `on`.
+        """
         if self.task == "va":
             return self.va_loss(values, target, on)
         smoothing, counts = self.params.options["smoothing"], self.statistics["counts"]
@@ -331,8 +334,8 @@ def _most(rows: np.ndarray) -> np.ndarray:
 
 
 def _mixed(features, target, valid, amount: float, generator: np.random.Generator):
-    """Every recording with a lesser share of another one of its batch, of which what lies behind
-    its own end is left out; targets alike (Zhang et al. 2018).
+    """Mixup: every recording is mixed with a smaller share of another one of its batch, which is
+    cut at its own end; targets likewise (Zhang et al. 2018).
     """
     share = generator.beta(amount, amount)
     share, other = np.float32(max(share, 1 - share)), generator.permutation(len(features))

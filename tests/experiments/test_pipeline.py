@@ -111,7 +111,7 @@ class World:
         )
 
     def work(self, notebook, target, values, say):
-        """In the place of `execution.execute`: what each tiny notebook does."""
+        """In the place of `notebook.execute`: what each tiny notebook does."""
         step = notebook.stem
         self.executed.append(f"{target.parent.name} {step[:2]}")
         assert target.parent.is_dir()

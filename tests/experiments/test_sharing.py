@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lib import parallel
 from lib.__main__ import main
 from lib.errors import InputError
-from lib.experiments import crews, sharing
+from lib.experiments import sharing, torchrun
 from lib.experiments.notebook import NotebookFailed, Terminated
 from lib.experiments.pipeline import CONTINUE, FAILED
 from lib.parallel import remote
@@ -84,7 +84,7 @@ def test_notebooks_learn_of_the_cluster_inside_the_block_only(tmp_path):
     lines = []
     with sharing.opened(sharing.roles((str(path),)), lines.append):
         assert remote.current().cpu.startswith("tcp://")
-        assert crews.current().elsewhere is None
+        assert torchrun.current().elsewhere is None
     assert remote.current() is None
     assert "dashboard" in lines[0]
 

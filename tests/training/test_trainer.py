@@ -341,7 +341,7 @@ def test_dropout_does_not_depend_on_what_was_drawn_before(tiny, tmp_path):
 
 
 def scored(one, scores):
-    """Let validation find these scores, one an epoch."""
+    """Let validation find these scores, one per epoch."""
     one._validate = iter([{"score": float(score)} for score in scores]).__next__
     return one
 

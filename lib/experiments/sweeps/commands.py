@@ -59,8 +59,8 @@ def sweep(
     from ...parallel import clusters
     from . import plan, run, table
 
-    # click hands only the first word behind --grid to it; the others are known by their equals
-    # sign.
+    # click gives only the first word after --grid to the option; the others are recognised by their
+    # equals sign.
     files = [Path(word) for word in words if "=" not in word]
     spec = clusters.read(cluster)
     planned = plan.plan(files, [*grid, *(word for word in words if "=" in word)], dict(overrides))
@@ -86,8 +86,8 @@ def _results(folder: Path) -> None:
 
 
 def job_lines(planned, spec, workers: int = 0) -> list[str]:
-    """What --print-jobs shows: how many jobs at a time, the script of each, and the points that
-    such jobs would run, one after the other.
+    """Text of --print-jobs: how many jobs at a time, the script of each, and the points that the
+    jobs would run in turn.
     """
     from ...parallel import clusters
 

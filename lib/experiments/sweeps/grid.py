@@ -17,9 +17,9 @@ from ...grammar import Declaration
 from ...parameters import typed_value
 
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
-LARGEST = 10_000  # points: more is a slip of the finger
+LARGEST = 10_000  # points; more are taken for a typing mistake
 
-# What a point has of its own, or what holds for the whole sweep.
+# Parameters that differ per point anyway, or that hold for the whole sweep.
 NOT_IN_A_GRID = frozenset(
     ["run", "runs_root", "data_root", "processed_root", "video_path", "predict_run"]
 )
@@ -29,7 +29,9 @@ OPTION = "options."  # options.dropout=0.1,0.3: what the recipe declares
 
 @dataclass(frozen=True)
 class Point:
-    """One place in the grid: `name` (of what differs) and `values` (parameter → value)."""
+    """One combination of the grid's values: `name` (made of what differs) and `values` (parameter →
+    value).
+    """
 
     name: str
     values: Mapping[str, object]
@@ -65,8 +67,8 @@ def parse(
         ``name=0..100..20``.
     known : what the notebooks declare; `options` what the recipe declares.
 
-    Raises InputError that lists all that is wrong: unknown names, bad ranges, values of the wrong
-    type, doubles.
+    Raises InputError that lists everything that is wrong: unknown names, bad ranges, values of the
+    wrong type, duplicates.
     """
     found: dict[str, list] = {}
     problems = []
@@ -132,7 +134,7 @@ def _parts(text: str) -> list[str]:
 def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
     """All combinations, the last parameter changing fastest, named ``<run>_fold0_valence_video``.
 
-    Raises InputError when two would have the same name.
+    Raises InputError if two points would have the same name.
     """
     found = []
     for combination in itertools.product(*grid.values()):
@@ -149,7 +151,7 @@ def points(grid: Mapping[str, Sequence], run: str) -> list[Point]:
 
 
 def _word(name: str, value: object) -> str:
-    """``fold0``, ``lr0.001``; of text the text itself: ``valence``."""
+    """``fold0``, ``lr0.001``; for a text value the text itself: ``valence``."""
     short = name.removeprefix(OPTION)
     if isinstance(value, bool):
         text = short if value else f"no-{short}"

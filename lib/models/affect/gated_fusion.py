@@ -1,5 +1,5 @@
-"""Gated fusion by reliability: a network over time for each stream, and gates that say which stream
-is believed at which step; valence and arousal with their uncertainty.
+"""Gated fusion by reliability: a temporal network per stream, and gates that weight the streams at
+each step; valence and arousal with their uncertainty.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ STREAMS = {"audio": 128, "visual": 512}
 HIDDEN = 64  # channels of a gate and of the heads at width 1
 TARGETS = 2  # valence, arousal
 JOINS = ("features", "values")
-# Bounds of the logarithm of the variance: deviations from 0.03 to 4.5 in label units, so that one
-# well-known frame cannot outweigh all others, and none becomes infinite in half precision.
+# Bounds of the log-variance: deviations from 0.03 to 4.5 in label units, so that one very certain
+# frame cannot outweigh all others, and none becomes infinite in half precision.
 LOG_VARIANCE = (-7.0, 3.0)
 
 
 class GatedFusion(Model, name="gated_fusion"):
     """Mean and log-variance of valence and arousal at each step of a window, from any streams.
 
-    Each stream has rows at its own spacing, and a network over time of its own (`network`). Where a
-    row was not observed (no face, sound that is not the person's) a learnt vector takes its place:
-    what was to be seen there is not looked at, and the rows around it speak for it. The result is
-    brought to the target steps linearly in time. A gate for valence and one for arousal weigh the
-    streams at each step, a softmax over those that were observed anywhere in the window; what a
-    gate sees is the reliability of all inputs, whether its stream was observed at this step, and
-    what its stream says. Without any stream the result is a constant.
+    Each stream has rows at its own spacing, and its own temporal network (`network`). A row that
+    was not observed (no face, sound that is not the person's) is replaced by a learnt vector, so
+    that its content is ignored and its neighbours decide. The output is interpolated linearly at
+    the target steps. One gate for valence and one for arousal weight the streams at each step, by a
+    softmax over those that were observed anywhere in the window; the inputs of a gate are the
+    reliability of all inputs, whether its stream was observed at this step, and the output of its
+    stream. Without any stream the result is a constant.
 
     Arguments
     ---------
-    streams : name -> numbers per row. reliability : numbers per step: how far to trust them.
+    streams : name -> numbers per row. reliability : numbers per step that measure it.
     stacks : name -> (layers, numbers of each) of a stream whose hidden layers a learnt average
         brings together.
     network, layers, dropout, width : of each stream's network (`lib.models.affect.temporal`).
-    join : what the gates weigh: "features", what the streams say, which a head then reads; or
-        "values", what a head makes of each stream: it never reads a mixture, so that what is said
-        where one stream is left is what that stream says beside others. The weights are the same.
+    join : what the gates weight: "features", the streams' outputs, of which a head reads the
+        weighted sum; or "values", the head's predictions from each stream: the head then never
+        reads a mixture, and if a single stream is left the prediction is that stream's own. The
+        number of weights is the same.
     step_hop : frames from one target step to the next. every : frames from one row to the next, of
         each stream in order; empty or 0 for `step_hop`.
 
@@ -51,7 +52,7 @@ class GatedFusion(Model, name="gated_fusion"):
     after the first target, and `seen_<name>` (B, T) bool, which rows were observed. `reliability`
     (B, L, r); `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance`
     (B, L, 2), 0 where a step is not valid; `gates` (B, L, streams, 2); in training also
-    `va_streams` (B, L, streams, 2), what each stream says alone.
+    `va_streams` (B, L, streams, 2), the prediction from each stream alone.
     """
 
     gates_each = TARGETS  # gates of each stream
@@ -96,7 +97,7 @@ class GatedFusion(Model, name="gated_fusion"):
         self.layer_order = self._order(self._add_heads(hidden, inner, dropout))
 
     def _add_heads(self, hidden: int, inner: int, dropout: float) -> tuple[str | list[str], ...]:
-        """Add what reads the weighed streams; returns its parts for `layer_order`."""
+        """Add the heads that read the weighted streams; returns their parts for `layer_order`."""
         self.heads = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(hidden), perceptron(hidden, inner, dropout))
             for _ in range(TARGETS)
@@ -130,8 +131,8 @@ class GatedFusion(Model, name="gated_fusion"):
         return {name: _only(values, valid) for name, values in outputs.items()}
 
     def _read(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the streams say at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
-        what each makes of it alone (B, L, S, k), and which steps there are (B, L) bool.
+        """The streams' outputs at each step (B, L, S, hidden), their gates (B, L, S, gates_each),
+        the predictions from each alone (B, L, S, k), and which steps exist (B, L) bool.
         """
         reliability, valid = self._steps(batch)
         says, logits, alone, present = [], [], [], []
@@ -150,7 +151,7 @@ class GatedFusion(Model, name="gated_fusion"):
         return torch.stack(says, dim=2), gates, torch.stack(alone, dim=2), valid
 
     def _steps(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """`reliability`, zeros where there is no step, and which steps there are, (B, L) bool."""
+        """`reliability`, zeros where there is no step, and which steps exist, (B, L) bool."""
         reliability = self.take(batch, "reliability").to(self.missing.dtype)
         valid = batch.get("valid")
         if valid is None:
@@ -161,7 +162,7 @@ class GatedFusion(Model, name="gated_fusion"):
     def _rows(
         self, batch: Mapping[str, Tensor], name: str, number: int, valid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """A stream's rows, zeros where not observed; which were observed, and which there are."""
+        """A stream's rows, zeros where not observed; which rows were observed, and which exist."""
         x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
         needed = rows_of(valid.shape[1], self.step_hop, self.every[number])
         if x.ndim != 3 or x.shape[1:] != (needed, self.streams[name]):
@@ -215,14 +216,16 @@ class GatedFusion(Model, name="gated_fusion"):
 
 
 def rows_of(steps: int, step_hop: int, every: int) -> int:
-    """Rows of a stream, `every` frames apart, that reach to the last of some target steps."""
+    """Number of rows of a stream, `every` frames apart, that reach the last of some target
+    steps.
+    """
     return math.ceil((steps - 1) * step_hop / every) + 1
 
 
 def _over_time(
     network: str, channels: int, sizes: Mapping, stack: Sequence[int] | None
 ) -> nn.Module:
-    """The network over time of one stream. Raises InputError for one that is none of these."""
+    """The temporal network of one stream. Raises InputError for an unknown name."""
     kinds = [
         name for name, kind in base.REGISTRY.items() if issubclass(kind, temporal.TemporalModel)
     ]
@@ -242,8 +245,8 @@ def perceptron(channels: int, inner: int, dropout: float, numbers: int = TARGETS
 
 
 def _weights(logits: Tensor, present: Tensor) -> Tensor:
-    """(B, L, S, 2) logits to weights that add up to 1 over the streams that are present (B, S); all
-    0 where none is.
+    """(B, L, S, 2) logits to weights that sum to 1 over the streams that are present (B, S); all 0
+    if none is.
     """
     present = present[:, None, :, None]
     lowest = torch.finfo(logits.dtype).min
