@@ -16,12 +16,11 @@ from typing import NoReturn
 
 import click
 
-from .errors import InputError
+from .errors import DONE, FAILED, LOST, WRONG, InputError
 from .experiments import options
 from .experiments.clip_commands import clips
 from .experiments.sweeps.commands import sweep
 
-WRONG = 2  # exit status: wrong command or parameters, nothing started
 # What a path of a command may be: a folder that is closed to this person, or no name at all.
 UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
@@ -51,7 +50,7 @@ def _end_of_output(error: OSError) -> NoReturn:
     """End where what is said goes to a file on a disk that is full: it is told where it can be."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
     click.echo(f"the output cannot be written ({error.strerror})", err=True)
-    sys.exit(1)
+    sys.exit(FAILED)
 
 
 def _say(line: str) -> None:
@@ -181,7 +180,7 @@ def check(files: tuple[Path, ...], data: bool, overrides: tuple) -> None:
         told = [*problems, *([lacking] if lacking else [])]
         _say("\n  - ".join([f"{file}: {'ok' if not problems else 'cannot be used'}", *told]))
         wrong += bool(problems or (data and lacking))
-    sys.exit(WRONG if wrong else 0)
+    sys.exit(WRONG if wrong else DONE)
 
 
 def _absent(values: dict) -> str:
@@ -270,7 +269,7 @@ def merge(
             [found.text, *(found.problems or [f"written: {found.folder}, submission files valid"])]
         )
     )
-    sys.exit(3 if found.problems else 0)
+    sys.exit(LOST if found.problems else DONE)
 
 
 @main.command("export-labels")
@@ -315,7 +314,7 @@ def export_labels(
     done = bookkeeping.intact(table, outcomes)
     written = exports.export_labels(done, place, p.label_mismatch, index, out, kind)
     _say(f"{len(written)} files in {out or place.folder / exports.LABEL_FOLDERS[kind]}")
-    sys.exit(0 if len(done) == len(table) else 3)
+    sys.exit(DONE if len(done) == len(table) else LOST)
 
 
 @main.command("export-audio")
@@ -361,7 +360,7 @@ def export_audio(
         lost += [outcome for outcome in written if not outcome.ok]
     for outcome in lost:
         click.echo(f"{outcome.item['video']}: {outcome.error}", err=True)
-    sys.exit(3 if lost else 0)
+    sys.exit(LOST if lost else DONE)
 
 
 def _tell(done: int, total: int, outcome) -> None:
@@ -485,7 +484,7 @@ def store_verify(words: tuple[str, ...], root: Path) -> None:
         f"{len(rows)} arrays: {right} right, {damaged} damaged, {len(rows) - right - damaged} "
         "written before there were check-sums"
     )
-    sys.exit(1 if damaged else 0)
+    sys.exit(FAILED if damaged else DONE)
 
 
 @main.group()
@@ -510,7 +509,7 @@ def weights_ls(root: Path) -> None:
             f"from {row['source']}; address: {row['address']}"
         )
         faults += bool(row["fault"])
-    sys.exit(1 if faults else 0)
+    sys.exit(FAILED if faults else DONE)
 
 
 @weights.command("get")

@@ -1,4 +1,6 @@
-"""The one exception for bad input: what was found, where, what was expected, what to do."""
+"""The one exception for bad input: what was found, where, what was expected, what to do; and the
+exit statuses of commands.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,10 @@ import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+# Exit status of a command: all done, something failed, wrong parameters and nothing started, done
+# but something was lost, to be continued (EX_TEMPFAIL), interrupted (128 + SIGINT).
+DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 

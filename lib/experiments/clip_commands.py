@@ -8,10 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError
+from ..errors import FAILED, LOST, InputError
 from . import options
-
-FAILED, LOST = 1, 3
 
 
 def _say(line: object) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from .. import runs, weights
-from ..errors import InputError
+from ..errors import CONTINUE, DONE, FAILED, INTERRUPTED, LOST, WRONG, InputError
 from ..files import ROOT, YOUR_VIDEO, clear_leftovers, resolve, short
 from ..media import open_files
 from ..parallel.locks import LOCK, held
@@ -19,10 +19,6 @@ from . import experiment as experiments_experiment
 from . import report, torchrun
 from .experiment import PREPARATION, TRAIN, Experiment, begun
 from .notebook import NotebookFailed, Terminated, execute
-
-# Exit status: all done, a notebook failed, wrong parameters, something lost, to be continued,
-# interrupted.
-DONE, FAILED, WRONG, LOST, CONTINUE, INTERRUPTED = 0, 1, 2, 3, 75, 130
 
 REPORT = "report"  # the step after the notebooks: report.html
 

@@ -17,13 +17,13 @@ from functools import partial
 from unittest import mock
 
 from .. import runs
-from ..errors import InputError
+from ..errors import CONTINUE, FAILED, InputError
 from ..parallel import clusters, mapping, remote
 from ..parameters import Params
 from . import torchrun
 from .experiment import TRAIN, Experiment
 from .notebook import NotebookFailed, Terminated
-from .pipeline import CONTINUE, FAILED, Unfinished
+from .pipeline import Unfinished
 from .sweeps import run as sweep_run
 from .sweeps import worker
 

@@ -10,10 +10,9 @@ from click.testing import CliRunner
 
 from lib import parallel
 from lib.__main__ import main
-from lib.errors import InputError
+from lib.errors import CONTINUE, FAILED, InputError
 from lib.experiments import sharing, torchrun
 from lib.experiments.notebook import NotebookFailed, Terminated
-from lib.experiments.pipeline import CONTINUE, FAILED
 from lib.parallel import remote
 from tests.in_workers import note_and_end_its_job
 from tests.parallel.test_clusters import stood_in  # noqa: F401

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 
 from ... import grammar, runs
+from ...errors import DONE, FAILED, LOST
 from ..experiment import Experiment, record_of
-from ..pipeline import DONE, FAILED, LOST
 from .facts import NAME, read
 
 PREPARE = ".prepare"  # suffix of a run's name: the task that makes its arrays

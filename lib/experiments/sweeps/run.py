@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ... import files, parameters
-from ...errors import InputError
+from ...errors import CONTINUE, INTERRUPTED, InputError
 from ...parallel import clusters
 from ...parallel.interrupts import Interrupts
 from ...parallel.locks import BusyError, locked
 from ..experiment import Experiment
-from ..pipeline import CONTINUE, INTERRUPTED
 from . import worker
 from .plan import Sweep, tasks
 from .record import Book
