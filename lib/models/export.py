@@ -8,6 +8,7 @@ sizes of its example. Packages are imported where they are used: nothing here ne
 from __future__ import annotations
 
 import copy
+import io
 import math
 import warnings
 from collections.abc import Callable
@@ -51,9 +52,10 @@ def _write_onnx(net: Model, path: Path) -> None:
 
 
 def _write_program(net: Model, path: Path) -> None:
-    made = program(net)
-    with path.open("wb") as stream:  # given a path, PyTorch does not say that the disk was full
-        torch.export.save(made, stream)
+    made, content = program(net), io.BytesIO()
+    with refusing(net, "a file of torch.export"):
+        torch.export.save(made, content)
+    path.write_bytes(content.getbuffer())  # PyTorch itself would not say that the disk was full
 
 
 def _write_weights(net: Model, path: Path) -> None:
