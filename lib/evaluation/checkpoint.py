@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from .. import grammar, recipes, runs, trials
+from .. import grammar, recipes, runs, trials, weights
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
@@ -41,25 +41,27 @@ def _note(saved: Mapping) -> str:
 def worth(checkpoint: Path) -> str:
     """What a prediction is worth, to be said where it is shown: which run, which data set, its
     validation score. Of a network trained on sample data first that its values have no meaning
-    (`note`), and no score: it would lend them one.
+    (`note`), and no score: it would lend them one. Last the network's card, where it has one.
     """
     if is_published(checkpoint):
-        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+        first = f"weights as their authors published them ({checkpoint.name}); not validated here"
+        return "\n".join(filter(None, [first, weights.card_line_of(checkpoint)]))
     saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
     # A checkpoint that was moved out of its run folder has nobody's scores beside it.
     found = {}
     if Path(checkpoint).parent.name == "checkpoints":
         found = runs.Run(folder).read_json("metrics.json", {})
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
-    dataset = saved["params"]["dataset"]
+    dataset, options = saved["params"]["dataset"], saved["params"].get("options", {})
+    card = weights.card_line(saved["params"]["recipe"], options.get("network", ""))
     if is_synthetic(dataset):
-        return f"{_note(saved)}\nrun {name}, trained on {dataset}"
+        return "\n".join(filter(None, [_note(saved), f"run {name}, trained on {dataset}", card]))
     scores = _scores((found or {}).get("val", {}))
     told = "not validated yet (no metrics.json beside its checkpoint)"
     if scores:
         told = f"validation {scores}"
     first = f"run {name}, trained on {dataset}: {told}"
-    return "\n".join(filter(None, [first, _note(saved)]))
+    return "\n".join(filter(None, [first, _note(saved), card]))
 
 
 def _scores(val: Mapping) -> str:
