@@ -27,10 +27,20 @@ from .parallel import locks
 
 # in weights_root: check-sums, recorded at first use, of files without a published one
 RECORDS = "recorded.json"
-CARDS, _COVERS = (
-    ROOT / "docs" / "models",
-    "Weights: ",
-)  # one card per network, by its line "Weights:"
+CARDS, _COVERS = ROOT / "docs" / "models", "Weights: "  # one card per network; what it covers
+# Names of the cards: an installed package has no docs, and says the same where they stand.
+CARDED = (
+    "face_api",
+    "jca",
+    "lfan_backbone",
+    "light_asd",
+    "lr_asd",
+    "torchvision",
+    "tsav",
+    "utterance",
+    "vggish",
+    "yunet",
+)
 CHUNK = 1 << 18  # bytes read at once
 ATTEMPTS = 5  # broken connections after which a download is given up
 TIMEOUT = 20  # s without an answer
@@ -320,6 +330,18 @@ def card(name: str) -> str:
     if name not in known:
         raise InputError(f"no card is called {name!r}", where=CARDS, expected=", ".join(known))
     return known[name].read_text(encoding="utf-8")
+
+
+def card_line(*names: str) -> str:
+    """``card: docs/models/tsav.md`` of the first of these networks that has a card; "" for none."""
+    return next((f"card: docs/models/{name}.md" for name in names if name in CARDED), "")
+
+
+def card_line_of(file: Path) -> str:
+    """The same for a published file, which is known by its name."""
+    entries = [each.name for each in REGISTRY.values() if Path(each.file).name == file.name]
+    pairs = ((entry, card) for entry in entries for card in CARDED)
+    return card_line(*(card for entry, card in pairs if f"{entry}_".startswith(f"{card}_")))
 
 
 def path(name: str, weights_root: Path) -> Path:

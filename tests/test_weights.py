@@ -11,6 +11,7 @@ import shlex
 import threading
 import urllib.request
 from concurrent import futures
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -388,6 +389,9 @@ CARDS = sorted(weights.CARDS.glob("*.md"))
 @pytest.mark.parametrize("name", weights.REGISTRY)
 def test_every_registered_file_has_a_card(name):
     assert f"`{name}`" in weights.card(name)
+    told = weights.card_line_of(Path("elsewhere") / Path(weights.entry(name).file).name)
+    if name not in weights.INITIAL:  # where trainings begin: nothing is predicted by it
+        assert weights.card(Path(told.removeprefix("card: ")).stem) == weights.card(name)
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
@@ -399,6 +403,12 @@ def test_a_card_says_what_it_learnt_from_its_licences_its_limits_and_where_numbe
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert [link for link in links if not (path.parent / link).resolve().is_file()] == []
     assert max(map(len, text.splitlines())) <= 130 or "|" in text
+
+
+def test_notes_name_the_card_of_a_network():
+    assert set(weights.CARDED) == {path.stem for path in CARDS}
+    assert weights.card_line("features", "jca") == "card: docs/models/jca.md"
+    assert weights.card_line("features", "gru") == ""
 
 
 def test_the_command_line_prints_a_card_and_names_the_known_ones():

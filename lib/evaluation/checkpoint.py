@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from .. import grammar, recipes, runs, trials
+from .. import grammar, recipes, runs, trials, weights
 from ..datasets import is_synthetic
 from ..errors import InputError
 from ..files import checkpoint
@@ -45,25 +45,27 @@ def _note(saved: Mapping) -> str:
 def worth(checkpoint: Path) -> str:
     """How far to trust a prediction, in words: run, data set and validation score. For a network
     trained on sample data it says first that its values have no meaning (`note`), and gives no
-    score, which would suggest one.
+    score, which would suggest one. Last the network's card, where it has one.
     """
     if is_published(checkpoint):
-        return f"weights as their authors published them ({checkpoint.name}); not validated here"
+        first = f"weights as their authors published them ({checkpoint.name}); not validated here"
+        return "\n".join(filter(None, [first, weights.card_line_of(checkpoint)]))
     saved, folder = checkpoints.load(checkpoint), Path(checkpoint).parents[1]
     # A checkpoint outside its run folder has no scores beside it.
     found = {}
     if Path(checkpoint).parent.name == "checkpoints":
         found = runs.Run(folder).read_json("metrics.json", {})
     name = folder.name if Path(checkpoint).parent.name == "checkpoints" else Path(checkpoint).name
-    dataset = saved["params"]["dataset"]
+    dataset, options = saved["params"]["dataset"], saved["params"].get("options", {})
+    card = weights.card_line(saved["params"]["recipe"], options.get("network", ""))
     if is_synthetic(dataset):
-        return f"{_note(saved)}\nrun {name}, trained on {dataset}"
+        return "\n".join(filter(None, [_note(saved), f"run {name}, trained on {dataset}", card]))
     scores = _scores((found or {}).get("val", {}))
     told = "not validated yet (no metrics.json beside its checkpoint)"
     if scores:
         told = f"validation {scores}"
     first = f"run {name}, trained on {dataset}: {told}"
-    return "\n".join(filter(None, [first, _note(saved)]))
+    return "\n".join(filter(None, [first, _note(saved), card]))
 
 
 def _scores(val: Mapping) -> str:

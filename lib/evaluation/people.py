@@ -38,7 +38,8 @@ from .video import predict_video
 
 ONLY = "1"  # name of the only person of a video
 NOTE = (
-    "expression: face-api; happy and neutral can be trusted, disgusted and angry not\n"
+    "expression: face-api; happy and neutral can be trusted, disgusted and angry not; "
+    f"{weights.card_line('face_api')}\n"
     "valence_derived, arousal_derived: from the expressions, by a table made by hand; not validated"
 )
 
@@ -222,7 +223,7 @@ def _speaking(video: Path, row, params, folder, store, has_sound: bool):
     of_rows = zip(values["frame"], values["track"], values["smoothed"], strict=True)
     for frame, track, probability in of_rows:
         spoken[place[frame - 1, track]] = probability
-    return spoken, tuple(speakers_video.write(values, found, folder)), ""
+    return spoken, tuple(speakers_video.write(values, found, folder)), found.note
 
 
 def _named_listener(params: Mapping) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,25 @@ def scaled(channels: int, width: float) -> int:
 def arguments(values: Mapping[str, object]) -> dict[str, object]:
     """The arguments of a network's `__init__`, from `locals()` in its first statement."""
     return {name: value for name, value in values.items() if name not in ("self", "__class__")}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A number of rows that follows from a number of steps, as rows reach to the last step.
+
+    of : the letter of the steps. step_hop, every : frames from a step, from a row, to the next.
+    """
+
+    of: str
+    step_hop: int
+    every: int
+
+    def count(self, steps: int) -> int:
+        """ceil((steps − 1) · step_hop / every) + 1."""
+        return -(-(steps - 1) * self.step_hop // self.every) + 1
+
+    def __str__(self) -> str:
+        return f"ceil(({self.of} - 1) * {self.step_hop} / {self.every}) + 1"
 
 
 class Model(nn.Module):
@@ -103,6 +123,10 @@ class Model(nn.Module):
 
         A letter that is not named may be any size from 1 on.
         """
+        return {}
+
+    def lengths(self) -> dict[str, Rows]:
+        """Letters of `inputs` whose size follows from that of another letter; {} for none."""
         return {}
 
     def folded(self, dtype: torch.dtype = torch.float32) -> nn.Module:

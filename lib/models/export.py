@@ -10,6 +10,7 @@ not need them.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import warnings
 from collections.abc import Callable
@@ -53,9 +54,10 @@ def _write_onnx(net: Model, path: Path) -> None:
 
 
 def _write_program(net: Model, path: Path) -> None:
-    made = program(net)
-    with path.open("wb") as stream:  # given a path, PyTorch does not report that the disk is full
-        torch.export.save(made, stream)
+    made, content = program(net), io.BytesIO()
+    with refusing(net, "a file of torch.export"):
+        torch.export.save(made, content)
+    path.write_bytes(content.getbuffer())  # PyTorch itself would not say that the disk was full
 
 
 def _write_weights(net: Model, path: Path) -> None:

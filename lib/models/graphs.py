@@ -56,12 +56,14 @@ def letters(net: Model) -> dict[str, tuple[int, int]]:
 
 
 def chosen(net: Model, samples: int, steps: int) -> dict[str, int]:
-    """A size for each letter: samples for B and N, else steps, within what the network takes."""
+    """A size for each letter: samples for B and N, else steps, within what the network takes, or
+    what follows from them (`Model.lengths`).
+    """
     found = {}
     for letter, (least, most) in letters(net).items():
         size = samples if letter in TRACED else steps
         found[letter] = max(least, min(size, most) if most else size)
-    return found
+    return found | {letter: rows.count(found[rows.of]) for letter, rows in net.lengths().items()}
 
 
 def example(net: Model, samples: int, steps: int, seed: int = 0) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ frame by their reliability; valence and arousal with their uncertainty.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -29,6 +30,7 @@ TELLS_OF = {
     "speaking": {"faces", "sound"},
 }
 SD, GATES, FACTOR = "va_sd", "gates", "sd_factor"
+TRUST = "reliability "  # before the name of an array that gates look at, in `statistics`
 
 
 class Recipe(features.Recipe):
@@ -175,7 +177,7 @@ class Recipe(features.Recipe):
         fitted = super().fit(windows)
         for item in self._reliability.values():
             moments = self.statistics_of(item, trials, statistics.of_known)
-            fitted[f"reliability {item}"] = moments
+            fitted[f"{TRUST}{item}"] = moments
         return fitted
 
     def example(self, window, generator=None):
@@ -185,7 +187,7 @@ class Recipe(features.Recipe):
         off = self.off | self._dropped(generator)
         item = self._of_targets(window, frames)
         item["reliability"] = base.filled(self._trust(trial, frames, off), steps)
-        for name, every in zip(self._streams, self._every, strict=True):
+        for name, every in zip(self._streams, self._every(self._streams), strict=True):
             rows = rows_of(window.n_targets, hop, every)
             at = np.minimum(frames[0] + every * np.arange(rows), self.n_frames(trial) - 1)
             key, room = _key(name), rows_of(steps, hop, every)
@@ -224,13 +226,12 @@ class Recipe(features.Recipe):
             rows = self._rows(trial, item, frames).astype(np.float32)
             known = np.isfinite(rows)
             known &= TELLS_OF[name] <= on
-            values = statistics.normalised(rows, self.statistics[f"reliability {item}"])
+            values = statistics.normalised(rows, self.statistics[f"{TRUST}{item}"])
             parts += [np.where(known, values, 0.0), known]
         return np.concatenate(parts, axis=1)
 
-    @property
-    def _every(self) -> list[int]:
-        """Frames from one row to the next, of each stream of this modality."""
+    def _every(self, streams: Iterable[str]) -> list[int]:
+        """Frames from one row to the next, of each of some streams."""
         given, names = self.params.options["every"], self.params.options["features"]
         self.require(
             len(given) <= len(names),
@@ -239,29 +240,52 @@ class Recipe(features.Recipe):
             "correct the option `every`",
         )
         spacing = dict(zip(names, [*given, *[0] * len(names)], strict=False))
-        return [spacing[name] or self.params.step_hop for name in self._streams]
+        return [spacing[name] or self.params.step_hop for name in streams]
 
     # ---- network and loss
 
+    @property
+    def _told_of_streams(self) -> dict[str, dict]:
+        """Statistics of each stream by its name. They were saved in the order of `features`, so a
+        checkpoint of all of them is enough: no array, and nothing that it is made from.
+        """
+        names, saved = self.params.options["features"], self.statistics.items()
+        told = [each for key, each in saved if key != FACTOR and not key.startswith(TRUST)]
+        if len(told) != len(names):  # of one modality, or the same array under two names
+            names, told = self._streams, [self.statistics[str(item)] for item in self._items]
+        return dict(zip(names, told, strict=True))
+
+    @property
+    def _told_of_trust(self) -> list[dict]:
+        """Statistics of each array that the gates look at."""
+        return [each for key, each in self.statistics.items() if key.startswith(TRUST)]
+
     def model(self):
-        widths = [len(self.statistics[str(item)]["mean"]) for item in self._items]
-        moments = [self.statistics[f"reliability {item}"] for item in self._reliability.values()]
+        widths = {name: len(each["mean"]) for name, each in self._told_of_streams.items()}
         options = self.params.options
         return models.create(
             "gated_fusion",
-            streams=dict(zip(map(_key, self._streams), widths, strict=True)),
-            reliability=2 * sum(len(each["mean"]) for each in moments),
-            every=self._every,
+            streams={_key(name): width for name, width in widths.items()},
+            reliability=2 * sum(len(each["mean"]) for each in self._told_of_trust),
+            every=self._every(widths),
             step_hop=self.params.step_hop,
             width=self.params.width,
             stacks=self._stacks(widths),
             **{name: options[name] for name in ("network", "layers", "dropout", "join")},
         )
 
-    def _stacks(self, widths: list[int]) -> dict[str, tuple[int, int]]:
+    def _stacks(self, widths: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """The streams whose layers are averaged, in the form that the network takes."""
-        stacks = zip(self._streams, map(self.stack, self._streams, widths), strict=True)
-        return {_key(name): stack for name, stack in stacks if stack[0] > 1}
+        stacks = {_key(name): self.stack(name, width) for name, width in widths.items()}
+        return {name: stack for name, stack in stacks.items() if stack[0] > 1}
+
+    def normalisation(self):
+        told = {f"stream_{_key(name)}": each for name, each in self._told_of_streams.items()}
+        trust = {"mean": [], "std": []}
+        for each in self._told_of_trust:  # whether a number is known stays as it is
+            trust["mean"] += [*each["mean"], *[0.0] * len(each["mean"])]
+            trust["std"] += [*each["std"], *[1.0] * len(each["std"])]
+        return told | ({"reliability": trust} if trust["mean"] else {})
 
     def loss(self, outputs, batch):
         target, valid = batch["va"], batch["valid"]

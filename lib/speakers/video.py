@@ -77,7 +77,9 @@ def find(
     crop, size = speaker_scores.grey_size(detector)
     scores = speaker_arrays.wanted(Path(network), crop, size, durations(params), "track_speaking")
     arrays_module.make_all(row, [request("time"), request("tracks"), scores], store, device)
-    return Found(store, row, scores, detector.name)
+    card = weights.card_line(detector.name)
+    note = f"speaking: {detector.name}; {card}" if card else ""
+    return Found(store, row, scores, detector.name, note)
 
 
 def video_store(video: Path, params: Mapping, folder: Path) -> Store:

@@ -4,7 +4,6 @@ each step; valence and arousal with their uncertainty.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,13 +11,15 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .. import base
-from ..base import Model, scaled
+from ..base import Model, Rows, scaled
+from ..blocks.whole import is_traced, is_whole
 from . import temporal
 
 STREAMS = {"audio": 128, "visual": 512}
 HIDDEN = 64  # channels of a gate and of the heads at width 1
 TARGETS = 2  # valence, arousal
 JOINS = ("features", "values")
+LETTERS = "TUVWXYZACDEFGHIJKMOPQRS"  # of rows at other spacings than the steps' own: not B, L, N
 # Bounds of the log-variance: deviations from 0.03 to 4.5 in label units, so that one very certain
 # frame cannot outweigh all others, and none becomes infinite in half precision.
 LOG_VARIANCE = (-7.0, 3.0)
@@ -49,10 +50,11 @@ class GatedFusion(Model, name="gated_fusion"):
         each stream in order; empty or 0 for `step_hop`.
 
     Inputs, for each stream: `stream_<name>` (B, T, numbers), whose row k lies at frame k · every
-    after the first target, and `seen_<name>` (B, T) bool, which rows were observed. `reliability`
-    (B, L, r); `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance`
-    (B, L, 2), 0 where a step is not valid; `gates` (B, L, streams, 2); in training also
-    `va_streams` (B, L, streams, 2), the prediction from each stream alone.
+    after the first target, and `seen_<name>` (B, T) bool, which rows were observed; T is L where
+    rows are as far apart as steps, else a letter of its own (`lengths`). `reliability` (B, L, r);
+    `valid` (B, L) bool, which steps there are. Outputs: `va` and `log_variance` (B, L, 2), 0 where
+    a step is not valid; `gates` (B, L, streams, 2); in training also `va_streams`
+    (B, L, streams, 2), the prediction from each stream alone.
     """
 
     gates_each = TARGETS  # gates of each stream
@@ -83,6 +85,7 @@ class GatedFusion(Model, name="gated_fusion"):
         self.streams, self.reliability, self.step_hop = dict(streams), reliability, step_hop
         spacing = [*every, *[0] * len(streams)][: len(streams)]
         self.every = [number or step_hop for number in spacing]
+        self.spacings = self._spacings()
         self._declare()
         self.nets = nn.ModuleList(
             _over_time(network, channels, sizes, stacks.get(name))
@@ -113,14 +116,26 @@ class GatedFusion(Model, name="gated_fusion"):
         gates = tuple(f"gates.{number}" for number in range(len(self.gates)))
         return ("missing", *enter), body, (*heads, *gates, *leave)
 
+    def _spacings(self) -> dict[str, int]:
+        """Letter -> spacing of the rows that it counts, where that is not the steps' own."""
+        apart = [each for each in dict.fromkeys(self.every) if each != self.step_hop]
+        if len(apart) > len(LETTERS):
+            raise self.wrong(f"{len(apart)} different spacings", f"at most {len(LETTERS)}")
+        return dict(zip(LETTERS, apart, strict=False))
+
     def _declare(self) -> None:
-        for name, size in self.streams.items():
-            self.inputs[f"stream_{name}"] = f"(B, T, {size})"
-        for name in self.streams:
-            self.inputs[f"seen_{name}"] = "(B, T), optional"
+        letters = {every: letter for letter, every in self.spacings.items()}
+        lengths = [letters.get(every, "L") for every in self.every]
+        for (name, size), length in zip(self.streams.items(), lengths, strict=True):
+            self.inputs[f"stream_{name}"] = f"(B, {length}, {size})"
+        for name, length in zip(self.streams, lengths, strict=True):
+            self.inputs[f"seen_{name}"] = f"(B, {length}) bool, optional"
         self.inputs |= {"reliability": f"(B, L, {self.reliability})", "valid": "(B, L)"}
         self.outputs = {"va": "(B, L, 2)", "log_variance": "(B, L, 2)"}
         self.outputs["gates"] = f"(B, L, {len(self.streams)}, 2)"
+
+    def lengths(self) -> dict[str, Rows]:
+        return {letter: Rows("L", self.step_hop, every) for letter, every in self.spacings.items()}
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         says, gates, alone, valid = self._read(batch)
@@ -164,7 +179,7 @@ class GatedFusion(Model, name="gated_fusion"):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A stream's rows, zeros where not observed; which rows were observed, and which exist."""
         x = self.take(batch, f"stream_{name}").to(self.missing.dtype)
-        needed = rows_of(valid.shape[1], self.step_hop, self.every[number])
+        needed = self._needed(valid.shape[1], number, x)
         if x.ndim != 3 or x.shape[1:] != (needed, self.streams[name]):
             raise self.wrong(
                 f"stream_{name} {tuple(x.shape)}",
@@ -175,11 +190,22 @@ class GatedFusion(Model, name="gated_fusion"):
         seen = exists if seen is None else seen.bool() & exists
         return x.masked_fill(~seen.unsqueeze(-1), 0.0), seen, exists  # selected: it may be NaN
 
+    def _needed(self, steps: int, number: int, x: Tensor) -> int:
+        """Rows of a stream for some steps. In a graph they are as many as there are: no size of it
+        can be a rounded quotient of another, and who runs it is told the rule (`lengths`).
+        """
+        every = self.every[number]
+        if every == self.step_hop:
+            return steps
+        return x.shape[1] if is_traced() else rows_of(steps, self.step_hop, every)
+
     def _existing(self, valid: Tensor, number: int, rows: int) -> Tensor:
         """(B, T) bool: rows up to the one at or behind the last valid step."""
         every = self.every[number]
         if every == self.step_hop:
             return valid
+        if is_whole():
+            return valid.new_ones(valid.shape[0], rows)
         steps = torch.arange(valid.shape[1], device=valid.device)
         last = (valid * steps).amax(dim=1, keepdim=True) * self.step_hop
         before = (torch.arange(rows, device=valid.device) - 1) * every
@@ -216,10 +242,8 @@ class GatedFusion(Model, name="gated_fusion"):
 
 
 def rows_of(steps: int, step_hop: int, every: int) -> int:
-    """Number of rows of a stream, `every` frames apart, that reach the last of some target
-    steps.
-    """
-    return math.ceil((steps - 1) * step_hop / every) + 1
+    """Number of rows of a stream, `every` frames apart, that reach the last target step."""
+    return Rows("L", step_hop, every).count(steps)
 
 
 def _over_time(

@@ -57,10 +57,10 @@ class RecurrentLayer(nn.Module):
 
 def _both(factor: Tensor, term: Tensor) -> tuple[Tensor, Tensor]:
     """Half of the channels in time order, half in reverse, in the precision that they have."""
+    factors, terms = factor.chunk(2, dim=-1), term.chunk(2, dim=-1)
+    if is_traced():  # in single precision anyway; not every graph with a switch of it can be kept
+        return linear_steps(factors[0], terms[0]), linear_steps(factors[1], terms[1], True)
     with without_autocast(factor.device.type):
-        factors, terms = factor.chunk(2, dim=-1), term.chunk(2, dim=-1)
-        if is_traced():
-            return linear_steps(factors[0], terms[0]), linear_steps(factors[1], terms[1], True)
         back = recurrence(factors[1].flip(1), terms[1].flip(1)).flip(1)
         return recurrence(factors[0], terms[0]), back
 
